@@ -1,0 +1,114 @@
+//! Addresses: `TYPE:value`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::fold;
+
+/// Longest address type, in bytes.
+const TYPE_BYTES_MAX: usize = 16;
+/// Longest address value, in bytes; X.400 addresses are the longest in use.
+const VALUE_BYTES_MAX: usize = 1024;
+
+/// One address, `TYPE:value`, e.g. `SMTP:ana@north.example` or `PCM:NORTH/HQ/ANA`.
+///
+/// The type is kept in capitals, as Microsoft Mail writes it (Q157712); the value as the origin
+/// wrote it. Equality is exact; use [`Address::comparison_key`] to ask whether two are the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    text: String,
+    type_bytes: usize,
+}
+
+/// Why a text is not an address.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum AddressError {
+    /// No colon separates type and value.
+    #[error("\"{0}\" is not an address: write TYPE:VALUE, for example SMTP:ana@north.example")]
+    NoType(String),
+    /// The type is empty, too long, or has other characters than letters, digits, `-` and `.`.
+    #[error("the address \"{0}\" has a type that is not 1 to {TYPE_BYTES_MAX} letters or digits")]
+    Type(String),
+    /// The value is empty or too long.
+    #[error("the value of the address \"{0}\" needs 1 to {VALUE_BYTES_MAX} bytes")]
+    Length(String),
+    /// The value holds a control character or an outer blank.
+    #[error("the address {0:?} holds a control character or an outer blank")]
+    Character(String),
+}
+
+impl Address {
+    /// The type, in capitals.
+    pub fn kind(&self) -> &str {
+        &self.text[..self.type_bytes]
+    }
+
+    /// The value, as its origin wrote it.
+    pub fn value(&self) -> &str {
+        &self.text[self.type_bytes + 1..]
+    }
+
+    /// `TYPE:value`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What two addresses are compared by: equal keys mean the same address.
+    pub fn comparison_key(&self) -> String {
+        fold(&self.text).into_owned()
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((kind, value)) = text.split_once(':') else {
+            return Err(AddressError::NoType(text.into()));
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+        if kind.is_empty() || kind.len() > TYPE_BYTES_MAX || !kind.bytes().all(plain) {
+            return Err(AddressError::Type(text.into()));
+        }
+        if value.is_empty() || value.len() > VALUE_BYTES_MAX {
+            return Err(AddressError::Length(text.into()));
+        }
+        if value.chars().any(char::is_control) || value.trim() != value {
+            return Err(AddressError::Character(text.into()));
+        }
+        let type_bytes = kind.len();
+        let mut text = text.to_owned();
+        text[..type_bytes].make_ascii_uppercase();
+        Ok(Self { text, type_bytes })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_is_capitals_and_the_value_is_kept() {
+        let address: Address = "smtp:Ana@North.Example".parse().unwrap();
+        assert_eq!(address.to_string(), "SMTP:Ana@North.Example");
+        assert_eq!((address.kind(), address.value()), ("SMTP", "Ana@North.Example"));
+        assert_eq!(address.comparison_key(), "smtp:ana@north.example");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["ana", ":x", "SMTP:", "SM TP:x", "SMTP: x", "SMTP:a\tb"] {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+        assert!(format!("X400:{}", "a".repeat(1024)).parse::<Address>().is_ok());
+        assert!(format!("X400:{}", "a".repeat(1025)).parse::<Address>().is_err());
+    }
+}

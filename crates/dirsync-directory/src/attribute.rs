@@ -1,0 +1,155 @@
+//! Attribute names of an entry's details.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Longest attribute description, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Spellings of RFC 4519, RFC 2798 and RFC 4524 attributes that an address list carries, so that
+/// `telephonenumber` and `TelephoneNumber` are one field everywhere. Sorted by lower case.
+const SPELLINGS: &[&str] = &[
+    "c",
+    "carLicense",
+    "cn",
+    "co",
+    "company",
+    "department",
+    "departmentNumber",
+    "description",
+    "displayName",
+    "employeeNumber",
+    "employeeType",
+    "facsimileTelephoneNumber",
+    "givenName",
+    "homePhone",
+    "homePostalAddress",
+    "info",
+    "initials",
+    "ipPhone",
+    "l",
+    "labeledURI",
+    "mail",
+    "manager",
+    "member",
+    "mobile",
+    "o",
+    "ou",
+    "pager",
+    "physicalDeliveryOfficeName",
+    "postalAddress",
+    "postalCode",
+    "postOfficeBox",
+    "preferredLanguage",
+    "roomNumber",
+    "secretary",
+    "sn",
+    "st",
+    "street",
+    "telephoneNumber",
+    "title",
+    "uid",
+];
+
+/// The name of one detail: an LDAP attribute description (RFC 4512 §2.5), with options if any.
+///
+/// Well-known names have the spelling of their RFC, all others are lower case; so equal names are
+/// equal bytes at every postoffice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttributeName(String);
+
+/// A text that is not an attribute description.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "\"{0}\" is not an attribute name: a letter, then letters, digits and \"-\", \
+     at most {NAME_BYTES_MAX} bytes"
+)]
+pub struct AttributeNameError(String);
+
+impl AttributeName {
+    /// The members of a distribution list, as `TYPE:value` addresses.
+    pub fn member() -> Self {
+        Self("member".into())
+    }
+
+    /// The name in its one spelling.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a text is already in its one spelling.
+    pub fn is_canonical(text: &str) -> bool {
+        let known = |text: &str| {
+            SPELLINGS
+                .binary_search_by(|known| compare_ignoring_case(known, text))
+                .ok()
+                .map(|at| SPELLINGS[at])
+        };
+        is_description(text)
+            && match known(text) {
+                Some(spelling) => spelling == text,
+                None => !text.bytes().any(|byte| byte.is_ascii_uppercase()),
+            }
+    }
+}
+
+fn compare_ignoring_case(left: &str, right: &str) -> std::cmp::Ordering {
+    let lower = |byte: u8| byte.to_ascii_lowercase();
+    left.bytes().map(lower).cmp(right.bytes().map(lower))
+}
+
+fn is_description(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let mut options = text.split(';');
+    let base = options.next().unwrap_or_default();
+    text.len() <= NAME_BYTES_MAX
+        && base.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && base.bytes().all(plain)
+        && options.all(|option| !option.is_empty() && option.bytes().all(plain))
+}
+
+impl FromStr for AttributeName {
+    type Err = AttributeNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !is_description(text) {
+            return Err(AttributeNameError(text.into()));
+        }
+        match SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, text)) {
+            Ok(at) => Ok(Self(SPELLINGS[at].into())),
+            Err(_) => Ok(Self(text.to_ascii_lowercase())),
+        }
+    }
+}
+
+impl fmt::Display for AttributeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_are_sorted_and_one() {
+        assert!(SPELLINGS.is_sorted_by(|a, b| compare_ignoring_case(a, b).is_lt()));
+        for text in ["TELEPHONENUMBER", "telephonenumber", "telephoneNumber"] {
+            let name: AttributeName = text.parse().unwrap();
+            assert_eq!(name.as_str(), "telephoneNumber");
+            assert!(AttributeName::is_canonical(name.as_str()));
+        }
+        assert_eq!("X-Floor".parse::<AttributeName>().unwrap().as_str(), "x-floor");
+        assert_eq!("cn;Lang-FR".parse::<AttributeName>().unwrap().as_str(), "cn;lang-fr");
+    }
+
+    #[test]
+    fn what_is_no_description_is_refused() {
+        for text in ["", "1st", "a b", "a/b", "cn;", "a:b", "ü"] {
+            assert!(text.parse::<AttributeName>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Filters in the text form of RFC 4515, over what an entry shows: a subset that needs no schema.
+//!
+//! Understood: `(&…)`, `(|…)`, `(!…)`, presence `(a=*)`, equality `(a=v)` and substrings
+//! `(a=x*y*z)`, with `\HH` escapes. Values compare by [`crate::fold`]. Beside detail attributes the
+//! names `name` (also `cn`, `displayName`), `kind`, `address` and `key` stand for the entry itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::{AttributeName, RecordRef, fold, unescape};
+
+/// Deepest nesting understood; deeper filters are refused, not a stack overflow.
+const DEPTH_MAX: usize = 32;
+
+/// A condition on entries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Filter {
+    node: Node,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    /// `(attribute=first*middle*…*last)`: one part is equality, several are a substring match.
+    Match {
+        attribute: String,
+        parts: Vec<String>,
+    },
+}
+
+/// Where and why a text is not a filter.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the filter \"{text}\" is wrong at character {position}: {expected}")]
+pub struct FilterError {
+    text: String,
+    /// 1-based position of the mistake, in bytes.
+    pub position: usize,
+    expected: &'static str,
+}
+
+impl Filter {
+    /// Whether an entry meets the condition.
+    pub fn matches(&self, record: RecordRef<'_>) -> bool {
+        matches(&self.node, record)
+    }
+
+    /// Both conditions at once.
+    pub fn and(self, other: Self) -> Self {
+        if self == other {
+            return self;
+        }
+        Self { node: Node::And(vec![self.node, other.node]) }
+    }
+}
+
+fn matches(node: &Node, record: RecordRef<'_>) -> bool {
+    match node {
+        Node::And(nodes) => nodes.iter().all(|node| matches(node, record)),
+        Node::Or(nodes) => nodes.iter().any(|node| matches(node, record)),
+        Node::Not(node) => !matches(node, record),
+        Node::Match { attribute, parts } => {
+            let meets = |text: &str| {
+                unescape(text).is_some_and(|value| value_matches(&fold(&value), parts))
+            };
+            match attribute.as_str() {
+                "kind" => meets(record.kind),
+                "name" | "cn" | "displayName" => meets(record.name),
+                "address" => record.address_texts().any(meets),
+                "mail" => record
+                    .address_texts()
+                    .filter_map(|text| text.strip_prefix("SMTP:"))
+                    .chain(record.detail_lines().filter(|line| line.0 == "mail").map(|line| line.1))
+                    .any(meets),
+                other => record.detail_lines().any(|(name, value)| name == other && meets(value)),
+            }
+        }
+    }
+}
+
+fn value_matches(value: &str, parts: &[String]) -> bool {
+    let [first, middle @ .., last] = parts else {
+        return parts.first().is_some_and(|only| only == value);
+    };
+    let Some(mut rest) = value.strip_prefix(first.as_str()) else { return false };
+    for part in middle {
+        match rest.find(part.as_str()) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last.as_str())
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn error<T>(&self, expected: &'static str) -> Result<T, FilterError> {
+        Err(FilterError { text: self.text.into(), position: self.at + 1, expected })
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn take(&mut self, expected: char, otherwise: &'static str) -> Result<(), FilterError> {
+        if !self.rest().starts_with(expected) {
+            return self.error(otherwise);
+        }
+        self.at += expected.len_utf8();
+        Ok(())
+    }
+
+    fn filter(&mut self, depth: usize) -> Result<Node, FilterError> {
+        if depth > DEPTH_MAX {
+            return self.error("it is nested too deeply");
+        }
+        self.take('(', "\"(\" is expected")?;
+        let node = match self.rest().chars().next() {
+            Some('&') => Node::And(self.list(depth)?),
+            Some('|') => Node::Or(self.list(depth)?),
+            Some('!') => {
+                self.at += 1;
+                Node::Not(Box::new(self.filter(depth + 1)?))
+            }
+            _ => self.comparison()?,
+        };
+        self.take(')', "\")\" is expected")?;
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, FilterError> {
+        self.at += 1;
+        let mut nodes = Vec::new();
+        while self.rest().starts_with('(') {
+            nodes.push(self.filter(depth + 1)?);
+        }
+        if nodes.is_empty() { self.error("a filter in \"( )\" is expected") } else { Ok(nodes) }
+    }
+
+    fn comparison(&mut self) -> Result<Node, FilterError> {
+        let Some(length) = self.rest().find('=') else {
+            return self.error("ATTRIBUTE=VALUE is expected");
+        };
+        let attribute = match self.rest()[..length].parse::<AttributeName>() {
+            Ok(attribute) => attribute.as_str().to_owned(),
+            Err(_) => return self.error("an attribute name is expected"),
+        };
+        self.at += length + 1;
+        let Some(length) = self.rest().find(['(', ')']) else {
+            return self.error("\")\" is missing");
+        };
+        let value = self.rest()[..length].to_owned();
+        let mut parts = Vec::new();
+        for part in value.split('*') {
+            match unescape_hex(part) {
+                Some(part) => parts.push(fold(&part).into_owned()),
+                None => return self.error("\"\\\" needs two hexadecimal digits"),
+            }
+        }
+        self.at += length;
+        Ok(Node::Match { attribute, parts })
+    }
+}
+
+fn unescape_hex(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'\\' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parser = Parser { text, at: 0 };
+        let node = parser.filter(0)?;
+        if parser.at != text.len() {
+            return parser.error("nothing more is expected");
+        }
+        Ok(Self { node })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt(f)
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        match self {
+            Self::And(nodes) | Self::Or(nodes) => {
+                f.write_str(if matches!(self, Self::And(_)) { "&" } else { "|" })?;
+                nodes.iter().try_for_each(|node| node.fmt(f))?;
+            }
+            Self::Not(node) => write!(f, "!{node}")?,
+            Self::Match { attribute, parts } => {
+                write!(f, "{attribute}=")?;
+                for (number, part) in parts.iter().enumerate() {
+                    if number > 0 {
+                        f.write_str("*")?;
+                    }
+                    for character in part.chars() {
+                        match character {
+                            '*' | '(' | ')' | '\\' | '\0'..='\x1f' => {
+                                write!(f, "\\{:02x}", character as u32)?;
+                            }
+                            other => write!(f, "{other}")?,
+                        }
+                    }
+                }
+            }
+        }
+        f.write_str(")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANA: RecordRef<'_> = RecordRef {
+        kind: "mailbox",
+        name: "Ana (Acting) Souza",
+        addresses: "SMTP:ana@north.example\tX400:/c=BR",
+        details: "ou/Navigation\ntitle/Straße 5*\n",
+    };
+
+    #[test]
+    fn filters_match_as_rfc_4515_says() {
+        let yes = [
+            "(ou=navigation)",
+            "(OU=Nav*)",
+            "(name=*souza)",
+            "(name=ana \\28acting\\29*)",
+            "(title=strasse 5\\2a)",
+            "(&(kind=mailbox)(!(ou=Bridge)))",
+            "(|(ou=Bridge)(mail=ana@north.example))",
+            "(address=x400:*)",
+            "(title=*)",
+        ];
+        let no = ["(ou=Bridge)", "(telephoneNumber=*)", "(name=ana*ana*)", "(!(kind=mailbox))"];
+        for text in yes {
+            assert!(text.parse::<Filter>().unwrap().matches(ANA), "{text}");
+        }
+        for text in no {
+            assert!(!text.parse::<Filter>().unwrap().matches(ANA), "{text}");
+        }
+    }
+
+    #[test]
+    fn printing_is_the_inverse_of_parsing() {
+        for text in ["(&(ou=a*b)(!(title=x\\2a)))", "(|(name=*)(address=a))"] {
+            let filter: Filter = text.parse().unwrap();
+            assert_eq!(filter.to_string(), text);
+            assert_eq!(filter.to_string().parse(), Ok(filter));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_pointed_at() {
+        for (text, position) in
+            [("ou=x", 1), ("(ou=x", 5), ("(&)", 3), ("(ou=\\zz)", 5), ("(a=b)c", 6)]
+        {
+            assert_eq!(text.parse::<Filter>().unwrap_err().position, position, "{text}");
+        }
+        let deep = format!("{}(a=b){}", "(!".repeat(10_000), ")".repeat(10_000));
+        assert!(deep.parse::<Filter>().is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! Keys and entry ids.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use thiserror::Error;
+
+use crate::PostofficeName;
+
+/// Longest key, in bytes.
+const KEY_BYTES_MAX: usize = 256;
+
+/// Separates this use of BLAKE3 from every other.
+const ID_CONTEXT: &str = "dirsync 1 entry id of first origin and key";
+
+/// What a source calls an entry for ever: entryUUID, objectGUID, a CSV column. Compared exactly.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+/// Why a text cannot be a key.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// Empty, or longer than 256 bytes.
+    #[error("a key needs 1 to {KEY_BYTES_MAX} bytes, and {0:?} has {len}", len = .0.len())]
+    Length(String),
+    /// Holds a control character.
+    #[error("the key {0:?} holds a control character")]
+    Character(String),
+}
+
+impl Key {
+    /// The key as its source wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || text.len() > KEY_BYTES_MAX {
+            return Err(KeyError::Length(text.into()));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(KeyError::Character(text.into()));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The identity of an entry: 128 bits, the same at every postoffice, never reused.
+///
+/// It derives from the entry's *first* origin and its key there, so a reinstalled postoffice
+/// makes the same ids again and only the key has to travel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId([u8; 16]);
+
+/// A text that is not an entry id.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("\"{0}\" is not an entry id: 32 hexadecimal digits")]
+pub struct ParseIdError(String);
+
+impl EntryId {
+    /// The id of the entry that `first_origin` calls `key`.
+    pub fn derive(first_origin: &PostofficeName, key: &str) -> Self {
+        IdDeriver::new(first_origin).id(key)
+    }
+
+    /// An id from its bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the id.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The id's first 64 bits, a good hash of it.
+    pub fn prefix(&self) -> u64 {
+        u64::from_be_bytes(self.0[..8].try_into().expect("eight bytes"))
+    }
+}
+
+/// Derives the ids of one first origin: absorbs its name once, not once an entry.
+#[derive(Clone)]
+pub struct IdDeriver(blake3::Hasher);
+
+impl IdDeriver {
+    /// A deriver for the ids of one first origin.
+    pub fn new(first_origin: &PostofficeName) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
+        hasher.update(first_origin.folded().as_bytes());
+        hasher.update(&[0]);
+        Self(hasher)
+    }
+
+    /// The id of the entry that this origin calls `key`.
+    pub fn id(&self, key: &str) -> EntryId {
+        let mut hasher = self.0.clone();
+        hasher.update(key.as_bytes());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        EntryId(bytes)
+    }
+}
+
+impl FromStr for EntryId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = HEXLOWER
+            .decode(text.to_ascii_lowercase().as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| ParseIdError(text.into()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_derives_from_first_origin_and_key() {
+        let north: PostofficeName = "NORTH/HQ".parse().unwrap();
+        let id = EntryId::derive(&north, "4711");
+        assert_eq!(id, EntryId::derive(&"north/hq".parse().unwrap(), "4711"));
+        assert_ne!(id, EntryId::derive(&north, "4712"));
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+}

@@ -1,0 +1,252 @@
+//! Views: what one requestor is allowed and wants to see.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use thiserror::Error;
+
+use crate::{
+    AttributeName, EntryKind, Filter, PostofficeName, Record, RecordRef, escape, unescape,
+};
+
+/// The fingerprint of a view's definition: equal definitions have equal hashes everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewHash([u8; 16]);
+
+/// What one requestor may see, or wants to see. An absent part puts no limit.
+///
+/// Its text form is one line per part, `types SMTP X400`, and is what the hash is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct View {
+    /// Address types, in capitals: an entry with none of them is not seen.
+    pub types: Option<BTreeSet<String>>,
+    /// Owners of entries.
+    pub origins: Option<BTreeSet<PostofficeName>>,
+    /// Kinds of entries.
+    pub kinds: Option<BTreeSet<EntryKind>>,
+    /// A condition on the whole entry, also on attributes that are not shown.
+    pub filter: Option<Filter>,
+    /// The details that are shown of a visible entry.
+    pub attributes: Option<BTreeSet<AttributeName>>,
+}
+
+/// Why a text is not a view.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the view line \"{line}\" is wrong: {reason}")]
+pub struct ViewError {
+    line: String,
+    reason: String,
+}
+
+impl View {
+    /// Whether the view puts no limit at all.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether an entry of `owner` is visible.
+    pub fn shows(&self, owner: &PostofficeName, record: RecordRef<'_>) -> bool {
+        self.origins.as_ref().is_none_or(|origins| origins.contains(owner))
+            && self
+                .kinds
+                .as_ref()
+                .is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == record.kind))
+            && self.types.as_ref().is_none_or(|types| {
+                record
+                    .address_texts()
+                    .any(|text| text.split(':').next().is_some_and(|kind| types.contains(kind)))
+            })
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(record))
+    }
+
+    /// What is shown of a visible entry when not everything is; `None` where all of it is.
+    pub fn disclosed(&self, record: RecordRef<'_>) -> Option<Record> {
+        let attributes = self.attributes.as_ref()?;
+        Some(
+            record.with_attributes(|name| {
+                attributes.iter().any(|attribute| attribute.as_str() == name)
+            }),
+        )
+    }
+
+    /// What both views show: the view in force is what the server allows and the requestor wants.
+    pub fn intersect(&self, other: &Self) -> Self {
+        fn both<T: Ord + Clone>(
+            left: &Option<BTreeSet<T>>,
+            right: &Option<BTreeSet<T>>,
+        ) -> Option<BTreeSet<T>> {
+            match (left, right) {
+                (Some(left), Some(right)) => Some(left.intersection(right).cloned().collect()),
+                (one, other) => one.clone().or_else(|| other.clone()),
+            }
+        }
+        Self {
+            types: both(&self.types, &other.types),
+            origins: both(&self.origins, &other.origins),
+            kinds: both(&self.kinds, &other.kinds),
+            filter: match (self.filter.clone(), other.filter.clone()) {
+                (Some(left), Some(right)) => Some(left.and(right)),
+                (one, other) => one.or(other),
+            },
+            attributes: both(&self.attributes, &other.attributes),
+        }
+    }
+
+    /// The definition's fingerprint.
+    pub fn hash(&self) -> ViewHash {
+        let mut hasher = blake3::Hasher::new_derive_key("dirsync 1 view definition");
+        let folded_origins: View = Self {
+            origins: self.origins.as_ref().map(|origins| {
+                origins.iter().map(|origin| origin.folded().parse().expect("a name")).collect()
+            }),
+            ..self.clone()
+        };
+        hasher.update(folded_origins.to_string().as_bytes());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        ViewHash(bytes)
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn line<T: ToString>(
+            f: &mut fmt::Formatter<'_>,
+            word: &str,
+            values: &Option<BTreeSet<T>>,
+        ) -> fmt::Result {
+            let Some(values) = values else { return Ok(()) };
+            f.write_str(word)?;
+            for value in values {
+                write!(f, "\t{}", escape(&value.to_string()))?;
+            }
+            f.write_str("\n")
+        }
+        line(f, "types", &self.types)?;
+        line(f, "origins", &self.origins)?;
+        line(f, "kinds", &self.kinds)?;
+        line(f, "attributes", &self.attributes)?;
+        if let Some(filter) = &self.filter {
+            writeln!(f, "filter\t{}", escape(&filter.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for View {
+    type Err = ViewError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        fn values<T: FromStr + Ord>(words: &[String]) -> Result<Option<BTreeSet<T>>, String>
+        where
+            T::Err: ToString,
+        {
+            let values = words.iter().map(|word| word.parse().map_err(|e: T::Err| e.to_string()));
+            values.collect::<Result<_, _>>().map(Some)
+        }
+        let mut view = Self::default();
+        for line in text.lines() {
+            let error = |reason: String| ViewError { line: line.into(), reason };
+            let mut fields = line.split('\t');
+            let word = fields.next().unwrap_or_default();
+            let words = fields
+                .map(|field| unescape(field).map(String::from))
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| error("a backslash is no escape".into()))?;
+            match word {
+                "types" => {
+                    view.types = Some(words.iter().map(|word| word.to_ascii_uppercase()).collect());
+                }
+                "origins" => view.origins = values(&words).map_err(error)?,
+                "kinds" => view.kinds = values(&words).map_err(error)?,
+                "attributes" => view.attributes = values(&words).map_err(error)?,
+                "filter" if words.len() == 1 => {
+                    view.filter = Some(
+                        words[0].parse().map_err(|e: crate::FilterError| error(e.to_string()))?,
+                    );
+                }
+                _ => return Err(error("it begins with no known word".into())),
+            }
+        }
+        Ok(view)
+    }
+}
+
+impl ViewHash {
+    /// The fingerprint from its bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The fingerprint's bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl FromStr for ViewHash {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| ())?;
+        Ok(Self(bytes.try_into().map_err(|_| ())?))
+    }
+}
+
+impl fmt::Display for ViewHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for ViewHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(text: &str) -> View {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_form_and_hash_are_one_per_definition() {
+        let text = "types\tSMTP\tX400\norigins\tNORTH/HQ\nkinds\tmailbox\nattributes\ttitle\n\
+                    filter\t(ou=a*)\n";
+        assert_eq!(view(text).to_string(), text);
+        assert_eq!(view("origins\tnorth/hq\n").hash(), view("origins\tNORTH/HQ\n").hash());
+        assert_ne!(view("").hash(), view("types\n").hash());
+        assert!("colour\tred\n".parse::<View>().is_err());
+    }
+
+    #[test]
+    fn the_view_in_force_is_the_intersection() {
+        let allowed = view("types\tSMTP\tX400\nfilter\t(ou=a)\n");
+        let wanted = view("types\tSMTP\tPCM\nkinds\tlist\n");
+        let force = allowed.intersect(&wanted);
+        assert_eq!(force, view("types\tSMTP\nkinds\tlist\nfilter\t(ou=a)\n"));
+        assert_eq!(allowed.intersect(&View::default()), allowed);
+    }
+
+    #[test]
+    fn what_a_view_shows() {
+        let north: PostofficeName = "NORTH/HQ".parse().unwrap();
+        let record = RecordRef {
+            kind: "mailbox",
+            name: "Ana",
+            addresses: "SMTP:a@b",
+            details: "ou/a\ntitle/x\n",
+        };
+        assert!(view("types\tSMTP\n").shows(&north, record));
+        assert!(!view("types\tX400\n").shows(&north, record));
+        assert!(!view("origins\tSOUTH/HQ\n").shows(&north, record));
+        assert!(view("filter\t(ou=a)\nattributes\ttitle\n").shows(&north, record));
+        assert_eq!(view("attributes\ttitle\n").disclosed(record).unwrap().details, "title/x\n");
+    }
+}
