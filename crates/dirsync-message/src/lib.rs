@@ -1,1 +1,23 @@
-//! 
+//! Message text: what a request (T1) and an update (T2) say, and how it is written.
+//!
+//! A message is a *head* (small, per addressee: who, positions, digests) and a *body*
+//! (`[DIRSYNC-TRANSACTIONS]`, shared by all addressees that lack the same). The grammar stands in
+//! `docs/message-format.md`. Parsing and printing are exact inverses.
+//!
+//! *Never:* state. What a message means is decided in `dirsync-protocol`.
+#![deny(missing_docs)]
+
+mod epoch;
+mod head;
+mod number;
+mod point;
+mod request;
+mod transaction;
+mod update;
+
+pub use epoch::{Challenge, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch};
+pub use number::{Mark, ReqSeq, RequestNo, SrvSeq, Stamp};
+pub use point::{ParsePointError, SyncPoint};
+pub use request::{Admission, Health, OwnPart, Request, RequestKind};
+pub use transaction::{Change, Transaction};
+pub use update::{Body, BodyKind, Outcome, OutcomeKind, Own, Side, Update};

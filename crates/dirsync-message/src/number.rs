@@ -1,0 +1,68 @@
+//! Numbers that cannot be swapped: each of the protocol's counters has a type of its own.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The number that follows.
+            ///
+            /// # Panics
+            ///
+            /// At 2^64, which no counter reaches.
+            pub fn next(self) -> Self {
+                Self(self.0.checked_add(1).expect("a counter does not reach 2^64"))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIntError> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+number! {
+    /// A requestor's number of one of its own changes. ReqSync is the highest one acknowledged.
+    ReqSeq
+}
+number! {
+    /// The server's number of one change of the list. SrvSync is where a requestor's list stands.
+    SrvSeq
+}
+number! {
+    /// The number of a request, counted by its requestor within one epoch.
+    RequestNo
+}
+number! {
+    /// A random number made when the server first issues a sync point: a cookie in the sense of
+    /// RFC 4533, by which the server recognises states that it issued.
+    Mark
+}
+number! {
+    /// A change stamp: the time of a change at its origin in milliseconds since 1970, strictly
+    /// increasing there (`max(clock, last + 1)`). Compared only between changes of one origin.
+    Stamp
+}
+
+impl Stamp {
+    /// The stamp of the next change when the clock shows `now` (milliseconds since 1970).
+    pub fn after(self, now: u64) -> Self {
+        Self(now.max(self.0 + 1))
+    }
+}

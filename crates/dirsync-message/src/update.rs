@@ -1,0 +1,142 @@
+//! What an update (T2) says in its head.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::{Address, Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
+
+use crate::{Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, SyncPoint};
+
+/// An answer that concerns the addressed epoch, not the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This epoch is not accepted yet: merge what follows and export in full.
+    Own,
+    /// This epoch was retired: another machine, or a later life, is the postoffice now.
+    Fenced,
+    /// The postoffice was removed.
+    Removed,
+}
+
+/// Why an own entry is not published as it was submitted, or that another one contests it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The addressee's entry.
+    pub id: EntryId,
+    /// What became of it.
+    pub kind: OutcomeKind,
+}
+
+/// See [`Outcome`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// It waits for an address that another entry holds.
+    Waiting {
+        /// The address.
+        address: Address,
+        /// The owner of the entry that holds it.
+        holder: PostofficeName,
+    },
+    /// It holds an address that another origin's entry waits for.
+    Contested {
+        /// The address.
+        address: Address,
+        /// The owner of the entry that waits.
+        by: PostofficeName,
+    },
+    /// Its deletion waits for a person at the server.
+    Held,
+    /// Its release was honoured: it now belongs to this postoffice.
+    Transferred {
+        /// The new owner.
+        to: PostofficeName,
+    },
+    /// Another origin owns an entry with this id.
+    ForeignId {
+        /// The owner.
+        owner: PostofficeName,
+    },
+    /// The server cannot accept it as it is.
+    Invalid {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// That the body carries the submitted set of the addressee, to be merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// To be repeated by the full export.
+    pub challenge: Challenge,
+    /// Digest of the submitted set that follows.
+    pub digest: SetDigest,
+}
+
+/// What the body is to the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// What changed after the from point.
+    Delta,
+    /// The whole view.
+    Replace,
+    /// The whole content of some buckets, numbered with this many bits.
+    Repair {
+        /// Bits that number a bucket.
+        bits: u32,
+        /// The buckets.
+        buckets: BTreeSet<Bucket>,
+    },
+}
+
+/// The positions and digest of a body; equal for all addressees that share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// What it is.
+    pub kind: BodyKind,
+    /// The number that the body follows; 0 from nothing.
+    pub from: SrvSeq,
+    /// The epoch of `from`; none from nothing ("fresh").
+    pub from_epoch: Option<ServerEpoch>,
+    /// The view that the list must have been made under; none from nothing.
+    pub view_from: Option<ViewHash>,
+    /// The point that the request stated, which a replace must still find (rule `replfrom`).
+    pub stated: Option<SyncPoint>,
+    /// The point reached by applying the body.
+    pub to: SyncPoint,
+    /// The server's last number when the body was made.
+    pub head: SrvSeq,
+    /// The definition of the view of `to`.
+    pub view: View,
+    /// Digest of the list at `to`; only when `to` is complete.
+    pub digest: Option<SetDigest>,
+    /// Number of this part, from 1.
+    pub part: u32,
+}
+
+/// The head of an update: a pure function of committed server state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The server.
+    pub from: PostofficeName,
+    /// The requestor.
+    pub to: PostofficeName,
+    /// The requestor's epoch that is addressed.
+    pub epoch: ReqEpoch,
+    /// The number of the request that is answered.
+    pub answers: RequestNo,
+    /// The id of that request.
+    pub request_id: RequestId,
+    /// The life of the server.
+    pub server_epoch: ServerEpoch,
+    /// ReqSync: the highest own number that is committed at the server.
+    pub ack: ReqSeq,
+    /// What concerns the epoch instead of the list.
+    pub side: Option<Side>,
+    /// That the body is the addressee's submitted set instead of list changes.
+    pub own: Option<Own>,
+    /// Own entries that are not published as submitted.
+    pub outcomes: Vec<Outcome>,
+    /// The list side; none when the requestor shall keep what it has.
+    pub body: Option<Body>,
+    /// That the next request shall bring the list's buckets.
+    pub want_buckets: bool,
+}
