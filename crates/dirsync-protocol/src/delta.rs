@@ -1,0 +1,208 @@
+//! Attribute deltas: which part of an entry changed when, and what has to travel because of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use dirsync_directory::{Record, RecordRef};
+
+/// The part names of an entry that are no attributes; `:` begins no attribute name.
+const KIND: &str = ":kind";
+const NAME: &str = ":name";
+const ADDRESSES: &str = ":addresses";
+const RELEASE: &str = ":release";
+
+/// The numbers of an entry's last changes.
+///
+/// Every part that is not named changed last when the whole entry did, at `whole`. Emptied
+/// attributes keep their number. Text form: `LAST WHOLE part=number part=number`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeNumbers {
+    /// The number of the last change of anything.
+    pub last: u64,
+    /// The number at which the entry was last new to somebody, and so travels whole.
+    pub whole: u64,
+    /// Parts that changed since.
+    pub parts: BTreeMap<String, u64>,
+}
+
+impl ChangeNumbers {
+    /// The numbers of an entry that is new at `number`.
+    pub fn new(number: u64) -> Self {
+        Self { last: number, whole: number, parts: BTreeMap::new() }
+    }
+
+    /// Notes that these parts changed at `number`.
+    pub fn changed(&mut self, number: u64, parts: impl IntoIterator<Item = String>) {
+        self.last = number;
+        for part in parts {
+            self.parts.insert(part, number);
+        }
+    }
+
+    fn after(&self, number: u64, part: &str) -> bool {
+        self.parts.get(part).copied().unwrap_or(self.whole) > number
+    }
+}
+
+impl fmt::Display for ChangeNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.last, self.whole)?;
+        self.parts.iter().try_for_each(|(part, number)| write!(f, " {part}={number}"))
+    }
+}
+
+impl FromStr for ChangeNumbers {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
+        let mut numbers = Self { last: number()?, whole: number()?, parts: BTreeMap::new() };
+        for word in words {
+            let (part, number) = word.rsplit_once('=').ok_or(())?;
+            numbers.parts.insert(part.into(), number.parse().map_err(|_| ())?);
+        }
+        Ok(numbers)
+    }
+}
+
+/// The names of the parts in which two versions of an entry differ.
+pub fn changed_parts(old: RecordRef<'_>, new: RecordRef<'_>) -> Vec<String> {
+    let mut parts = Vec::new();
+    let whole = [
+        (KIND, old.kind, new.kind),
+        (NAME, old.name, new.name),
+        (ADDRESSES, old.addresses, new.addresses),
+    ];
+    for (part, old, new) in whole {
+        if old != new {
+            parts.push(part.to_owned());
+        }
+    }
+    if old.details != new.details {
+        let old_lines: BTreeSet<&str> = old.details.lines().collect();
+        let new_lines: BTreeSet<&str> = new.details.lines().collect();
+        let changed: BTreeSet<&str> =
+            old_lines.symmetric_difference(&new_lines).map(|line| attribute(line)).collect();
+        parts.extend(changed.into_iter().map(str::to_owned));
+    }
+    parts
+}
+
+/// The part name of whom an entry is released to.
+pub fn release_part() -> String {
+    RELEASE.to_owned()
+}
+
+fn attribute(line: &str) -> &str {
+    line.split('/').next().unwrap_or_default()
+}
+
+/// What changed of an entry after a number, to be sent as an `M`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// The new kind.
+    pub kind: Option<String>,
+    /// The new name.
+    pub name: Option<String>,
+    /// All addresses.
+    pub addresses: Option<String>,
+    /// Lines `attribute/value`, or `attribute` when emptied.
+    pub details: String,
+    /// Whom it is released to changed.
+    pub release: bool,
+}
+
+/// What changed after `number`; none when the whole entry has to travel.
+pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) -> Option<Delta> {
+    if numbers.whole > number {
+        return None;
+    }
+    let field = |part, text: &str| numbers.after(number, part).then(|| text.to_owned());
+    let mut lines: Vec<&str> = record
+        .details
+        .lines()
+        .filter(|line| numbers.after(number, attribute(line)))
+        .collect();
+    for (part, changed) in &numbers.parts {
+        let empty = !record.details.lines().any(|line| attribute(line) == part);
+        if *changed > number && empty && !part.starts_with(':') {
+            lines.push(part);
+        }
+    }
+    lines.sort_unstable();
+    let mut details = String::new();
+    for line in lines {
+        details.push_str(line);
+        details.push('\n');
+    }
+    Some(Delta {
+        kind: field(KIND, record.kind),
+        name: field(NAME, record.name),
+        addresses: field(ADDRESSES, record.addresses),
+        details,
+        release: numbers.after(number, RELEASE),
+    })
+}
+
+/// The entry that an `M` makes of the receiver's version.
+pub fn apply_delta(
+    old: RecordRef<'_>,
+    kind: Option<&str>,
+    name: Option<&str>,
+    addresses: Option<&str>,
+    details: &str,
+) -> Record {
+    let changed: BTreeSet<&str> = details.lines().map(attribute).collect();
+    let mut lines: Vec<&str> = old
+        .details
+        .lines()
+        .filter(|line| !changed.contains(attribute(line)))
+        .chain(details.lines().filter(|line| line.contains('/')))
+        .collect();
+    lines.sort_unstable();
+    let mut merged = String::with_capacity(old.details.len() + details.len());
+    for line in lines {
+        merged.push_str(line);
+        merged.push('\n');
+    }
+    Record {
+        kind: kind.unwrap_or(old.kind).into(),
+        name: name.unwrap_or(old.name).into(),
+        addresses: addresses.unwrap_or(old.addresses).into(),
+        details: merged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, details: &str) -> Record {
+        Record {
+            kind: "mailbox".into(),
+            name: name.into(),
+            addresses: "SMTP:a@b".into(),
+            details: details.into(),
+        }
+    }
+
+    #[test]
+    fn a_changed_phone_travels_as_a_phone() {
+        let old = record("Ana", "telephoneNumber/1\ntitle/Pilot\n");
+        let new = record("Ana", "telephoneNumber/2\ntelephoneNumber/3\n");
+        let mut numbers = ChangeNumbers::new(5);
+        numbers.changed(9, changed_parts(old.as_ref(), new.as_ref()));
+        assert_eq!(numbers.to_string(), "9 5 telephoneNumber=9 title=9");
+        assert_eq!(numbers.to_string().parse(), Ok(numbers.clone()));
+        let delta = delta_after(new.as_ref(), &numbers, 5).unwrap();
+        assert_eq!(delta.details, "telephoneNumber/2\ntelephoneNumber/3\ntitle\n");
+        assert_eq!((delta.name, delta.kind, delta.addresses), (None, None, None));
+        let applied = apply_delta(old.as_ref(), None, None, None, &delta.details);
+        assert_eq!(applied, new);
+        assert_eq!(delta_after(new.as_ref(), &numbers, 4), None, "new to who stands before 5");
+        let nothing = delta_after(new.as_ref(), &numbers, 9).unwrap();
+        assert_eq!(nothing, Delta::default());
+    }
+}
