@@ -120,11 +120,8 @@ pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) 
         return None;
     }
     let field = |part, text: &str| numbers.after(number, part).then(|| text.to_owned());
-    let mut lines: Vec<&str> = record
-        .details
-        .lines()
-        .filter(|line| numbers.after(number, attribute(line)))
-        .collect();
+    let mut lines: Vec<&str> =
+        record.details.lines().filter(|line| numbers.after(number, attribute(line))).collect();
     for (part, changed) in &numbers.parts {
         let empty = !record.details.lines().any(|line| attribute(line) == part);
         if *changed > number && empty && !part.starts_with(':') {

@@ -5,5 +5,9 @@
 //! arguments, state is reached through the traits of [`tables`].
 #![deny(missing_docs)]
 
+pub mod context;
 pub mod delta;
+pub mod guard;
+pub mod requestor;
+pub mod server;
 pub mod tables;

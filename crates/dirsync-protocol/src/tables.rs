@@ -68,8 +68,8 @@ impl Error for StoreError {
 /// The result of a store operation.
 pub type Stored<T> = Result<T, StoreError>;
 
-/// What a visitor is called with; `Break` ends the visit early.
-pub type Visitor<'v, T> = dyn FnMut(T) -> ControlFlow<()> + 'v;
+/// What a visitor answers: `Break` ends the visit early.
+pub type Flow = ControlFlow<()>;
 
 // ------------------------------------------------------------------------------- requestor
 
@@ -337,11 +337,11 @@ pub trait RequestorTables {
     /// Removes an own entry.
     fn delete_own(&mut self, id: EntryId) -> Stored<()>;
     /// Visits own entries numbered above `after`, by number.
-    fn visit_own(&mut self, after: ReqSeq, visit: &mut Visitor<'_, &OwnRow>) -> Stored<()>;
+    fn visit_own(&mut self, after: ReqSeq, visit: &mut dyn FnMut(&OwnRow) -> Flow) -> Stored<()>;
     /// Visits (id, own element of the digest, source) of all own entries, in any order.
     fn visit_own_elements(
         &mut self,
-        visit: &mut Visitor<'_, (EntryId, u128, &str)>,
+        visit: &mut dyn FnMut((EntryId, u128, &str)) -> Flow,
     ) -> Stored<()>;
     /// One own tombstone.
     fn own_tombstone(&mut self, id: EntryId) -> Stored<Option<OwnTombstone>>;
@@ -353,7 +353,7 @@ pub trait RequestorTables {
     fn visit_own_tombstones(
         &mut self,
         after: ReqSeq,
-        visit: &mut Visitor<'_, OwnTombstone>,
+        visit: &mut dyn FnMut(OwnTombstone) -> Flow,
     ) -> Stored<()>;
     /// The id that a source's key stands for where it does not derive from this postoffice's name
     /// (an entry taken over from another origin).
@@ -374,9 +374,13 @@ pub trait RequestorTables {
     /// Says that the appending is over; fails when two rows had one id.
     fn end_bulk(&mut self, place: ListPlace) -> Stored<()>;
     /// Visits a list, in the order rows were written.
-    fn visit_list(&mut self, place: ListPlace, visit: &mut Visitor<'_, ListRow<'_>>) -> Stored<()>;
+    fn visit_list(
+        &mut self,
+        place: ListPlace,
+        visit: &mut dyn FnMut(ListRow<'_>) -> Flow,
+    ) -> Stored<()>;
     /// Visits a list by name, then id (both by bytes).
-    fn visit_list_by_name(&mut self, visit: &mut Visitor<'_, ListRow<'_>>) -> Stored<()>;
+    fn visit_list_by_name(&mut self, visit: &mut dyn FnMut(ListRow<'_>) -> Flow) -> Stored<()>;
     /// Empties a list and its buckets.
     fn clear_list(&mut self, place: ListPlace) -> Stored<()>;
     /// Puts the staged list and its buckets in the place of the live one, and empties the staged.
@@ -668,11 +672,11 @@ pub trait ServerTables {
     fn visit_submitted(
         &mut self,
         origin: &PostofficeName,
-        visit: &mut Visitor<'_, &ServerRow>,
+        visit: &mut dyn FnMut(&ServerRow) -> Flow,
     ) -> Stored<()>;
     /// Visits rows that want something else than what is published: waiting, held, invalid,
     /// released, or published with other content.
-    fn visit_unsettled(&mut self, visit: &mut Visitor<'_, &ServerRow>) -> Stored<()>;
+    fn visit_unsettled(&mut self, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> Stored<()>;
     /// Number of published entries of an origin.
     fn published_count(&mut self, origin: &PostofficeName) -> Stored<u64>;
     /// Visits published rows and tombstones with `after` < number ≤ `upto`, by number.
@@ -680,7 +684,7 @@ pub trait ServerTables {
         &mut self,
         after: SrvSeq,
         upto: SrvSeq,
-        visit: &mut Visitor<'_, Numbered<'_>>,
+        visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
     ) -> Stored<()>;
 
     /// One stub.
@@ -708,7 +712,7 @@ pub trait ServerTables {
     fn visit_submitted_tombstones(
         &mut self,
         origin: &PostofficeName,
-        visit: &mut Visitor<'_, (EntryId, Stamp)>,
+        visit: &mut dyn FnMut((EntryId, Stamp)) -> Flow,
     ) -> Stored<()>;
     /// Who owns an id after a release that was honoured.
     fn transferred(&mut self, id: EntryId) -> Stored<Option<PostofficeName>>;
@@ -767,7 +771,7 @@ pub trait CommonTables {
     /// Adds a log line.
     fn put_log(&mut self, line: &LogLine) -> Stored<()>;
     /// Visits log lines from `since` on, in order.
-    fn visit_log(&mut self, since: u64, visit: &mut Visitor<'_, &LogLine>) -> Stored<()>;
+    fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()>;
     /// Forgets log lines before `before`.
     fn purge_log(&mut self, before: u64) -> Stored<()>;
     /// A named text of the agent: times of last steps, alarms that are on.

@@ -1,0 +1,16 @@
+//! The requestor's half: numbering own changes (T0), asking (T1), applying (T3).
+
+mod change;
+mod list;
+mod merge;
+mod receive;
+mod rejoin;
+mod request;
+mod transfer;
+
+pub use change::{ChangeOutcome, OwnChanges};
+pub use list::ListWriter;
+pub use receive::{Applied, receive};
+pub use rejoin::{new_epoch, rejoin};
+pub use request::{make_request, visit_request_body};
+pub use transfer::{TransferError, claim, release};

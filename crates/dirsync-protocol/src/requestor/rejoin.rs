@@ -1,0 +1,41 @@
+//! A new life of a requestor's numbering.
+
+use dirsync_message::ReqEpoch;
+
+use crate::context::{Context, Level};
+use crate::tables::{Mode, RequestorState, RequestorTables, Stored};
+
+/// Begins a new epoch: all own entries will be exported again and merged. With `descends`, the
+/// present epoch becomes an ancestor; without, a person decided that this machine is the one to
+/// keep, and it starts with no lineage.
+pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends: bool) {
+    if descends {
+        state.lineage.push(state.epoch);
+    } else {
+        state.lineage.clear();
+    }
+    state.epoch = ReqEpoch(context.draws.token());
+    state.epoch_accepted = false;
+    state.mode = Mode::WantOwn;
+    state.req_sync = dirsync_message::ReqSeq(0);
+}
+
+/// `rejoin`: a person's word that this fenced machine is the one to keep (`protocol.md` §6.5).
+/// Returns whether it was fenced.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn rejoin<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+) -> Stored<bool> {
+    let mut state = tables.requestor()?;
+    let fenced = state.mode == Mode::Fenced;
+    if fenced {
+        new_epoch(&mut state, context, false);
+        context.say(Level::Notice, "6.5", format!("rejoined with the new epoch {}", state.epoch));
+        tables.put_requestor(&state)?;
+    }
+    Ok(fenced)
+}

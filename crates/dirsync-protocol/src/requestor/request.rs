@@ -1,0 +1,174 @@
+//! T1: the request, a pure function of committed state.
+
+use std::ops::ControlFlow;
+
+use dirsync_directory::BucketSums;
+use dirsync_message::{
+    Admission, Change, Health, OwnPart, ReqSeq, Request, RequestId, RequestKind, Transaction,
+};
+
+use crate::context::Context;
+use crate::delta::delta_after;
+use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, RequestorTables, Stored};
+
+/// Most request ids that are remembered while no answer comes; an answer to an older one says
+/// nothing that the next one does not say.
+const SENT_MAX: usize = 256;
+
+/// Numbers a new request and returns its head; none where this postoffice may not send.
+///
+/// The number is committed with the caller's transaction, *before* the message leaves (C2).
+/// `key` is the public key presented together with the invitation's secret at first contact.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn make_request<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    key: &str,
+    health: Health,
+) -> Stored<Option<Request>> {
+    let mut state = tables.requestor()?;
+    if matches!(state.mode, Mode::Fenced | Mode::Removed) {
+        return Ok(None);
+    }
+    state.request_no = state.request_no.next();
+    let id = RequestId(context.draws.token());
+    state.sent.retain(|(number, _)| *number >= state.last_answer);
+    state.sent.push((state.request_no, id));
+    if state.sent.len() > SENT_MAX {
+        state.sent.remove(0);
+    }
+    let (kind, challenge, base) = match &state.mode {
+        Mode::WantOwn => (RequestKind::WantOwn, None, None),
+        Mode::Resubmitting { base, challenge } => {
+            (RequestKind::Full, Some(*challenge), Some(*base))
+        }
+        _ => (RequestKind::Delta, None, None),
+    };
+    let list_buckets = if state.list_bad || state.send_buckets {
+        let bits = BucketSums::bits_for(state.list_digest.count);
+        Some((bits, tables.list_buckets(ListPlace::Live)?.folded(bits)))
+    } else {
+        None
+    };
+    tables.put_requestor(&state)?;
+    Ok(Some(Request {
+        from: state.name,
+        to: state.server,
+        epoch: state.epoch,
+        lineage: state.lineage,
+        number: state.request_no,
+        id,
+        own: OwnPart {
+            kind,
+            from: if kind == RequestKind::Full { ReqSeq(0) } else { state.req_sync },
+            to: state.req_seq,
+            digest: state.own_digest,
+            challenge,
+            base,
+        },
+        epoch_heard: state.epoch_heard,
+        point: state.point,
+        list_digest: state.list_digest,
+        list_bad: state.list_bad,
+        list_buckets,
+        view_wanted: state.view_wanted,
+        admission: state.secret.map(|secret| Admission { secret, key: key.to_owned() }),
+        health,
+    }))
+}
+
+/// Visits the transactions of a request's body, by number. Rule `ownlog`: they are regenerated from
+/// the own entries, never kept in a queue, so any range can be asked for again.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn visit_request_body<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    own: &OwnPart,
+    visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
+) -> Stored<()> {
+    if own.kind == RequestKind::WantOwn {
+        return Ok(());
+    }
+    let name = tables.requestor()?.name;
+    let mut tombstones = Vec::new();
+    tables.visit_own_tombstones(own.from, &mut |tombstone| {
+        tombstones.push(tombstone);
+        ControlFlow::Continue(())
+    })?;
+    let mut tombstones = tombstones.into_iter().peekable();
+    let mut flow = ControlFlow::Continue(());
+    tables.visit_own(own.from, &mut |row: &OwnRow| {
+        while let Some(tombstone) = tombstones.next_if(|t| t.req_seq.0 < row.numbers.last) {
+            flow = visit_deletion(&tombstone, visit);
+            if flow.is_break() {
+                return flow;
+            }
+        }
+        flow = visit_entry(row, &name, own, visit);
+        flow
+    })?;
+    for tombstone in tombstones {
+        if flow.is_break() {
+            break;
+        }
+        flow = visit_deletion(&tombstone, visit);
+    }
+    Ok(())
+}
+
+fn visit_deletion(
+    tombstone: &OwnTombstone,
+    visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
+) -> ControlFlow<()> {
+    visit(&Transaction {
+        number: tombstone.req_seq.0,
+        stamp: tombstone.stamp,
+        id: tombstone.id,
+        owner: None,
+        first_origin: None,
+        key: "",
+        released_to: None,
+        change: Change::Delete { approved: tombstone.approved },
+        line: 0,
+    })
+}
+
+fn visit_entry(
+    row: &OwnRow,
+    name: &dirsync_directory::PostofficeName,
+    own: &OwnPart,
+    visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
+) -> ControlFlow<()> {
+    let delta = match own.kind {
+        RequestKind::Full => None,
+        _ => delta_after(row.record.as_ref(), &row.numbers, own.from.0),
+    };
+    let (change, released_to) = match &delta {
+        Some(delta) => (
+            Change::Delta {
+                kind: delta.kind.as_deref(),
+                name: delta.name.as_deref(),
+                addresses: delta.addresses.as_deref(),
+                details: &delta.details,
+            },
+            delta.release.then_some(row.released_to.as_ref()),
+        ),
+        None => (Change::Whole(row.record.as_ref()), Some(row.released_to.as_ref())),
+    };
+    visit(&Transaction {
+        number: row.numbers.last,
+        stamp: row.stamp,
+        id: row.id,
+        owner: Some(name),
+        first_origin: Some(&row.first_origin),
+        key: &row.key,
+        released_to,
+        change,
+        line: 0,
+    })
+}

@@ -1,0 +1,82 @@
+//! Handing an entry over to another origin (`protocol.md` §5.2): the id survives.
+
+use dirsync_directory::{EntryId, PostofficeName};
+use thiserror::Error;
+
+use super::change::OwnChanges;
+use crate::delta::ChangeNumbers;
+use crate::tables::{ListPlace, OwnRow, RequestorTables, StoreError};
+
+/// Why an entry cannot be handed over.
+#[derive(Debug, Error)]
+pub enum TransferError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Only an own entry can be released.
+    #[error("entry {0} is not one of this postoffice's own")]
+    NotOwn(EntryId),
+    /// Only a listed entry can be claimed.
+    #[error("entry {0} is not in the list")]
+    NotListed(EntryId),
+    /// It is released to nobody, or to somebody else.
+    #[error("entry {id} of {owner} is not released to this postoffice")]
+    NotReleased {
+        /// The entry.
+        id: EntryId,
+        /// Its owner.
+        owner: PostofficeName,
+    },
+}
+
+/// Offers an own entry to another postoffice; `None` takes the offer back.
+///
+/// # Errors
+///
+/// See [`TransferError`].
+pub fn release<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    now: u64,
+    id: EntryId,
+    to: Option<PostofficeName>,
+) -> Result<(), TransferError> {
+    let mut changes = OwnChanges::begin(tables, now)?;
+    let row = changes.tables().own(id)?.ok_or(TransferError::NotOwn(id))?;
+    changes.put(OwnRow { released_to: to, ..row })?;
+    Ok(changes.finish()?)
+}
+
+/// Takes over an entry that its owner released to this postoffice. The source that will feed it
+/// finds it by the same key.
+///
+/// # Errors
+///
+/// See [`TransferError`].
+pub fn claim<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    now: u64,
+    id: EntryId,
+    source: &str,
+) -> Result<(), TransferError> {
+    let mut changes = OwnChanges::begin(tables, now)?;
+    let offered =
+        changes.tables().list_row(ListPlace::Live, id)?.ok_or(TransferError::NotListed(id))?;
+    let me = changes.state().name.clone();
+    if offered.released_to.as_ref() != Some(&me) {
+        return Err(TransferError::NotReleased { id, owner: offered.owner });
+    }
+    if offered.first_origin != me {
+        changes.tables().put_adopted_id(source, &offered.key, Some(id))?;
+    }
+    changes.put(OwnRow {
+        id,
+        first_origin: offered.first_origin,
+        key: offered.key,
+        source: source.to_owned(),
+        record: offered.record,
+        numbers: ChangeNumbers::default(),
+        stamp: offered.stamp,
+        released_to: None,
+    })?;
+    Ok(changes.finish()?)
+}

@@ -1,0 +1,312 @@
+//! T2, first half: a request is taken, by the decision table of `protocol.md` §4.1.
+
+use dirsync_message::{Challenge, Request, RequestKind, ServerEpoch, Side};
+
+use super::lifecycle::new_life;
+use super::publication::Publication;
+use super::submission::{Submission, submit_delta, submit_full};
+use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use crate::tables::{Registration, RegistrationState, ServerState, SideAnswer, Tables};
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was taken, or will at least be answered.
+    Taken,
+    /// It says nothing new; an answer is due from state as it is.
+    Repeated,
+    /// This server was replaced and answers nobody.
+    Fenced,
+    /// The sender is not registered, or its invitation is used up: an administrator decides.
+    NotAdmitted,
+    /// The sender is suspended: the request waits.
+    Suspended,
+}
+
+/// Takes a request, within the caller's transaction (commit point C3).
+///
+/// # Errors
+///
+/// See [`ReceiveError`]: the transaction has to be rolled back, and for anything but a store
+/// error the message is refused.
+pub fn receive<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    request: &Request,
+    body: &mut dyn TransactionSource,
+) -> Result<Received, ReceiveError> {
+    let Some(mut server) = tables.server()? else {
+        return Err(ReceiveError::Contradiction("this postoffice is no directory server".into()));
+    };
+    if server.fenced {
+        context.say(Level::Error, "S1", "this server was replaced; it answers nobody");
+        return Ok(Received::Fenced);
+    }
+    let Some(mut registration) = tables.registration(&request.from)? else {
+        context.say(Level::Notice, "S2", format!("{} is not registered", request.from));
+        return Ok(Received::NotAdmitted);
+    };
+    match registration.state {
+        RegistrationState::Removed => {
+            side_answer(&mut registration, request, Side::Removed);
+            tables.put_registration(&registration)?;
+            context.say(
+                Level::Warning,
+                "S3",
+                format!("{} was removed and still sends", request.from),
+            );
+            return Ok(Received::Repeated);
+        }
+        RegistrationState::Suspended => return Ok(Received::Suspended),
+        RegistrationState::Invited | RegistrationState::Active => {}
+    }
+    if let Some(received) =
+        compare_epochs(tables, context, &mut server, &mut registration, request)?
+    {
+        return Ok(received);
+    }
+    registration.state = RegistrationState::Active;
+    let accepted = match admit_epoch(context, &mut registration, request) {
+        Epoch::Current => false,
+        Epoch::Resubmitted => {
+            let retired = registration.epoch.replace(request.epoch);
+            registration.retired.extend(retired);
+            registration.retired.extend(request.lineage.iter().copied());
+            registration.retired.remove(&request.epoch);
+            registration.side_answers.clear();
+            registration.request_no = dirsync_message::RequestNo(0);
+            true
+        }
+        Epoch::Aside => {
+            registration.last_contact = context.now;
+            tables.put_registration(&registration)?;
+            return Ok(Received::Repeated);
+        }
+    };
+    if request.number <= registration.request_no {
+        registration.answer_due = true;
+        tables.put_registration(&registration)?;
+        context.say(
+            Level::Debug,
+            "S10",
+            format!("request {} of {} was taken before", request.number, request.from),
+        );
+        return Ok(Received::Repeated);
+    }
+    registration.request_no = request.number;
+    registration.request_id = Some(request.id);
+    registration.answer_due = true;
+    registration.send_own = false;
+    registration.last_contact = context.now;
+    registration.health = request.health.clone();
+    take_new(tables, context, &mut server, registration, request, accepted, body)?;
+    Ok(Received::Taken)
+}
+
+/// S10a to S15 for a request that is new: the own part, then the list side.
+fn take_new<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &mut ServerState,
+    mut registration: Registration,
+    request: &Request,
+    accepted: bool,
+    body: &mut dyn TransactionSource,
+) -> Result<(), ReceiveError> {
+    server.last_run = context.now;
+    tables.put_server(server)?;
+    tables.put_registration(&registration)?;
+    let mut publication = Publication::begin(tables, context.now)?;
+    let submission =
+        submit_own(tables, context, &mut publication, &mut registration, request, accepted, body)?;
+    publication.finish(tables, context)?;
+    *server = publication.into_state();
+    // S14 and S15.
+    registration.position.point = request.point;
+    registration.position.digest = request.list_digest;
+    registration.position.bad = request.list_bad;
+    registration.position.buckets = request.list_buckets.clone();
+    registration.view_wanted = request.view_wanted.clone();
+    tables.put_registration(&registration)?;
+    if let Some(point) = &request.point
+        && point.epoch.is_same_life(&server.epoch)
+        && tables.issued_point(point)?.is_none_or(|issued| issued.mark != point.mark)
+    {
+        context.say(
+            Level::Alarm,
+            "S14",
+            format!(
+                "{} stands at {}, which this server never issued: it was restored from a backup",
+                request.from, point.srv_seq
+            ),
+        );
+        new_life(tables, context, server, point.epoch)?;
+    }
+    if submission == Submission::Accepted && request.epoch_heard == Some(server.epoch) {
+        let mut registration = tables.registration(&request.from)?.expect("it is being served");
+        registration.spoke_in = Some(server.epoch);
+        tables.put_registration(&registration)?;
+    }
+    end_recovery(tables, context, server)?;
+    Ok(())
+}
+
+fn submit_own<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    publication: &mut Publication,
+    registration: &mut Registration,
+    request: &Request,
+    accepted: bool,
+    body: &mut dyn TransactionSource,
+) -> Result<Submission, ReceiveError> {
+    let submission = match request.own.kind {
+        RequestKind::WantOwn => {
+            context.say(
+                Level::Notice,
+                "S11",
+                format!("{} asks what is held of its own entries", request.from),
+            );
+            Submission::SendOwn
+        }
+        RequestKind::Full => {
+            submit_full(tables, context, publication, registration, request, accepted, body)?
+        }
+        RequestKind::Delta => {
+            submit_delta(tables, context, publication, registration, request, body)?
+        }
+    };
+    if submission == Submission::SendOwn {
+        registration.send_own = true;
+        open_challenge(context, registration);
+    }
+    Ok(submission)
+}
+
+/// S4 and S5: the requestor may have heard a later life of this server.
+fn compare_epochs<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &mut ServerState,
+    registration: &mut Registration,
+    request: &Request,
+) -> Result<Option<Received>, ReceiveError> {
+    let Some(heard) = request.epoch_heard.filter(|heard| heard.is_newer_than(&server.epoch)) else {
+        return Ok(None);
+    };
+    if heard.instance != server.epoch.instance {
+        server.fenced = true;
+        tables.put_server(server)?;
+        context.say(
+            Level::Alarm,
+            "S4",
+            format!(
+                "replaced by instance {}: {} heard its epoch {heard}, this server has {}; it \
+                 answers nobody any more",
+                heard.instance, request.from, server.epoch
+            ),
+        );
+        return Ok(Some(Received::Fenced));
+    }
+    context.say(
+        Level::Alarm,
+        "S5",
+        format!("{} heard the later epoch {heard}: this server was restored", request.from),
+    );
+    new_life(tables, context, server, heard)?;
+    *registration = tables.registration(&request.from)?.expect("it was read above");
+    Ok(None)
+}
+
+enum Epoch {
+    /// The accepted one, also when it is the first.
+    Current,
+    /// A new one that answered the challenge (S8).
+    Resubmitted,
+    /// Another one: a side answer is due, nothing else.
+    Aside,
+}
+
+/// S6 to S9.
+fn admit_epoch(
+    context: &mut Context<'_>,
+    registration: &mut Registration,
+    request: &Request,
+) -> Epoch {
+    let Some(current) = registration.epoch else {
+        registration.epoch = Some(request.epoch);
+        context.say(Level::Info, "S6", format!("{} takes part now", request.from));
+        return Epoch::Current;
+    };
+    if request.epoch == current {
+        return Epoch::Current;
+    }
+    let stranger = !request.lineage.is_empty() && !request.lineage.contains(&current);
+    if registration.retired.contains(&request.epoch) || stranger {
+        side_answer(registration, request, Side::Fenced);
+        context.say(
+            Level::Alarm,
+            "S7",
+            format!(
+                "{} has two machines, or was restored from before its last renewal: epoch {} is \
+                 refused, {current} is in force",
+                request.from, request.epoch
+            ),
+        );
+        return Epoch::Aside;
+    }
+    let answers_challenge = request.own.kind == RequestKind::Full
+        && registration.challenge.is_some()
+        && request.own.challenge == registration.challenge
+        && request.own.base == Some(registration.own_digest);
+    if answers_challenge {
+        return Epoch::Resubmitted;
+    }
+    open_challenge(context, registration);
+    side_answer(registration, request, Side::Own);
+    context.say(
+        Level::Notice,
+        "S9",
+        format!("{} began a new epoch {}; it is asked to merge", request.from, request.epoch),
+    );
+    Epoch::Aside
+}
+
+/// Rule `chalkeep`: an open challenge stays, or two machines would void each other's for ever.
+fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
+    if registration.challenge.is_none() {
+        registration.challenge = Some(Challenge(context.draws.token()));
+    }
+}
+
+fn side_answer(registration: &mut Registration, request: &Request, side: Side) {
+    registration.side_answers.retain(|answer| answer.epoch != request.epoch);
+    registration.side_answers.push(SideAnswer {
+        epoch: request.epoch,
+        side,
+        answers: request.number,
+        request_id: request.id,
+    });
+}
+
+/// S15: recovery ends when every registered origin has spoken in this life.
+fn end_recovery<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &mut ServerState,
+) -> Result<(), ReceiveError> {
+    if !server.recovering {
+        return Ok(());
+    }
+    let spoke = |epoch: Option<ServerEpoch>| epoch == Some(server.epoch);
+    let all = tables.registrations()?.iter().all(|registration| {
+        matches!(registration.state, RegistrationState::Removed | RegistrationState::Invited)
+            || spoke(registration.spoke_in)
+    });
+    if all {
+        server.recovering = false;
+        tables.put_server(server)?;
+        context.say(Level::Notice, "S15", "every origin has spoken again: the recovery is over");
+    }
+    Ok(())
+}

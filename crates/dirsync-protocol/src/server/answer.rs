@@ -1,0 +1,372 @@
+//! T2, second half: what each requestor is answered, by the table of `protocol.md` §4.2.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use dirsync_directory::{
+    Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
+};
+use dirsync_message::{
+    BodyKind, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint, Update,
+};
+
+use super::body::ensure_view;
+use crate::context::{Context, Level};
+use crate::tables::{
+    Position, Registration, RegistrationState, ServerRow, ServerState, Stored, Tables,
+};
+
+/// From this many entries on a differing list is located by buckets before anything is sent again.
+const BUCKETS_WORTHWHILE: u64 = 512;
+
+/// What a requestor is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The head, still without the list side.
+    pub head: Update,
+    /// What the body has to be.
+    pub plan: BodyPlan,
+}
+
+/// What the body of an answer has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// None.
+    None,
+    /// The addressee's submitted set.
+    Own,
+    /// Changes of the list. Equal plans give equal bodies.
+    List(ListPlan),
+}
+
+/// Which changes of the list a body has to bring.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListPlan {
+    /// Whether it is all of the view, some buckets of it, or what changed.
+    pub kind: PlanKind,
+    /// The number that it follows.
+    pub from: SrvSeq,
+    /// The epoch of that number; none from nothing.
+    pub from_epoch: Option<ServerEpoch>,
+    /// The view that the list was made under; none from nothing.
+    pub view_from: Option<(ViewHash, View)>,
+    /// The view in force.
+    pub view: (ViewHash, View),
+    /// The number that it reaches.
+    pub upto: SrvSeq,
+}
+
+/// See [`ListPlan::kind`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlanKind {
+    /// What changed.
+    Delta,
+    /// Everything.
+    Replace,
+    /// Some buckets, numbered with so many bits.
+    Repair(u32, BTreeSet<Bucket>),
+}
+
+impl PlanKind {
+    /// As a message says it.
+    pub fn to_body_kind(&self) -> BodyKind {
+        match self {
+            Self::Delta => BodyKind::Delta,
+            Self::Replace => BodyKind::Replace,
+            Self::Repair(bits, buckets) => {
+                BodyKind::Repair { bits: *bits, buckets: buckets.clone() }
+            }
+        }
+    }
+}
+
+/// The requestors that are to be answered, by name.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn pending<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<PostofficeName>> {
+    let registrations = tables.registrations()?;
+    let due = |registration: &Registration| {
+        !registration.side_answers.is_empty()
+            || registration.answer_due && registration.state == RegistrationState::Active
+    };
+    Ok(registrations.into_iter().filter(due).map(|registration| registration.name).collect())
+}
+
+/// What origins have to be told of entries that are not published as submitted.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn outcomes<T: Tables + ?Sized>(
+    tables: &mut T,
+) -> Stored<BTreeMap<PostofficeName, Vec<Outcome>>> {
+    let mut unsettled: Vec<ServerRow> = Vec::new();
+    tables.visit_unsettled(&mut |row| {
+        unsettled.push(row.clone());
+        ControlFlow::Continue(())
+    })?;
+    let mut outcomes: BTreeMap<PostofficeName, Vec<Outcome>> = BTreeMap::new();
+    let mut tell = |origin: &PostofficeName, id: EntryId, kind: OutcomeKind| {
+        outcomes.entry(origin.clone()).or_default().push(Outcome { id, kind });
+    };
+    for row in unsettled {
+        let Some(submitted) = &row.submitted else {
+            tell(&row.origin, row.id, OutcomeKind::Held);
+            continue;
+        };
+        if let Some(reason) = &submitted.invalid {
+            tell(&row.origin, row.id, OutcomeKind::Invalid { reason: reason.clone() });
+            continue;
+        }
+        if let Some(owner) = tables.transferred(row.id)?.filter(|owner| *owner != row.origin) {
+            tell(&row.origin, row.id, OutcomeKind::Transferred { to: owner });
+            continue;
+        }
+        if row.published.as_ref().is_some_and(|published| published.record.is_none()) {
+            continue;
+        }
+        let owner = tables
+            .rows(row.id)?
+            .into_iter()
+            .find(|other| other.origin != row.origin && other.published.is_some());
+        if let Some(owner) = owner {
+            tell(&row.origin, row.id, OutcomeKind::ForeignId { owner: owner.origin });
+            continue;
+        }
+        for text in submitted.record.as_ref().address_texts() {
+            let key = dirsync_directory::fold(text).into_owned();
+            for (id, holder) in tables.claimants(&key)? {
+                let holds = tables.rows(id)?.iter().any(|other| {
+                    other.origin == holder
+                        && other.published_record().is_some_and(|record| {
+                            record.address_keys().any(|published| published == key)
+                        })
+                });
+                let Some(address) = unescape(text).and_then(|text| text.parse().ok()) else {
+                    continue;
+                };
+                if id != row.id && holds {
+                    let contested = OutcomeKind::Contested { address, by: row.origin.clone() };
+                    let OutcomeKind::Contested { address, .. } = &contested else { continue };
+                    let waiting =
+                        OutcomeKind::Waiting { address: address.clone(), holder: holder.clone() };
+                    tell(&row.origin, row.id, waiting);
+                    tell(&holder, id, contested);
+                }
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The answers due to epochs of a requestor that are not the accepted one; they are settled.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn side_answers<T: Tables + ?Sized>(
+    tables: &mut T,
+    name: &PostofficeName,
+) -> Stored<Vec<Answer>> {
+    let Some(server) = tables.server()? else { return Ok(Vec::new()) };
+    let Some(mut registration) = tables.registration(name)? else { return Ok(Vec::new()) };
+    let me = tables.requestor()?.name;
+    let answers = std::mem::take(&mut registration.side_answers);
+    tables.put_registration(&registration)?;
+    Ok(answers
+        .into_iter()
+        .map(|side| {
+            let own = own_of(&registration).filter(|_| side.side == Side::Own);
+            Answer {
+                head: Update {
+                    epoch: side.epoch,
+                    answers: side.answers,
+                    request_id: side.request_id,
+                    side: Some(side.side),
+                    own,
+                    ..head(&me, &server, &registration)
+                },
+                plan: if own.is_some() { BodyPlan::Own } else { BodyPlan::None },
+            }
+        })
+        .collect())
+}
+
+/// The answer due to a requestor; it is settled (commit point C4). None where none is due.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn prepare<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    name: &PostofficeName,
+    outcomes: &BTreeMap<PostofficeName, Vec<Outcome>>,
+) -> Stored<Option<Answer>> {
+    let Some(server) = tables.server()? else { return Ok(None) };
+    let Some(mut registration) = tables.registration(name)? else { return Ok(None) };
+    if !registration.answer_due || registration.state != RegistrationState::Active {
+        return Ok(None);
+    }
+    let me = tables.requestor()?.name;
+    registration.answer_due = false;
+    tables.put_registration(&registration)?;
+    let mut head = head(&me, &server, &registration);
+    head.outcomes = outcomes.get(name).cloned().unwrap_or_default();
+    if registration.send_own {
+        head.own = own_of(&registration);
+        return Ok(Some(Answer { head, plan: BodyPlan::Own }));
+    }
+    let view = registration.view_allowed.intersect(&registration.view_wanted);
+    let view = (view.hash(), view);
+    ensure_view(tables, server.head, &view)?;
+    let plan = choose(tables, context, &server, &registration, view, &mut head)?;
+    Ok(Some(Answer { head, plan }))
+}
+
+fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) -> Update {
+    Update {
+        from: me.clone(),
+        to: registration.name.clone(),
+        epoch: registration.epoch.unwrap_or(dirsync_message::ReqEpoch([0; 16])),
+        answers: registration.request_no,
+        request_id: registration.request_id.unwrap_or(dirsync_message::RequestId([0; 16])),
+        server_epoch: server.epoch,
+        ack: registration.applied,
+        side: None,
+        own: None,
+        outcomes: Vec::new(),
+        body: None,
+        want_buckets: false,
+    }
+}
+
+fn own_of(registration: &Registration) -> Option<Own> {
+    let digest = registration.own_digest;
+    registration.challenge.map(|challenge| Own { challenge, digest })
+}
+
+/// B1 to B4.
+fn choose<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &ServerState,
+    registration: &Registration,
+    view: (ViewHash, View),
+    head: &mut Update,
+) -> Stored<BodyPlan> {
+    let position = &registration.position;
+    let mut plan = ListPlan {
+        kind: PlanKind::Delta,
+        from: SrvSeq(0),
+        from_epoch: None,
+        view_from: None,
+        view,
+        upto: server.head,
+    };
+    let Some(point) = position.point else { return Ok(BodyPlan::List(plan)) };
+    let view_from = tables.views()?.into_iter().find(|(hash, _)| *hash == point.view);
+    if let Some(view_from) = view_from
+        && is_known(tables, server, position, &point)?
+    {
+        let nothing = point.srv_seq == server.head
+            && point.complete
+            && point.epoch == server.epoch
+            && point.view == plan.view.0;
+        if nothing {
+            return Ok(BodyPlan::None);
+        }
+        plan.from = point.srv_seq;
+        plan.from_epoch = Some(point.epoch);
+        plan.view_from = Some(view_from);
+        return Ok(BodyPlan::List(plan));
+    }
+    if server.recovering {
+        let name = &registration.name;
+        context.say(
+            Level::Notice,
+            "B3",
+            format!("{name} keeps its list until every origin has spoken again"),
+        );
+        return Ok(BodyPlan::None);
+    }
+    repair(tables, context, registration, &point, plan, head)
+}
+
+/// B2: whether the requestor's list is a state that this server issued and can continue from.
+fn is_known<T: Tables + ?Sized>(
+    tables: &mut T,
+    server: &ServerState,
+    position: &Position,
+    point: &SyncPoint,
+) -> Stored<bool> {
+    if position.bad || point.srv_seq < server.horizon {
+        return Ok(false);
+    }
+    let Some(issued) = tables.issued_point(point)? else { return Ok(false) };
+    Ok(issued.mark == point.mark && (!point.complete || issued.digest == Some(position.digest)))
+}
+
+/// B4: what differs is located by buckets where that is worth a round trip, else all is sent.
+fn repair<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    registration: &Registration,
+    point: &SyncPoint,
+    mut plan: ListPlan,
+    head: &mut Update,
+) -> Stored<BodyPlan> {
+    let position = &registration.position;
+    let name = &registration.name;
+    if point.view == plan.view.0 {
+        let ours = tables.view_sums(plan.view.0)?;
+        match &position.buckets {
+            Some((bits, theirs)) if *bits <= BucketSums::BITS => {
+                let ours = ours.folded(*bits);
+                let differing = differing(&ours, theirs);
+                if differing.len() * 2 <= 1 << bits {
+                    context.say(
+                        Level::Notice,
+                        "B4",
+                        format!("{} of {} buckets of {name} differ", differing.len(), 1 << bits),
+                    );
+                    plan.kind = PlanKind::Repair(*bits, differing);
+                    return Ok(BodyPlan::List(plan));
+                }
+            }
+            _ if position.digest.count >= BUCKETS_WORTHWHILE => {
+                head.want_buckets = true;
+                context.say(
+                    Level::Notice,
+                    "B4",
+                    format!("the list of {name} differs; its buckets are asked for"),
+                );
+                return Ok(BodyPlan::None);
+            }
+            _ => {}
+        }
+    }
+    context.say(
+        Level::Notice,
+        "B4",
+        format!("the list of {name} at {} is replaced", point.srv_seq),
+    );
+    plan.kind = PlanKind::Replace;
+    Ok(BodyPlan::List(plan))
+}
+
+fn differing(ours: &BucketSums, theirs: &BucketSums) -> BTreeSet<Bucket> {
+    let buckets: BTreeSet<Bucket> = ours.0.keys().chain(theirs.0.keys()).copied().collect();
+    fn sum(sums: &BucketSums, bucket: &Bucket) -> SetDigest {
+        sums.0.get(bucket).copied().unwrap_or_default()
+    }
+    buckets
+        .into_iter()
+        .filter(|bucket| sum(ours, bucket) != sum(theirs, bucket))
+        .filter(|bucket| {
+            sum(ours, bucket) != SetDigest::default() || sum(theirs, bucket) != SetDigest::default()
+        })
+        .collect()
+}

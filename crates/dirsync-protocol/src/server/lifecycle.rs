@@ -1,0 +1,227 @@
+//! What administrators and the course of time do to the server: registration, removal, decisions on
+//! held deletions, new lives after a restore, and forgetting.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use dirsync_directory::{EntryId, PostofficeName, SetDigest};
+use dirsync_message::{ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
+
+use super::publication::{Deletion, Publication};
+use crate::context::{Context, Level, ReceiveError};
+use crate::tables::{
+    Hold, Numbered, Position, Registration, RegistrationState, ServerState, Stored, Tables,
+};
+
+/// Writes a registration as it is decided; data that the requestor brings is kept.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn register<T: Tables + ?Sized>(tables: &mut T, decided: &Registration) -> Stored<()> {
+    let kept = tables.registration(&decided.name)?;
+    let registration = match kept {
+        Some(kept) if kept.state != RegistrationState::Removed => Registration {
+            state: decided.state,
+            key: decided.key.clone(),
+            invitation: decided.invitation.clone(),
+            carrier: decided.carrier.clone(),
+            view_allowed: decided.view_allowed.clone(),
+            ..kept
+        },
+        _ => decided.clone(),
+    };
+    tables.put_registration(&registration)
+}
+
+/// Removes a postoffice (`protocol.md` §5.3): its entries go, its name stays as removed. Exempt from
+/// the guard, as a person did it.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn remove<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    name: &PostofficeName,
+) -> Result<u64, ReceiveError> {
+    let Some(registration) = tables.registration(name)? else { return Ok(0) };
+    let mut ids: Vec<(EntryId, Stamp)> = Vec::new();
+    tables.visit_submitted(name, &mut |row| {
+        ids.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |submitted| submitted.stamp)));
+        ControlFlow::Continue(())
+    })?;
+    let mut publication = Publication::begin(tables, context.now)?;
+    for (id, stamp) in &ids {
+        let row = tables.rows(*id)?.into_iter().find(|row| row.origin == *name);
+        tables.put_submitted_tombstone(name, *id, Some(*stamp))?;
+        let deletion = Deletion { id: *id, origin: name.clone(), approved: true };
+        publication.deleted(tables, row, deletion)?;
+    }
+    publication.finish(tables, context)?;
+    tables.put_registration(&Registration {
+        state: RegistrationState::Removed,
+        retired: registration.retired.iter().copied().chain(registration.epoch).collect(),
+        epoch: None,
+        applied: ReqSeq(0),
+        request_no: RequestNo(0),
+        request_id: None,
+        answer_due: false,
+        send_own: false,
+        challenge: None,
+        position: Position::default(),
+        own_digest: SetDigest::default(),
+        ..registration
+    })?;
+    context.say(Level::Notice, "5.3", format!("{name} is removed with {} entries", ids.len()));
+    Ok(ids.len() as u64)
+}
+
+/// A person approved a held deletion. Returns whether there was one.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn approve_deletion<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    ids: &[EntryId],
+) -> Result<u64, ReceiveError> {
+    let mut publication = Publication::begin(tables, context.now)?;
+    let mut approved = 0;
+    for id in ids {
+        let held = tables
+            .rows(*id)?
+            .into_iter()
+            .find(|row| row.published.as_ref().is_some_and(|published| published.held.is_some()));
+        let Some(mut row) = held else { continue };
+        approved += 1;
+        if let Some(published) = &mut row.published {
+            published.held = None;
+        }
+        tables.put_row(&row)?;
+        publication.contest([*id]);
+    }
+    publication.finish(tables, context)?;
+    Ok(approved)
+}
+
+/// A person rejected a held deletion: the entry stays until its owner speaks of it again.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn reject_deletion<T: Tables + ?Sized>(tables: &mut T, ids: &[EntryId]) -> Stored<u64> {
+    let mut rejected = 0;
+    for id in ids {
+        for mut row in tables.rows(*id)? {
+            let hold = row.published.as_mut().and_then(|published| published.held.as_mut());
+            let Some(Hold { rejected: decided, .. }) = hold else { continue };
+            *decided = true;
+            rejected += 1;
+            tables.put_row(&row)?;
+        }
+    }
+    Ok(rejected)
+}
+
+/// A new life of this server's numbering, newer than its own epoch and `over`: after a restore.
+/// Requestors whose position is not known keep their lists until every origin has spoken.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn new_life<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &mut ServerState,
+    over: ServerEpoch,
+) -> Stored<()> {
+    server.epoch = ServerEpoch {
+        generation: server.epoch.generation.max(over.generation) + 1,
+        instance: server.epoch.instance,
+        random: context.draws.number(),
+    };
+    server.recovering = true;
+    tables.put_server(server)?;
+    for mut registration in tables.registrations()? {
+        registration.spoke_in = None;
+        tables.put_registration(&registration)?;
+    }
+    context.say(Level::Alarm, "6.1", format!("a new server epoch begins: {}", server.epoch));
+    Ok(())
+}
+
+/// The entries of origins that have not spoken since the restore, by origin: what ending the
+/// recovery could take from requestors' lists.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn would_vanish<T: Tables + ?Sized>(tables: &mut T) -> Stored<BTreeMap<PostofficeName, u64>> {
+    let Some(server) = tables.server()? else { return Ok(BTreeMap::new()) };
+    let mut silent = BTreeMap::new();
+    for registration in tables.registrations()? {
+        let spoke = registration.spoke_in == Some(server.epoch);
+        if registration.state != RegistrationState::Removed && !spoke {
+            let held = tables.published_count(&registration.name)?;
+            silent.insert(registration.name, held);
+        }
+    }
+    Ok(silent)
+}
+
+/// A person ends a recovery that waits for an origin which will not speak again.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn finish_recovery<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+) -> Stored<bool> {
+    let Some(mut server) = tables.server()? else { return Ok(false) };
+    let recovering = std::mem::replace(&mut server.recovering, false);
+    if recovering {
+        tables.put_server(&server)?;
+        context.say(Level::Notice, "6.1", "an administrator ended the recovery");
+    }
+    Ok(recovering)
+}
+
+/// Forgets tombstones made before `before` (milliseconds since 1970) that every active requestor
+/// has confirmed, and those made before `limit` in any case. Points stay (rule `keeppoints`).
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_before<T: Tables + ?Sized>(tables: &mut T, before: u64, limit: u64) -> Stored<u64> {
+    let Some(mut server) = tables.server()? else { return Ok(0) };
+    let confirmed = tables
+        .registrations()?
+        .iter()
+        .filter(|registration| registration.state == RegistrationState::Active)
+        .map(|registration| {
+            let point = registration.position.point;
+            point.filter(|point| point.epoch == server.epoch).map_or(SrvSeq(0), |p| p.srv_seq)
+        })
+        .min()
+        .unwrap_or(server.head);
+    let mut upto = server.horizon;
+    let head = server.head;
+    tables.visit_numbered(server.horizon, head, &mut |numbered| {
+        let Numbered::Tombstone(tombstone) = numbered else { return ControlFlow::Continue(()) };
+        let old = tombstone.at < before && tombstone.srv_seq <= confirmed || tombstone.at < limit;
+        if !old {
+            return ControlFlow::Break(());
+        }
+        upto = tombstone.srv_seq;
+        ControlFlow::Continue(())
+    })?;
+    if upto == server.horizon {
+        return Ok(0);
+    }
+    server.horizon = upto;
+    tables.put_server(&server)?;
+    tables.purge_tombstones(upto)
+}
