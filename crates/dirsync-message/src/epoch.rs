@@ -14,6 +14,12 @@ pub struct ParseTokenError {
     what: &'static str,
 }
 
+impl ParseTokenError {
+    pub(crate) fn new(text: &str, what: &'static str) -> Self {
+        Self { text: text.into(), what }
+    }
+}
+
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*

@@ -1,1 +1,78 @@
-//! The text of heads.
+//! The text of heads: small, one per addressee.
+//!
+//! Format: `docs/message-format.md`, "Head". Each head has one text: what [`Request::to_text`] and
+//! [`Update::to_text`] print is what [`Head::parse`] accepts, and in this version nothing else.
+
+mod buckets;
+mod error;
+mod fields;
+mod request;
+mod update;
+
+pub use error::{HeadError, HeadErrorKind};
+
+use crate::{FormatVersion, Request, Update};
+use fields::{FieldReader, FieldWriter};
+
+/// The first line of a head.
+const HEADER: &str = "[DIRSYNC]";
+/// Largest head that is read, in bytes: room for some hundred thousand outcomes.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The head of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// T1.
+    Request(Box<Request>),
+    /// T2.
+    Update(Box<Update>),
+}
+
+impl Head {
+    /// Reads a head.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no head, its format's MAJOR is another, a field is missing, stands twice,
+    /// or has another form than its one. Fields that are not known, and other forms of known ones,
+    /// are passed over when the format's MINOR is newer than [`FormatVersion::CURRENT`].
+    pub fn parse(text: &str) -> Result<Self, HeadError> {
+        let mut fields = FieldReader::new(text)?;
+        let head = match fields.word("message", "request or update", &["request", "update"])? {
+            0 => Self::Request(Box::new(Request::from_fields(&mut fields)?)),
+            _ => Self::Update(Box::new(Update::from_fields(&mut fields)?)),
+        };
+        if fields.version() <= FormatVersion::CURRENT {
+            fields.end()?;
+            check_form(text, &head.to_text())?;
+        }
+        Ok(head)
+    }
+
+    /// The one text of the head.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Request(request) => request.to_text(),
+            Self::Update(update) => update.to_text(),
+        }
+    }
+}
+
+/// Fields out of order, and values such as `007`, are found by printing the head again.
+fn check_form(text: &str, one_form: &str) -> Result<(), HeadError> {
+    if text == one_form {
+        return Ok(());
+    }
+    let same = text.lines().zip(one_form.lines()).take_while(|(line, form)| line == form).count();
+    let field = one_form.lines().nth(same).and_then(|line| line.split('=').next());
+    let expected = field.unwrap_or("end of the head").into();
+    Err(HeadError { line: same as u64 + 1, kind: HeadErrorKind::Form { expected } })
+}
+
+/// The first fields of every head.
+fn begin(message: &str) -> FieldWriter {
+    let mut fields = FieldWriter::new();
+    fields.put("format", FormatVersion::CURRENT);
+    fields.put("message", message);
+    fields
+}

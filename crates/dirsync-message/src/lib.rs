@@ -7,17 +7,25 @@
 //! *Never:* state. What a message means is decided in `dirsync-protocol`.
 #![deny(missing_docs)]
 
+mod body;
 mod epoch;
 mod head;
 mod number;
 mod point;
 mod request;
+mod text;
 mod transaction;
 mod update;
+mod version;
 
+pub use body::{
+    BodyError, BodyFault, BodyReader, BodyWriter, LINE_BYTES_MAX, TRANSACTION_BYTES_MAX,
+};
 pub use epoch::{Challenge, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch};
+pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind};
 pub use number::{Mark, ReqSeq, RequestNo, SrvSeq, Stamp};
 pub use point::{ParsePointError, SyncPoint};
 pub use request::{Admission, Health, OwnPart, Request, RequestKind};
 pub use transaction::{Change, Transaction};
 pub use update::{Body, BodyKind, Outcome, OutcomeKind, Own, Side, Update};
+pub use version::FormatVersion;

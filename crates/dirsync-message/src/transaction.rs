@@ -1,6 +1,6 @@
 //! One transaction of a body.
 
-use dirsync_directory::{EntryId, PostofficeName, RecordRef};
+use dirsync_directory::{AttributeName, EntryId, PostofficeName, RecordError, RecordRef};
 
 use crate::Stamp;
 
@@ -9,7 +9,7 @@ use crate::Stamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
     /// `A`: the whole entry. The record's form is unique but its content is not checked: see
-    /// [`RecordRef::check`].
+    /// [`Change::check`].
     Whole(RecordRef<'a>),
     /// `M`: what changed of an entry that the receiver has.
     Delta {
@@ -30,6 +30,47 @@ pub enum Change<'a> {
     },
 }
 
+impl Change<'_> {
+    /// Checks the content: what a transaction can be wrong in without its message being refused.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), RecordError> {
+        match *self {
+            Self::Whole(record) => record.check(),
+            Self::Delete { .. } => Ok(()),
+            Self::Delta { kind, name, addresses, details } => {
+                let valued = |line: &&str| line.contains('/');
+                let emptied = details.lines().filter(|line| !valued(line));
+                if let Some(line) =
+                    emptied.into_iter().find(|line| !AttributeName::is_canonical(line))
+                {
+                    return Err(RecordError::Detail(line.into()));
+                }
+                if let Some(line) = unsorted(details) {
+                    return Err(RecordError::DetailOrder(line.into()));
+                }
+                let details: String = details.split_inclusive('\n').filter(valued).collect();
+                // What did not change is stood in for by something that is right.
+                let whole = RecordRef {
+                    kind: kind.unwrap_or("mailbox"),
+                    name: name.unwrap_or("-"),
+                    addresses: addresses.unwrap_or("X:-"),
+                    details: &details,
+                };
+                whole.check()
+            }
+        }
+    }
+}
+
+/// The first line that does not stand in its order.
+fn unsorted(details: &str) -> Option<&str> {
+    let follows = |(before, line): &(&str, &str)| before >= line;
+    details.lines().zip(details.lines().skip(1)).find(follows).map(|(_, line)| line)
+}
+
 /// One numbered change of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transaction<'a> {
@@ -39,7 +80,7 @@ pub struct Transaction<'a> {
     pub stamp: Stamp,
     /// The entry.
     pub id: EntryId,
-    /// Its owner; none for a deletion in an update, which names the id alone.
+    /// Its owner; none for a deletion, which names the id alone.
     pub owner: Option<&'a PostofficeName>,
     /// Its first origin, which its id derives from; none for a deletion.
     pub first_origin: Option<&'a PostofficeName>,

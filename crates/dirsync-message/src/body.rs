@@ -1,0 +1,49 @@
+//! The text of bodies: numbered transactions, written and read as a stream.
+//!
+//! Format: `docs/message-format.md`, "Body". A body is accepted whole or refused whole, and only
+//! its trailer proves it whole; see [`BodyReader`].
+
+mod fault;
+mod line;
+mod reader;
+mod writer;
+
+pub use fault::{BodyError, BodyFault};
+pub use reader::BodyReader;
+pub use writer::BodyWriter;
+
+/// The first line of a body.
+const HEADER: &str = "[DIRSYNC-TRANSACTIONS]";
+/// What the last line of a body begins with; the count of transactions follows.
+const TRAILER: &str = "[END] ";
+
+/// The kind that an `A` leaves out.
+const USUAL_KIND: &str = "mailbox";
+/// Longest key, in bytes; the rule of [`dirsync_directory::Key`], without its allocation.
+const KEY_BYTES_MAX: usize = 256;
+
+/// Longest line of a body, in bytes without its LF.
+pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest transaction with its detail lines, in bytes.
+pub const TRANSACTION_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Whether a text is a [`dirsync_directory::Key`].
+fn is_key(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control();
+    (1..=KEY_BYTES_MAX).contains(&text.len())
+        && (text.bytes().all(plain) || !text.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dirsync_directory::Key;
+
+    #[test]
+    fn keys_are_the_directory_s_keys() {
+        let long = |length| "k".repeat(length);
+        for text in [&long(0), &long(1), &long(256), &long(257), "é", "\u{85}", "a\tb", "a b"] {
+            assert_eq!(is_key(text), text.parse::<Key>().is_ok(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Reads a body.
+
+use std::io::{self, BufRead, Read};
+use std::mem;
+use std::ops::Range;
+
+use dirsync_directory::{EntryId, IdDeriver, PostofficeName, RecordRef, unescape};
+
+use super::fault::{BodyError, BodyFault};
+use super::line::{Shape, StampDelta, TransactionLine, decimal};
+use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
+use crate::text::excerpt;
+use crate::{Change, Stamp, Transaction};
+
+/// Reads a body as a stream of transactions that borrow from the reader.
+///
+/// A body is refused *whole*: after an error nothing of it may be kept, and it is whole only when
+/// [`Self::next`] has returned `None`. So apply it inside one database transaction.
+///
+/// A transaction that can be told apart from its neighbours and names its entry is never refused
+/// for its content. What is wrong with it (a kind that is not known, a broken address, unsorted
+/// details, a release to no postoffice) stands in the texts it yields, and
+/// [`Change::check`] reports it; the caller keeps such an entry unpublished (`protocol.md` §4.2,
+/// "Bad lines"). In particular:
+///
+/// - an unknown code in capitals yields [`Change::Whole`] with the code as its kind;
+/// - a line of an unknown type under a transaction is kept in its details, with the character
+///   that it begins with (which begins no attribute).
+///
+/// Memory: one transaction, at most [`TRANSACTION_BYTES_MAX`]; the buffers are used again, so that
+/// reading allocates nothing once they fit, except for origins, releases and keys that hold a
+/// backslash.
+pub struct BodyReader<R> {
+    lines: Lines<R>,
+    /// The transaction's line.
+    text: String,
+    /// Its detail lines.
+    details: String,
+    /// Its key, when that had to be unescaped.
+    key: String,
+    origin: Option<Origin>,
+    release: Option<Option<PostofficeName>>,
+    number: u64,
+    stamp: u64,
+    count: u64,
+    state: State,
+}
+
+/// What the transactions that follow belong to.
+struct Origin {
+    owner: PostofficeName,
+    first: PostofficeName,
+    ids: IdDeriver,
+    used: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Within,
+    Ended,
+    Refused,
+}
+
+/// A transaction as it lies in the buffers.
+struct Parsed {
+    line: u64,
+    id: EntryId,
+    /// Of the text; none when it stands in the key buffer.
+    key: Option<Range<usize>>,
+    shape: Shape,
+}
+
+impl<R: BufRead> BodyReader<R> {
+    /// A reader at the first line of a body.
+    pub fn new(input: R) -> Self {
+        Self {
+            lines: Lines { input, number: 0 },
+            text: String::new(),
+            details: String::new(),
+            key: String::new(),
+            origin: None,
+            release: None,
+            number: 0,
+            stamp: 0,
+            count: 0,
+            state: State::Start,
+        }
+    }
+
+    /// How many transactions were read.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The next transaction, or `None` when the body was read to its end and is whole.
+    ///
+    /// # Errors
+    ///
+    /// When the body is refused, and again at each later call.
+    #[expect(clippy::should_implement_trait, reason = "it lends, which an Iterator cannot")]
+    pub fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError> {
+        let parsed = match self.state {
+            State::Ended => return Ok(None),
+            State::Refused => return Err(self.lines.refuse(b"", 0, BodyFault::Refused)),
+            State::Start | State::Within => self.advance(),
+        };
+        match parsed {
+            Ok(Some(parsed)) => Ok(Some(self.transaction(parsed))),
+            Ok(None) => {
+                self.state = State::Ended;
+                Ok(None)
+            }
+            Err(error) => {
+                self.state = State::Refused;
+                Err(error)
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Parsed>, BodyError> {
+        if self.state == State::Start {
+            self.read_text(BodyFault::Header)?;
+            if self.text != HEADER {
+                return Err(self.refuse(0, BodyFault::Header));
+            }
+            self.state = State::Within;
+        }
+        loop {
+            let first = self.lines.peek()?;
+            self.read_text(BodyFault::Truncated)?;
+            match first {
+                Some(b' ' | b'@' | b'0'..=b'9') => return self.parse().map(Some),
+                Some(b'*') => self.parse_origin()?,
+                Some(b'[') => return self.parse_trailer().map(|()| None),
+                _ => return Err(self.refuse(0, BodyFault::Line)),
+            }
+        }
+    }
+
+    fn refuse(&self, at: usize, fault: BodyFault) -> BodyError {
+        self.lines.refuse(self.text.as_bytes(), at, fault)
+    }
+
+    /// Reads one line into `text`; `missing` is what is wrong when there is none.
+    fn read_text(&mut self, missing: BodyFault) -> Result<(), BodyError> {
+        let mut bytes = mem::take(&mut self.text).into_bytes();
+        bytes.clear();
+        self.lines.read(&mut bytes, LINE_BYTES_MAX, missing)?;
+        self.text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            self.lines.refuse(error.as_bytes(), at, BodyFault::Utf8)
+        })?;
+        Ok(())
+    }
+
+    fn parse_origin(&mut self) -> Result<(), BodyError> {
+        let name = |text| unescape(text)?.parse::<PostofficeName>().ok();
+        let (owner, first) = match self.text[1..].split_once('\t') {
+            Some((owner, first)) => (name(owner), Some(name(first))),
+            None => (name(&self.text[1..]), None),
+        };
+        let (Some(owner), first) = (owner, first) else {
+            return Err(self.refuse(1, BodyFault::Origin));
+        };
+        let first = match first {
+            None => owner.clone(),
+            Some(Some(first)) if first != owner => first,
+            Some(_) => return Err(self.refuse(1, BodyFault::Origin)),
+        };
+        let idle = self.origin.as_ref().is_some_and(|last| {
+            !last.used
+                || last.owner.as_str() == owner.as_str() && last.first.as_str() == first.as_str()
+        });
+        if idle {
+            return Err(self.refuse(0, BodyFault::OriginIdle));
+        }
+        let ids = IdDeriver::new(&first);
+        self.origin = Some(Origin { owner, first, ids, used: false });
+        Ok(())
+    }
+
+    fn parse_trailer(&mut self) -> Result<(), BodyError> {
+        let count = self.text.strip_prefix(TRAILER).and_then(|count| {
+            let mut at = 0;
+            decimal(count.as_bytes(), &mut at).filter(|_| at == count.len())
+        });
+        let count = count.ok_or_else(|| self.refuse(0, BodyFault::Trailer))?;
+        if count != self.count {
+            return Err(self.refuse(TRAILER.len(), BodyFault::Count { read: self.count }));
+        }
+        if self.origin.as_ref().is_some_and(|origin| !origin.used) {
+            return Err(self.refuse(0, BodyFault::OriginIdle));
+        }
+        match self.lines.peek()? {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(self.text.len(), BodyFault::AfterTrailer)),
+        }
+    }
+
+    fn parse(&mut self) -> Result<Parsed, BodyError> {
+        let line = self.lines.number;
+        let parsed =
+            TransactionLine::parse(&self.text).map_err(|(at, fault)| self.refuse(at, fault))?;
+        self.number = self.next_number(parsed.number).map_err(|fault| self.refuse(0, fault))?;
+        self.stamp = match parsed.delta {
+            None => self.stamp.checked_add(1),
+            Some(StampDelta::Plus(amount)) => self.stamp.checked_add(amount),
+            Some(StampDelta::Minus(amount)) => self.stamp.checked_sub(amount),
+        }
+        .ok_or_else(|| self.refuse(0, BodyFault::StampRange))?;
+        let (id, key) = match parsed.shape {
+            Shape::Delete { id, .. } => (id, Some(parsed.key)),
+            _ => self.derive(parsed.key)?,
+        };
+        self.read_details(&parsed.shape)?;
+        self.count += 1;
+        Ok(Parsed { line, id, key, shape: parsed.shape })
+    }
+
+    fn next_number(&self, stated: Option<u64>) -> Result<u64, BodyFault> {
+        let next = self.number.checked_add(1);
+        match stated {
+            None => next.ok_or(BodyFault::Number),
+            Some(number) if Some(number) == next => Err(BodyFault::Number),
+            Some(number) if number > self.number => Ok(number),
+            Some(_) => Err(BodyFault::NumberOrder { previous: self.number }),
+        }
+    }
+
+    /// The entry's id, and where its key stands.
+    fn derive(&mut self, key: Range<usize>) -> Result<(EntryId, Option<Range<usize>>), BodyError> {
+        let Some(origin) = &mut self.origin else {
+            return Err(self.refuse(0, BodyFault::NoOrigin));
+        };
+        origin.used = true;
+        let escaped = &self.text[key.clone()];
+        let unescaped = unescape(escaped).filter(|text| is_key(text));
+        let Some(unescaped) = unescaped else {
+            return Err(self.refuse(key.start, BodyFault::Key));
+        };
+        let id = origin.ids.id(&unescaped);
+        if unescaped.len() == escaped.len() {
+            return Ok((id, Some(key)));
+        }
+        self.key.clear();
+        self.key.push_str(&unescaped);
+        Ok((id, None))
+    }
+
+    /// Reads the lines under a transaction.
+    fn read_details(&mut self, shape: &Shape) -> Result<(), BodyError> {
+        self.release = None;
+        let mut details = mem::take(&mut self.details).into_bytes();
+        details.clear();
+        let head = self.text.len();
+        let mut first_line = self.lines.number + 1;
+        loop {
+            let first = match self.lines.peek()? {
+                // The lines that end a transaction, and those that may stand nowhere.
+                None | Some(b' ' | b'@' | b'[' | b'*' | b'\n') => break,
+                Some(byte) if byte.is_ascii_alphanumeric() => break,
+                Some(byte) => byte,
+            };
+            if matches!(shape, Shape::Delete { .. }) {
+                self.read_text(BodyFault::Truncated)?;
+                return Err(self.refuse(0, BodyFault::DeletionLines));
+            }
+            let start = details.len();
+            let marks = usize::from(first == b'-');
+            self.lines.input.consume(marks);
+            self.lines.read(&mut details, LINE_BYTES_MAX - marks, BodyFault::Truncated)?;
+            if first == b'>' && start == 0 && self.release.is_none() {
+                self.release = release(&details, shape);
+                if self.release.is_some() {
+                    details.clear();
+                    first_line += 1;
+                    continue;
+                }
+            }
+            details.push(b'\n');
+            if head + details.len() > TRANSACTION_BYTES_MAX {
+                return Err(self.refuse(0, BodyFault::TransactionLength));
+            }
+        }
+        self.details =
+            String::from_utf8(details).map_err(|error| invalid_details(first_line, error))?;
+        Ok(())
+    }
+
+    fn transaction(&self, parsed: Parsed) -> Transaction<'_> {
+        let text = |range: Range<usize>| &self.text[range];
+        let kind = |kind: Option<Range<usize>>| kind.map(text);
+        let details = self.details.as_str();
+        let deletes = matches!(parsed.shape, Shape::Delete { .. });
+        let origin = self.origin.as_ref().filter(|_| !deletes);
+        let change = match parsed.shape {
+            Shape::Whole { kind: word, name, addresses } => Change::Whole(RecordRef {
+                kind: kind(word).unwrap_or(USUAL_KIND),
+                name: text(name),
+                addresses: text(addresses),
+                details,
+            }),
+            Shape::Delta { kind: word, name, addresses } => Change::Delta {
+                kind: kind(word),
+                name: name.map(text),
+                addresses: addresses.map(text),
+                details,
+            },
+            Shape::Delete { approved, .. } => Change::Delete { approved },
+        };
+        Transaction {
+            number: self.number,
+            stamp: Stamp(self.stamp),
+            id: parsed.id,
+            owner: origin.map(|origin| &origin.owner),
+            first_origin: origin.map(|origin| &origin.first),
+            key: parsed.key.map_or(&self.key, text),
+            released_to: self.release.as_ref().map(Option::as_ref),
+            change,
+            line: parsed.line,
+        }
+    }
+}
+
+/// What a release line says; `None` when it says nothing that is understood.
+fn release(line: &[u8], shape: &Shape) -> Option<Option<PostofficeName>> {
+    let text = std::str::from_utf8(line).ok()?.strip_prefix('>')?;
+    if text.is_empty() {
+        return matches!(shape, Shape::Delta { .. }).then_some(None);
+    }
+    unescape(text)?.parse().ok().map(Some)
+}
+
+/// Points at the first bad byte of detail lines, which lost the `-` they begin with.
+fn invalid_details(first_line: u64, error: std::string::FromUtf8Error) -> BodyError {
+    let at = error.utf8_error().valid_up_to();
+    let (before, after) = error.as_bytes().split_at(at);
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |lf| lf + 1);
+    let length = after.iter().position(|byte| *byte == b'\n').unwrap_or(after.len());
+    BodyError::Refused {
+        line: first_line + before.iter().filter(|byte| **byte == b'\n').count() as u64,
+        column: at - start + 2,
+        text: excerpt(&error.as_bytes()[start..at + length]),
+        fault: BodyFault::Utf8,
+    }
+}
+
+/// Lines of an input, counted.
+struct Lines<R> {
+    input: R,
+    /// The number of the last line read, from 1.
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The first byte of the next line; none at the end.
+    fn peek(&mut self) -> Result<Option<u8>, BodyError> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(bytes) => return Ok(bytes.first().copied()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(BodyError::Read { line: self.number, source }),
+            }
+        }
+    }
+
+    /// Appends the next line without its LF.
+    fn read(
+        &mut self,
+        into: &mut Vec<u8>,
+        limit: usize,
+        missing: BodyFault,
+    ) -> Result<(), BodyError> {
+        let start = into.len();
+        let mut input = (&mut self.input).take(limit as u64 + 1);
+        let read = input.read_until(b'\n', into);
+        let read = read.map_err(|source| BodyError::Read { line: self.number, source })?;
+        self.number += 1;
+        let line = &into[start..];
+        let fault = match line {
+            [] => missing,
+            [.., b'\r', b'\n'] => BodyFault::CarriageReturn,
+            [.., b'\n'] => {
+                into.pop();
+                return Ok(());
+            }
+            _ if read > limit => BodyFault::LineLength,
+            _ => BodyFault::Truncated,
+        };
+        Err(self.refuse(line, line.len(), fault))
+    }
+
+    fn refuse(&self, line: &[u8], at: usize, fault: BodyFault) -> BodyError {
+        BodyError::Refused { line: self.number, column: at + 1, text: excerpt(line), fault }
+    }
+}

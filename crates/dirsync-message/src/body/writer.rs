@@ -1,0 +1,276 @@
+//! Writes a body.
+
+use std::io::{self, Write};
+
+use dirsync_directory::{EntryId, PostofficeName, RecordRef, escape};
+
+use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
+use crate::Stamp;
+
+/// Writes a body, one call of the output per transaction; give it a buffered output.
+///
+/// It writes nothing that [`super::BodyReader`] refuses: a transaction that has no such form is
+/// an error of kind [`io::ErrorKind::InvalidInput`] and leaves the body as it was. Content that
+/// [`RecordRef::check`] refuses can be written, as long as it is in the escaped form.
+///
+/// [`Self::finish`] writes the trailer; without it the text is no body.
+pub struct BodyWriter<W> {
+    output: W,
+    /// The transaction that is being assembled.
+    buffer: Vec<u8>,
+    /// Owner and first origin of the transactions that follow.
+    origin: Option<(PostofficeName, PostofficeName)>,
+    number: u64,
+    stamp: Stamp,
+    count: u64,
+}
+
+impl<W: Write> BodyWriter<W> {
+    /// A body without transactions; nothing is written yet.
+    pub fn new(output: W) -> Self {
+        let buffer = format!("{HEADER}\n").into_bytes();
+        Self { output, buffer, origin: None, number: 0, stamp: Stamp(0), count: 0 }
+    }
+
+    /// Adds an `A`: the whole entry.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written, or the transaction has no form in a body.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a transaction, none grouped")]
+    pub fn whole(
+        &mut self,
+        number: u64,
+        stamp: Stamp,
+        owner: &PostofficeName,
+        first_origin: &PostofficeName,
+        key: &str,
+        released_to: Option<&PostofficeName>,
+        record: RecordRef<'_>,
+    ) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.put_origin(owner, first_origin);
+        let line = self.buffer.len();
+        self.put_numbers(number, stamp);
+        let kind = Some(record.kind).filter(|kind| *kind != USUAL_KIND);
+        self.put_subject("A", kind, key);
+        self.put("\t");
+        self.put(record.name);
+        if !record.addresses.is_empty() {
+            self.put("\t");
+            self.put(record.addresses);
+        }
+        let mut sound = self.end_line(line) && is_key(key) && is_kind(record.kind);
+        sound &= !record.name.contains('\t');
+        sound &= record.addresses.is_empty() || are_addresses(record.addresses);
+        self.put_release(released_to.map(Some));
+        sound &= self.put_details(record.details);
+        self.commit(start, number, stamp, sound)?;
+        self.keep_origin(owner, first_origin);
+        Ok(())
+    }
+
+    /// Adds an `M`: what changed of an entry that the receiver has. What is `None` did not.
+    ///
+    /// `details` holds for each changed attribute all its lines, or its name alone when emptied.
+    /// `released_to` is `Some(None)` when a release was taken back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::whole`]; an empty name or an empty list of addresses has no form in an `M`.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a transaction, none grouped")]
+    pub fn modify(
+        &mut self,
+        number: u64,
+        stamp: Stamp,
+        owner: &PostofficeName,
+        first_origin: &PostofficeName,
+        key: &str,
+        kind: Option<&str>,
+        name: Option<&str>,
+        addresses: Option<&str>,
+        details: &str,
+        released_to: Option<Option<&PostofficeName>>,
+    ) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.put_origin(owner, first_origin);
+        let line = self.buffer.len();
+        self.put_numbers(number, stamp);
+        self.put_subject("M", kind, key);
+        if name.is_some() || addresses.is_some() {
+            self.put("\t");
+            self.put(name.unwrap_or_default());
+        }
+        if let Some(addresses) = addresses {
+            self.put("\t");
+            self.put(addresses);
+        }
+        let mut sound = self.end_line(line) && is_key(key) && kind.is_none_or(is_kind);
+        sound &= name.is_none_or(|name| !name.is_empty() && !name.contains('\t'));
+        sound &= addresses.is_none_or(are_addresses);
+        self.put_release(released_to);
+        sound &= self.put_details(details);
+        self.commit(start, number, stamp, sound)?;
+        self.keep_origin(owner, first_origin);
+        Ok(())
+    }
+
+    /// Adds a `D`: the entry is gone. `approved` says that a person at the origin agreed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::whole`].
+    pub fn delete(
+        &mut self,
+        number: u64,
+        stamp: Stamp,
+        id: EntryId,
+        approved: bool,
+    ) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.put_numbers(number, stamp);
+        self.put(if approved { "D.approved " } else { "D " });
+        for byte in id.as_bytes() {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            self.buffer.push(DIGITS[usize::from(byte >> 4)]);
+            self.buffer.push(DIGITS[usize::from(byte & 15)]);
+        }
+        self.put("\n");
+        self.commit(start, number, stamp, true)
+    }
+
+    /// How many transactions the body has so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Writes the trailer and gives the output back; flushing it is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written.
+    pub fn finish(mut self) -> io::Result<W> {
+        let trailer = format!("{TRAILER}{}\n", self.count);
+        self.put(&trailer);
+        self.output.write_all(&self.buffer)?;
+        Ok(self.output)
+    }
+
+    fn put(&mut self, text: &str) {
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    fn put_origin(&mut self, owner: &PostofficeName, first_origin: &PostofficeName) {
+        if self.origin_stands(owner, first_origin) {
+            return;
+        }
+        self.put("*");
+        self.put(&escape(owner.as_str()));
+        if owner != first_origin {
+            self.put("\t");
+            self.put(&escape(first_origin.as_str()));
+        }
+        self.put("\n");
+    }
+
+    /// Names are compared as written, so that each owner keeps its spelling.
+    fn origin_stands(&self, owner: &PostofficeName, first_origin: &PostofficeName) -> bool {
+        self.origin.as_ref().is_some_and(|(last_owner, last_first)| {
+            last_owner.as_str() == owner.as_str()
+                && last_first.as_str() == other_than(owner, first_origin).as_str()
+        })
+    }
+
+    fn keep_origin(&mut self, owner: &PostofficeName, first_origin: &PostofficeName) {
+        if !self.origin_stands(owner, first_origin) {
+            self.origin = Some((owner.clone(), other_than(owner, first_origin).clone()));
+        }
+    }
+
+    fn put_numbers(&mut self, number: u64, stamp: Stamp) {
+        if self.number.checked_add(1) != Some(number) {
+            self.put_decimal(number);
+        }
+        if stamp.0.wrapping_sub(self.stamp.0) != 1 || stamp.0 == 0 {
+            let sign = if stamp >= self.stamp { "@+" } else { "@-" };
+            self.put(sign);
+            self.put_decimal(stamp.0.abs_diff(self.stamp.0));
+        }
+        self.put(" ");
+    }
+
+    fn put_decimal(&mut self, number: u64) {
+        write!(self.buffer, "{number}").expect("memory takes everything");
+    }
+
+    fn put_subject(&mut self, code: &str, kind: Option<&str>, key: &str) {
+        self.put(code);
+        if let Some(kind) = kind {
+            self.put(".");
+            self.put(kind);
+        }
+        self.put(" ");
+        self.put(&escape(key));
+    }
+
+    fn put_release(&mut self, released_to: Option<Option<&PostofficeName>>) {
+        if let Some(release) = released_to {
+            self.put(">");
+            self.put(&escape(release.map_or("", PostofficeName::as_str)));
+            self.put("\n");
+        }
+    }
+
+    /// Ends the line that began at `start`; whether it is one line.
+    fn end_line(&mut self, start: usize) -> bool {
+        let line = &self.buffer[start..];
+        let sound =
+            line.len() <= LINE_BYTES_MAX && !line.contains(&b'\n') && !line.ends_with(b"\r");
+        self.put("\n");
+        sound
+    }
+
+    /// Whether the details have a form in a body.
+    fn put_details(&mut self, details: &str) -> bool {
+        for line in details.split_inclusive('\n') {
+            self.put("-");
+            self.put(line);
+            if line.len() > LINE_BYTES_MAX || line.ends_with("\r\n") {
+                return false;
+            }
+        }
+        details.is_empty() || details.ends_with('\n')
+    }
+
+    /// Writes the assembled transaction out, or takes it back.
+    fn commit(&mut self, start: usize, number: u64, stamp: Stamp, sound: bool) -> io::Result<()> {
+        let length = self.buffer.len() - start;
+        if !sound || number <= self.number || length > TRANSACTION_BYTES_MAX {
+            self.buffer.truncate(start);
+            let error = format!("transaction {number} has no form in a message body");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        self.output.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.number = number;
+        self.stamp = stamp;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// The first origin as the body states it: the owner itself when both are one postoffice.
+fn other_than<'a>(
+    owner: &'a PostofficeName,
+    first_origin: &'a PostofficeName,
+) -> &'a PostofficeName {
+    if owner == first_origin { owner } else { first_origin }
+}
+
+fn are_addresses(text: &str) -> bool {
+    !text.split('\t').any(str::is_empty)
+}
+
+fn is_kind(kind: &str) -> bool {
+    !kind.contains([' ', '\t'])
+}

@@ -1,0 +1,225 @@
+//! The fields of a head: `name=value` lines with escaped values.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use dirsync_directory::{escape, unescape};
+
+use super::error::{HeadError, HeadErrorKind};
+use super::{HEAD_BYTES_MAX, HEADER};
+use crate::FormatVersion;
+use crate::text::excerpt;
+
+/// The field that may stand several times.
+const REPEATED: &str = "outcome";
+/// Longest field name, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Prints fields; what says nothing is left out.
+pub(super) struct FieldWriter(String);
+
+impl FieldWriter {
+    pub fn new() -> Self {
+        Self(format!("{HEADER}\n"))
+    }
+
+    pub fn put(&mut self, name: &str, value: impl Display) {
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.push_str(&escape(&value.to_string()));
+        self.0.push('\n');
+    }
+
+    pub fn put_some(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+
+    /// `yes`, or nothing.
+    pub fn put_flag(&mut self, name: &str, value: bool) {
+        self.put_some(name, value.then_some("yes"));
+    }
+
+    /// A number that is left out when it is 0.
+    pub fn put_count(&mut self, name: &str, value: u64) {
+        self.put_some(name, Some(value).filter(|value| *value != 0));
+    }
+
+    pub fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// One field as it stands.
+pub(super) struct Field<'a> {
+    line: u64,
+    text: Cow<'a, str>,
+}
+
+/// Takes fields by name.
+pub(super) struct FieldReader<'a> {
+    version: FormatVersion,
+    fields: BTreeMap<&'a str, Field<'a>>,
+    repeated: Vec<Field<'a>>,
+    lines: u64,
+}
+
+impl<'a> FieldReader<'a> {
+    pub fn new(text: &'a str) -> Result<Self, HeadError> {
+        let error = |line, kind| Err(HeadError { line, kind });
+        if text.len() > HEAD_BYTES_MAX {
+            return error(1, HeadErrorKind::Length { bytes: text.len() });
+        }
+        let mut lines = text.split_inclusive('\n').zip(1u64..);
+        if lines.next().map(|(line, _)| line) != Some("[DIRSYNC]\n") {
+            return error(1, HeadErrorKind::Header);
+        }
+        let mut reader = Self {
+            version: FormatVersion::CURRENT,
+            fields: BTreeMap::new(),
+            repeated: Vec::new(),
+            lines: 1,
+        };
+        for (text, line) in lines {
+            reader.lines = line;
+            let Some((name, field)) = field(text, line) else {
+                return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
+            };
+            if line == 2 {
+                reader.version = version(name, &field)?;
+            }
+            if name == REPEATED {
+                reader.repeated.push(field);
+            } else if reader.fields.insert(name, field).is_some() {
+                return error(line, HeadErrorKind::Twice { field: name.into() });
+            }
+        }
+        reader.required::<FormatVersion>("format", "MAJOR.MINOR")?;
+        Ok(reader)
+    }
+
+    /// The format that the message was made in.
+    pub fn version(&self) -> FormatVersion {
+        self.version
+    }
+
+    pub fn required<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<T, HeadError> {
+        self.optional(name, expected)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub fn optional<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, HeadError> {
+        self.parsed(name, expected, |text| text.parse().ok())
+    }
+
+    /// A field's value by way of `parse`; none when the field does not stand.
+    pub fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, HeadError> {
+        let Some(field) = self.fields.remove(name) else { return Ok(None) };
+        field.parsed(name, expected, parse).map(Some)
+    }
+
+    /// Which of `words` a field holds.
+    pub fn word(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        words: &[&str],
+    ) -> Result<usize, HeadError> {
+        self.optional_word(name, expected, words)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub fn optional_word(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        words: &[&str],
+    ) -> Result<Option<usize>, HeadError> {
+        self.parsed(name, expected, |text| words.iter().position(|word| *word == text))
+    }
+
+    pub fn flag(&mut self, name: &'static str) -> Result<bool, HeadError> {
+        Ok(self.optional_word(name, "yes, or no such field", &["yes"])?.is_some())
+    }
+
+    pub fn count(&mut self, name: &'static str) -> Result<u64, HeadError> {
+        Ok(self.optional(name, "a number")?.unwrap_or(0))
+    }
+
+    /// All fields that may stand several times, in their order.
+    pub fn repeated<T>(
+        &mut self,
+        expected: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, HeadError> {
+        let fields = std::mem::take(&mut self.repeated);
+        fields.into_iter().map(|field| field.parsed(REPEATED, expected, &parse)).collect()
+    }
+
+    pub fn missing(&self, field: &'static str) -> HeadError {
+        HeadError { line: self.lines, kind: HeadErrorKind::MissingField { field } }
+    }
+
+    /// Checks that no field is left.
+    pub fn end(&self) -> Result<(), HeadError> {
+        let left = self.fields.iter().map(|(name, field)| (field.line, *name));
+        let left = left.chain(self.repeated.iter().map(|field| (field.line, REPEATED)));
+        match left.min() {
+            None => Ok(()),
+            Some((line, name)) => {
+                Err(HeadError { line, kind: HeadErrorKind::Unknown { field: name.into() } })
+            }
+        }
+    }
+}
+
+impl Field<'_> {
+    fn parsed<T>(
+        &self,
+        field: &'static str,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, HeadError> {
+        parse(&self.text).ok_or_else(|| HeadError {
+            line: self.line,
+            kind: HeadErrorKind::Value { field, text: excerpt(self.text.as_bytes()), expected },
+        })
+    }
+}
+
+fn field(line: &str, number: u64) -> Option<(&str, Field<'_>)> {
+    let (name, value) = line.strip_suffix('\n')?.split_once('=')?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    let named = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain);
+    let escaped = !value.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
+    let text = unescape(value)?;
+    (named && escaped).then_some((name, Field { line: number, text }))
+}
+
+/// The version stands first, so that what a newer MAJOR changes is not even looked at.
+fn version(name: &str, field: &Field<'_>) -> Result<FormatVersion, HeadError> {
+    let line = field.line;
+    if name != "format" {
+        return Err(HeadError { line, kind: HeadErrorKind::MissingField { field: "format" } });
+    }
+    let version: FormatVersion = field.parsed("format", "MAJOR.MINOR", |text| text.parse().ok())?;
+    if version.major != FormatVersion::CURRENT.major {
+        let found = version.to_string();
+        return Err(HeadError { line, kind: HeadErrorKind::NewerFormat { found } });
+    }
+    Ok(version)
+}

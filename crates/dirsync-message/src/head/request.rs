@@ -1,0 +1,119 @@
+//! The head of a request as text.
+
+use dirsync_directory::View;
+
+use super::fields::FieldReader;
+use super::{HeadError, begin, buckets};
+use crate::{Admission, Health, OwnPart, ReqEpoch, Request, RequestKind};
+
+const KINDS: [&str; 3] = ["delta", "full", "want-own"];
+pub(super) const NAME_FORM: &str = "a postoffice name: NETWORK/POSTOFFICE";
+pub(super) const DIGEST_FORM: &str = "a digest: COUNT-SUM, the sum as 32 hexadecimal digits";
+pub(super) const HEX_FORM: &str = "32 hexadecimal digits";
+pub(super) const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM";
+pub(super) const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
+pub(super) const VIEW_FORM: &str = "a view: its lines, escaped";
+
+impl Request {
+    /// The one text of this head; [`crate::Head::parse`] reads it.
+    pub fn to_text(&self) -> String {
+        let mut fields = begin("request");
+        fields.put("from", &self.from);
+        fields.put("to", &self.to);
+        fields.put("epoch", self.epoch);
+        fields.put_some("lineage", lineage(&self.lineage));
+        fields.put("number", self.number);
+        fields.put("request-id", self.id);
+        let kind = match self.own.kind {
+            RequestKind::Delta => 0,
+            RequestKind::Full => 1,
+            RequestKind::WantOwn => 2,
+        };
+        fields.put("own", KINDS[kind]);
+        fields.put("own-from", self.own.from);
+        fields.put("own-to", self.own.to);
+        fields.put("own-digest", self.own.digest);
+        fields.put_some("own-challenge", self.own.challenge);
+        fields.put_some("own-base", self.own.base);
+        fields.put_some("epoch-heard", self.epoch_heard);
+        fields.put_some("point", self.point);
+        fields.put("list-digest", self.list_digest);
+        fields.put_flag("list-bad", self.list_bad);
+        let sums = self.list_buckets.as_ref().map(|(bits, sums)| buckets::print_sums(*bits, sums));
+        fields.put_some("list-buckets", sums);
+        fields.put_some("view", Some(&self.view_wanted).filter(|view| !view.is_everything()));
+        if let Some(admission) = &self.admission {
+            fields.put("admission-secret", &admission.secret);
+            fields.put("admission-key", &admission.key);
+        }
+        let version = Some(&self.health.version).filter(|version| !version.is_empty());
+        fields.put_some("program", version);
+        fields.put_count("held", self.health.held);
+        fields.put_count("quarantined", self.health.quarantined);
+        fields.put_count("clock", self.health.clock);
+        fields.finish()
+    }
+
+    pub(super) fn from_fields(fields: &mut FieldReader<'_>) -> Result<Self, HeadError> {
+        Ok(Self {
+            from: fields.required("from", NAME_FORM)?,
+            to: fields.required("to", NAME_FORM)?,
+            epoch: fields.required("epoch", HEX_FORM)?,
+            lineage: fields
+                .parsed("lineage", "requestor epochs, separated by commas", parse_lineage)?
+                .unwrap_or_default(),
+            number: fields.required("number", "a number")?,
+            id: fields.required("request-id", HEX_FORM)?,
+            own: own_part(fields)?,
+            epoch_heard: fields.optional("epoch-heard", EPOCH_FORM)?,
+            point: fields.optional("point", POINT_FORM)?,
+            list_digest: fields.required("list-digest", DIGEST_FORM)?,
+            list_bad: fields.flag("list-bad")?,
+            list_buckets: fields.parsed("list-buckets", buckets::SUMS_FORM, buckets::parse_sums)?,
+            view_wanted: fields.optional::<View>("view", VIEW_FORM)?.unwrap_or_default(),
+            admission: admission(fields)?,
+            health: Health {
+                version: fields.optional("program", "a text")?.unwrap_or_default(),
+                held: fields.count("held")?,
+                quarantined: fields.count("quarantined")?,
+                clock: fields.count("clock")?,
+            },
+        })
+    }
+}
+
+fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
+    let kind = match fields.word("own", "delta, full or want-own", &KINDS)? {
+        0 => RequestKind::Delta,
+        1 => RequestKind::Full,
+        _ => RequestKind::WantOwn,
+    };
+    Ok(OwnPart {
+        kind,
+        from: fields.required("own-from", "a number")?,
+        to: fields.required("own-to", "a number")?,
+        digest: fields.required("own-digest", DIGEST_FORM)?,
+        challenge: fields.optional("own-challenge", HEX_FORM)?,
+        base: fields.optional("own-base", DIGEST_FORM)?,
+    })
+}
+
+fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadError> {
+    let secret: Option<String> = fields.optional("admission-secret", "a text")?;
+    let key: Option<String> = fields.optional("admission-key", "a text")?;
+    match (secret, key) {
+        (None, None) => Ok(None),
+        (Some(secret), Some(key)) => Ok(Some(Admission { secret, key })),
+        (None, _) => Err(fields.missing("admission-secret")),
+        (_, None) => Err(fields.missing("admission-key")),
+    }
+}
+
+fn lineage(epochs: &[ReqEpoch]) -> Option<String> {
+    let texts: Vec<String> = epochs.iter().map(ReqEpoch::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+fn parse_lineage(text: &str) -> Option<Vec<ReqEpoch>> {
+    text.split(',').map(|epoch| epoch.parse().ok()).collect()
+}

@@ -1,0 +1,151 @@
+//! The head of an update as text.
+
+use dirsync_directory::{Address, EntryId, PostofficeName, View};
+
+use super::fields::{FieldReader, FieldWriter};
+use super::request::{DIGEST_FORM, EPOCH_FORM, HEX_FORM, NAME_FORM, POINT_FORM, VIEW_FORM};
+use super::{HeadError, begin, buckets};
+use crate::{Body, BodyKind, Outcome, OutcomeKind, Own, Side, Update};
+
+const SIDES: [&str; 3] = ["own", "fenced", "removed"];
+const KINDS: [&str; 3] = ["delta", "replace", "repair"];
+
+impl Update {
+    /// The one text of this head; [`crate::Head::parse`] reads it.
+    pub fn to_text(&self) -> String {
+        let mut fields = begin("update");
+        fields.put("from", &self.from);
+        fields.put("to", &self.to);
+        fields.put("epoch", self.epoch);
+        fields.put("answers", self.answers);
+        fields.put("request-id", self.request_id);
+        fields.put("server-epoch", self.server_epoch);
+        fields.put("ack", self.ack);
+        let side = self.side.map(|side| match side {
+            Side::Own => SIDES[0],
+            Side::Fenced => SIDES[1],
+            Side::Removed => SIDES[2],
+        });
+        fields.put_some("side", side);
+        if let Some(own) = &self.own {
+            fields.put("own-challenge", own.challenge);
+            fields.put("own-digest", own.digest);
+        }
+        for outcome in &self.outcomes {
+            fields.put("outcome", print_outcome(outcome));
+        }
+        if let Some(body) = &self.body {
+            put_body(&mut fields, body);
+        }
+        fields.put_flag("want-buckets", self.want_buckets);
+        fields.finish()
+    }
+
+    pub(super) fn from_fields(fields: &mut FieldReader<'_>) -> Result<Self, HeadError> {
+        Ok(Self {
+            from: fields.required("from", NAME_FORM)?,
+            to: fields.required("to", NAME_FORM)?,
+            epoch: fields.required("epoch", HEX_FORM)?,
+            answers: fields.required("answers", "a number")?,
+            request_id: fields.required("request-id", HEX_FORM)?,
+            server_epoch: fields.required("server-epoch", EPOCH_FORM)?,
+            ack: fields.required("ack", "a number")?,
+            side: fields.optional_word("side", "own, fenced or removed", &SIDES)?.map(|word| {
+                match word {
+                    0 => Side::Own,
+                    1 => Side::Fenced,
+                    _ => Side::Removed,
+                }
+            }),
+            own: own(fields)?,
+            outcomes: fields.repeated("ID, word and what belongs to it", parse_outcome)?,
+            body: body(fields)?,
+            want_buckets: fields.flag("want-buckets")?,
+        })
+    }
+}
+
+fn own(fields: &mut FieldReader<'_>) -> Result<Option<Own>, HeadError> {
+    let Some(challenge) = fields.optional("own-challenge", HEX_FORM)? else { return Ok(None) };
+    Ok(Some(Own { challenge, digest: fields.required("own-digest", DIGEST_FORM)? }))
+}
+
+fn put_body(fields: &mut FieldWriter, body: &Body) {
+    match &body.kind {
+        BodyKind::Delta => fields.put("body", KINDS[0]),
+        BodyKind::Replace => fields.put("body", KINDS[1]),
+        BodyKind::Repair { bits, buckets } => {
+            fields.put("body", KINDS[2]);
+            fields.put("buckets", buckets::print_set(*bits, buckets));
+        }
+    }
+    fields.put("after", body.from);
+    fields.put_some("after-epoch", body.from_epoch);
+    fields.put_some("after-view", body.view_from);
+    fields.put_some("stated", body.stated);
+    fields.put("point", body.to);
+    fields.put("head", body.head);
+    fields.put_some("view", Some(&body.view).filter(|view| !view.is_everything()));
+    fields.put_some("list-digest", body.digest);
+    fields.put("part", body.part);
+}
+
+fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
+    let kind = match fields.optional_word("body", "delta, replace or repair", &KINDS)? {
+        None => return Ok(None),
+        Some(0) => BodyKind::Delta,
+        Some(1) => BodyKind::Replace,
+        Some(_) => {
+            let parsed = fields.parsed("buckets", buckets::SET_FORM, buckets::parse_set)?;
+            let (bits, buckets) = parsed.ok_or_else(|| fields.missing("buckets"))?;
+            BodyKind::Repair { bits, buckets }
+        }
+    };
+    Ok(Some(Body {
+        kind,
+        from: fields.required("after", "a number")?,
+        from_epoch: fields.optional("after-epoch", EPOCH_FORM)?,
+        view_from: fields.optional("after-view", HEX_FORM)?,
+        stated: fields.optional("stated", POINT_FORM)?,
+        to: fields.required("point", POINT_FORM)?,
+        head: fields.required("head", "a number")?,
+        view: fields.optional::<View>("view", VIEW_FORM)?.unwrap_or_default(),
+        digest: fields.optional("list-digest", DIGEST_FORM)?,
+        part: fields.required("part", "a number")?,
+    }))
+}
+
+/// `ID WORD …`, separated by tabs; none of the parts but the last can hold one.
+fn print_outcome(outcome: &Outcome) -> String {
+    let id = outcome.id;
+    match &outcome.kind {
+        OutcomeKind::Waiting { address, holder } => format!("{id}\twaiting\t{address}\t{holder}"),
+        OutcomeKind::Contested { address, by } => format!("{id}\tcontested\t{address}\t{by}"),
+        OutcomeKind::Held => format!("{id}\theld"),
+        OutcomeKind::Transferred { to } => format!("{id}\ttransferred\t{to}"),
+        OutcomeKind::ForeignId { owner } => format!("{id}\tforeign-id\t{owner}"),
+        OutcomeKind::Invalid { reason } => format!("{id}\tinvalid\t{reason}"),
+    }
+}
+
+fn parse_outcome(text: &str) -> Option<Outcome> {
+    let mut parts = text.splitn(3, '\t');
+    let id: EntryId = parts.next()?.parse().ok()?;
+    let word = parts.next()?;
+    let rest = parts.next();
+    let party = || rest?.parse::<PostofficeName>().ok();
+    let claim = || {
+        let (address, party) = rest?.split_once('\t')?;
+        Some((address.parse::<Address>().ok()?, party.parse::<PostofficeName>().ok()?))
+    };
+    let kind = match word {
+        "waiting" => claim().map(|(address, holder)| OutcomeKind::Waiting { address, holder })?,
+        "contested" => claim().map(|(address, by)| OutcomeKind::Contested { address, by })?,
+        "held" if rest.is_none() => OutcomeKind::Held,
+        "transferred" => OutcomeKind::Transferred { to: party()? },
+        "foreign-id" => OutcomeKind::ForeignId { owner: party()? },
+        "invalid" => OutcomeKind::Invalid { reason: rest?.into() },
+        _ => return None,
+    };
+    Some(Outcome { id, kind })
+}
