@@ -15,7 +15,9 @@ use crate::{FormatVersion, Request, Update};
 use fields::{FieldReader, FieldWriter};
 
 /// The first line of a head.
-const HEADER: &str = "[DIRSYNC]";
+const HEADER: &str = "[DIRSYNC]\n";
+/// The last line of a head.
+const TRAILER: &str = "[END]\n";
 /// Largest head that is read, in bytes: room for some hundred thousand outcomes.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -75,7 +75,7 @@ impl<R: BufRead> BodyReader<R> {
     /// A reader at the first line of a body.
     pub fn new(input: R) -> Self {
         Self {
-            lines: Lines { input, number: 0 },
+            lines: Lines { input, number: 0, skipped: 0 },
             text: String::new(),
             details: String::new(),
             key: String::new(),
@@ -146,7 +146,7 @@ impl<R: BufRead> BodyReader<R> {
     fn read_text(&mut self, missing: BodyFault) -> Result<(), BodyError> {
         let mut bytes = mem::take(&mut self.text).into_bytes();
         bytes.clear();
-        self.lines.read(&mut bytes, LINE_BYTES_MAX, missing)?;
+        self.lines.read(&mut bytes, missing)?;
         self.text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             self.lines.refuse(error.as_bytes(), at, BodyFault::Utf8)
@@ -267,9 +267,10 @@ impl<R: BufRead> BodyReader<R> {
                 return Err(self.refuse(0, BodyFault::DeletionLines));
             }
             let start = details.len();
-            let marks = usize::from(first == b'-');
-            self.lines.input.consume(marks);
-            self.lines.read(&mut details, LINE_BYTES_MAX - marks, BodyFault::Truncated)?;
+            if first == b'-' {
+                self.lines.skip();
+            }
+            self.lines.read(&mut details, BodyFault::Truncated)?;
             if first == b'>' && start == 0 && self.release.is_none() {
                 self.release = release(&details, shape);
                 if self.release.is_some() {
@@ -351,6 +352,8 @@ struct Lines<R> {
     input: R,
     /// The number of the last line read, from 1.
     number: u64,
+    /// How many bytes of the next line were passed over.
+    skipped: usize,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -365,33 +368,56 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// Passes over the first byte of the next line.
+    fn skip(&mut self) {
+        self.input.consume(1);
+        self.skipped = 1;
+    }
+
     /// Appends the next line without its LF.
-    fn read(
-        &mut self,
-        into: &mut Vec<u8>,
-        limit: usize,
-        missing: BodyFault,
-    ) -> Result<(), BodyError> {
+    fn read(&mut self, into: &mut Vec<u8>, missing: BodyFault) -> Result<(), BodyError> {
         let start = into.len();
+        let skipped = mem::take(&mut self.skipped);
+        let limit = LINE_BYTES_MAX - skipped;
         let mut input = (&mut self.input).take(limit as u64 + 1);
         let read = input.read_until(b'\n', into);
         let read = read.map_err(|source| BodyError::Read { line: self.number, source })?;
         self.number += 1;
         let line = &into[start..];
-        let fault = match line {
-            [] => missing,
-            [.., b'\r', b'\n'] => BodyFault::CarriageReturn,
+        let (at, fault) = match line {
+            [text @ .., b'\r', b'\n'] => (text.len(), BodyFault::CarriageReturn),
             [.., b'\n'] => {
                 into.pop();
                 return Ok(());
             }
-            _ if read > limit => BodyFault::LineLength,
-            _ => BodyFault::Truncated,
+            _ if read > limit => (limit, BodyFault::LineLength),
+            [] if skipped == 0 => (0, missing),
+            _ => (line.len(), BodyFault::Truncated),
         };
-        Err(self.refuse(line, line.len(), fault))
+        Err(self.refuse(line, skipped + at, fault))
     }
 
     fn refuse(&self, line: &[u8], at: usize, fault: BodyFault) -> BodyError {
         BodyError::Refused { line: self.number, column: at + 1, text: excerpt(line), fault }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stands in for counting allocations, which would need unsafe code.
+    #[test]
+    fn buffers_are_used_again() {
+        let transaction = " A CN=a\\\\,b\tName\tX:a\n-ou/x\n-title/y\n";
+        let text = format!("{HEADER}\n*A/B\n{}{TRAILER}1000\n", transaction.repeat(1000));
+        let mut reader = BodyReader::new(text.as_bytes());
+        let mut first = None;
+        while reader.next().unwrap().is_some() {
+            let buffers = [&reader.text, &reader.details, &reader.key]
+                .map(|text| (text.as_ptr(), text.capacity()));
+            assert_eq!(*first.get_or_insert(buffers), buffers);
+        }
+        assert_eq!(reader.count(), 1000);
     }
 }

@@ -35,7 +35,10 @@ pub enum HeadErrorKind {
         /// Its format.
         found: String,
     },
-    /// A line that is no field, or the last one without LF.
+    /// The text ends before its last line.
+    #[error("the text ends before the line [END]")]
+    Truncated,
+    /// A line that is no field, or has no LF, or follows the last one.
     #[error("{text:?} is not NAME=VALUE, ended by LF")]
     Line {
         /// The beginning of the line.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use dirsync_directory::{escape, unescape};
 
 use super::error::{HeadError, HeadErrorKind};
-use super::{HEAD_BYTES_MAX, HEADER};
+use super::{HEAD_BYTES_MAX, HEADER, TRAILER};
 use crate::FormatVersion;
 use crate::text::excerpt;
 
@@ -22,7 +22,7 @@ pub(super) struct FieldWriter(String);
 
 impl FieldWriter {
     pub fn new() -> Self {
-        Self(format!("{HEADER}\n"))
+        Self(HEADER.into())
     }
 
     pub fn put(&mut self, name: &str, value: impl Display) {
@@ -48,7 +48,8 @@ impl FieldWriter {
         self.put_some(name, Some(value).filter(|value| *value != 0));
     }
 
-    pub fn finish(self) -> String {
+    pub fn finish(mut self) -> String {
+        self.0.push_str(TRAILER);
         self.0
     }
 }
@@ -74,7 +75,7 @@ impl<'a> FieldReader<'a> {
             return error(1, HeadErrorKind::Length { bytes: text.len() });
         }
         let mut lines = text.split_inclusive('\n').zip(1u64..);
-        if lines.next().map(|(line, _)| line) != Some("[DIRSYNC]\n") {
+        if lines.next().map(|(line, _)| line) != Some(HEADER) {
             return error(1, HeadErrorKind::Header);
         }
         let mut reader = Self {
@@ -83,8 +84,11 @@ impl<'a> FieldReader<'a> {
             repeated: Vec::new(),
             lines: 1,
         };
-        for (text, line) in lines {
+        for (text, line) in lines.by_ref() {
             reader.lines = line;
+            if text == TRAILER {
+                break;
+            }
             let Some((name, field)) = field(text, line) else {
                 return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
             };
@@ -96,6 +100,13 @@ impl<'a> FieldReader<'a> {
             } else if reader.fields.insert(name, field).is_some() {
                 return error(line, HeadErrorKind::Twice { field: name.into() });
             }
+        }
+        if let Some((text, line)) = lines.next() {
+            return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
+        }
+        // A head cut off between two fields would be another head.
+        if !text.ends_with(TRAILER) {
+            return error(reader.lines, HeadErrorKind::Truncated);
         }
         reader.required::<FormatVersion>("format", "MAJOR.MINOR")?;
         Ok(reader)

@@ -1,0 +1,112 @@
+//! Heads: one text for each, and nothing else is read.
+
+use dirsync_message::*;
+use proptest::prelude::*;
+
+use crate::strategies::{request, update};
+
+/// A small request.
+pub const REQUEST: &str = include_str!("../../testdata/format-1.0/request.head");
+/// A small update.
+pub const UPDATE: &str = include_str!("../../testdata/format-1.0/update.head");
+
+fn wrong(text: &str) -> (u64, HeadErrorKind) {
+    let error = Head::parse(text).expect_err(text);
+    (error.line, error.kind)
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_read_as_it_was_printed(request in request()) {
+        let text = request.to_text();
+        prop_assert_eq!(Head::parse(&text).unwrap(), Head::Request(Box::new(request)), "{}", text);
+    }
+
+    #[test]
+    fn an_update_is_read_as_it_was_printed(update in update()) {
+        let text = update.to_text();
+        prop_assert_eq!(Head::parse(&text).unwrap(), Head::Update(Box::new(update)), "{}", text);
+    }
+
+    #[test]
+    fn a_damaged_head_has_its_one_form_or_is_refused(
+        update in update(),
+        at in any::<prop::sample::Index>(),
+        with in "[\\x00-\\x7f]{0,3}",
+    ) {
+        let mut text = update.to_text();
+        let at = text.floor_char_boundary(at.index(text.len()));
+        let end = text.ceil_char_boundary((at + 1).min(text.len()));
+        text.replace_range(at..end, &with);
+        if let Ok(head) = Head::parse(&text) {
+            prop_assert_eq!(head.to_text(), text);
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "(\\[DIRSYNC\\]\nformat=1\\.[01]\n)?(\\PC|\n|=){0,60}") {
+        let _ = Head::parse(&text);
+    }
+}
+
+#[test]
+fn a_truncated_head_is_refused_at_every_byte() {
+    for text in [REQUEST, UPDATE] {
+        for length in 0..text.len() {
+            assert!(Head::parse(&text[..length]).is_err(), "{length}");
+        }
+        assert!(Head::parse(&format!("{text}\n")).is_err());
+    }
+    assert_eq!(wrong(&REQUEST.replace("[END]\n", "")), (22, HeadErrorKind::Truncated));
+}
+
+#[test]
+fn a_newer_major_is_refused_untouched_and_named() {
+    let newer = "[DIRSYNC]\nformat=2.0\nwhatever else\n";
+    let found = HeadErrorKind::NewerFormat { found: "2.0".into() };
+    assert_eq!(wrong(newer), (2, found));
+    let said = Head::parse(newer).unwrap_err().to_string();
+    assert!(said.contains("2.0") && said.contains("1.0"), "{said}");
+}
+
+#[test]
+fn what_a_newer_minor_adds_is_passed_over() {
+    let newer =
+        REQUEST.replace("format=1.0\n", "format=1.7\n").replace("\nto=", "\ncolour=red\nto=");
+    assert_eq!(Head::parse(&newer).unwrap(), Head::parse(REQUEST).unwrap());
+    let same = REQUEST.replace("\nto=", "\ncolour=red\nto=");
+    assert_eq!(wrong(&same), (5, HeadErrorKind::Unknown { field: "colour".into() }));
+}
+
+#[test]
+fn mistakes_are_named_with_their_line() {
+    let twice = REQUEST.replace("to=SOUTH/HQ\n", "to=SOUTH/HQ\nto=SOUTH/HQ\n");
+    assert_eq!(wrong(&twice), (6, HeadErrorKind::Twice { field: "to".into() }));
+    let missing = REQUEST.replace("own=delta\n", "");
+    assert_eq!(wrong(&missing).1, HeadErrorKind::MissingField { field: "own" });
+    let value = REQUEST.replace("own=delta\n", "own=everything\n");
+    let kind = HeadErrorKind::Value {
+        field: "own",
+        text: "everything".into(),
+        expected: "delta, full or want-own",
+    };
+    assert_eq!(wrong(&value).1, kind);
+    let form = REQUEST.replace("number=12\n", "number=012\n");
+    assert_eq!(wrong(&form).1, HeadErrorKind::Form { expected: "number".into() });
+    let order = REQUEST.replace("message=request\n", "").replace("\nto=", "\nmessage=request\nto=");
+    assert_eq!(wrong(&order), (3, HeadErrorKind::Form { expected: "message".into() }));
+    assert_eq!(wrong("").1, HeadErrorKind::Header);
+    assert_eq!(wrong(&REQUEST.replace('\n', "\r\n")).1, HeadErrorKind::Header);
+    assert_eq!(wrong("[DIRSYNC]\nfrom=A/B\n").1, HeadErrorKind::MissingField { field: "format" });
+    let bits = UPDATE.replace("buckets=2:0,3\n", "buckets=2:0,4\n");
+    assert_ne!(bits, UPDATE);
+    assert!(matches!(wrong(&bits).1, HeadErrorKind::Value { field: "buckets", .. }));
+}
+
+#[test]
+fn a_head_over_its_limit_is_refused() {
+    let text = format!("[DIRSYNC]\n{}", "x".repeat(HEAD_BYTES_MAX - 10));
+    assert!(matches!(wrong(&text).1, HeadErrorKind::Line { .. }), "at the limit it is read");
+    let bytes = HEAD_BYTES_MAX + 1;
+    assert_eq!(wrong(&(text + "x")), (1, HeadErrorKind::Length { bytes }));
+}

@@ -1,0 +1,6 @@
+//! Heads and bodies, printed, read, and broken.
+
+mod bodies;
+mod corpus;
+mod heads;
+mod strategies;

@@ -1,0 +1,218 @@
+//! Hostile messages: every field at its edges, texts with whatever might break a line.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::*;
+use dirsync_message::*;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+
+/// Texts that try to leave their place.
+pub fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[\\x00-\\x7f]{0,12}",
+        "\\PC{0,8}",
+        prop::sample::select(vec![
+            "",
+            "\n[END] 0\n",
+            "=",
+            "\\",
+            "\\x0a",
+            "\r\n",
+            "\t",
+            ">",
+            "*A/B",
+            "-x/y",
+            "\u{85}",
+            "\u{2028}",
+            "\u{feff}",
+            "ß",
+            "A.mailbox",
+        ])
+        .prop_map(String::from),
+    ]
+}
+
+pub fn postoffice() -> impl Strategy<Value = PostofficeName> {
+    prop_oneof![
+        3 => prop::sample::select(vec!["NORTH/HQ", "north/hq", "SOUTH/HQ", "Ost/\\Büro"])
+            .prop_map(|text| text.parse().unwrap()),
+        1 => ("[^/\\pC\\s]{1,9}/[^/\\pC\\s]{1,9}").prop_map(|text| text.parse().unwrap()),
+    ]
+}
+
+pub fn id() -> impl Strategy<Value = EntryId> {
+    any::<[u8; 16]>().prop_map(EntryId::from_bytes)
+}
+
+pub fn digest() -> impl Strategy<Value = SetDigest> {
+    (any::<u64>(), any::<u128>()).prop_map(|(count, sum)| SetDigest { count, sum })
+}
+
+fn server_epoch() -> impl Strategy<Value = ServerEpoch> {
+    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(generation, instance, random)| {
+        ServerEpoch { generation, instance: Instance(instance), random }
+    })
+}
+
+fn view_hash() -> impl Strategy<Value = ViewHash> {
+    any::<[u8; 16]>().prop_map(ViewHash::from_bytes)
+}
+
+fn point() -> impl Strategy<Value = SyncPoint> {
+    (server_epoch(), any::<u64>(), any::<u64>(), view_hash(), any::<bool>()).prop_map(
+        |(epoch, number, mark, view, complete)| SyncPoint {
+            epoch,
+            srv_seq: SrvSeq(number),
+            mark: Mark(mark),
+            view,
+            complete,
+        },
+    )
+}
+
+fn view() -> impl Strategy<Value = View> {
+    let types = of(btree_set("[A-Z0-9]{1,5}", 0..3));
+    let kinds = of(btree_set(prop::sample::select(EntryKind::ALL.to_vec()), 0..4));
+    let filter = of(prop::sample::select(vec!["(ou=a*\\28\\5c)", "(!(|(name=*)(title=\\0a=)))"]));
+    let attributes = of(btree_set("[a-z]{1,5}".prop_map(|text| text.parse().unwrap()), 0..3));
+    (types, of(btree_set(postoffice(), 0..3)), kinds, filter, attributes).prop_map(
+        |(types, origins, kinds, filter, attributes)| View {
+            types,
+            origins,
+            kinds,
+            filter: filter.map(|text| text.parse().unwrap()),
+            attributes,
+        },
+    )
+}
+
+fn bucket_set() -> impl Strategy<Value = (u32, BTreeSet<Bucket>)> {
+    (0..=BucketSums::BITS)
+        .prop_flat_map(|bits| (Just(bits), btree_set(0..(1u32 << bits) as Bucket, 0..4)))
+}
+
+fn bucket_sums() -> impl Strategy<Value = (u32, BucketSums)> {
+    (0..=BucketSums::BITS).prop_flat_map(|bits| {
+        let sums = btree_map(0..(1u32 << bits) as Bucket, digest(), 0..4).prop_map(BucketSums);
+        (Just(bits), sums)
+    })
+}
+
+fn token() -> impl Strategy<Value = [u8; 16]> {
+    any::<[u8; 16]>()
+}
+
+fn own_part() -> impl Strategy<Value = OwnPart> {
+    let kind =
+        prop::sample::select(vec![RequestKind::Delta, RequestKind::Full, RequestKind::WantOwn]);
+    (kind, any::<u64>(), any::<u64>(), digest(), of(token()), of(digest())).prop_map(
+        |(kind, from, to, digest, challenge, base)| OwnPart {
+            kind,
+            from: ReqSeq(from),
+            to: ReqSeq(to),
+            digest,
+            challenge: challenge.map(Challenge),
+            base,
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    (hostile(), any::<u64>(), 0..2u64, any::<u64>()).prop_map(
+        |(version, held, quarantined, clock)| Health { version, held, quarantined, clock },
+    )
+}
+
+pub fn request() -> impl Strategy<Value = Request> {
+    let who = (postoffice(), postoffice(), token(), vec(token(), 0..3), any::<u64>(), token());
+    let list = (of(server_epoch()), of(point()), digest(), any::<bool>(), of(bucket_sums()));
+    let admission = of((hostile(), hostile()));
+    (who, own_part(), list, view(), admission, health()).prop_map(
+        |(who, own, list, view_wanted, admission, health)| {
+            let (from, to, epoch, lineage, number, id) = who;
+            let (epoch_heard, point, list_digest, list_bad, list_buckets) = list;
+            Request {
+                from,
+                to,
+                epoch: ReqEpoch(epoch),
+                lineage: lineage.into_iter().map(ReqEpoch).collect(),
+                number: RequestNo(number),
+                id: RequestId(id),
+                own,
+                epoch_heard,
+                point,
+                list_digest,
+                list_bad,
+                list_buckets,
+                view_wanted,
+                admission: admission.map(|(secret, key)| Admission { secret, key }),
+                health,
+            }
+        },
+    )
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let address =
+        || "[A-Z]{1,4}:[a-z@=\\\\]{1,5}".prop_map(|text| text.parse::<Address>().unwrap());
+    let kind = prop_oneof![
+        (address(), postoffice())
+            .prop_map(|(address, holder)| OutcomeKind::Waiting { address, holder }),
+        (address(), postoffice()).prop_map(|(address, by)| OutcomeKind::Contested { address, by }),
+        Just(OutcomeKind::Held),
+        postoffice().prop_map(|to| OutcomeKind::Transferred { to }),
+        postoffice().prop_map(|owner| OutcomeKind::ForeignId { owner }),
+        hostile().prop_map(|reason| OutcomeKind::Invalid { reason }),
+    ];
+    (id(), kind).prop_map(|(id, kind)| Outcome { id, kind })
+}
+
+fn body_head() -> impl Strategy<Value = Body> {
+    let kind = prop_oneof![
+        Just(BodyKind::Delta),
+        Just(BodyKind::Replace),
+        bucket_set().prop_map(|(bits, buckets)| BodyKind::Repair { bits, buckets }),
+    ];
+    let from = (any::<u64>(), of(server_epoch()), of(view_hash()), of(point()));
+    (kind, from, point(), any::<u64>(), view(), of(digest()), any::<u32>()).prop_map(
+        |(kind, (from, from_epoch, view_from, stated), to, head, view, digest, part)| Body {
+            kind,
+            from: SrvSeq(from),
+            from_epoch,
+            view_from,
+            stated,
+            to,
+            head: SrvSeq(head),
+            view,
+            digest,
+            part,
+        },
+    )
+}
+
+pub fn update() -> impl Strategy<Value = Update> {
+    let who = (postoffice(), postoffice(), token(), any::<u64>(), token(), server_epoch());
+    let side = of(prop::sample::select(vec![Side::Own, Side::Fenced, Side::Removed]));
+    let own = of((token(), digest()));
+    let rest = (vec(outcome(), 0..4), of(body_head()), any::<bool>());
+    (who, any::<u64>(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
+        let (from, to, epoch, answers, request_id, server_epoch) = who;
+        let (outcomes, body, want_buckets) = rest;
+        Update {
+            from,
+            to,
+            epoch: ReqEpoch(epoch),
+            answers: RequestNo(answers),
+            request_id: RequestId(request_id),
+            server_epoch,
+            ack: ReqSeq(ack),
+            side,
+            own: own.map(|(challenge, digest)| Own { challenge: Challenge(challenge), digest }),
+            outcomes,
+            body,
+            want_buckets,
+        }
+    })
+}
