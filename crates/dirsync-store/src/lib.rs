@@ -5,7 +5,13 @@
 //! *Never:* decisions; a store keeps rows and says what it kept.
 #![deny(missing_docs)]
 
+pub mod conformance;
+mod memory;
+pub mod testing;
+
 use dirsync_protocol::tables::{Stored, Tables};
+
+pub use memory::MemoryStore;
 
 /// A postoffice database.
 ///

@@ -1,0 +1,194 @@
+//! A store in memory: for tests and simulations, and the model that other stores are compared with.
+//!
+//! Every change is made in place and its inverse is kept, so beginning, committing and marking a
+//! savepoint cost nothing, and rolling back costs what was changed.
+
+mod common;
+mod requestor;
+mod server;
+mod state;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
+
+use crate::{Store, Transaction};
+use state::State;
+
+/// A postoffice database in memory.
+///
+/// A clone is a backup, or another machine: it holds what was committed and shares nothing. Equal
+/// operations give equal stores.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    state: State,
+    operations: u64,
+    failing: Option<u64>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the `n`th operation from now fail once, with [`StoreErrorKind::Other`]: `Some(1)` is
+    /// the next. `None` takes that back.
+    ///
+    /// Operations are what [`MemoryStore::operations`] counts. A failed operation does nothing; a
+    /// failed commit rolls back.
+    pub fn fail_at(&mut self, n: Option<u64>) {
+        self.failing = n.map(|n| self.operations + n.max(1));
+    }
+
+    /// Whether a failure asked for with [`MemoryStore::fail_at`] has not come yet.
+    pub fn failure_pending(&self) -> bool {
+        self.failing.is_some()
+    }
+
+    /// How many operations there were: each begin, each call of a table's method, each commit.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Whether two stores hold the same, down to their indexes.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+
+    fn operate(&mut self, action: &'static str) -> Stored<()> {
+        self.operations += 1;
+        if self.failing == Some(self.operations) {
+            self.failing = None;
+            return Err(failure(action, "a failure was asked for at this operation"));
+        }
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
+        self.operate("begin a transaction")?;
+        Ok(Box::new(MemoryTransaction { store: self, undo: Vec::new(), savepoints: Vec::new() }))
+    }
+}
+
+/// The inverse of one change.
+type Undo = Box<dyn FnOnce(&mut State)>;
+
+/// A transaction on a [`MemoryStore`].
+struct MemoryTransaction<'s> {
+    store: &'s mut MemoryStore,
+    /// The inverses of the changes so far, oldest first.
+    undo: Vec<Undo>,
+    /// How many inverses there were at each open savepoint.
+    savepoints: Vec<usize>,
+}
+
+impl fmt::Debug for MemoryTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTransaction")
+            .field("changes", &self.undo.len())
+            .field("savepoints", &self.savepoints)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryTransaction<'_> {
+    /// Counts an operation, and gives the state to read from.
+    fn read(&mut self, action: &'static str) -> Stored<&State> {
+        self.store.operate(action)?;
+        Ok(&self.store.state)
+    }
+
+    /// Writes or (with `None`) removes one row of a table.
+    fn put<K, V>(
+        &mut self,
+        table: impl Fn(&mut State) -> &mut BTreeMap<K, V> + 'static,
+        key: K,
+        value: Option<V>,
+    ) where
+        K: Clone + Ord + 'static,
+        V: 'static,
+    {
+        let old = exchange(table(&mut self.store.state), key.clone(), value);
+        self.undo.push(Box::new(move |state| {
+            exchange(table(state), key, old);
+        }));
+    }
+
+    /// Adds a row behind all others of a table that is kept in the order of writing.
+    fn append<V: 'static>(
+        &mut self,
+        table: impl Fn(&mut State) -> &mut BTreeMap<u64, V> + 'static,
+        value: V,
+    ) {
+        let last = table(&mut self.store.state).last_key_value().map_or(0, |(key, _)| *key);
+        self.put(table, last + 1, Some(value));
+    }
+
+    /// Removes the rows of a table that `which` accepts, and says how many.
+    fn remove_where<K, V>(
+        &mut self,
+        table: impl Fn(&mut State) -> &mut BTreeMap<K, V> + Copy + 'static,
+        which: impl Fn(&K, &V) -> bool,
+    ) -> u64
+    where
+        K: Clone + Ord + 'static,
+        V: 'static,
+    {
+        let rows = table(&mut self.store.state).iter();
+        let keys: Vec<K> =
+            rows.filter(|(key, value)| which(key, value)).map(|(key, _)| key.clone()).collect();
+        let count = keys.len() as u64;
+        for key in keys {
+            self.put(table, key, None);
+        }
+        count
+    }
+
+    /// Replaces a part of the state as a whole.
+    fn replace<T: 'static>(&mut self, part: impl Fn(&mut State) -> &mut T + 'static, value: T) {
+        let old = std::mem::replace(part(&mut self.store.state), value);
+        self.undo.push(Box::new(move |state| *part(state) = old));
+    }
+
+    fn roll_back_to(&mut self, changes: usize) {
+        for undo in self.undo.drain(changes..).rev() {
+            undo(&mut self.store.state);
+        }
+    }
+}
+
+impl Transaction for MemoryTransaction<'_> {
+    fn commit(mut self: Box<Self>) -> Stored<()> {
+        self.store.operate("commit a transaction")?;
+        self.undo.clear();
+        Ok(())
+    }
+}
+
+/// What is not committed is rolled back; after a commit there is nothing left to undo.
+impl Drop for MemoryTransaction<'_> {
+    fn drop(&mut self) {
+        self.roll_back_to(0);
+    }
+}
+
+fn exchange<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+    match value {
+        Some(value) => table.insert(key, value),
+        None => table.remove(&key),
+    }
+}
+
+fn failure(action: &'static str, why: impl Into<String>) -> StoreError {
+    StoreError { action, kind: StoreErrorKind::Other, source: why.into().into() }
+}
+
+/// Calls a visitor until it breaks.
+fn visit_all<T>(rows: impl IntoIterator<Item = T>, mut visit: impl FnMut(T) -> Flow) {
+    // A break is the visitor's own wish, and no news to its caller.
+    let _ = rows.into_iter().try_for_each(&mut visit);
+}
