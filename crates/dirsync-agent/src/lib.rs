@@ -1,1 +1,8 @@
-//! 
+//! The steps of a postoffice: T0 to T3 around the protocol, generic over store, carrier and clock,
+//! and Dispatch around the steps.
+//!
+//! *Never:* message syntax (`dirsync-message`), or a decision of the protocol.
+#![deny(missing_docs)]
+
+pub mod changes;
+pub mod decisions;

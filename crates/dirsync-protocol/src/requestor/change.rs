@@ -94,6 +94,19 @@ impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
         self.tables.put_own(&OwnRow { numbers: ChangeNumbers::new(number.0), stamp, ..row })
     }
 
+    /// Takes back an addition of this batch as if it had never been: no tombstone is left.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn forget(&mut self, id: EntryId) -> Stored<()> {
+        if let Some(row) = self.tables.own(id)? {
+            self.state.own_digest -= element(id, row.released_to.as_ref(), &row.record);
+            self.tables.delete_own(id)?;
+        }
+        Ok(())
+    }
+
     /// Deletes an own entry; `approved` when a person said so after a hold. Returns whether there
     /// was one.
     ///

@@ -36,7 +36,7 @@ pub enum BodyPlan {
     /// The addressee's submitted set.
     Own,
     /// Changes of the list. Equal plans give equal bodies.
-    List(ListPlan),
+    List(Box<ListPlan>),
 }
 
 /// Which changes of the list a body has to bring.
@@ -266,7 +266,7 @@ fn choose<T: Tables + ?Sized>(
         view,
         upto: server.head,
     };
-    let Some(point) = position.point else { return Ok(BodyPlan::List(plan)) };
+    let Some(point) = position.point else { return Ok(BodyPlan::List(Box::new(plan))) };
     let view_from = tables.views()?.into_iter().find(|(hash, _)| *hash == point.view);
     if let Some(view_from) = view_from
         && is_known(tables, server, position, &point)?
@@ -281,7 +281,7 @@ fn choose<T: Tables + ?Sized>(
         plan.from = point.srv_seq;
         plan.from_epoch = Some(point.epoch);
         plan.view_from = Some(view_from);
-        return Ok(BodyPlan::List(plan));
+        return Ok(BodyPlan::List(Box::new(plan)));
     }
     if server.recovering {
         let name = &registration.name;
@@ -333,7 +333,7 @@ fn repair<T: Tables + ?Sized>(
                         format!("{} of {} buckets of {name} differ", differing.len(), 1 << bits),
                     );
                     plan.kind = PlanKind::Repair(*bits, differing);
-                    return Ok(BodyPlan::List(plan));
+                    return Ok(BodyPlan::List(Box::new(plan)));
                 }
             }
             _ if position.digest.count >= BUCKETS_WORTHWHILE => {
@@ -354,7 +354,7 @@ fn repair<T: Tables + ?Sized>(
         format!("the list of {name} at {} is replaced", point.srv_seq),
     );
     plan.kind = PlanKind::Replace;
-    Ok(BodyPlan::List(plan))
+    Ok(BodyPlan::List(Box::new(plan)))
 }
 
 fn differing(ours: &BucketSums, theirs: &BucketSums) -> BTreeSet<Bucket> {

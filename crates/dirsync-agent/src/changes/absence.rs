@@ -1,0 +1,124 @@
+//! What a whole read lacks: only a complete read deletes, and not too much at once.
+
+use dirsync_directory::EntryId;
+use dirsync_protocol::tables::Tables;
+
+use super::read::{ADOPTED, ReadError, SourceRead};
+
+/// A read with fewer rows than this share of the last good one is held at any size, in percent.
+const SHORT_READ_PERCENT: u64 = 50;
+
+impl<T: Tables + ?Sized> SourceRead<'_, T> {
+    /// Whether the read is suspiciously short beside the last good one.
+    pub(super) fn is_short(&self, good_rows: u64) -> bool {
+        let rows = self.report.rows - self.report.foreign;
+        let fed = self.elements.count_of(&self.settings.source);
+        rows == 0 && fed > 0 || rows.saturating_mul(100) < good_rows.saturating_mul(SHORT_READ_PERCENT)
+    }
+
+    /// Deletes, holds or keeps the entries that the read did not name.
+    pub(super) fn settle_absence(&mut self, complete: bool) -> Result<(), ReadError> {
+        if !self.settings.whole {
+            return self.end_earlier_holds(false);
+        }
+        let source = self.settings.source.clone();
+        let mut absent = self.elements.unseen(&source);
+        if self.elements.only_source(&source) {
+            absent.extend(self.elements.unseen(ADOPTED));
+        }
+        if let Some(why) = self.may_not_delete(complete) {
+            if !absent.is_empty() {
+                self.report.absent_kept = absent.len() as u64;
+                self.report.warnings.push(format!(
+                    "{} entries are not in this read; nobody is deleted because {why}",
+                    absent.len()
+                ));
+            }
+            return self.end_earlier_holds(true);
+        }
+        let good_rows =
+            self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
+        let earlier = self.guarded_earlier("delete")?;
+        let count = absent.len() as u64;
+        let fed = self.elements.count_of(&source).max(count);
+        let kind = if count > 0 && self.is_short(good_rows) {
+            Some(("short-read", format!(
+                "the read has {} rows, the last good one had {}: its {count} deletions are held \
+                 for a person",
+                self.report.rows - self.report.foreign,
+                good_rows.max(fed)
+            )))
+        } else if self.settings.guards.delete.exceeded(count + earlier, fed + earlier) {
+            Some(("delete", format!(
+                "{count} of {fed} entries are not in this read: their deletions are held for a \
+                 person"
+            )))
+        } else {
+            None
+        };
+        match kind {
+            Some((kind, warning)) => {
+                self.report.warnings.push(warning);
+                for id in absent {
+                    self.hold_deletion(id, kind)?;
+                }
+            }
+            None => {
+                if count > 0 {
+                    let now = self.settings.now;
+                    self.changes.tables().put_guard_event(&source, now, "delete", count)?;
+                }
+                for id in absent {
+                    self.delete_absent(id)?;
+                }
+            }
+        }
+        self.end_earlier_holds(false)
+    }
+
+    fn may_not_delete(&self, complete: bool) -> Option<String> {
+        if !complete {
+            return Some("the read did not end well".into());
+        }
+        if self.keyless > 0 {
+            return Some(format!("{} rows lack their key", self.keyless));
+        }
+        if !self.changes.state().epoch_accepted {
+            return Some(
+                "the directory server has not answered yet: what it holds of this postoffice is \
+                 not known"
+                    .into(),
+            );
+        }
+        None
+    }
+
+    fn hold_deletion(&mut self, id: EntryId, kind: &str) -> Result<(), ReadError> {
+        let Some(row) = self.changes.tables().own(id)? else { return Ok(()) };
+        self.report.held_removals += 1;
+        self.report.example("held", &row.key, &row.record.name);
+        self.hold(id, kind, None, row.key)
+    }
+
+    fn delete_absent(&mut self, id: EntryId) -> Result<(), ReadError> {
+        let Some(row) = self.changes.tables().own(id)? else { return Ok(()) };
+        if self.changes.delete(id, false)? {
+            self.report.removed += 1;
+            self.report.example("removed", &row.key, &row.record.name);
+        }
+        Ok(())
+    }
+
+    /// Holds that this read did not ask for again are over: a later read replaces them. A read that
+    /// proves nothing of who is absent leaves held deletions as they are.
+    fn end_earlier_holds(&mut self, keep_deletions: bool) -> Result<(), ReadError> {
+        for (id, held) in std::mem::take(&mut self.earlier_holds) {
+            let unnamed = self.elements.find(id).is_some_and(|place| !self.elements.is_seen(place));
+            if keep_deletions && held.record.is_none() && unnamed {
+                continue;
+            }
+            self.changes.tables().delete_held_change(id)?;
+        }
+        Ok(())
+    }
+}

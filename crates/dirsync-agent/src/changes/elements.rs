@@ -1,0 +1,109 @@
+//! The own entries as a read of a source compares against them: ids and content, without rows.
+
+use std::ops::ControlFlow;
+
+use dirsync_directory::EntryId;
+use dirsync_protocol::tables::{RequestorTables, Stored};
+
+/// Bytes of the content element that are kept: enough that two versions never seem equal.
+const ELEMENT_BYTES: usize = 8;
+
+/// One own entry: 25 bytes, so that a million take 25 MB.
+#[derive(Clone, Copy)]
+struct Element {
+    id: [u8; 16],
+    content: [u8; ELEMENT_BYTES],
+    source: u8,
+}
+
+/// All own entries, by id.
+pub(super) struct Elements {
+    elements: Vec<Element>,
+    seen: Vec<u64>,
+    sources: Vec<String>,
+}
+
+/// An own entry's place among the [`Elements`].
+#[derive(Clone, Copy)]
+pub(super) struct Place(usize);
+
+fn shortened(element: u128) -> [u8; ELEMENT_BYTES] {
+    element.to_be_bytes()[..ELEMENT_BYTES].try_into().expect("eight of sixteen bytes")
+}
+
+impl Elements {
+    /// Reads them.
+    pub(super) fn load<T: RequestorTables + ?Sized>(tables: &mut T) -> Stored<Self> {
+        let mut elements = Vec::new();
+        let mut sources: Vec<String> = Vec::new();
+        tables.visit_own_elements(&mut |(id, element, source)| {
+            let number = match sources.iter().position(|known| known == source) {
+                Some(number) => number,
+                None => {
+                    sources.push(source.to_owned());
+                    sources.len() - 1
+                }
+            };
+            // More than 255 sources share the last number; that only costs a look at the row.
+            let source = u8::try_from(number).unwrap_or(u8::MAX);
+            elements.push(Element { id: *id.as_bytes(), content: shortened(element), source });
+            ControlFlow::Continue(())
+        })?;
+        elements.sort_unstable_by_key(|element| element.id);
+        let seen = vec![0; elements.len().div_ceil(64)];
+        Ok(Self { elements, seen, sources })
+    }
+
+    pub(super) fn find(&self, id: EntryId) -> Option<Place> {
+        self.elements.binary_search_by(|element| element.id.cmp(id.as_bytes())).ok().map(Place)
+    }
+
+    /// Marks an entry as named by the read; returns whether it was already.
+    pub(super) fn see(&mut self, place: Place) -> bool {
+        let (word, bit) = (place.0 / 64, 1 << (place.0 % 64));
+        let before = self.seen[word] & bit != 0;
+        self.seen[word] |= bit;
+        before
+    }
+
+    /// Whether the entry's content is the given one.
+    pub(super) fn is_same(&self, place: Place, element: u128) -> bool {
+        self.elements[place.0].content == shortened(element)
+    }
+
+    /// The source that feeds an entry.
+    pub(super) fn source(&self, place: Place) -> &str {
+        &self.sources[usize::from(self.elements[place.0].source)]
+    }
+
+    /// Whether the read named an entry.
+    pub(super) fn is_seen(&self, place: Place) -> bool {
+        self.seen[place.0 / 64] >> (place.0 % 64) & 1 == 1
+    }
+
+    /// Whether no other source feeds entries here; those of hands and adopted ones do not count.
+    pub(super) fn only_source(&self, source: &str) -> bool {
+        self.sources.iter().all(|known| known == source || known == "adopted" || known == "hand")
+    }
+
+    /// How many entries a source feeds.
+    pub(super) fn count_of(&self, source: &str) -> u64 {
+        let Some(number) = self.sources.iter().position(|known| known == source) else { return 0 };
+        self.elements.iter().filter(|element| usize::from(element.source) == number).count() as u64
+    }
+
+    /// The entries of a source that were not named.
+    pub(super) fn unseen(&self, source: &str) -> Vec<EntryId> {
+        let Some(number) = self.sources.iter().position(|known| known == source) else {
+            return Vec::new();
+        };
+        self.elements
+            .iter()
+            .enumerate()
+            .filter(|(at, element)| {
+                usize::from(element.source) == number && self.seen[at / 64] >> (at % 64) & 1 == 0
+            })
+            .map(|(_, element)| EntryId::from_bytes(element.id))
+            .collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! T0 by hand.
+
+use dirsync_directory::{EntryId, Record, RecordError};
+use dirsync_message::Stamp;
+use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::requestor::{ChangeOutcome, OwnChanges};
+use dirsync_protocol::tables::{OwnRow, RequestorTables, StoreError};
+use thiserror::Error;
+
+use super::read::ADOPTED;
+
+/// The source of entries that a person keeps.
+pub const HAND: &str = "hand";
+
+/// Why a change by hand is refused.
+#[derive(Debug, Error)]
+pub enum HandError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source feeds the entry; what a hand writes would be undone by its next read.
+    #[error("the entry \"{key}\" is fed by the source \"{source_name}\"; change it there")]
+    Fed {
+        /// Its key.
+        key: String,
+        /// The source.
+        source_name: String,
+    },
+    /// There is no such own entry.
+    #[error("\"{0}\" is not one of this postoffice's own entries")]
+    Unknown(String),
+    /// The entry exists already.
+    #[error("the entry \"{0}\" exists already; use `dirsync entry modify`")]
+    Exists(String),
+    /// The entry is not right.
+    #[error("the entry \"{key}\" cannot be kept: {error}")]
+    Record {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        error: RecordError,
+    },
+}
+
+/// An entry as a hand writes it.
+#[derive(Clone, Debug)]
+pub struct HandChange {
+    /// Its key.
+    pub key: String,
+    /// Its content.
+    pub record: Record,
+    /// It has to be new.
+    pub add: bool,
+}
+
+/// Writes an entry by hand.
+///
+/// # Errors
+///
+/// See [`HandError`].
+pub fn change_by_hand<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    now: u64,
+    change: HandChange,
+) -> Result<(EntryId, ChangeOutcome), HandError> {
+    let HandChange { key, record, add } = change;
+    if let Err(error) = record.as_ref().check() {
+        return Err(HandError::Record { key, error });
+    }
+    let mut changes = OwnChanges::begin(tables, now)?;
+    let me = changes.state().name.clone();
+    let adopted = changes.tables().adopted_id(HAND, &key)?;
+    let id = adopted.unwrap_or_else(|| EntryId::derive(&me, &key));
+    let old = changes.tables().own(id)?;
+    let row = match old {
+        Some(_) if add => return Err(HandError::Exists(key)),
+        Some(old) if old.source != HAND && old.source != ADOPTED => {
+            return Err(HandError::Fed { key, source_name: old.source });
+        }
+        Some(old) => OwnRow { record, source: HAND.into(), ..old },
+        None if !add => return Err(HandError::Unknown(key)),
+        None => OwnRow {
+            id,
+            first_origin: me,
+            key,
+            source: HAND.into(),
+            record,
+            numbers: ChangeNumbers::default(),
+            stamp: Stamp(0),
+            released_to: None,
+        },
+    };
+    let outcome = changes.put(row)?;
+    changes.finish()?;
+    Ok((id, outcome))
+}
+
+/// Deletes an entry by hand.
+///
+/// # Errors
+///
+/// See [`HandError`].
+pub fn delete_by_hand<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    now: u64,
+    id: EntryId,
+) -> Result<(), HandError> {
+    let mut changes = OwnChanges::begin(tables, now)?;
+    let old = changes.tables().own(id)?.ok_or_else(|| HandError::Unknown(id.to_string()))?;
+    if old.source != HAND && old.source != ADOPTED {
+        return Err(HandError::Fed { key: old.key, source_name: old.source });
+    }
+    changes.delete(id, true)?;
+    Ok(changes.finish()?)
+}

@@ -1,0 +1,60 @@
+//! A person's word on what is held at this postoffice.
+
+use dirsync_directory::EntryId;
+use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::tables::{OwnRow, RequestorTables, Stored};
+
+/// Makes held changes; `None` all of them. Returns how many. Deletions travel marked as approved,
+/// so that the server does not hold them again.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn approve<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    now: u64,
+    ids: Option<&[EntryId]>,
+) -> Stored<u64> {
+    let mut changes = OwnChanges::begin(tables, now)?;
+    let mut count = 0;
+    for held in changes.tables().held_changes()? {
+        if ids.is_some_and(|ids| !ids.contains(&held.id)) {
+            continue;
+        }
+        count += 1;
+        changes.tables().delete_held_change(held.id)?;
+        match held.record {
+            None => {
+                changes.delete(held.id, true)?;
+            }
+            Some(record) => {
+                if let Some(row) = changes.tables().own(held.id)? {
+                    changes.put(OwnRow { record, ..row })?;
+                }
+            }
+        }
+    }
+    changes.finish()?;
+    Ok(count)
+}
+
+/// Turns held changes down; `None` all of them. Returns how many. The entries stay as they are until
+/// the source asks for something else.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn reject<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    ids: Option<&[EntryId]>,
+) -> Stored<u64> {
+    let mut count = 0;
+    for mut held in tables.held_changes()? {
+        if !held.rejected && ids.is_none_or(|ids| ids.contains(&held.id)) {
+            held.rejected = true;
+            tables.put_held_change(&held)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,481 @@
+//! One read of a source, compared with the entries that it feeds.
+//!
+//! Adds and ordinary changes take effect as the rows come. What would delete, blank or move many
+//! entries waits for a person; what is held holds up nothing else (`failure-stories.md` §1). The
+//! caller owns the transaction: a dry run is a read whose transaction is not committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dirsync_directory::{EntryId, IdDeriver, PostofficeName, Record, RecordRef, own_element};
+use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
+use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::tables::{
+    HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables,
+};
+use dirsync_message::Stamp;
+use thiserror::Error;
+
+use super::elements::Elements;
+
+/// The source of entries that came back from the server after a reinstallation.
+pub(super) const ADOPTED: &str = "adopted";
+/// Most examples of each kind that a report carries.
+pub const EXAMPLES_MAX: usize = 1000;
+
+/// When changes of each kind are too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Deletions.
+    pub delete: GuardLimits,
+    /// Entries that lose a field.
+    pub blank: GuardLimits,
+    /// Entries that change kind, or type or value of their primary address.
+    pub moved: GuardLimits,
+    /// Changes of any kind in the first read after the settings of the source changed.
+    pub settings: GuardLimits,
+}
+
+/// What a read has to know beside its rows.
+#[derive(Clone, Debug)]
+pub struct ReadSettings {
+    /// The source's name.
+    pub source: String,
+    /// The rows are the whole list: what they lack is deleted.
+    pub whole: bool,
+    /// When changes are too many.
+    pub guards: Guards,
+    /// Fingerprint of the settings that shape the rows: format, map, filter. Empty: not compared.
+    pub fingerprint: String,
+    /// The time, in milliseconds since 1970.
+    pub now: u64,
+}
+
+/// One row of a source.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRow<'a> {
+    /// The origin that the row names, where it names one.
+    pub origin: Option<&'a PostofficeName>,
+    /// Its key.
+    pub key: &'a str,
+    /// Its content.
+    pub record: RecordRef<'a>,
+    /// Where it stands.
+    pub line: u64,
+}
+
+/// A row that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFault {
+    /// Where it stands.
+    pub line: u64,
+    /// The row, shortened.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// It lacks its key: the read cannot tell who is absent.
+    pub keyless: bool,
+}
+
+/// A name for people beside a count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The key.
+    pub key: String,
+    /// The display name.
+    pub name: String,
+}
+
+/// What a read came to: rows = unchanged + added + changed + foreign + quarantined + held rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadReport {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows that say what is held already.
+    pub unchanged: u64,
+    /// Entries that are new.
+    pub added: u64,
+    /// Entries that changed.
+    pub changed: u64,
+    /// Rows of other origins, skipped.
+    pub foreign: u64,
+    /// Rows that could not be used.
+    pub quarantined: u64,
+    /// Rows whose change waits for a person.
+    pub held: u64,
+    /// Entries deleted.
+    pub removed: u64,
+    /// Deletions that wait for a person.
+    pub held_removals: u64,
+    /// Absent entries that were left alone, and why.
+    pub absent_kept: u64,
+    /// What the administrator has to know.
+    pub warnings: Vec<String>,
+    /// Examples by kind: `added`, `changed`, `removed`, `held`.
+    pub examples: BTreeMap<&'static str, Vec<Example>>,
+}
+
+impl ReadReport {
+    pub(super) fn example(&mut self, kind: &'static str, key: &str, name: &str) {
+        let examples = self.examples.entry(kind).or_default();
+        if examples.len() < EXAMPLES_MAX {
+            examples.push(Example { key: key.to_owned(), name: name.to_owned() });
+        }
+    }
+
+    /// Whether the counts add up, as they always must.
+    pub fn reconciles(&self) -> bool {
+        self.rows
+            == self.unchanged + self.added + self.changed + self.foreign + self.quarantined + self.held
+    }
+}
+
+/// Why a read cannot go on.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A change of an entry that is decided at the end of the read.
+struct Pending {
+    row: OwnRow,
+    kinds: Vec<&'static str>,
+}
+
+/// A read under way.
+pub struct SourceRead<'t, T: Tables + ?Sized> {
+    pub(super) changes: OwnChanges<'t, T>,
+    pub(super) settings: ReadSettings,
+    pub(super) elements: Elements,
+    pub(super) report: ReadReport,
+    me: PostofficeName,
+    deriver: IdDeriver,
+    new: BTreeSet<EntryId>,
+    twice: BTreeSet<EntryId>,
+    pending: BTreeMap<EntryId, Pending>,
+    pub(super) keyless: u64,
+    pub(super) earlier_holds: BTreeMap<EntryId, HeldChange>,
+    has_tombstones: bool,
+}
+
+impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
+    /// Begins a read within the caller's transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn begin(tables: &'t mut T, settings: ReadSettings) -> Result<Self, ReadError> {
+        let elements = Elements::load(tables)?;
+        let mut has_tombstones = false;
+        tables.visit_own_tombstones(dirsync_message::ReqSeq(0), &mut |_| {
+            has_tombstones = true;
+            std::ops::ControlFlow::Break(())
+        })?;
+        let earlier_holds = tables
+            .held_changes()?
+            .into_iter()
+            .filter(|held| held.source == settings.source)
+            .map(|held| (held.id, held))
+            .collect();
+        for case in tables.quarantined()? {
+            if case.origin == settings.source {
+                // A case leaves by itself: if it is still bad, this read finds it again.
+                tables.delete_quarantined(case.number)?;
+            }
+        }
+        let changes = OwnChanges::begin(tables, settings.now)?;
+        let me = changes.state().name.clone();
+        Ok(Self {
+            deriver: IdDeriver::new(&me),
+            changes,
+            settings,
+            elements,
+            report: ReadReport::default(),
+            me,
+            new: BTreeSet::new(),
+            twice: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            keyless: 0,
+            earlier_holds,
+            has_tombstones,
+        })
+    }
+
+    /// Takes a row.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn row(&mut self, row: ReadRow<'_>) -> Result<(), ReadError> {
+        self.report.rows += 1;
+        if row.origin.is_some_and(|origin| *origin != self.me) {
+            self.report.foreign += 1;
+            return Ok(());
+        }
+        let derived = self.deriver.id(row.key);
+        let mut place = self.elements.find(derived);
+        let mut id = derived;
+        if place.is_none()
+            && let Some(adopted) =
+                self.changes.tables().adopted_id(&self.settings.source, row.key)?
+        {
+            id = adopted;
+            place = self.elements.find(adopted);
+        }
+        if let Err(error) = row.record.check() {
+            if let Some(place) = place {
+                self.elements.see(place);
+            }
+            return self.quarantine(row.line, row.key, error.to_string(), row.record.name);
+        }
+        let Some(place) = place else { return self.new_row(id, row) };
+        if self.elements.see(place) {
+            return self.second_row(id, row);
+        }
+        let source = self.elements.source(place);
+        if source != self.settings.source && source != ADOPTED {
+            let reason = format!("the source \"{source}\" feeds this entry already");
+            return self.quarantine(row.line, row.key, reason, row.record.name);
+        }
+        if source == self.settings.source
+            && self.elements.is_same(place, own_element(id, None, row.record))
+        {
+            self.report.unchanged += 1;
+            return Ok(());
+        }
+        self.known_row(id, row)
+    }
+
+    fn known_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
+        let old = self.changes.tables().own(id)?;
+        let Some(old) = old else { return self.new_row(id, row) };
+        let mut kinds = Vec::new();
+        if blanks(old.record.as_ref(), row.record) {
+            kinds.push("blank");
+        }
+        if moves(old.record.as_ref(), row.record) {
+            kinds.push("move");
+        }
+        let row = OwnRow {
+            source: self.settings.source.clone(),
+            record: row.record.to_record(),
+            ..old
+        };
+        self.pending.insert(id, Pending { row, kinds });
+        Ok(())
+    }
+
+    fn new_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
+        if !self.new.insert(id) {
+            return self.second_row(id, row);
+        }
+        if self.has_tombstones {
+            self.changes.tables().delete_own_tombstone(id)?;
+        }
+        self.changes.add(OwnRow {
+            id,
+            first_origin: self.me.clone(),
+            key: row.key.to_owned(),
+            source: self.settings.source.clone(),
+            record: row.record.to_record(),
+            numbers: ChangeNumbers::default(),
+            stamp: Stamp(0),
+            released_to: None,
+        })?;
+        self.report.added += 1;
+        self.report.example("added", row.key, row.record.name);
+        Ok(())
+    }
+
+    /// Two rows with one key: neither is believed. A first row that was taken is taken back.
+    fn second_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
+        if self.twice.insert(id) {
+            if self.new.contains(&id) {
+                self.changes.forget(id)?;
+                self.report.added -= 1;
+                self.report.quarantined += 1;
+            } else if self.pending.remove(&id).is_some() {
+                self.report.quarantined += 1;
+            }
+        }
+        let reason = format!("the key \"{}\" stands in more than one row", row.key);
+        self.quarantine(row.line, row.key, reason, row.record.name)
+    }
+
+    /// Takes a row that cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn fault(&mut self, fault: &RowFault) -> Result<(), ReadError> {
+        self.report.rows += 1;
+        self.keyless += u64::from(fault.keyless);
+        let subject = format!("line {}", fault.line);
+        self.quarantine(fault.line, &subject, fault.reason.clone(), &fault.text)
+    }
+
+    fn quarantine(
+        &mut self,
+        line: u64,
+        subject: &str,
+        reason: String,
+        text: &str,
+    ) -> Result<(), ReadError> {
+        self.report.quarantined += 1;
+        let case = Quarantined {
+            number: 0,
+            since: self.settings.now,
+            origin: self.settings.source.clone(),
+            subject: subject.to_owned(),
+            reason: format!("line {line}: {reason}"),
+            text: text.to_owned(),
+        };
+        self.changes.tables().put_quarantined(&case)?;
+        Ok(())
+    }
+
+    /// Ends the read. `complete` says that every row was read: otherwise nobody is missed.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn finish(mut self, complete: bool) -> Result<ReadReport, ReadError> {
+        self.settle_pending()?;
+        self.settle_absence(complete)?;
+        let source = self.settings.source.clone();
+        let memory = self.changes.tables().source_memory(&source)?.unwrap_or_default();
+        let good = complete && self.settings.whole && self.keyless == 0;
+        let memory = SourceMemory {
+            good_rows: if good && !self.is_short(memory.good_rows) {
+                self.report.rows - self.report.foreign
+            } else {
+                memory.good_rows
+            },
+            read_at: self.settings.now,
+            settings: self.settings.fingerprint.clone(),
+            seen: memory.seen,
+        };
+        self.changes.tables().put_source_memory(&source, &memory)?;
+        let before = self.settings.now.saturating_sub(WINDOW_MS);
+        self.changes.tables().purge_guard_events(before)?;
+        self.changes.finish()?;
+        assert!(self.report.reconciles(), "every row is counted once: {:?}", self.report);
+        Ok(self.report)
+    }
+
+    /// Makes or holds the changes of known entries.
+    fn settle_pending(&mut self) -> Result<(), ReadError> {
+        let pending = std::mem::take(&mut self.pending);
+        let fed = self.elements.count_of(&self.settings.source);
+        let mut held_kinds = BTreeSet::new();
+        for (kind, limits) in
+            [("blank", self.settings.guards.blank), ("move", self.settings.guards.moved)]
+        {
+            let count = pending.values().filter(|p| p.kinds.contains(&kind)).count() as u64;
+            let earlier = self.guarded_earlier(kind)?;
+            if count > 0 && limits.exceeded(count + earlier, fed) {
+                held_kinds.insert(kind);
+                self.report.warnings.push(format!(
+                    "{count} entries would {} at once: they are held for a person",
+                    if kind == "blank" { "lose a field" } else { "change kind or primary address" }
+                ));
+            } else if count > 0 {
+                let now = self.settings.now;
+                let source = self.settings.source.clone();
+                self.changes.tables().put_guard_event(&source, now, kind, count)?;
+            }
+        }
+        if self.settings_changed()?
+            && self.settings.guards.settings.exceeded(pending.len() as u64, fed)
+        {
+            held_kinds.insert("settings");
+            self.report.warnings.push(format!(
+                "the settings of source \"{}\" changed and {} entries would change with them: \
+                 they are held for a person",
+                self.settings.source,
+                pending.len()
+            ));
+        }
+        for (id, pending) in pending {
+            let kind = if held_kinds.contains("settings") {
+                Some("settings")
+            } else {
+                pending.kinds.iter().copied().find(|kind| held_kinds.contains(kind))
+            };
+            match kind {
+                Some(kind) => self.hold_change(id, pending.row, kind)?,
+                None => {
+                    let (key, name) = (pending.row.key.clone(), pending.row.record.name.clone());
+                    let outcome = self.changes.put(pending.row)?;
+                    if outcome == dirsync_protocol::requestor::ChangeOutcome::Unchanged {
+                        self.report.unchanged += 1;
+                    } else {
+                        self.report.changed += 1;
+                        self.report.example("changed", &key, &name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold_change(&mut self, id: EntryId, row: OwnRow, kind: &str) -> Result<(), ReadError> {
+        self.report.held += 1;
+        self.report.example("held", &row.key, &row.record.name);
+        self.hold(id, kind, Some(row.record), row.key)
+    }
+
+    /// Holds a change; one that was held or rejected before stays so, if it is still the same.
+    pub(super) fn hold(
+        &mut self,
+        id: EntryId,
+        kind: &str,
+        record: Option<Record>,
+        key: String,
+    ) -> Result<(), ReadError> {
+        let earlier = self.earlier_holds.remove(&id);
+        let same = earlier.filter(|earlier| earlier.kind == kind && earlier.record == record);
+        let held = HeldChange {
+            id,
+            source: self.settings.source.clone(),
+            kind: kind.to_owned(),
+            record,
+            key,
+            since: same.as_ref().map_or(self.settings.now, |same| same.since),
+            rejected: same.is_some_and(|same| same.rejected),
+        };
+        self.changes.tables().put_held_change(&held)?;
+        Ok(())
+    }
+
+    pub(super) fn guarded_earlier(&mut self, kind: &str) -> Result<u64, ReadError> {
+        let since = self.settings.now.saturating_sub(WINDOW_MS);
+        let source = self.settings.source.clone();
+        let events = self.changes.tables().guard_events(&source)?;
+        let counted = events.iter().filter(|(at, of, _)| *at > since && of == kind);
+        Ok(counted.map(|(_, _, count)| count).sum())
+    }
+
+    fn settings_changed(&mut self) -> Result<bool, ReadError> {
+        let source = self.settings.source.clone();
+        let memory = self.changes.tables().source_memory(&source)?;
+        Ok(memory.is_some_and(|memory| {
+            !self.settings.fingerprint.is_empty()
+                && !memory.settings.is_empty()
+                && memory.settings != self.settings.fingerprint
+        }))
+    }
+}
+
+/// Whether an entry would lose a field.
+fn blanks(old: RecordRef<'_>, new: RecordRef<'_>) -> bool {
+    let has = |record: RecordRef<'_>, name: &str| record.detail_lines().any(|line| line.0 == name);
+    old.detail_lines().any(|(name, _)| !has(new, name))
+}
+
+/// Whether an entry would change its kind or primary address.
+fn moves(old: RecordRef<'_>, new: RecordRef<'_>) -> bool {
+    old.kind != new.kind || old.address_texts().next() != new.address_texts().next()
+}

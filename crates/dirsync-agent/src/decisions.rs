@@ -1,0 +1,272 @@
+//! The log of administrators' decisions (`protocol.md` §9): registrations, keys, removals and
+//! approvals cannot be derived again from any requestor.
+//!
+//! One line a decision, tab-separated and escaped: time (milliseconds since 1970), word, postoffice,
+//! then what the word needs. The line is on disk before the database commits what it says; a restore
+//! keeps the longer log and replays it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dirsync_directory::{EntryId, PostofficeName, View, escape, unescape};
+use dirsync_protocol::context::{Context, ReceiveError};
+use dirsync_protocol::server;
+use dirsync_protocol::tables::{
+    Position, Registration, RegistrationState, Stored, Tables,
+};
+use thiserror::Error;
+
+/// What an administrator decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionKind {
+    /// Invited, or invited again: hash of the secret, when it expires, the carrier, the view allowed.
+    Invite {
+        /// BLAKE3 of the secret, in hexadecimal.
+        secret_hash: String,
+        /// When the secret expires, in milliseconds since 1970.
+        expires: u64,
+        /// Where its messages travel.
+        carrier: String,
+        /// What it may see.
+        view: View,
+    },
+    /// Its key was pinned at first contact.
+    Key(String),
+    /// What it may see was changed.
+    Allow(View),
+    /// Its requests wait.
+    Suspend,
+    /// Its requests are taken again.
+    Resume,
+    /// It is removed, and its entries with it.
+    Remove,
+    /// A held deletion of one of its entries was approved.
+    ApproveDeletion(EntryId),
+    /// A held deletion of one of its entries was turned down.
+    RejectDeletion(EntryId),
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Whom it concerns.
+    pub postoffice: PostofficeName,
+    /// What was decided.
+    pub kind: DecisionKind,
+}
+
+/// A line that is no decision.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("\"{0}\" is not a line of a decisions log")]
+pub struct ParseDecisionError(String);
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = escape(self.postoffice.as_str());
+        let line = |f: &mut fmt::Formatter<'_>, word: &str| write!(f, "{}\t{word}\t{name}", self.at);
+        match &self.kind {
+            DecisionKind::Invite { secret_hash, expires, carrier, view } => {
+                line(f, "invite")?;
+                let view = view.to_string();
+                write!(f, "\t{secret_hash}\t{expires}\t{}\t{}", escape(carrier), escape(&view))
+            }
+            DecisionKind::Key(key) => {
+                line(f, "key")?;
+                write!(f, "\t{}", escape(key))
+            }
+            DecisionKind::Allow(view) => {
+                line(f, "allow")?;
+                write!(f, "\t{}", escape(&view.to_string()))
+            }
+            DecisionKind::Suspend => line(f, "suspend"),
+            DecisionKind::Resume => line(f, "resume"),
+            DecisionKind::Remove => line(f, "remove"),
+            DecisionKind::ApproveDeletion(id) => {
+                line(f, "approve")?;
+                write!(f, "\t{id}")
+            }
+            DecisionKind::RejectDeletion(id) => {
+                line(f, "reject")?;
+                write!(f, "\t{id}")
+            }
+        }
+    }
+}
+
+impl FromStr for Decision {
+    type Err = ParseDecisionError;
+
+    fn from_str(line: &str) -> Result<Self, ParseDecisionError> {
+        parse(line).ok_or_else(|| ParseDecisionError(line.into()))
+    }
+}
+
+fn parse(line: &str) -> Option<Decision> {
+    let fields: Vec<String> =
+        line.split('\t').map(|field| unescape(field).map(String::from)).collect::<Option<_>>()?;
+    let [at, word, postoffice, rest @ ..] = fields.as_slice() else { return None };
+    let kind = match (word.as_str(), rest) {
+        ("invite", [secret_hash, expires, carrier, view]) => DecisionKind::Invite {
+            secret_hash: secret_hash.clone(),
+            expires: expires.parse().ok()?,
+            carrier: carrier.clone(),
+            view: view.parse().ok()?,
+        },
+        ("key", [key]) => DecisionKind::Key(key.clone()),
+        ("allow", [view]) => DecisionKind::Allow(view.parse().ok()?),
+        ("suspend", []) => DecisionKind::Suspend,
+        ("resume", []) => DecisionKind::Resume,
+        ("remove", []) => DecisionKind::Remove,
+        ("approve", [id]) => DecisionKind::ApproveDeletion(id.parse().ok()?),
+        ("reject", [id]) => DecisionKind::RejectDeletion(id.parse().ok()?),
+        _ => return None,
+    };
+    Some(Decision { at: at.parse().ok()?, postoffice: postoffice.parse().ok()?, kind })
+}
+
+/// Where decisions are kept.
+pub trait DecisionsLog {
+    /// Adds a decision; it is on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be kept: then it must not take effect.
+    fn append(&mut self, decision: &Decision) -> std::io::Result<()>;
+}
+
+/// A log in memory, for simulations.
+impl DecisionsLog for Vec<Decision> {
+    fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
+        self.push(decision.clone());
+        Ok(())
+    }
+}
+
+/// Makes a decision take effect in the database. Doing it again changes nothing.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn carry_out<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    decision: &Decision,
+) -> Result<(), ReceiveError> {
+    let name = &decision.postoffice;
+    match &decision.kind {
+        DecisionKind::Invite { secret_hash, expires, carrier, view } => {
+            let known = tables.registration(name)?;
+            let active = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
+            server::register(
+                tables,
+                &Registration {
+                    state: active.map_or(RegistrationState::Invited, |known| known.state),
+                    key: active.and_then(|known| known.key.clone()),
+                    invitation: Some((secret_hash.clone(), *expires)),
+                    carrier: carrier.clone(),
+                    view_allowed: view.clone(),
+                    retired: known.map(|known| known.retired).unwrap_or_default(),
+                    ..empty_registration(name)
+                },
+            )?;
+        }
+        DecisionKind::Key(key) => change(tables, name, |registration| {
+            registration.key = Some(key.clone());
+            registration.invitation = None;
+        })?,
+        DecisionKind::Allow(view) => {
+            change(tables, name, |registration| registration.view_allowed = view.clone())?;
+        }
+        DecisionKind::Suspend => change(tables, name, |registration| {
+            registration.state = RegistrationState::Suspended;
+        })?,
+        DecisionKind::Resume => change(tables, name, |registration| {
+            registration.state = RegistrationState::Active;
+        })?,
+        DecisionKind::Remove => {
+            server::remove(tables, context, name)?;
+        }
+        DecisionKind::ApproveDeletion(id) => {
+            server::approve_deletion(tables, context, &[*id])?;
+        }
+        DecisionKind::RejectDeletion(id) => {
+            server::reject_deletion(tables, &[*id])?;
+        }
+    }
+    Ok(())
+}
+
+fn change<T: Tables + ?Sized>(
+    tables: &mut T,
+    name: &PostofficeName,
+    change: impl FnOnce(&mut Registration),
+) -> Stored<()> {
+    let Some(mut registration) = tables.registration(name)? else { return Ok(()) };
+    if registration.state == RegistrationState::Removed {
+        return Ok(());
+    }
+    change(&mut registration);
+    tables.put_registration(&registration)
+}
+
+/// A registration of which nothing is known yet.
+pub fn empty_registration(name: &PostofficeName) -> Registration {
+    Registration {
+        name: name.clone(),
+        state: RegistrationState::Invited,
+        key: None,
+        invitation: None,
+        carrier: String::new(),
+        view_allowed: View::default(),
+        view_wanted: View::default(),
+        epoch: None,
+        retired: std::collections::BTreeSet::new(),
+        applied: dirsync_message::ReqSeq(0),
+        request_no: dirsync_message::RequestNo(0),
+        request_id: None,
+        answer_due: false,
+        send_own: false,
+        challenge: None,
+        side_answers: Vec::new(),
+        position: Position::default(),
+        spoke_in: None,
+        own_digest: dirsync_directory::SetDigest::default(),
+        last_contact: 0,
+        health: dirsync_message::Health::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let postoffice: PostofficeName = "SOUTH/SALES".parse().unwrap();
+        let id = EntryId::derive(&postoffice, "1");
+        let kinds = [
+            DecisionKind::Invite {
+                secret_hash: "ab".into(),
+                expires: 5,
+                carrier: "folder:/srv/a\tb".into(),
+                view: "types\tSMTP\n".parse().unwrap(),
+            },
+            DecisionKind::Key("ssh-ed25519 AAAA south".into()),
+            DecisionKind::Allow(View::default()),
+            DecisionKind::Suspend,
+            DecisionKind::Resume,
+            DecisionKind::Remove,
+            DecisionKind::ApproveDeletion(id),
+            DecisionKind::RejectDeletion(id),
+        ];
+        for kind in kinds {
+            let decision = Decision { at: 7, postoffice: postoffice.clone(), kind };
+            let line = decision.to_string();
+            assert!(!line.contains('\n'));
+            assert_eq!(line.parse(), Ok(decision));
+        }
+        assert!("7\tforget\tSOUTH/SALES".parse::<Decision>().is_err());
+    }
+}
