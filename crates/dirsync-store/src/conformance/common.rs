@@ -140,6 +140,14 @@ fn quarantine_numbers_are_never_used_again(store: &mut dyn Store) {
         Ok(())
     };
     check_kept(store, write, read, vec![changed.clone()]);
+    // Writing an older case again does not turn the numbers back.
+    let later = commit(store, |tx| {
+        let later = [(); 3].map(|()| tx.put_quarantined(&case(0, "w")));
+        tx.put_quarantined(&changed)?;
+        tx.delete_quarantined(later.into_iter().last().expect("three of them")?)?;
+        tx.put_quarantined(&case(0, "v"))
+    });
+    assert!(later > after + 3, "{later} after {}", after + 3);
 }
 
 fn quarantined_texts_are_kept(store: &mut dyn Store) {

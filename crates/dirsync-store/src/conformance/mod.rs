@@ -13,6 +13,13 @@
 //! - Deleting what is not there is no error. Writing replaces what has the same key.
 //! - `put_list_row` on an id that the list has moves the row to the end of the order of writing.
 //! - Rows are visible in the transaction that wrote them. One that is dropped leaves nothing.
+//! - A claimant is named once, whether it wants an address, has it, or both.
+//! - Unsettled are rows that lack a submitted or a published version, are published with content
+//!   of their own, or whose submitted version is invalid or released. A published release alone
+//!   does not count.
+//! - `purge_tombstones` clears `seen_in` of rows published at a number up to the one given.
+//! - Numbers of quarantined cases only grow; log lines keep the order in which they were written
+//!   as long as the clock does not go back.
 //! - A purge `before` a time keeps what has that very time.
 //! - Buckets whose digest comes to nothing are left out; sums and counts wrap.
 
