@@ -7,6 +7,7 @@ mod receive;
 mod rejoin;
 mod request;
 mod transfer;
+mod verify;
 
 pub use change::{ChangeOutcome, OwnChanges};
 pub use list::ListWriter;
@@ -14,3 +15,4 @@ pub use receive::{Applied, receive};
 pub use rejoin::{new_epoch, rejoin};
 pub use request::{make_request, visit_request_body};
 pub use transfer::{TransferError, claim, release};
+pub use verify::verify_list;
