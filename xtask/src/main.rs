@@ -1,1 +1,90 @@
-fn main() {}
+//! One door for the project's automation: `cargo xtask COMMAND`.
+//!
+//! *Never:* anything that ships.
+
+mod arguments;
+mod bench;
+mod ci;
+mod failure;
+mod generator;
+mod rust_source;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use crate::failure::Failure;
+
+const HELP: &str = "\
+The project's automation
+
+Usage: cargo xtask COMMAND [OPTIONS]
+
+Commands:
+  ci        Run everything a change must pass: format, lints, tests, house rules
+  tidy      Check the house rules alone
+  bench     Measure the release binary as a whole process
+  sim       Run the simulator (not part of this version)
+  generate  Write a synthetic directory as CSV
+
+\"cargo xtask COMMAND --help\" says more.
+";
+
+const SIM_HELP: &str = "\
+Run the simulator
+
+Usage: cargo xtask sim
+
+The simulator is not part of this version; the command says so and exits with 2.
+
+Examples:
+  cargo xtask sim
+  cargo xtask sim --help
+";
+
+/// Runs one command with the words after its name.
+type Action = fn(&[String]) -> Result<(), Failure>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.split_first() {
+        None => Err(Failure::usage("no command is given; \"cargo xtask --help\" lists them")),
+        Some((command, rest)) => run(command, rest),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
+    let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
+    let (help, action): (&str, Action) = match command {
+        "ci" => (ci::HELP, ci::run),
+        "tidy" => (tidy::HELP, tidy::run),
+        "bench" => (bench::HELP, bench::run),
+        "sim" => (SIM_HELP, sim),
+        "generate" => (generator::HELP, generator::run),
+        "--help" | "-h" | "help" => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        _ => {
+            return Err(Failure::usage(format!(
+                "\"{command}\" is not a command; \"cargo xtask --help\" lists them"
+            )));
+        }
+    };
+    if asks_for_help {
+        print!("{help}");
+        return Ok(());
+    }
+    action(rest)
+}
+
+fn sim(_rest: &[String]) -> Result<(), Failure> {
+    Err(Failure::usage("the simulator is not part of this version"))
+}

@@ -1,0 +1,106 @@
+//! Everything a change must pass, in one run with a time for each stage.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::{tidy, workspace};
+
+pub const HELP: &str = "\
+Run everything a change must pass: format, lints, tests, house rules
+
+Usage: cargo xtask ci
+
+All stages run, also after one that fails; the table at the end says which passed and how long
+each took. Licences and sources of dependencies are checked where cargo-deny is installed.
+
+Examples:
+  cargo xtask ci
+  CI=true cargo xtask ci </dev/null
+";
+
+/// How one stage ended.
+enum Verdict {
+    Passed,
+    Failed(String),
+    Skipped(&'static str),
+}
+
+struct Stage {
+    name: &'static str,
+    verdict: Verdict,
+    took: Duration,
+}
+
+pub fn run(words: &[String]) -> Result<(), Failure> {
+    Arguments::parse(words, &[], &[])?;
+    let stages = [
+        stage("format", || cargo(&["fmt", "--all", "--check"])),
+        stage("lints", || {
+            cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        }),
+        stage("tests", || cargo(&["test", "--workspace"])),
+        stage("house rules", house_rules),
+        stage("dependencies", dependencies),
+    ];
+    print_table(&stages);
+    let failed: Vec<&str> = stages
+        .iter()
+        .filter(|stage| matches!(stage.verdict, Verdict::Failed(_)))
+        .map(|stage| stage.name)
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("these stages failed: {}", failed.join(", "))))
+}
+
+fn stage(name: &'static str, action: impl FnOnce() -> Verdict) -> Stage {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    let verdict = action();
+    Stage { name, verdict, took: start.elapsed() }
+}
+
+fn cargo(words: &[&str]) -> Verdict {
+    let mut command = workspace::cargo();
+    // Snapshots and property tests must fail on a difference, not write it into the tree.
+    command.args(words).env("INSTA_UPDATE", "no");
+    verdict(&mut command, words[0])
+}
+
+fn verdict(command: &mut Command, name: &str) -> Verdict {
+    match command.status() {
+        Ok(status) if status.success() => Verdict::Passed,
+        Ok(status) => Verdict::Failed(format!("cargo {name} ended with {status}")),
+        Err(error) => Verdict::Failed(format!("could not run cargo {name}: {error}")),
+    }
+}
+
+fn house_rules() -> Verdict {
+    match tidy::run(&[]) {
+        Ok(()) => Verdict::Passed,
+        Err(failure) => Verdict::Failed(failure.to_string()),
+    }
+}
+
+fn dependencies() -> Verdict {
+    if workspace::output(workspace::cargo().args(["deny", "--version"])).is_err() {
+        return Verdict::Skipped("cargo-deny is not installed");
+    }
+    // Advisories need a database from the network and are no part of this (see deny.toml).
+    cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"])
+}
+
+fn print_table(stages: &[Stage]) {
+    println!();
+    for Stage { name, verdict, took } in stages {
+        let words = match verdict {
+            Verdict::Passed => "passed".to_owned(),
+            Verdict::Failed(reason) => format!("FAILED: {reason}"),
+            Verdict::Skipped(reason) => format!("skipped: {reason}"),
+        };
+        println!("{name:<14} {:>7.1} s  {words}", took.as_secs_f64());
+    }
+}

@@ -1,0 +1,94 @@
+//! The rules of the house as checks: each says `file:line: rule: text`.
+
+mod graph;
+mod leftovers;
+mod lengths;
+mod links;
+mod lints;
+mod stories;
+
+use std::fmt;
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::workspace::{self, TextFile};
+
+pub const HELP: &str = "\
+Check the house rules
+
+Usage: cargo xtask tidy [--stories]
+
+Options:
+  --stories  Also list every failure story and protocol trace with its test, or what it waits for
+
+Rules: no leftovers and no machine paths in committed files; short files and functions;
+documented libraries; crates depend on each other as ARCHITECTURE.md says; forbidden calls are
+forbidden by lint; links in Markdown lead somewhere; stories marked as tested have a test.
+
+Examples:
+  cargo xtask tidy
+  cargo xtask tidy --stories
+";
+
+/// One breach of one rule.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Breach {
+    path: String,
+    /// Counted from 1; 0 where the whole file is meant.
+    line: usize,
+    rule: &'static str,
+    text: String,
+}
+
+impl Breach {
+    fn new(path: &str, line: usize, rule: &'static str, text: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, rule, text: text.into() }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, rule, text } = self;
+        if *line == 0 {
+            return write!(f, "{path}: {rule}: {text}");
+        }
+        write!(f, "{path}:{line}: {rule}: {text}")
+    }
+}
+
+pub fn run(words: &[String]) -> Result<(), Failure> {
+    let arguments = Arguments::parse(words, &["--stories"], &[])?;
+    let root = workspace::root();
+    let files = workspace::text_files(&root)?;
+    let stories = stories::read(&files)?;
+
+    let mut breaches = Vec::new();
+    breaches.extend(leftovers::check(&files));
+    breaches.extend(lengths::check(&files));
+    breaches.extend(lints::check(&files));
+    breaches.extend(graph::check(&files, &workspace::metadata()?));
+    breaches.extend(links::check(&files, &root));
+    breaches.extend(stories.check());
+
+    if arguments.has("--stories") {
+        print!("{}", stories.list());
+    }
+    println!("{}", stories.summary());
+    for breach in &breaches {
+        println!("{breach}");
+    }
+    match breaches.len() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("one house rule is broken once")),
+        number => Err(Failure::failed(format!("house rules are broken {number} times"))),
+    }
+}
+
+fn find<'a>(files: &'a [TextFile], path: &str) -> Option<&'a TextFile> {
+    files.iter().find(|file| file.path == path)
+}
+
+#[cfg(test)]
+fn file(path: &str, text: &str) -> TextFile {
+    TextFile { path: path.to_owned(), text: text.to_owned() }
+}
