@@ -1,1 +1,22 @@
-//! 
+//! What carries message files between postoffices, and how a file is written so that it survives.
+//!
+//! A message is a head (text) and a body (text, compressed and shared). *Never:* what a message
+//! means; what is carried is two byte strings.
+#![deny(missing_docs)]
+
+mod carrier;
+pub mod conformance;
+pub mod durable;
+mod envelope;
+mod folder;
+mod lock;
+mod memory;
+
+pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};
+pub use envelope::{
+    BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody, Envelope, EnvelopeError, Message,
+    open_message, write_message,
+};
+pub use folder::FolderCarrier;
+pub use lock::{LockError, PostofficeLock};
+pub use memory::MemoryNetwork;

@@ -1,0 +1,85 @@
+//! One suite for every carrier: what is promised to the steps.
+
+use std::io::{Read, Write};
+
+use dirsync_directory::PostofficeName;
+
+use crate::{BodyEncoder, Carrier, EncodedBody, Outgoing};
+
+fn name(text: &str) -> PostofficeName {
+    text.parse().expect("a postoffice name")
+}
+
+fn body(text: &str) -> EncodedBody {
+    let mut encoder = BodyEncoder::new(3).expect("a zstd level");
+    encoder.write_all(text.as_bytes()).expect("memory can be written");
+    encoder.finish().expect("zstd ends")
+}
+
+/// Runs the suite. `connect` gives a postoffice's access to one fresh place, the same for all calls.
+///
+/// # Panics
+///
+/// When a promise is broken.
+pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
+    let (north, south) = (name("NORTH/HQ"), name("South/.."));
+    let (from, to) = (connect(&north), connect(&south));
+    let send = |number, part, text: &str| {
+        let body = body(text);
+        let outgoing = Outgoing {
+            from: &north,
+            to: &south,
+            epoch: "epoch/..",
+            number,
+            part,
+            head: "[DIRSYNC]\n",
+            body: &body,
+        };
+        from.send(&outgoing).expect("it is sent")
+    };
+    assert!(to.arrived().expect("reachable").is_empty(), "nothing has arrived");
+    send(10, 1, "ten");
+    send(9, 2, "nine, two");
+    send(9, 1, "nine, one");
+    send(9, 1, "nine, one");
+    let arrived = to.arrived().expect("reachable");
+    let order: Vec<_> = arrived.iter().map(|message| (message.number, message.part)).collect();
+    assert_eq!(order, [(9, 1), (9, 2), (10, 1)], "in order; doubled sending is harmless");
+    assert!(arrived.iter().all(|message| message.sender == north.folded()));
+    assert!(from.arrived().expect("reachable").is_empty(), "it went to its addressee alone");
+
+    let other_case = connect(&name(&south.as_str().to_uppercase()));
+    assert_eq!(other_case.arrived().expect("reachable").len(), 3, "names have no case");
+
+    let mut message = to.open(&arrived[0]).expect("opened").expect("there").expect("sound");
+    assert_eq!(message.envelope.from, north);
+    assert_eq!(message.head, "[DIRSYNC]\n");
+    let mut text = String::new();
+    message.body.read_to_string(&mut text).expect("read");
+    assert_eq!(text, "nine, one");
+
+    assert!(to.finished(&arrived[0]).expect("moved"));
+    assert!(!to.finished(&arrived[0]).expect("harmless"), "somebody else was first");
+    assert!(to.open(&arrived[0]).expect("opened").is_none(), "gone is not an error");
+    assert!(to.refuse(&arrived[1], "a reason").expect("moved"));
+    let left = to.arrived().expect("reachable");
+    assert_eq!(left.len(), 1, "what was taken or refused does not arrive again");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FolderCarrier, MemoryNetwork};
+
+    #[test]
+    fn the_folder_keeps_its_promises() {
+        let folder = tempfile::tempdir().unwrap();
+        run(&|me| Box::new(FolderCarrier::new(folder.path(), me.clone(), 1 << 20)));
+    }
+
+    #[test]
+    fn the_network_in_memory_keeps_its_promises() {
+        let network = MemoryNetwork::default();
+        run(&|me| Box::new(network.carrier(me)));
+    }
+}

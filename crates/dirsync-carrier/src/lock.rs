@@ -1,0 +1,89 @@
+//! One agent per postoffice: a lock that the operating system drops with its process.
+//!
+//! `failure-stories` §12: process numbers in files outlive their processes, and clean-ups of such
+//! files let two run. Nothing here is ever "stale".
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A lock that is held while this value lives.
+#[derive(Debug)]
+pub struct PostofficeLock {
+    _file: File,
+}
+
+/// Why a lock is not to be had.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another process works on the postoffice.
+    #[error("another dirsync works on this postoffice: {holder}")]
+    Busy {
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The lock file cannot be used.
+    #[error("could not lock \"{path}\": {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl PostofficeLock {
+    /// Takes the lock, or says who has it. `purpose` is for people, e.g. `run`.
+    ///
+    /// # Errors
+    ///
+    /// See [`LockError`].
+    pub fn acquire(path: &Path, purpose: &str) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // What it says is a courtesy; the lock itself does not depend on it.
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim().to_owned();
+                return Err(LockError::Busy { holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let describe = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "process {} ({purpose})", std::process::id())
+        };
+        describe(&mut file).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `failure-stories` §12: what a dead process wrote does not matter, a living one's lock does.
+    #[test]
+    fn stale_lock_is_not_a_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "process 1 (run)").unwrap();
+        let lock = PostofficeLock::acquire(&path, "run").expect("the file alone locks nothing");
+        let second = PostofficeLock::acquire(&path, "apply").unwrap_err();
+        assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
+        drop(lock);
+        PostofficeLock::acquire(&path, "apply").expect("dropped with its holder");
+    }
+}
