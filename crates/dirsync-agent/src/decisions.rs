@@ -11,9 +11,7 @@ use std::str::FromStr;
 use dirsync_directory::{EntryId, PostofficeName, View, escape, unescape};
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
-use dirsync_protocol::tables::{
-    Position, Registration, RegistrationState, Stored, Tables,
-};
+use dirsync_protocol::tables::{Position, Registration, RegistrationState, Stored, Tables};
 use thiserror::Error;
 
 /// What an administrator decided.
@@ -65,7 +63,8 @@ pub struct ParseDecisionError(String);
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = escape(self.postoffice.as_str());
-        let line = |f: &mut fmt::Formatter<'_>, word: &str| write!(f, "{}\t{word}\t{name}", self.at);
+        let line =
+            |f: &mut fmt::Formatter<'_>, word: &str| write!(f, "{}\t{word}\t{name}", self.at);
         match &self.kind {
             DecisionKind::Invite { secret_hash, expires, carrier, view } => {
                 line(f, "invite")?;

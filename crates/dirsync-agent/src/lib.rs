@@ -6,3 +6,4 @@
 
 pub mod changes;
 pub mod decisions;
+pub mod step;

@@ -18,7 +18,7 @@
 //! signature and a seal.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use dirsync_directory::{PostofficeName, escape, unescape};
@@ -39,6 +39,9 @@ pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const RATIO_MAX: u64 = 200;
 /// ...once it has grown to so many bytes.
 const RATIO_FROM_BYTES: u64 = 1024 * 1024;
+
+/// Bytes that are gathered before they are compressed.
+const ENCODE_BYTES: usize = 128 * 1024;
 
 const HASH_CONTEXT: &str = "dirsync 1 hash of a message file";
 
@@ -93,7 +96,8 @@ pub struct Envelope {
 
 /// Compresses a body; what it makes can be sent to many.
 pub struct BodyEncoder {
-    encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    // Transactions are small: zstd is called once for many of them.
+    encoder: BufWriter<zstd::stream::write::Encoder<'static, Vec<u8>>>,
 }
 
 /// A compressed body.
@@ -119,12 +123,13 @@ impl BodyEncoder {
     ///
     /// When zstd refuses the level.
     pub fn new(level: i32) -> io::Result<Self> {
-        Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), level)? })
+        let encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+        Ok(Self { encoder: BufWriter::with_capacity(ENCODE_BYTES, encoder) })
     }
 
     /// Bytes that have come out so far; the encoder holds back a little.
     pub fn encoded_bytes(&self) -> u64 {
-        self.encoder.get_ref().len() as u64
+        self.encoder.get_ref().get_ref().len() as u64
     }
 
     /// Ends the body.
@@ -133,7 +138,8 @@ impl BodyEncoder {
     ///
     /// When zstd fails.
     pub fn finish(self) -> io::Result<EncodedBody> {
-        self.encoder.finish().map(EncodedBody)
+        let encoder = self.encoder.into_inner().map_err(io::IntoInnerError::into_error)?;
+        encoder.finish().map(EncodedBody)
     }
 }
 

@@ -228,8 +228,6 @@ impl Carrier for FolderCarrier {
 mod tests {
     use std::io::Write;
 
-    use std::io::Write;
-
     use super::*;
     use crate::{BodyEncoder, EncodedBody};
 

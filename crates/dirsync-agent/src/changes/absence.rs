@@ -13,7 +13,8 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
     pub(super) fn is_short(&self, good_rows: u64) -> bool {
         let rows = self.report.rows - self.report.foreign;
         let fed = self.elements.count_of(&self.settings.source);
-        rows == 0 && fed > 0 || rows.saturating_mul(100) < good_rows.saturating_mul(SHORT_READ_PERCENT)
+        rows == 0 && fed > 0
+            || rows.saturating_mul(100) < good_rows.saturating_mul(SHORT_READ_PERCENT)
     }
 
     /// Deletes, holds or keeps the entries that the read did not name.
@@ -36,23 +37,28 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
             }
             return self.end_earlier_holds(true);
         }
-        let good_rows =
-            self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
+        let good_rows = self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
         let earlier = self.guarded_earlier("delete")?;
         let count = absent.len() as u64;
         let fed = self.elements.count_of(&source).max(count);
         let kind = if count > 0 && self.is_short(good_rows) {
-            Some(("short-read", format!(
-                "the read has {} rows, the last good one had {}: its {count} deletions are held \
+            Some((
+                "short-read",
+                format!(
+                    "the read has {} rows, the last good one had {}: its {count} deletions are held \
                  for a person",
-                self.report.rows - self.report.foreign,
-                good_rows.max(fed)
-            )))
+                    self.report.rows - self.report.foreign,
+                    good_rows.max(fed)
+                ),
+            ))
         } else if self.settings.guards.delete.exceeded(count + earlier, fed + earlier) {
-            Some(("delete", format!(
-                "{count} of {fed} entries are not in this read: their deletions are held for a \
+            Some((
+                "delete",
+                format!(
+                    "{count} of {fed} entries are not in this read: their deletions are held for a \
                  person"
-            )))
+                ),
+            ))
         } else {
             None
         };

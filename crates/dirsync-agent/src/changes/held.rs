@@ -44,10 +44,7 @@ pub fn approve<T: RequestorTables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn reject<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    ids: Option<&[EntryId]>,
-) -> Stored<u64> {
+pub fn reject<T: RequestorTables + ?Sized>(tables: &mut T, ids: Option<&[EntryId]>) -> Stored<u64> {
     let mut count = 0;
     for mut held in tables.held_changes()? {
         if !held.rejected && ids.is_none_or(|ids| ids.contains(&held.id)) {

@@ -9,4 +9,6 @@ mod read;
 
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
-pub use read::{Example, Guards, ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
+pub use read::{
+    Example, Guards, ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead,
+};

@@ -7,13 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{EntryId, IdDeriver, PostofficeName, Record, RecordRef, own_element};
+use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
 use dirsync_protocol::requestor::OwnChanges;
-use dirsync_protocol::tables::{
-    HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables,
-};
-use dirsync_message::Stamp;
+use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables};
 use thiserror::Error;
 
 use super::elements::Elements;
@@ -126,7 +124,12 @@ impl ReadReport {
     /// Whether the counts add up, as they always must.
     pub fn reconciles(&self) -> bool {
         self.rows
-            == self.unchanged + self.added + self.changed + self.foreign + self.quarantined + self.held
+            == self.unchanged
+                + self.added
+                + self.changed
+                + self.foreign
+                + self.quarantined
+                + self.held
     }
 }
 
@@ -258,11 +261,8 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
         if moves(old.record.as_ref(), row.record) {
             kinds.push("move");
         }
-        let row = OwnRow {
-            source: self.settings.source.clone(),
-            record: row.record.to_record(),
-            ..old
-        };
+        let row =
+            OwnRow { source: self.settings.source.clone(), record: row.record.to_record(), ..old };
         self.pending.insert(id, Pending { row, kinds });
         Ok(())
     }

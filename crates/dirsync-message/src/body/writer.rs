@@ -144,6 +144,11 @@ impl<W: Write> BodyWriter<W> {
         self.count
     }
 
+    /// What the body is written to.
+    pub fn output(&self) -> &W {
+        &self.output
+    }
+
     /// Writes the trailer and gives the output back; flushing it is the caller's.
     ///
     /// # Errors

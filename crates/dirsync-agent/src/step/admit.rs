@@ -1,0 +1,73 @@
+//! First contact: an invitation's secret admits a postoffice, and its key is pinned.
+
+use dirsync_message::Request;
+use dirsync_protocol::context::{Context, Event, Level};
+use dirsync_protocol::tables::Tables;
+
+use super::{StepError, Surroundings};
+use crate::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
+
+/// The hash under which an invitation's secret is kept.
+pub fn secret_hash(secret: &str) -> String {
+    let key = blake3::derive_key("dirsync 1 secret of an invitation", secret.as_bytes());
+    blake3::Hash::from_bytes(key).to_hex().to_string()
+}
+
+/// Pins the key of a postoffice that presents its invitation's secret. Returns whether its requests
+/// may be taken.
+pub(super) fn admit<T: Tables + ?Sized>(
+    tables: &mut T,
+    decisions: &mut dyn DecisionsLog,
+    context: &mut Context<'_>,
+    request: &Request,
+    around: &Surroundings,
+) -> Result<bool, StepError> {
+    let Some(registration) = tables.registration(&request.from)? else { return Ok(true) };
+    let Some(admission) = &request.admission else {
+        let known = registration.key.is_some() || registration.epoch.is_some();
+        if !known {
+            say(context, Level::Warning, format!("{} sent no invitation", request.from));
+        }
+        return Ok(known);
+    };
+    if registration.key.as_deref() == Some(&admission.key) {
+        return Ok(true);
+    }
+    let admitted = registration.invitation.as_ref().is_some_and(|(hash, expires)| {
+        *hash == secret_hash(&admission.secret) && around.now <= *expires
+    });
+    if !admitted {
+        let reason = match (&registration.invitation, &registration.key) {
+            (None, Some(_)) => "another machine has this name already",
+            (Some((_, expires)), _) if around.now > *expires => "its invitation has expired",
+            _ => "its secret is not that of the invitation",
+        };
+        say(
+            context,
+            Level::Alarm,
+            format!(
+                "{} is not admitted: {reason}; last contact {}; `dirsync requestor add {} --again` \
+                 invites it again",
+                request.from, registration.last_contact, request.from
+            ),
+        );
+        return Ok(false);
+    }
+    let decision = Decision {
+        at: around.now,
+        postoffice: request.from.clone(),
+        kind: DecisionKind::Key(admission.key.clone()),
+    };
+    decisions.append(&decision).map_err(StepError::Decisions)?;
+    match carry_out(tables, context, &decision) {
+        Ok(()) => {}
+        Err(dirsync_protocol::context::ReceiveError::Store(error)) => return Err(error.into()),
+        Err(other) => unreachable!("pinning a key reads no message: {other}"),
+    }
+    say(context, Level::Notice, format!("the key of {} is pinned", request.from));
+    Ok(true)
+}
+
+fn say(context: &mut Context<'_>, level: Level, text: String) {
+    context.events.push(Event { level, rule: "first contact", text });
+}

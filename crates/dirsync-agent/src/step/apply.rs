@@ -1,0 +1,113 @@
+//! T3.
+
+use dirsync_carrier::{Arrived, Carrier};
+use dirsync_message::{Head, Update};
+use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::requestor::{Applied, receive};
+use dirsync_store::Store;
+
+use super::transport::{Incoming, Opening, open};
+use super::{RefusedMessage, StepError, Surroundings, refusal};
+
+/// What T3 did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyReport {
+    /// What there is to say.
+    pub events: Vec<Event>,
+    /// Updates taken.
+    pub updates: u64,
+    /// Answers among them.
+    pub answered: u64,
+    /// Entries of the list written or removed.
+    pub rows: u64,
+    /// The list changed: targets have to be written.
+    pub list_changed: bool,
+    /// Messages refused.
+    pub refused: u64,
+    /// Bytes of the message files taken.
+    pub bytes: u64,
+}
+
+/// Applies every update that has arrived, each in one transaction.
+///
+/// # Errors
+///
+/// See [`StepError`]; what was taken before stays taken.
+pub fn apply(
+    store: &mut dyn Store,
+    carrier: &dyn Carrier,
+    around: &Surroundings,
+) -> Result<ApplyReport, StepError> {
+    let mut report = ApplyReport::default();
+    let mut draws = Draws::new(&around.seed);
+    for arrived in carrier.arrived()? {
+        match open(carrier, &arrived, around)? {
+            Opening::NotYet => {}
+            Opening::Gone => {}
+            Opening::Refused(why) => refuse(carrier, &arrived, &why, &mut report)?,
+            Opening::Message(incoming) => {
+                let Head::Update(update) = &incoming.head else { continue };
+                let update = update.clone();
+                take(store, carrier, &arrived, incoming, &update, around, &mut draws, &mut report)?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one step, named where it is called")]
+fn take(
+    store: &mut dyn Store,
+    carrier: &dyn Carrier,
+    arrived: &Arrived,
+    incoming: Incoming,
+    update: &Update,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ApplyReport,
+) -> Result<(), StepError> {
+    let mut events = Vec::new();
+    let mut tables = store.begin()?;
+    let mut body = incoming.body;
+    let outcome =
+        around.run(draws, &mut events, |context| receive(&mut *tables, context, update, &mut body));
+    match outcome {
+        Ok(applied) => {
+            // C5: list, point and numbers are committed, then the file may go.
+            tables.commit()?;
+            carrier.finished(arrived)?;
+            count(report, applied, arrived);
+            report.events.append(&mut events);
+            Ok(())
+        }
+        Err(error) => {
+            drop(tables);
+            let why = refusal(error)?;
+            refuse(carrier, arrived, &why, report)
+        }
+    }
+}
+
+fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {
+    report.updates += 1;
+    report.answered += u64::from(applied.answered);
+    report.rows += applied.rows;
+    report.list_changed |= applied.list_changed;
+    report.bytes += arrived.bytes;
+}
+
+fn refuse(
+    carrier: &dyn Carrier,
+    arrived: &Arrived,
+    why: &RefusedMessage,
+    report: &mut ApplyReport,
+) -> Result<(), StepError> {
+    carrier.refuse(arrived, &why.to_string())?;
+    report.refused += 1;
+    report.events.push(Event {
+        level: Level::Error,
+        rule: "T3",
+        text: format!("a message was refused and set aside: {why}"),
+    });
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The steps: T1 [`send`], T2 [`process`], T3 [`apply`].
+//!
+//! Each loads, asks the protocol, commits, and only then lets a file leave or go (commit points C2
+//! to C5 of `docs/protocol.md`). They are generic over store and carrier, and are given time and
+//! randomness, so that a simulation runs exactly these.
+
+mod admit;
+mod apply;
+mod process;
+mod send;
+mod transport;
+
+use dirsync_carrier::CarrierError;
+use dirsync_message::{BodyError, HeadError};
+use dirsync_protocol::context::{Context, Draws, Event, ReceiveError};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::tables::StoreError;
+use thiserror::Error;
+
+pub use apply::{ApplyReport, apply};
+pub use process::{ProcessReport, process};
+pub use send::{SendReport, send};
+
+/// What a step is given beside store and carrier.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The time, in milliseconds since 1970.
+    pub now: u64,
+    /// Where random tokens come from; never the same twice.
+    pub seed: [u8; 32],
+    /// When deletions are too many at the server.
+    pub guard: GuardLimits,
+    /// This postoffice's public key, in OpenSSH's one-line form.
+    pub key: String,
+    /// zstd level of bodies.
+    pub compression: i32,
+    /// How long a file that seems half written is left alone, in milliseconds.
+    pub settle_ms: u64,
+}
+
+impl Surroundings {
+    /// Runs `step` with a protocol context, and returns what it said.
+    pub(crate) fn run<R>(
+        &self,
+        draws: &mut Draws,
+        events: &mut Vec<Event>,
+        step: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        step(&mut Context { now: self.now, draws, events, guard: self.guard })
+    }
+}
+
+/// A step could not be done. Nothing is half done: the next run does it.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The carrier failed.
+    #[error(transparent)]
+    Carrier(#[from] CarrierError),
+    /// A message could not be written.
+    #[error("could not write a message: {0}")]
+    Encode(#[from] std::io::Error),
+    /// The decisions log could not be written.
+    #[error("could not write the decisions log: {0}")]
+    Decisions(std::io::Error),
+}
+
+/// Why one message is refused; others go on.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedMessage {
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("{0}")]
+    Said(String),
+}
+
+/// What taking one message came to, when it is not a matter of the step.
+pub(crate) fn refusal(error: ReceiveError) -> Result<RefusedMessage, StoreError> {
+    match error {
+        ReceiveError::Store(error) => Err(error),
+        ReceiveError::Body(error) => Ok(RefusedMessage::Body(error)),
+        ReceiveError::Contradiction(text) => {
+            Ok(RefusedMessage::Said(format!("the message contradicts itself: {text}")))
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! T2.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, EncodedBody};
+use dirsync_directory::PostofficeName;
+use dirsync_message::{Body, BodyWriter, Head, Side, SrvSeq, Update};
+use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan, Received};
+use dirsync_protocol::tables::Tables;
+use dirsync_store::Store;
+
+use super::admit::admit;
+use super::transport::{Incoming, Opening, Outgoing, open, write_transaction};
+use super::{RefusedMessage, StepError, Surroundings, refusal};
+use crate::decisions::DecisionsLog;
+
+/// Requests that are taken in one transaction of the database.
+const REQUESTS_PER_TRANSACTION: usize = 100;
+
+/// What T2 did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessReport {
+    /// What there is to say.
+    pub events: Vec<Event>,
+    /// Requests taken.
+    pub requests: u64,
+    /// Message files written.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bodies encoded; requestors that lack the same share one.
+    pub bodies: u64,
+    /// Messages refused.
+    pub refused: u64,
+    /// Postoffices whose requests wait for an administrator.
+    pub waiting: BTreeSet<PostofficeName>,
+}
+
+/// The carriers of a server: by the text of its registrations' `carrier`.
+pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
+
+/// Takes every request that has arrived and answers each.
+///
+/// # Errors
+///
+/// See [`StepError`]; what was taken before stays taken.
+pub fn process(
+    store: &mut dyn Store,
+    carriers: &Carriers<'_>,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+) -> Result<ProcessReport, StepError> {
+    let mut report = ProcessReport::default();
+    let mut draws = Draws::new(&around.seed);
+    for carrier in carriers.values() {
+        let arrived = carrier.arrived()?;
+        for batch in arrived.chunks(REQUESTS_PER_TRANSACTION) {
+            take_batch(store, *carrier, batch, decisions, around, &mut draws, &mut report)?;
+        }
+    }
+    answer_all(store, carriers, around, &mut draws, &mut report)?;
+    Ok(report)
+}
+
+/// C3: everything a request changes is committed, then its file may go.
+fn take_batch(
+    store: &mut dyn Store,
+    carrier: &dyn Carrier,
+    batch: &[Arrived],
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let mut tables = store.begin()?;
+    let mut taken = Vec::new();
+    let mut refused = Vec::new();
+    for arrived in batch {
+        match open(carrier, arrived, around)? {
+            Opening::NotYet | Opening::Gone => {}
+            Opening::Refused(why) => refused.push((arrived, why)),
+            Opening::Message(incoming) => {
+                if !matches!(incoming.head, Head::Request(_)) {
+                    continue;
+                }
+                match take(&mut *tables, incoming, decisions, around, draws, report)? {
+                    Verdict::Taken => taken.push(arrived),
+                    Verdict::Waits => {}
+                    Verdict::Refused(why) => refused.push((arrived, why)),
+                }
+            }
+        }
+    }
+    if !taken.is_empty()
+        && let Some(mut server) = tables.server()?
+    {
+        server.cycle += 1;
+        tables.put_server(&server)?;
+    }
+    tables.commit()?;
+    report.requests += taken.len() as u64;
+    for arrived in taken {
+        carrier.finished(arrived)?;
+    }
+    for (arrived, why) in refused {
+        carrier.refuse(arrived, &why.to_string())?;
+        report.refused += 1;
+        report.events.push(Event {
+            level: Level::Error,
+            rule: "T2",
+            text: format!("a message was refused and set aside: {why}"),
+        });
+    }
+    Ok(())
+}
+
+enum Verdict {
+    Taken,
+    Waits,
+    Refused(RefusedMessage),
+}
+
+fn take<T: Tables + ?Sized>(
+    tables: &mut T,
+    incoming: Incoming,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<Verdict, StepError> {
+    let Head::Request(request) = &incoming.head else { return Ok(Verdict::Waits) };
+    let mut body = incoming.body;
+    let mut events = Vec::new();
+    let admitted = around
+        .run(draws, &mut events, |context| admit(tables, decisions, context, request, around))?;
+    if !admitted {
+        report.waiting.insert(request.from.clone());
+        report.events.append(&mut events);
+        return Ok(Verdict::Waits);
+    }
+    tables.savepoint()?;
+    let outcome = around
+        .run(draws, &mut events, |context| server::receive(tables, context, request, &mut body));
+    match outcome {
+        Ok(received) => {
+            tables.release_savepoint()?;
+            report.events.append(&mut events);
+            Ok(match received {
+                Received::Taken | Received::Repeated => Verdict::Taken,
+                Received::NotAdmitted | Received::Suspended => {
+                    report.waiting.insert(request.from.clone());
+                    Verdict::Waits
+                }
+                Received::Fenced => Verdict::Waits,
+            })
+        }
+        Err(error) => {
+            tables.rollback_savepoint()?;
+            Ok(Verdict::Refused(refusal(error)?))
+        }
+    }
+}
+
+/// Answers every requestor that is due, those with one body together.
+fn answer_all(
+    store: &mut dyn Store,
+    carriers: &Carriers<'_>,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let mut routes = BTreeMap::new();
+    let mut shared: BTreeMap<ListPlan, Vec<Answer>> = BTreeMap::new();
+    let mut single = Vec::new();
+    let mut tables = store.begin()?;
+    let due = server::pending(&mut *tables)?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let outcomes = server::outcomes(&mut *tables)?;
+    for name in due {
+        let registration = tables.registration(&name)?.expect("it is due");
+        let Some(carrier) = carriers.get(&registration.carrier) else { continue };
+        routes.insert(name.clone(), *carrier);
+        single.extend(server::side_answers(&mut *tables, &name)?);
+        let mut events = Vec::new();
+        let answer = around.run(draws, &mut events, |context| {
+            server::prepare(&mut *tables, context, &name, &outcomes)
+        })?;
+        report.events.append(&mut events);
+        match answer {
+            Some(Answer { head, plan: BodyPlan::List(plan) }) => {
+                let answer = Answer { head, plan: BodyPlan::None };
+                shared.entry(*plan).or_default().push(answer);
+            }
+            Some(answer) => single.push(answer),
+            None => {}
+        }
+    }
+    tables.commit()?;
+    for answer in single {
+        answer_alone(store, &routes, around, answer, report)?;
+    }
+    for (plan, answers) in shared {
+        answer_together(store, &routes, around, draws, &plan, answers, report)?;
+    }
+    Ok(())
+}
+
+type Routes<'a> = BTreeMap<PostofficeName, &'a dyn Carrier>;
+
+fn answer_alone(
+    store: &mut dyn Store,
+    routes: &Routes<'_>,
+    around: &Surroundings,
+    answer: Answer,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
+    if answer.plan == BodyPlan::Own {
+        let mut tables = store.begin()?;
+        let mut failed = None;
+        server::own_body(
+            &mut *tables,
+            &answer.head.to,
+            &mut |transaction| match write_transaction(&mut writer, transaction) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        report.bodies += 1;
+    }
+    let body = writer.finish()?.finish()?;
+    send(routes, &answer.head, 1, &body, report)
+}
+
+/// C4: the point is committed before a file that names it is made.
+fn answer_together(
+    store: &mut dyn Store,
+    routes: &Routes<'_>,
+    around: &Surroundings,
+    draws: &mut Draws,
+    plan: &ListPlan,
+    answers: Vec<Answer>,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let part_bytes_max = answers
+        .iter()
+        .filter_map(|answer| routes.get(&answer.head.to))
+        .map(|c| c.part_bytes_max())
+        .min();
+    let part_bytes_max = part_bytes_max.unwrap_or(u64::MAX);
+    let mut from = plan.from;
+    let mut part = 1;
+    loop {
+        let mut tables = store.begin()?;
+        let (body, ended) = encode_part(&mut *tables, plan, from, part_bytes_max, around)?;
+        let server = tables.server()?.expect("this is the server");
+        let reached = ended.unwrap_or(plan.upto);
+        let (to, digest) = server::issue_point(
+            &mut *tables,
+            draws,
+            server.epoch,
+            plan.view.0,
+            reached,
+            ended.is_none(),
+        )?;
+        tables.commit()?;
+        report.bodies += 1;
+        let continued = part > 1;
+        for answer in &answers {
+            let mut head = answer.head.clone();
+            head.body = Some(Body {
+                kind: plan.kind.to_body_kind(),
+                from,
+                from_epoch: if continued { Some(server.epoch) } else { plan.from_epoch },
+                view_from: if continued {
+                    Some(plan.view.0)
+                } else {
+                    plan.view_from.as_ref().map(|(hash, _)| *hash)
+                },
+                stated: stated(&mut *store.begin()?, &head.to)?,
+                to,
+                head: plan.upto,
+                view: plan.view.1.clone(),
+                digest,
+                part,
+            });
+            send(routes, &head, part, &body, report)?;
+        }
+        if ended.is_none() {
+            return Ok(());
+        }
+        from = reached;
+        part += 1;
+    }
+}
+
+fn stated<T: Tables + ?Sized>(
+    tables: &mut T,
+    name: &PostofficeName,
+) -> Result<Option<dirsync_message::SyncPoint>, StepError> {
+    Ok(tables.registration(name)?.and_then(|registration| registration.position.point))
+}
+
+fn encode_part<T: Tables + ?Sized>(
+    tables: &mut T,
+    plan: &ListPlan,
+    from: SrvSeq,
+    part_bytes_max: u64,
+    around: &Surroundings,
+) -> Result<(EncodedBody, Option<SrvSeq>), StepError> {
+    let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
+    let mut failed = None;
+    let may_cut = plan.is_cut_by_number();
+    let ended = server::list_body(tables, plan, from, &mut |transaction| {
+        if let Err(error) = write_transaction(&mut writer, transaction) {
+            failed = Some(error);
+            return ControlFlow::Break(());
+        }
+        if may_cut && writer.output().encoded_bytes() >= part_bytes_max {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    Ok((writer.finish()?.finish()?, ended))
+}
+
+fn send(
+    routes: &Routes<'_>,
+    head: &Update,
+    part: u32,
+    body: &EncodedBody,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let Some(carrier) = routes.get(&head.to) else { return Ok(()) };
+    // A side answer and the answer proper may have one number: the addressed epoch tells them apart.
+    let epoch = match head.side {
+        Some(Side::Own | Side::Fenced | Side::Removed) => {
+            format!("{}.{}", head.server_epoch, head.epoch)
+        }
+        None => head.server_epoch.to_string(),
+    };
+    let outgoing =
+        Outgoing { from: &head.from, to: &head.to, epoch: &epoch, number: head.answers.0, part };
+    report.bytes += outgoing.send(*carrier, &head.to_text(), body)?;
+    report.messages += 1;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Between message text and carriers.
+
+use std::io;
+
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody, EnvelopeError};
+use dirsync_directory::PostofficeName;
+use dirsync_message::{BodyError, BodyReader, BodyWriter, Change, Head, Transaction};
+use dirsync_protocol::context::TransactionSource;
+
+use super::{RefusedMessage, Surroundings};
+
+/// Where a message goes.
+pub(super) struct Outgoing<'a> {
+    pub from: &'a PostofficeName,
+    pub to: &'a PostofficeName,
+    pub epoch: &'a str,
+    pub number: u64,
+    pub part: u32,
+}
+
+impl Outgoing<'_> {
+    pub(super) fn send(
+        &self,
+        carrier: &dyn Carrier,
+        head: &str,
+        body: &EncodedBody,
+    ) -> Result<u64, CarrierError> {
+        carrier.send(&dirsync_carrier::Outgoing {
+            from: self.from,
+            to: self.to,
+            epoch: self.epoch,
+            number: self.number,
+            part: self.part,
+            head,
+            body,
+        })
+    }
+}
+
+/// A message that was opened and whose head was read.
+pub(super) struct Incoming {
+    pub head: Head,
+    pub body: Transactions,
+}
+
+/// The transactions of a body.
+pub(super) struct Transactions(BodyReader<Box<dyn io::BufRead>>);
+
+impl TransactionSource for Transactions {
+    fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError> {
+        self.0.next()
+    }
+}
+
+/// What opening a message came to.
+pub(super) enum Opening {
+    /// It may still be being written.
+    NotYet,
+    /// Somebody else took it.
+    Gone,
+    /// It cannot be taken.
+    Refused(RefusedMessage),
+    /// It was opened.
+    Message(Incoming),
+}
+
+/// Opens a message and reads its head. What its name says is not believed.
+pub(super) fn open(
+    carrier: &dyn Carrier,
+    arrived: &Arrived,
+    around: &Surroundings,
+) -> Result<Opening, CarrierError> {
+    let message = match carrier.open(arrived)? {
+        None => return Ok(Opening::Gone),
+        Some(Err(EnvelopeError::Truncated { .. })) if !is_settled(arrived, around) => {
+            return Ok(Opening::NotYet);
+        }
+        Some(Err(error)) => {
+            return Ok(Opening::Refused(RefusedMessage::Said(format!(
+                "{}: {error}",
+                arrived.path.display()
+            ))));
+        }
+        Some(Ok(message)) => message,
+    };
+    let head = match Head::parse(&message.head) {
+        Ok(head) => head,
+        Err(error) => return Ok(Opening::Refused(error.into())),
+    };
+    let (from, to) = match &head {
+        Head::Request(request) => (&request.from, &request.to),
+        Head::Update(update) => (&update.from, &update.to),
+    };
+    if *from != message.envelope.from || *to != message.envelope.to {
+        return Ok(Opening::Refused(RefusedMessage::Said(format!(
+            "its envelope is from {} to {}, its head from {from} to {to}",
+            message.envelope.from, message.envelope.to
+        ))));
+    }
+    Ok(Opening::Message(Incoming { body: Transactions(BodyReader::new(message.body)), head }))
+}
+
+fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
+    // A clock that is behind the file's must not make it wait for ever.
+    around.now.abs_diff(arrived.modified) >= around.settle_ms
+}
+
+/// Writes one transaction to a body.
+pub(super) fn write_transaction(
+    writer: &mut BodyWriter<BodyEncoder>,
+    transaction: &Transaction<'_>,
+) -> io::Result<()> {
+    let Transaction { number, stamp, key, .. } = *transaction;
+    let named = || {
+        let owner = transaction.owner.zip(transaction.first_origin);
+        owner.ok_or_else(|| io::Error::other("an entry without an owner"))
+    };
+    match transaction.change {
+        Change::Delete { approved } => writer.delete(number, stamp, transaction.id, approved),
+        Change::Whole(record) => {
+            let (owner, first_origin) = named()?;
+            let released_to = transaction.released_to.flatten();
+            writer.whole(number, stamp, owner, first_origin, key, released_to, record)
+        }
+        Change::Delta { kind, name, addresses, details } => {
+            let (owner, first_origin) = named()?;
+            writer.modify(
+                number,
+                stamp,
+                owner,
+                first_origin,
+                key,
+                kind,
+                name,
+                addresses,
+                details,
+                transaction.released_to,
+            )
+        }
+    }
+}
