@@ -6,4 +6,5 @@
 
 pub mod changes;
 pub mod decisions;
+pub mod founding;
 pub mod step;

@@ -17,6 +17,7 @@ use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::tables::StoreError;
 use thiserror::Error;
 
+pub use admit::secret_hash;
 pub use apply::{ApplyReport, apply};
 pub use process::{ProcessReport, process};
 pub use send::{SendReport, send};

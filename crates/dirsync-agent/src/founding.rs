@@ -1,0 +1,83 @@
+//! How a postoffice's database begins.
+
+use dirsync_directory::{PostofficeName, SetDigest, View};
+use dirsync_message::{
+    Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp,
+};
+use dirsync_protocol::context::Draws;
+use dirsync_protocol::tables::{
+    Mode, Registration, RegistrationState, RequestorState, ServerState, Stored, Tables,
+};
+
+use crate::decisions::empty_registration;
+
+/// Writes the first state of a requestor. `secret` is the invitation's.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn found_requestor<T: Tables + ?Sized>(
+    tables: &mut T,
+    draws: &mut Draws,
+    name: &PostofficeName,
+    server: &PostofficeName,
+    secret: Option<String>,
+) -> Stored<()> {
+    tables.put_requestor(&RequestorState {
+        name: name.clone(),
+        server: server.clone(),
+        epoch: ReqEpoch(draws.token()),
+        lineage: Vec::new(),
+        epoch_accepted: false,
+        req_seq: ReqSeq(0),
+        req_sync: ReqSeq(0),
+        last_stamp: Stamp(0),
+        request_no: RequestNo(0),
+        last_answer: RequestNo(0),
+        sent: Vec::new(),
+        epoch_heard: None,
+        point: None,
+        list_digest: SetDigest::default(),
+        own_digest: SetDigest::default(),
+        staging: None,
+        list_bad: false,
+        send_buckets: false,
+        view_wanted: View::default(),
+        view: View::default(),
+        mode: Mode::Normal,
+        secret,
+    })
+}
+
+/// Writes the first state of a directory server, which is also a requestor of itself, registered
+/// with its own key and reached through `carrier`.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn found_server<T: Tables + ?Sized>(
+    tables: &mut T,
+    draws: &mut Draws,
+    name: &PostofficeName,
+    instance: Instance,
+    key: &str,
+    carrier: &str,
+) -> Stored<()> {
+    found_requestor(tables, draws, name, name, None)?;
+    tables.put_server(&ServerState {
+        epoch: ServerEpoch { generation: 1, instance, random: draws.number() },
+        head: SrvSeq(0),
+        horizon: SrvSeq(0),
+        recovering: false,
+        fenced: false,
+        cycle: 0,
+        claims: 0,
+        last_run: 0,
+    })?;
+    tables.put_registration(&Registration {
+        state: RegistrationState::Active,
+        key: Some(key.to_owned()),
+        carrier: carrier.to_owned(),
+        ..empty_registration(name)
+    })
+}

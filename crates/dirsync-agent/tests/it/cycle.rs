@@ -1,0 +1,54 @@
+//! What a cycle does.
+
+use crate::site::{SERVER, World};
+
+const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@north.example", "100");
+const BEN: (&str, &str, &str, &str) = ("2", "Ben Okoye", "SMTP:ben@north.example", "200");
+
+#[test]
+fn lists_become_equal_and_changes_travel() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.site(SERVER).import(&[ANA, BEN]);
+    world.site("SOUTH/A").import(&[("1", "Cara Li", "SMTP:cara@south.example", "300")]);
+    world.cycle();
+    assert_eq!(world.converged().len(), 3);
+    let changed = [ANA, ("2", "Ben Okoye", "SMTP:ben@north.example", "201")];
+    let report = world.site(SERVER).import(&changed);
+    assert_eq!((report.unchanged, report.changed), (1, 1));
+    world.cycle();
+    let list = world.converged();
+    assert!(list.iter().any(|line| line.contains("telephoneNumber/201")), "{list:?}");
+    assert_eq!(world.send("WEST/B").transactions, 0);
+}
+
+/// I13: when all is equal nothing more travels but requests and empty answers.
+#[test]
+fn a_quiet_system_stays_quiet() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.site(SERVER).import(&[ANA]);
+    world.cycle();
+    world.cycle();
+    for _ in 0..3 {
+        assert_eq!(world.send("SOUTH/A").transactions, 0);
+        let report = world.process();
+        assert_eq!((report.requests, report.messages), (1, 1));
+        assert_eq!(world.apply("SOUTH/A").rows, 0);
+    }
+}
+
+#[test]
+fn a_lost_message_is_healed_by_the_next() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.site(SERVER).import(&[ANA, BEN]);
+    world.send(SERVER);
+    world.send("SOUTH/A");
+    world.process();
+    let south = world.site("SOUTH/A").name.clone();
+    for message in world.network.pending(&south) {
+        world.network.lose(&south, &message);
+    }
+    world.apply("SOUTH/A");
+    assert!(world.site("SOUTH/A").list().is_empty());
+    world.cycle();
+    assert_eq!(world.converged().len(), 2);
+}
