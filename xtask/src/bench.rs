@@ -36,7 +36,7 @@ Options:
   --seed S       Seed of the generated people [default: 1]
   --binary FILE  Measure FILE instead of building
   --dir DIR      Work below DIR instead of the folder for temporary files
-  --keep         Leave the postoffices behind
+  --keep         Leave the postoffices behind, as a run that fails does
 
 Examples:
   cargo xtask bench
@@ -72,24 +72,32 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     let seed = arguments.number("--seed", 1)?;
     let mut plan = Plan { entries, changes, seed, binary, folder };
 
-    let mut reports = vec![measure(&plan)?];
-    if arguments.has("--full") {
-        plan.entries = entries
-            .checked_mul(10)
-            .ok_or_else(|| Failure::usage("\"--entries\" is too big to be taken tenfold"))?;
+    let sizes = sizes(&plan, arguments.has("--full"))?;
+    let mut reports = Vec::new();
+    for size in sizes {
+        plan.entries = size;
+        let report = measure(&plan).inspect_err(|_| {
+            eprintln!("the postoffices are left in {}", plan.folder.display());
+        })?;
+        reports.push(report);
         if !arguments.has("--keep") {
             remove(&plan.folder)?;
         }
-        reports.push(measure(&plan)?);
-    }
-    if arguments.has("--keep") {
-        eprintln!("the postoffices are in {}", plan.folder.display());
-    } else {
-        remove(&plan.folder)?;
     }
     print!("{}", machine::heading(words));
     print!("{}", report::table(&reports));
     Ok(())
+}
+
+fn sizes(plan: &Plan, is_full: bool) -> Result<Vec<u32>, Failure> {
+    if !is_full {
+        return Ok(vec![plan.entries]);
+    }
+    let tenfold = plan
+        .entries
+        .checked_mul(10)
+        .ok_or_else(|| Failure::usage("\"--entries\" is too big to be taken tenfold"))?;
+    Ok(vec![plan.entries, tenfold])
 }
 
 /// All jobs at one size, in the order of the table.

@@ -34,8 +34,7 @@ pub fn run(command: &mut Command) -> Result<(Measurement, String), Failure> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| Failure::failed(format!("could not run {words}: {error}")))?;
-    let (output, peak_bytes) = watch(child);
-    let took = start.elapsed();
+    let (output, took, peak_bytes) = watch(child, start);
     let output = output.map_err(|error| Failure::failed(format!("lost {words}: {error}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -45,7 +44,7 @@ pub fn run(command: &mut Command) -> Result<(Measurement, String), Failure> {
     Ok((Measurement { took, peak_bytes, message_bytes: 0 }, printed))
 }
 
-fn watch(child: Child) -> (std::io::Result<Output>, Option<u64>) {
+fn watch(child: Child, start: Instant) -> (std::io::Result<Output>, Duration, Option<u64>) {
     let status_file = format!("/proc/{}/status", child.id());
     let has_ended = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -59,8 +58,9 @@ fn watch(child: Child) -> (std::io::Result<Output>, Option<u64>) {
             peak
         });
         let output = child.wait_with_output();
+        let took = start.elapsed();
         has_ended.store(true, Ordering::Relaxed);
-        (output, poll.join().unwrap_or_default())
+        (output, took, poll.join().unwrap_or_default())
     })
 }
 

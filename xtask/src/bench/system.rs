@@ -156,7 +156,7 @@ impl System {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.folder.join("share")];
         while let Some(folder) = folders.pop() {
-            let list = || -> std::io::Result<()> {
+            let mut list = || -> std::io::Result<()> {
                 for item in fs::read_dir(&folder)? {
                     let item = item?;
                     if !item.file_type()?.is_dir() {
@@ -167,7 +167,6 @@ impl System {
                 }
                 Ok(())
             };
-            let mut list = list;
             list().map_err(|error| Failure::file("list", &folder, &error))?;
         }
         Ok(files)
