@@ -1,1 +1,20 @@
-//! 
+//! Sources and targets: LDIF, CSV and vCard files, and the map from their columns to entries.
+//!
+//! Formats and maps are described in `docs/file-formats.md`. *Never:* numbers of the protocol.
+#![deny(missing_docs)]
+
+mod csv_file;
+mod headers;
+mod ldif;
+mod map;
+mod source;
+mod target;
+mod text;
+mod vcard;
+
+pub use map::{Map, Template, TemplateError};
+pub use source::{
+    Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, Source, SourceRow, UnknownFormat,
+    open,
+};
+pub use target::{ExportRow, Target};

@@ -79,6 +79,11 @@ impl AttributeName {
         &self.0
     }
 
+    /// Whether it is one of the attributes that address lists commonly carry.
+    pub fn is_well_known(&self) -> bool {
+        SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, &self.0)).is_ok()
+    }
+
     /// Whether a text is already in its one spelling.
     pub fn is_canonical(text: &str) -> bool {
         let known = |text: &str| {

@@ -1,0 +1,209 @@
+//! A map: from the columns of a CSV file to the parts of an entry.
+
+use std::collections::BTreeMap;
+
+use dirsync_directory::AttributeName;
+use thiserror::Error;
+
+/// From columns to entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// What never changes of an entry.
+    pub key: Template,
+    /// The display name.
+    pub name: Template,
+    /// The addresses, `TYPE:value`; one with an empty column is left out.
+    pub address: Vec<Template>,
+    /// `mailbox`, `contact`, `resource` or `list`; none: mailbox.
+    pub kind: Option<Template>,
+    /// The details; an empty one is left out.
+    pub details: BTreeMap<AttributeName, Template>,
+}
+
+/// Text with `{column}` in it; `{{` and `}}` stand for braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Column(String),
+}
+
+/// Where a template is wrong.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the template \"{text}\" is wrong at character {}: {reason}", position + 1)]
+pub struct TemplateError {
+    text: String,
+    /// Bytes before the mistake.
+    pub position: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    ///
+    /// When a brace is not closed, or nothing stands in it.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let error = |position, reason| TemplateError { text: text.into(), position, reason };
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text[at..];
+            if rest.starts_with("{{") || rest.starts_with("}}") {
+                literal.push_str(&rest[..1]);
+                at += 2;
+            } else if rest.starts_with('{') {
+                let Some(length) = rest.find('}') else {
+                    return Err(error(at, "this \"{\" is not closed; write \"{{\" for a brace"));
+                };
+                let column = rest[1..length].trim();
+                if column.is_empty() || column.contains('{') {
+                    return Err(error(at, "a column's name is expected between \"{\" and \"}\""));
+                }
+                if !literal.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut literal)));
+                }
+                parts.push(Part::Column(column.to_owned()));
+                at += length + 1;
+            } else if rest.starts_with('}') {
+                return Err(error(at, "this \"}\" closes nothing; write \"}}\" for a brace"));
+            } else {
+                let length = rest.find(['{', '}']).unwrap_or(rest.len());
+                literal.push_str(&rest[..length]);
+                at += length;
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self { text: text.into(), parts })
+    }
+
+    /// The columns it names.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Column(column) => Some(column.as_str()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The template as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// With columns found by `index`.
+    pub(crate) fn compile<E>(
+        &self,
+        mut index: impl FnMut(&str) -> Result<usize, E>,
+    ) -> Result<Compiled, E> {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => Ok(CompiledPart::Text(text.clone())),
+            Part::Column(column) => index(column).map(CompiledPart::Column),
+        });
+        Ok(Compiled(parts.collect::<Result<_, E>>()?))
+    }
+}
+
+/// A template whose columns are numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled(Vec<CompiledPart>);
+
+#[derive(Clone, Debug)]
+enum CompiledPart {
+    Text(String),
+    Column(usize),
+}
+
+impl Compiled {
+    /// A template that is one column.
+    pub(crate) fn column(index: usize) -> Self {
+        Self(vec![CompiledPart::Column(index)])
+    }
+
+    /// A text, then a column.
+    pub(crate) fn prefixed(prefix: &str, index: usize) -> Self {
+        Self(vec![CompiledPart::Text(prefix.into()), CompiledPart::Column(index)])
+    }
+
+    /// Columns with blanks between.
+    pub(crate) fn joined(columns: &[usize]) -> Self {
+        let mut parts = Vec::new();
+        for column in columns {
+            if !parts.is_empty() {
+                parts.push(CompiledPart::Text(" ".into()));
+            }
+            parts.push(CompiledPart::Column(*column));
+        }
+        Self(parts)
+    }
+
+    /// Writes the value of a row; blanks around empty columns go. Returns whether any and whether
+    /// every column had a value.
+    pub(crate) fn fill(&self, row: &csv::StringRecord, value: &mut String) -> (bool, bool) {
+        value.clear();
+        let (mut any, mut every) = (false, true);
+        if let [CompiledPart::Column(column)] = self.0.as_slice() {
+            value.push_str(row.get(*column).unwrap_or_default().trim());
+            return (!value.is_empty(), !value.is_empty());
+        }
+        for part in &self.0 {
+            match part {
+                CompiledPart::Text(text) => value.push_str(text),
+                CompiledPart::Column(column) => {
+                    let field = row.get(*column).unwrap_or_default().trim();
+                    any |= !field.is_empty();
+                    every &= !field.is_empty();
+                    value.push_str(field);
+                }
+            }
+        }
+        if !every || value.starts_with(' ') || value.ends_with(' ') {
+            let collapsed = value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
+            *value = collapsed.join(" ");
+        }
+        let constant = self.0.iter().all(|part| matches!(part, CompiledPart::Text(_)));
+        (any || constant, every)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(template: &str, row: &[&str]) -> (String, bool, bool) {
+        let columns = ["first", "middle", "last"];
+        let compiled = Template::parse(template)
+            .unwrap()
+            .compile(|name| columns.iter().position(|column| *column == name).ok_or(()))
+            .unwrap();
+        let mut value = String::new();
+        let (any, every) = compiled.fill(&csv::StringRecord::from(row.to_vec()), &mut value);
+        (value, any, every)
+    }
+
+    #[test]
+    fn templates_fill_and_collapse() {
+        let row = ["Ana", "", "Souza"];
+        assert_eq!(fill("{first} {middle} {last}", &row), ("Ana Souza".into(), true, false));
+        assert_eq!(fill("SMTP:{middle}", &row).2, false);
+        assert_eq!(fill("{{x}} {last}", &row).0, "{x} Souza");
+        assert_eq!(fill("fixed", &row), ("fixed".into(), true, true));
+        assert_eq!(fill("{middle}", &row), (String::new(), false, false));
+    }
+
+    #[test]
+    fn mistakes_are_pointed_at() {
+        for (text, position) in [("a{b", 1), ("{}", 0), ("a}b", 1), ("{a{b}}", 0)] {
+            assert_eq!(Template::parse(text).unwrap_err().position, position, "{text}");
+        }
+    }
+}
