@@ -1,9 +1,7 @@
 //! How a postoffice's database begins.
 
 use dirsync_directory::{PostofficeName, SetDigest, View};
-use dirsync_message::{
-    Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp,
-};
+use dirsync_message::{Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, ServerState, Stored, Tables,

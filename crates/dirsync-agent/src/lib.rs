@@ -6,5 +6,7 @@
 
 pub mod changes;
 pub mod decisions;
+pub mod export;
 pub mod founding;
+pub mod intake;
 pub mod step;

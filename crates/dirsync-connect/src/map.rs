@@ -194,7 +194,7 @@ mod tests {
     fn templates_fill_and_collapse() {
         let row = ["Ana", "", "Souza"];
         assert_eq!(fill("{first} {middle} {last}", &row), ("Ana Souza".into(), true, false));
-        assert_eq!(fill("SMTP:{middle}", &row).2, false);
+        assert!(!fill("SMTP:{middle}", &row).2);
         assert_eq!(fill("{{x}} {last}", &row).0, "{x} Souza");
         assert_eq!(fill("fixed", &row), ("fixed".into(), true, true));
         assert_eq!(fill("{middle}", &row), (String::new(), false, false));

@@ -48,7 +48,16 @@ pub fn apply(
             Opening::Message(incoming) => {
                 let Head::Update(update) = &incoming.head else { continue };
                 let update = update.clone();
-                take(store, carrier, &arrived, incoming, &update, around, &mut draws, &mut report)?;
+                take(
+                    store,
+                    carrier,
+                    &arrived,
+                    *incoming,
+                    &update,
+                    around,
+                    &mut draws,
+                    &mut report,
+                )?;
             }
         }
     }

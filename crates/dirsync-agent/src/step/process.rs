@@ -85,7 +85,7 @@ fn take_batch(
                 if !matches!(incoming.head, Head::Request(_)) {
                     continue;
                 }
-                match take(&mut *tables, incoming, decisions, around, draws, report)? {
+                match take(&mut *tables, *incoming, decisions, around, draws, report)? {
                     Verdict::Taken => taken.push(arrived),
                     Verdict::Waits => {}
                     Verdict::Refused(why) => refused.push((arrived, why)),

@@ -61,7 +61,7 @@ pub(super) enum Opening {
     /// It cannot be taken.
     Refused(RefusedMessage),
     /// It was opened.
-    Message(Incoming),
+    Message(Box<Incoming>),
 }
 
 /// Opens a message and reads its head. What its name says is not believed.
@@ -97,7 +97,8 @@ pub(super) fn open(
             message.envelope.from, message.envelope.to
         ))));
     }
-    Ok(Opening::Message(Incoming { body: Transactions(BodyReader::new(message.body)), head }))
+    let body = Transactions(BodyReader::new(message.body));
+    Ok(Opening::Message(Box::new(Incoming { head, body })))
 }
 
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {

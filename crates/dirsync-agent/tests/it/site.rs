@@ -89,8 +89,7 @@ impl Site {
                 addresses: (*address).into(),
                 details,
             };
-            let row =
-                ReadRow { origin: None, key, record: record.as_ref(), line: line as u64 + 2 };
+            let row = ReadRow { origin: None, key, record: record.as_ref(), line: line as u64 + 2 };
             read.row(row).unwrap();
         }
         let report = read.finish(true).unwrap();
@@ -105,7 +104,8 @@ impl World {
         let now = 1_700_000_000_000;
         let mut world = Self { network, sites: BTreeMap::new(), now };
         let name: PostofficeName = SERVER.parse().unwrap();
-        let mut server = Site { name, store: MemoryStore::new(), decisions: Vec::new(), now, draws: 0 };
+        let mut server =
+            Site { name, store: MemoryStore::new(), decisions: Vec::new(), now, draws: 0 };
         let mut draws = Draws::new(&server.around().seed);
         let mut tables = server.store.begin().unwrap();
         let key = format!("ssh-ed25519 {SERVER}");

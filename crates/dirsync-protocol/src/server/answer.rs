@@ -54,6 +54,9 @@ pub struct ListPlan {
     pub view: (ViewHash, View),
     /// The number that it reaches.
     pub upto: SrvSeq,
+    /// Entries travel whole: the list stands after a middle part, where an entry that changed later
+    /// is still old or absent, so attributes changed before `from` may be missing as well.
+    pub whole: bool,
 }
 
 /// See [`ListPlan::kind`].
@@ -265,6 +268,7 @@ fn choose<T: Tables + ?Sized>(
         view_from: None,
         view,
         upto: server.head,
+        whole: false,
     };
     let Some(point) = position.point else { return Ok(BodyPlan::List(Box::new(plan))) };
     let view_from = tables.views()?.into_iter().find(|(hash, _)| *hash == point.view);
@@ -281,6 +285,7 @@ fn choose<T: Tables + ?Sized>(
         plan.from = point.srv_seq;
         plan.from_epoch = Some(point.epoch);
         plan.view_from = Some(view_from);
+        plan.whole = !point.complete;
         return Ok(BodyPlan::List(Box::new(plan)));
     }
     if server.recovering {

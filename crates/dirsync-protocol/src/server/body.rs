@@ -221,6 +221,9 @@ impl ListPlan {
                 if number <= self.from.0 {
                     return None;
                 }
+                if self.whole {
+                    return Some(Shown::Whole);
+                }
                 let published = row.published.as_ref()?;
                 match delta_after(record, &published.numbers, self.from.0) {
                     Some(delta) => self.disclosed_delta(delta).map(Shown::Delta),

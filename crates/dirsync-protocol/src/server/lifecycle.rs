@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, PostofficeName, SetDigest};
-use dirsync_message::{ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
+use dirsync_message::{Instance, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
 
 use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError};
@@ -150,6 +150,29 @@ pub fn new_life<T: Tables + ?Sized>(
     }
     context.say(Level::Alarm, "6.1", format!("a new server epoch begins: {}", server.epoch));
     Ok(())
+}
+
+/// Makes a copy of the server the server, under an instance name of its own (`protocol.md` §6.6).
+/// A copy may lack what the old server took last, so this is a restore as well; after a move that
+/// lost nothing, [`finish_recovery`] follows.
+///
+/// The old server has to be stopped first: until somebody who heard the new one tells it, it goes
+/// on answering.
+///
+/// # Errors
+///
+/// When the store fails. Returns whether this postoffice holds a server's tables.
+pub fn promote<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    instance: Instance,
+) -> Stored<bool> {
+    let Some(mut server) = tables.server()? else { return Ok(false) };
+    let old = server.epoch;
+    server.epoch.instance = instance;
+    server.fenced = false;
+    new_life(tables, context, &mut server, old)?;
+    Ok(true)
 }
 
 /// The entries of origins that have not spoken since the restore, by origin: what ending the

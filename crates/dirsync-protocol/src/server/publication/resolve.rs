@@ -132,14 +132,9 @@ impl Publication {
             for (id, case) in cases {
                 claim(*id, case, blocked.contains(id), &houses, &mut claims);
             }
-            let losers: Vec<EntryId> = claims
-                .into_values()
-                .flat_map(|mut ranks| {
-                    ranks.sort_unstable();
-                    ranks.into_iter().skip(1).map(|rank| rank.2)
-                })
-                .filter(|id| !blocked.contains(id) && cases[id].candidate.is_some())
-                .collect();
+            let losers = losers(claims, |id| {
+                !blocked.contains(&id) && cases[&id].candidate.is_some()
+            });
             if losers.is_empty() {
                 return blocked;
             }
@@ -302,6 +297,28 @@ fn claim(
         };
         claims.entry(key).or_default().push(Rank(rank, claim, id));
     }
+}
+
+/// Who has to yield now, among those that may. An entry with several addresses may lose one and win
+/// another: whoever loses only to such a one is not blocked yet, or an address would be left to
+/// nobody. Where all lose to each other in a circle, the one that came last yields.
+fn losers(claims: BTreeMap<String, Vec<Rank>>, may: impl Fn(EntryId) -> bool) -> BTreeSet<EntryId> {
+    let mut lost: Vec<(EntryId, EntryId, u64)> = Vec::new();
+    for mut ranks in claims.into_values() {
+        ranks.sort_unstable();
+        let Some((winner, rest)) = ranks.split_first() else { continue };
+        lost.extend(rest.iter().filter(|rank| may(rank.2)).map(|rank| (rank.2, winner.2, rank.1)));
+    }
+    let losing: BTreeSet<EntryId> = lost.iter().map(|(loser, ..)| *loser).collect();
+    let final_ones: BTreeSet<EntryId> = lost
+        .iter()
+        .filter(|(_, winner, _)| !losing.contains(winner))
+        .map(|(loser, ..)| *loser)
+        .collect();
+    if !final_ones.is_empty() {
+        return final_ones;
+    }
+    lost.into_iter().max_by_key(|(loser, _, claim)| (*claim, *loser)).map(|lost| lost.0).into_iter().collect()
 }
 
 /// Which origin's record of an id is to be published: not a stub, not invalid, and of two without a

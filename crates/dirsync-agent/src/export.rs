@@ -1,0 +1,152 @@
+//! The Global Address List, or the own entries, as a file.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dirsync_carrier::durable::{FileError, replace_file};
+use dirsync_connect::{ExportRow, Format, Target};
+use dirsync_directory::{AttributeName, RecordRef};
+use dirsync_message::ReqSeq;
+use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
+use thiserror::Error;
+
+/// What is written, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportSettings {
+    /// The file format.
+    pub format: Format,
+    /// Own entries instead of the list.
+    pub own: bool,
+    /// Values that a spreadsheet would run are marked (CSV only).
+    pub for_people: bool,
+}
+
+/// Why an export failed.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The output could not be written.
+    #[error("could not write the export: {0}")]
+    Output(#[from] io::Error),
+    /// The file could not be replaced.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Writes the list sorted by name, then id: the same bytes at every postoffice with the same view.
+/// Returns how many entries.
+///
+/// # Errors
+///
+/// See [`ExportError`].
+pub fn export<T: Tables + ?Sized>(
+    tables: &mut T,
+    output: &mut dyn Write,
+    settings: ExportSettings,
+) -> Result<u64, ExportError> {
+    let attributes =
+        if settings.format == Format::Csv { attributes(tables, settings.own)? } else { Vec::new() };
+    let mut target = Target::begin(output, settings.format, attributes, settings.for_people)?;
+    let mut count = 0;
+    let mut failed = None;
+    let mut write = |row: ExportRow<'_>| match target.write(row) {
+        Ok(()) => {
+            count += 1;
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    if settings.own {
+        let origin = tables.requestor()?.name;
+        for id in own_by_name(tables)? {
+            let Some(row) = tables.own(id)? else { continue };
+            let record = row.record.as_ref();
+            if write(ExportRow { origin: &origin, key: &row.key, record }).is_break() {
+                break;
+            }
+        }
+    } else {
+        tables.visit_list_by_name(&mut |row| {
+            write(ExportRow { origin: row.owner, key: row.key, record: row.record })
+        })?;
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    target.finish()?;
+    Ok(count)
+}
+
+/// Replaces a file with the export in one step. Returns how many entries.
+///
+/// # Errors
+///
+/// See [`ExportError`]; the old file then stands.
+pub fn export_to_file<T: Tables + ?Sized>(
+    tables: &mut T,
+    path: &Path,
+    settings: ExportSettings,
+) -> Result<u64, ExportError> {
+    let mut outcome = Ok(0);
+    replace_file(path, |output| match export(tables, output, settings) {
+        Ok(count) => {
+            outcome = Ok(count);
+            Ok(())
+        }
+        Err(ExportError::Output(error)) => Err(error),
+        Err(other) => {
+            let text = other.to_string();
+            outcome = Err(other);
+            Err(io::Error::other(text))
+        }
+    })?;
+    outcome
+}
+
+fn own_by_name<T: Tables + ?Sized>(
+    tables: &mut T,
+) -> Result<Vec<dirsync_directory::EntryId>, StoreError> {
+    let mut order = Vec::new();
+    tables.visit_own(ReqSeq(0), &mut |row| {
+        order.push((row.record.name.clone(), row.id));
+        ControlFlow::Continue(())
+    })?;
+    order.sort_unstable();
+    Ok(order.into_iter().map(|(_, id)| id).collect())
+}
+
+/// The attributes that occur, by name: the columns of a CSV.
+fn attributes<T: Tables + ?Sized>(
+    tables: &mut T,
+    own: bool,
+) -> Result<Vec<AttributeName>, StoreError> {
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut note = |record: RecordRef<'_>| {
+        let mut last = "";
+        for (name, _) in record.detail_lines() {
+            if name != last && !found.contains(name) {
+                found.insert(name.to_owned());
+            }
+            last = name;
+        }
+    };
+    if own {
+        tables.visit_own(ReqSeq(0), &mut |row| {
+            note(row.record.as_ref());
+            ControlFlow::Continue(())
+        })?;
+    } else {
+        tables.visit_list(ListPlace::Live, &mut |row| {
+            note(row.record);
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(found.into_iter().filter_map(|name| name.parse().ok()).collect())
+}

@@ -1,0 +1,139 @@
+//! A file becomes own changes: between `dirsync-connect` and [`crate::changes`].
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dirsync_connect::{Format, Item, OpenError, OpenOptions, ReadError as FileReadError, open};
+use dirsync_directory::{Address, PostofficeName, fold, unescape};
+use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
+use thiserror::Error;
+
+use crate::changes::{ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
+
+/// What reading a file came to.
+#[derive(Debug)]
+pub struct Intake {
+    /// The counts.
+    pub report: ReadReport,
+    /// What is worth saying once: encoding, unused columns, how keys are chosen.
+    pub notes: Vec<String>,
+    /// Why the read is not complete, if it is not.
+    pub broke_off: Option<FileReadError>,
+    /// Addresses that entries of other origins hold already.
+    pub taken: Vec<TakenAddress>,
+}
+
+/// An address that another origin's entry holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenAddress {
+    /// The address.
+    pub address: Address,
+    /// The key of the row that wants it.
+    pub key: String,
+    /// Whose entry has it.
+    pub holder: PostofficeName,
+    /// The name of that entry.
+    pub name: String,
+}
+
+/// Why a file was not taken in at all; nothing changed.
+#[derive(Debug, Error)]
+pub enum IntakeError {
+    /// It cannot be used as a source.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ReadError> for IntakeError {
+    fn from(error: ReadError) -> Self {
+        let ReadError::Store(error) = error;
+        Self::Store(error)
+    }
+}
+
+/// Reads a file within the caller's transaction. With `preview` the addresses that others hold are
+/// listed too. `progress` is called with the rows read so far, now and then.
+///
+/// # Errors
+///
+/// See [`IntakeError`].
+pub fn take_in<T: Tables + ?Sized>(
+    tables: &mut T,
+    path: &Path,
+    format: Format,
+    options: &OpenOptions,
+    settings: ReadSettings,
+    preview: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Intake, IntakeError> {
+    const PROGRESS_ROWS: u64 = 1000;
+    let mut source = open(path, format, options)?;
+    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+    let mut broke_off = None;
+    let mut read = SourceRead::begin(tables, settings)?;
+    let mut rows = 0u64;
+    for item in &mut source {
+        rows += 1;
+        if rows.is_multiple_of(PROGRESS_ROWS) {
+            progress(rows);
+        }
+        match item {
+            Ok(Item::Row(row)) => {
+                let record = row.record.as_ref();
+                if preview {
+                    for text in record.address_texts() {
+                        wanted.insert(fold(text).into_owned(), row.key.clone());
+                    }
+                }
+                read.row(ReadRow {
+                    origin: row.origin.as_ref(),
+                    key: &row.key,
+                    record,
+                    line: row.line,
+                })?;
+            }
+            Ok(Item::Rejected(row)) => read.fault(&RowFault {
+                line: row.line,
+                text: row.text,
+                reason: row.reason,
+                keyless: row.keyless,
+            })?,
+            Err(error) => broke_off = Some(error),
+        }
+    }
+    let report = read.finish(broke_off.is_none())?;
+    let notes = source.notes().to_vec();
+    let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
+    Ok(Intake { report, notes, broke_off, taken })
+}
+
+fn taken_addresses<T: Tables + ?Sized>(
+    tables: &mut T,
+    wanted: &BTreeMap<String, String>,
+) -> Result<Vec<TakenAddress>, StoreError> {
+    let me = tables.requestor()?.name;
+    let mut taken = Vec::new();
+    tables.visit_list(ListPlace::Live, &mut |row| {
+        if *row.owner == me {
+            return ControlFlow::Continue(());
+        }
+        for text in row.record.address_texts() {
+            if let Some(key) = wanted.get(fold(text).as_ref())
+                && let Some(address) = unescape(text).and_then(|text| text.parse().ok())
+            {
+                taken.push(TakenAddress {
+                    address,
+                    key: key.clone(),
+                    holder: row.owner.clone(),
+                    name: unescape(row.record.name).unwrap_or_default().into_owned(),
+                });
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(taken)
+}

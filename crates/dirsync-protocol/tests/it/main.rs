@@ -1,0 +1,12 @@
+//! The protocol as a whole: a small deterministic world that runs the shipped steps over message
+//! text, and the traces and stories that once broke it.
+
+mod checker;
+mod letters;
+mod random;
+mod script;
+mod settle;
+mod world;
+
+mod stories;
+mod traces;

@@ -1,0 +1,66 @@
+//! What SQLite reports, in the words of the traits.
+
+use dirsync_protocol::tables::{StoreError, StoreErrorKind};
+use rusqlite::ErrorCode;
+
+/// The error of an action that SQLite refused.
+pub(super) fn failed(action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |error| StoreError { action, kind: kind(&error), source: Box::new(error) }
+}
+
+/// The error of an action that the file system refused.
+pub(super) fn file_failed(action: &'static str) -> impl Fn(std::io::Error) -> StoreError {
+    move |error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                StoreErrorKind::Full
+            }
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                StoreErrorKind::ReadOnly
+            }
+            _ => StoreErrorKind::Other,
+        };
+        StoreError { action, kind, source: Box::new(error) }
+    }
+}
+
+/// An error in our own words.
+pub(super) fn refused(
+    action: &'static str,
+    kind: StoreErrorKind,
+    why: impl Into<String>,
+) -> StoreError {
+    StoreError { action, kind, source: why.into().into() }
+}
+
+fn kind(error: &rusqlite::Error) -> StoreErrorKind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreErrorKind::ReadOnly,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Corrupt,
+        _ => StoreErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sqlite_reports_has_a_kind() {
+        for (code, kind) in [
+            (rusqlite::ffi::SQLITE_FULL, StoreErrorKind::Full),
+            (rusqlite::ffi::SQLITE_READONLY, StoreErrorKind::ReadOnly),
+            (rusqlite::ffi::SQLITE_PERM, StoreErrorKind::ReadOnly),
+            (rusqlite::ffi::SQLITE_BUSY, StoreErrorKind::Busy),
+            (rusqlite::ffi::SQLITE_LOCKED, StoreErrorKind::Busy),
+            (rusqlite::ffi::SQLITE_CORRUPT, StoreErrorKind::Corrupt),
+            (rusqlite::ffi::SQLITE_NOTADB, StoreErrorKind::Corrupt),
+            (rusqlite::ffi::SQLITE_MISUSE, StoreErrorKind::Other),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            assert_eq!(failed("test")(error).kind, kind, "{code}");
+        }
+    }
+}

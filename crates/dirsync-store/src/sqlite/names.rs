@@ -1,0 +1,160 @@
+//! The spellings of postoffices' names, numbered: rows carry the numbers.
+//!
+//! Spellings are added and never removed, with the next free number, so what is known stays true
+//! until the transaction that added it is rolled back.
+
+use std::collections::HashMap;
+
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::tables::{StoreError, Stored};
+use rusqlite::{Connection, params};
+
+use super::columns::Columns;
+use super::failure::failed;
+
+/// How many spellings are tried before the map is asked: most rows repeat the last ones.
+const RECENT: usize = 4;
+
+/// The spellings known so far.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Each spelling with its identity; the first has the number 1.
+    spellings: Vec<(PostofficeName, i64)>,
+    by_text: HashMap<String, i64>,
+    by_fold: HashMap<String, i64>,
+    recent: [i64; RECENT],
+    turn: usize,
+    /// Statements that were executed for names.
+    pub statements: u64,
+}
+
+impl Names {
+    /// How many are known.
+    pub fn count(&self) -> usize {
+        self.spellings.len()
+    }
+
+    /// Forgets all but the first `count`, which a rollback took back.
+    pub fn truncate(&mut self, count: usize) {
+        while self.spellings.len() > count {
+            let number = self.spellings.len() as i64;
+            if let Some((name, identity)) = self.spellings.pop() {
+                self.by_text.remove(name.as_str());
+                if identity == number {
+                    self.by_fold.remove(name.folded());
+                }
+            }
+            self.recent = [0; RECENT];
+        }
+    }
+
+    /// A name by its number, which [`Names::ensure`] has made known.
+    pub fn get(&self, action: &'static str, number: i64) -> Stored<&PostofficeName> {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let spelling = place.and_then(|place| self.spellings.get(place));
+        spelling
+            .map(|(name, _)| name)
+            .ok_or_else(|| StoreError::corrupt(action, format!("no postoffice has number {number}")))
+    }
+
+    /// Makes a name known that another handle wrote.
+    pub fn ensure(
+        &mut self,
+        connection: &Connection,
+        action: &'static str,
+        number: i64,
+    ) -> Stored<()> {
+        if number > self.spellings.len() as i64 { self.load(connection, action) } else { Ok(()) }
+    }
+
+    /// The number of a name as it is written, which is added when it is new.
+    pub fn number(
+        &mut self,
+        connection: &Connection,
+        action: &'static str,
+        name: &PostofficeName,
+    ) -> Stored<i64> {
+        let text = name.as_str();
+        for number in self.recent {
+            if number > 0 && self.spellings[number as usize - 1].0.as_str() == text {
+                return Ok(number);
+            }
+        }
+        let mut number = self.by_text.get(text).copied();
+        if number.is_none() {
+            self.load(connection, action)?;
+            number = self.by_text.get(text).copied();
+        }
+        let number = match number {
+            Some(number) => number,
+            None => self.add(connection, action, name)?,
+        };
+        self.recent[self.turn] = number;
+        self.turn = (self.turn + 1) % RECENT;
+        Ok(number)
+    }
+
+    /// The identity of a numbered name.
+    pub fn identity_of(&self, number: i64) -> i64 {
+        self.spellings[number as usize - 1].1
+    }
+
+    /// The identity of a postoffice, however it is written; none when it was never written.
+    pub fn identity(
+        &mut self,
+        connection: &Connection,
+        action: &'static str,
+        name: &PostofficeName,
+    ) -> Stored<Option<i64>> {
+        if !self.by_fold.contains_key(name.folded()) {
+            self.load(connection, action)?;
+        }
+        Ok(self.by_fold.get(name.folded()).copied())
+    }
+
+    fn add(
+        &mut self,
+        connection: &Connection,
+        action: &'static str,
+        name: &PostofficeName,
+    ) -> Stored<i64> {
+        let number = self.spellings.len() as i64 + 1;
+        let identity = self.by_fold.get(name.folded()).copied().unwrap_or(number);
+        let sql = "INSERT INTO postoffice (no, name, folded, identity) VALUES (?1, ?2, ?3, ?4)";
+        self.statements += 1;
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement.execute(params![number, name.as_str(), name.folded(), identity])
+            })
+            .map_err(failed(action))?;
+        self.learn(name.clone(), identity);
+        Ok(number)
+    }
+
+    fn learn(&mut self, name: PostofficeName, identity: i64) {
+        let number = self.spellings.len() as i64 + 1;
+        self.by_text.insert(name.as_str().into(), number);
+        self.by_fold.entry(name.folded().into()).or_insert(identity);
+        self.spellings.push((name, identity));
+    }
+
+    /// Reads what others added since.
+    fn load(&mut self, connection: &Connection, action: &'static str) -> Stored<()> {
+        let sql = "SELECT no, name, identity FROM postoffice WHERE no > ?1 ORDER BY no";
+        self.statements += 1;
+        let mut statement = connection.prepare_cached(sql).map_err(failed(action))?;
+        let mut rows = statement.query([self.count() as i64]).map_err(failed(action))?;
+        while let Some(row) = rows.next().map_err(failed(action))? {
+            let mut columns = Columns::new(action, row);
+            let (number, name, identity) =
+                (columns.integer()?, columns.parsed()?, columns.integer()?);
+            if number != self.count() as i64 + 1 || !(1..=number).contains(&identity) {
+                let what = format!("postoffice {number} is out of its order");
+                return Err(StoreError::corrupt(action, what));
+            }
+            self.learn(name, identity);
+        }
+        Ok(())
+    }
+}

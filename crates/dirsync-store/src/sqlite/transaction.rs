@@ -1,0 +1,234 @@
+//! A transaction on the database, and the ways statements are executed in it.
+
+use std::fmt;
+
+use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
+use rusqlite::{CachedStatement, Connection, Params, Row};
+
+use super::columns::Columns;
+use super::failure::{failed, refused};
+use super::list::Lists;
+use super::log_limit::LogLimit;
+use super::names::Names;
+use crate::Transaction;
+
+/// A transaction on a [`SqliteStore`](super::SqliteStore).
+pub(super) struct SqliteTransaction<'s> {
+    pub connection: &'s Connection,
+    pub names: &'s mut Names,
+    pub statements: &'s mut u64,
+    /// Set for readers only: they hold up the log's reuse.
+    limit: Option<&'s LogLimit>,
+    /// How many names were known when the transaction began.
+    names_before: usize,
+    /// How many names were known at each open savepoint.
+    savepoints: Vec<usize>,
+    pub lists: Lists<'s>,
+    ended: bool,
+}
+
+impl fmt::Debug for SqliteTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteTransaction")
+            .field("savepoints", &self.savepoints.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s> SqliteTransaction<'s> {
+    /// Begins a transaction: one that may write, or with a limit of the log one that reads.
+    pub fn begin(
+        connection: &'s Connection,
+        names: &'s mut Names,
+        statements: &'s mut u64,
+        limit: Option<&'s LogLimit>,
+    ) -> Stored<Self> {
+        let action = "begin a transaction";
+        let sql = if limit.is_some() { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let names_before = names.count();
+        let lists = Lists::default();
+        let mut begun = Self {
+            connection,
+            names,
+            statements,
+            limit,
+            names_before,
+            savepoints: Vec::new(),
+            lists,
+            ended: true,
+        };
+        begun.execute(action, sql, [])?;
+        begun.ended = false;
+        // A read transaction stands still only from its first read on.
+        begun.read_lists(action)?;
+        Ok(begun)
+    }
+
+    /// A prepared statement, about to be executed once.
+    pub fn prepare(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+    ) -> Stored<CachedStatement<'s>> {
+        if let Some(limit) = self.limit {
+            self.check_limit(action, limit)?;
+        }
+        *self.statements += 1;
+        self.connection.prepare_cached(sql).map_err(failed(action))
+    }
+
+    /// A reader that would let the log grow without end has to give way.
+    fn check_limit(&mut self, action: &'static str, limit: &LogLimit) -> Stored<()> {
+        if !limit.exceeded() {
+            return Ok(());
+        }
+        if !self.ended {
+            self.ended = true;
+            self.connection.execute_batch("ROLLBACK").map_err(failed(action))?;
+        }
+        let why = "this read was open for too long: the database's log grew past its limit; \
+                   begin the read again";
+        Err(refused(action, StoreErrorKind::Busy, why))
+    }
+
+    /// Executes a statement that gives no rows, and says how many it changed.
+    pub fn execute(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Stored<usize> {
+        self.prepare(action, sql)?.execute(params).map_err(failed(action))
+    }
+
+    /// Reads one row at most.
+    pub fn one<T>(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&mut Columns<'_, '_>, &mut Names) -> Stored<T>,
+    ) -> Stored<Option<T>> {
+        let mut statement = self.prepare(action, sql)?;
+        let mut rows = statement.query(params).map_err(failed(action))?;
+        match rows.next().map_err(failed(action))? {
+            Some(row) => read(&mut Columns::new(action, row), self.names).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads all rows.
+    pub fn all<T>(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+        params: impl Params,
+        mut read: impl FnMut(&mut Columns<'_, '_>, &mut Names) -> Stored<T>,
+    ) -> Stored<Vec<T>> {
+        let mut all = Vec::new();
+        self.visit(action, sql, params, |row, names| {
+            all.push(read(&mut Columns::new(action, row), names)?);
+            Ok(Flow::Continue(()))
+        })?;
+        Ok(all)
+    }
+
+    /// Visits rows until the visitor breaks.
+    pub fn visit(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+        params: impl Params,
+        mut visit: impl FnMut(&Row<'_>, &mut Names) -> Stored<Flow>,
+    ) -> Stored<()> {
+        let mut statement = self.prepare(action, sql)?;
+        let mut rows = statement.query(params).map_err(failed(action))?;
+        while let Some(row) = rows.next().map_err(failed(action))? {
+            if visit(row, self.names)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a postoffice's name as it is written.
+    pub fn number_of(&mut self, action: &'static str, name: &PostofficeName) -> Stored<i64> {
+        self.names.number(self.connection, action, name)
+    }
+
+    /// The same where there may be none.
+    pub fn optional_number_of(
+        &mut self,
+        action: &'static str,
+        name: Option<&PostofficeName>,
+    ) -> Stored<Option<i64>> {
+        name.map(|name| self.number_of(action, name)).transpose()
+    }
+
+    /// The identity of a postoffice that was written before.
+    pub fn identity(&mut self, action: &'static str, name: &PostofficeName) -> Stored<Option<i64>> {
+        self.names.identity(self.connection, action, name)
+    }
+
+    /// Deletes the row that has an id.
+    pub fn delete_id(&mut self, action: &'static str, sql: &'static str, id: EntryId) -> Stored<()> {
+        self.execute(action, sql, [id.as_bytes()]).map(|_| ())
+    }
+
+    /// Marks a place to roll back to.
+    pub fn open_savepoint(&mut self) -> Stored<()> {
+        self.execute("mark a savepoint", "SAVEPOINT step", [])?;
+        self.savepoints.push(self.names.count());
+        Ok(())
+    }
+
+    /// Undoes everything since the last open savepoint.
+    pub fn undo_savepoint(&mut self) -> Stored<()> {
+        let action = "roll back to a savepoint";
+        let names = self.close_savepoint(action)?;
+        self.execute(action, "ROLLBACK TO step", [])?;
+        self.execute(action, "RELEASE step", [])?;
+        self.names.truncate(names);
+        self.read_lists(action)
+    }
+
+    /// Keeps everything since the last open savepoint.
+    pub fn keep_savepoint(&mut self) -> Stored<()> {
+        let action = "release a savepoint";
+        self.close_savepoint(action)?;
+        self.execute(action, "RELEASE step", []).map(|_| ())
+    }
+
+    fn close_savepoint(&mut self, action: &'static str) -> Stored<usize> {
+        let none = || refused(action, StoreErrorKind::Other, "none is open");
+        self.savepoints.pop().ok_or_else(none)
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        let action = "commit a transaction";
+        self.end_bulks(action)?;
+        self.execute(action, "COMMIT", [])?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Transaction for SqliteTransaction<'_> {
+    fn commit(mut self: Box<Self>) -> Stored<()> {
+        self.end()
+    }
+}
+
+/// What is not committed is rolled back.
+impl Drop for SqliteTransaction<'_> {
+    fn drop(&mut self) {
+        self.lists = Lists::default();
+        if !self.ended {
+            // SQLite itself rolls back after some errors; then there is nothing left to undo.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            self.names.truncate(self.names_before);
+        }
+        *self.statements += std::mem::take(&mut self.names.statements);
+    }
+}
