@@ -80,9 +80,8 @@ pub fn published(store: &mut MemoryStore) -> Listed {
 
 /// What a view shows of it, computed apart from the shipped sums.
 pub fn listed(published: Listed, view: &View) -> Listed {
-    let shown = published.into_iter().filter(|(_, (owner, record))| {
-        view.shows(owner, record.as_ref())
-    });
+    let shown =
+        published.into_iter().filter(|(_, (owner, record))| view.shows(owner, record.as_ref()));
     shown
         .map(|(id, (owner, record))| {
             let disclosed = view.disclosed(record.as_ref()).unwrap_or(record);
@@ -195,7 +194,10 @@ impl World {
                 digest += SetDigest::one(own_element(id, released_to, row.record.as_ref()));
             }
             if digest != registration.own_digest {
-                return Err(format!("the digest of {}'s submitted set is wrong", registration.name));
+                return Err(format!(
+                    "the digest of {}'s submitted set is wrong",
+                    registration.name
+                ));
             }
         }
         self.check_deletions_stay(server, &published)
@@ -207,9 +209,10 @@ impl World {
         }
         for (id, (_, record)) in published {
             let Some((change, false)) = self.ghost.acked.get(id).copied() else { continue };
-            let held = self.read(server, |tables| tables.rows(*id)).into_iter().any(|row| {
-                row.published.is_some_and(|published| published.held.is_some())
-            });
+            let held = self
+                .read(server, |tables| tables.rows(*id))
+                .into_iter()
+                .any(|row| row.published.is_some_and(|published| published.held.is_some()));
             if change > change_of(record) && !held {
                 return Err(format!("I10: deleted {} is published again", self.ghost.key(*id)));
             }
@@ -267,9 +270,8 @@ impl World {
         distinct(letter)?;
         let before = list_of(self.machines.get_mut(machine).unwrap());
         let live = self.is_live(machine);
-        let applied = self
-            .take_update(machine, letter)
-            .map_err(|error| format!("refused at T3: {error}"))?;
+        let applied =
+            self.take_update(machine, letter).map_err(|error| format!("refused at T3: {error}"))?;
         let store = self.machines.get_mut(machine).unwrap();
         let (list, own) = (list_of(store), own_of(store));
         let state = self.state(machine);
@@ -381,9 +383,7 @@ impl World {
                 });
             }
         }
-        self.ghost
-            .acked
-            .retain(|id, (change, _)| best.get(id).is_some_and(|held| held >= change));
+        self.ghost.acked.retain(|id, (change, _)| best.get(id).is_some_and(|held| held >= change));
     }
 
     /// I9 to I12. `Err` says what is not yet, or not at all, as it should be at the end.
@@ -497,9 +497,9 @@ impl World {
                 let alone = rows.iter().filter(|row| row.submitted.is_some()).count() == 1;
                 let heir = self.read(server, |tables| tables.transferred(id));
                 let stub = heir.is_some_and(|heir| heir != registration.name);
-                let as_wanted = published.get(&id).is_some_and(|(_, listed)| {
-                    listed.addresses == row.record.addresses
-                });
+                let as_wanted = published
+                    .get(&id)
+                    .is_some_and(|(_, listed)| listed.addresses == row.record.addresses);
                 if !alone || stub || as_wanted || row.invalid.is_some() {
                     continue;
                 }

@@ -210,11 +210,7 @@ impl World {
     }
 
     /// T3.
-    pub fn take_update(
-        &mut self,
-        machine: &str,
-        letter: &Letter,
-    ) -> Result<Applied, ReceiveError> {
+    pub fn take_update(&mut self, machine: &str, letter: &Letter) -> Result<Applied, ReceiveError> {
         let update = letter.update();
         let mut body = Source(BodyReader::new(&letter.body[..]));
         self.run_at(machine, |tables, context| {

@@ -85,10 +85,7 @@ pub const PROFILES: &[(&str, Profile)] = &[
             &[("change", 7), ("dup", 3), ("drop", 2), ("view", 3), ("half", 3), ("cls", 3)],
         ),
     ),
-    (
-        "purge",
-        profile("AB", &[("change", 7), ("dup", 3), ("drop", 2), ("purge", 3), ("half", 2)]),
-    ),
+    ("purge", profile("AB", &[("change", 7), ("dup", 3), ("drop", 2), ("purge", 3), ("half", 2)])),
     ("collide", profile("AB", &[("change", 8), ("dup", 2), ("drop", 2), ("collide", 8)])),
     (
         "standby",
@@ -100,10 +97,7 @@ pub const PROFILES: &[(&str, Profile)] = &[
     ("move", profile("AB", &[("change", 6), ("dup", 3), ("drop", 2), ("move", 1)])),
     ("transfer", profile("AB", &[("change", 5), ("dup", 3), ("drop", 2), ("hand", 8)])),
     ("removal", profile("AB", &[("change", 5), ("dup", 4), ("drop", 2), ("remove", 1)])),
-    (
-        "held",
-        profile("AB", &[("change", 8), ("dup", 2), ("drop", 2), ("mass", 2), ("approve", 1)]),
-    ),
+    ("held", profile("AB", &[("change", 8), ("dup", 2), ("drop", 2), ("mass", 2), ("approve", 1)])),
     (
         "all",
         profile(
@@ -155,7 +149,9 @@ pub fn run(profile: &Profile, seed: u64, steps: usize) -> (Vec<String>, Checked<
         if done == steps {
             break;
         }
-        let Some((kind, step)) = choose(&mut random, &budget, profile.postoffices) else { continue };
+        let Some((kind, step)) = choose(&mut random, &budget, profile.postoffices) else {
+            continue;
+        };
         match world.step(&step) {
             Ok(true) => {
                 done += 1;

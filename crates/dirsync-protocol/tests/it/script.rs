@@ -26,9 +26,7 @@ use dirsync_protocol::tables::{Mode, OwnRow};
 use crate::checker::{list_of, own_of};
 use crate::letters::Parts;
 use crate::settle::held_ids;
-use crate::world::{
-    Checked, World, entry, narrow_view, own_row, postoffice, record, registration,
-};
+use crate::world::{Checked, World, entry, narrow_view, own_row, postoffice, record, registration};
 
 impl World {
     /// Runs steps that must all be possible, separated by semicolons.
@@ -99,11 +97,8 @@ impl World {
             return Ok(false);
         }
         self.trace.push(step.into());
-        let letter = if rest.contains(&"keep") {
-            self.letters[at].clone()
-        } else {
-            self.letters.remove(at)
-        };
+        let letter =
+            if rest.contains(&"keep") { self.letters[at].clone() } else { self.letters.remove(at) };
         self.deliver_request(server, &letter).map(|()| true)
     }
 
@@ -146,11 +141,8 @@ impl World {
             return Ok(false);
         }
         self.trace.push(step.into());
-        let letter = if rest.contains(&"keep") {
-            self.letters[at].clone()
-        } else {
-            self.letters.remove(at)
-        };
+        let letter =
+            if rest.contains(&"keep") { self.letters[at].clone() } else { self.letters.remove(at) };
         self.deliver_update(machine, &letter).map(|()| true)
     }
 
@@ -257,9 +249,8 @@ impl World {
                 if !self.live_servers().iter().any(|live| live == server) {
                     return Ok(false);
                 }
-                let purged = self.run_at(server, |tables, _| {
-                    server::forget_before(tables, u64::MAX, u64::MAX)
-                });
+                let purged = self
+                    .run_at(server, |tables, _| server::forget_before(tables, u64::MAX, u64::MAX));
                 self.ghost.purged = true;
                 return Ok(purged.unwrap() > 0);
             }
@@ -336,9 +327,8 @@ impl World {
                 })
             }
             ["withdraw", key] => self.run_at(machine, |tables, context| {
-                let released = tables.own(entry(key)).unwrap().is_some_and(|row| {
-                    row.released_to.is_some()
-                });
+                let released =
+                    tables.own(entry(key)).unwrap().is_some_and(|row| row.released_to.is_some());
                 released && requestor::release(tables, context.now, entry(key), None).is_ok()
             }),
             ["claim", key] => {

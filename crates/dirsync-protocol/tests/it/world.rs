@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, View};
-use dirsync_message::{
-    Health, Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp,
-};
+use dirsync_message::{Health, Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::GuardLimits;

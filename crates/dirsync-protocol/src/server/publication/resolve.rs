@@ -43,6 +43,20 @@ impl Case {
         submitted.map_or(Vec::new(), |s| s.record.as_ref().address_keys().collect())
     }
 
+    /// What it claims: what it wants, or when it is blocked or pinned what it has.
+    fn claimed_keys(&self, blocked: bool) -> Vec<String> {
+        if blocked || (self.candidate.is_none() && self.is_pinned()) {
+            self.published_keys()
+        } else {
+            self.wanted_keys()
+        }
+    }
+
+    fn claim_number(&self) -> u64 {
+        let submitted = self.candidate.and_then(|at| self.rows[at].submitted.as_ref());
+        submitted.map_or(0, |submitted| submitted.claim)
+    }
+
     fn published_keys(&self) -> Vec<String> {
         let record = self.published().and_then(|at| self.rows[at].published_record());
         record.map_or(Vec::new(), |record| record.address_keys().collect())
@@ -132,10 +146,16 @@ impl Publication {
             for (id, case) in cases {
                 claim(*id, case, blocked.contains(id), &houses, &mut claims);
             }
-            let losers = losers(claims, |id| {
-                !blocked.contains(&id) && cases[&id].candidate.is_some()
-            });
+            let losers: Vec<EntryId> = claims
+                .into_values()
+                .flat_map(|mut ranks| {
+                    ranks.sort_unstable();
+                    ranks.into_iter().skip(1).map(|rank| rank.2)
+                })
+                .filter(|id| !blocked.contains(id) && cases[id].candidate.is_some())
+                .collect();
             if losers.is_empty() {
+                grant_what_is_free(cases, &mut blocked);
                 return blocked;
             }
             blocked.extend(losers);
@@ -277,17 +297,13 @@ fn claim(
     claims: &mut BTreeMap<String, Vec<Rank>>,
 ) {
     let published = case.published_keys();
-    let keeps = blocked || (case.candidate.is_none() && case.is_pinned());
-    if keeps {
-        for key in published {
+    let claim = case.claim_number();
+    for key in case.claimed_keys(blocked) {
+        let Some(at) = case.candidate.filter(|_| !blocked) else {
             claims.entry(key).or_default().push(Rank(0, 0, id));
-        }
-        return;
-    }
-    let Some(at) = case.candidate else { return };
-    let row = &case.rows[at];
-    let claim = row.submitted.as_ref().map_or(0, |submitted| submitted.claim);
-    for key in case.wanted_keys() {
+            continue;
+        };
+        let row = &case.rows[at];
         let rank = if published.contains(&key) {
             1
         } else if houses.get(&key).is_some_and(|house| **house == row.origin) {
@@ -299,26 +315,37 @@ fn claim(
     }
 }
 
-/// Who has to yield now, among those that may. An entry with several addresses may lose one and win
-/// another: whoever loses only to such a one is not blocked yet, or an address would be left to
-/// nobody. Where all lose to each other in a circle, the one that came last yields.
-fn losers(claims: BTreeMap<String, Vec<Rank>>, may: impl Fn(EntryId) -> bool) -> BTreeSet<EntryId> {
-    let mut lost: Vec<(EntryId, EntryId, u64)> = Vec::new();
-    for mut ranks in claims.into_values() {
-        ranks.sort_unstable();
-        let Some((winner, rest)) = ranks.split_first() else { continue };
-        lost.extend(rest.iter().filter(|rank| may(rank.2)).map(|rank| (rank.2, winner.2, rank.1)));
+/// An entry with several addresses may have lost one to somebody who was blocked for another. In the
+/// order of their claims those are granted after all whose addresses nobody has now; else an address
+/// would be left to nobody.
+fn grant_what_is_free(cases: &BTreeMap<EntryId, Case>, blocked: &mut BTreeSet<EntryId>) {
+    let mut claimed: BTreeMap<String, BTreeSet<EntryId>> = BTreeMap::new();
+    for (id, case) in cases {
+        for key in case.claimed_keys(blocked.contains(id)) {
+            claimed.entry(key).or_default().insert(*id);
+        }
     }
-    let losing: BTreeSet<EntryId> = lost.iter().map(|(loser, ..)| *loser).collect();
-    let final_ones: BTreeSet<EntryId> = lost
-        .iter()
-        .filter(|(_, winner, _)| !losing.contains(winner))
-        .map(|(loser, ..)| *loser)
-        .collect();
-    if !final_ones.is_empty() {
-        return final_ones;
+    let mut waiting: Vec<(u64, EntryId)> =
+        blocked.iter().map(|id| (cases[id].claim_number(), *id)).collect();
+    waiting.sort_unstable();
+    loop {
+        let free = |key: &String| claimed.get(key);
+        let granted = waiting.iter().position(|(_, id)| {
+            let wanted = cases[id].wanted_keys();
+            wanted.iter().all(|key| {
+                free(key).is_none_or(|claimants| claimants.iter().all(|other| other == id))
+            })
+        });
+        let Some(at) = granted else { return };
+        let (_, id) = waiting.remove(at);
+        blocked.remove(&id);
+        for key in cases[&id].published_keys() {
+            claimed.entry(key).or_default().remove(&id);
+        }
+        for key in cases[&id].wanted_keys() {
+            claimed.entry(key).or_default().insert(id);
+        }
     }
-    lost.into_iter().max_by_key(|(loser, _, claim)| (*claim, *loser)).map(|lost| lost.0).into_iter().collect()
 }
 
 /// Which origin's record of an id is to be published: not a stub, not invalid, and of two without a
