@@ -47,6 +47,12 @@ impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
         self.tables
     }
 
+    /// Makes the changes that follow later than a stamp of another origin: the versions of an entry
+    /// are in order across a transfer, whatever the clocks say.
+    pub fn follow(&mut self, stamp: Stamp) {
+        self.state.last_stamp = self.state.last_stamp.max(stamp);
+    }
+
     fn next(&mut self) -> (ReqSeq, Stamp) {
         self.state.req_seq = self.state.req_seq.next();
         self.state.last_stamp = self.state.last_stamp.after(self.now);
@@ -120,6 +126,21 @@ impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
         self.tables.delete_own(id)?;
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved })?;
         Ok(true)
+    }
+
+    /// Drops the stub of an entry that was handed over. Its deletion has the stub's own stamp: it is
+    /// no change of the entry, and not to be taken for one when the new owner hands it back.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn drop_stub(&mut self, stub: &OwnRow) -> Stored<()> {
+        self.state.own_digest -= element(stub.id, stub.released_to.as_ref(), &stub.record);
+        let (id, stamp) = (stub.id, stub.stamp);
+        self.state.req_seq = self.state.req_seq.next();
+        let req_seq = self.state.req_seq;
+        self.tables.delete_own(id)?;
+        self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved: true })
     }
 
     /// Writes the requestor's row.

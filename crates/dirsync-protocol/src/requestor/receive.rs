@@ -221,7 +221,9 @@ fn drop_transferred<T: Tables + ?Sized>(
     let now = context.now;
     let mut changes = OwnChanges::begin(tables, now)?;
     for id in gone {
-        changes.delete(id, true)?;
+        if let Some(stub) = changes.tables().own(id)? {
+            changes.drop_stub(&stub)?;
+        }
     }
     Ok(changes.finish()?)
 }

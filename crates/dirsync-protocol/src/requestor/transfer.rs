@@ -65,6 +65,7 @@ pub fn claim<T: RequestorTables + ?Sized>(
     if offered.released_to.as_ref() != Some(&me) {
         return Err(TransferError::NotReleased { id, owner: offered.owner });
     }
+    changes.follow(offered.stamp);
     if offered.first_origin != me {
         changes.tables().put_adopted_id(source, &offered.key, Some(id))?;
     }

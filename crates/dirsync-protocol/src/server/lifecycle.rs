@@ -55,7 +55,7 @@ pub fn remove<T: Tables + ?Sized>(
     for (id, stamp) in &ids {
         let row = tables.rows(*id)?.into_iter().find(|row| row.origin == *name);
         tables.put_submitted_tombstone(name, *id, Some(*stamp))?;
-        let deletion = Deletion { id: *id, origin: name.clone(), approved: true };
+        let deletion = Deletion { id: *id, origin: name.clone(), stamp: *stamp, approved: true };
         publication.deleted(tables, row, deletion)?;
     }
     publication.finish(tables, context)?;

@@ -23,6 +23,7 @@ use crate::tables::{Hold, Published, SeenIn, ServerRow, ServerState, Stored, Tab
 pub(super) struct Deletion {
     pub id: EntryId,
     pub origin: PostofficeName,
+    pub stamp: Stamp,
     pub approved: bool,
 }
 
@@ -194,9 +195,13 @@ impl Publication {
     ) -> Stored<()> {
         let others = tables.rows(deletion.id)?;
         for other in others.iter().filter(|other| other.origin != deletion.origin) {
-            let released_to = other.submitted.as_ref().and_then(|s| s.released_to.as_ref());
-            if released_to == Some(&deletion.origin) {
-                // A deletion of an entry on offer is a claim and a deletion.
+            let offered = other.submitted.as_ref().is_some_and(|submitted| {
+                submitted.released_to.as_ref() == Some(&deletion.origin)
+                    && submitted.stamp < deletion.stamp
+            });
+            if offered {
+                // A deletion of an entry on offer is a claim and a deletion. An earlier one is not:
+                // it drops the stub of an entry that was handed over and is now handed back.
                 tables.put_transferred(deletion.id, &deletion.origin)?;
             }
             self.contested.insert(deletion.id);

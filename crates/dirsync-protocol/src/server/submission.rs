@@ -286,6 +286,6 @@ fn delete<T: Tables + ?Sized>(
     if known.is_none_or(|known| known < stamp) {
         tables.put_submitted_tombstone(origin, id, Some(stamp))?;
     }
-    publication.deleted(tables, row, Deletion { id, origin: origin.clone(), approved })?;
+    publication.deleted(tables, row, Deletion { id, origin: origin.clone(), stamp, approved })?;
     Ok(Taken::Yes)
 }

@@ -1,1 +1,5 @@
+//! Stories of `failure-stories.md` that are the protocol's alone, by their slugs.
 
+use crate::world::World;
+
+mod transfer;

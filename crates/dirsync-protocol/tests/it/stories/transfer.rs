@@ -1,0 +1,50 @@
+//! Entries that change hands.
+
+use crate::world::{World, entry, letter_of};
+
+/// a1 as B1 got it from A by release and claim, seen by both; A's stub is still there.
+fn handed_over() -> World {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 release a1 B; go A1; go B1; B1 claim a1; go B1");
+    world
+}
+
+fn owner(world: &mut World, key: &str) -> Option<String> {
+    let rows = world.read("s1", |tables| tables.rows(entry(key)));
+    rows.iter().find(|row| row.published.is_some()).map(|row| letter_of(&row.origin))
+}
+
+#[test]
+fn an_entry_handed_back_outlives_the_stub_of_its_first_owner() {
+    let mut world = handed_over();
+    world.run("B1 release a1 A; go B1; go A1; go A1");
+    assert_eq!(owner(&mut world, "a1").as_deref(), Some("B"), "offered to A, and B's until then");
+    world.run("A1 claim a1; go A1; go B1; go B1");
+    assert_eq!(owner(&mut world, "a1").as_deref(), Some("A"));
+    world.settle();
+}
+
+#[test]
+fn clocks_decide_nothing_about_an_entry_that_changes_hands() {
+    const TEN_YEARS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
+    for (a, b) in [(TEN_YEARS, -TEN_YEARS), (-TEN_YEARS, TEN_YEARS)] {
+        let mut world = World::new("AB");
+        world.skews = [("A1".into(), a), ("B1".into(), b)].into();
+        world.run("A1 +a1; A1 release a1 B; go A1; go B1; B1 claim a1; go B1; go A1; go A1");
+        world.run("B1 release a1 A; go B1; go A1");
+        assert_eq!(owner(&mut world, "a1").as_deref(), Some("B"), "{a} {b}");
+        world.run("A1 claim a1; go A1; go B1; go B1; A1 ~a1; go A1");
+        assert_eq!(owner(&mut world, "a1").as_deref(), Some("A"), "{a} {b}");
+        world.run("A1 -a1; go A1");
+        assert_eq!(owner(&mut world, "a1"), None, "{a} {b}");
+        world.settle();
+    }
+}
+
+#[test]
+fn a_deletion_before_the_claim_was_heard_deletes() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 release a1 B; go A1; go B1; B1 claim a1; B1 -a1; go B1");
+    assert_eq!(owner(&mut world, "a1"), None);
+    world.settle();
+}
