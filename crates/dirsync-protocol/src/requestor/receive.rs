@@ -221,7 +221,9 @@ fn drop_transferred<T: Tables + ?Sized>(
     let now = context.now;
     let mut changes = OwnChanges::begin(tables, now)?;
     for id in gone {
-        if let Some(stub) = changes.tables().own(id)? {
+        let stub = changes.tables().own(id)?;
+        // What was claimed back since the server said so is no stub.
+        if let Some(stub) = stub.filter(|stub| stub.numbers.last <= update.ack.0) {
             changes.drop_stub(&stub)?;
         }
     }

@@ -48,3 +48,13 @@ fn a_deletion_before_the_claim_was_heard_deletes() {
     assert_eq!(owner(&mut world, "a1"), None);
     world.settle();
 }
+
+#[test]
+fn a_doubled_message_does_not_delete_what_was_claimed_back() {
+    let mut world = handed_over();
+    world.run("B1 release a1 A; go B1; req A1; t2 A; an A; t3 A1 keep; A1 claim a1");
+    world.run("t3 A1");
+    assert!(world.read("A1", |tables| tables.own(entry("a1"))).is_some(), "A claimed it");
+    world.settle();
+    assert_eq!(owner(&mut world, "a1").as_deref(), Some("A"));
+}
