@@ -35,6 +35,8 @@ pub struct Ghost {
     pub doubled: bool,
     /// Deletions were forgotten.
     pub purged: bool,
+    /// The open finding is looked at: I6 is not checked.
+    pub vanishing_is_known: bool,
     /// Postoffices that were removed.
     pub gone: BTreeSet<String>,
     /// What the decisions log says of registrations.
@@ -324,7 +326,10 @@ impl World {
     fn owner_still_has(&mut self, id: EntryId, owner: &str, change: u64, view: &View) -> bool {
         let machines = self.live_machines(owner);
         let [machine] = &machines[..] else { return false };
-        if self.ghost.gone.contains(owner) || self.ghost.deleted_by(id) >= change {
+        if self.ghost.vanishing_is_known
+            || self.ghost.gone.contains(owner)
+            || self.ghost.deleted_by(id) >= change
+        {
             return false;
         }
         let own = own_of(self.machines.get_mut(machine).unwrap());

@@ -1,0 +1,38 @@
+//! Requestors that were restored or installed again.
+
+use super::publishes;
+use crate::checker::own_of;
+use crate::world::{World, entry};
+
+#[test]
+fn t_rollback() {
+    let mut world = World::new("A");
+    world.run("backup A1; A1 +a1; req A1; restore A1; req A1; A1 +a2; t2 A; t2 A; an A; t3 A1");
+    world.settle();
+    assert!(publishes(&mut world, "s1", "a1") && publishes(&mut world, "s1", "a2"));
+    assert!(world.said("s1", "S13c") || world.said("A1", "R6") || world.said("A1", "R8"));
+}
+
+#[test]
+fn t_ownerwins() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; reinstall A1");
+    world.settle();
+    assert!(publishes(&mut world, "s1", "a1"));
+    assert!(own_of(world.machines.get_mut("A1").unwrap()).contains_key(&entry("a1")));
+}
+
+#[test]
+fn t_ackzero() {
+    let mut world = World::new("AB");
+    world.run("backup B1; req B1; restore B1; t2 B; an B; t3 B1");
+    world.settle();
+}
+
+#[test]
+fn t_staleinstall() {
+    let mut world = World::new("A");
+    world.run("req A1; reinstall A1; req A1; t2 A 1; t2 A");
+    world.settle();
+    assert!(world.is_live("A1"));
+}
