@@ -7,6 +7,7 @@
 
 pub mod conformance;
 mod memory;
+pub mod sqlite;
 pub mod testing;
 
 use dirsync_protocol::tables::{Stored, Tables};

@@ -30,6 +30,11 @@ impl<'r, 's> Columns<'r, 's> {
         self.next += count;
     }
 
+    /// Goes back by one column.
+    pub fn back(&mut self) {
+        self.next -= 1;
+    }
+
     fn value(&mut self) -> Stored<ValueRef<'r>> {
         let value = self.row.get_ref(self.next).map_err(failed(self.action))?;
         self.next += 1;
@@ -79,6 +84,12 @@ impl<'r, 's> Columns<'r, 's> {
     /// A counter or time.
     pub fn number(&mut self) -> Stored<u64> {
         self.optional_number()?.ok_or_else(|| self.wrong("number"))
+    }
+
+    /// A small number, where there is one.
+    pub fn optional_small(&mut self) -> Stored<Option<u32>> {
+        let number = self.optional_integer()?;
+        number.map(u32::try_from).transpose().map_err(|_| self.wrong("small number"))
     }
 
     /// A flag.

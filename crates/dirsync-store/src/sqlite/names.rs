@@ -52,9 +52,9 @@ impl Names {
     pub fn get(&self, action: &'static str, number: i64) -> Stored<&PostofficeName> {
         let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let spelling = place.and_then(|place| self.spellings.get(place));
-        spelling
-            .map(|(name, _)| name)
-            .ok_or_else(|| StoreError::corrupt(action, format!("no postoffice has number {number}")))
+        spelling.map(|(name, _)| name).ok_or_else(|| {
+            StoreError::corrupt(action, format!("no postoffice has number {number}"))
+        })
     }
 
     /// Makes a name known that another handle wrote.

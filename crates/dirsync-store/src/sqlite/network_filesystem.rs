@@ -1,149 +1,84 @@
-//! Whether a path lies on a network file system.
-//!
-//! SQLite's write-ahead log needs memory shared by all processes of the database, and locks that
-//! hold; over a network both fail silently and the database becomes malformed (sqlite.org,
-//! "Write-Ahead Logging", 1). The kernel says in `/proc/self/mountinfo` what is mounted where
-//! (proc_pid_mountinfo(5)).
+//! File systems on which a database would be damaged: their locks and shared memory do not reach
+//! from one machine to the other.
 
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Types of file systems whose files are on other machines. `fuse.` and `fuseblk.` types are those
-/// of well-known network programs; a plain `fuse` does not say what it is.
-const NETWORK_TYPES: &[&str] = &[
-    "9p",
-    "afs",
-    "ceph",
-    "cifs",
-    "coda",
-    "davfs",
-    "fuse.ceph",
-    "fuse.ceph-fuse",
-    "fuse.curlftpfs",
-    "fuse.davfs",
-    "fuse.gcsfuse",
-    "fuse.glusterfs",
-    "fuse.juicefs",
-    "fuse.mount.davfs",
-    "fuse.rclone",
-    "fuse.s3fs",
-    "fuse.smbnetfs",
-    "fuse.sshfs",
-    "gfs2",
-    "glusterfs",
-    "gpfs",
-    "lustre",
-    "ncpfs",
+/// Types of file systems that other machines share, as `/proc/self/mountinfo` names them.
+const SHARED: [&str; 10] = [
     "nfs",
     "nfs4",
-    "ocfs2",
-    "smb2",
+    "cifs",
     "smb3",
     "smbfs",
-    "vboxsf",
-    "vmhgfs",
+    "fuse.sshfs",
+    "9p",
+    "ceph",
+    "fuse.glusterfs",
+    "glusterfs",
 ];
 
-/// What is mounted where on a machine.
-#[derive(Clone, Debug)]
-pub struct Mounts(Vec<Mount>);
-
-#[derive(Clone, Debug)]
-struct Mount {
-    place: PathBuf,
-    kind: String,
+/// The type of the network file system that a path is on; none for a local one, and where the
+/// operating system does not say.
+pub(super) fn network_filesystem(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    shared_mount(&mounts, &folder).map(str::to_owned)
 }
 
-impl Mounts {
-    /// What is mounted on this machine; nothing where the kernel does not say.
-    pub fn of_this_machine() -> Self {
-        Self::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
-    }
-
-    /// Reads the text of a `mountinfo` file; lines that are none are passed over.
-    pub fn parse(mountinfo: &[u8]) -> Self {
-        let lines = mountinfo.split(|byte| *byte == b'\n');
-        Self(lines.filter_map(Mount::parse).collect())
-    }
-
-    /// The type of the network file system that a path lies on, and where that is mounted; none
-    /// when it lies on a disk of this machine.
-    ///
-    /// `path` is absolute and without symbolic links.
-    pub fn network(&self, path: &Path) -> Option<(&str, &Path)> {
-        // What is mounted last covers what was there before.
-        let above = self.0.iter().rev().filter(|mount| path.starts_with(&mount.place));
-        let deepest = above.fold(None::<&Mount>, |found, mount| match found {
-            Some(found) if found.depth() >= mount.depth() => Some(found),
-            _ => Some(mount),
-        })?;
-        let network = NETWORK_TYPES.contains(&deepest.kind.as_str());
-        network.then_some((&*deepest.kind, &*deepest.place))
-    }
+/// The type of the file system with the longest mount point that a path begins with, where it is
+/// one of [`SHARED`]. Of several on one mount point, the last covers the others.
+///
+/// Lines are `ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`
+/// (proc_pid_mountinfo(5)); blanks and backslashes in paths are octal escapes.
+fn shared_mount<'m>(mounts: &'m str, path: &Path) -> Option<&'m str> {
+    let mount = |line: &'m str| {
+        let (left, right) = line.split_once(" - ")?;
+        let point = unescaped(left.split(' ').nth(4)?);
+        Some((point, right.split(' ').next()?))
+    };
+    let covering = mounts.lines().filter_map(mount).filter(|(point, _)| path.starts_with(point));
+    let (_, kind) = covering.max_by_key(|(point, _)| point.components().count())?;
+    SHARED.contains(&kind).then_some(kind)
 }
 
-impl Mount {
-    /// `36 35 98:0 /root /place rw,noatime shared:1 - type source options`
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let place = fields.nth(4)?;
-        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        Some(Self {
-            place: PathBuf::from(std::ffi::OsStr::from_bytes(&unescape(place))),
-            kind: String::from_utf8_lossy(kind).into_owned(),
-        })
-    }
-
-    fn depth(&self) -> usize {
-        self.place.components().count()
-    }
-}
-
-/// Blanks, tabs, line feeds and backslashes are written as three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(code) if byte == b'\\' => {
-                bytes.push(code);
-                rest = &tail[3..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    bytes
+fn unescaped(text: &str) -> PathBuf {
+    let unescaped = text
+        .replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\");
+    unescaped.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MOUNTINFO: &[u8] = b"\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-40 22 0:35 / /srv rw,relatime shared:20 master:3 - nfs4 server:/export rw,vers=4.2
-41 40 254:1 / /srv/local rw - xfs /dev/vdb rw
-42 22 0:36 / /mnt/a\\040b\\134c rw - cifs //server/share rw
-43 22 0:37 / /data rw - nfs server:/data rw
-44 22 254:2 / /data rw - ext4 /dev/vdc rw
-not a line
+    const MOUNTS: &str = "\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /srv rw - nfs4 files:/srv rw,vers=4.2
+31 30 8:2 / /srv/local rw shared:7 master:2 - xfs /dev/sdb rw
+32 22 0:41 / /mnt/two\\040words rw - cifs //files/share rw
+33 22 0:42 / /mnt/over rw - ext4 /dev/sdc rw
+34 33 0:43 / /mnt/over rw - fuse.sshfs host: rw
+broken line
 ";
 
     #[test]
-    fn the_deepest_and_last_mount_counts() {
-        let mounts = Mounts::parse(MOUNTINFO);
-        let kind = |path: &str| mounts.network(Path::new(path)).map(|(kind, _)| kind);
-        assert_eq!(kind("/home/postoffice"), None);
-        assert_eq!(kind("/srv/postoffice"), Some("nfs4"));
-        assert_eq!(kind("/srvx"), None, "a name that only begins alike");
-        assert_eq!(kind("/srv/local/postoffice"), None);
-        assert_eq!(kind("/mnt/a b\\c/x"), Some("cifs"), "blanks and backslashes are escaped");
-        assert_eq!(kind("/data/x"), None, "covered by a later mount");
-        assert_eq!(Mounts::parse(b"").network(Path::new("/srv")), None);
+    fn the_longest_mount_point_decides() {
+        for (path, kind) in [
+            ("/var/lib/dirsync", None),
+            ("/srv", Some("nfs4")),
+            ("/srv/dirsync", Some("nfs4")),
+            ("/srv/local/dirsync", None),
+            ("/srv/localhost", Some("nfs4")),
+            ("/srvx", None),
+            ("/mnt/two words/x", Some("cifs")),
+            ("/mnt/over/x", Some("fuse.sshfs")),
+        ] {
+            assert_eq!(shared_mount(MOUNTS, Path::new(path)), kind, "{path}");
+        }
+        assert_eq!(shared_mount("", Path::new("/srv")), None);
     }
 }

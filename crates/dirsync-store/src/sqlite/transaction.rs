@@ -172,7 +172,12 @@ impl<'s> SqliteTransaction<'s> {
     }
 
     /// Deletes the row that has an id.
-    pub fn delete_id(&mut self, action: &'static str, sql: &'static str, id: EntryId) -> Stored<()> {
+    pub fn delete_id(
+        &mut self,
+        action: &'static str,
+        sql: &'static str,
+        id: EntryId,
+    ) -> Stored<()> {
         self.execute(action, sql, [id.as_bytes()]).map(|_| ())
     }
 
@@ -190,7 +195,8 @@ impl<'s> SqliteTransaction<'s> {
         self.execute(action, "ROLLBACK TO step", [])?;
         self.execute(action, "RELEASE step", [])?;
         self.names.truncate(names);
-        self.read_lists(action)
+        self.read_lists(action)?;
+        self.read_bulks(action)
     }
 
     /// Keeps everything since the last open savepoint.

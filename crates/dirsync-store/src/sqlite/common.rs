@@ -1,0 +1,116 @@
+//! The tables that every postoffice has beside its protocol state.
+
+use dirsync_protocol::tables::{CommonTables, Flow, LogLine, Quarantined, Stored};
+use rusqlite::params;
+
+use super::columns::{Columns, bound, integer};
+use super::transaction::SqliteTransaction;
+
+impl CommonTables for SqliteTransaction<'_> {
+    fn quarantined(&mut self) -> Stored<Vec<Quarantined>> {
+        let sql = "SELECT number, since, origin, subject, reason, text FROM quarantine \
+                   ORDER BY number";
+        self.all("read the quarantine", sql, [], |row, _| {
+            Ok(Quarantined {
+                number: row.number()?,
+                since: row.number()?,
+                origin: row.text()?.into(),
+                subject: row.text()?.into(),
+                reason: row.text()?.into(),
+                text: row.text()?.into(),
+            })
+        })
+    }
+
+    fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64> {
+        let action = "write to the quarantine";
+        let sql = "REPLACE INTO quarantine (number, since, origin, subject, reason, text) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let number = (case.number != 0).then(|| integer(action, case.number)).transpose()?;
+        let since = integer(action, case.since)?;
+        let params = params![number, since, case.origin, case.subject, case.reason, case.text];
+        self.execute(action, sql, params)?;
+        // Numbers begin at 1, so the number that SQLite gave is no negative one.
+        Ok(self.connection.last_insert_rowid().unsigned_abs())
+    }
+
+    fn delete_quarantined(&mut self, number: u64) -> Stored<()> {
+        let action = "take from the quarantine";
+        let sql = "DELETE FROM quarantine WHERE number = ?1";
+        self.execute(action, sql, [integer(action, number)?]).map(|_| ())
+    }
+
+    fn put_log(&mut self, line: &LogLine) -> Stored<()> {
+        let action = "write to the log";
+        let sql = "INSERT INTO log (at, step, level, text) VALUES (?1, ?2, ?3, ?4)";
+        let params = params![integer(action, line.at)?, line.step, line.level, line.text];
+        self.execute(action, sql, params).map(|_| ())
+    }
+
+    fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()> {
+        let action = "read the log";
+        let sql = "SELECT at, step, level, text FROM log WHERE at >= ?1 ORDER BY at, line";
+        self.visit(action, sql, [bound(since)], |row, _| {
+            let mut columns = Columns::new(action, row);
+            Ok(visit(&LogLine {
+                at: columns.number()?,
+                step: columns.text()?.into(),
+                level: columns.text()?.into(),
+                text: columns.text()?.into(),
+            }))
+        })
+    }
+
+    fn purge_log(&mut self, before: u64) -> Stored<()> {
+        let sql = "DELETE FROM log WHERE at < ?1";
+        self.execute("purge the log", sql, [bound(before)]).map(|_| ())
+    }
+
+    fn note(&mut self, name: &str) -> Stored<Option<String>> {
+        let sql = "SELECT text FROM note WHERE name = ?1";
+        self.one("read a note", sql, [name], |row, _| row.text().map(str::to_owned))
+    }
+
+    fn put_note(&mut self, name: &str, text: Option<&str>) -> Stored<()> {
+        let action = "write a note";
+        match text {
+            Some(text) => {
+                let sql = "REPLACE INTO note (name, text) VALUES (?1, ?2)";
+                self.execute(action, sql, [name, text])?;
+            }
+            None => {
+                self.execute(action, "DELETE FROM note WHERE name = ?1", [name])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&mut self, prefix: &str) -> Stored<Vec<(String, String)>> {
+        let action = "read the notes";
+        let sql = "SELECT name, text FROM note WHERE name >= ?1 ORDER BY name";
+        let mut notes = Vec::new();
+        self.visit(action, sql, [prefix], |row, _| {
+            let mut columns = Columns::new(action, row);
+            let name = columns.text()?;
+            // Names that begin with the prefix stand together, the first of those not below it.
+            if !name.starts_with(prefix) {
+                return Ok(Flow::Break(()));
+            }
+            notes.push((name.to_owned(), columns.text()?.to_owned()));
+            Ok(Flow::Continue(()))
+        })?;
+        Ok(notes)
+    }
+
+    fn savepoint(&mut self) -> Stored<()> {
+        self.open_savepoint()
+    }
+
+    fn rollback_savepoint(&mut self) -> Stored<()> {
+        self.undo_savepoint()
+    }
+
+    fn release_savepoint(&mut self) -> Stored<()> {
+        self.keep_savepoint()
+    }
+}

@@ -1,0 +1,329 @@
+//! The server's rows: ids as origins have them, with the index of their addresses.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::{EntryId, PostofficeName, RecordRef};
+use dirsync_message::Stamp;
+use dirsync_protocol::tables::{Hold, Published, ServerRow, Stored, Submitted};
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::columns::{Columns, integer, seen_in_text};
+use super::failure::failed;
+use super::names::Names;
+use super::own::{parts_text, read_numbers};
+use super::transaction::SqliteTransaction;
+
+const INSERT: &str = "INSERT INTO entry (origin, first_origin, key, unsettled, s_kind, s_name, \
+     s_addresses, s_details, s_stamp, s_released_to, s_claim, s_invalid, p_kind, p_name, \
+     p_addresses, p_details, p_released_to, p_stamp, p_last, p_whole, p_parts, p_seen_in, \
+     p_held_since, p_held_no, id, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+     ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
+
+const UPDATE: &str = "UPDATE entry SET origin = ?1, first_origin = ?2, key = ?3, unsettled = ?4, \
+     s_kind = ?5, s_name = ?6, s_addresses = ?7, s_details = ?8, s_stamp = ?9, \
+     s_released_to = ?10, s_claim = ?11, s_invalid = ?12, p_kind = ?13, p_name = ?14, \
+     p_addresses = ?15, p_details = ?16, p_released_to = ?17, p_stamp = ?18, p_last = ?19, \
+     p_whole = ?20, p_parts = ?21, p_seen_in = ?22, p_held_since = ?23, p_held_no = ?24 \
+     WHERE row = ?25";
+
+/// Reads whole rows, as [`read_entry`] expects them.
+macro_rules! select_entry {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, origin, first_origin, key, s_stamp, s_released_to, s_claim, s_invalid, \
+             s_kind, s_name, s_addresses, s_details, p_last, p_whole, p_parts, p_released_to, \
+             p_stamp, p_seen_in, p_held_since, p_held_no, p_kind, p_name, p_addresses, p_details \
+             FROM entry ",
+            $rest
+        )
+    };
+}
+pub(super) use select_entry;
+
+fn read_submitted(
+    columns: &mut Columns<'_, '_>,
+    names: &mut Names,
+    connection: &Connection,
+) -> Stored<Option<Submitted>> {
+    let Some(stamp) = columns.optional_number()? else {
+        columns.skip(7);
+        return Ok(None);
+    };
+    Ok(Some(Submitted {
+        stamp: Stamp(stamp),
+        released_to: columns.optional_name(names, connection)?,
+        claim: columns.number()?,
+        invalid: columns.optional_text()?.map(str::to_owned),
+        record: columns.record()?.to_record(),
+    }))
+}
+
+fn read_published(
+    columns: &mut Columns<'_, '_>,
+    names: &mut Names,
+    connection: &Connection,
+) -> Stored<Option<Published>> {
+    if columns.optional_integer()?.is_none() {
+        return Ok(None);
+    }
+    columns.back();
+    Ok(Some(Published {
+        numbers: read_numbers(columns)?,
+        released_to: columns.optional_name(names, connection)?,
+        stamp: Stamp(columns.number()?),
+        seen_in: columns.seen_in()?,
+        held: match columns.optional_number()? {
+            Some(since) => Some(Hold { since, rejected: columns.flag()? }),
+            None => {
+                columns.skip(1);
+                None
+            }
+        },
+        record: columns.optional_record()?,
+    }))
+}
+
+/// A row from the columns of `select_entry!`.
+pub(super) fn read_entry(
+    columns: &mut Columns<'_, '_>,
+    names: &mut Names,
+    connection: &Connection,
+) -> Stored<ServerRow> {
+    Ok(ServerRow {
+        id: columns.id()?,
+        origin: columns.name(names, connection)?.clone(),
+        first_origin: columns.name(names, connection)?.clone(),
+        key: columns.text()?.into(),
+        submitted: read_submitted(columns, names, connection)?,
+        published: read_published(columns, names, connection)?,
+    })
+}
+
+/// Whether a row wants something else than what is published.
+fn is_unsettled(row: &ServerRow) -> bool {
+    let (Some(submitted), Some(published)) = (&row.submitted, &row.published) else {
+        return true;
+    };
+    published.record.is_some() || submitted.invalid.is_some() || submitted.released_to.is_some()
+}
+
+/// FNV-1a with 64 bits (RFC 9923): keys are short, and the rows themselves decide.
+fn hash(address_key: &str) -> i64 {
+    let hash = address_key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+fn keys_of(addresses: &str) -> impl Iterator<Item = String> + '_ {
+    RecordRef { kind: "", name: "", addresses, details: "" }.address_keys()
+}
+
+fn hashes(addresses: [Option<&str>; 2]) -> BTreeSet<i64> {
+    addresses.into_iter().flatten().flat_map(keys_of).map(|key| hash(&key)).collect()
+}
+
+/// The addresses that a row wants, and those that it has beside them.
+fn addresses_of(row: &ServerRow) -> [Option<&str>; 2] {
+    let submitted = row.submitted.as_ref().map(|submitted| &*submitted.record.addresses);
+    let published = row.published.as_ref().and_then(|published| published.record.as_ref());
+    [submitted, published.map(|record| &*record.addresses)]
+}
+
+/// What is stored of a row that is about to change.
+struct StoredEntry {
+    row: i64,
+    hashes: BTreeSet<i64>,
+}
+
+impl SqliteTransaction<'_> {
+    fn stored_entry(
+        &mut self,
+        action: &'static str,
+        id: EntryId,
+        identity: i64,
+    ) -> Stored<Option<StoredEntry>> {
+        let sql = "SELECT row, s_addresses, p_addresses FROM entry WHERE id = ?1 AND identity = ?2";
+        self.one(action, sql, params![id.as_bytes(), identity], |columns, _| {
+            let row = columns.integer()?;
+            let addresses = [columns.optional_text()?, columns.optional_text()?];
+            Ok(StoredEntry { row, hashes: hashes(addresses) })
+        })
+    }
+
+    pub(super) fn write_entry(&mut self, row: &ServerRow) -> Stored<()> {
+        let action = "write a row";
+        let origin = self.number_of(action, &row.origin)?;
+        let identity = self.names.identity_of(origin);
+        let old = self.stored_entry(action, row.id, identity)?;
+        let new = hashes(addresses_of(row));
+        let mut statement = self.prepare(action, if old.is_some() { UPDATE } else { INSERT })?;
+        self.bind_entry(action, &mut statement, row, origin)?;
+        let mut finish = || match &old {
+            Some(old) => {
+                statement.raw_bind_parameter(25, old.row)?;
+                statement.raw_execute()
+            }
+            None => {
+                statement.raw_bind_parameter(25, row.id.as_bytes())?;
+                statement.raw_bind_parameter(26, identity)?;
+                statement.raw_execute()
+            }
+        };
+        finish().map_err(failed(action))?;
+        drop(statement);
+        let (number, old) = match old {
+            Some(old) => (old.row, old.hashes),
+            None => (self.connection.last_insert_rowid(), BTreeSet::new()),
+        };
+        self.forget_addresses(action, number, old.difference(&new))?;
+        for hash in new.difference(&old) {
+            let sql = "INSERT INTO address (hash, row) VALUES (?1, ?2)";
+            self.execute(action, sql, [*hash, number])?;
+        }
+        Ok(())
+    }
+
+    fn forget_addresses<'h>(
+        &mut self,
+        action: &'static str,
+        row: i64,
+        hashes: impl Iterator<Item = &'h i64>,
+    ) -> Stored<()> {
+        for hash in hashes {
+            let sql = "DELETE FROM address WHERE hash = ?1 AND row = ?2";
+            self.execute(action, sql, [*hash, row])?;
+        }
+        Ok(())
+    }
+
+    /// Binds the first 24 parameters; those that nothing is bound to are null.
+    fn bind_entry(
+        &mut self,
+        action: &'static str,
+        statement: &mut CachedStatement<'_>,
+        row: &ServerRow,
+        origin: i64,
+    ) -> Stored<()> {
+        let first_origin = self.number_of(action, &row.first_origin)?;
+        let mut bind = || {
+            statement.raw_bind_parameter(1, origin)?;
+            statement.raw_bind_parameter(2, first_origin)?;
+            statement.raw_bind_parameter(3, &*row.key)?;
+            statement.raw_bind_parameter(4, is_unsettled(row))
+        };
+        bind().map_err(failed(action))?;
+        if let Some(submitted) = &row.submitted {
+            self.bind_submitted(action, statement, submitted)?;
+        }
+        if let Some(published) = &row.published {
+            self.bind_published(action, statement, published)?;
+        }
+        Ok(())
+    }
+
+    fn bind_submitted(
+        &mut self,
+        action: &'static str,
+        statement: &mut CachedStatement<'_>,
+        submitted: &Submitted,
+    ) -> Stored<()> {
+        let released_to = self.optional_number_of(action, submitted.released_to.as_ref())?;
+        let (stamp, claim) =
+            (integer(action, submitted.stamp.0)?, integer(action, submitted.claim)?);
+        let mut bind = || {
+            bind_record(statement, 5, submitted.record.as_ref())?;
+            statement.raw_bind_parameter(9, stamp)?;
+            statement.raw_bind_parameter(10, released_to)?;
+            statement.raw_bind_parameter(11, claim)?;
+            statement.raw_bind_parameter(12, submitted.invalid.as_deref())
+        };
+        bind().map_err(failed(action))
+    }
+
+    fn bind_published(
+        &mut self,
+        action: &'static str,
+        statement: &mut CachedStatement<'_>,
+        published: &Published,
+    ) -> Stored<()> {
+        let released_to = self.optional_number_of(action, published.released_to.as_ref())?;
+        let stamp = integer(action, published.stamp.0)?;
+        let last = integer(action, published.numbers.last)?;
+        let whole = integer(action, published.numbers.whole)?;
+        let since = published.held.map(|hold| integer(action, hold.since)).transpose()?;
+        let mut bind = || {
+            if let Some(record) = &published.record {
+                bind_record(statement, 13, record.as_ref())?;
+            }
+            statement.raw_bind_parameter(17, released_to)?;
+            statement.raw_bind_parameter(18, stamp)?;
+            statement.raw_bind_parameter(19, last)?;
+            statement.raw_bind_parameter(20, whole)?;
+            statement.raw_bind_parameter(21, parts_text(&published.numbers))?;
+            statement.raw_bind_parameter(22, seen_in_text(&published.seen_in))?;
+            statement.raw_bind_parameter(23, since)?;
+            statement.raw_bind_parameter(24, published.held.map(|hold| hold.rejected))
+        };
+        bind().map_err(failed(action))
+    }
+
+    pub(super) fn read_entries(&mut self, id: EntryId) -> Stored<Vec<ServerRow>> {
+        let connection = self.connection;
+        let sql = select_entry!("WHERE id = ?1");
+        let mut rows =
+            self.all("read the rows of an entry", sql, [id.as_bytes()], |columns, names| {
+                read_entry(columns, names, connection)
+            })?;
+        rows.sort_by(|a, b| a.origin.cmp(&b.origin));
+        Ok(rows)
+    }
+
+    pub(super) fn remove_entry(&mut self, id: EntryId, origin: &PostofficeName) -> Stored<()> {
+        let action = "delete a row";
+        let Some(identity) = self.identity(action, origin)? else { return Ok(()) };
+        let Some(old) = self.stored_entry(action, id, identity)? else { return Ok(()) };
+        self.forget_addresses(action, old.row, old.hashes.iter())?;
+        self.execute(action, "DELETE FROM entry WHERE row = ?1", [old.row]).map(|_| ())
+    }
+
+    pub(super) fn read_claimants(
+        &mut self,
+        address_key: &str,
+    ) -> Stored<Vec<(EntryId, PostofficeName)>> {
+        let (action, connection) = ("read who wants an address", self.connection);
+        let sql = "SELECT id, origin, s_addresses, p_addresses \
+                   FROM address CROSS JOIN entry USING (row) WHERE hash = ?1";
+        let claims = self.all(action, sql, [hash(address_key)], |columns, names| {
+            let claimant = (columns.id()?, columns.name(names, connection)?.clone());
+            let addresses = [columns.optional_text()?, columns.optional_text()?];
+            let mut keys = addresses.into_iter().flatten().flat_map(keys_of);
+            Ok(keys.any(|key| key == address_key).then_some(claimant))
+        })?;
+        Ok(claims.into_iter().flatten().collect())
+    }
+}
+
+fn bind_record(
+    statement: &mut CachedStatement<'_>,
+    first: usize,
+    record: RecordRef<'_>,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(first, record.kind)?;
+    statement.raw_bind_parameter(first + 1, record.name)?;
+    statement.raw_bind_parameter(first + 2, record.addresses)?;
+    statement.raw_bind_parameter(first + 3, record.details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_addresses_is_fnv_1a() {
+        // From the test vectors of RFC 9923.
+        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325_u64.cast_signed());
+        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c_u64.cast_signed());
+        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8_u64.cast_signed());
+    }
+}

@@ -1,0 +1,292 @@
+//! A requestor's two lists: one is live, the other is prepared beside it.
+
+use dirsync_directory::EntryId;
+use dirsync_message::{SrvSeq, Stamp};
+use dirsync_protocol::tables::{
+    Flow, ListPlace, ListRow, OwnedListRow, StoreError, StoreErrorKind, Stored,
+};
+use rusqlite::{CachedStatement, ErrorCode, Row};
+
+use super::columns::{Columns, integer};
+use super::failure::{failed, refused};
+use super::names::Names;
+use super::transaction::SqliteTransaction;
+
+/// A statement for each of the two tables.
+macro_rules! per_list {
+    ($before:literal, $between:literal, $after:literal) => {
+        [
+            concat!($before, "list_a", $between, "list_a", $after),
+            concat!($before, "list_b", $between, "list_b", $after),
+        ]
+    };
+    ($before:literal, $after:literal) => {
+        [concat!($before, "list_a", $after), concat!($before, "list_b", $after)]
+    };
+}
+
+const APPEND: [&str; 2] = per_list!(
+    "INSERT INTO ",
+    " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+);
+const PUT: [&str; 2] = per_list!(
+    "REPLACE INTO ",
+    " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+);
+const ONE: [&str; 2] = per_list!(
+    "SELECT id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, \
+     details FROM ",
+    " WHERE id = ?1"
+);
+const ALL: [&str; 2] = per_list!(
+    "SELECT id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, \
+     details FROM ",
+    " ORDER BY row"
+);
+const BY_NAME: [&str; 2] = per_list!(
+    "SELECT id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, \
+     details FROM ",
+    " ORDER BY name, id"
+);
+const DELETE: [&str; 2] = per_list!("DELETE FROM ", " WHERE id = ?1");
+const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
+/// As in `schema.sql`, by the letter.
+const INDEX: [&str; 2] = per_list!("CREATE UNIQUE INDEX ", "_id ON ", " (id)");
+const DROP_INDEX: [&str; 2] = per_list!("DROP INDEX ", "_id");
+const CLEAR_BUCKETS: &str = "DELETE FROM list_bucket WHERE list = ?1";
+
+/// What a transaction knows of the two tables.
+#[derive(Default)]
+pub(super) struct Lists<'s> {
+    /// Which table is the live list.
+    live: usize,
+    /// Which tables are without their index because rows are appended in bulk, and with what.
+    bulk: [Option<CachedStatement<'s>>; 2],
+}
+
+fn read_row<'r>(
+    columns: &mut Columns<'r, '_>,
+    names: &'r mut Names,
+    connection: &rusqlite::Connection,
+    action: &'static str,
+) -> Stored<ListRow<'r>> {
+    let id = columns.id()?;
+    let (owner, first_origin) = (columns.integer()?, columns.integer()?);
+    let (key, srv_seq, stamp) = (columns.text()?, columns.number()?, columns.number()?);
+    let released_to = columns.optional_integer()?;
+    let newest = owner.max(first_origin).max(released_to.unwrap_or(0));
+    names.ensure(connection, action, newest)?;
+    let names = &*names;
+    Ok(ListRow {
+        id,
+        owner: names.get(action, owner)?,
+        first_origin: names.get(action, first_origin)?,
+        key,
+        srv_seq: SrvSeq(srv_seq),
+        stamp: Stamp(stamp),
+        released_to: released_to.map(|number| names.get(action, number)).transpose()?,
+        record: columns.record()?,
+    })
+}
+
+fn visit_row(
+    row: &Row<'_>,
+    names: &mut Names,
+    connection: &rusqlite::Connection,
+    action: &'static str,
+    visit: &mut dyn FnMut(ListRow<'_>) -> Flow,
+) -> Stored<Flow> {
+    let mut columns = Columns::new(action, row);
+    Ok(visit(read_row(&mut columns, names, connection, action)?))
+}
+
+impl<'s> SqliteTransaction<'s> {
+    /// Learns which table is live, and which has no index.
+    pub fn read_lists(&mut self, action: &'static str) -> Stored<()> {
+        let live = self.one(action, "SELECT list FROM live_list", [], |row, _| row.integer())?;
+        self.lists = Lists::default();
+        self.lists.live = usize::from(live == Some(1));
+        Ok(())
+    }
+
+    /// Learns which tables have no index: a rollback may lead back into the middle of a bulk.
+    pub fn read_bulks(&mut self, action: &'static str) -> Stored<()> {
+        let sql = "SELECT name FROM sqlite_schema WHERE name IN ('list_a_id', 'list_b_id')";
+        let indexes = self.all(action, sql, [], |row, _| row.text().map(str::to_owned))?;
+        for (table, index) in ["list_a_id", "list_b_id"].iter().enumerate() {
+            if !indexes.iter().any(|name| name == index) {
+                self.lists.bulk[table] = Some(self.prepare(action, APPEND[table])?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn table(&self, place: ListPlace) -> usize {
+        match place {
+            ListPlace::Live => self.lists.live,
+            ListPlace::Staged => 1 - self.lists.live,
+        }
+    }
+
+    /// A table whose rows can be found by their ids: a bulk under way is over.
+    fn indexed(&mut self, action: &'static str, place: ListPlace) -> Stored<usize> {
+        let table = self.table(place);
+        self.end_bulk_of(action, table)?;
+        Ok(table)
+    }
+
+    fn bind(
+        &mut self,
+        action: &'static str,
+        statement: &mut CachedStatement<'_>,
+        row: &ListRow<'_>,
+    ) -> Stored<()> {
+        let owner = self.number_of(action, row.owner)?;
+        let first_origin = self.number_of(action, row.first_origin)?;
+        let released_to = self.optional_number_of(action, row.released_to)?;
+        let (srv_seq, stamp) = (integer(action, row.srv_seq.0)?, integer(action, row.stamp.0)?);
+        let mut bind = || {
+            statement.raw_bind_parameter(1, row.id.as_bytes())?;
+            statement.raw_bind_parameter(2, owner)?;
+            statement.raw_bind_parameter(3, first_origin)?;
+            statement.raw_bind_parameter(4, row.key)?;
+            statement.raw_bind_parameter(5, srv_seq)?;
+            statement.raw_bind_parameter(6, stamp)?;
+            statement.raw_bind_parameter(7, released_to)?;
+            statement.raw_bind_parameter(8, row.record.kind)?;
+            statement.raw_bind_parameter(9, row.record.name)?;
+            statement.raw_bind_parameter(10, row.record.addresses)?;
+            statement.raw_bind_parameter(11, row.record.details)
+        };
+        bind().map_err(failed(action))
+    }
+
+    pub(super) fn write_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
+        let action = "write an entry of the list";
+        let table = self.indexed(action, place)?;
+        let mut statement = self.prepare(action, PUT[table])?;
+        self.bind(action, &mut statement, row)?;
+        statement.raw_execute().map(|_| ()).map_err(failed(action))
+    }
+
+    pub(super) fn add_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
+        let action = "add an entry to the list";
+        let table = self.table(place);
+        let bulk = self.lists.bulk[table].take();
+        let is_bulk = bulk.is_some();
+        let mut statement = match bulk {
+            Some(statement) => {
+                *self.statements += 1;
+                statement
+            }
+            None => self.prepare(action, APPEND[table])?,
+        };
+        self.bind(action, &mut statement, row)?;
+        let result = statement.raw_execute().map_err(|error| twice(action, error));
+        if is_bulk {
+            self.lists.bulk[table] = Some(statement);
+        }
+        result.map(|_| ())
+    }
+
+    pub(super) fn find_list_row(
+        &mut self,
+        place: ListPlace,
+        id: EntryId,
+    ) -> Stored<Option<OwnedListRow>> {
+        let action = "read an entry of the list";
+        let table = self.indexed(action, place)?;
+        let connection = self.connection;
+        let mut found = None;
+        self.visit(action, ONE[table], [id.as_bytes()], |row, names| {
+            visit_row(row, names, connection, action, &mut |row| {
+                found = Some(row.to_owned());
+                Flow::Break(())
+            })
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn remove_list_row(&mut self, place: ListPlace, id: EntryId) -> Stored<()> {
+        let action = "delete an entry of the list";
+        let table = self.indexed(action, place)?;
+        self.delete_id(action, DELETE[table], id)
+    }
+
+    pub(super) fn start_bulk(&mut self, place: ListPlace) -> Stored<()> {
+        let action = "begin to fill the list";
+        let table = self.table(place);
+        if self.lists.bulk[table].is_none() {
+            self.execute(action, DROP_INDEX[table], [])?;
+            self.lists.bulk[table] = Some(self.prepare(action, APPEND[table])?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish_bulk(&mut self, place: ListPlace) -> Stored<()> {
+        self.end_bulk_of("finish to fill the list", self.table(place))
+    }
+
+    /// Ends what was not ended.
+    pub fn end_bulks(&mut self, action: &'static str) -> Stored<()> {
+        (0..2).try_for_each(|table| self.end_bulk_of(action, table))
+    }
+
+    fn end_bulk_of(&mut self, action: &'static str, table: usize) -> Stored<()> {
+        if self.lists.bulk[table].take().is_none() {
+            return Ok(());
+        }
+        let mut statement = self.prepare(action, INDEX[table])?;
+        statement.execute([]).map(|_| ()).map_err(|error| twice(action, error))
+    }
+
+    pub(super) fn visit_all_list_rows(
+        &mut self,
+        place: ListPlace,
+        visit: &mut dyn FnMut(ListRow<'_>) -> Flow,
+    ) -> Stored<()> {
+        let (action, connection) = ("read the list", self.connection);
+        let table = self.table(place);
+        self.visit(action, ALL[table], [], |row, names| {
+            visit_row(row, names, connection, action, visit)
+        })
+    }
+
+    pub(super) fn visit_named_list_rows(
+        &mut self,
+        visit: &mut dyn FnMut(ListRow<'_>) -> Flow,
+    ) -> Stored<()> {
+        let (action, connection) = ("read the list by name", self.connection);
+        self.visit(action, BY_NAME[self.lists.live], [], |row, names| {
+            visit_row(row, names, connection, action, visit)
+        })
+    }
+
+    pub(super) fn empty_list(&mut self, place: ListPlace) -> Stored<()> {
+        self.empty_table("empty the list", self.table(place))
+    }
+
+    fn empty_table(&mut self, action: &'static str, table: usize) -> Stored<()> {
+        self.execute(action, CLEAR[table], [])?;
+        self.execute(action, CLEAR_BUCKETS, [table as i64]).map(|_| ())
+    }
+
+    pub(super) fn exchange_lists(&mut self) -> Stored<()> {
+        let action = "put the new list in place";
+        let old = self.lists.live;
+        self.end_bulk_of(action, 1 - old)?;
+        self.lists.live = 1 - old;
+        self.execute(action, "UPDATE live_list SET list = ?1", [self.lists.live as i64])?;
+        self.empty_table(action, old)
+    }
+}
+
+/// A row that has the id of another one is a fault of the message; all else is SQLite's.
+fn twice(action: &'static str, error: rusqlite::Error) -> StoreError {
+    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+        return refused(action, StoreErrorKind::Other, "two rows of the list have one id");
+    }
+    failed(action)(error)
+}

@@ -1,0 +1,291 @@
+//! The postoffice database in one SQLite file.
+//!
+//! The file can be read with the `sqlite3` shell; `sql/sqlite/schema.sql` says what every table and
+//! column means, and so does the shell's `.schema`. Beside the file `NAME` stand `NAME-wal`, its
+//! log, and `NAME-shm` while it is open; a copy of the file alone is no backup
+//! ([`SqliteStore::backup_to`] makes one).
+
+mod buckets;
+mod columns;
+mod common;
+mod entry;
+mod failure;
+mod list;
+mod log_limit;
+mod names;
+mod network_filesystem;
+mod numbered;
+mod own;
+mod registration;
+mod requestor;
+mod requestor_state;
+mod schema;
+mod server;
+mod transaction;
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dirsync_protocol::tables::{StoreErrorKind, Stored};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Store, Transaction};
+use failure::{failed, file_failed, refused};
+use log_limit::LogLimit;
+use names::Names;
+use transaction::SqliteTransaction;
+
+pub use schema::SCHEMA_VERSION;
+
+/// Size of the log in bytes at which readers give way, unless
+/// [`SqliteStore::set_log_limit`] says otherwise.
+pub const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// How long a lock is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements kept prepared: all that there are.
+const STATEMENTS_MAX: usize = 200;
+/// The page cache, in KiB.
+const CACHE_KIB: i64 = 16 << 10;
+/// The log is cut to this many bytes when it is begun anew.
+const LOG_BYTES_KEPT: i64 = 32 << 20;
+
+/// A postoffice database in a file.
+///
+/// Several handles, in one process or several, may have a database open: one writes at a time,
+/// readers do not wait. A commit is on disk when it returns.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    names: Names,
+    statements: u64,
+    log: LogLimit,
+    reads_only: bool,
+}
+
+impl SqliteStore {
+    /// Makes a new database.
+    ///
+    /// # Errors
+    ///
+    /// When there is a file of that name already, or none can be made there, or the place is on a
+    /// network file system.
+    pub fn create(path: impl AsRef<Path>) -> Stored<Self> {
+        let (action, path) = ("make the database", path.as_ref());
+        check_place(action, path)?;
+        // An empty file is what an interrupted attempt leaves.
+        let left = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+        if !left {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
+        }
+        let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        schema::make(&mut connection)?;
+        sync_folder(action, path)?;
+        Self::with(action, connection, path, false)
+    }
+
+    /// Opens a database, and upgrades it when an older version of the program made it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is no postoffice database, is on a network file system, or was made
+    /// by a newer version of the program: then it was not touched.
+    pub fn open(path: impl AsRef<Path>) -> Stored<Self> {
+        let (action, path) = ("open the database", path.as_ref());
+        check_place(action, path)?;
+        schema::check_header(path)?;
+        let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = schema::checked_version(&connection, path)?;
+        schema::upgrade(&mut connection, version)?;
+        Self::with(action, connection, path, false)
+    }
+
+    /// Opens a database for reading: its transactions see what was committed before they began,
+    /// and hold up nobody. One that is open while the log grows past its limit is ended with
+    /// [`StoreErrorKind::Busy`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open`], and when the database has to be upgraded first.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Stored<Self> {
+        let (action, path) = ("open the database", path.as_ref());
+        check_place(action, path)?;
+        schema::check_header(path)?;
+        let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let version = schema::checked_version(&connection, path)?;
+        if version < SCHEMA_VERSION {
+            let why = format!(
+                "it has version {version} and must be upgraded to {SCHEMA_VERSION} first: start \
+                 the agent once"
+            );
+            return Err(refused(action, StoreErrorKind::Other, why));
+        }
+        Self::with(action, connection, path, true)
+    }
+
+    fn with(
+        action: &'static str,
+        connection: Connection,
+        path: &Path,
+        reads_only: bool,
+    ) -> Stored<Self> {
+        let set = |name, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value);
+        let settings = || {
+            if !reads_only {
+                set("journal_mode", &"WAL")?;
+                set("journal_size_limit", &LOG_BYTES_KEPT)?;
+            }
+            set("synchronous", &"FULL")?;
+            set("foreign_keys", &true)?;
+            set("cache_size", &-CACHE_KIB)?;
+            set("temp_store", &"FILE")
+        };
+        settings().map_err(failed(action))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Ok(Self {
+            connection,
+            path: path.into(),
+            names: Names::default(),
+            statements: 0,
+            log: LogLimit::new(path, LOG_BYTES_MAX),
+            reads_only,
+        })
+    }
+
+    /// Moves what the log holds into the database's file and empties the log.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Busy`] when a reader or writer holds the log.
+    pub fn checkpoint_truncate(&mut self) -> Stored<()> {
+        let action = "empty the database's log";
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: i64 =
+            self.connection.query_row(sql, [], |row| row.get(0)).map_err(failed(action))?;
+        if busy != 0 {
+            let why = "a reader or writer holds it";
+            return Err(refused(action, StoreErrorKind::Busy, why));
+        }
+        Ok(())
+    }
+
+    /// The size of the log in bytes.
+    pub fn wal_bytes(&self) -> u64 {
+        self.log.size()
+    }
+
+    /// Sets the size of the log, in bytes, at which this handle's reads give way.
+    pub fn set_log_limit(&mut self, bytes: u64) {
+        self.log.bytes = bytes;
+    }
+
+    /// Copies what is committed into a new database, while others go on.
+    ///
+    /// # Errors
+    ///
+    /// When there is a file of that name already, or the copy cannot be made; then what there is of
+    /// it is removed.
+    pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
+        let (action, path) = ("back up the database", path.as_ref());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
+        let copied = self.copy_to(action, path);
+        if copied.is_err() {
+            // The copy's own error says more than that it cannot be removed either.
+            let _ = std::fs::remove_file(path);
+        }
+        copied
+    }
+
+    fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
+        let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
+        // All pages in one step: one snapshot, which no writer makes begin anew.
+        match backup.step(-1).map_err(failed(action))? {
+            StepResult::Done => {}
+            _ => {
+                let why = "the database is locked";
+                return Err(refused(action, StoreErrorKind::Busy, why));
+            }
+        }
+        drop(backup);
+        drop(copy);
+        let file = File::open(path).map_err(file_failed(action))?;
+        file.sync_all().map_err(file_failed(action))?;
+        sync_folder(action, path)
+    }
+
+    /// What is wrong with the database: a line for each fault.
+    ///
+    /// # Errors
+    ///
+    /// When it is too damaged even for that.
+    pub fn integrity_check(&self) -> Stored<Vec<String>> {
+        let action = "check the database";
+        let lines = |sql, text: fn(&rusqlite::Row<'_>) -> rusqlite::Result<String>| {
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([], text)?.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        let mut faults =
+            lines("PRAGMA integrity_check", |row| row.get(0)).map_err(failed(action))?;
+        faults.retain(|line| line != "ok");
+        let references = lines("PRAGMA foreign_key_check", |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok(format!("a row of {table} refers to a row of {parent} that is missing"))
+        });
+        faults.extend(references.map_err(failed(action))?);
+        Ok(faults)
+    }
+
+    /// How many statements were executed in transactions of this handle.
+    pub fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
+        let limit = self.reads_only.then_some(&self.log);
+        let begun = SqliteTransaction::begin(
+            &self.connection,
+            &mut self.names,
+            &mut self.statements,
+            limit,
+        )?;
+        Ok(Box::new(begun))
+    }
+}
+
+fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connection> {
+    // A handle is used by one thread at a time, which the exclusive borrows prove.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed(action))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed(action))?;
+    Ok(connection)
+}
+
+fn check_place(action: &'static str, path: &Path) -> Stored<()> {
+    let Some(kind) = network_filesystem::network_filesystem(path) else { return Ok(()) };
+    let why = format!(
+        "{} is on a network file system ({kind}), where databases are damaged: keep it on a local \
+         disk",
+        path.display()
+    );
+    Err(refused(action, StoreErrorKind::Other, why))
+}
+
+/// A new file's name is on disk when its folder is.
+fn sync_folder(action: &'static str, path: &Path) -> Stored<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(file_failed(action))?;
+    folder.sync_all().map_err(file_failed(action))
+}

@@ -1,0 +1,98 @@
+//! The changes of the server's list in the order of their numbers: published rows and stubs.
+
+use dirsync_message::SrvSeq;
+use dirsync_protocol::tables::{Flow, Numbered, Stored, Tombstone};
+use rusqlite::params;
+
+use super::columns::{Columns, bound, integer, seen_in_text};
+use super::entry::{read_entry, select_entry};
+use super::failure::failed;
+use super::transaction::SqliteTransaction;
+
+fn read_tombstone(columns: &mut Columns<'_, '_>) -> Stored<Tombstone> {
+    Ok(Tombstone {
+        id: columns.id()?,
+        srv_seq: SrvSeq(columns.number()?),
+        seen_in: columns.seen_in()?,
+        at: columns.number()?,
+    })
+}
+
+impl SqliteTransaction<'_> {
+    /// Two cursors, each in the order of numbers, are merged.
+    pub(super) fn visit_changes(
+        &mut self,
+        after: SrvSeq,
+        upto: SrvSeq,
+        visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
+    ) -> Stored<()> {
+        let (action, connection) = ("read the changes of the list", self.connection);
+        let range = [bound(after.0), bound(upto.0)];
+        let sql = select_entry!("WHERE p_last > ?1 AND p_last <= ?2 ORDER BY p_last, id");
+        let mut entries = self.prepare(action, sql)?;
+        let mut entries = entries.query(range).map_err(failed(action))?;
+        let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone \
+                   WHERE srv_seq > ?1 AND srv_seq <= ?2 ORDER BY srv_seq, id";
+        let mut stubs = self.prepare(action, sql)?;
+        let mut stubs = stubs.query(range).map_err(failed(action))?;
+        let names = &mut *self.names;
+        let mut next_entry = || -> Stored<_> {
+            let row = entries.next().map_err(failed(action))?;
+            row.map(|row| read_entry(&mut Columns::new(action, row), names, connection)).transpose()
+        };
+        let mut next_stub = || -> Stored<_> {
+            let row = stubs.next().map_err(failed(action))?;
+            row.map(|row| read_tombstone(&mut Columns::new(action, row))).transpose()
+        };
+        let (mut entry, mut stub) = (next_entry()?, next_stub()?);
+        loop {
+            let number = entry.as_ref().and_then(|row| row.published.as_ref());
+            let entry_is_first = match (number, &stub) {
+                (Some(published), Some(stub)) => published.numbers.last <= stub.srv_seq.0,
+                (number, _) => number.is_some(),
+            };
+            let flow = match (&entry, &stub) {
+                (Some(row), _) if entry_is_first => visit(Numbered::Published(row)),
+                (_, Some(stub)) => visit(Numbered::Tombstone(stub)),
+                _ => return Ok(()),
+            };
+            if flow.is_break() {
+                return Ok(());
+            }
+            if entry_is_first {
+                entry = next_entry()?;
+            } else {
+                stub = next_stub()?;
+            }
+        }
+    }
+
+    pub(super) fn write_tombstone(&mut self, tombstone: &Tombstone) -> Stored<()> {
+        let action = "write a stub";
+        let sql = "REPLACE INTO tombstone (id, srv_seq, seen_in, at) VALUES (?1, ?2, ?3, ?4)";
+        let params = params![
+            tombstone.id.as_bytes(),
+            integer(action, tombstone.srv_seq.0)?,
+            seen_in_text(&tombstone.seen_in),
+            integer(action, tombstone.at)?,
+        ];
+        self.execute(action, sql, params).map(|_| ())
+    }
+
+    pub(super) fn find_tombstone(
+        &mut self,
+        id: dirsync_directory::EntryId,
+    ) -> Stored<Option<Tombstone>> {
+        let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone WHERE id = ?1";
+        self.one("read a stub", sql, [id.as_bytes()], |columns, _| read_tombstone(columns))
+    }
+
+    pub(super) fn purge_changes(&mut self, upto: SrvSeq) -> Stored<u64> {
+        let action = "purge the stubs";
+        let upto = [bound(upto.0)];
+        let sql = "UPDATE entry SET p_seen_in = NULL WHERE p_last <= ?1 AND p_seen_in NOT NULL";
+        self.execute(action, sql, upto)?;
+        let purged = self.execute(action, "DELETE FROM tombstone WHERE srv_seq <= ?1", upto)?;
+        Ok(purged as u64)
+    }
+}
