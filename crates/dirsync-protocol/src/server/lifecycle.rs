@@ -58,6 +58,8 @@ pub fn remove<T: Tables + ?Sized>(
         let deletion = Deletion { id: *id, origin: name.clone(), stamp: *stamp, approved: true };
         publication.deleted(tables, row, deletion)?;
     }
+    let held = release_held(tables, name)?;
+    publication.contest(held);
     publication.finish(tables, context)?;
     tables.put_registration(&Registration {
         state: RegistrationState::Removed,
@@ -75,6 +77,24 @@ pub fn remove<T: Tables + ?Sized>(
     })?;
     context.say(Level::Notice, "5.3", format!("{name} is removed with {} entries", ids.len()));
     Ok(ids.len() as u64)
+}
+
+/// Ends the holds on an origin's deletions; returns the entries, which nobody asks for any more.
+fn release_held<T: Tables + ?Sized>(tables: &mut T, name: &PostofficeName) -> Stored<Vec<EntryId>> {
+    let mut rows = Vec::new();
+    tables.visit_unsettled(&mut |row| {
+        if row.origin == *name && row.submitted.is_none() {
+            rows.push(row.clone());
+        }
+        ControlFlow::Continue(())
+    })?;
+    for row in &mut rows {
+        if let Some(published) = &mut row.published {
+            published.held = None;
+        }
+        tables.put_row(row)?;
+    }
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// A person approved a held deletion. Returns whether there was one.
