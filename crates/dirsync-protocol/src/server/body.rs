@@ -182,8 +182,11 @@ enum Shown {
 
 impl ListPlan {
     /// Whether parts of this body are ranges of numbers. A change of view touches entries of any
-    /// number, so its body has one part.
+    /// number, and a repair is the whole content of its buckets: their bodies have one part.
     pub fn is_cut_by_number(&self) -> bool {
+        if matches!(self.kind, PlanKind::Repair(..)) {
+            return false;
+        }
         match &self.view_from {
             Some((hash, _)) => *hash == self.view.0,
             None => true,
