@@ -283,7 +283,13 @@ fn take_list<T: Tables + ?Sized>(
             undo(tables, context, &mut state, why)?;
             applied.digest_failed = true;
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            // The caller's own savepoints are the last open ones again.
+            if matches!(error, ReceiveError::Body(_)) {
+                tables.rollback_savepoint()?;
+            }
+            return Err(error);
+        }
     }
     tables.put_requestor(&state)?;
     Ok(())

@@ -57,23 +57,8 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
     }
     tables.savepoint()?;
     publication.savepoint();
-    let mut digest = registration.own_digest;
-    let mut count = 0u64;
-    let mut fork = None;
-    while let Some(transaction) = body.next()? {
-        if transaction.number <= registration.applied.0 {
-            continue;
-        }
-        count += 1;
-        match submit(tables, publication, registration, &transaction, &mut digest)? {
-            Taken::Yes => {}
-            Taken::Older => fork = Some(("S13b", "a change is older than the one held")),
-            Taken::Unknown => fork = Some(("S13c", "an entry changes that is not held")),
-        }
-        if fork.is_some() {
-            break;
-        }
-    }
+    let read = read_delta(tables, publication, registration, body);
+    let Read { digest, count, mut fork } = undone_on_error(tables, read)?;
     if fork.is_none() && digest != own.digest {
         fork = Some(("S13c", "the digests of its own entries differ"));
     }
@@ -98,6 +83,49 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
         context.say(Level::Info, "S13d", text);
     }
     Ok(Submission::Accepted)
+}
+
+/// What the transactions of a delta came to.
+struct Read {
+    digest: SetDigest,
+    count: u64,
+    fork: Option<(&'static str, &'static str)>,
+}
+
+fn read_delta<T: Tables + ?Sized>(
+    tables: &mut T,
+    publication: &mut Publication,
+    registration: &Registration,
+    body: &mut dyn TransactionSource,
+) -> Result<Read, ReceiveError> {
+    let mut read = Read { digest: registration.own_digest, count: 0, fork: None };
+    while let Some(transaction) = body.next()? {
+        if transaction.number <= registration.applied.0 {
+            continue;
+        }
+        read.count += 1;
+        match submit(tables, publication, registration, &transaction, &mut read.digest)? {
+            Taken::Yes => {}
+            Taken::Older => read.fork = Some(("S13b", "a change is older than the one held")),
+            Taken::Unknown => read.fork = Some(("S13c", "an entry changes that is not held")),
+        }
+        if read.fork.is_some() {
+            break;
+        }
+    }
+    Ok(read)
+}
+
+/// Ends the savepoint of a body that could not be read, so that the caller's own are the last open
+/// ones again.
+fn undone_on_error<T: Tables + ?Sized, R>(
+    tables: &mut T,
+    result: Result<R, ReceiveError>,
+) -> Result<R, ReceiveError> {
+    if matches!(result, Err(ReceiveError::Body(_) | ReceiveError::Contradiction(_))) {
+        tables.rollback_savepoint()?;
+    }
+    result
 }
 
 /// S8, S12 and S12a. `epoch_accepted` says that the caller has already compared challenge and base.
@@ -129,6 +157,27 @@ pub(super) fn submit_full<T: Tables + ?Sized>(
     }
     tables.savepoint()?;
     publication.savepoint();
+    let read = read_full(tables, publication, registration, request, body);
+    let digest = undone_on_error(tables, read)?;
+    tables.release_savepoint()?;
+    registration.own_digest = digest;
+    registration.applied = own.to;
+    registration.challenge = None;
+    context.say(
+        Level::Notice,
+        "S8",
+        format!("{} resubmitted its {} entries", request.from, own.digest.count),
+    );
+    Ok(Submission::Accepted)
+}
+
+fn read_full<T: Tables + ?Sized>(
+    tables: &mut T,
+    publication: &mut Publication,
+    registration: &Registration,
+    request: &Request,
+    body: &mut dyn TransactionSource,
+) -> Result<SetDigest, ReceiveError> {
     let mut digest = registration.own_digest;
     let mut named = BTreeSet::new();
     let mut fork = false;
@@ -156,24 +205,13 @@ pub(super) fn submit_full<T: Tables + ?Sized>(
             delete(tables, publication, registration, id, stamp, true, &mut digest)?;
         }
     }
-    if fork || digest != own.digest {
-        tables.rollback_savepoint()?;
-        publication.rollback();
+    if fork || digest != request.own.digest {
         return Err(ReceiveError::Contradiction(format!(
             "the full export has digest {digest}, its head says {}",
-            own.digest
+            request.own.digest
         )));
     }
-    tables.release_savepoint()?;
-    registration.own_digest = digest;
-    registration.applied = own.to;
-    registration.challenge = None;
-    context.say(
-        Level::Notice,
-        "S8",
-        format!("{} resubmitted its {} entries", request.from, own.digest.count),
-    );
-    Ok(Submission::Accepted)
+    Ok(digest)
 }
 
 fn submit<T: Tables + ?Sized>(
