@@ -75,6 +75,7 @@ pub fn receive<T: Tables + ?Sized>(
             registration.retired.remove(&request.epoch);
             registration.side_answers.clear();
             registration.request_no = dirsync_message::RequestNo(0);
+            registration.applied = dirsync_message::ReqSeq(0);
             true
         }
         Epoch::Aside => {

@@ -158,7 +158,22 @@ pub(super) fn submit_full<T: Tables + ?Sized>(
     tables.savepoint()?;
     publication.savepoint();
     let read = read_full(tables, publication, registration, request, body);
-    let digest = undone_on_error(tables, read)?;
+    let Some(digest) = undone_on_error(tables, read)? else {
+        tables.rollback_savepoint()?;
+        publication.rollback();
+        // Digests say nothing of stamps: the origin would think that it has merged with this state
+        // already. A new challenge says that it has not.
+        registration.challenge = None;
+        context.say(
+            Level::Warning,
+            "S12",
+            format!(
+                "a change of {} is older than the one held: it is asked to merge",
+                request.from
+            ),
+        );
+        return Ok(Submission::SendOwn);
+    };
     tables.release_savepoint()?;
     registration.own_digest = digest;
     registration.applied = own.to;
@@ -171,47 +186,46 @@ pub(super) fn submit_full<T: Tables + ?Sized>(
     Ok(Submission::Accepted)
 }
 
+/// The digest of the submitted set after a full export; none when a change is older than what is
+/// held.
 fn read_full<T: Tables + ?Sized>(
     tables: &mut T,
     publication: &mut Publication,
     registration: &Registration,
     request: &Request,
     body: &mut dyn TransactionSource,
-) -> Result<SetDigest, ReceiveError> {
+) -> Result<Option<SetDigest>, ReceiveError> {
     let mut digest = registration.own_digest;
     let mut named = BTreeSet::new();
-    let mut fork = false;
     while let Some(transaction) = body.next()? {
         if !matches!(transaction.change, Change::Delete { .. }) {
             named.insert(transaction.id);
         }
-        if !matches!(
-            submit(tables, publication, registration, &transaction, &mut digest)?,
-            Taken::Yes
-        ) {
-            fork = true;
-            break;
-        }
-    }
-    if !fork {
-        let mut absent = Vec::new();
-        tables.visit_submitted(&request.from, &mut |row| {
-            if !named.contains(&row.id) {
-                absent.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |s| s.stamp)));
+        match submit(tables, publication, registration, &transaction, &mut digest)? {
+            Taken::Yes => {}
+            Taken::Older => return Ok(None),
+            Taken::Unknown => {
+                return Err(ReceiveError::Contradiction("a full export holds an M".into()));
             }
-            ControlFlow::Continue(())
-        })?;
-        for (id, stamp) in absent {
-            delete(tables, publication, registration, id, stamp, true, &mut digest)?;
         }
     }
-    if fork || digest != request.own.digest {
+    let mut absent = Vec::new();
+    tables.visit_submitted(&request.from, &mut |row| {
+        if !named.contains(&row.id) {
+            absent.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |s| s.stamp)));
+        }
+        ControlFlow::Continue(())
+    })?;
+    for (id, stamp) in absent {
+        delete(tables, publication, registration, id, stamp, true, &mut digest)?;
+    }
+    if digest != request.own.digest {
         return Err(ReceiveError::Contradiction(format!(
             "the full export has digest {digest}, its head says {}",
             request.own.digest
         )));
     }
-    Ok(digest)
+    Ok(Some(digest))
 }
 
 fn submit<T: Tables + ?Sized>(
