@@ -209,6 +209,7 @@ fn read_full<T: Tables + ?Sized>(
             }
         }
     }
+    // Deletions have tombstones; what is absent without one is counted like any other deletion.
     let mut absent = Vec::new();
     tables.visit_submitted(&request.from, &mut |row| {
         if !named.contains(&row.id) {
@@ -217,7 +218,7 @@ fn read_full<T: Tables + ?Sized>(
         ControlFlow::Continue(())
     })?;
     for (id, stamp) in absent {
-        delete(tables, publication, registration, id, stamp, true, &mut digest)?;
+        delete(tables, publication, registration, id, stamp, false, &mut digest)?;
     }
     if digest != request.own.digest {
         return Err(ReceiveError::Contradiction(format!(
