@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use dirsync_directory::{Record, RecordRef};
+use dirsync_directory::{AttributeName, Record, RecordRef};
 
 /// The part names of an entry that are no attributes; `:` begins no attribute name.
 const KIND: &str = ":kind";
@@ -114,9 +114,16 @@ pub struct Delta {
     pub release: bool,
 }
 
-/// What changed after `number`; none when the whole entry has to travel.
+/// Whether a line of an `M` says that an attribute was emptied. Any other line without a value is
+/// one that this version does not understand, and is content.
+fn is_emptied(line: &str) -> bool {
+    AttributeName::is_canonical(line)
+}
+
+/// What changed after `number`; none when the whole entry has to travel. So has one with lines that
+/// are no attributes, where an `M` could be read in two ways.
 pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) -> Option<Delta> {
-    if numbers.whole > number {
+    if numbers.whole > number || record.details.lines().any(is_emptied) {
         return None;
     }
     let field = |part, text: &str| numbers.after(number, part).then(|| text.to_owned());
@@ -125,6 +132,9 @@ pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) 
     for (part, changed) in &numbers.parts {
         let empty = !record.details.lines().any(|line| attribute(line) == part);
         if *changed > number && empty && !part.starts_with(':') {
+            if !is_emptied(part) {
+                return None;
+            }
             lines.push(part);
         }
     }
@@ -156,7 +166,7 @@ pub fn apply_delta(
         .details
         .lines()
         .filter(|line| !changed.contains(attribute(line)))
-        .chain(details.lines().filter(|line| line.contains('/')))
+        .chain(details.lines().filter(|line| !is_emptied(line)))
         .collect();
     lines.sort_unstable();
     let mut merged = String::with_capacity(old.details.len() + details.len());
@@ -183,6 +193,22 @@ mod tests {
             addresses: "SMTP:a@b".into(),
             details: details.into(),
         }
+    }
+
+    #[test]
+    fn lines_that_are_no_attributes_are_content() {
+        let old = record("Ana", "title/Pilot\n");
+        let new = record("Ana", "?shoe size\ntitle/Pilot\n");
+        let mut numbers = ChangeNumbers::new(5);
+        numbers.changed(9, changed_parts(old.as_ref(), new.as_ref()));
+        let delta = delta_after(new.as_ref(), &numbers, 5).unwrap();
+        assert_eq!(delta.details, "?shoe size\n");
+        assert_eq!(apply_delta(old.as_ref(), None, None, None, &delta.details), new);
+        numbers.changed(12, changed_parts(new.as_ref(), old.as_ref()));
+        assert_eq!(delta_after(old.as_ref(), &numbers, 9), None, "its end has no form in an M");
+        let bare = record("Ana", "title\n");
+        numbers.changed(14, changed_parts(old.as_ref(), bare.as_ref()));
+        assert_eq!(delta_after(bare.as_ref(), &numbers, 12), None, "it would read as emptied");
     }
 
     #[test]
