@@ -15,7 +15,8 @@ const RELEASE: &str = ":release";
 /// The numbers of an entry's last changes.
 ///
 /// Every part that is not named changed last when the whole entry did, at `whole`. Emptied
-/// attributes keep their number. Text form: `LAST WHOLE part=number part=number`.
+/// attributes keep their number. Text form: `LAST WHOLE part=number part=number`; a blank in the name
+/// of a part, which no attribute has, is written `\s` and a backslash `\\`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeNumbers {
     /// The number of the last change of anything.
@@ -48,7 +49,10 @@ impl ChangeNumbers {
 impl fmt::Display for ChangeNumbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.last, self.whole)?;
-        self.parts.iter().try_for_each(|(part, number)| write!(f, " {part}={number}"))
+        self.parts.iter().try_for_each(|(part, number)| {
+            let name = part.replace('\\', "\\\\").replace(' ', "\\s");
+            write!(f, " {name}={number}")
+        })
     }
 }
 
@@ -61,10 +65,27 @@ impl FromStr for ChangeNumbers {
         let mut numbers = Self { last: number()?, whole: number()?, parts: BTreeMap::new() };
         for word in words {
             let (part, number) = word.rsplit_once('=').ok_or(())?;
-            numbers.parts.insert(part.into(), number.parse().map_err(|_| ())?);
+            let part = unescape_part(part).ok_or(())?;
+            numbers.parts.insert(part, number.parse().map_err(|_| ())?);
         }
         Ok(numbers)
     }
+}
+
+fn unescape_part(text: &str) -> Option<String> {
+    let mut name = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        name.push(match character {
+            '\\' => match characters.next()? {
+                's' => ' ',
+                '\\' => '\\',
+                _ => return None,
+            },
+            plain => plain,
+        });
+    }
+    Some(name)
 }
 
 /// The names of the parts in which two versions of an entry differ.
@@ -201,6 +222,10 @@ mod tests {
         let new = record("Ana", "?shoe size\ntitle/Pilot\n");
         let mut numbers = ChangeNumbers::new(5);
         numbers.changed(9, changed_parts(old.as_ref(), new.as_ref()));
+        numbers.changed(9, ["a\\s=b".to_owned()]);
+        assert_eq!(numbers.to_string(), r"9 5 ?shoe\ssize=9 a\\s=b=9");
+        assert_eq!(numbers.to_string().parse(), Ok(numbers.clone()));
+        numbers.parts.remove("a\\s=b");
         let delta = delta_after(new.as_ref(), &numbers, 5).unwrap();
         assert_eq!(delta.details, "?shoe size\n");
         assert_eq!(apply_delta(old.as_ref(), None, None, None, &delta.details), new);

@@ -39,3 +39,13 @@ fn t_complete() {
     );
     world.settle();
 }
+
+#[test]
+fn t_viewbind() {
+    let mut world = World::new("AB");
+    world.run(
+        "B1 +b1; A1 view; req B1; req B1; B1 cls b1; req A1; req A1; t2 A 1; t2 B 1; an A half; \
+         A1 view; t2 A; t3 A1; req B1; req A1; t2 B 1; t2 A; an A; A1 view",
+    );
+    world.settle();
+}

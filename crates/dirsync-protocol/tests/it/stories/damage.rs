@@ -1,0 +1,181 @@
+//! Lists and messages that were damaged.
+
+use std::collections::BTreeMap;
+
+use dirsync_message::BodyKind;
+use dirsync_protocol::requestor::verify_list;
+use dirsync_protocol::tables::ListPlace;
+
+use super::lists;
+use crate::checker::list_of;
+use crate::letters::{Letter, Listed, Parts};
+use crate::world::{World, entry, own_row, record};
+
+/// Changes a row of a machine's list behind the protocol's back.
+fn flip(world: &mut World, machine: &str, key: &str) {
+    world.run_at(machine, |tables, _| {
+        let mut row = tables.list_row(ListPlace::Live, entry(key)).unwrap().unwrap();
+        row.record.details = row.record.details.replace("Pilot", "Pilou");
+        tables.put_list_row(ListPlace::Live, &row.as_ref()).unwrap();
+    });
+    world.ghost.faulty = true;
+}
+
+fn verify(world: &mut World, machine: &str) -> bool {
+    world.run_at(machine, |tables, context| verify_list(tables, context).unwrap())
+}
+
+#[test]
+fn equal_numbers_are_not_equal_lists() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 +a2; go A1; go B1");
+    assert!(verify(&mut world, "B1"));
+    flip(&mut world, "B1", "a1");
+    assert!(!verify(&mut world, "B1"), "a flipped byte is found");
+    world.run("go B1");
+    assert!(verify(&mut world, "B1"));
+    assert_eq!(world.times("B4"), 1);
+    world.run("req B1; t2 B; an B");
+    assert!(world.letters.last().unwrap().update().body.is_none(), "one repair, no more");
+    world.settle();
+}
+
+/// A list of so many entries that its buckets are worth asking for.
+fn large(count: usize) -> World {
+    let mut world = World::new("AB");
+    for number in 0..count {
+        let key = format!("a{number}");
+        let change = world.ghost.next_change("A");
+        world.ghost.allow(&key, entry(&key), "A");
+        let row = own_row(&key, record(&[&key], false, change));
+        world.change("A1", |changes| changes.put(row).unwrap());
+    }
+    world.run("go A1; go B1");
+    world
+}
+
+#[test]
+fn a_large_list_is_repaired_by_buckets() {
+    for parts in [Parts::One, Parts::Each] {
+        let mut world = large(600);
+        flip(&mut world, "B1", "a77");
+        assert!(!verify(&mut world, "B1"));
+        world.run("req B1; t2 B");
+        world.answer("s1", "B", parts);
+        let repair = world.letters.first().unwrap().update();
+        assert!(matches!(repair.body.unwrap().kind, BodyKind::Repair { .. }));
+        assert!(world.letters[0].named().len() < 400, "only some buckets are sent");
+        let old = list_of(world.machines.get_mut("B1").unwrap());
+        while !world.letters.is_empty() {
+            world.run("t3 B1");
+            let list = list_of(world.machines.get_mut("B1").unwrap());
+            assert_eq!(list.len(), old.len(), "{parts:?}: nobody is missing in between");
+        }
+        assert!(verify(&mut world, "B1"));
+        world.settle();
+    }
+}
+
+/// The parts of a replace of B1's list of six entries, and the list that it replaces.
+fn replace_in_parts() -> (World, Vec<Letter>, Listed) {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 +a2; A1 +a3; A1 +a4; A1 +a5; A1 +a6; go A1; go B1");
+    flip(&mut world, "B1", "a3");
+    assert!(!verify(&mut world, "B1"));
+    let old = list_of(world.machines.get_mut("B1").unwrap());
+    world.run("req B1; t2 B; an B each");
+    let parts = std::mem::take(&mut world.letters);
+    assert_eq!(parts.len(), 6);
+    (world, parts, old)
+}
+
+#[test]
+fn short_replace_list_deletes_nothing() {
+    let (mut world, parts, old) = replace_in_parts();
+    let before = world.machines["B1"].clone();
+    for lost in 0..parts.len() {
+        world.machines.insert("B1".into(), before.clone());
+        for (at, part) in parts.iter().enumerate().filter(|(at, _)| *at != lost) {
+            world.deliver_update("B1", part).unwrap();
+            let list = list_of(world.machines.get_mut("B1").unwrap());
+            assert!(list == old, "part {lost} is lost: the old list stands after part {at}");
+        }
+    }
+    world.machines.insert("B1".into(), before.clone());
+    for part in &parts {
+        world.deliver_update("B1", part).unwrap();
+    }
+    assert!(verify(&mut world, "B1"), "all parts make the list right");
+    world.machines.insert("B1".into(), before);
+    world.settle();
+}
+
+#[test]
+fn a_message_cut_at_any_byte_changes_nothing() {
+    let (mut world, _, old) = replace_in_parts();
+    world.run("req B1; t2 B; an B");
+    let whole = world.letters.pop().unwrap();
+    let before = world.machines["B1"].clone();
+    for length in 0..whole.body.len() {
+        let cut = Letter { body: whole.body[..length].to_vec(), ..whole.clone() };
+        assert!(world.take_update("B1", &cut).is_err(), "cut at {length}");
+        assert!(world.machines["B1"].same_content(&before), "cut at {length}");
+    }
+    // A transaction is missing, and the trailer counts what is left.
+    let text = whole.text();
+    let mut groups: Vec<&str> = text.split_inclusive("-title/Pilot\n").collect();
+    groups.remove(2);
+    let short = groups.concat().replace("[END] 6", "[END] 5");
+    let short = Letter { body: short.into_bytes(), ..whole.clone() };
+    assert_eq!(short.named().len(), 5);
+    assert!(world.take_update("B1", &short).unwrap().digest_failed);
+    assert!(list_of(world.machines.get_mut("B1").unwrap()) == old);
+    world.settle();
+}
+
+#[test]
+fn parts_in_any_order_lose_nothing() {
+    let (mut world, mut parts, old) = replace_in_parts();
+    parts.reverse();
+    for part in &parts {
+        world.deliver_update("B1", part).unwrap();
+        assert!(list_of(world.machines.get_mut("B1").unwrap()) == old);
+    }
+    world.settle();
+    let wanted: BTreeMap<_, _> = old.into_iter().map(|(id, _)| (id, ())).collect();
+    let list = list_of(world.machines.get_mut("B1").unwrap());
+    assert!(list.keys().eq(wanted.keys()));
+}
+
+/// A delta in parts is taken as it comes; what is there after a middle part is no view of the server.
+#[test]
+fn a_delta_in_parts_arrives() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; A1 +a2; A1 +a3; A1 -a1; go A1; req B1; t2 B; an B each");
+    world.run("t3 B1; t3 B1; t3 B1");
+    assert!(lists(&mut world, "B1", "a3") && !lists(&mut world, "B1", "a1"));
+    world.settle();
+}
+
+#[test]
+fn a_request_cut_at_any_byte_changes_nothing() {
+    let mut world = World::new("A");
+    world.run("A1 +a1; A1 +a2; go A1; A1 -a1; A1 ~a2; A1 +a3; req A1");
+    let delta = world.letters.pop().unwrap();
+    let store = world.servers["s1"].clone();
+    let mut again = World::new("A");
+    again.run("A1 +a1; go A1; reinstall A1; A1 +a2; go A1; req A1");
+    let full = again.letters.pop().unwrap();
+    for (world, letter) in [(&mut world, delta), (&mut again, full)] {
+        let before = world.servers["s1"].clone();
+        for length in 0..letter.body.len() {
+            let cut = Letter { body: letter.body[..length].to_vec(), ..letter.clone() };
+            assert!(world.take_request("s1", &cut).is_err(), "cut at {length}");
+            assert!(world.servers["s1"].same_content(&before), "cut at {length}");
+        }
+        world.deliver_request("s1", &letter).unwrap();
+        assert!(!world.said("s1", "S10"), "the whole message is not a repeated one");
+    }
+    assert!(!world.servers["s1"].same_content(&store));
+    again.settle();
+}
