@@ -9,5 +9,6 @@ pub mod context;
 pub mod delta;
 pub mod guard;
 pub mod requestor;
+pub mod schedule;
 pub mod server;
 pub mod tables;

@@ -175,7 +175,7 @@ impl World {
         let carrier = network.carrier(&site.name);
         let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
         let mut decisions = std::mem::take(&mut site.decisions);
-        let report = process(&mut site.store, &carriers, &mut decisions, &around).unwrap();
+        let report = process(&mut site.store, &carriers, &mut decisions, &around, false).unwrap();
         site.decisions = decisions;
         report
     }

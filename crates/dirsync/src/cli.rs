@@ -1,0 +1,445 @@
+//! The command line: names and flags are promises (`docs/cli.md`).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use dirsync_connect::Format;
+use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+
+/// Keeps one address directory the same at every site, by store and forward.
+#[derive(Debug, Parser)]
+#[command(name = "dirsync", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// The postoffice folder
+    #[arg(
+        short = 'C',
+        value_name = "DIR",
+        env = "DIRSYNC_POSTOFFICE",
+        default_value = ".",
+        global = true
+    )]
+    pub postoffice: PathBuf,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a postoffice folder
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq init NORTH/HQ --server\n  dirsync -C sales init --invitation sales.invitation"
+    )]
+    Init(InitArgs),
+    /// Register requestors at the server, and see and change their registrations
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq requestor add SOUTH/SALES --folder share --out sales.invitation\n  dirsync -C hq requestor list"
+    )]
+    Requestor(RequestorCommand),
+    /// Keep this postoffice after it was fenced as one of two with the same name
+    #[command(
+        after_help = "Examples:\n  dirsync -C sales rejoin\n  dirsync -C sales rejoin --json"
+    )]
+    Rejoin,
+    /// Promote a copy of the server, or end a recovery
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq server recover --finish --dry-run\n  dirsync -C hq server promote"
+    )]
+    Server(ServerCommand),
+    /// Add and change own entries from a file (T0)
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq import people.csv --whole\n  dirsync -C hq import people.csv --map people.map.toml --whole --dry-run"
+    )]
+    Import(ImportArgs),
+    /// Add, change, hand over and look at single entries (T0 by hand)
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq entry add --key ana --name \"Ana Souza\" --address SMTP:ana@north.example\n  dirsync -C hq entry list --search ana"
+    )]
+    Entry(EntryCommand),
+    /// Check the configuration
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq config check\n  dirsync -C hq config check --json"
+    )]
+    Config(ConfigCommand),
+    /// Send own changes and the verification to the server now (T1)
+    #[command(after_help = "Examples:\n  dirsync -C sales send\n  dirsync -C sales send --json")]
+    Send,
+    /// Process all requests that have arrived, and answer them (T2)
+    #[command(after_help = "Examples:\n  dirsync -C hq process\n  dirsync -C hq process --json")]
+    Process,
+    /// Apply all updates that have arrived (T3)
+    #[command(after_help = "Examples:\n  dirsync -C sales apply\n  dirsync -C sales apply --json")]
+    Apply,
+    /// Do everything that can be done now, in order
+    #[command(after_help = "Examples:\n  dirsync -C hq cycle\n  dirsync -C sales cycle --json")]
+    Cycle,
+    /// The directory synchronization agent (Dispatch): run what is due, until stopped
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq run --once\n  dirsync run hq sales --once --log-format json"
+    )]
+    Run(RunArgs),
+    /// Write the Global Address List, or own entries, sorted by name
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq export --format csv\n  dirsync -C hq export --format ldif -o list.ldif"
+    )]
+    Export(ExportArgs),
+    /// Who is where: numbers, ages, what waits
+    #[command(after_help = "Examples:\n  dirsync -C hq status\n  dirsync -C hq status --json")]
+    Status,
+    /// Where an entry is on its way, and what keeps it
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq why SMTP:ana@north.example\n  dirsync -C hq why ana@north.example --json"
+    )]
+    Why(WhyArgs),
+    /// The steps that ran, a line each
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq log\n  dirsync -C hq log --since \"2 days\""
+    )]
+    Log(LogArgs),
+    /// What waits for a person, at the postoffice where it waits
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq held list\n  dirsync -C hq held approve --all"
+    )]
+    Held(HeldCommand),
+    /// What could not be accepted, with its reason
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq quarantine list\n  dirsync -C hq quarantine list --json"
+    )]
+    Quarantine(QuarantineCommand),
+    /// Read everything and verify every invariant and digest
+    #[command(after_help = "Examples:\n  dirsync -C hq check\n  dirsync -C hq check --json")]
+    Check(CheckArgs),
+    /// Look at message files
+    #[command(subcommand)]
+    Message(MessageCommand),
+    /// Write a consistent copy of the database, also while the agent runs
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq backup hq.backup\n  dirsync -C hq backup hq.backup --json"
+    )]
+    Backup(FileArgs),
+    /// Put a copy of the database back; a new epoch begins at once
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq restore hq.backup\n  dirsync -C hq restore hq.backup --json"
+    )]
+    Restore(FileArgs),
+    /// A whole system on this machine, working, in a folder to play with
+    #[command(
+        after_help = "Examples:\n  dirsync demo\n  dirsync demo demo-large --postoffices 6 --entries 2000 --json"
+    )]
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The name, NETWORK/POSTOFFICE
+    #[arg(required_unless_present = "invitation", conflicts_with = "invitation")]
+    pub name: Option<PostofficeName>,
+    /// Make a directory server
+    #[arg(long, required_unless_present = "invitation")]
+    pub server: bool,
+    /// Make a requestor from the server's invitation
+    #[arg(long, value_name = "FILE")]
+    pub invitation: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RequestorCommand {
+    /// Register a requestor and write its invitation
+    Add(RequestorAddArgs),
+    /// All registrations
+    List,
+    /// One registration
+    Show { name: PostofficeName },
+    /// Change what a requestor is allowed to see
+    Set(RequestorSetArgs),
+    /// Let its requests wait
+    Suspend { name: PostofficeName },
+    /// Take its requests again
+    Resume { name: PostofficeName },
+    /// Retire the postoffice and its entries everywhere
+    Remove {
+        name: PostofficeName,
+        /// Only say what would happen
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RequestorAddArgs {
+    /// The requestor, NETWORK/POSTOFFICE
+    pub name: PostofficeName,
+    /// The shared folder through which messages travel
+    #[arg(long, value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Where to write the invitation; default: NETWORK-POSTOFFICE.invitation
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Invite a postoffice again that was reinstalled
+    #[arg(long)]
+    pub again: bool,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestorSetArgs {
+    /// The requestor, NETWORK/POSTOFFICE
+    pub name: PostofficeName,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// What a requestor may see; each part that is left out puts no limit.
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    /// Address types it may see, e.g. SMTP,X400
+    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Origins whose entries it may see
+    #[arg(long, value_delimiter = ',', value_name = "NETWORK/POSTOFFICE")]
+    pub origins: Vec<PostofficeName>,
+    /// Kinds of entries it may see
+    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    pub kinds: Vec<EntryKind>,
+    /// Details it may see
+    #[arg(long, value_delimiter = ',', value_name = "ATTRIBUTE")]
+    pub attributes: Vec<String>,
+    /// A filter in the form of RFC 4515, e.g. "(ou=Sales)"
+    #[arg(long)]
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Make this copy of the server the server; the old one must be stopped first
+    Promote,
+    /// A recovery after a restore
+    Recover {
+        /// End it, although some origins have not spoken
+        #[arg(long, required = true)]
+        finish: bool,
+        /// Only say what would vanish
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file
+    pub file: PathBuf,
+    /// Its format; default: by its extension
+    #[arg(long, value_name = "csv/ldif/vcard")]
+    pub format: Option<Format>,
+    /// A map from CSV columns to entries
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// The file is the whole list: what it lacks is deleted (guarded)
+    #[arg(long)]
+    pub whole: bool,
+    /// The file's encoding, e.g. windows-1252; default: UTF-8 or as its mark says
+    #[arg(long)]
+    pub encoding: Option<String>,
+    /// The name of the source that these entries belong to
+    #[arg(long, default_value = "import")]
+    pub source: String,
+    /// Only say what would happen, and which addresses others hold already
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EntryCommand {
+    /// Add an own entry
+    Add(EntryAddArgs),
+    /// Change an own entry
+    Modify(EntryModifyArgs),
+    /// Delete an own entry, by id or key
+    Delete { entry: String },
+    /// Show an entry, by id, key or address
+    Show { entry: String },
+    /// List entries of the Global Address List
+    List(EntryListArgs),
+    /// Offer an own entry to another postoffice
+    Release {
+        /// The entry's id or key
+        entry: String,
+        /// The postoffice that may claim it
+        #[arg(long)]
+        to: PostofficeName,
+    },
+    /// Take over an entry that was released to this postoffice
+    Claim {
+        /// The entry's id
+        id: EntryId,
+        /// The source that will feed it
+        #[arg(long, default_value = "hand")]
+        source: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct EntryFields {
+    /// The display name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// An address; repeat it, the first is primary
+    #[arg(long = "address", value_name = "TYPE:VALUE")]
+    pub addresses: Vec<Address>,
+    /// A detail; repeat it
+    #[arg(long = "detail", value_name = "ATTRIBUTE=VALUE")]
+    pub details: Vec<String>,
+    /// mailbox, contact, resource or list
+    #[arg(long)]
+    pub kind: Option<EntryKind>,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryAddArgs {
+    /// What the entry is called for ever; default: its primary address
+    #[arg(long)]
+    pub key: Option<String>,
+    #[command(flatten)]
+    pub fields: EntryFields,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryModifyArgs {
+    /// The entry's id or key
+    pub entry: String,
+    #[command(flatten)]
+    pub fields: EntryFields,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryListArgs {
+    /// Only entries of this origin
+    #[arg(long)]
+    pub origin: Option<PostofficeName>,
+    /// Only entries whose name or address holds this text
+    #[arg(long)]
+    pub search: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say all that is wrong with dirsync.toml
+    Check,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The postoffice folders; default: that of -C
+    pub folders: Vec<PathBuf>,
+    /// Do what is due and end
+    #[arg(long)]
+    pub once: bool,
+    /// How log lines look: text or json
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    pub log_format: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The format
+    #[arg(long, default_value = "csv", value_name = "csv/ldif/vcard")]
+    pub format: Format,
+    /// Own entries instead of the Global Address List
+    #[arg(long)]
+    pub own: bool,
+    /// Mark values that a spreadsheet would run as formulas
+    #[arg(long)]
+    pub for_people: bool,
+    /// Write to a file, replaced in one step
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// An address, or its value alone
+    pub address: String,
+    /// How it stands at this requestor, as the server knows it
+    #[arg(long, value_name = "NETWORK/POSTOFFICE")]
+    pub at: Option<PostofficeName>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Only lines of this last time, e.g. "2 days"
+    #[arg(long)]
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HeldCommand {
+    /// What waits
+    List,
+    /// Let it through
+    Approve(HeldArgs),
+    /// Turn it down
+    Reject(HeldArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct HeldArgs {
+    /// The entries
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<EntryId>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// All cases
+    List,
+    /// One case with its material
+    Show { number: u64 },
+    /// Ask for the material again: the case is closed, the next read or message decides
+    Retry { number: u64 },
+    /// Forget a case
+    Drop { number: u64 },
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Ask the server for a repair of what is wrong
+    #[arg(long)]
+    pub repair: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MessageCommand {
+    /// Print a message file in readable form
+    Show { file: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// The copy
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The folder, which must not exist
+    #[arg(default_value = "demo")]
+    pub folder: PathBuf,
+    /// How many postoffices, the server among them
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=200))]
+    pub postoffices: u32,
+    /// How many entries
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(30..=1_000_000))]
+    pub entries: u32,
+}

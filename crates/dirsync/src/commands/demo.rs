@@ -1,0 +1,354 @@
+//! `dirsync demo`: a whole system on this machine, working, told in a page.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use dirsync_agent::changes::{HandChange, ReadReport, ReadSettings, change_by_hand};
+use dirsync_agent::intake::take_in;
+use dirsync_carrier::{Carrier as _, FolderCarrier};
+use dirsync_connect::{Format, OpenOptions};
+use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_protocol::tables::ListPlace;
+use serde_json::json;
+
+use crate::cli::DemoArgs;
+use crate::commands::init::{make_requestor, make_server, shared_folder};
+use crate::commands::print_json;
+use crate::commands::requestor::invite;
+use crate::commands::restore::restore_into;
+use crate::commands::steps::{apply_step, process_step, send_step};
+use crate::config::load_map;
+use crate::failure::{ExitStatus, Failure, Outcome};
+use crate::office::{Office, now_ms};
+
+const NORTH: &str = include_str!("../../demo/north.csv");
+const NORTH_MAP: &str = include_str!("../../demo/north.map.toml");
+const SALES: &str = include_str!("../../demo/sales.ldif");
+const LAB: &str = include_str!("../../demo/lab.vcf");
+/// Entries in the three bundled files.
+const BUNDLED: u32 = 30;
+
+struct Demo {
+    folder: PathBuf,
+    share: PathBuf,
+    names: Vec<String>,
+    cycles: u32,
+    quiet: bool,
+}
+
+/// `dirsync demo [DIR]`.
+pub fn demo(arguments: &DemoArgs, json: bool) -> Outcome {
+    let began = Instant::now();
+    if arguments.folder.exists() {
+        return Err(Failure::usage(format!("\"{}\" exists already", arguments.folder.display()))
+            .hint("name another folder, or remove this one"));
+    }
+    let share = shared_folder(&arguments.folder.join("share"))?;
+    let folder = fs::canonicalize(&arguments.folder)?;
+    let mut names: Vec<String> =
+        ["NORTH/HQ", "SOUTH/SALES", "WEST/LAB", "EAST/DEPOT"].map(str::to_owned).to_vec();
+    names.truncate(arguments.postoffices as usize);
+    for number in names.len()..arguments.postoffices as usize {
+        names.push(format!("SHIP/{number:03}"));
+    }
+    let mut demo = Demo { folder, share, names, cycles: 0, quiet: json };
+    demo.found()?;
+    demo.fill(arguments.entries)?;
+    demo.change()?;
+    demo.lose_a_message()?;
+    demo.restore_a_site()?;
+    demo.hold_a_mass_deletion()?;
+    let (converged, digest, entries) = demo.proof()?;
+    let seconds = began.elapsed().as_secs_f64();
+    if json {
+        print_json(&json!({
+            "postoffices": demo.names.len(), "entries": entries, "cycles": demo.cycles,
+            "converged": converged, "digest": digest, "seconds": seconds,
+        }));
+    } else {
+        let at = arguments.folder.display();
+        println!("\nTry next, in this folder:");
+        println!("  dirsync -C {at}/hq status");
+        println!("  dirsync -C {at}/hq held list");
+        println!("  dirsync run {at}/hq {at}/{} --once", folder_of(&demo.names[1]));
+    }
+    Ok(if converged { ExitStatus::Done } else { ExitStatus::Failed })
+}
+
+fn folder_of(name: &str) -> String {
+    name.split_once('/')
+        .map_or(name, |(network, office)| match network {
+            "SHIP" => name,
+            _ => office,
+        })
+        .to_lowercase()
+        .replace('/', "-")
+}
+
+impl Demo {
+    fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            println!("{}", text.as_ref());
+        }
+    }
+
+    fn office(&self, at: usize) -> Outcome<Office> {
+        Office::open(&self.path(at), "demo")
+    }
+
+    fn path(&self, at: usize) -> PathBuf {
+        self.folder.join(folder_of(&self.names[at]))
+    }
+
+    fn name(&self, at: usize) -> PostofficeName {
+        self.names[at].parse().expect("the demo's names are postoffice names")
+    }
+
+    /// The server, the requestors, and the folder that they share.
+    fn found(&self) -> Outcome<()> {
+        make_server(&self.path(0), &self.name(0))?;
+        let mut server = self.office(0)?;
+        let carrier = format!("folder:{}", self.share.display());
+        for at in 1..self.names.len() {
+            let invitation = invite(&mut server, &self.name(at), &carrier, View::default(), false)?;
+            make_requestor(&self.path(at), &invitation)?;
+        }
+        self.say(format!(
+            "{} is the directory server; {} are its requestors.",
+            self.names[0],
+            listed(&self.names[1..])
+        ));
+        self.say("Nothing joins them but a shared folder for message files.\n");
+        Ok(())
+    }
+
+    /// Own entries from three formats.
+    fn fill(&mut self, entries: u32) -> Outcome<()> {
+        let files = self.folder.join("files");
+        fs::create_dir_all(&files)?;
+        let mut north = NORTH.to_owned();
+        for number in BUNDLED..entries {
+            let _ = writeln!(
+                north,
+                "{},Sailor,No. {number},sailor{number}@north.example,+47 40 {number:06},Deck hand",
+                10_000 + number
+            );
+        }
+        fs::write(files.join("north.csv"), &north)?;
+        fs::write(files.join("north.map.toml"), NORTH_MAP)?;
+        fs::write(files.join("sales.ldif"), SALES)?;
+        fs::write(files.join("lab.vcf"), LAB)?;
+        let sources = [("north.csv", 0), ("sales.ldif", 1), ("lab.vcf", 2)];
+        self.say("Each site owns some people, and says so in the format that it has:");
+        for (file, at) in sources {
+            // With fewer postoffices the last one owns what is left.
+            let at = at.min(self.names.len() - 1);
+            let report = self.import(at, &files.join(file), file)?;
+            self.say(format!("  {:12} {:>6} entries from {file}", self.names[at], report.added));
+        }
+        self.cycle(None)?;
+        self.say(format!("One cycle later, T1 to T3, every list has {}.", self.counts()?));
+        Ok(())
+    }
+
+    fn import(&self, at: usize, file: &Path, source: &str) -> Outcome<ReadReport> {
+        let mut office = self.office(at)?;
+        let format = Format::of_path(file)?;
+        let map = match format {
+            Format::Csv => Some(load_map(&self.folder.join("files/north.map.toml"))?),
+            _ => None,
+        };
+        let settings = ReadSettings {
+            source: source.to_owned(),
+            whole: true,
+            guards: office.config.guards,
+            fingerprint: String::new(),
+            now: now_ms(),
+        };
+        let options = OpenOptions { encoding: None, map };
+        let mut tables = office.begin()?;
+        let intake = take_in(&mut *tables, file, format, &options, settings, false, &mut |_| {})?;
+        tables.commit()?;
+        Ok(intake.report)
+    }
+
+    /// One cycle of all; the answer to one postoffice may be lost.
+    fn cycle(&mut self, lost: Option<usize>) -> Outcome<()> {
+        self.cycles += 1;
+        for at in 0..self.names.len() {
+            send_step(&mut self.office(at)?, true)?;
+        }
+        process_step(&mut self.office(0)?, false)?;
+        if let Some(at) = lost {
+            let carrier = FolderCarrier::new(&self.share, self.name(at), 0);
+            for message in carrier.arrived()? {
+                fs::remove_file(message.path)?;
+            }
+        }
+        for at in 0..self.names.len() {
+            apply_step(&mut self.office(at)?)?;
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> Outcome<String> {
+        let mut counts = BTreeSet::new();
+        for at in 0..self.names.len() {
+            counts.insert(self.office(at)?.begin()?.requestor()?.list_digest.count);
+        }
+        let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        Ok(format!("{} entries", counts.join(" or ")))
+    }
+
+    fn phone(&self, at: usize, id: EntryId) -> Outcome<String> {
+        let row = self.office(at)?.begin()?.list_row(ListPlace::Live, id)?;
+        let record = row.map(|row| row.record).unwrap_or_default();
+        let phone = record.as_ref().detail_lines().find(|(name, _)| *name == "telephoneNumber");
+        Ok(phone.map_or("none".into(), |(_, value)| value.to_owned()))
+    }
+
+    /// A change at one site appears at all.
+    fn change(&mut self) -> Outcome<()> {
+        let file = self.folder.join("files/north.csv");
+        let text = fs::read_to_string(&file)?.replace("+47 22 10 00", "+47 22 99 99");
+        fs::write(&file, text)?;
+        self.import(0, &file, "north.csv")?;
+        self.cycle(None)?;
+        let id = EntryId::derive(&self.name(0), "1001");
+        let last = self.names.len() - 1;
+        self.say(format!(
+            "\nAna Souza gets a new phone at {}: {} now reads {}.",
+            self.names[0],
+            self.names[last],
+            self.phone(last, id)?
+        ));
+        Ok(())
+    }
+
+    /// A message is lost, and the next one heals it.
+    fn lose_a_message(&mut self) -> Outcome<()> {
+        let at = self.names.len() - 1;
+        let mut office = self.office(1)?;
+        let record = Record {
+            kind: "mailbox".into(),
+            name: "Greta Holm".into(),
+            addresses: "SMTP:greta@south.example".into(),
+            details: "title/New colleague\n".into(),
+        };
+        let mut tables = office.begin()?;
+        let change = HandChange { key: "greta".into(), record, add: true };
+        change_by_hand(&mut *tables, now_ms(), change)?;
+        tables.commit()?;
+        drop(office);
+        self.cycle(Some(at))?;
+        self.say(format!(
+            "\n{} adds Greta Holm, and the answer to {} is lost: the lists have {}.",
+            self.names[1],
+            self.names[at],
+            self.counts()?
+        ));
+        self.cycle(None)?;
+        self.say(format!(
+            "The next message says everything since the last confirmation: {}.",
+            self.counts()?
+        ));
+        Ok(())
+    }
+
+    /// A site is put back to an old copy, is noticed, and is repaired.
+    fn restore_a_site(&mut self) -> Outcome<()> {
+        let at = self.names.len().min(3) - 1;
+        let copy = self.folder.join("old-copy.backup");
+        self.office(at)?.store.backup_to(&copy)?;
+        let mut office = self.office(at)?;
+        let record = Record {
+            kind: "mailbox".into(),
+            name: "Hugo Lund".into(),
+            addresses: "SMTP:hugo@lab.example".into(),
+            details: String::new(),
+        };
+        let mut tables = office.begin()?;
+        change_by_hand(
+            &mut *tables,
+            now_ms(),
+            HandChange { key: "hugo".into(), record, add: true },
+        )?;
+        tables.commit()?;
+        drop(office);
+        self.cycle(None)?;
+        restore_into(&self.path(at), &copy)?;
+        let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
+        self.say(format!(
+            "\n{} adds Hugo Lund, then its disk is put back to a copy from before: {own} own entries.",
+            self.names[at]
+        ));
+        for _ in 0..3 {
+            self.cycle(None)?;
+        }
+        let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
+        self.say(format!(
+            "It and the server notice, merge, and nobody is missing: {own} own entries, lists of {}.",
+            self.counts()?
+        ));
+        Ok(())
+    }
+
+    /// A file that lost most of its rows deletes nobody.
+    fn hold_a_mass_deletion(&mut self) -> Outcome<()> {
+        let file = self.folder.join("files/north.csv");
+        let text = fs::read_to_string(&file)?;
+        let short: String = text.lines().take(4).map(|line| format!("{line}\n")).collect();
+        let short_file = self.folder.join("files/north-short.csv");
+        fs::write(&short_file, short)?;
+        let report = self.import(0, &short_file, "north.csv")?;
+        self.cycle(None)?;
+        self.say(format!(
+            "\n{} reads a file that was cut short: {} deletions are held for a person, and the \
+             lists keep {}.",
+            self.names[0],
+            report.held_removals,
+            self.counts()?
+        ));
+        Ok(())
+    }
+
+    /// The digests, which prove that the lists are equal.
+    fn proof(&self) -> Outcome<(bool, String, u64)> {
+        self.say("\nThe proof is a digest over every field of every entry:");
+        let mut digests = BTreeSet::new();
+        let mut entries = 0;
+        for at in 0..self.names.len() {
+            let state = self.office(at)?.begin()?.requestor()?;
+            let digest = format!("{:032x}", state.list_digest.sum);
+            const SHOWN: usize = 8;
+            if at < SHOWN {
+                self.say(format!(
+                    "  {:12} {:>6} entries  {digest}",
+                    self.names[at], state.list_digest.count
+                ));
+            } else if at == SHOWN {
+                self.say(format!("  … and {} more", self.names.len() - SHOWN));
+            }
+            entries = state.list_digest.count;
+            digests.insert(digest);
+        }
+        let equal = digests.len() == 1;
+        self.say(if equal { "All lists are equal." } else { "THE LISTS DIFFER." });
+        Ok((equal, digests.into_iter().next().unwrap_or_default(), entries))
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names {
+        [one] => one.clone(),
+        _ if names.len() > SHOWN => {
+            format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN)
+        }
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+        [] => "none".into(),
+    }
+}

@@ -1,0 +1,158 @@
+//! `dirsync import`.
+
+use std::path::Path;
+
+use dirsync_agent::changes::ReadSettings;
+use dirsync_agent::intake::{Intake, IntakeError, take_in};
+use dirsync_connect::{Format, OpenError, OpenOptions};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::cli::ImportArgs;
+use crate::commands::{print_json, steps};
+use crate::config::load_map;
+use crate::failure::{ExitStatus, Failure, Outcome};
+use crate::office::{Office, now_ms};
+
+/// `dirsync import FILE`.
+pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
+    let format = match arguments.format {
+        Some(format) => format,
+        None => Format::of_path(&arguments.file)
+            .map_err(|error| Failure::usage(error).hint("say --format csv, ldif or vcard"))?,
+    };
+    let map = match &arguments.map {
+        Some(path) => {
+            Some(load_map(path).map_err(|e| Failure::from(e).with_status(ExitStatus::Usage))?)
+        }
+        None => None,
+    };
+    if ["hand", "adopted", "merge", ""].contains(&arguments.source.as_str()) {
+        return Err(Failure::usage(format!("\"{}\" is no source of a file", arguments.source)));
+    }
+    let options = OpenOptions { encoding: arguments.encoding.clone(), map };
+    let mut office = Office::open(folder, "import")?;
+    let settings = ReadSettings {
+        source: arguments.source.clone(),
+        whole: arguments.whole,
+        guards: office.config.guards,
+        fingerprint: String::new(),
+        now: now_ms(),
+    };
+    let progress = ProgressBar::new_spinner();
+    let mut tables = office.begin()?;
+    let intake = take_in(
+        &mut *tables,
+        &arguments.file,
+        format,
+        &options,
+        settings,
+        arguments.dry_run,
+        &mut |rows| progress.set_message(format!("{rows} rows")),
+    );
+    progress.finish_and_clear();
+    let intake = intake.map_err(explain)?;
+    if arguments.dry_run {
+        drop(tables);
+    } else {
+        tables.commit()?;
+        steps::log_intake(&mut office, &arguments.source, &intake)?;
+    }
+    print(&intake, arguments.dry_run, json);
+    if intake.broke_off.is_some() {
+        return Ok(ExitStatus::Failed);
+    }
+    let report = &intake.report;
+    let waits = report.held + report.held_removals + report.quarantined > 0;
+    Ok(crate::commands::waiting(waits))
+}
+
+fn explain(error: IntakeError) -> Failure {
+    let mapped = matches!(
+        error,
+        IntakeError::Open(
+            OpenError::NoColumn { .. } | OpenError::NoSubject { .. } | OpenError::MapWithout(_)
+        )
+    );
+    let failure = Failure::from(error);
+    if mapped { failure.with_status(ExitStatus::Usage) } else { failure }
+}
+
+fn print(intake: &Intake, dry_run: bool, json: bool) {
+    let report = &intake.report;
+    if json {
+        let examples: serde_json::Map<_, _> = report
+            .examples
+            .iter()
+            .map(|(kind, list)| {
+                let list = list.iter().map(|e| json!({ "key": e.key, "name": e.name })).collect();
+                ((*kind).to_owned(), serde_json::Value::Array(list))
+            })
+            .collect();
+        let taken: Vec<_> = intake
+            .taken
+            .iter()
+            .map(|taken| {
+                json!({ "address": taken.address.to_string(), "key": taken.key,
+                        "holder": taken.holder.to_string(), "name": taken.name })
+            })
+            .collect();
+        print_json(&json!({
+            "dry_run": dry_run, "rows": report.rows, "unchanged": report.unchanged,
+            "added": report.added, "changed": report.changed, "foreign": report.foreign,
+            "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
+            "held_removals": report.held_removals, "absent_kept": report.absent_kept,
+            "complete": intake.broke_off.is_none(), "warnings": report.warnings,
+            "notes": intake.notes, "examples": examples, "taken": taken,
+        }));
+        return;
+    }
+    const SHOWN: usize = 10;
+    for note in intake.notes.iter().filter(|note| note.starts_with("warning")) {
+        eprintln!("{note}");
+    }
+    let would = if dry_run { "would be " } else { "" };
+    println!("{} rows: {} unchanged", report.rows, report.unchanged);
+    for (word, count, kind) in [
+        ("added", report.added, "added"),
+        ("changed", report.changed, "changed"),
+        ("removed", report.removed, "removed"),
+        ("held for a person", report.held + report.held_removals, "held"),
+        ("quarantined", report.quarantined, ""),
+        ("skipped as another origin's", report.foreign, ""),
+    ] {
+        if count == 0 {
+            continue;
+        }
+        println!("{count} {would}{word}");
+        let examples = report.examples.get(kind).map_or(&[][..], Vec::as_slice);
+        if dry_run || kind == "held" {
+            for example in examples.iter().take(SHOWN) {
+                println!("  {} ({})", example.name, example.key);
+            }
+            if examples.len() > SHOWN {
+                println!("  … and {} more; --json lists them", examples.len() - SHOWN);
+            }
+        }
+    }
+    for taken in &intake.taken {
+        println!(
+            "the address {} of {} is held by {} ({})",
+            taken.address, taken.key, taken.name, taken.holder
+        );
+    }
+    for warning in &report.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if report.held + report.held_removals > 0 && !dry_run {
+        eprintln!(
+            "hint: `dirsync held list` shows them, `dirsync held approve --all` lets them through"
+        );
+    }
+    if report.quarantined > 0 && !dry_run {
+        eprintln!("hint: `dirsync quarantine list` says what is wrong with each row");
+    }
+    if let Some(error) = &intake.broke_off {
+        eprintln!("error: {error}; the rows before it were taken, nobody was deleted");
+    }
+}

@@ -1,0 +1,59 @@
+//! One module a command.
+
+pub mod check;
+pub mod demo;
+pub mod entry;
+pub mod held;
+pub mod import;
+pub mod init;
+pub mod listing;
+pub mod message;
+pub mod requestor;
+pub mod restore;
+pub mod run;
+pub mod server;
+pub mod status;
+pub mod steps;
+
+use crate::cli::{Cli, Command, ConfigCommand};
+use crate::failure::{ExitStatus, Outcome};
+
+/// Runs a command.
+pub fn run(cli: Cli) -> Outcome {
+    let (folder, json) = (&cli.postoffice, cli.json);
+    match cli.command {
+        Command::Init(arguments) => init::init(folder, &arguments, json),
+        Command::Requestor(command) => requestor::run(folder, command, json),
+        Command::Rejoin => server::rejoin(folder, json),
+        Command::Server(command) => server::run(folder, &command, json),
+        Command::Import(arguments) => import::import(folder, &arguments, json),
+        Command::Entry(command) => entry::run(folder, command, json),
+        Command::Config(ConfigCommand::Check) => init::check_config(folder, json),
+        Command::Send => steps::send(folder, json),
+        Command::Process => steps::process(folder, json),
+        Command::Apply => steps::apply(folder, json),
+        Command::Cycle => steps::cycle(folder, json),
+        Command::Run(arguments) => run::run(folder, &arguments),
+        Command::Export(arguments) => listing::export(folder, &arguments, json),
+        Command::Status => status::status(folder, json),
+        Command::Why(arguments) => status::why(folder, &arguments, json),
+        Command::Log(arguments) => listing::log(folder, &arguments, json),
+        Command::Held(command) => held::held(folder, &command, json),
+        Command::Quarantine(command) => held::quarantine(folder, &command, json),
+        Command::Check(arguments) => check::check(folder, &arguments, json),
+        Command::Message(command) => message::run(&command, json),
+        Command::Backup(arguments) => restore::backup(folder, &arguments.file, json),
+        Command::Restore(arguments) => restore::restore(folder, &arguments.file, json),
+        Command::Demo(arguments) => demo::demo(&arguments, json),
+    }
+}
+
+/// Prints a document in place of the people's words.
+pub fn print_json(value: &serde_json::Value) {
+    println!("{value:#}");
+}
+
+/// 3 where something waits, else 0.
+pub fn waiting(waits: bool) -> ExitStatus {
+    if waits { ExitStatus::Waiting } else { ExitStatus::Done }
+}

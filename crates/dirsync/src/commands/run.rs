@@ -1,0 +1,402 @@
+//! `dirsync run`: Dispatch, the directory synchronization agent.
+//!
+//! One process works for one or many postoffices, one step at a time. What is due is decided by
+//! `dirsync_protocol::schedule`, or, in continuous mode, by what has changed: an own change starts
+//! T1, an arrival starts T2 or T3. A place is looked at when the operating system says that
+//! something happened there, and at every poll in any case.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dirsync_carrier::PostofficeLock;
+use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::alarm::sound_alarms;
+use crate::cli::RunArgs;
+use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
+use crate::failure::{ExitStatus, Outcome};
+use crate::office::{Office, now_ms};
+use crate::platform;
+use crate::time;
+use crate::words::shown;
+
+/// Without a change a request is sent so often in continuous mode, to ask for what others changed.
+const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
+/// The list is verified from its content at least so often; in between its running sums are sent.
+const VERIFY: Duration = Duration::from_secs(60 * 60);
+/// How often the flag that a signal sets is looked at.
+const SIGNAL: Duration = Duration::from_millis(100);
+
+/// `dirsync run [DIR…]`.
+pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
+    let folders = if arguments.folders.is_empty() {
+        vec![folder.to_owned()]
+    } else {
+        arguments.folders.clone()
+    };
+    let log = if arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
+    let mut sites = Vec::new();
+    for folder in folders {
+        sites.push(Site::new(folder, log)?);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    platform::stop_on_signals(&stop)?;
+    let (events, wake) = platform::watch();
+    let mut watcher = events;
+    platform::ready();
+    loop {
+        for site in &mut sites {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            site.turn(arguments.once);
+            if let Some(watcher) = &mut watcher {
+                site.watch(watcher);
+            }
+        }
+        if arguments.once || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let poll = sites.iter().map(|site| site.poll).min().unwrap_or(Duration::from_secs(30));
+        wait(&stop, &wake, poll);
+    }
+    platform::stopping();
+    let waits = sites.iter().any(|site| site.waits);
+    let failed = sites.iter().any(|site| site.failures > 0);
+    Ok(match (arguments.once, failed, waits) {
+        (true, true, _) => ExitStatus::Failed,
+        (true, false, true) => ExitStatus::Waiting,
+        _ => ExitStatus::Done,
+    })
+}
+
+/// Until something happens, the poll is due, or a signal came.
+fn wait(stop: &AtomicBool, wake: &std::sync::mpsc::Receiver<()>, poll: Duration) {
+    let end = Instant::now() + poll;
+    while !stop.load(Ordering::Relaxed) {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        if wake.recv_timeout(left.min(SIGNAL)).is_ok() {
+            // Several events of one change are one reason to look.
+            while wake.try_recv().is_ok() {}
+            return;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One postoffice that the agent works for.
+struct Site {
+    folder: PathBuf,
+    log: LogFormat,
+    poll: Duration,
+    waits: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+    sent_at: Option<Instant>,
+    verified_at: Option<Instant>,
+    confirm: bool,
+    watched: bool,
+    _lock: PostofficeLock,
+}
+
+impl Site {
+    fn new(folder: PathBuf, log: LogFormat) -> Outcome<Self> {
+        let office = Office::open(&folder, "run")?;
+        let lock = PostofficeLock::acquire(&folder.join("transit").join("agent.lock"), "run")?;
+        let poll = office.config.poll;
+        let mut site = Self {
+            folder,
+            log,
+            poll,
+            waits: false,
+            failures: 0,
+            not_before: None,
+            sent_at: None,
+            verified_at: None,
+            confirm: false,
+            watched: false,
+            _lock: lock,
+        };
+        let name = office.name.clone();
+        site.say("run", "info", &format!("{name} is looked after from {}", site.folder.display()));
+        Ok(site)
+    }
+
+    /// Does what is due. A failure concerns this postoffice alone, and is tried again later.
+    fn turn(&mut self, once: bool) {
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        match self.work(once) {
+            Ok(()) => {
+                self.failures = 0;
+                self.not_before = None;
+            }
+            Err(failure) => {
+                let delay = BackOff::default().delay(self.failures);
+                self.failures += 1;
+                self.not_before = Some(Instant::now() + delay);
+                let again = format!("tried again in {} s", delay.as_secs());
+                self.say("run", "error", &format!("{:#}; {again}", failure.error));
+            }
+        }
+    }
+
+    fn work(&mut self, once: bool) -> Outcome<()> {
+        let mut office = Office::open(&self.folder, "run")?;
+        self.poll = office.config.poll;
+        self.note_agent(&mut office)?;
+        match office.config.schedule.clone() {
+            Some(schedule) => self.scheduled(&mut office, &schedule)?,
+            None => self.continuous(&mut office, once)?,
+        }
+        self.tidy_up(&mut office)?;
+        self.waits = sound_alarms(&mut office)?;
+        Ok(())
+    }
+
+    fn note_agent(&mut self, office: &mut Office) -> Outcome<()> {
+        let mut tables = office.begin()?;
+        if tables.note("agent")?.is_none() {
+            tables.put_note("agent", Some("runs"))?;
+            tables.commit()?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, done: &Done) {
+        for line in &done.lines {
+            self.say(&line.step.clone(), &line.level.clone(), &line.text.clone());
+        }
+    }
+
+    /// What has changed decides.
+    fn continuous(&mut self, office: &mut Office, once: bool) -> Outcome<()> {
+        self.read_sources(office)?;
+        let mut apply_due = !office.carrier()?.arrived()?.is_empty();
+        if !office.is_server && apply_due {
+            self.apply(office)?;
+            apply_due = false;
+        }
+        if self.send_due(office, once)? {
+            self.send(office)?;
+            apply_due = true;
+        }
+        if office.is_server {
+            let arrived = self.anything_arrived(office)?;
+            if arrived || apply_due {
+                let done = process_step(office, true)?;
+                self.show(&done);
+                self.apply(office)?;
+                if self.send_due(office, false)? {
+                    // The server's own postoffice confirms like every requestor.
+                    self.send(office)?;
+                    let done = process_step(office, true)?;
+                    self.show(&done);
+                    self.apply(office)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn anything_arrived(&mut self, office: &mut Office) -> Outcome<bool> {
+        for carrier in office.carriers()?.values() {
+            if !carrier.arrived()?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// T1 is due for own changes that have not been sent, to confirm what was applied, and now and
+    /// then to ask for what others changed.
+    fn send_due(&mut self, office: &mut Office, once: bool) -> Outcome<bool> {
+        let mut tables = office.begin()?;
+        let state = tables.requestor()?;
+        let sent = tables.note("sent_up_to")?.unwrap_or_default();
+        let now = format!("{} {}", state.epoch, state.req_seq);
+        let unsent = state.req_seq > state.req_sync && sent != now;
+        let heartbeat = self.sent_at.is_none_or(|at| at.elapsed() >= HEARTBEAT);
+        let due = unsent || self.confirm || heartbeat || once;
+        Ok(due)
+    }
+
+    fn send(&mut self, office: &mut Office) -> Outcome<()> {
+        let verify = self.verified_at.is_none_or(|at| at.elapsed() >= VERIFY);
+        let done = send_step(office, verify)?;
+        if verify {
+            self.verified_at = Some(Instant::now());
+        }
+        self.sent_at = Some(Instant::now());
+        self.confirm = false;
+        let mut tables = office.begin()?;
+        let state = tables.requestor()?;
+        let mark = format!("{} {}", state.epoch, state.req_seq);
+        tables.put_note("sent_up_to", Some(&mark))?;
+        if tables.note("first_unanswered")?.is_none() {
+            tables.put_note("first_unanswered", Some(&now_ms().to_string()))?;
+        }
+        tables.commit()?;
+        self.show(&done);
+        Ok(())
+    }
+
+    fn apply(&mut self, office: &mut Office) -> Outcome<()> {
+        let before = office.begin()?.requestor()?;
+        let done = apply_step(office)?;
+        let mut tables = office.begin()?;
+        let after = tables.requestor()?;
+        // A changed list is confirmed; whatever needs an answer of ours is given at once.
+        self.confirm |= before.point != after.point
+            || before.mode != after.mode
+            || after.send_buckets
+            || after.list_bad != before.list_bad;
+        if after.last_answer > before.last_answer {
+            tables.put_note("first_unanswered", None)?;
+            tables.commit()?;
+        }
+        if done.moved {
+            self.show(&done);
+        }
+        Ok(())
+    }
+
+    fn read_sources(&mut self, office: &mut Office) -> Outcome<()> {
+        for source in office.config.sources.clone() {
+            if let Some(done) = read_source(office, &source)? {
+                self.show(&done);
+            }
+        }
+        Ok(())
+    }
+
+    /// The weekday and time decide.
+    fn scheduled(&mut self, office: &mut Office, schedule: &Schedule) -> Outcome<()> {
+        for step in [Step::Send, Step::Process, Step::Apply] {
+            if step == Step::Process && !office.is_server {
+                continue;
+            }
+            let note = format!("last_run:{step}");
+            let last = office.begin()?.note(&note)?.and_then(|text| text.parse::<Timestamp>().ok());
+            let now = Timestamp::from_millisecond(now_ms() as i64).unwrap_or(Timestamp::MIN);
+            let Some(last) = last else {
+                // From now on: what was due before this agent ever ran was nobody's to miss.
+                self.note_run(office, &note, now)?;
+                continue;
+            };
+            match schedule.due(step, Some(last), now) {
+                Due::Now { scheduled_for } => {
+                    match step {
+                        Step::Send => {
+                            self.read_sources(office)?;
+                            self.send(office)?;
+                        }
+                        Step::Process => {
+                            let done = process_step(office, false)?;
+                            self.show(&done);
+                        }
+                        Step::Apply => self.apply(office)?,
+                    }
+                    self.note_run(office, &note, scheduled_for)?;
+                }
+                Due::Missed { scheduled_for, .. } => {
+                    let text = format!("{step} of {scheduled_for} missed its run window");
+                    office.log(&step.to_string(), &text, &[])?;
+                    self.say(&step.to_string(), "warning", &text);
+                    self.note_run(office, &note, scheduled_for)?;
+                }
+                Due::At(_) | Due::Never => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn note_run(&mut self, office: &mut Office, note: &str, at: Timestamp) -> Outcome<()> {
+        let mut tables = office.begin()?;
+        tables.put_note(note, Some(&at.to_string()))?;
+        Ok(tables.commit()?)
+    }
+
+    /// Once a day: what is past its time goes. A clock that jumped postpones that.
+    fn tidy_up(&mut self, office: &mut Office) -> Outcome<()> {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let now = now_ms();
+        let last = office.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
+        let since = last.map_or(DAY_MS, |last| now.saturating_sub(last));
+        if last.is_some_and(|last| last > now + DAY_MS) || since > 30 * DAY_MS && last.is_some() {
+            self.say("run", "warning", "the clock jumped; nothing is forgotten before tomorrow");
+        } else if since < DAY_MS {
+            return Ok(());
+        } else {
+            let keep = office.config.clone();
+            let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
+            for carrier in office.carriers()?.into_values().chain([office.carrier()?]) {
+                carrier.purge(before(keep.keep_done))?;
+            }
+            let mut tables = office.begin()?;
+            tables.purge_log(before(keep.keep_log))?;
+            dirsync_protocol::server::forget_before(
+                &mut *tables,
+                before(keep.keep_confirmed),
+                before(keep.keep_tombstones),
+            )?;
+            tables.commit()?;
+        }
+        let mut tables = office.begin()?;
+        tables.put_note("tidied", Some(&now.to_string()))?;
+        Ok(tables.commit()?)
+    }
+
+    /// Asks to be woken when something happens in the places of this postoffice.
+    fn watch(&mut self, watcher: &mut platform::Watcher) {
+        if self.watched {
+            return;
+        }
+        if let Ok(places) = self.places() {
+            for place in places {
+                watcher.watch(&place);
+            }
+            self.watched = true;
+        }
+    }
+
+    fn places(&self) -> Outcome<Vec<PathBuf>> {
+        let mut office = Office::read(&self.folder)?;
+        let mut places = vec![self.folder.clone()];
+        places.extend(office.inboxes()?);
+        for source in &office.config.sources {
+            places.extend(source.file.parent().map(Path::to_owned));
+        }
+        Ok(places)
+    }
+
+    fn say(&mut self, step: &str, level: &str, text: &str) {
+        let text = shown(&text.replace('\\', "\\\\"));
+        let site = self.folder.display();
+        match self.log {
+            LogFormat::Text => eprintln!("{site} {step} {level}: {text}"),
+            LogFormat::Json => {
+                let at = time::rfc3339(now_ms());
+                let postoffice = site.to_string();
+                eprintln!(
+                    "{}",
+                    json!({ "at": at, "postoffice": postoffice, "step": step, "level": level,
+                            "text": text })
+                );
+            }
+        }
+    }
+}

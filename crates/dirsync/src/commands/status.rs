@@ -1,0 +1,262 @@
+//! `dirsync status` and `dirsync why`.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dirsync_directory::{PostofficeName, fold};
+use dirsync_protocol::tables::{ListPlace, Tables};
+use serde_json::{Value, json};
+
+use crate::cli::WhyArgs;
+use crate::commands::requestor::registrations_json;
+use crate::commands::{print_json, waiting};
+use crate::failure::{ExitStatus, Outcome};
+use crate::office::{Office, now_ms};
+use crate::time;
+use crate::waiting::Waiting;
+use crate::words::shown;
+
+/// `dirsync status`.
+pub fn status(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::read(folder)?;
+    let waits = Waiting::of(&mut office)?;
+    let requestors = registrations_json(&mut office, None)?;
+    let is_server = office.is_server;
+    let wal_bytes = office.store.wal_bytes();
+    let mut tables = office.begin()?;
+    let state = tables.requestor()?;
+    let server = tables.server()?;
+    let time_of =
+        |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let last_sent = time_of(tables.note("last_sent")?);
+    let last_applied = time_of(tables.note("last_applied")?);
+    let digest = format!("{:032x}", state.list_digest.sum);
+    let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
+    if json {
+        let mut value = json!({
+            "postoffice": state.name.to_string(),
+            "role": if is_server { "server" } else { "requestor" },
+            "epoch": match &server {
+                Some(server) => server.epoch.to_string(),
+                None => state.epoch.to_string(),
+            },
+            "entries": state.list_digest.count,
+            "own_entries": state.own_digest.count,
+            "req_seq": state.req_seq.0,
+            "req_sync": state.req_sync.0,
+            "srv_sync": srv_sync,
+            "digest": digest,
+            "last_sent": time::json(last_sent),
+            "last_applied": time::json(last_applied),
+            "held": waits.held,
+            "quarantined": waits.quarantined,
+            "overdue": waits.overdue.len(),
+            "stopped": waits.stopped,
+            "failed_sources": waits.failed_sources,
+            "wal_bytes": wal_bytes,
+        });
+        if let Some(server) = &server {
+            value["srv_seq"] = server.head.0.into();
+            value["cycle"] = server.cycle.into();
+            value["recovering"] = server.recovering.into();
+            value["requestors"] = Value::Array(requestors);
+        }
+        print_json(&value);
+        return Ok(waiting(waits.any()));
+    }
+    let now = now_ms();
+    let role = match &server {
+        Some(server) => format!("directory server, cycle {}", server.cycle),
+        None => format!("directory requestor of {}", state.server),
+    };
+    println!("{}: {role}", state.name);
+    println!("  list      {} entries at {srv_sync}, digest {digest}", state.list_digest.count);
+    println!(
+        "  own       {} entries, {} of {} changes acknowledged",
+        state.own_digest.count, state.req_sync, state.req_seq
+    );
+    println!("  sent      {}", time::ago(last_sent, now));
+    println!("  applied   {}", time::ago(last_applied, now));
+    print_waiting(&waits);
+    if let Some(server) = &server {
+        println!(
+            "  last number {}{}",
+            server.head,
+            if server.recovering { ", recovering" } else { "" }
+        );
+        print_requestors(&requestors);
+    }
+    Ok(waiting(waits.any()))
+}
+
+fn print_waiting(waits: &Waiting) {
+    if let Some(stopped) = waits.stopped {
+        println!("  STOPPED   {stopped}: nothing is sent from here");
+    }
+    if waits.held > 0 {
+        println!("  held      {} changes wait for a person: `dirsync held list`", waits.held);
+    }
+    if waits.quarantined > 0 {
+        println!("  quarantined {}: `dirsync quarantine list`", waits.quarantined);
+    }
+    if !waits.overdue.is_empty() {
+        println!("  overdue   {}", waits.overdue.join(", "));
+    }
+    for source in &waits.failed_sources {
+        println!("  source    \"{source}\" could not be read: `dirsync log`");
+    }
+}
+
+/// The registrations, a line each.
+pub fn print_requestors(requestors: &[Value]) {
+    let now = now_ms();
+    for row in requestors {
+        let contact = row["last_contact"].as_str().map_or("never".to_owned(), |at| {
+            let at: Option<jiff::Timestamp> = at.parse().ok();
+            at.map_or("?".into(), |at| time::ago(at.as_millisecond() as u64, now))
+        });
+        let digest = match row["digest_matches"].as_bool() {
+            Some(true) => "equal",
+            Some(false) => "DIFFERS",
+            None => "unknown",
+        };
+        println!(
+            "  {:20} {:9} at {:>8}, {:>6} to confirm, list {digest}, heard {contact}",
+            row["name"].as_str().unwrap_or_default(),
+            row["state"].as_str().unwrap_or_default(),
+            row["srv_sync"],
+            row["behind"],
+        );
+    }
+}
+
+/// `dirsync why ADDRESS`.
+pub fn why(folder: &Path, arguments: &WhyArgs, json: bool) -> Outcome {
+    let mut office = Office::read(folder)?;
+    let wanted = fold(&arguments.address).into_owned();
+    let is_server = office.is_server;
+    let mut tables = office.begin()?;
+    let mut lines = own_lines(&mut *tables, &wanted)?;
+    lines.extend(list_lines(&mut *tables, &wanted)?);
+    if is_server {
+        lines.extend(server_lines(&mut *tables, &wanted, arguments.at.as_ref())?);
+    }
+    if lines.is_empty() {
+        lines.push("no entry with this address is known here".into());
+    }
+    if json {
+        print_json(&json!({ "address": arguments.address, "lines": lines }));
+    } else {
+        lines.iter().for_each(|line| println!("{line}"));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn has_address(record: dirsync_directory::RecordRef<'_>, wanted: &str) -> bool {
+    record
+        .address_keys()
+        .any(|key| key == wanted || key.split_once(':').is_some_and(|(_, value)| value == wanted))
+}
+
+fn own_lines<T: Tables + ?Sized>(tables: &mut T, wanted: &str) -> Outcome<Vec<String>> {
+    let state = tables.requestor()?;
+    let outcomes = tables.outcomes()?;
+    let held = tables.held_changes()?;
+    let mut lines = Vec::new();
+    tables.visit_own(dirsync_message::ReqSeq(0), &mut |row| {
+        if !has_address(row.record.as_ref(), wanted) {
+            return ControlFlow::Continue(());
+        }
+        let name = shown(&row.record.name);
+        let acknowledged = if row.numbers.last <= state.req_sync.0 {
+            "acknowledged by the server"
+        } else {
+            "not acknowledged yet: it travels with the next `dirsync send`"
+        };
+        lines.push(format!(
+            "own entry \"{name}\" ({}), fed by \"{}\": change {} {acknowledged}",
+            row.key, row.source, row.numbers.last
+        ));
+        for outcome in outcomes.iter().filter(|outcome| outcome.id == row.id) {
+            lines.push(format!("  at the server: {}", outcome_words(&outcome.kind)));
+        }
+        for change in held.iter().filter(|change| change.id == row.id) {
+            lines.push(format!("  a change is held here: {}", change.kind));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(lines)
+}
+
+fn outcome_words(kind: &dirsync_message::OutcomeKind) -> String {
+    use dirsync_message::OutcomeKind::{Contested, ForeignId, Held, Invalid, Transferred, Waiting};
+    match kind {
+        Waiting { address, holder } => format!("waits for {address}, which {holder} holds"),
+        Contested { address, by } => format!("{by} waits for its address {address}"),
+        Held => "its deletion waits for a person".into(),
+        Transferred { to } => format!("it belongs to {to} now"),
+        ForeignId { owner } => format!("{owner} owns an entry with this id"),
+        Invalid { reason } => format!("quarantined: {reason}"),
+    }
+}
+
+fn list_lines<T: Tables + ?Sized>(tables: &mut T, wanted: &str) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    tables.visit_list(ListPlace::Live, &mut |row| {
+        if has_address(row.record, wanted) {
+            lines.push(format!(
+                "listed here: \"{}\" of {}, number {}",
+                shown(row.record.name),
+                row.owner,
+                row.srv_seq
+            ));
+        }
+        ControlFlow::Continue(())
+    })?;
+    if lines.is_empty() {
+        lines.push("not in the list here".into());
+    }
+    Ok(lines)
+}
+
+fn server_lines<T: Tables + ?Sized>(
+    tables: &mut T,
+    wanted: &str,
+    at: Option<&PostofficeName>,
+) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut keys = vec![wanted.to_owned()];
+    if !wanted.contains(':') {
+        keys.push(format!("smtp:{wanted}"));
+    }
+    let registrations = tables.registrations()?;
+    for key in keys {
+        for (id, origin) in tables.claimants(&key)? {
+            let row = tables.rows(id)?.into_iter().find(|row| row.origin == origin);
+            let Some(row) = row else { continue };
+            let Some(published) = &row.published else {
+                lines.push(format!("at the server: {origin} wants the address, and waits for it"));
+                continue;
+            };
+            let number = published.numbers.last;
+            lines.push(format!("at the server: published for {origin}, number {number}"));
+            for registration in &registrations {
+                if at.is_some_and(|name| *name != registration.name) {
+                    continue;
+                }
+                let view = registration.view_allowed.intersect(&registration.view_wanted);
+                let record = row.published_record().expect("it is published");
+                let reached = registration.position.point.map_or(0, |point| point.srv_seq.0);
+                let word = if !view.shows(&origin, record) {
+                    "not in its view".to_owned()
+                } else if reached >= number {
+                    "confirmed".to_owned()
+                } else {
+                    format!("on its way (confirmed up to {reached})")
+                };
+                lines.push(format!("  {}: {word}", registration.name));
+            }
+        }
+    }
+    Ok(lines)
+}

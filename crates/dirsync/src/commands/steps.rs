@@ -1,0 +1,346 @@
+//! The steps at one postoffice, with their log lines and targets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use dirsync_agent::changes::ReadSettings;
+use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_agent::intake::{Intake, take_in};
+use dirsync_agent::step;
+use dirsync_carrier::Carrier;
+use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::tables::LogLine;
+use serde_json::json;
+
+use crate::commands::print_json;
+use crate::config::{SourceConfig, TargetConfig};
+use crate::failure::{ExitStatus, Outcome};
+use crate::office::{Office, now_ms};
+
+/// What a step did, for people and for scripts.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Its log lines; the last one sums it up.
+    pub lines: Vec<LogLine>,
+    /// The same as fields.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// It moved something: another step may have something to do.
+    pub moved: bool,
+}
+
+impl Done {
+    fn new(lines: Vec<LogLine>, fields: serde_json::Value, moved: bool) -> Self {
+        let serde_json::Value::Object(fields) = fields else { unreachable!("an object is given") };
+        Self { lines, fields, moved }
+    }
+}
+
+fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// T1.
+pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
+    let carrier = office.carrier()?;
+    let around = office.around()?;
+    set_view_wanted(office)?;
+    let report = step::send(&mut office.store, &*carrier, &around, verify)?;
+    let summary = match report.request {
+        Some(request) => format!(
+            "request {request} sent with {} ({} bytes)",
+            plural(report.transactions, "own change", "own changes"),
+            report.bytes
+        ),
+        None => "nothing may be sent from here".to_owned(),
+    };
+    note_time(office, "last_sent", report.request.is_some())?;
+    let lines = office.log("T1", &summary, &report.events)?;
+    let fields = json!({
+        "request": report.request, "changes": report.transactions, "bytes": report.bytes,
+    });
+    Ok(Done::new(lines, fields, report.request.is_some()))
+}
+
+/// The view that the configuration asks for takes effect with the next request.
+fn set_view_wanted(office: &mut Office) -> Outcome<()> {
+    let wanted = office.config.view.clone();
+    let mut tables = office.begin()?;
+    let mut state = tables.requestor()?;
+    if state.view_wanted != wanted {
+        state.view_wanted = wanted;
+        tables.put_requestor(&state)?;
+        tables.commit()?;
+    }
+    Ok(())
+}
+
+fn note_time(office: &mut Office, name: &str, happened: bool) -> Outcome<()> {
+    if happened {
+        let now = now_ms().to_string();
+        let mut tables = office.begin()?;
+        tables.put_note(name, Some(&now))?;
+        tables.commit()?;
+    }
+    Ok(())
+}
+
+/// T2.
+pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
+    if !office.is_server {
+        return Err(crate::failure::Failure::usage(format!(
+            "{} is a directory requestor; requests are processed at {}",
+            office.name, office.server
+        )));
+    }
+    let carriers = office.carriers()?;
+    let carriers: BTreeMap<String, &dyn Carrier> =
+        carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
+    let around = office.around()?;
+    let mut decisions = office.decisions();
+    let report = step::process(&mut office.store, &carriers, &mut decisions, &around, push)?;
+    let mut summary = format!(
+        "{} processed, {} written ({} bytes, {})",
+        plural(report.requests, "request", "requests"),
+        plural(report.messages, "answer", "answers"),
+        report.bytes,
+        plural(report.bodies, "body", "bodies"),
+    );
+    if !report.waiting.is_empty() {
+        let names: Vec<String> = report.waiting.iter().map(ToString::to_string).collect();
+        summary.push_str(&format!("; waiting for an administrator: {}", names.join(", ")));
+    }
+    let lines = office.log("T2", &summary, &report.events)?;
+    let fields = json!({
+        "requests": report.requests, "messages": report.messages, "bytes": report.bytes,
+        "bodies": report.bodies, "refused": report.refused,
+    });
+    Ok(Done::new(lines, fields, report.messages > 0))
+}
+
+/// T3, with the targets.
+pub fn apply_step(office: &mut Office) -> Outcome<Done> {
+    let carrier = office.carrier()?;
+    let around = office.around()?;
+    let report = step::apply(&mut office.store, &*carrier, &around)?;
+    if report.list_changed || report.updates > 0 {
+        // After a bulk load or a cycle the log of the database is folded back.
+        office.store.checkpoint_truncate()?;
+    }
+    note_time(office, "last_applied", report.answered > 0)?;
+    let mut events = report.events;
+    write_targets(office, &mut events)?;
+    let summary = format!(
+        "{} applied, {} ({} bytes)",
+        plural(report.updates, "update", "updates"),
+        plural(report.rows, "entry changed", "entries changed"),
+        report.bytes
+    );
+    let lines = office.log("T3", &summary, &events)?;
+    let fields = json!({
+        "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
+        "refused": report.refused,
+    });
+    Ok(Done::new(lines, fields, report.updates > 0))
+}
+
+/// C6: a target is written again when the list has moved on since; doing it twice is harmless.
+fn write_targets(office: &mut Office, events: &mut Vec<Event>) -> Outcome<()> {
+    for target in office.config.targets.clone() {
+        if let Err(failure) = write_target(office, &target) {
+            // One target holds up neither the others nor the list.
+            events.push(Event {
+                level: Level::Error,
+                rule: "C6",
+                text: format!("a target was not written: {:#}", failure.error),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<()> {
+    let mut tables = office.begin()?;
+    let state = tables.requestor()?;
+    let digest = if target.own { state.own_digest } else { state.list_digest };
+    let mark = format!("{digest} {target:?}");
+    let note = format!("target:{}", target.file.display());
+    if tables.note(&note)?.as_deref() == Some(&mark) && target.file.exists() {
+        return Ok(());
+    }
+    let settings =
+        ExportSettings { format: target.format, own: target.own, for_people: target.for_people };
+    export_to_file(&mut *tables, &target.file, settings)?;
+    tables.put_note(&note, Some(&mark))?;
+    tables.commit()?;
+    Ok(())
+}
+
+/// T0 from one configured source. A file that has not changed is not read again.
+pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option<Done>> {
+    let seen = fingerprint(&source.file);
+    let settings = ReadSettings {
+        source: source.name.clone(),
+        whole: source.whole,
+        guards: office.config.guards,
+        fingerprint: source.fingerprint.clone(),
+        now: now_ms(),
+    };
+    let mut tables = office.begin()?;
+    let memory = tables.source_memory(&source.name)?;
+    let accepted = tables.requestor()?.epoch_accepted;
+    let mark = format!("{seen} {} {accepted}", source.fingerprint);
+    if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
+        return Ok(None);
+    }
+    let intake = take_in(
+        &mut *tables,
+        &source.file,
+        source.format,
+        &source.options,
+        settings,
+        false,
+        &mut |_| {},
+    );
+    match intake {
+        Ok(intake) => {
+            if let Some(mut memory) = tables.source_memory(&source.name)? {
+                // A read that broke off is tried again even if the file stays as it is.
+                memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
+                tables.put_source_memory(&source.name, &memory)?;
+            }
+            tables.put_note(&format!("source-error:{}", source.name), None)?;
+            tables.commit()?;
+            log_intake(office, &source.name, &intake).map(Some)
+        }
+        Err(error) => {
+            drop(tables);
+            let text =
+                format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
+            let note = format!("source-error:{}", source.name);
+            let mut tables = office.begin()?;
+            tables.put_note(&note, Some(&text))?;
+            tables.commit()?;
+            let event = Event { level: Level::Error, rule: "T0", text };
+            let lines = office.log("T0", "a source could not be read", &[event])?;
+            Ok(Some(Done::new(lines, json!({ "source": source.name, "failed": true }), false)))
+        }
+    }
+}
+
+fn fingerprint(file: &Path) -> String {
+    let Ok(data) = std::fs::metadata(file) else { return String::new() };
+    let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    format!("{} {:?}", data.len(), modified)
+}
+
+/// The log line of a read.
+pub fn log_intake(office: &mut Office, source: &str, intake: &Intake) -> Outcome<Done> {
+    let report = &intake.report;
+    let mut events: Vec<Event> = report
+        .warnings
+        .iter()
+        .map(|text| Event { level: Level::Warning, rule: "T0", text: text.clone() })
+        .collect();
+    if let Some(error) = &intake.broke_off {
+        let text = format!("the read broke off, nobody is deleted: {error}");
+        events.push(Event { level: Level::Error, rule: "T0", text });
+    }
+    let summary = format!(
+        "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} quarantined \
+         + {} held; {} removed, {} removals held",
+        report.rows,
+        report.unchanged,
+        report.added,
+        report.changed,
+        report.foreign,
+        report.quarantined,
+        report.held,
+        report.removed,
+        report.held_removals
+    );
+    let lines = office.log("T0", &summary, &events)?;
+    let moved = report.added + report.changed + report.removed > 0;
+    let fields = json!({
+        "source": source, "rows": report.rows, "unchanged": report.unchanged,
+        "added": report.added, "changed": report.changed, "foreign": report.foreign,
+        "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
+        "held_removals": report.held_removals,
+    });
+    Ok(Done::new(lines, fields, moved))
+}
+
+/// Everything that can be done now, in order: a requestor applies, takes its changes in, and
+/// sends; a server takes its changes in, sends to itself, processes, and applies.
+pub fn cycle_steps(office: &mut Office, verify: bool) -> Outcome<Vec<(&'static str, Done)>> {
+    let mut done = Vec::new();
+    if !office.is_server {
+        done.push(("T3", apply_step(office)?));
+    }
+    for source in office.config.sources.clone() {
+        if let Some(read) = read_source(office, &source)? {
+            done.push(("T0", read));
+        }
+    }
+    done.push(("T1", send_step(office, verify)?));
+    if office.is_server {
+        done.push(("T2", process_step(office, false)?));
+        done.push(("T3", apply_step(office)?));
+    }
+    Ok(done)
+}
+
+fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
+    if json {
+        let steps: serde_json::Map<_, _> = steps
+            .into_iter()
+            .map(|(step, done)| (step.to_owned(), serde_json::Value::Object(done.fields)))
+            .collect();
+        print_json(&serde_json::Value::Object(steps));
+        return ExitStatus::Done;
+    }
+    for line in steps.iter().flat_map(|(_, done)| &done.lines) {
+        if line.level == "info" {
+            println!("{} {}", line.step, line.text);
+        } else {
+            eprintln!("{} {}: {}", line.step, line.level, line.text);
+        }
+    }
+    ExitStatus::Done
+}
+
+/// `dirsync send`.
+pub fn send(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::open(folder, "send")?;
+    let done = send_step(&mut office, true)?;
+    Ok(finish(report(vec![("T1", done)], json), &mut office)?)
+}
+
+/// `dirsync process`.
+pub fn process(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::open(folder, "process")?;
+    let done = process_step(&mut office, false)?;
+    Ok(finish(report(vec![("T2", done)], json), &mut office)?)
+}
+
+/// `dirsync apply`.
+pub fn apply(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::open(folder, "apply")?;
+    let done = apply_step(&mut office)?;
+    Ok(finish(report(vec![("T3", done)], json), &mut office)?)
+}
+
+/// `dirsync cycle`.
+pub fn cycle(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::open(folder, "cycle")?;
+    let steps = cycle_steps(&mut office, true)?;
+    Ok(finish(report(steps, json), &mut office)?)
+}
+
+/// Exit code 3 where something waits for a person.
+fn finish(status: ExitStatus, office: &mut Office) -> Outcome {
+    if status == ExitStatus::Done && crate::waiting::Waiting::of(office)?.any() {
+        return Ok(ExitStatus::Waiting);
+    }
+    Ok(status)
+}

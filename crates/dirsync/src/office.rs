@@ -1,0 +1,338 @@
+//! A postoffice folder: configuration, database, key, carriers, and its lock.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use dirsync_agent::decisions::{Decision, DecisionsLog};
+use dirsync_agent::step::Surroundings;
+use dirsync_carrier::{Carrier, FolderCarrier, LockError, PostofficeLock, durable};
+use dirsync_directory::PostofficeName;
+use dirsync_message::Instance;
+use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::tables::{LogLine, RegistrationState, Stored};
+use dirsync_store::sqlite::SqliteStore;
+use dirsync_store::{Store, Transaction};
+
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+
+/// The carrier of a server's own postoffice: its transit folder.
+pub const LOCAL: &str = "local:";
+const DATABASE: &str = "postoffice.db";
+const DECISIONS: &str = "decisions.log";
+const TRANSIT: &str = "transit";
+const KEYS: &str = "keys";
+const KEY: &str = "id_ed25519";
+const INSTANCE: &str = "instance";
+/// The name of the note that says where messages to the server travel.
+pub const CARRIER_NOTE: &str = "carrier";
+
+/// An open postoffice.
+pub struct Office {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// Its database.
+    pub store: SqliteStore,
+    /// Its name.
+    pub name: PostofficeName,
+    /// Its server's name.
+    pub server: PostofficeName,
+    /// Whether it is the directory server.
+    pub is_server: bool,
+    /// Its public key.
+    pub key: String,
+    _lock: Option<PostofficeLock>,
+}
+
+/// The time, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Randomness of the operating system.
+pub fn random_seed() -> Outcome<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(seed)
+}
+
+impl Office {
+    /// Opens a postoffice to work on it; `purpose` is what others are told who want to as well.
+    pub fn open(folder: &Path, purpose: &str) -> Outcome<Self> {
+        Self::require(folder)?;
+        let lock = lock(folder, purpose)?;
+        let store = SqliteStore::open(&folder.join(DATABASE)).map_err(newer_hint)?;
+        Self::with_store(folder, store, Some(lock))
+    }
+
+    /// Opens a postoffice to read it, also while an agent works on it.
+    pub fn read(folder: &Path) -> Outcome<Self> {
+        Self::require(folder)?;
+        let store = SqliteStore::open_read_only(&folder.join(DATABASE)).map_err(newer_hint)?;
+        Self::with_store(folder, store, None)
+    }
+
+    fn require(folder: &Path) -> Outcome<()> {
+        if folder.join(DATABASE).is_file() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!("\"{}\" is not a postoffice folder", folder.display()))
+            .hint("name it with -C, or make one with `dirsync init`"))
+    }
+
+    fn with_store(
+        folder: &Path,
+        mut store: SqliteStore,
+        lock: Option<PostofficeLock>,
+    ) -> Outcome<Self> {
+        let config = Config::load(&folder.join("dirsync.toml"))?;
+        let (name, server, epoch) = {
+            let mut tables = store.begin()?;
+            let state = tables.requestor()?;
+            (state.name, state.server, tables.server()?.map(|server| server.epoch))
+        };
+        let key_path = folder.join(KEYS).join(format!("{KEY}.pub"));
+        let key = fs::read_to_string(&key_path)
+            .with_context(|| format!("could not read \"{}\"", key_path.display()))?;
+        if let Some(epoch) = epoch {
+            let instance = read_instance(folder)?;
+            if instance != epoch.instance {
+                return Err(Failure::usage(format!(
+                    "this database belongs to the server installation {}, this folder is {instance}",
+                    epoch.instance
+                ))
+                .hint("if the old server is stopped, `dirsync server promote` makes this the server"));
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            store,
+            name,
+            server,
+            is_server: epoch.is_some(),
+            key: key.trim().to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// What a step is given: the time now, and fresh randomness.
+    pub fn around(&self) -> Outcome<Surroundings> {
+        Ok(Surroundings {
+            now: now_ms(),
+            seed: random_seed()?,
+            guard: self.config.guards.delete,
+            key: self.key.clone(),
+            compression: self.config.compression,
+            settle_ms: self.config.settle_ms,
+        })
+    }
+
+    /// The carrier to the directory server.
+    pub fn carrier(&mut self) -> Outcome<Box<dyn Carrier>> {
+        if self.is_server {
+            return self.carrier_of(LOCAL);
+        }
+        let text = self.store.begin()?.note(CARRIER_NOTE)?;
+        let text = text.ok_or_else(|| Failure::usage("no carrier to the server is known"))?;
+        self.carrier_of(&text)
+    }
+
+    /// The carriers of a server's registrations, by their text.
+    pub fn carriers(&mut self) -> Outcome<BTreeMap<String, Box<dyn Carrier>>> {
+        let registrations = self.store.begin()?.registrations()?;
+        let mut carriers = BTreeMap::new();
+        for registration in registrations {
+            if !carriers.contains_key(&registration.carrier)
+                && registration.state != RegistrationState::Suspended
+            {
+                let carrier = self.carrier_of(&registration.carrier)?;
+                carriers.insert(registration.carrier, carrier);
+            }
+        }
+        Ok(carriers)
+    }
+
+    fn carrier_of(&self, text: &str) -> Outcome<Box<dyn Carrier>> {
+        let root = match text.strip_prefix("folder:") {
+            Some(root) => PathBuf::from(root),
+            None if text == LOCAL => self.folder.join(TRANSIT),
+            None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
+        };
+        Ok(Box::new(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes)))
+    }
+
+    /// The folders in which messages for this postoffice arrive, for watching them.
+    pub fn inboxes(&mut self) -> Outcome<Vec<PathBuf>> {
+        let mut texts: Vec<String> = self.begin()?.note(CARRIER_NOTE)?.into_iter().collect();
+        let registrations = self.begin()?.registrations()?;
+        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        let roots = texts.iter().filter_map(|text| text.strip_prefix("folder:"));
+        let inbox = |root| FolderCarrier::new(root, self.name.clone(), 0).inbox(&self.name);
+        Ok(roots.map(inbox).collect())
+    }
+
+    /// The decisions log.
+    pub fn decisions(&self) -> FileDecisions {
+        FileDecisions { path: self.folder.join(DECISIONS) }
+    }
+
+    /// Keeps what a step had to say, and a line that sums it up.
+    pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<Vec<LogLine>> {
+        let at = now_ms();
+        let mut lines: Vec<LogLine> = events
+            .iter()
+            .filter(|event| event.level > Level::Debug)
+            .map(|event| LogLine {
+                at,
+                step: step.into(),
+                level: event.level.to_string(),
+                text: format!("{} [{}]", event.text, event.rule),
+            })
+            .collect();
+        lines.push(LogLine {
+            at,
+            step: step.into(),
+            level: Level::Info.to_string(),
+            text: summary.into(),
+        });
+        let mut tables = self.store.begin()?;
+        for line in &lines {
+            tables.put_log(line)?;
+        }
+        tables.commit()?;
+        Ok(lines)
+    }
+
+    /// A transaction.
+    pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
+        self.store.begin()
+    }
+}
+
+fn newer_hint(error: dirsync_protocol::tables::StoreError) -> Failure {
+    let newer = error.kind == dirsync_protocol::tables::StoreErrorKind::Newer;
+    let failure = Failure::from(error);
+    if newer { failure.hint("use the newer program; nothing was changed") } else { failure }
+}
+
+/// The decisions log as a file.
+pub struct FileDecisions {
+    path: PathBuf,
+}
+
+/// All decisions of a log, and how many lines could not be read.
+pub fn read_decisions(path: &Path) -> Outcome<(Vec<Decision>, usize)> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(anyhow::Error::from(error)
+                .context(format!("could not read \"{}\"", path.display()))
+                .into());
+        }
+    };
+    let lines: Vec<_> = text.lines().map(str::parse::<Decision>).collect();
+    let wrong = lines.iter().filter(|line| line.is_err()).count();
+    Ok((lines.into_iter().flatten().collect(), wrong))
+}
+
+impl DecisionsLog for FileDecisions {
+    fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
+        durable::append_line(&self.path, &decision.to_string()).map_err(std::io::Error::other)
+    }
+}
+
+/// Makes the folders and the key of a new postoffice, and its empty database.
+pub fn make_folder(folder: &Path, name: &PostofficeName) -> Outcome<(SqliteStore, String)> {
+    if folder.join(DATABASE).exists() {
+        return Err(Failure::usage(format!(
+            "\"{}\" is a postoffice folder already",
+            folder.display()
+        )));
+    }
+    for part in [folder, &folder.join(TRANSIT), &folder.join(KEYS)] {
+        durable::create_folder(part)?;
+    }
+    let key = make_key(folder, name)?;
+    let store = SqliteStore::create(&folder.join(DATABASE))?;
+    let config = folder.join("dirsync.toml");
+    if !config.exists() {
+        durable::replace_file(&config, |output| {
+            output.write_all(crate::config::TEMPLATE.as_bytes())
+        })?;
+    }
+    Ok((store, key))
+}
+
+fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {
+    let path = folder.join(KEYS).join(KEY);
+    let public = folder.join(KEYS).join(format!("{KEY}.pub"));
+    if let Ok(key) = fs::read_to_string(&public) {
+        return Ok(key.trim().to_owned());
+    }
+    let seed = random_seed()?;
+    let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
+    let key = ssh_key::PrivateKey::new(pair.into(), name.as_str())?;
+    durable::replace_file(&path, |output| {
+        let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(std::io::Error::other)?;
+        output.write_all(text.as_bytes())
+    })?;
+    restrict(&path)?;
+    let line = key.public_key().to_openssh()?;
+    durable::replace_file(&public, |output| writeln!(output, "{line}"))?;
+    Ok(line)
+}
+
+/// The private key is for the user that runs dirsync alone.
+#[cfg(unix)]
+fn restrict(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Makes a new server installation's random name and writes it down.
+pub fn make_instance(folder: &Path) -> Outcome<Instance> {
+    let instance = Instance(Draws::new(&random_seed()?).number());
+    let path = folder.join(KEYS).join(INSTANCE);
+    durable::replace_file(&path, |output| writeln!(output, "{instance}"))?;
+    Ok(instance)
+}
+
+/// The server installation's name.
+pub fn read_instance(folder: &Path) -> Outcome<Instance> {
+    let path = folder.join(KEYS).join(INSTANCE);
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("could not read \"{}\"", path.display()))?;
+    Ok(text.trim().parse::<Instance>()?)
+}
+
+/// The database of a folder, for commands that open it in a way of their own.
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
+
+/// Takes a postoffice's lock without opening it. An agent holds it for a step at a time, so it is
+/// waited for, and only a step that takes long is in the way.
+pub fn lock(folder: &Path, purpose: &str) -> Outcome<PostofficeLock> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let path = folder.join(TRANSIT).join("lock");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match PostofficeLock::acquire(&path, purpose) {
+            Err(LockError::Busy { .. }) if Instant::now() < end => std::thread::sleep(PAUSE),
+            outcome => return Ok(outcome?),
+        }
+    }
+}

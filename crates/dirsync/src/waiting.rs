@@ -1,0 +1,124 @@
+//! What waits for a person at one postoffice, or is overdue.
+
+use std::ops::ControlFlow;
+
+use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
+use jiff::Timestamp;
+
+use crate::failure::Outcome;
+use crate::office::{Office, now_ms};
+
+/// In continuous mode a postoffice without an answer for so long is overdue.
+const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
+/// On a schedule, so many cycles without an answer are too many.
+const CYCLES_OVERDUE: u32 = 3;
+
+/// Counts of what waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Changes held here, at the server also deletions held there.
+    pub held: u64,
+    /// Quarantined cases.
+    pub quarantined: u64,
+    /// Sides that have not been heard for too long, by name.
+    pub overdue: Vec<String>,
+    /// This postoffice is fenced or was removed.
+    pub stopped: Option<&'static str>,
+    /// Sources that could not be read, by name.
+    pub failed_sources: Vec<String>,
+}
+
+impl Waiting {
+    /// What waits at a postoffice.
+    pub fn of(office: &mut Office) -> Outcome<Self> {
+        let runs = office.begin()?.note("agent")?.is_some();
+        let schedule = office.config.schedule.clone();
+        let is_server = office.is_server;
+        let mut tables = office.begin()?;
+        let mut waiting = Self {
+            held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
+            quarantined: tables.quarantined()?.len() as u64,
+            ..Self::default()
+        };
+        let state = tables.requestor()?;
+        waiting.stopped = match state.mode {
+            Mode::Fenced => Some("fenced"),
+            Mode::Removed => Some("removed"),
+            _ => None,
+        };
+        waiting.failed_sources = tables
+            .notes("source-error:")?
+            .into_iter()
+            .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
+            .collect();
+        if is_server {
+            waiting.held += held_deletions(&mut *tables)?;
+            if tables.server()?.is_some_and(|server| server.fenced) {
+                waiting.stopped = Some("fenced");
+            }
+        }
+        // By hand nothing is ever overdue: only an agent that runs expects answers.
+        if runs {
+            let late = |since: u64| is_late(since, schedule.as_ref());
+            let time = |note: Option<String>| note.and_then(|text| text.parse::<u64>().ok());
+            let sent = time(tables.note("first_unanswered")?);
+            if !is_server && sent.is_some_and(late) {
+                waiting.overdue.push(state.server.to_string());
+            }
+            for registration in tables.registrations()? {
+                let expected = registration.state == RegistrationState::Active
+                    && registration.name != state.name;
+                if expected && late(registration.last_contact) {
+                    waiting.overdue.push(registration.name.to_string());
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Whether anything waits.
+    pub fn any(&self) -> bool {
+        self.held > 0
+            || self.quarantined > 0
+            || !self.overdue.is_empty()
+            || self.stopped.is_some()
+            || !self.failed_sources.is_empty()
+    }
+}
+
+fn is_late(since: u64, schedule: Option<&dirsync_protocol::schedule::Schedule>) -> bool {
+    let now = now_ms();
+    match schedule {
+        None => now.saturating_sub(since) > CONTINUOUS_OVERDUE_MS,
+        Some(schedule) => {
+            let at = |ms: u64| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MIN);
+            let step = dirsync_protocol::schedule::Step::Send;
+            schedule.missed_cycles(step, at(since), at(now)) >= CYCLES_OVERDUE
+        }
+    }
+}
+
+/// Deletions that wait at the server.
+pub fn held_deletions<T: dirsync_protocol::tables::Tables + ?Sized>(
+    tables: &mut T,
+) -> dirsync_protocol::tables::Stored<u64> {
+    let mut held = 0;
+    tables.visit_unsettled(&mut |row| {
+        let hold = row.published.as_ref().and_then(|published| published.held);
+        held += u64::from(hold.is_some_and(|hold| !hold.rejected));
+        ControlFlow::Continue(())
+    })?;
+    Ok(held)
+}
+
+/// Whether a registered requestor's list is as the server's view of it: unknown while it is new.
+pub fn digest_matches<T: dirsync_protocol::tables::Tables + ?Sized>(
+    tables: &mut T,
+    registration: &Registration,
+) -> dirsync_protocol::tables::Stored<Option<bool>> {
+    let Some(point) = &registration.position.point else { return Ok(None) };
+    let Some(issued) = tables.issued_point(point)? else { return Ok(Some(false)) };
+    Ok(issued
+        .digest
+        .map(|digest| issued.mark == point.mark && digest == registration.position.digest))
+}
