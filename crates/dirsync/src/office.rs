@@ -66,14 +66,14 @@ impl Office {
     pub fn open(folder: &Path, purpose: &str) -> Outcome<Self> {
         Self::require(folder)?;
         let lock = lock(folder, purpose)?;
-        let store = SqliteStore::open(&folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open(folder.join(DATABASE)).map_err(newer_hint)?;
         Self::with_store(folder, store, Some(lock))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it.
     pub fn read(folder: &Path) -> Outcome<Self> {
         Self::require(folder)?;
-        let store = SqliteStore::open_read_only(&folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open_read_only(folder.join(DATABASE)).map_err(newer_hint)?;
         Self::with_store(folder, store, None)
     }
 
@@ -260,7 +260,7 @@ pub fn make_folder(folder: &Path, name: &PostofficeName) -> Outcome<(SqliteStore
         durable::create_folder(part)?;
     }
     let key = make_key(folder, name)?;
-    let store = SqliteStore::create(&folder.join(DATABASE))?;
+    let store = SqliteStore::create(folder.join(DATABASE))?;
     let config = folder.join("dirsync.toml");
     if !config.exists() {
         durable::replace_file(&config, |output| {

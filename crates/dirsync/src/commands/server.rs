@@ -26,7 +26,7 @@ pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
 /// A copy of the server becomes the server: a move and, as the copy may be older, a restore.
 fn promote(folder: &Path, json: bool) -> Outcome {
     let _lock = lock(folder, "server promote")?;
-    let mut store = SqliteStore::open(&database(folder))?;
+    let mut store = SqliteStore::open(database(folder))?;
     let instance = make_instance(folder)?;
     let mut draws = Draws::new(&random_seed()?);
     let mut events: Vec<Event> = Vec::new();

@@ -313,28 +313,28 @@ fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
 pub fn send(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::open(folder, "send")?;
     let done = send_step(&mut office, true)?;
-    Ok(finish(report(vec![("T1", done)], json), &mut office)?)
+    finish(report(vec![("T1", done)], json), &mut office)
 }
 
 /// `dirsync process`.
 pub fn process(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::open(folder, "process")?;
     let done = process_step(&mut office, false)?;
-    Ok(finish(report(vec![("T2", done)], json), &mut office)?)
+    finish(report(vec![("T2", done)], json), &mut office)
 }
 
 /// `dirsync apply`.
 pub fn apply(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::open(folder, "apply")?;
     let done = apply_step(&mut office)?;
-    Ok(finish(report(vec![("T3", done)], json), &mut office)?)
+    finish(report(vec![("T3", done)], json), &mut office)
 }
 
 /// `dirsync cycle`.
 pub fn cycle(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::open(folder, "cycle")?;
     let steps = cycle_steps(&mut office, true)?;
-    Ok(finish(report(steps, json), &mut office)?)
+    finish(report(steps, json), &mut office)
 }
 
 /// Exit code 3 where something waits for a person.

@@ -1,0 +1,109 @@
+//! `dirsync run`: the agent as a process.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::site::{Place, people};
+
+/// How long anything may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Agent(Child);
+
+impl Agent {
+    fn start(place: &Place, folders: &[&str]) -> Self {
+        let words: Vec<&str> = std::iter::once("run").chain(folders.iter().copied()).collect();
+        let mut command = place.command(&words);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn terminate(mut self) -> i32 {
+        let pid = self.0.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let status = self.0.wait().unwrap();
+        status.code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[track_caller]
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what} did not come to be");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_change_is_everywhere_without_a_command() {
+    let place = Place::two_sites();
+    place.write(
+        "hq/dirsync.toml",
+        "[schedule]\npoll = \"1 s\"\n[[source]]\nname = \"hr\"\nfile = \"../hr.csv\"\nwhole = true\n",
+    );
+    place.write(
+        "sales/dirsync.toml",
+        "[schedule]\npoll = \"1 s\"\n[[target]]\nfile = \"../gal.csv\"\n",
+    );
+    place.write("hr.csv", &people(0..5));
+    let agent = Agent::start(&place, &["hq", "sales"]);
+    eventually("the first fill", || place.status("sales")["entries"] == 5);
+    place.write("hr.csv", &people(0..6));
+    eventually("the target", || {
+        place.exists("gal.csv") && place.read("gal.csv").contains("Person 5")
+    });
+    place.run("-C sales entry add --name Greta --address SMTP:greta@s.example").expect(0);
+    eventually("a change by hand while the agent runs", || place.status("hq")["entries"] == 7);
+    assert_eq!(agent.terminate(), 0, "SIGTERM ends it cleanly");
+    let log = place.run("-C hq log").expect(0).out;
+    assert!(log.contains("T2") && log.contains("request"), "{log}");
+}
+
+/// `failure-stories` §12: the operating system drops the lock with its process.
+#[test]
+fn two_agents_at_once_are_one() {
+    let place = Place::two_sites();
+    let mut first = Agent::start(&place, &["hq"]);
+    eventually("the agent's lock", || place.exists("hq/transit/agent.lock"));
+    eventually("the second is refused", || {
+        let second = place.run("run hq --once");
+        second.code == 1 && second.err.contains("another dirsync works on this postoffice")
+    });
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
+    place.run("run hq --once").expect(0);
+}
+
+/// `failure-stories` §3: one message when it begins, one when it is over.
+#[test]
+fn an_alarm_sounds_once_when_it_begins_and_once_when_it_is_over() {
+    let place = Place::two_sites();
+    let script = place.path("alarm.sh");
+    std::fs::write(&script, format!("echo \"$1\" >> {}\n", place.path("alarms").display()))
+        .unwrap();
+    place.write(
+        "hq/dirsync.toml",
+        &format!("[alarm]\ncommand = [\"sh\", \"{}\", \"{{subject}}\"]\n", script.display()),
+    );
+    place.write("people.csv", &people(0..30));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.run("run hq --once").expect(0);
+    place.write("people.csv", &people(0..2));
+    place.run("-C hq import people.csv --whole").expect(3);
+    place.run("run hq --once").expect(3);
+    place.run("run hq --once").expect(3);
+    place.run("-C hq held reject --all").expect(0);
+    place.run("run hq --once").expect(0);
+    place.run("run hq --once").expect(0);
+    let alarms = place.read("alarms");
+    let lines: Vec<&str> = alarms.lines().collect();
+    assert_eq!(lines.len(), 2, "{alarms}");
+    assert!(lines[0].contains("held begins") && lines[1].contains("held is over"), "{alarms}");
+}

@@ -1,0 +1,122 @@
+//! Help is a promise: `docs/cli.md` is what the program says, and its examples run.
+
+use crate::site::{Place, people};
+
+const COMMANDS: &[&str] = &[
+    "",
+    "init",
+    "requestor",
+    "requestor add",
+    "requestor set",
+    "rejoin",
+    "server",
+    "import",
+    "entry",
+    "entry add",
+    "entry modify",
+    "entry list",
+    "entry release",
+    "entry claim",
+    "config",
+    "send",
+    "process",
+    "apply",
+    "cycle",
+    "run",
+    "export",
+    "status",
+    "why",
+    "log",
+    "held",
+    "quarantine",
+    "check",
+    "message",
+    "backup",
+    "restore",
+    "demo",
+];
+
+/// Set this to write the reference anew; then read the difference as code.
+const UPDATE: &str = "UPDATE_CLI_REFERENCE";
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let place = Place::new();
+    let mut reference = String::from(
+        "# Command line\n\nWhat `--help` says, command by command; a test keeps this page true.\n\n\
+         Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, but something is held,\n\
+         quarantined or overdue; 4 a peer or carrier could not be reached; 130 interrupted.\n",
+    );
+    for command in COMMANDS {
+        let help = place.run(&format!("{command} --help")).expect(0).out;
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let title = format!("dirsync {command}");
+        reference.push_str(&format!(
+            "\n## {}\n\n```text\n{}\n```\n",
+            title.trim(),
+            help.join("\n").trim_end()
+        ));
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &reference).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == reference, "docs/cli.md differs; set {UPDATE}=1 to write it anew");
+}
+
+#[test]
+fn every_example_in_the_help_runs() {
+    let mut ran = 0;
+    for command in COMMANDS {
+        let help = Place::new().run(&format!("{command} --help")).expect(0).out;
+        let Some(examples) = help.split("Examples:\n").nth(1) else { continue };
+        for line in examples.lines().map(str::trim).filter(|line| line.starts_with("dirsync ")) {
+            run_example(line);
+            ran += 1;
+        }
+    }
+    assert!(ran > 30, "{ran} examples");
+}
+
+/// Each example in a place where its files and postoffices are.
+fn run_example(line: &str) {
+    let place = Place::new();
+    if !line.contains(" init NORTH/HQ") && !line.starts_with("dirsync demo") {
+        place.run("-C hq init NORTH/HQ --server").expect(0);
+    }
+    if !line.contains("requestor add") && place.exists("hq") {
+        place
+            .run("-C hq requestor add SOUTH/SALES --folder share --out sales.invitation")
+            .expect(0);
+        if !line.contains(" init ") {
+            place.run("-C sales init --invitation sales.invitation").expect(0);
+        }
+    }
+    place.write("people.csv", &people(0..3));
+    place.write(
+        "people.map.toml",
+        "key = \"{key}\"\nname = \"{cn}\"\naddress = [\"SMTP:{mail}\"]\n",
+    );
+    if line.contains(" restore ") {
+        place.run("-C hq backup hq.backup").expect(0);
+    }
+    let words = split(line.strip_prefix("dirsync ").unwrap());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ran = place.run_words(&words);
+    assert!(ran.code == 0 || ran.code == 3, "{line} ended with {}:\n{}", ran.code, ran.err);
+}
+
+/// Words as a shell splits them, with double quotes.
+fn split(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            other => words.last_mut().unwrap().push(other),
+        }
+    }
+    words
+}

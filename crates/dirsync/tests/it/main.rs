@@ -1,0 +1,7 @@
+//! The program as its users run it.
+
+mod agent;
+mod help;
+mod site;
+mod sites;
+mod trouble;

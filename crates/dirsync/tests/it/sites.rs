@@ -1,0 +1,228 @@
+//! Two sites from the README, and what an administrator does with them.
+
+use crate::site::{Place, people};
+
+#[test]
+fn the_first_two_sites_of_the_readme_work_as_pasted() {
+    let readme = include_str!("../../../../README.md");
+    let place = Place::new();
+    place.write("people.csv", &people(0..25));
+    let block = readme.split("## Your first two sites").nth(1).unwrap();
+    let block = block.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines: Vec<&str> = block.lines().collect();
+    assert!(lines.len() <= 5, "at most five commands");
+    for line in &lines {
+        let line = line.strip_prefix("dirsync ").unwrap().replace("/srv/share", "share");
+        // The agent runs until it is stopped; here it does what is due and ends.
+        let line = if line.starts_with("run") { format!("{line} --once") } else { line };
+        let code = place.run(&line).code;
+        assert_eq!(code, 0, "{line}");
+    }
+    // A second look brings the answer to the site that was served first.
+    place.run("run hq sales --once").expect(0);
+    place.run("run hq sales --once").expect(0);
+    assert_eq!(place.status("sales")["entries"], 25);
+    assert_eq!(place.status("sales")["digest"], place.status("hq")["digest"]);
+}
+
+#[test]
+fn exports_are_the_same_bytes_everywhere_and_import_reads_them() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..30));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place
+        .run("-C sales entry add --name Greta --address SMTP:greta@s.example --detail title=Lead")
+        .expect(0);
+    place.cycle();
+    place.cycle();
+    for format in ["csv", "ldif", "vcard"] {
+        let here = place.run(&format!("-C hq export --format {format}")).expect(0).out;
+        let there = place.run(&format!("-C sales export --format {format}")).expect(0).out;
+        assert_eq!(here, there);
+        assert!(here.contains("Greta"));
+    }
+    place.run("-C hq export -o all.csv").expect(0);
+    let report = place.run("-C hq import all.csv --dry-run --json").expect(0).json();
+    // Rows of this origin belong to its source "import" and say what is held already.
+    assert_eq!((report["unchanged"].as_u64(), report["foreign"].as_u64()), (Some(30), Some(1)));
+}
+
+#[test]
+fn a_dry_run_lists_the_addresses_that_others_hold() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..3));
+    place.run("-C hq import people.csv").expect(0);
+    place.cycle();
+    place.write("rivals.csv", "key,cn,mail\na,Rival,P1@x.example\nb,Free,free@x.example\n");
+    let report = place.run("-C sales import rivals.csv --dry-run --json").expect(0).json();
+    assert_eq!(report["taken"][0]["holder"], "NORTH/HQ");
+    assert_eq!(report["added"], 2);
+    assert_eq!(place.status("sales")["own_entries"], 0, "a dry run changes nothing");
+}
+
+/// `failure-stories` §5: who was first keeps the address, both are told, and the wait ends by itself.
+#[test]
+fn collision_is_shown_at_both_sites() {
+    let place = Place::two_sites();
+    place.run("-C hq entry add --key a --name Ana --address SMTP:ana@x.example").expect(0);
+    place.cycle();
+    place.run("-C sales entry add --key b --name Anna --address SMTP:ANA@x.example").expect(0);
+    place.cycle();
+    place.cycle();
+    let waiting = place.run("-C sales why ana@x.example").expect(0).out;
+    assert!(waiting.contains("which NORTH/HQ holds"), "{waiting}");
+    let holder = place.run("-C hq why ana@x.example").expect(0).out;
+    assert!(holder.contains("SOUTH/SALES waits"), "{holder}");
+    place.run("-C hq entry delete a").expect(0);
+    place.cycle();
+    place.cycle();
+    let listed = place.run("-C hq entry list --json").expect(0).json();
+    assert_eq!(listed[0]["origin"], "SOUTH/SALES");
+}
+
+/// `failure-stories` §1 and §3: a short file is held, shown, and let through by one command.
+#[test]
+fn successful_but_empty_read_is_held() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..40));
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.cycle();
+    place.write("people.csv", "key,cn,mail\n");
+    let report = place.run("-C sales import people.csv --whole --json").expect(3).json();
+    assert_eq!((report["removed"].as_u64(), report["held_removals"].as_u64()), (Some(0), Some(40)));
+    place.cycle();
+    assert_eq!(place.status("hq")["entries"], 40);
+    assert_eq!(place.status("sales")["held"], 40);
+    assert_eq!(
+        place.run("-C sales held list --json").expect(3).json().as_array().unwrap().len(),
+        40
+    );
+    place.run("-C sales held approve --all").expect(0);
+    place.cycle();
+    place.cycle();
+    assert_eq!(place.status("hq")["entries"], 0);
+    assert_eq!(place.status("hq")["held"], 0, "what was approved is not held again");
+}
+
+#[test]
+fn counts_reconcile() {
+    let place = Place::two_sites();
+    place.write(
+        "people.csv",
+        "origin,key,kind,name,address,aliases\nNORTH/HQ,1,mailbox,A,SMTP:a@x,\n\
+         EAST/X,2,mailbox,B,SMTP:b@x,\nNORTH/HQ,3,robot,C,SMTP:c@x,\nNORTH/HQ,,mailbox,D,SMTP:d@x,\n",
+    );
+    let report = place.run("-C hq import people.csv --json").expect(3).json();
+    let count = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!(count("rows"), 4);
+    let parts = ["unchanged", "added", "changed", "foreign", "quarantined", "held"];
+    assert_eq!(parts.iter().map(|part| count(part)).sum::<u64>(), 4);
+    assert_eq!((count("foreign"), count("quarantined")), (1, 2));
+    let cases = place.run("-C hq quarantine list --json").expect(3).json();
+    assert_eq!(cases.as_array().unwrap().len(), 2);
+}
+
+/// `failure-stories` §14: one name, one machine; a second one is refused with the reason.
+#[test]
+fn two_servers_and_namesakes_are_refused() {
+    let place = Place::two_sites();
+    place.cycle();
+    let again = place.run("-C hq requestor add south/sales --folder share").expect(2);
+    assert!(
+        again.err.contains("registered already") && again.err.contains("--again"),
+        "{}",
+        again.err
+    );
+    // The invitation works once: a second machine with it has another key.
+    place.run("-C twin init --invitation sales.invitation").expect(0);
+    place.run("-C twin send").expect(0);
+    let processed = place.run("-C hq process").expect(0);
+    assert!(processed.err.contains("another machine has this name"), "{}", processed.err);
+    let own = place.run("-C hq requestor remove NORTH/HQ").expect(2);
+    assert!(own.err.contains("always takes part"), "{}", own.err);
+}
+
+#[test]
+fn a_backup_put_back_is_merged_and_nobody_is_missing() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..5));
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.cycle();
+    place.run("-C sales backup sales.backup").expect(0);
+    place.run("-C hq backup hq.backup").expect(0);
+    place.run("-C sales entry add --key late --name Late --address SMTP:late@x.example").expect(0);
+    place.cycle();
+    place.run("-C sales restore sales.backup").expect(0);
+    for _ in 0..3 {
+        place.cycle();
+    }
+    assert_eq!(place.status("hq")["entries"], 6);
+    assert_eq!(place.status("sales")["own_entries"], 6);
+    place.run("-C hq restore hq.backup").expect(0);
+    for _ in 0..4 {
+        place.cycle();
+    }
+    assert_eq!(place.status("hq")["entries"], 6);
+    assert_eq!(place.status("sales")["digest"], place.status("hq")["digest"]);
+    assert_eq!(place.status("hq")["recovering"], false);
+    place.run("-C hq check").expect(0);
+    place.run("-C sales check").expect(0);
+}
+
+#[test]
+fn a_reinstalled_site_gets_its_entries_back() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..20));
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.cycle();
+    std::fs::remove_dir_all(place.path("sales")).unwrap();
+    place
+        .run("-C hq requestor add SOUTH/SALES --folder share --again --out again.invitation")
+        .expect(0);
+    place.run("-C sales init --invitation again.invitation").expect(0);
+    // Before the first answer a read may add, but not delete.
+    place.write("few.csv", &people(0..2));
+    place.run("-C sales import few.csv --whole").expect(0);
+    for _ in 0..4 {
+        place.cycle();
+    }
+    assert_eq!(place.status("hq")["entries"], 20);
+    assert_eq!(place.status("sales")["own_entries"], 20);
+}
+
+/// `failure-stories` §3: a byte that changed on the disk is found by the next confirmation.
+#[test]
+fn equal_numbers_are_not_equal_lists_on_disk() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..20));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.cycle();
+    place.cycle();
+    // Flipped in the file itself, as a failing disk would; the text stands there as it is read.
+    let path = place.path("sales/postoffice.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(9).position(|window| window == b"Person 17").unwrap();
+    bytes[at] = b'Q';
+    std::fs::write(&path, bytes).unwrap();
+    place.run("-C sales check").expect(1);
+    for _ in 0..3 {
+        place.cycle();
+    }
+    place.run("-C sales check").expect(0);
+    assert_eq!(place.status("sales")["digest"], place.status("hq")["digest"]);
+}
+
+#[test]
+fn the_demo_ends_equal_at_any_size() {
+    let place = Place::new();
+    let demo = place.run("demo small --postoffices 2 --entries 30 --json").expect(0).json();
+    assert_eq!((demo["converged"].as_bool(), demo["postoffices"].as_u64()), (Some(true), Some(2)));
+    let demo = place.run("demo").expect(0);
+    assert!(demo.out.lines().count() <= 40, "{}", demo.out);
+    for line in demo.out.lines().rev().take(3) {
+        let line = line.trim().strip_prefix("dirsync ").unwrap();
+        let code = place.run(line).code;
+        assert!(code == 0 || code == 3, "{line} ended with {code}");
+    }
+    place.run("demo").expect(2);
+}

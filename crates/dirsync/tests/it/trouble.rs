@@ -1,0 +1,161 @@
+//! Bad input and bad circumstances: a clear error, and nothing lost.
+
+use crate::site::{Place, people};
+
+/// `failure-stories` §1.
+#[test]
+fn unreadable_source_deletes_nobody() {
+    let place = Place::two_sites();
+    place.write(
+        "hq/dirsync.toml",
+        "[[source]]\nname = \"hr\"\nfile = \"../hr.csv\"\nwhole = true\n",
+    );
+    place.write("hr.csv", &people(0..30));
+    place.run("-C hq cycle").expect(0);
+    place.run("-C hq cycle").expect(0);
+    assert_eq!(place.status("hq")["entries"], 30);
+    std::fs::remove_file(place.path("hr.csv")).unwrap();
+    let cycle = place.run("-C hq cycle").expect(3);
+    assert!(cycle.err.contains("was not read; nobody is deleted"), "{}", cycle.err);
+    assert!(!cycle.err.contains("--force"), "no step that overrides the guard is offered");
+    assert_eq!(place.status("hq")["entries"], 30);
+    assert_eq!(place.status("hq")["failed_sources"][0], "hr");
+    place.write("hr.csv", &people(0..30));
+    place.run("-C hq cycle").expect(0);
+}
+
+#[test]
+fn each_bad_file_has_its_error() {
+    let place = Place::two_sites();
+    for (name, content, code, says) in [
+        ("none.csv", None, 1, "could not open"),
+        ("empty.csv", Some(""), 1, "is empty"),
+        ("odd.csv", Some("colour\nred\n"), 2, "use a map"),
+        ("list.pdf", Some("x"), 2, "--format"),
+        ("cut.vcf", Some("BEGIN:VCARD\nVERSION:3.0\nUID:1\n"), 1, "cut off"),
+    ] {
+        if let Some(content) = content {
+            place.write(name, content);
+        }
+        let ran = place.run(&format!("-C hq import {name} --whole"));
+        assert_eq!(ran.code, code, "{name}: {}", ran.err);
+        assert!(ran.err.contains(says), "{name}: {}", ran.err);
+    }
+    place.write("map.toml", "key = \"{no}\"\nname = \"{cn\"\naddres = [\"SMTP:{mail}\"]\n");
+    place.write("people.csv", &people(0..2));
+    let map = place.run("-C hq import people.csv --map map.toml").expect(2);
+    assert!(
+        map.err.contains("map.toml:2:9") && map.err.contains("did you mean \"address\""),
+        "{}",
+        map.err
+    );
+    place.write("map.toml", "key = \"{numbr}\"\nname = \"{cn}\"\naddress = [\"SMTP:{mail}\"]\n");
+    let map = place.run("-C hq import people.csv --map map.toml").expect(2);
+    assert!(map.err.contains("no column \"numbr\""), "{}", map.err);
+}
+
+/// `failure-stories` §5 and §10.
+#[test]
+fn one_bad_row_stops_nothing() {
+    let place = Place::two_sites();
+    let mut rows = people(0..10).into_bytes();
+    rows.extend_from_slice(b"bad,Jos\xe9,jose@x.example,1\n");
+    rows.extend_from_slice(
+        b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,,bare@x.example,\n",
+    );
+    rows.extend_from_slice(b"last,Last,last@x.example,1\n");
+    std::fs::write(place.path("people.csv"), rows).unwrap();
+    let report = place.run("-C hq import people.csv --whole --json").expect(3).json();
+    assert_eq!((report["added"].as_u64(), report["quarantined"].as_u64()), (Some(11), Some(4)));
+    let cases = place.run("-C hq quarantine list").expect(3).out;
+    assert!(cases.contains("line 12: column 2 is not UTF-8"), "{cases}");
+    assert!(cases.contains("stands in more than one row"), "{cases}");
+    place.write("people.csv", &people(0..11));
+    place.run("-C hq import people.csv --whole").expect(0);
+    assert_eq!(place.status("hq")["quarantined"], 0, "a case leaves by itself");
+}
+
+#[test]
+fn a_configuration_with_mistakes_points_at_each() {
+    let place = Place::two_sites();
+    place.write("hq/dirsync.toml", "[schedule]\ntims = []\npoll = \"5 parsec\"\n");
+    let check = place.run("-C hq config check").expect(2);
+    for says in ["dirsync.toml:2:1", "did you mean \"times\"", "dirsync.toml:3:8", "^^^^"] {
+        assert!(check.err.contains(says), "{says}: {}", check.err);
+    }
+    let mistakes = place.run("-C hq config check --json").expect(2).json();
+    assert_eq!(mistakes["mistakes"].as_array().unwrap().len(), 2);
+    assert!(place.run("-C hq status").err.contains("tims"), "nothing runs on half a configuration");
+}
+
+#[test]
+fn altered_foreign_and_cut_messages_are_set_aside() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..3));
+    place.run("-C hq import people.csv").expect(0);
+    place.run("-C sales send").expect(0);
+    place.run("-C hq cycle").expect(0);
+    let inbox = std::fs::read_dir(place.path("share"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| std::fs::read_dir(path).unwrap().flatten().any(|file| file.path().is_file()))
+        .expect("the answer waits");
+    let answer = std::fs::read_dir(&inbox)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.is_file())
+        .unwrap();
+    let shown = place.run_words(&["message", "show", answer.to_str().unwrap()]).expect(0).out;
+    assert!(shown.contains("[DIRSYNC-TRANSACTIONS]") && shown.contains("Person 1"), "{shown}");
+    let whole = std::fs::read(&answer).unwrap();
+    let mut altered = whole.clone();
+    let last = altered.len() - 1;
+    altered[last] ^= 1;
+    std::fs::write(&answer, &altered).unwrap();
+    let apply = place.run("-C sales apply").expect(0);
+    assert!(apply.err.contains("was altered on its way"), "{}", apply.err);
+    assert!(inbox.join("refused").read_dir().unwrap().count() == 2, "the file and its reason");
+    assert_eq!(place.status("sales")["entries"], 0);
+    place.cycle();
+    assert_eq!(place.status("sales")["entries"], 3, "the next message heals it");
+}
+
+#[test]
+fn a_share_that_disappears_is_exit_4() {
+    let place = Place::two_sites();
+    std::fs::rename(place.path("share"), place.path("away")).unwrap();
+    let send = place.run("-C sales send").expect(4);
+    assert!(send.err.contains("cannot reach the shared folder"), "{}", send.err);
+    std::fs::rename(place.path("away"), place.path("share")).unwrap();
+    place.run("-C sales send").expect(0);
+}
+
+/// `failure-stories` §14.
+#[test]
+fn a_newer_database_is_refused_untouched() {
+    let place = Place::two_sites();
+    let path = place.path("sales/postoffice.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The user version of a SQLite file: bytes 60 to 63, big-endian.
+    bytes[60..64].copy_from_slice(&999u32.to_be_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let status = place.run("-C sales status").expect(1);
+    assert!(status.err.contains("999"), "{}", status.err);
+    assert!(std::fs::read(&path).unwrap() == bytes, "untouched");
+}
+
+#[test]
+fn what_is_no_postoffice_is_said() {
+    let place = Place::new();
+    let status = place.run("-C nowhere status").expect(2);
+    assert!(
+        status.err.contains("is not a postoffice folder") && status.err.contains("hint"),
+        "{}",
+        status.err
+    );
+    assert!(!place.exists("nowhere"));
+    place.run("-C hq init NORTH --server").expect(2);
+    place.run("-C hq init NORTH/HQ").expect(2);
+}
