@@ -40,14 +40,14 @@ impl Invitation {
         };
         let name =
             |key: &str| field(key)?.parse::<PostofficeName>().map_err(|error| error.to_string());
-        let expires: Timestamp =
-            field("expires")?.parse().map_err(|error| format!("expires: {error}"))?;
+        let time =
+            |key: &str| field(key)?.parse::<Timestamp>().map_err(|error| format!("{key}: {error}"));
         Ok(Self {
             server: name("server")?,
             server_key: field("server_key")?,
             postoffice: name("postoffice")?,
             secret: field("secret")?,
-            expires: expires.as_millisecond().max(0) as u64,
+            expires: time("expires")?.as_millisecond().max(0) as u64,
             carrier: field("carrier")?,
         })
     }
