@@ -53,7 +53,7 @@ const BY_NAME: [&str; 2] = per_list!(
 const DELETE: [&str; 2] = per_list!("DELETE FROM ", " WHERE id = ?1");
 const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
 /// As in `schema.sql`, by the letter.
-const INDEX: [&str; 2] = per_list!("CREATE UNIQUE INDEX ", "_id ON ", " (id)");
+pub(super) const INDEX: [&str; 2] = per_list!("CREATE UNIQUE INDEX ", "_id ON ", " (id)");
 const DROP_INDEX: [&str; 2] = per_list!("DROP INDEX ", "_id");
 const CLEAR_BUCKETS: &str = "DELETE FROM list_bucket WHERE list = ?1";
 
@@ -178,7 +178,7 @@ impl<'s> SqliteTransaction<'s> {
         let is_bulk = bulk.is_some();
         let mut statement = match bulk {
             Some(statement) => {
-                *self.statements += 1;
+                self.count_statement(action)?;
                 statement
             }
             None => self.prepare(action, APPEND[table])?,

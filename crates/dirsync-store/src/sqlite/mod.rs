@@ -49,7 +49,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 200;
 /// The page cache, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
-/// The log is cut to this many bytes when it is begun anew.
+/// The size of a new database's pages, in bytes. Measured: with 4096, bulk loads and rows cost a
+/// tenth more, and 1,000 random changes write two thirds of the log.
+const PAGE_BYTES: i64 = 8192;
+/// A commit that leaves a larger log moves it into the database's file: 32 MiB. What is moved once
+/// is not written twice, so the ordinary way is [`SqliteStore::checkpoint_truncate`] after a cycle.
 const LOG_BYTES_KEPT: i64 = 32 << 20;
 
 /// A postoffice database in a file.
@@ -83,6 +87,7 @@ impl SqliteStore {
             options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
         }
         let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(failed(action))?;
         schema::make(&mut connection)?;
         sync_folder(action, path)?;
         Self::with(action, connection, path, false)
@@ -138,6 +143,7 @@ impl SqliteStore {
             if !reads_only {
                 set("journal_mode", &"WAL")?;
                 set("journal_size_limit", &LOG_BYTES_KEPT)?;
+                set("wal_autocheckpoint", &(LOG_BYTES_KEPT / PAGE_BYTES))?;
             }
             set("synchronous", &"FULL")?;
             set("foreign_keys", &true)?;
@@ -288,4 +294,85 @@ fn sync_folder(action: &'static str, path: &Path) -> Stored<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(file_failed(action))?;
     folder.sync_all().map_err(file_failed(action))
+}
+
+#[cfg(test)]
+mod tests {
+    use dirsync_protocol::tables::StoreErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::create(folder.path().join("postoffice.db")).unwrap();
+        let pages: i64 =
+            store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |store: &SqliteStore, pages: i64| {
+            let set = store.connection.query_row(
+                &format!("PRAGMA max_page_count = {pages}"),
+                [],
+                |row| row.get::<_, i64>(0),
+            );
+            set.unwrap();
+        };
+        limit(&store, pages + 10);
+        let mut transaction = store.begin().unwrap();
+        transaction.put_note("first", Some("x")).unwrap();
+        let long = "x".repeat(200 << 10);
+        let error = transaction.put_note("second", Some(&long)).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
+        drop(transaction);
+        limit(&store, 1 << 20);
+        let mut transaction = store.begin().unwrap();
+        let notes = transaction.notes("").unwrap();
+        assert_eq!(notes, []);
+        transaction.put_note("second", Some(&long)).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(store.integrity_check().unwrap(), [""; 0]);
+    }
+
+    /// What a step does after a failure, for instance to note it, must not be kept as if it were a
+    /// transaction of its own.
+    #[test]
+    fn a_transaction_that_was_rolled_back_takes_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::create(folder.path().join("postoffice.db")).unwrap();
+        let mut transaction = SqliteTransaction::begin(
+            &store.connection,
+            &mut store.names,
+            &mut store.statements,
+            None,
+        )
+        .unwrap();
+        transaction.execute("test", "INSERT INTO note VALUES ('a', 'x')", []).unwrap();
+        // As SQLite does after some failures.
+        store.connection.execute_batch("ROLLBACK").unwrap();
+        let sql = "INSERT INTO note VALUES ('b', 'x')";
+        assert!(transaction.execute("test", sql, []).is_err());
+        assert!(Box::new(transaction).commit().is_err());
+        assert_eq!(store.begin().unwrap().notes("").unwrap(), []);
+    }
+
+    #[test]
+    fn the_settings_are_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::create(folder.path().join("postoffice.db")).unwrap();
+        let reader = SqliteStore::open_read_only(store.path()).unwrap();
+        for handle in [&store, &reader] {
+            let number = |name: &str| -> i64 {
+                let connection = &handle.connection;
+                connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+            };
+            assert_eq!(number("synchronous"), 2, "FULL");
+            assert_eq!(number("foreign_keys"), 1);
+            assert_eq!(number("cache_size"), -CACHE_KIB);
+            assert_eq!(number("temp_store"), 1, "FILE");
+            assert_eq!(number("busy_timeout"), 5000);
+            let connection = &handle.connection;
+            let mode: String =
+                connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(mode, "wal");
+        }
+    }
 }

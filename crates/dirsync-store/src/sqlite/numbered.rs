@@ -28,11 +28,11 @@ impl SqliteTransaction<'_> {
     ) -> Stored<()> {
         let (action, connection) = ("read the changes of the list", self.connection);
         let range = [bound(after.0), bound(upto.0)];
-        let sql = select_entry!("WHERE p_last > ?1 AND p_last <= ?2 ORDER BY p_last, id");
+        let sql = select_entry!("WHERE p_last > ?1 AND p_last <= ?2 ORDER BY p_last");
         let mut entries = self.prepare(action, sql)?;
         let mut entries = entries.query(range).map_err(failed(action))?;
         let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone \
-                   WHERE srv_seq > ?1 AND srv_seq <= ?2 ORDER BY srv_seq, id";
+                   WHERE srv_seq > ?1 AND srv_seq <= ?2 ORDER BY srv_seq";
         let mut stubs = self.prepare(action, sql)?;
         let mut stubs = stubs.query(range).map_err(failed(action))?;
         let names = &mut *self.names;

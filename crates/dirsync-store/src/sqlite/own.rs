@@ -131,7 +131,7 @@ impl SqliteTransaction<'_> {
         visit: &mut dyn FnMut(&OwnRow) -> Flow,
     ) -> Stored<()> {
         let (action, connection) = ("read own entries", self.connection);
-        let sql = select_own!("WHERE last > ?1 ORDER BY last, id");
+        let sql = select_own!("WHERE last > ?1 ORDER BY last");
         self.visit(action, sql, [bound(after.0)], |row, names| {
             Ok(visit(&read_own(&mut Columns::new(action, row), names, connection)?))
         })
@@ -175,7 +175,7 @@ impl SqliteTransaction<'_> {
     ) -> Stored<()> {
         let action = "read own deletions";
         let sql = "SELECT id, req_seq, stamp, approved FROM own_tombstone WHERE req_seq > ?1 \
-                   ORDER BY req_seq, id";
+                   ORDER BY req_seq";
         self.visit(action, sql, [bound(after.0)], |row, _| {
             Ok(visit(read_tombstone(&mut Columns::new(action, row))?))
         })

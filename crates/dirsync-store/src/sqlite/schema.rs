@@ -94,3 +94,122 @@ fn upgrade_with(connection: &mut Connection, version: u32, migrations: &[&str]) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two upgrades of several statements each, as files would be.
+    const STEPS: [&str; 2] = [
+        "ALTER TABLE note ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+         UPDATE note SET at = 7;
+         CREATE INDEX note_at ON note (at);",
+        "CREATE TABLE moved (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+         INSERT INTO moved SELECT name, at FROM note;
+         DELETE FROM note;
+         DROP INDEX note_at;",
+    ];
+
+    /// Everything in the database as text, with its version.
+    fn content(connection: &Connection) -> Vec<String> {
+        let lines = |sql: &str| -> Vec<String> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let mut content = lines("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
+        content.extend(lines("SELECT name || '=' || text FROM note ORDER BY name"));
+        content.extend(lines("SELECT user_version || '' FROM pragma_user_version"));
+        content
+    }
+
+    fn version(connection: &Connection) -> u32 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    fn version_1(path: &Path) -> Connection {
+        let mut connection = Connection::open(path).unwrap();
+        make(&mut connection).unwrap();
+        connection.execute_batch("INSERT INTO note VALUES ('a', 'x'), ('b', 'y')").unwrap();
+        connection
+    }
+
+    #[test]
+    fn interrupted_upgrade_and_downgrade() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postoffice.db");
+        drop(version_1(&path));
+        // Each upgrade stops before its first statement, after it, after its second, ...
+        for (step, sql) in STEPS.iter().enumerate() {
+            let statements: Vec<&str> = sql.split_inclusive(';').collect();
+            for count in 0..=statements.len() {
+                let mut connection = Connection::open(&path).unwrap();
+                let (before, version_before) = (content(&connection), version(&connection));
+                let stopped = format!("{} SELECT stop();", statements[..count].concat());
+                let mut steps = STEPS;
+                steps[step] = &stopped;
+                let error = upgrade_with(&mut connection, version_before, &steps).unwrap_err();
+                assert!(error.to_string().contains("stop"), "{error}");
+                drop(connection);
+                let connection = Connection::open(&path).unwrap();
+                assert_eq!(content(&connection), before, "step {step} after {count} statements");
+            }
+            let mut connection = Connection::open(&path).unwrap();
+            let before = version(&connection);
+            upgrade_with(&mut connection, before, &STEPS[..=step]).unwrap();
+            assert_eq!(version(&connection), step as u32 + 2);
+        }
+        let connection = Connection::open(&path).unwrap();
+        let moved: u32 =
+            connection.query_row("SELECT sum(at) FROM moved", [], |row| row.get(0)).unwrap();
+        assert_eq!(moved, 14, "each statement ran once");
+        drop(connection);
+        // The database is now of a version that this program does not know.
+        let bytes = std::fs::read(&path).unwrap();
+        for open in [crate::sqlite::SqliteStore::open, crate::sqlite::SqliteStore::open_read_only] {
+            let error = open(&path).unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Newer);
+            let text = error.to_string();
+            let known = format!("up to {SCHEMA_VERSION}");
+            assert!(text.contains("version 3") && text.contains(&known), "{text}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "untouched");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
+    }
+
+    #[test]
+    fn a_version_that_stands_in_the_log_only_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postoffice.db");
+        let connection = version_1(&path);
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.pragma_update(None, "user_version", 9).unwrap();
+        let error = crate::sqlite::SqliteStore::open(&path).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Newer, "{error}");
+    }
+
+    #[test]
+    fn every_table_and_column_is_explained() {
+        let mut tables = 0;
+        let mut above = "";
+        for line in SCHEMA.lines() {
+            if line.starts_with("CREATE TABLE") {
+                assert!(above.starts_with("-- "), "{line}");
+                tables += 1;
+            }
+            let column = line
+                .strip_prefix("    ")
+                .is_some_and(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+            assert!(!column || line.contains(" -- "), "{line}");
+            above = line;
+        }
+        assert!(tables > 20, "{tables}");
+    }
+
+    #[test]
+    fn statements_on_the_lists_are_those_of_the_schema() {
+        // A bulk drops and makes these indexes: what it makes has to be what was there.
+        for sql in crate::sqlite::list::INDEX {
+            assert!(SCHEMA.contains(&format!("{sql};")), "{sql}");
+        }
+    }
+}

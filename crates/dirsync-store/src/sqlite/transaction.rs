@@ -25,7 +25,15 @@ pub(super) struct SqliteTransaction<'s> {
     /// How many names were known at each open savepoint.
     savepoints: Vec<usize>,
     pub lists: Lists<'s>,
-    ended: bool,
+    phase: Phase,
+}
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Beginning,
+    Open,
+    Over,
 }
 
 impl fmt::Debug for SqliteTransaction<'_> {
@@ -56,10 +64,10 @@ impl<'s> SqliteTransaction<'s> {
             names_before,
             savepoints: Vec::new(),
             lists,
-            ended: true,
+            phase: Phase::Beginning,
         };
         begun.execute(action, sql, [])?;
-        begun.ended = false;
+        begun.phase = Phase::Open;
         // A read transaction stands still only from its first read on.
         begun.read_lists(action)?;
         Ok(begun)
@@ -71,11 +79,25 @@ impl<'s> SqliteTransaction<'s> {
         action: &'static str,
         sql: &'static str,
     ) -> Stored<CachedStatement<'s>> {
+        self.count_statement(action)?;
+        self.connection.prepare_cached(sql).map_err(failed(action))
+    }
+
+    /// Counts a statement that is about to be executed, where one may be.
+    ///
+    /// SQLite itself rolls back after some errors, a full disk for one, and would then take what
+    /// follows for transactions of their own.
+    pub fn count_statement(&mut self, action: &'static str) -> Stored<()> {
         if let Some(limit) = self.limit {
             self.check_limit(action, limit)?;
         }
+        let lost = self.phase == Phase::Open && self.connection.is_autocommit();
+        if lost || self.phase == Phase::Over {
+            let why = "the transaction was ended by an earlier failure";
+            return Err(refused(action, StoreErrorKind::Other, why));
+        }
         *self.statements += 1;
-        self.connection.prepare_cached(sql).map_err(failed(action))
+        Ok(())
     }
 
     /// A reader that would let the log grow without end has to give way.
@@ -83,8 +105,8 @@ impl<'s> SqliteTransaction<'s> {
         if !limit.exceeded() {
             return Ok(());
         }
-        if !self.ended {
-            self.ended = true;
+        if self.phase == Phase::Open {
+            self.phase = Phase::Over;
             self.connection.execute_batch("ROLLBACK").map_err(failed(action))?;
         }
         let why = "this read was open for too long: the database's log grew past its limit; \
@@ -215,7 +237,8 @@ impl<'s> SqliteTransaction<'s> {
         let action = "commit a transaction";
         self.end_bulks(action)?;
         self.execute(action, "COMMIT", [])?;
-        self.ended = true;
+        self.phase = Phase::Over;
+        self.names_before = self.names.count();
         Ok(())
     }
 }
@@ -230,11 +253,11 @@ impl Transaction for SqliteTransaction<'_> {
 impl Drop for SqliteTransaction<'_> {
     fn drop(&mut self) {
         self.lists = Lists::default();
-        if !self.ended {
-            // SQLite itself rolls back after some errors; then there is nothing left to undo.
+        if !self.connection.is_autocommit() {
+            // A failure leaves nothing to do: the connection rolls back when it is used again.
             let _ = self.connection.execute_batch("ROLLBACK");
-            self.names.truncate(self.names_before);
         }
+        self.names.truncate(self.names_before);
         *self.statements += std::mem::take(&mut self.names.statements);
     }
 }
