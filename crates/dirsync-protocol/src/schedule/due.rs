@@ -87,8 +87,8 @@ impl Schedule {
     /// Whether a step is due, when it last ran for `last_run`.
     ///
     /// Several times that have passed are one. No time up to `last_run` is due again, also when the
-    /// clock goes back; a caller that learns of a jump back (`clock_jump`) passes no `last_run` once,
-    /// or the step rests until the clock is there again.
+    /// clock goes back; a caller that learns of a jump back (`clock_jump`) passes no `last_run`
+    /// once, or the step rests until the clock is there again.
     pub fn due(&self, step: Step, last_run: Option<Timestamp>, now: Timestamp) -> Due {
         let last = self.last_until(step, now);
         let open = last.filter(|last| last_run.is_none_or(|run| *last > run));
