@@ -215,7 +215,9 @@ impl World {
                 .read(server, |tables| tables.rows(*id))
                 .into_iter()
                 .any(|row| row.published.is_some_and(|published| published.held.is_some()));
-            if change > change_of(record) && !held {
+            // Whether a claim or a deletion came first is decided by arrival.
+            let handed = self.ghost.allowed[id].len() > 1;
+            if change > change_of(record) && !held && !handed {
                 return Err(format!("I10: deleted {} is published again", self.ghost.key(*id)));
             }
         }

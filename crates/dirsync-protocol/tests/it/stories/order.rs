@@ -13,7 +13,7 @@ fn loss_order_and_doubling_heal() {
 #[test]
 fn every_profile_of_the_model_settles() {
     for (name, _) in &PROFILES[1..] {
-        hunt(name, 0..20, 60);
+        hunt(name, 0..10, 60);
     }
 }
 
