@@ -1,17 +1,22 @@
-//! Which column is what, in the exports of Outlook, Google Contacts and Thunderbird, in our own, and
-//! in files whose columns have LDAP attribute names.
+//! Which column is what, in the exports of Outlook, Google Contacts and Thunderbird, and in files
+//! whose columns have LDAP attribute names.
+
+use dirsync_directory::AttributeName;
+
+/// The columns with which our own export begins.
+pub(crate) const OWN: [&str; 6] = ["origin", "key", "kind", "name", "address", "aliases"];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// The origin, in our own export.
+    /// The origin, in files that resemble our own.
     Origin,
-    /// What never changes of an entry.
-    Key,
+    /// What never changes of an entry, in this order of trust.
+    Key(u8),
     /// The kind.
     Kind,
-    /// The display name.
-    Name,
+    /// The display name, in this order of preference.
+    Name(u8),
     /// Part of a name: 0 first, 1 middle, 2 last.
     NamePart(u8),
     /// `TYPE:value`, the primary address.
@@ -22,85 +27,217 @@ pub(crate) enum Meaning {
     Mail(u8),
     /// A detail.
     Detail(&'static str),
+    /// A number whose sort stands in another column (Google Contacts).
+    Phone(u8),
+    /// The sort of that number.
+    PhoneSort(u8),
 }
 
-use Meaning::{Address, Aliases, Detail, Key, Kind, Mail, Name, NamePart, Origin};
+use Meaning::{
+    Address, Aliases, Detail, Key, Kind, Mail, Name, NamePart, Origin, Phone, PhoneSort,
+};
 
 /// Headers, in lower case. Sources: the CSV exports of Outlook 2019, Google Contacts (until and
-/// since 2024) and Thunderbird 115, and RFC 2798 and 4519 for attribute names.
+/// since 2024) and Thunderbird 115; RFC 2798 and RFC 4519 for attribute names.
 const KNOWN: &[(&str, Meaning)] = &[
     ("origin", Origin),
-    ("key", Key),
+    ("key", Key(0)),
+    ("entryuuid", Key(1)),
+    ("objectguid", Key(2)),
+    ("employeenumber", Key(3)),
+    ("employee number", Key(3)),
+    ("employee_no", Key(3)),
     ("kind", Kind),
-    ("name", Name),
     ("address", Address),
     ("aliases", Aliases),
-    ("entryuuid", Key),
-    ("objectguid", Key),
-    ("employee_no", Key),
-    ("employee number", Key),
-    ("cn", Name),
-    ("displayname", Name),
-    ("display name", Name),
-    ("full name", Name),
+    ("displayname", Name(0)),
+    ("display name", Name(0)),
+    ("full name", Name(1)),
+    ("name", Name(1)),
+    ("cn", Name(2)),
     ("first name", NamePart(0)),
     ("first_name", NamePart(0)),
     ("first", NamePart(0)),
     ("given name", NamePart(0)),
+    ("givenname", NamePart(0)),
     ("middle name", NamePart(1)),
+    ("middle_name", NamePart(1)),
     ("additional name", NamePart(1)),
     ("last name", NamePart(2)),
     ("last_name", NamePart(2)),
     ("last", NamePart(2)),
     ("family name", NamePart(2)),
+    ("sn", NamePart(2)),
     ("mail", Mail(0)),
     ("email", Mail(0)),
+    ("email address", Mail(0)),
     ("e-mail", Mail(0)),
     ("e-mail address", Mail(0)),
     ("e-mail 2 address", Mail(1)),
     ("e-mail 3 address", Mail(2)),
     ("e-mail 1 - value", Mail(0)),
     ("e-mail 2 - value", Mail(1)),
+    ("e-mail 3 - value", Mail(2)),
+    ("e-mail 4 - value", Mail(3)),
     ("primary email", Mail(0)),
     ("secondary email", Mail(1)),
+    ("phone 1 - value", Phone(1)),
+    ("phone 2 - value", Phone(2)),
+    ("phone 3 - value", Phone(3)),
+    ("phone 4 - value", Phone(4)),
+    ("phone 1 - label", PhoneSort(1)),
+    ("phone 2 - label", PhoneSort(2)),
+    ("phone 3 - label", PhoneSort(3)),
+    ("phone 4 - label", PhoneSort(4)),
+    ("phone 1 - type", PhoneSort(1)),
+    ("phone 2 - type", PhoneSort(2)),
+    ("phone 3 - type", PhoneSort(3)),
+    ("phone 4 - type", PhoneSort(4)),
     ("business phone", Detail("telephoneNumber")),
+    ("business phone 2", Detail("telephoneNumber")),
     ("work phone", Detail("telephoneNumber")),
     ("phone", Detail("telephoneNumber")),
-    ("phone 1 - value", Detail("telephoneNumber")),
+    ("phone number", Detail("telephoneNumber")),
     ("telephone", Detail("telephoneNumber")),
     ("mobile phone", Detail("mobile")),
     ("mobile number", Detail("mobile")),
     ("home phone", Detail("homePhone")),
+    ("home phone 2", Detail("homePhone")),
     ("business fax", Detail("facsimileTelephoneNumber")),
     ("fax number", Detail("facsimileTelephoneNumber")),
     ("pager number", Detail("pager")),
     ("job title", Detail("title")),
     ("organization title", Detail("title")),
     ("organization 1 - title", Detail("title")),
+    ("organization", Detail("o")),
     ("organization name", Detail("o")),
     ("organization 1 - name", Detail("o")),
-    ("organization", Detail("o")),
-    ("company", Detail("company")),
     ("organization department", Detail("department")),
+    ("organization 1 - department", Detail("department")),
     ("office location", Detail("physicalDeliveryOfficeName")),
     ("business street", Detail("street")),
     ("work address", Detail("street")),
+    ("address 1 - street", Detail("street")),
     ("business city", Detail("l")),
     ("work city", Detail("l")),
+    ("address 1 - city", Detail("l")),
     ("business state", Detail("st")),
     ("work state", Detail("st")),
+    ("address 1 - region", Detail("st")),
     ("business postal code", Detail("postalCode")),
     ("work zipcode", Detail("postalCode")),
+    ("address 1 - postal code", Detail("postalCode")),
     ("business country/region", Detail("co")),
     ("work country", Detail("co")),
+    ("address 1 - country", Detail("co")),
     ("web page", Detail("labeledURI")),
     ("web page 1", Detail("labeledURI")),
     ("website 1 - value", Detail("labeledURI")),
     ("notes", Detail("info")),
 ];
 
-/// What a header names, when it is one of the known ones that is no plain attribute name.
-pub(crate) fn meaning(header: &str) -> Option<Meaning> {
-    let header = header.trim().to_lowercase();
-    KNOWN.iter().find(|(known, _)| *known == header).map(|(_, meaning)| *meaning)
+/// What each header means, and the attribute that its column is: of the columns with plain
+/// attribute names, those that address lists carry.
+pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option<Meaning>> {
+    let names: Vec<String> = headers.map(|header| header.trim().to_lowercase()).collect();
+    // In Outlook's export "Title" is "Dr." and "Mrs.", and the title is the "Job Title".
+    let outlook = names.iter().any(|name| name == "job title");
+    names
+        .iter()
+        .map(|name| {
+            let known = KNOWN.iter().find(|(known, _)| known == name).map(|(_, meaning)| *meaning);
+            known.or_else(|| match attribute(name) {
+                Some("title") if outlook => None,
+                other => other.map(Detail),
+            })
+        })
+        .collect()
+}
+
+/// The attribute that a column with its plain name is.
+fn attribute(header: &str) -> Option<&'static str> {
+    let name: AttributeName = header.parse().ok()?;
+    CARRIED.iter().find(|known| **known == name.as_str()).copied()
+}
+
+/// The attributes that are taken from files of others (RFC 4519, RFC 2798, RFC 4524, and Active
+/// Directory's `co`, `company`, `department`, `info`, `ipPhone`). All others stay behind: among
+/// them are passwords and what a server keeps for itself.
+pub(crate) const CARRIED: &[&str] = &[
+    "c",
+    "carLicense",
+    "co",
+    "company",
+    "department",
+    "departmentNumber",
+    "description",
+    "employeeNumber",
+    "employeeType",
+    "facsimileTelephoneNumber",
+    "givenName",
+    "homePhone",
+    "homePostalAddress",
+    "info",
+    "initials",
+    "ipPhone",
+    "l",
+    "labeledURI",
+    "manager",
+    "member",
+    "mobile",
+    "o",
+    "ou",
+    "pager",
+    "physicalDeliveryOfficeName",
+    "postalAddress",
+    "postalCode",
+    "postOfficeBox",
+    "preferredLanguage",
+    "roomNumber",
+    "secretary",
+    "sn",
+    "st",
+    "street",
+    "telephoneNumber",
+    "title",
+    "uid",
+];
+
+/// The attribute of a number by the word that Google Contacts or a vCard gives its sort.
+pub(crate) fn phone_attribute(sort: &str) -> &'static str {
+    let sort = sort.to_lowercase();
+    if sort.contains("fax") {
+        "facsimileTelephoneNumber"
+    } else if sort.contains("mobile") || sort.contains("cell") {
+        "mobile"
+    } else if sort.contains("pager") {
+        "pager"
+    } else if sort.contains("home") {
+        "homePhone"
+    } else {
+        "telephoneNumber"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_known_by_their_headers() {
+        let of = |headers: &[&str]| meanings(headers.iter().copied());
+        assert_eq!(
+            of(&[" E-Mail Address ", "TELEPHONENUMBER", "userPassword"]),
+            [Some(Mail(0)), Some(Detail("telephoneNumber")), None]
+        );
+        assert_eq!(of(&["Title"]), [Some(Detail("title"))]);
+        assert_eq!(of(&["Title", "Job Title"]), [None, Some(Detail("title"))]);
+        assert_eq!(
+            of(&["Phone 1 - Value", "Phone 1 - Label"]),
+            [Some(Phone(1)), Some(PhoneSort(1))]
+        );
+        let attributes_have_their_one_spelling =
+            CARRIED.iter().all(|name| AttributeName::is_canonical(name));
+        assert!(attributes_have_their_one_spelling);
+    }
 }

@@ -1,241 +1,262 @@
-//! LDIF as a source (RFC 2849): content records, and change records that add.
+//! LDIF as a source (RFC 2849): the file's records and their lines.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::collections::BTreeSet;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use data_encoding::{BASE64, HEXLOWER};
-use dirsync_directory::{AttributeName, Record, escape};
+use data_encoding::BASE64;
 
-use crate::source::{Item, ReadError, RejectedRow, SourceRow, shortened};
-use crate::text::Text;
+use crate::ldif_entry::{Ignored, item_of};
+use crate::lines::Lines;
+use crate::source::{Item, ReadError, listed, rejected};
 
 /// Longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// An LDIF file that is being read.
 pub(crate) struct LdifSource {
-    reader: BufReader<Box<dyn Read>>,
+    lines: Lines,
     path: PathBuf,
-    line: u64,
+    record: Record,
+    ignored: Ignored,
     ended: bool,
 }
 
-/// A line put together from its folds, with its number.
-type Line = (u64, Vec<u8>);
+/// A record's lines, put together from their folds; comments are left out.
+#[derive(Default)]
+struct Record {
+    bytes: Vec<u8>,
+    /// Where each line begins in `bytes`, and its number.
+    starts: Vec<(usize, u64)>,
+    too_long: bool,
+}
+
+/// An attribute value of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    /// The attribute without its options, in lower case.
+    pub(crate) attribute: String,
+    /// The options, in lower case, without the semicolon before them.
+    pub(crate) options: String,
+    /// The value.
+    pub(crate) bytes: Vec<u8>,
+    /// Its line.
+    pub(crate) line: u64,
+}
+
+/// A line that is wrong.
+pub(crate) struct BadLine {
+    pub(crate) line: u64,
+    pub(crate) reason: String,
+}
 
 impl LdifSource {
-    pub(crate) fn new(path: &Path, text: Text) -> Self {
-        Self { reader: text.into_reader(), path: path.to_owned(), line: 0, ended: false }
+    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>) -> Self {
+        Self {
+            lines: Lines::new(reader),
+            path: path.to_owned(),
+            record: Record::default(),
+            ignored: Ignored::default(),
+            ended: false,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
-        loop {
-            if self.ended {
-                return None;
+        while !self.ended {
+            if let Err(error) = self.read_record() {
+                self.ended = true;
+                return Some(Err(error));
             }
-            let record = match self.record() {
-                Ok(record) => record,
-                Err(source) => {
-                    self.ended = true;
-                    let (path, line) = (self.path.clone(), self.line);
-                    return Some(Err(ReadError::Io { path, line, source }));
-                }
-            };
-            let only_version = |lines: &[Line]| {
-                lines.iter().all(|(_, line)| line.to_ascii_lowercase().starts_with(b"version:"))
-            };
-            if record.is_empty() || only_version(&record) {
+            if self.record.starts.is_empty() && !self.record.too_long {
                 continue;
             }
-            return Some(Ok(entry_of(&record)));
+            if let Some(item) = self.item() {
+                return Some(Ok(item));
+            }
+        }
+        None
+    }
+
+    /// What was left out.
+    pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
+        let Ignored { attributes, binary, records, derived_keys, members } = &self.ignored;
+        if *derived_keys > 0 {
+            notes.push(format!(
+                "warning: {derived_keys} records have no entryUUID, objectGUID or employeeNumber; their mail \
+                 address is their key, so an entry whose address changes is another entry"
+            ));
+        }
+        if *records > 0 {
+            notes.push(format!(
+                "{records} records left out: neither a person, contact, resource or list, nor an \
+                 address"
+            ));
+        }
+        if *binary > 0 {
+            notes.push(format!("{binary} binary values left out"));
+        }
+        if *members > 0 {
+            notes.push(format!("{members} members are known by their distinguished name only"));
+        }
+        if !attributes.is_empty() {
+            notes.push(format!("attributes that are not used: {}", listed(attributes)));
         }
     }
 
-    /// The lines of the next record, unfolded, comments left out.
-    fn record(&mut self) -> io::Result<Vec<Line>> {
-        let mut lines: Vec<Line> = Vec::new();
-        let mut bytes = 0;
+    /// Reads the lines up to an empty one.
+    fn read_record(&mut self) -> Result<(), ReadError> {
+        let record = &mut self.record;
+        record.bytes.clear();
+        record.starts.clear();
+        record.too_long = false;
         let mut in_comment = false;
         loop {
-            let mut line = Vec::new();
-            if self.reader.read_until(b'\n', &mut line)? == 0 {
+            let last = self.lines.number();
+            let line = self.lines.next().map_err(|source| ReadError::Io {
+                path: self.path.clone(),
+                line: last,
+                source,
+            })?;
+            let Some(line) = line else {
                 self.ended = true;
-                return Ok(lines);
+                return Ok(());
+            };
+            // RFC 2849 ends every line; without the end nobody knows how much is missing.
+            if !line.ended && !line.bytes.is_empty() {
+                let (path, line) = (self.path.clone(), line.number);
+                return Err(ReadError::CutOff { path, what: "a line", line });
             }
-            self.line += 1;
-            while line.last().is_some_and(|byte| *byte == b'\n' || *byte == b'\r') {
-                line.pop();
-            }
-            bytes += line.len();
-            if bytes > RECORD_BYTES_MAX {
-                return Err(io::Error::other("a record is longer than 16 MiB"));
-            }
-            match line.first() {
-                None => return Ok(lines),
-                Some(b' ') if in_comment => {}
-                Some(b' ') => {
-                    if let Some((_, last)) = lines.last_mut() {
-                        last.extend_from_slice(&line[1..]);
+            record.too_long |= line.cut || record.bytes.len() + line.bytes.len() > RECORD_BYTES_MAX;
+            match line.bytes {
+                [] => return Ok(()),
+                [b' ', ..] if in_comment => {}
+                [b'#', ..] => in_comment = true,
+                [first, ..] => {
+                    in_comment = false;
+                    if record.starts.is_empty() || *first != b' ' {
+                        record.starts.push((record.bytes.len(), line.number));
+                    }
+                    let fold = usize::from(*first == b' ');
+                    if !record.too_long {
+                        record.bytes.extend_from_slice(&line.bytes[fold..]);
                     }
                 }
-                Some(b'#') => in_comment = true,
-                Some(_) => {
-                    in_comment = false;
-                    lines.push((self.line, line));
-                }
             }
         }
     }
-}
 
-/// What a record's lines say.
-#[derive(Default)]
-struct Found {
-    origin: Option<String>,
-    keys: [Option<String>; 4],
-    kind: Option<&'static str>,
-    own_kind: Option<String>,
-    name: Option<String>,
-    display_name: Option<String>,
-    mails: Vec<String>,
-    proxies: Vec<String>,
-    own_addresses: Vec<String>,
-    details: Vec<String>,
-    own_details: Vec<String>,
-}
-
-fn entry_of(lines: &[Line]) -> Item {
-    let first = lines.first().map_or(0, |(line, _)| *line);
-    let text = lines.iter().map(|(_, line)| String::from_utf8_lossy(line)).collect::<Vec<_>>();
-    let text = shortened(&text.join("\n"));
-    let rejected = |line: u64, reason: String, keyless: bool| {
-        Item::Rejected(RejectedRow { line, text: text.clone(), reason, keyless })
-    };
-    let mut found = Found::default();
-    for (line, bytes) in lines {
-        if let Err(reason) = take_line(bytes, &mut found) {
-            return rejected(*line, reason, false);
+    fn item(&mut self) -> Option<Item> {
+        let (first, text) = (self.record.first_line(), || self.record.text());
+        if self.record.too_long {
+            let reason = "the record is longer than 16 MiB, or one of its lines than 4 MiB";
+            return Some(rejected(first, &text(), reason.into()));
+        }
+        let outcome = self.record.values().and_then(|values| {
+            if values.is_empty() {
+                return Ok(None);
+            }
+            item_of(first, &values, &mut self.ignored)
+        });
+        match outcome {
+            Ok(item) => item.map(|item| match item {
+                Item::Rejected(row) => rejected(row.line, &self.record.text(), row.reason),
+                row => row,
+            }),
+            Err(bad) => Some(rejected(bad.line, &self.record.text(), bad.reason)),
         }
     }
-    let mails = found.mails.first().cloned();
-    let Some(key) = found.keys.iter().flatten().next().cloned().or(mails) else {
-        return rejected(
-            first,
-            "the record has no key (entryUUID, objectGUID, mail …)".into(),
-            true,
-        );
-    };
-    let origin = match found.origin.as_deref().map(str::parse).transpose() {
-        Ok(origin) => origin,
-        Err(error) => return rejected(first, format!("{error}"), false),
-    };
-    let own = !found.own_addresses.is_empty();
-    let addresses = if own {
-        found.own_addresses
-    } else if found.proxies.is_empty() {
-        found.mails.iter().map(|mail| format!("SMTP:{mail}")).collect()
-    } else {
-        primary_first(found.proxies)
-    };
-    let mut details = found.details;
-    if own {
-        details.retain(|line| !line.starts_with("mail/") && !line.starts_with("cn/"));
+}
+
+impl Record {
+    fn first_line(&self) -> u64 {
+        self.starts.first().map_or(0, |(_, line)| *line)
     }
-    details.append(&mut found.own_details);
-    details.sort_unstable();
-    details.dedup();
-    let record = Record {
-        kind: found.own_kind.unwrap_or_else(|| found.kind.unwrap_or("mailbox").into()),
-        name: escape(&found.display_name.filter(|_| !own).or(found.name).unwrap_or_default())
-            .into(),
-        addresses: addresses.iter().map(|a| escape(a)).collect::<Vec<_>>().join("\t"),
-        details: details.iter().fold(String::new(), |all, line| all + line + "\n"),
-    };
-    Item::Row(SourceRow { origin, key, record, line: first })
+
+    fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let ends = self.starts.iter().skip(1).map(|(start, _)| *start).chain([self.bytes.len()]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|((start, number), end)| (*number, &self.bytes[*start..end]))
+    }
+
+    /// The record for a message, without what nobody but its owner may read.
+    fn text(&self) -> String {
+        let shown = self.lines().map(|(_, line)| match line.get(..12) {
+            Some(name) if name.eq_ignore_ascii_case(b"userPassword") => "userPassword: …".into(),
+            _ => String::from_utf8_lossy(line),
+        });
+        shown.take(8).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The values of the lines; a version line at the beginning is none.
+    fn values(&self) -> Result<Vec<Value>, BadLine> {
+        let mut values = Vec::with_capacity(self.starts.len());
+        for (line, bytes) in self.lines() {
+            let bad = |reason| BadLine { line, reason };
+            let value = value_of(line, bytes).map_err(bad)?;
+            if values.is_empty() && value.attribute == "version" {
+                if value.bytes != b"1" {
+                    return Err(bad("only LDIF version 1 is known".into()));
+                }
+                continue;
+            }
+            values.push(value);
+        }
+        Ok(values)
+    }
 }
 
-/// Exchange marks the primary address by the capitals of its type.
-fn primary_first(proxies: Vec<String>) -> Vec<String> {
-    let (mut first, rest): (Vec<String>, Vec<String>) =
-        proxies.into_iter().partition(|proxy| proxy.starts_with("SMTP:"));
-    let rest = rest.into_iter().map(|proxy| match proxy.split_once(':') {
-        Some((kind, value)) => format!("{}:{value}", kind.to_ascii_uppercase()),
-        None => proxy,
-    });
-    first.extend(rest);
-    first
-}
-
-fn take_line(bytes: &[u8], found: &mut Found) -> Result<(), String> {
+/// Reads a line: `ATTRIBUTE[;OPTION…]: VALUE`, or `::` and base64.
+fn value_of(line: u64, bytes: &[u8]) -> Result<Value, String> {
     let Some(colon) = bytes.iter().position(|byte| *byte == b':') else {
         return Err("the line is not ATTRIBUTE: VALUE".into());
     };
-    let name = std::str::from_utf8(&bytes[..colon]).map_err(|_| "the attribute is not UTF-8")?;
+    let name = std::str::from_utf8(&bytes[..colon])
+        .map_err(|_| "the name of the attribute is not UTF-8")?
+        .to_ascii_lowercase();
     let rest = &bytes[colon + 1..];
-    let raw = match rest.first() {
-        Some(b':') => {
-            let text: Vec<u8> = rest[1..].iter().copied().filter(|byte| *byte != b' ').collect();
-            BASE64.decode(&text).map_err(|_| format!("the value of {name} is not base64"))?
+    let value = match rest.first() {
+        Some(b':') => BASE64
+            .decode(rest[1..].trim_ascii())
+            .map_err(|error| format!("the value of {name} is not base64: {error}"))?,
+        Some(b'<') => {
+            return Err(format!("the value of {name} is a URL; such are not followed"));
         }
-        Some(b'<') => return Err(format!("the value of {name} is a URL; such are not followed")),
-        _ => rest[rest.iter().take_while(|byte| **byte == b' ').count()..].to_vec(),
-    };
-    let lower = name.to_ascii_lowercase();
-    if lower == "objectguid" {
-        found.keys[2] = Some(HEXLOWER.encode(&raw));
-        return Ok(());
-    }
-    if matches!(lower.as_str(), "jpegphoto" | "usercertificate;binary" | "userpassword" | "photo") {
-        return Ok(());
-    }
-    let value = String::from_utf8(raw).map_err(|_| format!("the value of {name} is not UTF-8"))?;
-    take_value(&lower, name, value, found)
-}
-
-fn take_value(lower: &str, name: &str, value: String, found: &mut Found) -> Result<(), String> {
-    match lower {
-        "dn" => {}
-        "changetype" if value.trim() == "add" => {}
-        "changetype" => {
-            return Err(format!(
-                "a change record of type {value} is not content; only add is taken"
-            ));
-        }
-        "dirsyncorigin" => found.origin = Some(value),
-        "dirsynckey" => found.keys[0] = Some(value),
-        "dirsynckind" => found.own_kind = Some(value),
-        "dirsyncaddress" => found.own_addresses.push(value),
-        "dirsyncdetail" => {
-            let (attribute, value) = value.split_once('/').ok_or("dirsyncDetail has no \"/\"")?;
-            found.own_details.push(format!("{attribute}/{}", escape(value)));
-        }
-        "entryuuid" => found.keys[1] = Some(value),
-        "cn" => found.name = found.name.take().or(Some(value)),
-        "displayname" => found.display_name = Some(value),
-        "mail" => found.mails.push(value),
-        "proxyaddresses" => found.proxies.push(value),
-        "objectclass" => found.kind = kind_of(&value).or(found.kind),
         _ => {
-            if lower == "employeenumber" {
-                found.keys[3] = Some(value.clone());
-            }
-            if let Ok(attribute) = name.parse::<AttributeName>()
-                && !value.is_empty()
-                && (attribute.is_well_known() || lower.starts_with("x-"))
-            {
-                found.details.push(format!("{attribute}/{}", escape(&value)));
-            }
+            let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+            rest[blanks..].to_vec()
         }
-    }
-    Ok(())
+    };
+    let (attribute, options) = name.split_once(';').unwrap_or((&name, ""));
+    Ok(Value { attribute: attribute.into(), options: options.into(), bytes: value, line })
 }
 
-fn kind_of(class: &str) -> Option<&'static str> {
-    match class.to_ascii_lowercase().as_str() {
-        "groupofnames" | "groupofuniquenames" | "group" | "groupofurls" => Some("list"),
-        "device" | "room" => Some("resource"),
-        "contact" | "mailrecipient" => Some("contact"),
-        "inetorgperson" | "user" | "person" => Some("mailbox"),
-        _ => None,
+impl Value {
+    /// Whether it is one of this attribute, without options.
+    pub(crate) fn is(&self, attribute: &str) -> bool {
+        self.attribute == attribute && self.options.is_empty()
+    }
+
+    /// The value as text.
+    pub(crate) fn text(&self) -> Result<&str, BadLine> {
+        std::str::from_utf8(&self.bytes).map_err(|error| BadLine {
+            line: self.line,
+            reason: format!(
+                "the value of {} is not UTF-8 from its byte {} on; name the encoding of the file",
+                self.attribute,
+                error.valid_up_to() + 1
+            ),
+        })
+    }
+}
+
+/// Names that are remembered for a note.
+pub(crate) const NAMES_MAX: usize = 200;
+
+/// Remembers a name for a note, within limits.
+pub(crate) fn remember(names: &mut BTreeSet<String>, name: &str) {
+    if names.len() < NAMES_MAX && !names.contains(name) {
+        names.insert(name.to_owned());
     }
 }

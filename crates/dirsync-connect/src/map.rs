@@ -35,7 +35,7 @@ enum Part {
 
 /// Where a template is wrong.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the template \"{text}\" is wrong at character {}: {reason}", position + 1)]
+#[error("the template \"{text}\" is wrong at character {}: {reason}", text[..*position].chars().count() + 1)]
 pub struct TemplateError {
     text: String,
     /// Bytes before the mistake.
@@ -146,63 +146,86 @@ impl Compiled {
         Self(parts)
     }
 
-    /// Writes the value of a row; blanks around empty columns go. Returns whether any and whether
-    /// every column had a value.
-    pub(crate) fn fill(&self, row: &csv::StringRecord, value: &mut String) -> (bool, bool) {
+    /// Writes the value of a row. Outer blanks of a field are no part of it, and beside an empty
+    /// field only one of the template's blanks stays.
+    pub(crate) fn fill(&self, row: &csv::StringRecord, value: &mut String) -> Filled {
         value.clear();
-        let (mut any, mut every) = (false, true);
-        if let [CompiledPart::Column(column)] = self.0.as_slice() {
-            value.push_str(row.get(*column).unwrap_or_default().trim());
-            return (!value.is_empty(), !value.is_empty());
-        }
+        let (mut columns, mut empty) = (0, 0);
+        let mut after_empty = false;
         for part in &self.0 {
             match part {
-                CompiledPart::Text(text) => value.push_str(text),
+                CompiledPart::Text(text) => {
+                    let gap = after_empty && (value.is_empty() || value.ends_with(' '));
+                    value.push_str(if gap { text.trim_start_matches(' ') } else { text });
+                }
                 CompiledPart::Column(column) => {
                     let field = row.get(*column).unwrap_or_default().trim();
-                    any |= !field.is_empty();
-                    every &= !field.is_empty();
+                    columns += 1;
+                    empty += usize::from(field.is_empty());
+                    after_empty = field.is_empty();
                     value.push_str(field);
                 }
             }
         }
-        if !every || value.starts_with(' ') || value.ends_with(' ') {
-            let collapsed = value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
-            *value = collapsed.join(" ");
+        if after_empty {
+            value.truncate(value.trim_end_matches(' ').len());
         }
-        let constant = self.0.iter().all(|part| matches!(part, CompiledPart::Text(_)));
-        (any || constant, every)
+        match empty {
+            0 => Filled::Whole,
+            _ if empty == columns => {
+                value.clear();
+                Filled::Empty
+            }
+            _ => Filled::Partly,
+        }
     }
+}
+
+/// How much of a template had a value in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// No column had one.
+    Empty,
+    /// Some had.
+    Partly,
+    /// All had, or it names no column.
+    Whole,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fill(template: &str, row: &[&str]) -> (String, bool, bool) {
+    fn fill(template: &str, row: &[&str]) -> (String, Filled) {
         let columns = ["first", "middle", "last"];
         let compiled = Template::parse(template)
             .unwrap()
             .compile(|name| columns.iter().position(|column| *column == name).ok_or(()))
             .unwrap();
         let mut value = String::new();
-        let (any, every) = compiled.fill(&csv::StringRecord::from(row.to_vec()), &mut value);
-        (value, any, every)
+        let filled = compiled.fill(&csv::StringRecord::from(row.to_vec()), &mut value);
+        (value, filled)
     }
 
     #[test]
     fn templates_fill_and_collapse() {
-        let row = ["Ana", "", "Souza"];
-        assert_eq!(fill("{first} {middle} {last}", &row), ("Ana Souza".into(), true, false));
-        assert!(!fill("SMTP:{middle}", &row).2);
-        assert_eq!(fill("{{x}} {last}", &row).0, "{x} Souza");
-        assert_eq!(fill("fixed", &row), ("fixed".into(), true, true));
-        assert_eq!(fill("{middle}", &row), (String::new(), false, false));
+        let row = ["Ana  Maria", " ", " Souza "];
+        let partly = |text: &str| (text.to_owned(), Filled::Partly);
+        let whole = |text: &str| (text.to_owned(), Filled::Whole);
+        assert_eq!(fill("{first} {middle} {last}", &row), partly("Ana  Maria Souza"));
+        assert_eq!(fill("{middle} {last}", &row), partly("Souza"));
+        assert_eq!(fill("{last} {middle}", &row), partly("Souza"));
+        assert_eq!(fill("{last}  {first}", &row), whole("Souza  Ana  Maria"));
+        assert_eq!(fill("SMTP:{middle}", &row), (String::new(), Filled::Empty));
+        assert_eq!(fill("{{x}} {last}", &row), whole("{x} Souza"));
+        assert_eq!(fill("fixed", &row), whole("fixed"));
+        assert_eq!(fill("{ last }", &["", "", "+1 206"]), whole("+1 206"));
+        assert_eq!(fill("{last}", &["short"]), (String::new(), Filled::Empty));
     }
 
     #[test]
     fn mistakes_are_pointed_at() {
-        for (text, position) in [("a{b", 1), ("{}", 0), ("a}b", 1), ("{a{b}}", 0)] {
+        for (text, position) in [("ä{b", 2), ("{}", 0), ("a}b", 1), ("{a{b}}", 0)] {
             assert_eq!(Template::parse(text).unwrap_err().position, position, "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::csv_file::CsvSource;
 use crate::ldif::LdifSource;
 use crate::map::Map;
-use crate::text::{EncodingError, Text};
+use crate::text::{EncodingError, Text, TextError};
 use crate::vcard::VcardSource;
 
 /// A file format of sources and targets.
@@ -82,6 +82,8 @@ pub struct SourceRow {
     pub record: Record,
     /// The line on which it begins.
     pub line: u64,
+    /// The row has no key of its own, and its mail address stands for one.
+    pub derived_key: bool,
 }
 
 /// One row that cannot be used.
@@ -93,7 +95,9 @@ pub struct RejectedRow {
     pub text: String,
     /// What is wrong with it, and where.
     pub reason: String,
-    /// It has no key: nobody can tell whom it stands for.
+    /// Its key is missing or cannot be read: nobody can tell whom it stands for, so a file with such
+    /// a row is no proof that anybody is absent. A row with a key and wrong content is an
+    /// [`Item::Row`], whose record says what is wrong with it.
     pub keyless: bool,
 }
 
@@ -142,9 +146,29 @@ pub enum OpenError {
         /// The cause.
         source: io::Error,
     },
-    /// It is empty, where at least a header is expected.
-    #[error("\"{path}\" is empty: it has no header row", path = .path.display())]
+    /// It is empty: not even a header stands in it.
+    #[error("\"{path}\" is empty; a list without entries would have a header", path = .path.display())]
     Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its header is in another encoding.
+    #[error(
+        "the header of \"{path}\" is not UTF-8 in column {column}; name the file's encoding, \
+         for example {advice}",
+        path = .path.display()
+    )]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// The column, from 1.
+        column: usize,
+        /// An encoding that it may have.
+        advice: &'static str,
+    },
+    /// A quote in the header is not closed.
+    #[error("a quote in the header of \"{path}\" is not closed", path = .path.display())]
+    HeaderCutOff {
         /// The file.
         path: PathBuf,
     },
@@ -192,9 +216,12 @@ pub struct OpenOptions {
 }
 
 /// A file that is being read, in constant memory.
+///
+/// After an error it ends; a read that ends without one has seen the whole file.
 pub struct Source {
     rows: Rows,
     notes: Vec<String>,
+    ended: bool,
 }
 
 enum Rows {
@@ -217,22 +244,29 @@ pub fn open(path: &Path, format: Format, options: &OpenOptions) -> Result<Source
     if format != Format::Csv && options.map.is_some() {
         return Err(OpenError::MapWithout(format));
     }
-    let text = Text::new(file, options.encoding.as_deref())
-        .map_err(|error| OpenError::Encoding { path: path.to_owned(), error })?;
+    let text = Text::new(file, options.encoding.as_deref()).map_err(|error| match error {
+        TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
+        TextError::Io(source) => io(source),
+    })?;
     let mut notes = vec![format!("encoding: {}", text.encoding())];
+    let mut reader = text.into_reader();
+    if reader.fill_buf().map_err(io)?.is_empty() {
+        return Err(OpenError::Empty { path: path.to_owned() });
+    }
     let rows = match format {
         Format::Csv => {
-            let source = CsvSource::open(path, text, options.map.as_ref(), &mut notes)?;
+            let source = CsvSource::open(path, reader, options.map.as_ref(), &mut notes)?;
             Rows::Csv(Box::new(source))
         }
-        Format::Ldif => Rows::Ldif(LdifSource::new(path, text)),
-        Format::Vcard => Rows::Vcard(VcardSource::new(path, text)),
+        Format::Ldif => Rows::Ldif(LdifSource::new(path, reader)),
+        Format::Vcard => Rows::Vcard(VcardSource::new(path, reader)),
     };
-    Ok(Source { rows, notes })
+    Ok(Source { rows, notes, ended: false })
 }
 
 impl Source {
-    /// What is worth saying once: the encoding, columns that are not used, how keys are chosen.
+    /// What is worth saying once: the encoding, columns that are not used, how keys are chosen; at
+    /// the end of the file also what was left out, counted.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -242,20 +276,47 @@ impl Iterator for Source {
     type Item = Result<Item, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.rows {
+        if self.ended {
+            return None;
+        }
+        let item = match &mut self.rows {
             Rows::Csv(source) => source.next(),
             Rows::Ldif(source) => source.next(),
             Rows::Vcard(source) => source.next(),
+        };
+        if matches!(item, None | Some(Err(_))) {
+            self.ended = true;
+            match &mut self.rows {
+                Rows::Csv(_) => {}
+                Rows::Ldif(source) => source.summarize(&mut self.notes),
+                Rows::Vcard(source) => source.summarize(&mut self.notes),
+            }
         }
+        item
     }
 }
 
+/// A row that cannot be used and whose key is not known.
+pub(crate) fn rejected(line: u64, text: &str, reason: String) -> Item {
+    Item::Rejected(RejectedRow { line, text: shortened(text), reason, keyless: true })
+}
+
 /// A text of a rejected row, short enough for a list.
-pub(crate) fn shortened(text: &str) -> String {
+fn shortened(text: &str) -> String {
     const CHARACTERS: usize = 200;
     match text.char_indices().nth(CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// Names for a message, not too many.
+pub(crate) fn listed(names: &std::collections::BTreeSet<String>) -> String {
+    const SHOWN: usize = 12;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

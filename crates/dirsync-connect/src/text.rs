@@ -3,39 +3,53 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-use encoding_rs::{Decoder, Encoding, UTF_8};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use thiserror::Error;
 
 const BUFFER_BYTES: usize = 128 * 1024;
+
+/// What is read before anything is decided; a header is within it.
+const START_BYTES: u64 = 64 * 1024;
+
+/// A byte that no UTF-8 text holds: stands for what another encoding could not decode, so that the
+/// row it is in is set aside like any row that is not UTF-8.
+const UNDECODED: u8 = 0xff;
 
 /// A name that is no encoding.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{0}\" is not an encoding; for example utf-8, windows-1252, iso-8859-15, utf-16le")]
 pub struct EncodingError(String);
 
+/// Why a file's text cannot be begun.
+#[derive(Debug)]
+pub(crate) enum TextError {
+    /// The configured encoding is none.
+    Encoding(EncodingError),
+    /// The first bytes cannot be read.
+    Io(io::Error),
+}
+
 /// A file's text. UTF-8 passes through as it is, so that a wrong byte can be told from its row.
 pub(crate) struct Text {
     input: BufReader<Box<dyn Read>>,
     encoding: &'static Encoding,
+    marked: bool,
 }
 
 impl Text {
-    pub(crate) fn new(mut file: File, name: Option<&str>) -> Result<Self, EncodingError> {
+    pub(crate) fn new(mut file: File, name: Option<&str>) -> Result<Self, TextError> {
         let configured = match name {
             Some(name) => Some(
                 Encoding::for_label(name.trim().as_bytes())
-                    .ok_or_else(|| EncodingError(name.to_owned()))?,
+                    .ok_or_else(|| TextError::Encoding(EncodingError(name.to_owned())))?,
             ),
             None => None,
         };
         let mut start = Vec::new();
-        // A file that cannot be read says so at its first row.
-        let _ = file.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut start);
-        let (encoding, mark) = match Encoding::for_bom(&start) {
-            Some((encoding, length)) => (encoding, length),
-            None => (configured.unwrap_or(UTF_8), 0),
-        };
-        let bytes = io::Cursor::new(start.split_off(mark)).chain(file);
+        file.by_ref().take(START_BYTES).read_to_end(&mut start).map_err(TextError::Io)?;
+        let mark = Encoding::for_bom(&start);
+        let (encoding, mark_bytes) = mark.unwrap_or((configured.unwrap_or(UTF_8), 0));
+        let bytes = io::Cursor::new(start.split_off(mark_bytes)).chain(file);
         let input: Box<dyn Read> = if encoding == UTF_8 {
             Box::new(bytes)
         } else {
@@ -44,16 +58,19 @@ impl Text {
                 decoder: encoding.new_decoder_without_bom_handling(),
                 raw: vec![0; BUFFER_BYTES],
                 pending: 0..0,
-                decoded: String::with_capacity(4 * BUFFER_BYTES),
-                given: 0,
+                decoded: vec![0; 4 * BUFFER_BYTES],
+                given: 0..0,
                 ended: false,
             })
         };
-        Ok(Self { input: BufReader::with_capacity(BUFFER_BYTES, input), encoding })
+        let input = BufReader::with_capacity(BUFFER_BYTES, input);
+        Ok(Self { input, encoding, marked: mark.is_some() })
     }
 
-    pub(crate) fn encoding(&self) -> &'static str {
-        self.encoding.name()
+    /// The encoding, in words.
+    pub(crate) fn encoding(&self) -> String {
+        let reason = if self.marked { " (byte order mark)" } else { "" };
+        format!("{}{reason}", self.encoding.name())
     }
 
     pub(crate) fn into_reader(self) -> BufReader<Box<dyn Read>> {
@@ -66,33 +83,92 @@ struct Decoding<R> {
     input: R,
     decoder: Decoder,
     raw: Vec<u8>,
+    /// The part of `raw` that is not decoded yet.
     pending: std::ops::Range<usize>,
-    decoded: String,
-    given: usize,
+    decoded: Vec<u8>,
+    /// The part of `decoded` that is not given out yet.
+    given: std::ops::Range<usize>,
     ended: bool,
 }
 
 impl<R: Read> Read for Decoding<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.decoded.len() && !(self.ended && self.pending.is_empty()) {
+        while self.given.is_empty() && !(self.ended && self.pending.is_empty()) {
             if self.pending.is_empty() {
                 let count = self.input.read(&mut self.raw)?;
                 self.pending = 0..count;
                 self.ended = count == 0;
             }
-            self.decoded.clear();
-            self.given = 0;
-            let raw = &self.raw[self.pending.clone()];
-            let (_, read, _) = self.decoder.decode_to_string(raw, &mut self.decoded, self.ended);
-            self.pending.start += read;
-            if self.ended {
-                self.pending = 0..0;
-            }
+            self.decode();
         }
-        let rest = &self.decoded.as_bytes()[self.given..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.given += count;
+        let count = self.given.len().min(buffer.len());
+        let end = self.given.start + count;
+        buffer[..count].copy_from_slice(&self.decoded[self.given.start..end]);
+        self.given.start = end;
         Ok(count)
+    }
+}
+
+impl<R> Decoding<R> {
+    fn decode(&mut self) {
+        // One byte is kept free for the mark of what could not be decoded.
+        let room = self.decoded.len() - 1;
+        let (result, read, mut written) = self.decoder.decode_to_utf8_without_replacement(
+            &self.raw[self.pending.clone()],
+            &mut self.decoded[..room],
+            self.ended,
+        );
+        self.pending.start += read;
+        if let DecoderResult::Malformed(..) = result {
+            self.decoded[written] = UNDECODED;
+            written += 1;
+        } else if self.ended && result == DecoderResult::InputEmpty {
+            self.pending = 0..0;
+        }
+        self.given = 0..written;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn decoded(bytes: &[u8], name: Option<&str>) -> (String, Vec<u8>) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let Ok(text) = Text::new(file, name) else { panic!("a known encoding") };
+        let encoding = text.encoding();
+        let mut all = Vec::new();
+        text.into_reader().read_to_end(&mut all).unwrap();
+        (encoding, all)
+    }
+
+    #[test]
+    fn a_mark_decides_and_is_no_text() {
+        assert_eq!(decoded(b"\xef\xbb\xbfa\xff", None).1, b"a\xff");
+        let (encoding, text) = decoded(b"\xff\xfe\xe4\0b\0", Some("windows-1252"));
+        assert_eq!((encoding.as_str(), text), ("UTF-16LE (byte order mark)", "äb".into()));
+        assert_eq!(decoded(b"\xe4b", Some("windows-1252")).1, "äb".as_bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_marked_not_replaced() {
+        // A high surrogate alone, and an odd byte at the end.
+        assert_eq!(decoded(b"\xff\xfea\0\0\xd8b\0", None).1, b"a\xffb");
+        assert_eq!(decoded(b"\xff\xfea\0b", None).1, b"a\xff");
+        let long: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain(std::iter::repeat_n(0x42, 600_001)).collect();
+        let text = decoded(&long, None).1;
+        assert_eq!(text.len(), 3 * 300_000 + 1);
+        assert_eq!(text.last(), Some(&UNDECODED));
+    }
+
+    #[test]
+    fn an_unknown_encoding_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(matches!(Text::new(file, Some("latin-9000")), Err(TextError::Encoding(_))));
     }
 }

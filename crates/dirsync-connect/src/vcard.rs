@@ -1,237 +1,214 @@
-//! vCard as a source: 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350).
+//! vCard as a source: the file's cards and their unfolded lines.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use calcard::common::IanaString;
-use calcard::vcard::{
-    VCard, VCardEntry, VCardParameterValue, VCardProperty, VCardType, VCardValue,
-};
-use dirsync_directory::{Record, escape};
+use crate::lines::Lines;
+use crate::source::{Item, ReadError, rejected};
+use crate::vcard_entry::item_of;
 
-use crate::source::{Item, ReadError, RejectedRow, SourceRow, shortened};
-use crate::text::Text;
-
-/// Longest card that is read, in bytes.
+/// Longest card that is read, in bytes; photographs count.
 const CARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A vCard file that is being read. It is cut into cards here, so that a broken one is alone.
+/// A vCard file that is being read. It is cut into cards here, so that a broken one is alone and
+/// memory is bounded.
 pub(crate) struct VcardSource {
-    reader: BufReader<Box<dyn Read>>,
+    lines: Lines,
     path: PathBuf,
-    line: u64,
+    card: Card,
+    /// A card begins with the line that ended the one before it.
+    begun: Option<u64>,
+    derived_keys: u64,
     ended: bool,
 }
 
+/// The lines of a card, each ended by a line feed.
+#[derive(Default)]
+struct Card {
+    bytes: Vec<u8>,
+    first: u64,
+    too_long: bool,
+}
+
+/// How a card ended.
+enum End {
+    /// As it must.
+    Card,
+    /// Another one began inside it.
+    Another,
+    /// Text stood where a card should begin.
+    Stray,
+    /// The file ended between cards.
+    File,
+}
+
 impl VcardSource {
-    pub(crate) fn new(path: &Path, text: Text) -> Self {
-        Self { reader: text.into_reader(), path: path.to_owned(), line: 0, ended: false }
+    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>) -> Self {
+        Self {
+            lines: Lines::new(reader),
+            path: path.to_owned(),
+            card: Card::default(),
+            begun: None,
+            derived_keys: 0,
+            ended: false,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
         if self.ended {
             return None;
         }
-        match self.card() {
-            Ok(Some((line, card))) => Some(Ok(entry_of(line, card))),
-            Ok(None) => None,
+        let end = match self.read_card() {
+            Ok(end) => end,
             Err(error) => {
                 self.ended = true;
-                Some(Err(error))
+                return Some(Err(error));
             }
-        }
-    }
-
-    /// The bytes of the next card and the line on which it begins.
-    fn card(&mut self) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
-        let mut card: Option<(u64, Vec<u8>)> = None;
-        loop {
-            let mut line = Vec::new();
-            let read = self.reader.read_until(b'\n', &mut line);
-            let (path, line_before) = (&self.path, self.line);
-            let io = |source| ReadError::Io { path: path.clone(), line: line_before, source };
-            if read.map_err(io)? == 0 {
-                self.ended = true;
-                return match card {
-                    Some((line, _)) => {
-                        Err(ReadError::CutOff { path: self.path.clone(), what: "a card", line })
-                    }
-                    None => Ok(None),
-                };
-            }
-            self.line += 1;
-            let word = line.trim_ascii().to_ascii_uppercase();
-            if card.is_none() && word == b"BEGIN:VCARD" {
-                card = Some((self.line, Vec::new()));
-            }
-            let Some((_, bytes)) = &mut card else { continue };
-            bytes.extend_from_slice(&line);
-            if bytes.len() > CARD_BYTES_MAX {
-                return Err(io(io::Error::other("a card is longer than 16 MiB")));
-            }
-            if word == b"END:VCARD" {
-                return Ok(card);
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Found {
-    origin: Option<String>,
-    key: Option<String>,
-    kind: Option<String>,
-    name: String,
-    mails: Vec<String>,
-    own_addresses: Vec<String>,
-    details: Vec<String>,
-    own_details: Vec<String>,
-}
-
-/// Joins folded lines by bytes, so that a character that a fold cut in half is whole again
-/// (RFC 2426 §2.6). Quoted-printable soft breaks of 2.1 are left to the parser.
-fn unfold(card: &[u8]) -> Vec<u8> {
-    let mut unfolded = Vec::with_capacity(card.len());
-    let mut at = 0;
-    while at < card.len() {
-        let rest = &card[at..];
-        let fold = match rest {
-            [b'\r', b'\n', b' ' | b'\t', ..] => 3,
-            [b'\n', b' ' | b'\t', ..] => 2,
-            _ => 0,
         };
-        if fold == 0 {
-            unfolded.push(card[at]);
-            at += 1;
-        } else {
-            at += fold;
-        }
-    }
-    unfolded
-}
-
-fn entry_of(line: u64, card: Vec<u8>) -> Item {
-    let rejected = |text: &str, reason: &str, keyless: bool| {
-        Item::Rejected(RejectedRow { line, text: shortened(text), reason: reason.into(), keyless })
-    };
-    let text = match String::from_utf8(unfold(&card)) {
-        Ok(text) => text,
-        Err(error) => {
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            return rejected(&text, "the card is not UTF-8; name the file's encoding", false);
-        }
-    };
-    let Ok(parsed) = VCard::parse(&text) else {
-        return rejected(&text, "the card cannot be read", false);
-    };
-    let mut found = Found::default();
-    for entry in &parsed.entries {
-        take_property(entry, &mut found);
-    }
-    let Some(key) = found.key.or_else(|| found.mails.first().cloned()) else {
-        return rejected(&text, "the card has no UID and no EMAIL", true);
-    };
-    let origin = match found.origin.as_deref().map(str::parse).transpose() {
-        Ok(origin) => origin,
-        Err(_) => return rejected(&text, "X-DIRSYNC-ORIGIN is not a postoffice", false),
-    };
-    let own = !found.own_addresses.is_empty();
-    let addresses = if own {
-        found.own_addresses
-    } else {
-        found.mails.iter().map(|mail| format!("SMTP:{mail}")).collect()
-    };
-    let mut details = if own { found.own_details } else { found.details };
-    details.sort_unstable();
-    details.dedup();
-    let record = Record {
-        kind: found.kind.unwrap_or_else(|| "mailbox".into()),
-        name: escape(&found.name).into(),
-        addresses: addresses.iter().map(|a| escape(a)).collect::<Vec<_>>().join("\t"),
-        details: details.iter().fold(String::new(), |all, line| all + line + "\n"),
-    };
-    Item::Row(SourceRow { origin, key, record, line })
-}
-
-fn take_property(entry: &VCardEntry, found: &mut Found) {
-    let text = text_of(entry);
-    if text.is_empty() {
-        return;
-    }
-    let mut detail = |attribute: &str, value: &str| {
-        if !value.is_empty() {
-            found.details.push(format!("{attribute}/{}", escape(value)));
-        }
-    };
-    match &entry.name {
-        VCardProperty::Uid => {
-            let key = text.strip_prefix("urn:uuid:").unwrap_or(&text);
-            found.key = Some(key.to_owned());
-        }
-        VCardProperty::Fn => found.name = text,
-        VCardProperty::Email => found.mails.push(text.trim_start_matches("mailto:").to_owned()),
-        VCardProperty::Title => detail("title", &text),
-        VCardProperty::Org => {
-            let mut parts = parts_of(entry).into_iter();
-            detail("o", &parts.next().unwrap_or_default());
-            detail("department", &parts.next().unwrap_or_default());
-        }
-        VCardProperty::Note => detail("info", &text),
-        VCardProperty::Url => detail("labeledURI", &text),
-        VCardProperty::Tel => {
-            let attribute = if has_type(entry, &VCardType::Cell) {
-                "mobile"
-            } else if has_type(entry, &VCardType::Fax) {
-                "facsimileTelephoneNumber"
-            } else if has_type(entry, &VCardType::Home) {
-                "homePhone"
-            } else {
-                "telephoneNumber"
-            };
-            detail(attribute, text.trim_start_matches("tel:"));
-        }
-        VCardProperty::Kind => {
-            found.kind = match text.to_ascii_lowercase().as_str() {
-                "group" => Some("list".into()),
-                "location" => Some("resource".into()),
-                _ => None,
-            };
-        }
-        VCardProperty::Other(name) => match name.to_ascii_uppercase().as_str() {
-            "X-DIRSYNC-ORIGIN" => found.origin = Some(text),
-            "X-DIRSYNC-KIND" => found.kind = Some(text),
-            "X-DIRSYNC-ADDRESS" => found.own_addresses.push(text),
-            "X-DIRSYNC-DETAIL" => {
-                if let Some((attribute, value)) = text.split_once('/') {
-                    found.own_details.push(format!("{attribute}/{}", escape(value)));
-                }
+        let reason = match end {
+            End::File => {
+                self.ended = true;
+                return None;
             }
-            _ => {}
-        },
-        _ => {}
+            End::Card if self.card.too_long => "the card is longer than 16 MiB",
+            End::Card => return Some(Ok(self.item())),
+            End::Another => "the card has no END:VCARD before the next one begins",
+            End::Stray => "this is no card: BEGIN:VCARD is expected",
+        };
+        Some(Ok(rejected(self.card.first, &self.card.text(), reason.into())))
     }
-}
 
-fn has_type(entry: &VCardEntry, wanted: &VCardType) -> bool {
-    entry.params.iter().any(
-        |parameter| matches!(&parameter.value, VCardParameterValue::Type(found) if found == wanted),
-    )
-}
-
-fn parts_of(entry: &VCardEntry) -> Vec<String> {
-    let mut parts = Vec::new();
-    for value in &entry.values {
-        match value {
-            VCardValue::Text(text) => parts.push(text.clone()),
-            VCardValue::Component(components) => parts.extend(components.iter().cloned()),
-            VCardValue::Kind(kind) => parts.push(kind.as_str().to_owned()),
-            VCardValue::Integer(number) => parts.push(number.to_string()),
-            _ => {}
+    /// What was left out.
+    pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
+        if self.derived_keys > 0 {
+            notes.push(format!(
+                "warning: {} cards have no UID; their mail address is their key, so an entry whose address \
+                 changes is another entry",
+                self.derived_keys
+            ));
         }
     }
-    parts
+
+    fn item(&mut self) -> Item {
+        let card = &self.card;
+        let keeps_blanks = card.is_version_2();
+        let (unfolded, starts) = unfold(&card.bytes, keeps_blanks);
+        let text = match std::str::from_utf8(&unfolded) {
+            Ok(text) => text,
+            Err(error) => {
+                let at = error.valid_up_to();
+                let line = starts.partition_point(|start| *start <= at) as u64 - 1;
+                let begin = unfolded[..at].iter().rposition(|byte| *byte == b'\n');
+                let begin = begin.map_or(0, |at| at + 1);
+                let name = unfolded[begin..].split(|byte| matches!(byte, b':' | b';')).next();
+                let reason = format!(
+                    "{} on line {} is not UTF-8; name the encoding of the file",
+                    String::from_utf8_lossy(name.unwrap_or_default()),
+                    card.first + line,
+                );
+                return rejected(card.first, &card.text(), reason);
+            }
+        };
+        match item_of(card.first, text) {
+            Item::Row(row) => {
+                self.derived_keys += u64::from(row.derived_key);
+                Item::Row(row)
+            }
+            Item::Rejected(row) => rejected(card.first, &card.text(), row.reason),
+        }
+    }
+
+    /// Reads up to the end of the next card.
+    fn read_card(&mut self) -> Result<End, ReadError> {
+        self.card.bytes.clear();
+        self.card.too_long = false;
+        let mut inside = false;
+        if let Some(line) = self.begun.take() {
+            self.card.first = line;
+            self.card.push(b"BEGIN:VCARD");
+            inside = true;
+        }
+        // vCard 2.1 nests the card of an agent; its lines belong to the outer card.
+        let (mut depth, mut agent) = (0, false);
+        loop {
+            let last = self.lines.number();
+            let line = self.lines.next().map_err(|source| ReadError::Io {
+                path: self.path.clone(),
+                line: last,
+                source,
+            })?;
+            let Some(line) = line else {
+                if inside {
+                    let (path, line) = (self.path.clone(), self.card.first);
+                    return Err(ReadError::CutOff { path, what: "a card", line });
+                }
+                return Ok(if self.card.bytes.is_empty() { End::File } else { End::Stray });
+            };
+            let word = line.bytes.trim_ascii();
+            if word.is_empty() {
+                continue;
+            }
+            let begins = word.eq_ignore_ascii_case(b"BEGIN:VCARD");
+            let ends = word.eq_ignore_ascii_case(b"END:VCARD");
+            if begins && !agent && (inside || !self.card.bytes.is_empty()) {
+                self.begun = Some(line.number);
+                return Ok(if inside { End::Another } else { End::Stray });
+            }
+            depth += u32::from(begins && agent);
+            agent = word.eq_ignore_ascii_case(b"AGENT:");
+            if self.card.bytes.is_empty() {
+                self.card.first = line.number;
+            }
+            inside |= begins;
+            self.card.too_long |= line.cut;
+            // Of text between cards the beginning is enough.
+            if inside || self.card.bytes.len() < 200 {
+                self.card.push(line.bytes);
+            }
+            if ends && inside {
+                if depth == 0 {
+                    return Ok(End::Card);
+                }
+                depth -= 1;
+            }
+        }
+    }
 }
 
-fn text_of(entry: &VCardEntry) -> String {
-    parts_of(entry).join(",").trim().to_owned()
+impl Card {
+    fn push(&mut self, line: &[u8]) {
+        self.too_long |= self.bytes.len() + line.len() > CARD_BYTES_MAX;
+        if !self.too_long {
+            self.bytes.extend_from_slice(line);
+            self.bytes.push(b'\n');
+        }
+    }
+
+    fn is_version_2(&self) -> bool {
+        self.bytes
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.trim_ascii().eq_ignore_ascii_case(b"VERSION:2.1"))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[..self.bytes.len().min(1000)]).into_owned()
+    }
+}
+
+/// Joins folded lines by bytes, so that a character that a fold cut in half is whole again (RFC 2426
+/// §2.6). vCard 2.1 folds before a blank of the text, which stays, and its soft line breaks of
+/// quoted-printable are the parser's. Also returns where each line of the card begins.
+fn unfold(card: &[u8], version_2: bool) -> (Vec<u8>, Vec<usize>) {
+    let mut unfolded = Vec::with_capacity(card.len());
+    let mut starts = Vec::new();
+    for line in card.split_inclusive(|byte| *byte == b'\n') {
+        let soft = version_2 && unfolded.ends_with(b"=\n");
+        let folded = matches!(line.first(), Some(b' ' | b'\t')) && !soft && !unfolded.is_empty();
+        if folded {
+            unfolded.pop();
+        }
+        starts.push(unfolded.len());
+        unfolded.extend_from_slice(&line[usize::from(folded && !version_2)..]);
+    }
+    (unfolded, starts)
 }

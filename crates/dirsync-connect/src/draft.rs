@@ -1,0 +1,138 @@
+//! An entry's record while its parts are gathered from a row.
+
+use dirsync_directory::{Record, escape, fold};
+
+/// Gathers the parts of a record; its buffers are used again for the next row.
+#[derive(Default)]
+pub(crate) struct Draft {
+    kind: String,
+    name: String,
+    addresses: String,
+    lines: Vec<String>,
+    used: usize,
+}
+
+impl Draft {
+    /// Forgets the last row. An entry whose kind is not said is a mailbox.
+    pub(crate) fn clear(&mut self) {
+        self.kind.clear();
+        self.kind.push_str("mailbox");
+        self.name.clear();
+        self.addresses.clear();
+        self.used = 0;
+    }
+
+    /// A word that names no kind is kept, for whoever checks the record to name it.
+    pub(crate) fn kind(&mut self, kind: &str) {
+        self.kind.clear();
+        self.kind.push_str(&escape(kind));
+        self.kind.make_ascii_lowercase();
+    }
+
+    pub(crate) fn name(&mut self, name: &str) {
+        self.name.clear();
+        self.name.push_str(&escape(name));
+    }
+
+    /// An entry without a name is called by its first address.
+    pub(crate) fn name_by_address(&mut self) {
+        if self.name.is_empty()
+            && let Some((_, value)) =
+                self.addresses.split('\t').next().and_then(|first| first.split_once(':'))
+        {
+            self.name.push_str(value);
+        }
+    }
+
+    /// Adds `TYPE:value`; the type in capitals as in its one form, and one that is there already
+    /// under the comparison rule is left out.
+    pub(crate) fn address(&mut self, text: &str) {
+        let start = self.addresses.len();
+        if start > 0 {
+            self.addresses.push('\t');
+        }
+        let at = self.addresses.len();
+        self.addresses.push_str(&escape(text));
+        let type_bytes = self.addresses[at..].find(':').unwrap_or(0);
+        self.addresses[at..at + type_bytes].make_ascii_uppercase();
+        if start > 0 {
+            let new = fold(&self.addresses[at..]);
+            if self.addresses[..start].split('\t').any(|old| fold(old) == new) {
+                drop(new);
+                self.addresses.truncate(start);
+            }
+        }
+    }
+
+    pub(crate) fn has_address(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
+    /// Adds a value of a detail; an empty one is none.
+    pub(crate) fn detail(&mut self, attribute: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        if self.used == self.lines.len() {
+            self.lines.push(String::new());
+        }
+        let line = &mut self.lines[self.used];
+        line.clear();
+        line.push_str(attribute);
+        line.push('/');
+        line.push_str(&escape(value));
+        self.used += 1;
+    }
+
+    /// The record in its one form.
+    pub(crate) fn record(&mut self) -> Record {
+        let lines = &mut self.lines[..self.used];
+        if !lines.is_sorted() {
+            lines.sort_unstable();
+        }
+        let mut details = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+        let mut previous = "";
+        for line in lines.iter() {
+            if line != previous {
+                details.push_str(line);
+                details.push('\n');
+            }
+            previous = line;
+        }
+        Record {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            addresses: self.addresses.clone(),
+            details,
+        }
+    }
+}
+
+/// The key of an entry that has none but its mail address: folded, so that another writing of one
+/// address (`failure-stories` §10) is the same entry.
+pub(crate) fn key_of_mail(mail: &str) -> std::borrow::Cow<'_, str> {
+    fold(mail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_becomes_the_one_form() {
+        let mut draft = Draft::default();
+        draft.clear();
+        for address in ["smtp:Ana@n.example", "X400:/c=br", "SMTP:ana@N.example"] {
+            draft.address(address);
+        }
+        draft.name_by_address();
+        for (attribute, value) in [("title", "b"), ("cn-x", "1"), ("title", "b"), ("cn", "")] {
+            draft.detail(attribute, value);
+        }
+        let record = draft.record();
+        assert_eq!(record.name, "Ana@n.example");
+        assert_eq!(record.addresses, "SMTP:Ana@n.example\tX400:/c=br");
+        assert_eq!(record.details, "cn-x/1\ntitle/b\n");
+        assert_eq!(record.as_ref().check(), Ok(()));
+    }
+}

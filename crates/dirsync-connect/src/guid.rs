@@ -1,0 +1,65 @@
+//! UUIDs and GUIDs as keys: one text form, whatever form a source gives.
+
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
+/// The text form of an Active Directory `objectGUID` (MS-DTYP §2.3.4.2: the first three fields are
+/// little-endian), so that it equals what administrators see and type.
+pub(crate) fn of_object_guid(bytes: &[u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
+    let mut ordered = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
+    ordered[8..].copy_from_slice(&rest);
+    with_hyphens(&HEXLOWER.encode(&ordered))
+}
+
+/// A key column of UUIDs in one form: lower case, without braces or `urn:uuid:`; what csvde writes
+/// as `X'…'` is the bytes. Any other text is itself.
+pub(crate) fn canonical(text: &str) -> String {
+    if let Some(hex) = text.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\''))
+        && let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(hex.as_bytes())
+        && let Ok(bytes) = <[u8; 16]>::try_from(bytes)
+    {
+        return of_object_guid(&bytes);
+    }
+    let bare = match text.get(..9) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("urn:uuid:") => &text[9..],
+        _ => text,
+    };
+    let bare = bare.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(bare);
+    if is_uuid(bare) { bare.to_ascii_lowercase() } else { text.to_owned() }
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits (RFC 9562 §4).
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn with_hyphens(hex: &str) -> String {
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_guid_has_one_text() {
+        let bytes: [u8; 16] = std::array::from_fn(|at| at as u8);
+        let text = "03020100-0504-0706-0809-0a0b0c0d0e0f";
+        assert_eq!(of_object_guid(&bytes), text);
+        for other in [
+            "03020100-0504-0706-0809-0A0B0C0D0E0F",
+            "{03020100-0504-0706-0809-0a0b0c0d0e0f}",
+            "urn:uuid:03020100-0504-0706-0809-0a0b0c0d0e0f",
+            "X'000102030405060708090A0B0C0D0E0F'",
+        ] {
+            assert_eq!(canonical(other), text);
+        }
+        for itself in ["4711", "X'00'", "urn:uuid:x", "ä234567890"] {
+            assert_eq!(canonical(itself), itself);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! From an LDIF record to an entry: our own exactly, those of others by their object classes.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::AttributeName;
+
+use crate::dn;
+use crate::draft::{Draft, key_of_mail};
+use crate::guid;
+use crate::headers::CARRIED;
+use crate::ldif::{BadLine, Value, remember};
+use crate::source::{Item, SourceRow, rejected};
+
+/// What is left out of a file, for a note at its end.
+#[derive(Default)]
+pub(crate) struct Ignored {
+    /// Attributes that are not carried.
+    pub(crate) attributes: BTreeSet<String>,
+    /// Binary values.
+    pub(crate) binary: u64,
+    /// Records that stand for nobody.
+    pub(crate) records: u64,
+    /// Records whose mail address is their key.
+    pub(crate) derived_keys: u64,
+    /// Members of lists that are named by a distinguished name without a mail address in it.
+    pub(crate) members: u64,
+}
+
+/// Attributes whose values are no text (RFC 2798, RFC 4523, Active Directory).
+const BINARY: &[&str] = &[
+    "audio",
+    "cacertificate",
+    "jpegphoto",
+    "objectsid",
+    "photo",
+    "thumbnaillogo",
+    "thumbnailphoto",
+    "usercertificate",
+    "userpkcs12",
+    "usersmimecertificate",
+];
+
+/// Attributes of every server, not worth a note.
+const UNREMARKABLE: &[&str] =
+    &["changetype", "control", "dn", "objectclass", "entryuuid", "userpassword"];
+
+/// The entry of a record; none if it stands for nobody.
+pub(crate) fn item_of(
+    first: u64,
+    values: &[Value],
+    ignored: &mut Ignored,
+) -> Result<Option<Item>, BadLine> {
+    let bad = |line, reason: &str| BadLine { line, reason: reason.into() };
+    if !values[0].is("dn") {
+        return Err(bad(values[0].line, "the record does not begin with its dn"));
+    }
+    for value in values.iter().filter(|value| value.is("changetype")) {
+        let change = value.text()?.trim().to_ascii_lowercase();
+        match change.as_str() {
+            "add" => {}
+            "modify" | "delete" | "moddn" | "modrdn" => {
+                let reason = format!(
+                    "the record is a change of type {change}; files say what there is, and only \
+                     changetype: add does"
+                );
+                return Err(BadLine { line: value.line, reason });
+            }
+            _ => return Err(bad(value.line, "the changetype is not one of RFC 2849")),
+        }
+    }
+    let own = values.iter().any(|value| value.is("dirsynckey"));
+    if own { own_item(first, values).map(Some) } else { foreign_item(first, values, ignored) }
+}
+
+fn own_item(first: u64, values: &[Value]) -> Result<Item, BadLine> {
+    let mut draft = Draft::default();
+    draft.clear();
+    let (mut origin, mut key) = (None, String::new());
+    for value in values {
+        let text = value.text()?;
+        let name = if value.options.is_empty() { value.attribute.as_str() } else { "" };
+        match name {
+            "dn" | "changetype" | "control" | "objectclass" | "mail" => {}
+            "cn" => draft.name(text),
+            "dirsyncorigin" => {
+                let parsed = text.parse();
+                let bad = |error: dirsync_directory::PostofficeNameError| BadLine {
+                    line: value.line,
+                    reason: error.to_string(),
+                };
+                origin = Some(parsed.map_err(bad)?);
+            }
+            "dirsynckey" => key = text.to_owned(),
+            "dirsynckind" => draft.kind(text),
+            "dirsyncaddress" => draft.address(text),
+            "dirsyncdetail" => match text.split_once('/') {
+                Some((attribute, value)) => draft.detail(attribute, value),
+                None => {
+                    let reason = "dirsyncDetail is not ATTRIBUTE/VALUE".into();
+                    return Err(BadLine { line: value.line, reason });
+                }
+            },
+            _ => draft.detail(&name_of(value), text),
+        }
+    }
+    Ok(row(first, origin, key, &mut draft, false))
+}
+
+/// The name of a value's attribute in its one spelling, with its options.
+fn name_of(value: &Value) -> String {
+    let name = if value.options.is_empty() {
+        value.attribute.clone()
+    } else {
+        format!("{};{}", value.attribute, value.options)
+    };
+    name.parse::<AttributeName>().map_or(name, |name| name.as_str().to_owned())
+}
+
+fn row(
+    first: u64,
+    origin: Option<dirsync_directory::PostofficeName>,
+    key: String,
+    draft: &mut Draft,
+    derived_key: bool,
+) -> Item {
+    if key.is_empty() {
+        let reason = "the record has no key: no entryUUID, objectGUID, employeeNumber or mail";
+        return rejected(first, "", reason.into());
+    }
+    if let Err(error) = key.parse::<dirsync_directory::Key>() {
+        return rejected(first, "", error.to_string());
+    }
+    Item::Row(SourceRow { origin, key, record: draft.record(), line: first, derived_key })
+}
+
+/// What the values of a foreign record say.
+#[derive(Default)]
+struct Found<'a> {
+    keys: [Option<String>; 3],
+    /// A class of no interest was seen.
+    classes: bool,
+    kind: Kind,
+    display_name: Option<&'a str>,
+    common_name: Option<&'a str>,
+    given_name: Option<&'a str>,
+    surname: Option<&'a str>,
+    mails: Vec<&'a str>,
+    proxies: Vec<&'a str>,
+}
+
+/// What object classes come to; of several the greatest counts: every contact is a person too.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    #[default]
+    None,
+    Mailbox,
+    Contact,
+    Resource,
+    List,
+    /// Active Directory's computers are users, too.
+    Machine,
+}
+
+fn foreign_item(
+    first: u64,
+    values: &[Value],
+    ignored: &mut Ignored,
+) -> Result<Option<Item>, BadLine> {
+    let mut draft = Draft::default();
+    draft.clear();
+    let mut found = Found::default();
+    for value in values {
+        found.take(value, &mut draft, ignored)?;
+    }
+    let unaddressed = found.mails.is_empty() && found.proxies.is_empty();
+    let nobody = found.classes && found.kind == Kind::None && unaddressed;
+    if found.kind == Kind::Machine || nobody {
+        ignored.records += 1;
+        return Ok(None);
+    }
+    draft.kind(match found.kind {
+        Kind::List => "list",
+        Kind::Resource => "resource",
+        Kind::Contact => "contact",
+        _ => "mailbox",
+    });
+    for address in addresses(&found.mails, &found.proxies) {
+        draft.address(&address);
+    }
+    if let Some(name) = found.name() {
+        draft.name(&name);
+    }
+    draft.name_by_address();
+    let key = found.keys.into_iter().flatten().next();
+    let derived_key = key.is_none() && !found.mails.is_empty();
+    ignored.derived_keys += u64::from(derived_key);
+    let mail = found.mails.first().map(|mail| key_of_mail(mail).into_owned());
+    let key = key.or(mail).unwrap_or_default();
+    Ok(Some(row(first, None, key, &mut draft, derived_key)))
+}
+
+impl<'a> Found<'a> {
+    fn take(
+        &mut self,
+        value: &'a Value,
+        draft: &mut Draft,
+        ignored: &mut Ignored,
+    ) -> Result<(), BadLine> {
+        let attribute = value.attribute.as_str();
+        if attribute == "objectguid" {
+            self.keys[1] = Some(match <&[u8; 16]>::try_from(value.bytes.as_slice()) {
+                Ok(bytes) => guid::of_object_guid(bytes),
+                Err(_) => guid::canonical(value.text()?.trim()),
+            });
+            return Ok(());
+        }
+        let carried = CARRIED.iter().any(|known| known.eq_ignore_ascii_case(attribute));
+        let binary = value.options.split(';').any(|option| option == "binary");
+        if binary || BINARY.contains(&attribute) {
+            ignored.binary += 1;
+            return Ok(());
+        }
+        if value.options.is_empty() && self.take_subject(value)? {
+            return Ok(());
+        }
+        if attribute == "member" || attribute == "uniquemember" {
+            return take_member(value, draft, ignored);
+        }
+        if carried {
+            let text = value.text()?;
+            if attribute == "employeenumber" && value.options.is_empty() && !text.is_empty() {
+                self.keys[2].get_or_insert_with(|| text.to_owned());
+            }
+            draft.detail(&name_of(value), text);
+        } else if std::str::from_utf8(&value.bytes).is_err() {
+            ignored.binary += 1;
+        } else if !UNREMARKABLE.contains(&attribute) {
+            remember(&mut ignored.attributes, attribute);
+        }
+        Ok(())
+    }
+
+    /// Takes what is no detail; says whether it was.
+    fn take_subject(&mut self, value: &'a Value) -> Result<bool, BadLine> {
+        match value.attribute.as_str() {
+            "entryuuid" => self.keys[0] = Some(guid::canonical(value.text()?.trim())),
+            "cn" => {
+                self.common_name.get_or_insert(value.text()?);
+            }
+            "displayname" => self.display_name = Some(value.text()?),
+            "mail" => self.mails.push(value.text()?.trim()),
+            "proxyaddresses" => self.proxies.push(value.text()?.trim()),
+            "objectclass" => {
+                self.classes = true;
+                self.kind = self.kind.max(kind_of(value.text()?.trim()));
+            }
+            "givenname" => {
+                self.given_name.get_or_insert(value.text()?);
+                return Ok(false);
+            }
+            "sn" => {
+                self.surname.get_or_insert(value.text()?);
+                return Ok(false);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn name(&self) -> Option<String> {
+        let whole = self.display_name.or(self.common_name).filter(|name| !name.trim().is_empty());
+        let parts = || {
+            let parts = [self.given_name, self.surname];
+            let name = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            (!name.is_empty()).then_some(name)
+        };
+        whole.map(str::to_owned).or_else(parts)
+    }
+}
+
+/// Mail addresses, then the proxy addresses of Exchange, which marks the primary one by the capitals
+/// of its type.
+fn addresses(mails: &[&str], proxies: &[&str]) -> Vec<String> {
+    let of_mails = mails.iter().filter(|mail| !mail.is_empty()).map(|mail| format!("SMTP:{mail}"));
+    let (primary, others): (Vec<&str>, Vec<&str>) =
+        proxies.iter().partition(|proxy| proxy.starts_with("SMTP:"));
+    let primary = primary.into_iter().map(str::to_owned);
+    primary.chain(of_mails).chain(others.into_iter().map(str::to_owned)).collect()
+}
+
+fn kind_of(class: &str) -> Kind {
+    match class.to_ascii_lowercase().as_str() {
+        "computer" => Kind::Machine,
+        "groupofnames" | "groupofuniquenames" | "groupofurls" | "group" | "mailgroup"
+        | "nismailalias" => Kind::List,
+        "device" | "room" => Kind::Resource,
+        "contact" | "mailrecipient" => Kind::Contact,
+        "inetorgperson" | "organizationalperson" | "person" | "user" => Kind::Mailbox,
+        _ => Kind::None,
+    }
+}
+
+/// A member is named by a distinguished name. The mail address in it is the member's address; else
+/// the name itself is carried, for whoever can look it up.
+fn take_member(value: &Value, draft: &mut Draft, ignored: &mut Ignored) -> Result<(), BadLine> {
+    if let Some(range) = value.options.strip_prefix("range=")
+        && range != "0-*"
+    {
+        let reason =
+            format!("the record has only the members {range} of the list; read the list whole");
+        return Err(BadLine { line: value.line, reason });
+    }
+    let name = value.text()?;
+    // Thunderbird writes the address into the name: cn=Ana,mail=ana@north.example.
+    let parts = dn::parse(name).unwrap_or_default();
+    let mail = parts.into_iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case("mail"));
+    match mail {
+        Some((_, mail)) => draft.detail("member", &format!("SMTP:{}", mail.trim())),
+        None => {
+            ignored.members += 1;
+            draft.detail("member", &format!("DN:{}", name.trim()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Lines of a file, each with its number, none longer than memory allows.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+/// Longest line that is kept, in bytes; a longer one is cut and marked.
+const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The lines of a file.
+pub(crate) struct Lines {
+    reader: BufReader<Box<dyn Read>>,
+    number: u64,
+    line: Vec<u8>,
+}
+
+/// One line, without its line end.
+pub(crate) struct Line<'a> {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    /// Its bytes.
+    pub(crate) bytes: &'a [u8],
+    /// A line end followed.
+    pub(crate) ended: bool,
+    /// It was longer than a line may be, and is cut.
+    pub(crate) cut: bool,
+}
+
+impl Lines {
+    pub(crate) fn new(reader: BufReader<Box<dyn Read>>) -> Self {
+        Self { reader, number: 0, line: Vec::new() }
+    }
+
+    /// The number of the last line read.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line, or none at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.line.clear();
+        let (mut any, mut ended, mut cut) = (false, false, false);
+        while !ended {
+            let available = self.reader.fill_buf()?;
+            if available.is_empty() {
+                break;
+            }
+            any = true;
+            let end = available.iter().position(|byte| *byte == b'\n');
+            let part = &available[..end.unwrap_or(available.len())];
+            let room = LINE_BYTES_MAX - self.line.len();
+            cut |= part.len() > room;
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let used = part.len() + usize::from(end.is_some());
+            ended = end.is_some();
+            self.reader.consume(used);
+        }
+        if !any {
+            return Ok(None);
+        }
+        self.number += 1;
+        let bytes = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+        Ok(Some(Line { number: self.number, bytes, ended, cut }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_numbered() {
+        let mut content = b"a\r\n\n".to_vec();
+        content.resize(content.len() + LINE_BYTES_MAX + 7, b'x');
+        content.extend_from_slice(b"\nlast");
+        let reader = BufReader::new(Box::new(io::Cursor::new(content)) as Box<dyn Read>);
+        let mut lines = Lines::new(reader);
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            seen.push((line.number, line.bytes.len(), line.ended, line.cut));
+        }
+        assert_eq!(
+            seen,
+            [
+                (1, 1, true, false),
+                (2, 0, true, false),
+                (3, LINE_BYTES_MAX, true, true),
+                (4, 4, false, false)
+            ]
+        );
+    }
+}

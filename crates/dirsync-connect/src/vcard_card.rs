@@ -1,0 +1,135 @@
+//! An entry as a vCard 3.0 (RFC 2426), with only the properties that we own.
+
+use crate::target::{ExportRow, plain, push_folded};
+
+/// The attributes that a property says exactly.
+const NATURAL: &[(&str, &str)] = &[
+    ("facsimileTelephoneNumber", "TEL;TYPE=FAX,WORK"),
+    ("homePhone", "TEL;TYPE=HOME,VOICE"),
+    ("info", "NOTE"),
+    ("labeledURI", "URL"),
+    ("mobile", "TEL;TYPE=CELL,VOICE"),
+    ("pager", "TEL;TYPE=PAGER"),
+    ("telephoneNumber", "TEL;TYPE=VOICE,WORK"),
+    ("title", "TITLE"),
+];
+
+/// Adds the card of an entry.
+pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
+    let record = row.record;
+    let name = plain(record.name);
+    let mut card = Card(output);
+    card.put("BEGIN", "VCARD");
+    card.put("VERSION", "3.0");
+    // Two origins may have the same key, and no two cards of an address book the same UID.
+    card.text("UID", &format!("{}/{}", row.origin, row.key));
+    card.text("FN", &name);
+    card.name(row);
+    let mails = || record.address_texts().filter_map(|text| text.strip_prefix("SMTP:"));
+    for (at, mail) in mails().enumerate() {
+        let preferred = if at == 0 { ",PREF" } else { "" };
+        card.text(&format!("EMAIL;TYPE=INTERNET{preferred}"), &plain(mail));
+    }
+    card.organisation(row);
+    card.own("X-DIRSYNC-ORIGIN", &dirsync_directory::escape(row.origin.as_str()));
+    card.own("X-DIRSYNC-KEY", &dirsync_directory::escape(row.key));
+    card.own("X-DIRSYNC-KIND", record.kind);
+    if !is_exact(&name) {
+        card.own("X-DIRSYNC-NAME", record.name);
+    }
+    // EMAIL says all addresses and their order, unless one is of another type or looks like a URI.
+    let exact = |text: &str| text.starts_with("SMTP:") && is_exact(&plain(&text[5..]));
+    if !record.address_texts().all(exact) {
+        for address in record.address_texts() {
+            card.own("X-DIRSYNC-ADDRESS", address);
+        }
+    }
+    for (attribute, value) in record.detail_lines() {
+        let text = plain(value);
+        match NATURAL.iter().find(|(natural, _)| *natural == attribute) {
+            Some((_, property)) if is_exact(&text) => card.text(property, &text),
+            _ => card.own("X-DIRSYNC-DETAIL", &format!("{attribute}/{value}")),
+        }
+    }
+    card.put("END", "VCARD");
+}
+
+/// Whether a text comes back from a property as it is: no control characters but line feeds, no
+/// outer blanks, nothing that looks like a URI of another meaning.
+fn is_exact(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    text.trim() == text
+        && !text.chars().any(|character| character.is_control() && character != '\n')
+        && !matches!(scheme.as_str(), "data" | "mailto" | "tel")
+}
+
+struct Card<'a>(&'a mut String);
+
+impl Card<'_> {
+    fn put(&mut self, property: &str, value: &str) {
+        push_folded(self.0, &format!("{property}:{value}"), "\r\n");
+    }
+
+    /// A text value (RFC 2426 §5).
+    fn text(&mut self, property: &str, value: &str) {
+        self.put(property, &escape(value));
+    }
+
+    /// One of our own properties: its value is in the escaped form of records.
+    fn own(&mut self, property: &str, value: &str) {
+        self.put(property, &escape(value));
+    }
+
+    /// RFC 2426 wants an N in each card.
+    fn name(&mut self, row: ExportRow<'_>) {
+        let first = |wanted: &str| {
+            let mut details = row.record.detail_lines();
+            details.find(|(name, _)| *name == wanted).map(|(_, value)| escape(&plain(value)))
+        };
+        let family = first("sn").unwrap_or_default();
+        let given = first("givenName").unwrap_or_default();
+        self.put("N", &format!("{family};{given};;;"));
+    }
+
+    fn organisation(&mut self, row: ExportRow<'_>) {
+        let first = |wanted: &[&str]| {
+            let mut details = row.record.detail_lines();
+            details.find(|(name, _)| wanted.contains(name)).map(|(_, value)| escape(&plain(value)))
+        };
+        let (organisation, unit) = (first(&["o", "company"]), first(&["department", "ou"]));
+        if organisation.is_some() || unit.is_some() {
+            let organisation = organisation.unwrap_or_default();
+            self.put("ORG", &format!("{organisation};{}", unit.unwrap_or_default()));
+        }
+    }
+}
+
+/// Escapes a text value.
+fn escape(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len() + 8);
+    for character in value.chars() {
+        match character {
+            '\\' | ',' | ';' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            // The controls of a name are said exactly by our own property.
+            control if control.is_ascii_control() => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::phone_attribute;
+
+    #[test]
+    fn natural_numbers_are_read_as_what_they_were() {
+        for (attribute, property) in NATURAL {
+            if let Some(sorts) = property.strip_prefix("TEL;TYPE=") {
+                assert_eq!(phone_attribute(sorts), *attribute);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! vCards of telephones and mail programs.
+
+use dirsync_connect::ReadError;
+
+use super::read;
+
+#[test]
+fn all_three_versions_are_read() {
+    let cards = [
+        "BEGIN:VCARD\r\nVERSION:2.1\r\nUID:7\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:=C3=96rtel;Ana=\r\n\
+         ;;;\r\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Ana =\r\n=C3=96rtel\r\n\
+         TEL;CELL:+1 206\r\nTEL;WORK;FAX:007\r\nEMAIL;INTERNET:b@x.example\r\nEMAIL;PREF;INTERNET:a@x.example\r\n\
+         ORG:Acme;Sales\r\nPHOTO;ENCODING=BASE64;JPEG:\r\n /9j/4AAQ\r\n SkZJRg==\r\n\r\nEND:VCARD\r\n",
+        "begin:vcard\nVERSION:3.0\nUID:7\nN:Örtel;Ana;;;\nFN:Ana Örtel\nitem1.TEL;TYPE=cell:+1 206\nTEL;TYPE=WORK,FAX:007\n\
+         EMAIL;TYPE=INTERNET:b@x.example\nEMAIL;TYPE=INTERNET,PREF:a@x.example\nORG:Acme;Sales\nend:vcard\n",
+        "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:7\r\nN:Örtel;Ana;;;\r\nFN:Ana\r\n  Örtel\r\nTEL;VALUE=uri;TYPE=\"voice,cell\":tel:+1 206\r\n\
+         TEL;TYPE=fax:007\r\nEMAIL:b@x.example\r\nEMAIL;PREF=1:a@x.example\r\nORG:Acme;Sales\r\nEND:VCARD\r\n",
+    ];
+    for card in cards {
+        let read = read("a.vcf", card);
+        let row = read.row(0);
+        assert_eq!((row.record.name.as_str(), row.key.as_str()), ("Ana Örtel", "7"), "{card}");
+        assert_eq!(
+            row.record.details,
+            "department/Sales\nfacsimileTelephoneNumber/007\ngivenName/Ana\nmobile/+1 206\no/Acme\nsn/Örtel\n",
+            "{card}"
+        );
+        assert_eq!(row.record.addresses, "SMTP:a@x.example\tSMTP:b@x.example", "{card}");
+    }
+}
+
+#[test]
+fn a_character_that_a_fold_cut_in_half_is_whole() {
+    let card =
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:7\r\nFN:Ana \u{d6}rtel\r\nEMAIL:a@x\r\nEND:VCARD\r\n";
+    let at = card.find('\u{d6}').unwrap() + 1;
+    let folded = [&card.as_bytes()[..at], b"\r\n ", &card.as_bytes()[at..]].concat();
+    assert_eq!(read("a.vcf", folded).row(0).record.name, "Ana Örtel");
+    let wrong = card.replace("\u{d6}", "?").into_bytes();
+    let wrong: Vec<u8> =
+        wrong.into_iter().map(|byte| if byte == b'?' { 0xd6 } else { byte }).collect();
+    let read = read("a.vcf", wrong);
+    assert!(
+        read.rejected[0].reason.starts_with("FN on line 4 is not UTF-8"),
+        "{:?}",
+        read.rejected
+    );
+}
+
+#[test]
+fn version_2_folds_before_a_blank_that_stays() {
+    let card =
+        "BEGIN:VCARD\r\nVERSION:2.1\r\nUID:7\r\nFN:Ana\r\n Souza\r\nEMAIL:a@x\r\nEND:VCARD\r\n";
+    assert_eq!(read("a.vcf", card).row(0).record.name, "Ana Souza");
+}
+
+#[test]
+fn a_broken_card_is_alone() {
+    let good =
+        |key: u8| format!("BEGIN:VCARD\nVERSION:3.0\nUID:{key}\nFN:A\nEMAIL:a{key}@x\nEND:VCARD\n");
+    let bad = [
+        ("BEGIN:VCARD\nVERSION:3.0\nFN:B\n", "no END:VCARD"),
+        ("stray\ntext\n", "BEGIN:VCARD is expected"),
+        ("END:VCARD\n", "BEGIN:VCARD is expected"),
+        ("BEGIN:VCARD\nVERSION:3.0\nFN:B\nEND:VCARD\n", "neither UID nor EMAIL"),
+        (
+            "BEGIN:VCARD\nVERSION:3.0\nUID:b\nX-DIRSYNC-ORIGIN:NORTH\nEND:VCARD\n",
+            "X-DIRSYNC-ORIGIN",
+        ),
+        ("BEGIN:VCARD\nVERSION:3.0\nX-DIRSYNC-KEY:\\\\q\nEND:VCARD\n", "wrong escape"),
+    ];
+    for (card, reason) in bad {
+        let read = read("a.vcf", format!("{}{card}{}", good(1), good(2)));
+        assert_eq!(read.rows.len(), 2, "{card}");
+        assert_eq!((read.rejected.len(), read.rejected[0].line), (1, 7), "{card}");
+        assert!(read.rejected[0].reason.contains(reason), "{:?}", read.rejected);
+        assert!(read.rejected[0].keyless && !read.rejected[0].text.is_empty());
+        assert_eq!(read.row(1).line, 7 + card.lines().count() as u64);
+    }
+}
+
+#[test]
+fn a_card_that_is_cut_off_ends_the_read() {
+    let read = read(
+        "a.vcf",
+        "BEGIN:VCARD\nVERSION:3.0\nUID:1\nFN:A\nEMAIL:a@b\nEND:VCARD\nBEGIN:VCARD\nUID:2\n",
+    );
+    assert_eq!(read.rows.len(), 1);
+    assert!(matches!(read.complete, Err(ReadError::CutOff { line: 7, .. })));
+}
+
+#[test]
+fn an_agents_card_is_part_of_its_card() {
+    let card = "BEGIN:VCARD\nVERSION:2.1\nUID:1\nFN:A\nEMAIL:a@b\nAGENT:\nBEGIN:VCARD\nFN:B\nEND:VCARD\nEND:VCARD\n";
+    let read = read("a.vcf", card);
+    assert_eq!((read.rows.len(), read.rejected.len()), (1, 0), "{:?}", read.rejected);
+    assert_eq!(read.row(0).record.name, "A");
+}
+
+#[test]
+fn cards_without_a_key_and_groups() {
+    let read = read(
+        "a.vcf",
+        "BEGIN:VCARD\nVERSION:4.0\nN:Souza;Ana;;;\nEMAIL:Ana@x.example\nEND:VCARD\n\n\
+         BEGIN:VCARD\nVERSION:4.0\nKIND:group\nUID:urn:uuid:6BA7B810-9DAD-11D1-80B4-00C04FD430C8\nFN:All\n\
+         EMAIL:all@x.example\nMEMBER:mailto:ana@x.example\nEND:VCARD\n",
+    );
+    let (ana, all) = (read.row(0), read.row(1));
+    assert_eq!((ana.key.as_str(), ana.derived_key), ("ana@x.example", true));
+    assert_eq!(ana.record.name, "Ana Souza");
+    assert_eq!(all.key, "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
+    assert_eq!(
+        (all.record.kind.as_str(), all.record.details.as_str()),
+        ("list", "member/SMTP:ana@x.example\n")
+    );
+    assert!(read.has_note("1 cards have no UID"));
+}
