@@ -295,11 +295,11 @@ pub fn hunt(name: &str, seeds: std::ops::Range<u64>, steps: usize) {
 }
 
 /// Not a test of the build: looks further than the seeds of `stories`, in the profiles that the
-/// variable `DIRSYNC_HUNT` names (`plain=0..1000,all=0..500`).
+/// variable `DIRSYNC_HUNT` names when the tests are built (`plain=0..1000,all=0..500`).
 #[test]
 #[ignore = "as long as one likes"]
 fn hunt_further() {
-    let wanted = std::env::var("DIRSYNC_HUNT").unwrap_or_default();
+    let wanted = option_env!("DIRSYNC_HUNT").unwrap_or_default();
     let mut found = Vec::new();
     for want in wanted.split(',').filter(|want| !want.is_empty()) {
         let (name, seeds) = want.split_once('=').expect("PROFILE=FROM..TO");

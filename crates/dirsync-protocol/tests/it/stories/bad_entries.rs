@@ -8,8 +8,10 @@ use super::{lists, published_change, told};
 use crate::letters::Letter;
 use crate::world::{World, entry, own_row, record};
 
+type Breaking = (&'static str, fn(&mut Record));
+
 /// What can be wrong with a record whose form is right.
-const WRONG: [(&str, fn(&mut Record)); 5] = [
+const WRONG: [Breaking; 5] = [
     ("kind", |record| record.kind = "robot".into()),
     ("address", |record| record.addresses = "no address".into()),
     ("twice", |record| record.addresses = "SMTP:q@n.example\tSMTP:Q@n.example".into()),
