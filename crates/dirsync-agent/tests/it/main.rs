@@ -3,3 +3,4 @@
 mod congress;
 mod cycle;
 mod site;
+mod stories;

@@ -18,21 +18,31 @@ pub fn run(command: &MessageCommand, json: bool) -> Outcome {
         File::open(path).with_context(|| format!("could not open \"{}\"", path.display()))?;
     let mut message =
         open_message(file).with_context(|| format!("\"{}\" cannot be shown", path.display()))?;
+    let head = without_secret(&message.head);
     if json {
         let mut body = String::new();
         message.body.read_to_string(&mut body)?;
         print_json(&json!({
             "from": message.envelope.from.to_string(), "to": message.envelope.to.to_string(),
-            "head": message.head, "body": body,
+            "head": head, "body": body,
         }));
         return Ok(ExitStatus::Done);
     }
     let mut output = io::stdout().lock();
     let copied = output
-        .write_all(message.head.as_bytes())
+        .write_all(head.as_bytes())
         .and_then(|()| io::copy(&mut message.body, &mut output));
     match copied {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitStatus::Done),
     }
+}
+
+/// A first request carries its invitation's secret; that is for the server alone.
+fn without_secret(head: &str) -> String {
+    let hidden = |line: &str| match line.strip_prefix("admission-secret=") {
+        Some(_) => "admission-secret=(not shown)\n".to_owned(),
+        None => line.to_owned(),
+    };
+    head.split_inclusive('\n').map(hidden).collect()
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dirsync_carrier::PostofficeLock;
-use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step};
+use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -28,6 +28,7 @@ use crate::words::shown;
 const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
 /// The list is verified from its content at least so often; in between its running sums are sent.
 const VERIFY: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the flag that a signal sets is looked at.
 const SIGNAL: Duration = Duration::from_millis(100);
 
@@ -297,6 +298,12 @@ impl Site {
                 self.note_run(office, &note, now)?;
                 continue;
             };
+            if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
+                // A clock that was ahead must not silence a postoffice until it is there again.
+                self.say(&step.to_string(), "warning", "the clock went back; the schedule begins anew");
+                self.note_run(office, &note, now)?;
+                continue;
+            }
             match schedule.due(step, Some(last), now) {
                 Due::Now { scheduled_for } => {
                     match step {
@@ -332,13 +339,13 @@ impl Site {
 
     /// Once a day: what is past its time goes. A clock that jumped postpones that.
     fn tidy_up(&mut self, office: &mut Office) -> Outcome<()> {
-        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
         let now = now_ms();
+        let at = |ms: u64| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MIN);
         let last = office.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
-        let since = last.map_or(DAY_MS, |last| now.saturating_sub(last));
-        if last.is_some_and(|last| last > now + DAY_MS) || since > 30 * DAY_MS && last.is_some() {
-            self.say("run", "warning", "the clock jumped; nothing is forgotten before tomorrow");
-        } else if since < DAY_MS {
+        let since = last.map(|last| Duration::from_millis(now.saturating_sub(last)));
+        if last.is_some_and(|last| clock_jump(at(last), at(now), DAY).is_some()) {
+            self.say("run", "warning", "a day or more is missing; nothing is forgotten before tomorrow");
+        } else if since.is_some_and(|since| since < DAY) {
             return Ok(());
         } else {
             let keep = office.config.clone();

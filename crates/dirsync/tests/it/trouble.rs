@@ -61,7 +61,7 @@ fn one_bad_row_stops_nothing() {
     let mut rows = people(0..10).into_bytes();
     rows.extend_from_slice(b"bad,Jos\xe9,jose@x.example,1\n");
     rows.extend_from_slice(
-        b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,,bare@x.example,\n",
+        b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,Bare,,1\n",
     );
     rows.extend_from_slice(b"last,Last,last@x.example,1\n");
     std::fs::write(place.path("people.csv"), rows).unwrap();
@@ -158,4 +158,84 @@ fn what_is_no_postoffice_is_said() {
     assert!(!place.exists("nowhere"));
     place.run("-C hq init NORTH --server").expect(2);
     place.run("-C hq init NORTH/HQ").expect(2);
+}
+
+/// `failure-stories` §13: what an invitation keeps secret appears nowhere else.
+#[test]
+fn secrets_stay_out_of_logs() {
+    let place = Place::two_sites();
+    let invitation = place.read("sales.invitation");
+    let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
+    let secret = secret.split('"').nth(1).unwrap();
+    let mut said = String::new();
+    for line in ["-C sales send", "-C hq process", "-C sales apply", "-C hq cycle --json"] {
+        let ran = place.run(line).expect(0);
+        said.push_str(&ran.out);
+        said.push_str(&ran.err);
+    }
+    for site in ["hq", "sales"] {
+        for line in ["log", "status --json", "quarantine list", "check", "config check"] {
+            let ran = place.run(&format!("-C {site} {line}"));
+            said.push_str(&ran.out);
+            said.push_str(&ran.err);
+        }
+    }
+    for folder in std::fs::read_dir(place.path("share")).unwrap().flatten() {
+        let Ok(done) = std::fs::read_dir(folder.path().join("done")) else { continue };
+        for file in done.flatten() {
+            said.push_str(&place.run_words(&["message", "show", file.path().to_str().unwrap()]).out);
+        }
+    }
+    assert!(said.contains("message=request"), "the request was looked at");
+    assert!(!said.contains(secret), "the secret was said");
+    assert!(!std::fs::read_to_string(place.path("hq/decisions.log")).unwrap().contains(secret));
+    let private = place.read("sales/keys/id_ed25519");
+    assert!(private.lines().nth(1).is_some_and(|line| !said.contains(line)));
+}
+
+/// `failure-stories` §3: three scheduled cycles without an answer are said at both sides, and the
+/// first answer ends it.
+#[test]
+fn silent_peer_raises_an_alarm() {
+    use dirsync_store::Store;
+    use dirsync_store::sqlite::SqliteStore;
+
+    let place = Place::two_sites();
+    place.cycle();
+    for site in ["hq", "sales"] {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\ntimes = [\"T1 every 1 min\"]\n");
+    }
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let silent_for = |minutes: u64| {
+        let since = now - minutes * 60 * 1000;
+        let mut store = SqliteStore::open(place.path("sales/postoffice.db")).unwrap();
+        let mut tables = store.begin().unwrap();
+        tables.put_note("agent", Some("runs")).unwrap();
+        tables.put_note("first_unanswered", Some(&since.to_string())).unwrap();
+        tables.commit().unwrap();
+        let mut store = SqliteStore::open(place.path("hq/postoffice.db")).unwrap();
+        let mut tables = store.begin().unwrap();
+        tables.put_note("agent", Some("runs")).unwrap();
+        for mut registration in tables.registrations().unwrap() {
+            registration.last_contact = since;
+            tables.put_registration(&registration).unwrap();
+        }
+        tables.commit().unwrap();
+    };
+    silent_for(1);
+    place.run("-C sales status").expect(0);
+    place.run("-C hq status").expect(0);
+    silent_for(5);
+    assert!(place.run("-C sales status").expect(3).out.contains("overdue   NORTH/HQ"));
+    assert!(place.run("-C hq status").expect(3).out.contains("overdue   SOUTH/SALES"));
+    assert_eq!(place.status("hq")["overdue"], 1);
+    // By hand nothing is expected; the agent's next answered request ends it.
+    place.write("sales/dirsync.toml", "");
+    place.write("hq/dirsync.toml", "");
+    for _ in 0..3 {
+        place.run("run sales hq --once");
+    }
+    place.run("-C sales status").expect(0);
+    place.run("-C hq status").expect(0);
 }

@@ -1,0 +1,332 @@
+//! Stories of `failure-stories` that the steps answer.
+
+use std::collections::BTreeMap;
+
+use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead, approve};
+use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_carrier::Carrier;
+use dirsync_directory::{PostofficeName, Record, View};
+use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_store::Store;
+
+use crate::site::{DAY_MS, SERVER, Site, World};
+
+type Row = (String, String, String, String);
+
+fn rows(numbers: std::ops::Range<u32>) -> Vec<Row> {
+    numbers
+        .map(|number| {
+            (
+                number.to_string(),
+                format!("Person {number}"),
+                format!("SMTP:p{number}@x.example"),
+                format!("{number}"),
+            )
+        })
+        .collect()
+}
+
+fn import(site: &mut Site, rows: &[Row]) -> ReadReport {
+    let rows: Vec<(&str, &str, &str, &str)> =
+        rows.iter().map(|(a, b, c, d)| (a.as_str(), b.as_str(), c.as_str(), d.as_str())).collect();
+    site.import(&rows)
+}
+
+/// §1: what is held holds up nothing else, deletions that drip are counted together, and one command
+/// lets it through.
+#[test]
+fn held_deletes_do_not_block_the_rest() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..60));
+    world.cycle();
+    // Five at a time are few; the third five within a day are not.
+    for (left, removed, held) in [(55, 5, 0), (50, 5, 0), (45, 0, 5)] {
+        let report = import(world.site("SOUTH/A"), &rows(0..left));
+        assert_eq!((report.removed, report.held_removals), (removed, held), "{left}");
+    }
+    let mut more = rows(0..45);
+    more.extend(rows(100..103));
+    more[0].3 = "changed".into();
+    let report = import(world.site("SOUTH/A"), &more);
+    assert_eq!((report.added, report.changed, report.held_removals), (3, 1, 5));
+    world.cycle();
+    let list = world.converged();
+    assert_eq!(list.len(), 53, "held ones stay, new ones come");
+    assert!(list.iter().any(|line| line.contains("telephoneNumber/changed")));
+    let now = world.now;
+    let mut tables = world.site("SOUTH/A").store.begin().unwrap();
+    assert_eq!(approve(&mut *tables, now, None).unwrap(), 5);
+    tables.commit().unwrap();
+    world.cycle();
+    assert_eq!(world.converged().len(), 48);
+}
+
+/// §1: a field emptied of everybody waits, and the next good read clears it without a command.
+#[test]
+fn mass_blanking_is_held() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..40));
+    world.cycle();
+    let mut blank = rows(0..40);
+    blank.iter_mut().for_each(|row| row.3.clear());
+    let report = import(world.site("SOUTH/A"), &blank);
+    assert_eq!((report.changed, report.held), (0, 40));
+    assert!(report.warnings.iter().any(|warning| warning.contains("lose a field")));
+    world.cycle();
+    assert!(world.converged().iter().all(|line| line.contains("telephoneNumber/")));
+    let report = import(world.site("SOUTH/A"), &rows(0..40));
+    assert_eq!(report.unchanged, 40);
+    let mut tables = world.site("SOUTH/A").store.begin().unwrap();
+    assert!(tables.held_changes().unwrap().is_empty());
+}
+
+/// §14: the first read after a source's settings changed changes nobody without a word.
+#[test]
+fn changed_settings_are_a_dry_run_first() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    let read = |site: &mut Site, fingerprint: &str, suffix: &str| {
+        let settings = ReadSettings {
+            source: "hr".into(),
+            whole: true,
+            guards: Default::default(),
+            fingerprint: fingerprint.into(),
+            now: site.now,
+        };
+        let mut tables = site.store.begin().unwrap();
+        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
+        for (key, name, addresses, _) in rows(0..30) {
+            let name = format!("{name}{suffix}");
+            let record = Record { kind: "mailbox".into(), name, addresses, details: String::new() };
+            let row = ReadRow { origin: None, key: &key, record: record.as_ref(), line: 1 };
+            read.row(row).unwrap();
+        }
+        let report = read.finish(true).unwrap();
+        tables.commit().unwrap();
+        report
+    };
+    let site = world.site("SOUTH/A");
+    assert_eq!(read(site, "map 1", "").added, 30);
+    let report = read(site, "map 2", " (external)");
+    assert_eq!((report.changed, report.held), (0, 30));
+    assert!(report.warnings.iter().any(|warning| warning.contains("settings")));
+    assert!(report.examples["held"].len() == 30, "the counts come with examples");
+    let now = site.now;
+    let mut tables = site.store.begin().unwrap();
+    assert_eq!(approve(&mut *tables, now, None).unwrap(), 30);
+    tables.commit().unwrap();
+    assert_eq!(read(site, "map 2", " (external)").unchanged, 30);
+}
+
+/// §10: two forms of one umlaut are one address, and a change of form is no deletion.
+#[test]
+fn nfc_and_nfd_are_one_name() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.cycle();
+    world.site("SOUTH/A").import(&[("1", "Jörg", "SMTP:j\u{f6}rg@x.example", "")]);
+    world.cycle();
+    world.site("WEST/B").import(&[("9", "Jorg", "SMTP:jo\u{308}rg@x.example", "")]);
+    world.cycle();
+    let list = world.converged();
+    assert_eq!(list.len(), 1, "one address, one holder: {list:?}");
+    let report = world.site("SOUTH/A").import(&[("1", "Jörg", "SMTP:jo\u{308}rg@x.example", "")]);
+    assert_eq!((report.changed, report.removed, report.added), (1, 0, 0));
+    world.cycle();
+    let after = world.converged();
+    assert_eq!(after.len(), 1);
+    assert!(after[0].contains("jo\u{308}rg"), "values travel as their origin wrote them");
+    assert_eq!(after[0].split(' ').next(), list[0].split(' ').next(), "the id stays");
+}
+
+/// §7: two agents, or an agent and a command, on one inbox: each message once, no error.
+#[test]
+fn share_without_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let (north, south): (PostofficeName, PostofficeName) =
+        ("NORTH/HQ".parse().unwrap(), "SOUTH/A".parse().unwrap());
+    let carrier = |me: &PostofficeName| {
+        dirsync_carrier::FolderCarrier::new(folder.path(), me.clone(), 1 << 20)
+    };
+    let body = dirsync_carrier::BodyEncoder::new(3).unwrap().finish().unwrap();
+    let outgoing = dirsync_carrier::Outgoing {
+        from: &north,
+        to: &south,
+        epoch: "e",
+        number: 1,
+        part: 1,
+        head: "h",
+        body: &body,
+    };
+    carrier(&north).send(&outgoing).unwrap();
+    let (first, second) = (carrier(&south), carrier(&south));
+    // Nobody was told that something arrived: a look finds it, at both.
+    let (at_first, at_second) = (first.arrived().unwrap(), second.arrived().unwrap());
+    assert_eq!(at_first, at_second);
+    assert!(first.finished(&at_first[0]).unwrap());
+    assert!(second.open(&at_second[0]).unwrap().is_none(), "gone, and that is no error");
+    assert!(!second.finished(&at_second[0]).unwrap());
+    assert!(second.arrived().unwrap().is_empty());
+}
+
+/// §12: only ReqSync and SrvSync release anything; lose all that the carrier took, nothing is lost.
+#[test]
+fn transport_ack_is_not_an_ack() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..20));
+    for _ in 0..5 {
+        assert_eq!(world.send("SOUTH/A").transactions, 20, "sent again until acknowledged");
+        let server: PostofficeName = SERVER.parse().unwrap();
+        for message in world.network.pending(&server) {
+            world.network.lose(&server, &message);
+        }
+    }
+    world.cycle();
+    assert_eq!(world.converged().len(), 20);
+    assert_eq!(world.send("SOUTH/A").transactions, 0);
+}
+
+/// §13: over many views, what travels to a requestor holds no entry and no field outside its view:
+/// first fill, deltas, deletions, and notices of collisions.
+#[test]
+fn shared_body_shows_only_the_view() {
+    let views: BTreeMap<&'static str, &str> = BTreeMap::from([
+        ("V/ALL", ""),
+        ("V/TITLES", "attributes\ttitle\n"),
+        ("V/NORTH", "origins\tNORTH/HQ\n"),
+        ("V/ODD", "filter\t(title=odd)\n"),
+    ]);
+    let mut world = World::new(&views.keys().copied().collect::<Vec<_>>());
+    for (name, view) in &views {
+        allow(&mut world, name, view.parse().unwrap());
+    }
+    for round in 0..4u32 {
+        let people: Vec<(String, String, String, String)> = rows(round..round + 12);
+        let site = world.site(SERVER);
+        let now = site.now;
+        let settings = ReadSettings {
+            source: "import".into(),
+            whole: true,
+            guards: Default::default(),
+            fingerprint: String::new(),
+            now,
+        };
+        let mut tables = site.store.begin().unwrap();
+        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
+        for (key, name, addresses, phone) in people {
+            let number: u32 = key.parse().unwrap();
+            let title = if (number + round) % 2 == 1 { "odd" } else { "even" };
+            let details = format!("telephoneNumber/secret{phone}\ntitle/{title}\n");
+            let record = Record { kind: "mailbox".into(), name, addresses, details };
+            let row = ReadRow { origin: None, key: &key, record: record.as_ref(), line: 1 };
+            read.row(row).unwrap();
+        }
+        read.finish(true).unwrap();
+        tables.commit().unwrap();
+        import(world.site("V/ALL"), &rows(500 + round..505 + round));
+        for name in views.keys().copied().chain([SERVER]).collect::<Vec<_>>() {
+            world.send(name);
+        }
+        world.process();
+        for name in views.keys() {
+            for text in messages(&world, name) {
+                match *name {
+                    "V/TITLES" => assert!(!text.contains("telephone"), "{name}: {text}"),
+                    "V/NORTH" => assert!(!text.contains("p50"), "{name}: {text}"),
+                    "V/ODD" => assert!(!text.contains("title/even"), "{name}: {text}"),
+                    _ => {}
+                }
+            }
+        }
+        for name in views.keys().copied().chain([SERVER]).collect::<Vec<_>>() {
+            let report = world.apply(name);
+            assert_eq!(report.refused, 0);
+        }
+    }
+    for name in views.keys() {
+        for line in world.site(name).list() {
+            assert!(*name != "V/ODD" || line.contains("title/odd"), "{line}");
+            assert!(*name != "V/TITLES" || !line.contains("telephone"), "{line}");
+        }
+    }
+    let odd = world.site("V/ODD").list().len();
+    assert_eq!(odd, 6, "half of twelve are odd now");
+}
+
+fn allow(world: &mut World, name: &str, view: View) {
+    let decision =
+        Decision { at: 1, postoffice: name.parse().unwrap(), kind: DecisionKind::Allow(view) };
+    let server = world.site(SERVER);
+    let mut draws = Draws::new(&server.around().seed);
+    let mut events = Vec::new();
+    let mut context =
+        Context { now: 1, draws: &mut draws, events: &mut events, guard: GuardLimits::default() };
+    let mut tables = server.store.begin().unwrap();
+    carry_out(&mut *tables, &mut context, &decision).unwrap();
+    tables.commit().unwrap();
+}
+
+/// All that waits for a postoffice, in readable form.
+fn messages(world: &World, name: &str) -> Vec<String> {
+    let name: PostofficeName = name.parse().unwrap();
+    let carrier = world.network.carrier(&name);
+    carrier
+        .arrived()
+        .unwrap()
+        .iter()
+        .map(|arrived| {
+            let mut message = carrier.open(arrived).unwrap().unwrap().unwrap();
+            let mut text = message.head;
+            std::io::Read::read_to_string(&mut message.body, &mut text).unwrap();
+            text
+        })
+        .collect()
+}
+
+/// §8, the agent's part: reads and cycles with any clock give the same lists.
+#[test]
+fn clocks_that_are_years_apart_give_the_same_lists() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.site("SOUTH/A").now += 3650 * DAY_MS;
+    world.site("WEST/B").now -= 3650 * DAY_MS;
+    world.cycle();
+    for (site, shift) in [("SOUTH/A", 0i64), ("WEST/B", 1)] {
+        let years = if shift == 0 { 10 } else { -10i64 };
+        let at = (world.now as i64 + years * 365 * DAY_MS as i64) as u64;
+        let site = world.site(site);
+        site.now = at;
+        import(site, &rows(shift as u32 * 100..shift as u32 * 100 + 5));
+        site.now = at - 5 * 365 * DAY_MS;
+        import(site, &rows(shift as u32 * 100..shift as u32 * 100 + 6));
+    }
+    world.cycle();
+    world.cycle();
+    assert_eq!(world.converged().len(), 12);
+}
+
+/// §12: twice the entries are at most twice the operations of the store, counted and not timed.
+#[test]
+fn linear_and_bounded() {
+    let operations = |count: u32| {
+        let mut world = World::new(&["SOUTH/A"]);
+        world.cycle();
+        let before: u64 = world.sites.values().map(|site| site.store.operations()).sum();
+        import(world.site("SOUTH/A"), &rows(0..count));
+        world.cycle();
+        assert_eq!(world.converged().len(), count as usize);
+        let filled: u64 = world.sites.values().map(|site| site.store.operations()).sum();
+        let report = import(world.site("SOUTH/A"), &rows(0..count));
+        assert_eq!(report.unchanged, u64::from(count));
+        let read_again: u64 = world.sites.values().map(|site| site.store.operations()).sum();
+        (filled - before, read_again - filled)
+    };
+    let (once, once_again) = operations(1000);
+    let (twice, twice_again) = operations(2000);
+    assert!(twice <= once * 2 + 100, "{once} operations, then {twice}");
+    assert!(once / 1000 <= 20, "{} operations an entry", once / 1000);
+    // What is unchanged costs nothing at all.
+    assert!(twice_again <= once_again + 10, "{once_again} operations, then {twice_again}");
+}
