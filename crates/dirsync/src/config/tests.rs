@@ -76,3 +76,25 @@ fn broken_toml_says_where() {
     let found = mistakes("[view\n");
     assert_eq!(found[0].0, 1, "{found:?}");
 }
+
+/// The reference names every key: its example is read, and each key of the reader stands in it.
+#[test]
+fn the_reference_names_every_key() {
+    let reference = include_str!("../../../../docs/configuration.md");
+    let example = reference.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = parse(Path::new("dirsync.toml"), example).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((config.sources.len(), config.targets.len()), (1, 1));
+    let readers = concat!(include_str!("file.rs"), include_str!("map_file.rs"));
+    let calls = ["text(\"", "texts(\"", "table(\"", "tables(\"", "flag(\"", "number(\"",
+        "duration(\"", "parsed(\"", "required(&mut table, \"", "value(\""];
+    let mut keys = 0;
+    for call in calls {
+        for found in readers.split(call).skip(1) {
+            let key = found.split('"').next().unwrap();
+            let named = [format!("{key} = "), format!("[{key}]"), format!(".{key}]")];
+            assert!(named.iter().any(|name| example.contains(name.as_str())), "{key} is not named");
+            keys += 1;
+        }
+    }
+    assert!(keys > 30, "{keys} keys were looked for");
+}
