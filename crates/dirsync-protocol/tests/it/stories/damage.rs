@@ -194,3 +194,13 @@ fn a_request_cut_at_any_byte_changes_nothing() {
     assert!(!world.servers["s1"].same_content(&store));
     again.settle();
 }
+
+#[test]
+fn a_delta_in_parts_out_of_order_is_a_gap_and_no_damage() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; A1 +a2; A1 +a3; A1 +a4; go A1; req B1; t2 B; an B each");
+    world.run("t3 B1 2; t3 B1 1; t3 B1");
+    assert!(world.said("B1", "R14") && !world.said("B1", "R18"));
+    assert!(lists(&mut world, "B1", "a2") && !lists(&mut world, "B1", "a4"));
+    world.settle();
+}

@@ -1,7 +1,7 @@
 //! How much travels.
 
 use super::lists;
-use crate::world::{World, entry, own_row, record};
+use crate::world::{World, entry, own_row, postoffice, record};
 
 /// The lines of a body between its first and last one.
 fn lines(text: &str) -> Vec<&str> {
@@ -84,5 +84,34 @@ fn a_postoffice_that_was_installed_again_makes_the_same_ids() {
     let mut world = World::new("AB");
     world.run("A1 +a1; go A1; go B1; reinstall A1; A1 +a1; go A1; go A1; go A1; go B1");
     assert!(lists(&mut world, "B1", "a1"));
+    world.settle();
+}
+
+#[test]
+fn a_hidden_attribute_never_travels() {
+    let mut world = World::new("AB");
+    let seen: dirsync_directory::View = "attributes\tou\ttitle\n".parse().unwrap();
+    let allow = |world: &mut World, view: dirsync_directory::View| {
+        world.run_at("s1", |tables, _| {
+            let mut registration = tables.registration(&postoffice("B")).unwrap().unwrap();
+            registration.view_allowed = view;
+            tables.put_registration(&registration).unwrap();
+        });
+    };
+    allow(&mut world, seen);
+    world.run("B1 view; A1 +a1; go A1; req B1; t2 B; an B");
+    let text = world.letters.last().unwrap().text().to_owned();
+    assert!(text.contains("-title/Pilot") && !text.contains("telephoneNumber"), "{text}");
+    world.run("t3 B1; A1 ~a1; go A1; req B1; t2 B; an B");
+    assert!(world.letters.last().unwrap().named().is_empty(), "nothing that it may see changed");
+    world.run("t3 B1");
+    allow(&mut world, dirsync_directory::View::default());
+    world.run("go B1");
+    let change = world.ghost.change;
+    let row = world.read("B1", |tables| {
+        tables.list_row(dirsync_protocol::tables::ListPlace::Live, entry("a1"))
+    });
+    assert_eq!(row.unwrap().record, record(&["a1"], false, change), "allowed, it comes by itself");
+    assert_eq!(world.times("B4") + world.times("R18"), 0);
     world.settle();
 }

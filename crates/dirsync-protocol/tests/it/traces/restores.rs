@@ -36,3 +36,26 @@ fn t_staleinstall() {
     world.settle();
     assert!(world.is_live("A1"));
 }
+
+/// The digests agree, as the lost life deleted what it had added.
+#[test]
+fn an_acknowledgement_of_more_than_was_issued_is_noticed() {
+    let mut world = World::new("A");
+    world.run(
+        "backup A1; A1 +a1; A1 -a1; go A1; restore A1; req A1; req A1; t2 A; t2 A; an A; t3 A1",
+    );
+    assert!(world.said("A1", "R8"));
+    world.run("A1 +a2");
+    world.settle();
+    assert!(publishes(&mut world, "s1", "a2"));
+}
+
+/// The merge of a restored machine that has deleted an entry since.
+#[test]
+fn a_deletion_after_a_restore_stands() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 +a2; go A1; backup A1; A1 ~a2; go A1; restore A1; A1 -a1");
+    world.settle();
+    assert!(world.said("A1", "R7") && !publishes(&mut world, "s1", "a1"));
+    assert!(publishes(&mut world, "s1", "a2"));
+}

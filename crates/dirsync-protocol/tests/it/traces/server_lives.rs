@@ -55,6 +55,18 @@ fn t_partmark() {
     world.settle();
 }
 
+/// The restored server has issued a part up to the same number again, with another mark.
+#[test]
+fn t_partmark_of_a_part_that_was_issued_twice() {
+    let mut world = World::new("ABC");
+    world.run(
+        "B1 +b1; B1 +b2; backup s1; req B1; t2 B; an B half; req A1; t2 A; an A half; t3 A1; \
+         restore s1; C1 +c1; C1 +c2; req C1; t2 C; an C half; go A1",
+    );
+    assert!(world.said("s1", "S14"));
+    world.settle();
+}
+
 #[test]
 fn t_points() {
     let mut world = World::new("AB");
@@ -72,6 +84,31 @@ fn t_replace() {
         "A1 +a1; req A1; A1 -a1; t2 A; an A; t3 A1 keep; backup s1; B1 +b1; req B1; req A1; \
          t2 B; t2 A; req A1; an A; restore s1; t2 A; purge s1; an A",
     );
+    world.settle();
+}
+
+/// Numbers of two lives are not compared: across epochs an update fits exactly or not at all.
+#[test]
+fn an_update_across_lives_fits_exactly() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; backup s1; A1 +a2; go A1; req B1; t2 B; an B; req B1");
+    world
+        .run("restore s1; go A1; A1 +a3; go A1; go A1; t2 B keep; an B; A1 +a4; go A1; t2 B; an B");
+    world.run("t3 B1; t3 B1");
+    assert!(world.said("B1", "R15"), "it has moved on in the lost life");
+    world.run("t3 B1; go B1; req B1; t2 B keep; an B; A1 +a5; go A1; t2 B; an B; t3 B1; t3 B1");
+    world.settle();
+    assert!(!world.said("B1", "R18"));
+}
+
+#[test]
+fn two_answers_from_a_lost_life_are_taken_once() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; req B1; backup s1; A1 +a2; go A1; restore s1; go A1; go A1");
+    world.run("A1 +a3; go A1; t2 B keep; an B; A1 +a4; go A1; t2 B; an B; t3 B1");
+    assert_eq!(world.state("B1").point.unwrap().epoch.generation, 2);
+    world.run("t3 B1");
+    assert!(world.said("B1", "R13") && !world.said("B1", "R18"));
     world.settle();
 }
 

@@ -50,6 +50,32 @@ fn t_complete() {
     world.settle();
 }
 
+/// As T-COMPLETE, where the full answer has something to bring.
+#[test]
+fn t_complete_of_an_answer_with_content() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; B1 +b1; go B1; B1 ~b1; req B1; t2 B keep; an B");
+    world.run("A1 +a2; A1 +a3; A1 +a4; A1 +a5; go A1; t2 B; an B half; t3 B1 1; t3 B1");
+    assert!(world.said("B1", "R16") && !world.said("B1", "R18"));
+    assert!(lists(&mut world, "B1", "a2"), "the later part stands");
+    world.settle();
+}
+
+#[test]
+fn an_older_answer_to_the_same_request_is_passed_over() {
+    for filled in [false, true] {
+        let mut world = World::new("AB");
+        world.run("A1 +a1; go A1");
+        if filled {
+            world.run("go B1; A1 ~a1; go A1");
+        }
+        world.run("req B1; t2 B keep; an B; A1 ~a1; A1 +a2; go A1; t2 B; an B; t3 B1 1; t3 B1");
+        assert!(!world.said("B1", "R18") && lists(&mut world, "B1", "a2"));
+        assert!(world.said("B1", if filled { "R16" } else { "R12" }));
+        world.settle();
+    }
+}
+
 #[test]
 fn t_viewbind() {
     let mut world = World::new("AB");
