@@ -113,23 +113,8 @@ fn take_header<T: Tables + ?Sized>(
         );
         return Ok(Answer::Stop);
     }
-    match update.side {
-        Some(Side::Fenced) => {
-            state.mode = Mode::Fenced;
-            context.say(
-                Level::Alarm,
-                "R4",
-                "fenced: another machine or a later life is this postoffice now; nothing is sent \
-                 until `dirsync rejoin` says that this one is to be kept",
-            );
-            return Ok(Answer::Stop);
-        }
-        Some(Side::Removed) => {
-            state.mode = Mode::Removed;
-            context.say(Level::Alarm, "R4", "the server removed this postoffice");
-            return Ok(Answer::Stop);
-        }
-        Some(Side::Own) | None => {}
+    if stop_for_side(context, state, update.side) {
+        return Ok(Answer::Stop);
     }
     if update.answers < state.last_answer {
         context.say(
@@ -152,6 +137,36 @@ fn take_header<T: Tables + ?Sized>(
         state.last_answer = update.answers;
         return Ok(Answer::Stop);
     }
+    take_acknowledgement(context, state, update);
+    let previous_answer = state.last_answer;
+    state.last_answer = update.answers;
+    state.send_buckets = update.want_buckets;
+    tables.put_outcomes(&update.outcomes)?;
+    Ok(Answer::Taken { previous_answer })
+}
+
+/// R4: whether this postoffice may not go on.
+fn stop_for_side(
+    context: &mut Context<'_>,
+    state: &mut RequestorState,
+    side: Option<Side>,
+) -> bool {
+    let (mode, text) = match side {
+        Some(Side::Fenced) => (
+            Mode::Fenced,
+            "fenced: another machine or a later life is this postoffice now; nothing is sent \
+             until `dirsync rejoin` says that this one is to be kept",
+        ),
+        Some(Side::Removed) => (Mode::Removed, "the server removed this postoffice"),
+        Some(Side::Own) | None => return false,
+    };
+    state.mode = mode;
+    context.say(Level::Alarm, "R4", text);
+    true
+}
+
+/// R8 and R9.
+fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) {
     if update.ack > state.req_seq {
         state.mode = Mode::WantOwn;
         context.say(
@@ -178,11 +193,6 @@ fn take_header<T: Tables + ?Sized>(
             state.mode = Mode::Normal;
         }
     }
-    let previous_answer = state.last_answer;
-    state.last_answer = update.answers;
-    state.send_buckets = update.want_buckets;
-    tables.put_outcomes(&update.outcomes)?;
-    Ok(Answer::Taken { previous_answer })
 }
 
 /// R6: an answer to a request that this machine does not remember.

@@ -69,13 +69,7 @@ pub fn receive<T: Tables + ?Sized>(
     let accepted = match admit_epoch(context, &mut registration, request) {
         Epoch::Current => false,
         Epoch::Resubmitted => {
-            let retired = registration.epoch.replace(request.epoch);
-            registration.retired.extend(retired);
-            registration.retired.extend(request.lineage.iter().copied());
-            registration.retired.remove(&request.epoch);
-            registration.side_answers.clear();
-            registration.request_no = dirsync_message::RequestNo(0);
-            registration.applied = dirsync_message::ReqSeq(0);
+            renew(&mut registration, request);
             true
         }
         Epoch::Aside => {
@@ -102,6 +96,17 @@ pub fn receive<T: Tables + ?Sized>(
     registration.health = request.health.clone();
     take_new(tables, context, &mut server, registration, request, accepted, body)?;
     Ok(Received::Taken)
+}
+
+/// S8: the new epoch takes the place of the old one and of all that it descends from.
+fn renew(registration: &mut Registration, request: &Request) {
+    let retired = registration.epoch.replace(request.epoch);
+    registration.retired.extend(retired);
+    registration.retired.extend(request.lineage.iter().copied());
+    registration.retired.remove(&request.epoch);
+    registration.side_answers.clear();
+    registration.request_no = dirsync_message::RequestNo(0);
+    registration.applied = dirsync_message::ReqSeq(0);
 }
 
 /// S10a to S15 for a request that is new: the own part, then the list side.

@@ -81,30 +81,7 @@ fn explain(error: IntakeError) -> Failure {
 fn print(intake: &Intake, dry_run: bool, json: bool) {
     let report = &intake.report;
     if json {
-        let examples: serde_json::Map<_, _> = report
-            .examples
-            .iter()
-            .map(|(kind, list)| {
-                let list = list.iter().map(|e| json!({ "key": e.key, "name": e.name })).collect();
-                ((*kind).to_owned(), serde_json::Value::Array(list))
-            })
-            .collect();
-        let taken: Vec<_> = intake
-            .taken
-            .iter()
-            .map(|taken| {
-                json!({ "address": taken.address.to_string(), "key": taken.key,
-                        "holder": taken.holder.to_string(), "name": taken.name })
-            })
-            .collect();
-        print_json(&json!({
-            "dry_run": dry_run, "rows": report.rows, "unchanged": report.unchanged,
-            "added": report.added, "changed": report.changed, "foreign": report.foreign,
-            "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
-            "held_removals": report.held_removals, "absent_kept": report.absent_kept,
-            "complete": intake.broke_off.is_none(), "warnings": report.warnings,
-            "notes": intake.notes, "examples": examples, "taken": taken,
-        }));
+        print_json(&as_json(intake, dry_run));
         return;
     }
     const SHOWN: usize = 10;
@@ -155,4 +132,32 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     if let Some(error) = &intake.broke_off {
         eprintln!("error: {error}; the rows before it were taken, nobody was deleted");
     }
+}
+
+fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
+    let report = &intake.report;
+    let examples: serde_json::Map<_, _> = report
+        .examples
+        .iter()
+        .map(|(kind, list)| {
+            let list = list.iter().map(|e| json!({ "key": e.key, "name": e.name })).collect();
+            ((*kind).to_owned(), serde_json::Value::Array(list))
+        })
+        .collect();
+    let taken: Vec<_> = intake
+        .taken
+        .iter()
+        .map(|taken| {
+            json!({ "address": taken.address.to_string(), "key": taken.key,
+                        "holder": taken.holder.to_string(), "name": taken.name })
+        })
+        .collect();
+    json!({
+        "dry_run": dry_run, "rows": report.rows, "unchanged": report.unchanged,
+        "added": report.added, "changed": report.changed, "foreign": report.foreign,
+        "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
+        "held_removals": report.held_removals, "absent_kept": report.absent_kept,
+        "complete": intake.broke_off.is_none(), "warnings": report.warnings,
+        "notes": intake.notes, "examples": examples, "taken": taken,
+    })
 }

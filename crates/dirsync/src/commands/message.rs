@@ -29,9 +29,8 @@ pub fn run(command: &MessageCommand, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     let mut output = io::stdout().lock();
-    let copied = output
-        .write_all(head.as_bytes())
-        .and_then(|()| io::copy(&mut message.body, &mut output));
+    let copied =
+        output.write_all(head.as_bytes()).and_then(|()| io::copy(&mut message.body, &mut output));
     match copied {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitStatus::Done),

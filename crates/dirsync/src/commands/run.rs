@@ -300,7 +300,11 @@ impl Site {
             };
             if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
                 // A clock that was ahead must not silence a postoffice until it is there again.
-                self.say(&step.to_string(), "warning", "the clock went back; the schedule begins anew");
+                self.say(
+                    &step.to_string(),
+                    "warning",
+                    "the clock went back; the schedule begins anew",
+                );
                 self.note_run(office, &note, now)?;
                 continue;
             }
@@ -344,7 +348,11 @@ impl Site {
         let last = office.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
         let since = last.map(|last| Duration::from_millis(now.saturating_sub(last)));
         if last.is_some_and(|last| clock_jump(at(last), at(now), DAY).is_some()) {
-            self.say("run", "warning", "a day or more is missing; nothing is forgotten before tomorrow");
+            self.say(
+                "run",
+                "warning",
+                "a day or more is missing; nothing is forgotten before tomorrow",
+            );
         } else if since.is_some_and(|since| since < DAY) {
             return Ok(());
         } else {

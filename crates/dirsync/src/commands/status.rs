@@ -79,11 +79,8 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     println!("  applied   {}", time::ago(last_applied, now));
     print_waiting(&waits);
     if let Some(server) = &server {
-        println!(
-            "  last number {}{}",
-            server.head,
-            if server.recovering { ", recovering" } else { "" }
-        );
+        let recovering = if server.recovering { ", recovering" } else { "" };
+        println!("  last number {}{recovering}", server.head);
         print_requestors(&requestors);
     }
     Ok(waiting(waits.any()))

@@ -85,8 +85,18 @@ fn the_reference_names_every_key() {
     let config = parse(Path::new("dirsync.toml"), example).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((config.sources.len(), config.targets.len()), (1, 1));
     let readers = concat!(include_str!("file.rs"), include_str!("map_file.rs"));
-    let calls = ["text(\"", "texts(\"", "table(\"", "tables(\"", "flag(\"", "number(\"",
-        "duration(\"", "parsed(\"", "required(&mut table, \"", "value(\""];
+    let calls = [
+        "text(\"",
+        "texts(\"",
+        "table(\"",
+        "tables(\"",
+        "flag(\"",
+        "number(\"",
+        "duration(\"",
+        "parsed(\"",
+        "required(&mut table, \"",
+        "value(\"",
+    ];
     let mut keys = 0;
     for call in calls {
         for found in readers.split(call).skip(1) {

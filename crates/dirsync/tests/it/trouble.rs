@@ -60,9 +60,7 @@ fn one_bad_row_stops_nothing() {
     let place = Place::two_sites();
     let mut rows = people(0..10).into_bytes();
     rows.extend_from_slice(b"bad,Jos\xe9,jose@x.example,1\n");
-    rows.extend_from_slice(
-        b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,Bare,,1\n",
-    );
+    rows.extend_from_slice(b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,Bare,,1\n");
     rows.extend_from_slice(b"last,Last,last@x.example,1\n");
     std::fs::write(place.path("people.csv"), rows).unwrap();
     let report = place.run("-C hq import people.csv --whole --json").expect(3).json();
@@ -183,7 +181,9 @@ fn secrets_stay_out_of_logs() {
     for folder in std::fs::read_dir(place.path("share")).unwrap().flatten() {
         let Ok(done) = std::fs::read_dir(folder.path().join("done")) else { continue };
         for file in done.flatten() {
-            said.push_str(&place.run_words(&["message", "show", file.path().to_str().unwrap()]).out);
+            said.push_str(
+                &place.run_words(&["message", "show", file.path().to_str().unwrap()]).out,
+            );
         }
     }
     assert!(said.contains("message=request"), "the request was looked at");

@@ -1,0 +1,44 @@
+//! Tables that every postoffice has beside its protocol state.
+
+use super::{Flow, Quarantined, Stored};
+
+/// One line of the log: a step that ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// `T0`, `T1`, `T2`, `T3`, or a command's name.
+    pub step: String,
+    /// `info`, `notice`, `warning`, `error`, `alarm`.
+    pub level: String,
+    /// The line, readable alone.
+    pub text: String,
+}
+
+/// Tables that every postoffice has beside its protocol state.
+pub trait CommonTables {
+    /// All quarantined cases, by number.
+    fn quarantined(&mut self) -> Stored<Vec<Quarantined>>;
+    /// Writes a case (a new one when its number is 0) and returns its number.
+    fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64>;
+    /// Removes a case.
+    fn delete_quarantined(&mut self, number: u64) -> Stored<()>;
+    /// Adds a log line.
+    fn put_log(&mut self, line: &LogLine) -> Stored<()>;
+    /// Visits log lines from `since` on, in order.
+    fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()>;
+    /// Forgets log lines before `before`.
+    fn purge_log(&mut self, before: u64) -> Stored<()>;
+    /// A named text of the agent: times of last steps, alarms that are on.
+    fn note(&mut self, name: &str) -> Stored<Option<String>>;
+    /// Writes or (with `None`) removes a named text.
+    fn put_note(&mut self, name: &str, text: Option<&str>) -> Stored<()>;
+    /// All named texts that begin with `prefix`, by name.
+    fn notes(&mut self, prefix: &str) -> Stored<Vec<(String, String)>>;
+    /// Marks a place inside the transaction to roll back to. Places nest.
+    fn savepoint(&mut self) -> Stored<()>;
+    /// Undoes everything since the last open savepoint, which ends.
+    fn rollback_savepoint(&mut self) -> Stored<()>;
+    /// Keeps everything since the last open savepoint, which ends.
+    fn release_savepoint(&mut self) -> Stored<()>;
+}

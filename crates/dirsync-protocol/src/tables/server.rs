@@ -1,0 +1,339 @@
+//! The tables of a directory server.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::{
+    Bucket, BucketSums, EntryId, PostofficeName, Record, RecordRef, SetDigest, View, ViewHash,
+};
+use dirsync_message::{
+    Challenge, Health, Mark, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp,
+    SyncPoint,
+};
+
+use super::{Flow, Stored};
+use crate::delta::ChangeNumbers;
+
+/// The one row of server state (`protocol.md` §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// The life of the numbering.
+    pub epoch: ServerEpoch,
+    /// The last number given.
+    pub head: SrvSeq,
+    /// Deletions up to this number may have been forgotten.
+    pub horizon: SrvSeq,
+    /// Set by a restore until every live origin has spoken.
+    pub recovering: bool,
+    /// Replaced by another instance: answers nobody any more.
+    pub fenced: bool,
+    /// Number of the last cycle that took a request.
+    pub cycle: u64,
+    /// Number of the last claim: which of two claims on an address came first.
+    pub claims: u64,
+    /// Last time the server ran, in milliseconds since 1970.
+    pub last_run: u64,
+}
+
+/// The position a requestor stated last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Its sync point; none while it holds nothing.
+    pub point: Option<SyncPoint>,
+    /// The digest of its list.
+    pub digest: SetDigest,
+    /// Its list did not match an update's digest.
+    pub bad: bool,
+    /// Its buckets, when it sent them.
+    pub buckets: Option<(u32, BucketSums)>,
+}
+
+/// What a registration is to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// Invited, and not heard yet.
+    #[default]
+    Invited,
+    /// Taking part.
+    Active,
+    /// An administrator suspended it: its requests wait.
+    Suspended,
+    /// An administrator removed it: its entries are gone and its name is remembered.
+    Removed,
+}
+
+/// What the server keeps about one requestor (`protocol.md` §2.2, `reg[name]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The requestor.
+    pub name: PostofficeName,
+    /// What it is to the server; authority: the decisions log.
+    pub state: RegistrationState,
+    /// Its pinned public key, in OpenSSH's one-line form; authority: the decisions log.
+    pub key: Option<String>,
+    /// Hash of the invitation's secret and when it expires (milliseconds since 1970).
+    pub invitation: Option<(String, u64)>,
+    /// Where its messages travel, e.g. `folder:/srv/dirsync`.
+    pub carrier: String,
+    /// What it is allowed to see.
+    pub view_allowed: View,
+    /// What it asked to see.
+    pub view_wanted: View,
+    /// The epoch accepted now.
+    pub epoch: Option<ReqEpoch>,
+    /// Epochs that are not accepted any more.
+    pub retired: BTreeSet<ReqEpoch>,
+    /// ReqSync.
+    pub applied: ReqSeq,
+    /// Number of the newest request taken.
+    pub request_no: RequestNo,
+    /// Its id.
+    pub request_id: Option<RequestId>,
+    /// It has to be answered.
+    pub answer_due: bool,
+    /// The answer has to bring what is held of its own entries.
+    pub send_own: bool,
+    /// The open challenge.
+    pub challenge: Option<Challenge>,
+    /// Answers due to epochs that are not the accepted one.
+    pub side_answers: Vec<SideAnswer>,
+    /// Where its list stands, as it last said.
+    pub position: Position,
+    /// The server epoch in which it last submitted with knowledge of that epoch.
+    pub spoke_in: Option<ServerEpoch>,
+    /// Digest of its submitted set.
+    pub own_digest: SetDigest,
+    /// When its last request was taken, in milliseconds since 1970.
+    pub last_contact: u64,
+    /// What it told of itself.
+    pub health: Health,
+}
+
+/// An answer due to an epoch that is not the accepted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SideAnswer {
+    /// The epoch to address.
+    pub epoch: ReqEpoch,
+    /// What to say to it.
+    pub side: dirsync_message::Side,
+    /// The request to answer.
+    pub answers: RequestNo,
+    /// Its id.
+    pub request_id: RequestId,
+}
+
+/// Views in which an earlier version of an entry was visible since the horizon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenIn {
+    /// Every view.
+    All,
+    /// These views.
+    Some(BTreeSet<ViewHash>),
+}
+
+impl Default for SeenIn {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
+
+/// An entry as its origin last submitted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its content; kept even when it cannot be published.
+    pub record: Record,
+    /// Stamp of its last change.
+    pub stamp: Stamp,
+    /// Whom its origin releases it to.
+    pub released_to: Option<PostofficeName>,
+    /// When it came to want its addresses, among all claims.
+    pub claim: u64,
+    /// Why it cannot be published at all.
+    pub invalid: Option<String>,
+}
+
+/// An entry as requestors receive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its content, where that is not the submitted one.
+    pub record: Option<Record>,
+    /// Whom its owner releases it to, as published.
+    pub released_to: Option<PostofficeName>,
+    /// Stamp of the published change.
+    pub stamp: Stamp,
+    /// SrvSeq of its last change, and of its attributes'.
+    pub numbers: ChangeNumbers,
+    /// Where earlier versions were visible.
+    pub seen_in: SeenIn,
+    /// Its origin deleted it, and that waits for a person: since when (milliseconds since 1970),
+    /// and whether a person rejected the deletion.
+    pub held: Option<Hold>,
+}
+
+/// A deletion that waits at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when, in milliseconds since 1970.
+    pub since: u64,
+    /// A person rejected it: published still, until the owner speaks.
+    pub rejected: bool,
+}
+
+/// One id as one origin has it: submitted, published, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerRow {
+    /// The entry.
+    pub id: EntryId,
+    /// Who submitted it.
+    pub origin: PostofficeName,
+    /// The postoffice whose key the id derives from.
+    pub first_origin: PostofficeName,
+    /// Its key there.
+    pub key: String,
+    /// What the origin says; none after a deletion that is held.
+    pub submitted: Option<Submitted>,
+    /// What requestors receive; none while it waits. At most one origin's row of an id has it.
+    pub published: Option<Published>,
+}
+
+impl ServerRow {
+    /// The published content.
+    pub fn published_record(&self) -> Option<RecordRef<'_>> {
+        let published = self.published.as_ref()?;
+        match (&published.record, &self.submitted) {
+            (Some(record), _) => Some(record.as_ref()),
+            (None, Some(submitted)) => Some(submitted.record.as_ref()),
+            (None, None) => unreachable!("a row is published with content or as submitted"),
+        }
+    }
+}
+
+/// A forgotten entry's stub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The entry.
+    pub id: EntryId,
+    /// Number of its deletion.
+    pub srv_seq: SrvSeq,
+    /// Where it was visible.
+    pub seen_in: SeenIn,
+    /// When it was made, in milliseconds since 1970.
+    pub at: u64,
+}
+
+/// One change of the list, in the order of numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbered<'a> {
+    /// A published row.
+    Published(&'a ServerRow),
+    /// A deletion.
+    Tombstone(&'a Tombstone),
+}
+
+/// A sync point as it was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuedPoint {
+    /// Its mark.
+    pub mark: Mark,
+    /// The list's digest there, where the point is complete and not yet forgotten.
+    pub digest: Option<SetDigest>,
+}
+
+/// The tables of a directory server.
+pub trait ServerTables {
+    /// The server's row; none at a postoffice that is no server.
+    fn server(&mut self) -> Stored<Option<ServerState>>;
+    /// Writes the server's row.
+    fn put_server(&mut self, state: &ServerState) -> Stored<()>;
+
+    /// All registrations, by name.
+    fn registrations(&mut self) -> Stored<Vec<Registration>>;
+    /// One registration.
+    fn registration(&mut self, name: &PostofficeName) -> Stored<Option<Registration>>;
+    /// Writes a registration.
+    fn put_registration(&mut self, registration: &Registration) -> Stored<()>;
+
+    /// The rows of an id, by origin.
+    fn rows(&mut self, id: EntryId) -> Stored<Vec<ServerRow>>;
+    /// Writes a row, in place of one with the same id and origin, and keeps the index of addresses
+    /// (submitted and published ones).
+    fn put_row(&mut self, row: &ServerRow) -> Stored<()>;
+    /// Removes a row.
+    fn delete_row(&mut self, id: EntryId, origin: &PostofficeName) -> Stored<()>;
+    /// Which rows want or have an address: (id, origin), by comparison key.
+    fn claimants(&mut self, address_key: &str) -> Stored<Vec<(EntryId, PostofficeName)>>;
+    /// Visits the rows that an origin submitted, in any order.
+    fn visit_submitted(
+        &mut self,
+        origin: &PostofficeName,
+        visit: &mut dyn FnMut(&ServerRow) -> Flow,
+    ) -> Stored<()>;
+    /// Visits rows that want something else than what is published: waiting, held, invalid,
+    /// released, or published with other content.
+    fn visit_unsettled(&mut self, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> Stored<()>;
+    /// Number of published entries of an origin.
+    fn published_count(&mut self, origin: &PostofficeName) -> Stored<u64>;
+    /// Visits published rows and tombstones with `after` < number ≤ `upto`, by number.
+    fn visit_numbered(
+        &mut self,
+        after: SrvSeq,
+        upto: SrvSeq,
+        visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
+    ) -> Stored<()>;
+
+    /// One stub.
+    fn tombstone(&mut self, id: EntryId) -> Stored<Option<Tombstone>>;
+    /// Writes a stub.
+    fn put_tombstone(&mut self, tombstone: &Tombstone) -> Stored<()>;
+    /// Removes a stub.
+    fn delete_tombstone(&mut self, id: EntryId) -> Stored<()>;
+    /// Removes stubs numbered up to `upto`, and forgets there where entries were visible.
+    fn purge_tombstones(&mut self, upto: SrvSeq) -> Stored<u64>;
+    /// The stamp of an origin's deletion of an id.
+    fn submitted_tombstone(
+        &mut self,
+        origin: &PostofficeName,
+        id: EntryId,
+    ) -> Stored<Option<Stamp>>;
+    /// Writes or (with `None`) removes it.
+    fn put_submitted_tombstone(
+        &mut self,
+        origin: &PostofficeName,
+        id: EntryId,
+        stamp: Option<Stamp>,
+    ) -> Stored<()>;
+    /// Visits an origin's deletions, in any order.
+    fn visit_submitted_tombstones(
+        &mut self,
+        origin: &PostofficeName,
+        visit: &mut dyn FnMut((EntryId, Stamp)) -> Flow,
+    ) -> Stored<()>;
+    /// Who owns an id after a release that was honoured.
+    fn transferred(&mut self, id: EntryId) -> Stored<Option<PostofficeName>>;
+    /// Remembers the new owner.
+    fn put_transferred(&mut self, id: EntryId, owner: &PostofficeName) -> Stored<()>;
+
+    /// A point, if it was issued.
+    fn issued_point(&mut self, point: &SyncPoint) -> Stored<Option<IssuedPoint>>;
+    /// Remembers a point; the key is all of it but its mark.
+    fn put_issued_point(&mut self, point: &SyncPoint, digest: Option<SetDigest>) -> Stored<()>;
+    /// The views that are in force somewhere, with their definitions.
+    fn views(&mut self) -> Stored<Vec<(ViewHash, View)>>;
+    /// Remembers a view with the sums of its buckets.
+    fn put_view(&mut self, hash: ViewHash, view: &View, sums: &BucketSums) -> Stored<()>;
+    /// Forgets a view that is in force nowhere.
+    fn delete_view(&mut self, hash: ViewHash) -> Stored<()>;
+    /// The sums of a view's buckets.
+    fn view_sums(&mut self, hash: ViewHash) -> Stored<BucketSums>;
+    /// Adds to and takes from buckets of a view: (bucket, added, taken).
+    fn change_view_sums(
+        &mut self,
+        hash: ViewHash,
+        changes: &[(Bucket, SetDigest, SetDigest)],
+    ) -> Stored<()>;
+    /// Deletions of an origin that were published in the guard's window: (when, how many).
+    fn deletion_events(&mut self, origin: &PostofficeName) -> Stored<Vec<(u64, u64)>>;
+    /// Remembers deletions of an origin.
+    fn put_deletion_event(&mut self, origin: &PostofficeName, at: u64, count: u64) -> Stored<()>;
+    /// Forgets deletions before `before` (milliseconds since 1970).
+    fn purge_deletion_events(&mut self, before: u64) -> Stored<()>;
+}
