@@ -76,9 +76,10 @@ CREATE TABLE requestor (
 CREATE TABLE own (
     row          INTEGER PRIMARY KEY, -- in the order of first writing
     id           BLOB NOT NULL,    -- the entry
-    first_origin INTEGER NOT NULL REFERENCES postoffice, -- whose key the id derives from
-    key          TEXT NOT NULL,    -- its key there
+    element      BLOB NOT NULL,    -- its element of the own digest, 16 bytes
     source       TEXT NOT NULL,    -- hand, import, or a source of the configuration
+    first_origin INTEGER NOT NULL, -- whose key the id derives from, a postoffice's number
+    key          TEXT NOT NULL,    -- its key there
     kind         TEXT NOT NULL,    -- mailbox, contact, resource, list
     name         TEXT NOT NULL,    -- display name
     addresses    TEXT NOT NULL,    -- TYPE:value, separated by tabs, the first is primary
@@ -87,13 +88,10 @@ CREATE TABLE own (
     whole        INTEGER NOT NULL, -- number at which it was new
     parts        TEXT,             -- part=number of the parts that changed since
     stamp        INTEGER NOT NULL, -- stamp of its last change
-    released_to  INTEGER REFERENCES postoffice, -- whom it is released to
-    element      BLOB NOT NULL     -- its element of the own digest, 16 bytes
+    released_to  INTEGER           -- whom it is released to, a postoffice's number
 ) STRICT;
 CREATE UNIQUE INDEX own_id ON own (id);
 CREATE INDEX own_last ON own (last);
--- Read alone when a source is compared with what is held: a fifth of the table.
-CREATE INDEX own_element ON own (id, element, source);
 
 -- Own deletions, kept: the merge rests on them.
 CREATE TABLE own_tombstone (

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_directory::{EntryId, PostofficeName, RecordRef};
+use dirsync_directory::{EntryId, PostofficeName, RecordRef, fold};
 use dirsync_message::Stamp;
-use dirsync_protocol::tables::{Hold, Published, ServerRow, Stored, Submitted};
+use dirsync_protocol::tables::{Flow, Hold, Published, ServerRow, Stored, Submitted};
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{Columns, integer, seen_in_text};
@@ -25,6 +25,11 @@ const UPDATE: &str = "UPDATE entry SET origin = ?1, first_origin = ?2, key = ?3,
      p_addresses = ?15, p_details = ?16, p_released_to = ?17, p_stamp = ?18, p_last = ?19, \
      p_whole = ?20, p_parts = ?21, p_seen_in = ?22, p_held_since = ?23, p_held_no = ?24 \
      WHERE row = ?25";
+
+/// SQLite plans `= ?1` anew when the parameter turns into 0 or 1 or out of it, and takes a cleared
+/// parameter for such a turn: at each use of a cached statement. It does not look behind a `+`.
+const CLAIMANTS: &str = "SELECT id, origin, s_addresses, p_addresses \
+     FROM address CROSS JOIN entry USING (row) WHERE hash = +?1";
 
 /// Reads whole rows, as [`read_entry`] expects them.
 macro_rules! select_entry {
@@ -292,15 +297,19 @@ impl SqliteTransaction<'_> {
         address_key: &str,
     ) -> Stored<Vec<(EntryId, PostofficeName)>> {
         let (action, connection) = ("read who wants an address", self.connection);
-        let sql = "SELECT id, origin, s_addresses, p_addresses \
-                   FROM address CROSS JOIN entry USING (row) WHERE hash = ?1";
-        let claims = self.all(action, sql, [hash(address_key)], |columns, names| {
-            let claimant = (columns.id()?, columns.name(names, connection)?.clone());
+        let mut claimants = Vec::new();
+        self.visit(action, CLAIMANTS, [hash(address_key)], |row, names| {
+            let mut columns = Columns::new(action, row);
+            let (id, origin) = (columns.id()?, columns.integer()?);
             let addresses = [columns.optional_text()?, columns.optional_text()?];
-            let mut keys = addresses.into_iter().flatten().flat_map(keys_of);
-            Ok(keys.any(|key| key == address_key).then_some(claimant))
+            let mut texts = addresses.into_iter().flatten().flat_map(|texts| texts.split('\t'));
+            if texts.any(|text| !text.is_empty() && fold(text) == address_key) {
+                names.ensure(connection, action, origin)?;
+                claimants.push((id, names.get(action, origin)?.clone()));
+            }
+            Ok(Flow::Continue(()))
         })?;
-        Ok(claims.into_iter().flatten().collect())
+        Ok(claimants)
     }
 }
 
@@ -317,7 +326,21 @@ fn bind_record(
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
+
+    #[test]
+    fn claimants_are_found_without_planning_anew() {
+        let schema = include_str!("../../sql/sqlite/schema.sql");
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(schema).unwrap();
+        for hash in [7, 1, -9] {
+            let mut statement = connection.prepare_cached(CLAIMANTS).unwrap();
+            assert!(!statement.exists([hash]).unwrap());
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "for {hash}");
+        }
+    }
 
     #[test]
     fn the_hash_of_addresses_is_fnv_1a() {

@@ -141,8 +141,10 @@ impl SqliteTransaction<'_> {
         &mut self,
         visit: &mut dyn FnMut((EntryId, u128, &str)) -> Flow,
     ) -> Stored<()> {
+        // The whole table is read for its first columns. An index of them, in the order of ids, was
+        // read a quarter faster and made writing six times as slow.
         let action = "read the digest of own entries";
-        let sql = "SELECT id, element, source FROM own INDEXED BY own_element";
+        let sql = "SELECT id, element, source FROM own";
         self.visit(action, sql, [], |row, _| {
             let mut columns = Columns::new(action, row);
             let (id, element) = (columns.id()?, u128::from_be_bytes(columns.bytes()?));
