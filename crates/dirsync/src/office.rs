@@ -184,6 +184,17 @@ impl Office {
 
     /// Keeps what a step had to say, and a line that sums it up.
     pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<Vec<LogLine>> {
+        self.log_at(step, summary, events, None)
+    }
+
+    /// The same, and the time under a note's name.
+    pub fn log_at(
+        &mut self,
+        step: &str,
+        summary: &str,
+        events: &[Event],
+        note: Option<&str>,
+    ) -> Stored<Vec<LogLine>> {
         let at = now_ms();
         let mut lines: Vec<LogLine> = events
             .iter()
@@ -204,6 +215,9 @@ impl Office {
         let mut tables = self.store.begin()?;
         for line in &lines {
             tables.put_log(line)?;
+        }
+        if let Some(note) = note {
+            tables.put_note(note, Some(&at.to_string()))?;
         }
         tables.commit()?;
         Ok(lines)

@@ -87,7 +87,7 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
             return Some("the read did not end well".into());
         }
         if self.keyless > 0 {
-            return Some(format!("{} rows lack their key", self.keyless));
+            return Some(format!("{} rows lack a readable key", self.keyless));
         }
         if !self.changes.state().epoch_accepted {
             return Some(

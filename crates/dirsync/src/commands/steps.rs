@@ -54,8 +54,8 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
         ),
         None => "nothing may be sent from here".to_owned(),
     };
-    note_time(office, "last_sent", report.request.is_some())?;
-    let lines = office.log("T1", &summary, &report.events)?;
+    let note = report.request.map(|_| "last_sent");
+    let lines = office.log_at("T1", &summary, &report.events, note)?;
     let fields = json!({
         "request": report.request, "changes": report.transactions, "bytes": report.bytes,
     });
@@ -70,16 +70,6 @@ fn set_view_wanted(office: &mut Office) -> Outcome<()> {
     if state.view_wanted != wanted {
         state.view_wanted = wanted;
         tables.put_requestor(&state)?;
-        tables.commit()?;
-    }
-    Ok(())
-}
-
-fn note_time(office: &mut Office, name: &str, happened: bool) -> Outcome<()> {
-    if happened {
-        let now = now_ms().to_string();
-        let mut tables = office.begin()?;
-        tables.put_note(name, Some(&now))?;
         tables.commit()?;
     }
     Ok(())
@@ -123,11 +113,6 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     let carrier = office.carrier()?;
     let around = office.around()?;
     let report = step::apply(&mut office.store, &*carrier, &around)?;
-    if report.list_changed || report.updates > 0 {
-        // After a bulk load or a cycle the log of the database is folded back.
-        office.store.checkpoint_truncate()?;
-    }
-    note_time(office, "last_applied", report.answered > 0)?;
     let mut events = report.events;
     write_targets(office, &mut events)?;
     let summary = format!(
@@ -136,7 +121,8 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         plural(report.rows, "entry changed", "entries changed"),
         report.bytes
     );
-    let lines = office.log("T3", &summary, &events)?;
+    let note = (report.answered > 0).then_some("last_applied");
+    let lines = office.log_at("T3", &summary, &events, note)?;
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
         "refused": report.refused,
