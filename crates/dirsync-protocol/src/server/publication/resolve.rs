@@ -394,7 +394,12 @@ fn is_stub<T: Tables + ?Sized>(
         return Ok(false);
     };
     let deleted = tables.submitted_tombstone(heir, row.id)?;
-    Ok(deleted.is_some_and(|stamp| stamp >= submitted.stamp))
+    let claimed = deleted.is_some_and(|stamp| stamp >= submitted.stamp);
+    if claimed {
+        // The heir's deletion arrived before the offer; remembered, so that the origin is told.
+        tables.put_transferred(row.id, heir)?;
+    }
+    Ok(claimed)
 }
 
 /// The winner's origin, when another origin released the entry to it.
