@@ -116,6 +116,7 @@ fn short_replace_list_deletes_nothing() {
             let list = list_of(world.machines.get_mut("B1").unwrap());
             assert!(list == old, "part {lost} is lost: the old list stands after part {at}");
         }
+        assert!(!world.said("B1", "R18"), "what does not follow is not put together");
     }
     world.machines.insert("B1".into(), before.clone());
     for part in &parts {
@@ -146,6 +147,20 @@ fn a_message_cut_at_any_byte_changes_nothing() {
     assert_eq!(short.named().len(), 5);
     assert!(world.take_update("B1", &short).unwrap().digest_failed);
     assert!(list_of(world.machines.get_mut("B1").unwrap()) == old);
+    world.settle();
+}
+
+/// The list is as it was, with its old point: that alone would bring the same delta again.
+#[test]
+fn a_delta_that_did_not_match_is_followed_by_a_repair() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; A1 ~a1; go A1; req B1; t2 B; an B");
+    let letter = world.letters.pop().unwrap();
+    let body = letter.text().replace("telephoneNumber/", "telephoneNumber/9").into_bytes();
+    assert!(world.take_update("B1", &Letter { body, ..letter }).unwrap().digest_failed);
+    world.ghost.faulty = true;
+    world.run("go B1");
+    assert_eq!(world.times("B4"), 1);
     world.settle();
 }
 

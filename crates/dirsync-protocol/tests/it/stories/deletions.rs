@@ -109,7 +109,7 @@ fn a_full_export_that_lacks_entries_is_held() {
 fn approved_deletions_are_not_held_again() {
     let mut world = World::new("AB");
     world.guard = STRICT;
-    world.run("B1 +b1; B1 +b2; go B1");
+    world.run("B1 +b1; B1 +b2; B1 +b3; go B1; B1 -b3");
     world.change("B1", |changes| {
         changes.delete(entry("b1"), true).unwrap();
         changes.delete(entry("b2"), true).unwrap();
@@ -137,4 +137,5 @@ fn approved_deletions_are_not_held_again() {
     world.take_request("s1", &letter).unwrap();
     assert_eq!(published_change(&mut world, "b1"), None);
     assert_eq!(published_change(&mut world, "b2"), None);
+    assert_eq!(published_change(&mut world, "b3"), None, "nor do they count against another");
 }

@@ -115,3 +115,15 @@ fn a_hidden_attribute_never_travels() {
     assert_eq!(world.times("B4") + world.times("R18"), 0);
     world.settle();
 }
+
+/// Publication is a difference: whatever is submitted again, an unchanged entry keeps its number.
+#[test]
+fn what_is_submitted_again_is_not_published_again() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; A1 +a2; go A1; go B1");
+    let head = world.server_state("s1").head;
+    world.run("reinstall A1");
+    world.settle();
+    assert!(world.said("s1", "S8"));
+    assert_eq!(world.server_state("s1").head, head);
+}

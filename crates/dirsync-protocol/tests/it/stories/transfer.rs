@@ -58,3 +58,14 @@ fn a_doubled_message_does_not_delete_what_was_claimed_back() {
     world.settle();
     assert_eq!(owner(&mut world, "a1").as_deref(), Some("A"));
 }
+
+/// The server learns of the deletion before it learns (again) of the offer.
+#[test]
+fn an_offer_after_the_claim_was_deleted_brings_nothing_back() {
+    let mut world = World::new("AB");
+    world.run("A1 +a2; go A1; backup s1; A1 release a2 B; go A1; go B1; B1 claim a2; B1 -a2");
+    world.run("restore s1; go B1; go A1; go A1");
+    assert_eq!(owner(&mut world, "a2"), None);
+    world.settle();
+    assert_eq!(owner(&mut world, "a2"), None);
+}

@@ -1,5 +1,7 @@
 //! Servers that were restored or replaced.
 
+use dirsync_protocol::server::Received;
+
 use super::{lists, publishes};
 use crate::world::World;
 
@@ -24,6 +26,11 @@ fn t_duel() {
     let mut world = World::new("AB");
     world.run("standby; promote; req A1; t2 A s2; an A s2; t3 A1; req A1; t2 A s1");
     assert!(world.said("s1", "S4") && world.server_state("s1").fenced);
+    world.run("req A1");
+    let letter = world.letters.pop().unwrap();
+    let before = world.servers["s1"].clone();
+    assert_eq!(world.take_request("s1", &letter).unwrap(), Received::Fenced);
+    assert!(world.servers["s1"].same_content(&before), "and answers nobody any more");
     world.settle();
     assert_eq!(world.server_state("s2").epoch.generation, 2, "nobody outbids it");
 }

@@ -24,8 +24,10 @@ fn t_histany() {
 /// The classes of all earlier versions count, not only that of the last one.
 #[test]
 fn t_histany_of_an_entry_that_changed_after_it_left() {
-    let mut world = World::new("A");
-    world.run("A1 +a1; go A1; A1 cls a1; req A1; t2 A; A1 ~a1; req A1; t2 A; an A; t3 A1");
+    let mut world = World::new("AB");
+    world.run(
+        "B1 view; go B1; A1 +a1; go A1; A1 cls a1; req A1; t2 A; A1 ~a1; req A1; t2 A; an A; t3 A1",
+    );
     assert!(!lists(&mut world, "A1", "a1"));
     assert!(!world.said("A1", "R18"));
     world.settle();
