@@ -1,9 +1,22 @@
-//! `dirsync.toml`: what an administrator decides for one postoffice. Every key has a default.
+//! `dirsync.toml`: what an administrator decides for one postoffice.
+//!
+//! Every key is optional and a missing file is the default. An unknown key is a mistake, and all
+//! mistakes are found in one run, each with its line. `docs/configuration.md` is the reference; it
+//! is made from [`keys`].
 
-mod error;
-mod file;
-mod map_file;
+mod keys;
+mod map;
+mod problem;
+mod reader;
+mod reference;
+mod sections;
+mod sources;
+mod syntax;
+#[cfg(test)]
+mod tests;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +25,19 @@ use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::View;
 use dirsync_protocol::schedule::Schedule;
 
-pub use error::ConfigErrors;
-pub use map_file::load_map;
+pub use map::load_map;
+pub use problem::ConfigErrors;
 
-/// What `dirsync init` writes.
+use problem::Problem;
+use reader::Reader;
+use syntax::Syntax;
+
+/// What `dirsync init` writes: nothing but comments.
 pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// Longest file of settings, in bytes; a longer one is some other file.
+const FILE_BYTES_MAX: usize = 256 * 1024;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings of one postoffice.
 #[derive(Clone, Debug)]
@@ -25,7 +46,7 @@ pub struct Config {
     pub view: View,
     /// When its steps run; none: continuously.
     pub schedule: Option<Schedule>,
-    /// How often its places are looked at.
+    /// How often its places are looked at; never zero.
     pub poll: Duration,
     /// Where its own entries come from.
     pub sources: Vec<SourceConfig>,
@@ -37,9 +58,10 @@ pub struct Config {
     pub alarm: Vec<String>,
     /// How long what was taken is kept aside.
     pub keep_done: Duration,
-    /// How long log lines are kept.
+    /// How long log lines are kept; never zero.
     pub keep_log: Duration,
-    /// How long the server remembers deletions that everybody has confirmed.
+    /// How long the server remembers deletions that everybody has confirmed; never zero and never
+    /// longer than `keep_tombstones`.
     pub keep_confirmed: Duration,
     /// How long the server remembers deletions at most.
     pub keep_tombstones: Duration,
@@ -54,7 +76,7 @@ pub struct Config {
 /// A source.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
-    /// Its name.
+    /// Its name, unique without regard to case.
     pub name: String,
     /// The file.
     pub file: PathBuf,
@@ -80,8 +102,6 @@ pub struct TargetConfig {
     /// Own entries instead of the list.
     pub own: bool,
 }
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Config {
     fn default() -> Self {
@@ -112,16 +132,51 @@ impl Config {
     ///
     /// Everything that is wrong with it, with positions.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(ConfigErrors::unreadable(path, &error)),
-        };
-        file::parse(path, &text)
+        match read_file(path)? {
+            Some(text) => Self::parse(path, &text),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Reads a configuration from the content of the file at `path`.
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let syntax = Syntax::of(text);
+        let (document, _) = toml::de::DeTable::parse_recoverable(&syntax.text);
+        let mut reader = Reader::new(&syntax.text, "");
+        let config = sections::config(&mut reader, document.get_ref(), folder);
+        let meaning = reader.finish();
+        let problems = syntax.with(meaning);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::new(path, text, problems)) }
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// The text of a file of settings, or nothing when there is no such file.
+fn read_file(path: &Path) -> Result<Option<String>, ConfigErrors> {
+    let failed = |message: &str, reason: String| {
+        Err(ConfigErrors::new(path, "", vec![Problem::of_file(message).because(reason)]))
+    };
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length > FILE_BYTES_MAX => {
+            return failed("this is no file of settings", "it is longer than 256 KiB".into());
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return failed("could not read the settings", error.to_string()),
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let problem = Problem::at(at..at, "this file is not UTF-8")
+                .because("no character of UTF-8")
+                .help("save the file as UTF-8");
+            Err(ConfigErrors::new(path, &text, vec![problem]))
+        }
+    }
+}

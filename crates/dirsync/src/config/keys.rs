@@ -1,0 +1,303 @@
+//! The one list of all keys: the reference is made of it, and unknown keys are compared with it.
+
+/// One key of `dirsync.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its tables and its name, joined by dots; `*` is a name that the user chooses.
+    pub path: &'static str,
+    /// What its value is.
+    pub kind: &'static str,
+    /// Its default as TOML; empty when there is none.
+    pub default: &'static str,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+}
+
+/// One table of `dirsync.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its path, joined by dots.
+    pub path: &'static str,
+    /// It may stand several times, as `[[path]]`.
+    pub many: bool,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+/// All tables, in the order of the reference.
+pub const SECTIONS: &[Section] = &[
+    section(
+        "view",
+        "What this postoffice wants to see of the directory. In force is what the server allows \
+         *and* this table wants. A key that is left out puts no limit.",
+    ),
+    section("schedule", "When the agent (`dirsync run`) does its steps."),
+    Section {
+        many: true,
+        ..section(
+            "source",
+            "A file that feeds own entries of this postoffice; it is read when it has changed (T0). May \
+             stand several times.",
+        )
+    },
+    section(
+        "source.map",
+        "From the columns of a CSV file to entries. `{column}` stands for a column's value, `{{` and \
+         `}}` for braces. Without this table the columns are recognised by their names. The file of \
+         `dirsync import --map FILE` has the same keys, and a table `[details]`.",
+    ),
+    section(
+        "source.map.details",
+        "The details of an entry: LDAP attribute names, each with a template.",
+    ),
+    Section {
+        many: true,
+        ..section(
+            "target",
+            "A file to which the list is written after each change of it. May stand several times.",
+        )
+    },
+    section(
+        "guard",
+        "When changes are so many that they wait for a person (`dirsync held`): more than `entries` \
+         entries *and* more than `percent` percent of an origin's entries, within 24 hours.",
+    ),
+    section("guard.delete", "The same for deletions alone."),
+    section("guard.blank", "The same for entries that lose a field."),
+    section("guard.move", "The same for entries that change their kind or their primary address."),
+    section(
+        "guard.settings",
+        "The same for changes of any kind in the first read after the file, format, encoding or map \
+         of a source was changed.",
+    ),
+    section(
+        "alarm",
+        "A command that is run when something becomes held, quarantined, overdue or fenced, and \
+         again when that is over. It also finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in \
+         its environment.",
+    ),
+    section("keep", "How long things that are over are kept."),
+    section("carrier", "How messages travel."),
+];
+
+const fn section(path: &'static str, meaning: &'static str) -> Section {
+    Section { path, many: false, meaning }
+}
+
+const fn key(
+    path: &'static str,
+    kind: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { path, kind, default, meaning }
+}
+
+const DURATION: &str = "length of time";
+const GUARD_ENTRIES: &str = "As `guard.entries`, which is also its default.";
+const GUARD_PERCENT: &str = "As `guard.percent`, which is also its default.";
+
+/// All keys, in the order of the reference.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("view.types", "list of address types", "",
+        "Only entries with an address of one of these types, for example `[\"SMTP\", \"X400\"]`."),
+    key("view.origins", "list of postoffices", "",
+        "Only entries of these origins, as `NETWORK/POSTOFFICE`."),
+    key("view.kinds", "list of `mailbox`, `contact`, `resource`, `list`", "",
+        "Only entries of these kinds."),
+    key("view.attributes", "list of attribute names", "",
+        "Of the details of an entry only these."),
+    key("view.filter", "filter (RFC 4515)", "",
+        "Only entries that meet this condition, for example `\"(&(ou=Sales*)(title=*))\"`; `name`, \
+         `kind` and `address` can be asked for too."),
+
+    key("schedule.zone", "IANA time zone", "\"UTC\"",
+        "The zone of the times of day, for example `\"Europe/Berlin\"`."),
+    key("schedule.times", "list of schedule lines", "[]",
+        "When each step runs: the step, the days, the time, or an interval; for example \
+         `\"T1 Mon-Fri 22:00\"`, `\"T3 every 15 min\"`."),
+    key("schedule.window", DURATION, "\"8 h\"",
+        "How long after its time a step that was missed may still begin; longer than zero."),
+    key("schedule.mode", "`scheduled` or `continuous`", "",
+        "`scheduled`: steps run at `times`, of which there must be one, and is the default where \
+         there is one; `continuous`: a change is sent at once and what arrives is processed at \
+         once, and is the default otherwise."),
+    key("schedule.poll", DURATION, "\"30 s\"",
+        "How often places are looked at, beside the system's file events; longer than zero."),
+
+    key("source.name", "text", "",
+        "Required: its name, unique without regard to case; not \
+         `hand`, `import`, `adopted` or `merge`."),
+    key("source.file", "path", "",
+        "Required: the file, relative to the postoffice folder."),
+    key("source.format", "`csv`, `ldif` or `vcard`", "",
+        "Its format; by default as the file's extension says."),
+    key("source.whole", "true or false", "false",
+        "The file is the whole list: an entry that it lacks is deleted (guarded)."),
+    key("source.encoding", "encoding name", "",
+        "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
+
+    key("source.map.key", "template", "",
+        "Required: what never changes of an entry, for example `\"{employee_no}\"`."),
+    key("source.map.name", "template", "",
+        "Required: the display name, for example `\"{first} {last}\"`."),
+    key("source.map.address", "list of templates, or one", "",
+        "Required: the addresses as `TYPE:VALUE`, the first is primary; one whose column is empty is \
+         left out."),
+    key("source.map.kind", "template, or a kind", "\"mailbox\"",
+        "The kind of the entries: `mailbox`, `contact`, `resource` or `list`."),
+
+    key("source.map.details.*", "template", "",
+        "The value of this attribute; an empty one is left out."),
+
+    key("target.file", "path", "",
+        "Required: the file, relative to the postoffice folder; not that of a source or another \
+         target, nor one that the postoffice keeps."),
+    key("target.format", "`csv`, `ldif` or `vcard`", "",
+        "Its format; by default as the file's extension says."),
+    key("target.for_people", "true or false", "false",
+        "For people who open the CSV in a spreadsheet: values that would be taken for formulas are \
+         marked with `'`."),
+    key("target.own", "true or false", "false",
+        "Only own entries of this postoffice, not the whole list."),
+
+    key("guard.entries", "number from 0", "10", "More than this many entries."),
+    key("guard.percent", "number from 0 to 100", "10", "More than this share, in percent."),
+    key("guard.delete.entries", "number from 0", "", GUARD_ENTRIES),
+    key("guard.delete.percent", "number from 0 to 100", "", GUARD_PERCENT),
+    key("guard.blank.entries", "number from 0", "", GUARD_ENTRIES),
+    key("guard.blank.percent", "number from 0 to 100", "", GUARD_PERCENT),
+    key("guard.move.entries", "number from 0", "", GUARD_ENTRIES),
+    key("guard.move.percent", "number from 0 to 100", "", GUARD_PERCENT),
+    key("guard.settings.entries", "number from 0", "", GUARD_ENTRIES),
+    key("guard.settings.percent", "number from 0 to 100", "", GUARD_PERCENT),
+
+    key("alarm.command", "list of texts", "",
+        "Required: the program and its arguments, without a shell; `{subject}` stands for what \
+         happened."),
+
+    key("keep.done", DURATION, "\"14 days\"", "Message files that were processed."),
+    key("keep.log", DURATION, "\"90 days\"", "Lines of the log; longer than zero."),
+    key("keep.tombstones", DURATION, "\"1 year\"",
+        "At the server: deletions that a requestor has not confirmed; after this time it gets the whole list \
+         instead; longer than zero."),
+    key("keep.confirmed", DURATION, "\"30 days\"",
+        "At the server: deletions that every requestor has confirmed; longer than zero and not longer than \
+         `tombstones`."),
+
+    key("carrier.part_mib", "number from 1 to 1024", "8",
+        "Longest part of a message, in MiB; longer messages are cut."),
+    key("carrier.compression", "number from 1 to 19", "3",
+        "The level of zstd: low is fast, high is small."),
+    key("carrier.settle", DURATION, "\"60 s\"",
+        "A file of a foreign program that is still being written is left alone until it has not \
+         changed for this time."),
+];
+
+/// The names that may stand in the table at `table`, in the order of the reference.
+pub fn names_in(table: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for key in KEYS {
+        let rest = match table {
+            "" => Some(key.path),
+            _ => key.path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')),
+        };
+        let Some(name) = rest.and_then(|rest| rest.split('.').next()) else { continue };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The tables in which a key of this name may stand.
+pub fn tables_with(name: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter()
+        .filter_map(|key| key.path.rsplit_once('.'))
+        .filter_map(move |(table, last)| (last == name).then_some(table))
+}
+
+/// How a table is written: `[view]`, `[[source]]`.
+pub fn heading(table: &str) -> String {
+    match SECTIONS.iter().find(|section| section.path == table) {
+        Some(section) if section.many => format!("[[{table}]]"),
+        _ => format!("[{table}]"),
+    }
+}
+
+/// Of some words the one that a mistyped word was most likely meant to be.
+pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longer words are no slips of the hand, and comparing them would cost.
+    const WORD_BYTES_MAX: usize = 64;
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let wanted = word.to_lowercase();
+    words
+        .into_iter()
+        .map(|candidate| (edits(&wanted, &candidate.to_lowercase()), candidate))
+        .min_by_key(|(edits, _)| *edits)
+        .filter(|(edits, candidate)| *edits <= candidate.chars().count().div_ceil(3))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits from one word to another: insert, delete, replace, or swap two neighbours.
+fn edits(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for i in 0..=left.len() {
+        for j in 0..=right.len() {
+            rows[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
+                    let swapped = if i > 1
+                        && j > 1
+                        && left[i - 1] == right[j - 2]
+                        && left[i - 2] == right[j - 1]
+                    {
+                        rows[i - 2][j - 2] + 1
+                    } else {
+                        usize::MAX
+                    };
+                    replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(swapped)
+                }
+            };
+        }
+    }
+    rows[left.len()][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_find_their_word_and_strangers_none() {
+        let words = ["zone", "times", "window", "mode", "poll"];
+        for (slip, word) in
+            [("tims", "times"), ("Times", "times"), ("tiems", "times"), ("widnow", "window")]
+        {
+            assert_eq!(nearest(slip, words), Some(word));
+        }
+        for stranger in ["password", "x", "", "interval"] {
+            assert_eq!(nearest(stranger, words), None, "{stranger}");
+        }
+        assert_eq!(nearest(&"times".repeat(100_000), words), None);
+    }
+
+    #[test]
+    fn each_key_stands_once_and_in_a_section() {
+        for (at, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[..at].iter().all(|other| other.path != key.path), "{}", key.path);
+            let (table, _) = key.path.rsplit_once('.').unwrap();
+            assert!(SECTIONS.iter().any(|section| section.path == table), "{}", key.path);
+            assert!(key.meaning.ends_with('.') && !key.kind.is_empty(), "{}", key.path);
+            // A bar would end the cell of the reference's table.
+            assert!(!key.meaning.contains('|') && !key.kind.contains('|'), "{}", key.path);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `docs/configuration.md`, made of the list of keys.
+
+use std::fmt::Write;
+
+use super::keys::{KEYS, Key, SECTIONS, Section, heading};
+
+/// A file with most keys, for the reference.
+pub(super) const EXAMPLE: &str = r##"[view]
+types = ["SMTP", "X400"]
+origins = ["NORTH/HQ", "SOUTH/HQ"]
+kinds = ["mailbox", "list"]
+attributes = ["telephoneNumber", "ou", "title"]
+filter = "(!(ou=Hidden*))"
+
+[schedule]
+zone = "Europe/Berlin"
+times = ["T1 daily 22:00", "T3 every 15 min"]
+window = "8 h"
+mode = "scheduled"
+poll = "30 s"
+
+[[source]]
+name = "personnel"
+file = "personnel.csv"
+whole = true
+encoding = "windows-1252"
+
+[source.map]
+key = "{employee_no}"
+name = "{first} {last}"
+address = ["SMTP:{mail}", "X400:{x400}"]
+kind = "mailbox"
+
+[source.map.details]
+telephoneNumber = "{phone}"
+
+[[source]]
+name = "rooms"
+file = "rooms.export"
+format = "ldif"
+
+[[target]]
+file = "address-list.csv"
+for_people = true
+
+[[target]]
+file = "own.cards"
+format = "vcard"
+own = true
+
+[guard]
+entries = 10
+percent = 10
+
+[guard.delete]
+entries = 5
+percent = 2
+
+[guard.blank]
+entries = 50
+percent = 20
+
+[guard.move]
+entries = 20
+percent = 5
+
+[guard.settings]
+entries = 0
+percent = 0
+
+[alarm]
+command = ["/usr/local/bin/page", "--subject", "{subject}"]
+
+[keep]
+done = "14 days"
+log = "90 days"
+tombstones = "1 year"
+confirmed = "30 days"
+
+[carrier]
+part_mib = 8
+compression = 3
+settle = "60 s"
+"##;
+
+const BEGINNING: &str = "\
+# Configuration
+
+The file `dirsync.toml` in a postoffice folder holds what people decide about this postoffice, in
+[TOML](https://toml.io). The program never changes it. Every key is optional, and so is the file. A key that
+is not known is a mistake, not something to pass over. `dirsync config check` names all that is wrong, each with
+its line, and changes nothing.
+
+A *length of time* is a whole number and a unit: `s`, `min`, `h`, `days`, `year` (365 days), for example
+`\"90 min\"`. Files are named relative to the postoffice folder.
+
+`DIRSYNC_POSTOFFICE` in the environment names the postoffice folder where `-C` does not.
+
+This page is made from the program's own list of keys, and a test compares them.
+";
+
+/// The text of `docs/configuration.md`.
+#[allow(dead_code, reason = "the page is written and compared by a test")]
+pub fn render_reference() -> String {
+    let mut page = String::from(BEGINNING);
+    for section in SECTIONS {
+        section_of(&mut page, section);
+    }
+    page.push_str("\n## Example\n\n```toml\n");
+    page.push_str(EXAMPLE);
+    page.push_str("```\n");
+    page
+}
+
+fn section_of(page: &mut String, section: &Section) {
+    let keys = KEYS.iter().filter_map(|key| {
+        let (table, name) = key.path.rsplit_once('.')?;
+        (table == section.path).then_some((name, key))
+    });
+    let rows: String = keys.map(|(name, key)| row(name, key)).collect();
+    let heading = heading(section.path);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        page,
+        "\n## `{heading}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n{rows}",
+        section.meaning
+    );
+}
+
+fn row(name: &str, key: &Key) -> String {
+    let name = if name == "*" { "*attribute*".to_owned() } else { format!("`{name}`") };
+    let default = if key.default.is_empty() { "–".into() } else { format!("`{}`", key.default) };
+    format!("| {name} | {} | {default} | {} |\n", key.kind, key.meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Config, TEMPLATE};
+    use super::*;
+
+    fn parse(text: &str) -> String {
+        let config = Config::parse(Path::new("dirsync.toml"), text);
+        format!("{:?}", config.unwrap_or_else(|errors| panic!("{errors}")))
+    }
+
+    #[test]
+    fn the_reference_is_the_list_of_keys() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        if std::env::var_os("DIRSYNC_WRITE_DOCS").is_some() {
+            std::fs::write(&path, render_reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            written == render_reference(),
+            "{} is not made from the list of keys; run this test with DIRSYNC_WRITE_DOCS=1",
+            path.display()
+        );
+    }
+
+    #[test]
+    fn the_example_has_every_key_and_is_right() {
+        parse(EXAMPLE);
+        let (mut table, mut paths) = (String::new(), Vec::new());
+        for line in EXAMPLE.lines() {
+            if line.starts_with('[') {
+                table = line.trim_matches(['[', ']']).to_owned();
+            } else if let Some((name, _)) = line.split_once(" = ") {
+                let name = if table == "source.map.details" { "*" } else { name };
+                paths.push(format!("{table}.{name}"));
+            }
+        }
+        for key in KEYS {
+            assert!(paths.iter().any(|path| path == key.path), "{}", key.path);
+        }
+    }
+
+    /// Written out, the defaults change nothing.
+    #[test]
+    fn the_defaults_of_the_list_are_those_of_the_program() {
+        let with_default = || KEYS.iter().filter(|key| !key.default.is_empty());
+        let mut text = String::new();
+        for key in with_default()
+            .filter(|key| !key.path.starts_with(['s', 't']) || key.path.starts_with("schedule"))
+        {
+            text += &format!("{} = {}\n", key.path, key.default);
+        }
+        assert!(text.contains("guard.entries = 10") && text.contains("schedule.poll"));
+        assert_eq!(parse(&text), format!("{:?}", Config::default()));
+
+        let plain = "[[source]]\nname = \"a\"\nfile = \"a.csv\"\n[[target]]\nfile = \"b.csv\"\n";
+        let mut full = String::new();
+        for line in plain.lines() {
+            full += &format!("{line}\n");
+            let table = line.trim_matches(['[', ']']);
+            for key in with_default() {
+                if key.path.rsplit_once('.').is_some_and(|(parent, _)| parent == table) {
+                    full += &format!("{} = {}\n", &key.path[table.len() + 1..], key.default);
+                }
+            }
+        }
+        assert!(full.contains("whole = false") && full.contains("own = false"));
+        assert_eq!(parse(&full), parse(plain));
+    }
+
+    #[test]
+    fn the_first_file_is_the_default_and_its_proposals_are_right() {
+        assert_eq!(parse(TEMPLATE), format!("{:?}", Config::default()));
+        let uncommented: String = TEMPLATE
+            .lines()
+            .skip(3)
+            .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
+            .collect();
+        assert!(parse(&uncommented).contains("Berlin"));
+    }
+}

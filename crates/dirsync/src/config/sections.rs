@@ -1,0 +1,291 @@
+//! The tables of `dirsync.toml`, one function each.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use dirsync_agent::changes::Guards;
+use dirsync_directory::{Address, EntryKind, Filter, View};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::schedule::{Schedule, ScheduledTime};
+use jiff::tz::TimeZone;
+use toml::de::DeTable;
+
+use super::Config;
+use super::problem::Problem;
+use super::reader::{Placed, Reader, Table, shortened};
+use super::sources::sources_and_targets;
+
+/// The kinds of entries by their words.
+pub(super) const KINDS: [(&str, EntryKind); 4] = [
+    ("mailbox", EntryKind::Mailbox),
+    ("contact", EntryKind::Contact),
+    ("resource", EntryKind::Resource),
+    ("list", EntryKind::List),
+];
+
+/// What an alarm's command may have in braces.
+const ALARM_WORDS: [&str; 1] = ["subject"];
+
+/// The highest level of zstd; those above take gigabytes of memory at both ends.
+const COMPRESSION_MAX: i64 = 19;
+
+/// What starts the steps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Scheduled,
+    Continuous,
+}
+
+/// Reads the whole file; `folder` is the one that it stands in.
+pub(super) fn config<'a>(
+    reader: &mut Reader<'a>,
+    document: &'a DeTable<'a>,
+    folder: &Path,
+) -> Config {
+    let root = reader.open("", 0..0, document);
+    let mut config = Config::default();
+    (config.sources, config.targets) = sources_and_targets(reader, &root, folder);
+    for (key, section) in SECTIONS {
+        if let Some(table) = reader.table(&root, key) {
+            section(reader, &table, &mut config);
+        }
+    }
+    config
+}
+
+type Section = for<'a> fn(&mut Reader<'a>, &Table<'a>, &mut Config);
+
+const SECTIONS: [(&str, Section); 6] = [
+    ("view", |reader, table, config| config.view = view(reader, table)),
+    ("schedule", schedule),
+    ("guard", |reader, table, config| config.guards = guards(reader, table)),
+    ("alarm", |reader, table, config| config.alarm = alarm(reader, table)),
+    ("keep", keep),
+    ("carrier", carrier),
+];
+
+fn view<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> View {
+    let types = list(reader, table, "types", |reader, text| address_type(reader, &text));
+    let origins = list(reader, table, "origins", |reader, text| parsed(reader, &text));
+    let attributes = list(reader, table, "attributes", |reader, text| parsed(reader, &text));
+    let kinds =
+        list(reader, table, "kinds", |reader, text| reader.one_of("view.kinds", &text, &KINDS));
+    let filter = reader.text(table, "filter").and_then(|text| filter(reader, &text));
+    View { types, origins, kinds, filter, attributes }
+}
+
+/// A set of values that is not empty: an empty one would let nothing be seen, and so delete the
+/// whole list at this postoffice.
+fn list<'a, T: Ord>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    key: &str,
+    mut read: impl FnMut(&mut Reader<'a>, Placed<&'a str>) -> Option<T>,
+) -> Option<BTreeSet<T>> {
+    let texts = reader.texts(table, key)?;
+    if texts.value.is_empty() && reader.is_empty_list(table, key) {
+        let problem = Problem::at(texts.span, format!("\"view.{key}\" is empty"))
+            .because(if key == "attributes" {
+                "no detail would be seen"
+            } else {
+                "nothing would be seen"
+            })
+            .help("leave the key out to put no limit");
+        reader.report(problem);
+    }
+    Some(texts.value.into_iter().filter_map(|text| read(reader, text)).collect())
+}
+
+fn parsed<T: FromStr<Err: Display>>(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<T> {
+    match text.value.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            reader.report(Problem::at(text.span.clone(), error.to_string()));
+            None
+        }
+    }
+}
+
+fn address_type(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<String> {
+    match format!("{}:x", text.value).parse::<Address>() {
+        Ok(address) if !text.value.contains(':') => Some(address.kind().to_owned()),
+        _ => {
+            let what = shortened(text.value);
+            let problem =
+                Problem::at(text.span.clone(), format!("\"{what}\" is not an address type"))
+                    .because("1 to 16 letters or digits are expected, without a colon")
+                    .help("for example: SMTP, X400, PCM");
+            reader.report(problem);
+            None
+        }
+    }
+}
+
+fn filter(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<Filter> {
+    match text.value.parse::<Filter>() {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            // Its message repeats text and place, which the line shows already.
+            let message = error.to_string();
+            let place = format!(" is wrong at character {}: ", error.position);
+            let reason = message.rsplit_once(&place).map_or(message.as_str(), |(_, reason)| reason);
+            let position = error.position.saturating_sub(1);
+            reader.inside(text, position, "\"view.filter\" is not a filter", reason);
+            None
+        }
+    }
+}
+
+fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
+    if let Some(poll) = reader.duration(table, "poll", false) {
+        config.poll = poll;
+    }
+    let zone = zone(reader, table);
+    let times = times(reader, table);
+    let window = reader.duration(table, "window", false);
+    let words = [("scheduled", Mode::Scheduled), ("continuous", Mode::Continuous)];
+    let mode = reader.word(table, "mode", &words);
+    let no_times = !reader.has(table, "times") || reader.is_empty_list(table, "times");
+    if mode == Some(Mode::Scheduled) && no_times {
+        let problem = Problem::at(reader.value_span(table, "mode"), "nothing would ever run")
+            .because("steps run at \"times\", and there are none")
+            .help("for example: times = [\"T1 daily 22:00\", \"T3 daily 06:00\"]")
+            .lack();
+        reader.report(problem);
+    }
+    if mode != Some(Mode::Continuous) && !no_times {
+        let zone = zone.unwrap_or(TimeZone::UTC);
+        config.schedule =
+            Some(Schedule { zone, times, window: window.unwrap_or(Schedule::WINDOW) });
+    }
+}
+
+fn zone<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<TimeZone> {
+    let text = reader.text(table, "zone")?;
+    let zone = TimeZone::get(text.value).ok();
+    if zone.is_none() {
+        let what = shortened(text.value);
+        let problem = Problem::at(text.span, format!("\"{what}\" is not a time zone"))
+            .because("no zone has this name")
+            .help("IANA names are expected, for example \"Europe/Berlin\"");
+        reader.report(problem);
+    }
+    zone
+}
+
+fn times<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<ScheduledTime> {
+    let mut times = Vec::new();
+    for line in reader.texts(table, "times").into_iter().flat_map(|texts| texts.value) {
+        match line.value.parse::<ScheduledTime>() {
+            Ok(time) => times.push(time),
+            Err(error) => {
+                let message = "\"schedule.times\" has a line that is none";
+                // Its text repeats word and place, which the line shows already.
+                let text = error.to_string();
+                let reason = text.rsplit_once(" is wrong: ").map_or(&*text, |(_, reason)| reason);
+                reader.inside(&line, error.position, message, reason);
+            }
+        }
+    }
+    times
+}
+
+fn guards<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Guards {
+    let any = limits(reader, table, GuardLimits::default());
+    let mut of_kind = |key| match reader.table(table, key) {
+        Some(table) => limits(reader, &table, any),
+        None => any,
+    };
+    Guards {
+        delete: of_kind("delete"),
+        blank: of_kind("blank"),
+        moved: of_kind("move"),
+        settings: of_kind("settings"),
+    }
+}
+
+fn limits<'a>(reader: &mut Reader<'a>, table: &Table<'a>, default: GuardLimits) -> GuardLimits {
+    let mut number =
+        |key, max, default| reader.number(table, key, 0..=max).map_or(default, i64::unsigned_abs);
+    GuardLimits {
+        entries: number("entries", i64::MAX, default.entries),
+        percent: number("percent", 100, default.percent),
+    }
+}
+
+fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<String> {
+    if !reader.has(table, "command") {
+        reader.missing(table, "command", "[\"/usr/local/bin/page\", \"{subject}\"]");
+    }
+    let Some(command) = reader.texts(table, "command") else { return Vec::new() };
+    if reader.is_empty_list(table, "command") {
+        let problem = Problem::at(command.span, "\"alarm.command\" is empty")
+            .because("a program is expected")
+            .help("leave the table out for no alarm");
+        reader.report(problem);
+    }
+    for word in &command.value {
+        unknown_braces(reader, word);
+    }
+    command.value.into_iter().map(|word| word.value.to_owned()).collect()
+}
+
+/// A mistyped `{subjekt}` would reach the person who is called as it stands.
+fn unknown_braces(reader: &mut Reader<'_>, text: &Placed<&str>) {
+    for (at, _) in text.value.match_indices('{') {
+        let Some((word, _)) = text.value[at + 1..].split_once('}') else { continue };
+        if text.value[..at].ends_with('$') {
+            // A shell's variable.
+            continue;
+        }
+        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if is_word && !ALARM_WORDS.contains(&word) {
+            let message =
+                format!("\"{{{}}}\" stands for nothing in \"alarm.command\"", shortened(word));
+            let reason = format!("known: {{{}}}", ALARM_WORDS.join("}, {"));
+            reader.inside(text, at, message, reason);
+        }
+    }
+}
+
+fn keep<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
+    let mut read = |key, zero, place: &mut Duration| {
+        if let Some(duration) = reader.duration(table, key, zero) {
+            *place = duration;
+        }
+    };
+    read("done", true, &mut config.keep_done);
+    read("log", false, &mut config.keep_log);
+    read("tombstones", false, &mut config.keep_tombstones);
+    read("confirmed", false, &mut config.keep_confirmed);
+    if config.keep_confirmed > config.keep_tombstones {
+        let key = if reader.has(table, "confirmed") { "confirmed" } else { "tombstones" };
+        let days = |duration: Duration| duration.as_secs() / 86_400;
+        let problem = Problem::at(
+            reader.value_span(table, key),
+            "\"keep.confirmed\" must not be longer than \"keep.tombstones\"",
+        )
+        .because(format!(
+            "confirmed is {} days, tombstones {} days",
+            days(config.keep_confirmed),
+            days(config.keep_tombstones)
+        ));
+        reader.report(problem);
+    }
+}
+
+fn carrier<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
+    if let Some(mebibytes) = reader.number(table, "part_mib", 1..=1024) {
+        config.part_bytes = mebibytes.unsigned_abs() * 1024 * 1024;
+    }
+    let level = reader.number(table, "compression", 1..=COMPRESSION_MAX);
+    if let Some(level) = level.and_then(|level| i32::try_from(level).ok()) {
+        config.compression = level;
+    }
+    if let Some(settle) = reader.duration(table, "settle", true) {
+        config.settle_ms = settle.as_secs() * 1000;
+    }
+}

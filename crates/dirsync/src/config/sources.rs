@@ -1,0 +1,230 @@
+//! `[[source]]` and `[[target]]`: the files that a postoffice reads and writes.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use dirsync_connect::{Format, Map, OpenOptions};
+use dirsync_directory::fold;
+
+use super::map::read_map;
+use super::problem::Problem;
+use super::reader::{Placed, Reader, Table, shortened};
+use super::{SourceConfig, TargetConfig};
+
+/// Names that stand for entries without a configured source.
+const RESERVED: [&str; 4] = ["hand", "import", "adopted", "merge"];
+/// Longest name of a source, in bytes: it stands in tables and messages.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What a postoffice folder holds; a target of such a name would destroy it.
+const OF_POSTOFFICE: [&str; 7] = [
+    "dirsync.toml",
+    "postoffice.db",
+    "postoffice.db-shm",
+    "postoffice.db-wal",
+    "decisions.log",
+    "keys",
+    "transit",
+];
+
+const FORMATS: [(&str, Format); 3] =
+    [("csv", Format::Csv), ("ldif", Format::Ldif), ("vcard", Format::Vcard)];
+
+/// The files that the tables name, with what they are to them and where that stands.
+type Files = BTreeMap<PathBuf, (&'static str, Range<usize>)>;
+
+/// Reads all `[[source]]` and `[[target]]`. What is written must not be read, nor written twice.
+pub(super) fn sources_and_targets<'a>(
+    reader: &mut Reader<'a>,
+    root: &Table<'a>,
+    folder: &Path,
+) -> (Vec<SourceConfig>, Vec<TargetConfig>) {
+    let mut names = BTreeMap::new();
+    let mut files = Files::new();
+    let sources = reader.tables(root, "source");
+    let sources = sources
+        .iter()
+        .filter_map(|table| source(reader, table, folder, &mut names, &mut files))
+        .collect();
+    let targets = reader.tables(root, "target");
+    let targets =
+        targets.iter().filter_map(|table| target(reader, table, folder, &mut files)).collect();
+    (sources, targets)
+}
+
+fn source<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    folder: &Path,
+    names: &mut BTreeMap<String, Range<usize>>,
+    files: &mut Files,
+) -> Option<SourceConfig> {
+    let name = name(reader, table, names);
+    let file = file(reader, table, "\"people.csv\"");
+    if let Some(file) = &file {
+        files.insert(normal(&file.value), ("source", file.span.clone()));
+    }
+    let format = format(reader, table, file.as_ref());
+    csv_only(reader, table, "map", format);
+    let whole = reader.flag(table, "whole").unwrap_or_default();
+    let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
+    let map = reader.table(table, "map").and_then(|table| read_map(reader, &table));
+    let (name, file, format) = (name?, folder.join(file?.value), format?);
+    let options = OpenOptions { encoding, map };
+    let fingerprint = fingerprint(&file, format, &options);
+    Some(SourceConfig { name, file, format, whole, options, fingerprint })
+}
+
+fn target<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    folder: &Path,
+    files: &mut Files,
+) -> Option<TargetConfig> {
+    let file = file(reader, table, "\"list.csv\"");
+    if let Some(file) = &file
+        && let Some((what, first)) =
+            files.insert(normal(&file.value), ("target", file.span.clone()))
+    {
+        let (other, reason) = match what {
+            "source" => ("a source", "writing it would destroy what the source reads"),
+            _ => ("another target", "each would overwrite the other"),
+        };
+        let problem = Problem::at(file.span.clone(), format!("this is also the file of {other}"));
+        reader.report(problem.because(reason).see(first, "also here"));
+    }
+    if let Some(file) = &file
+        && let Some(Component::Normal(first)) = normal(&file.value).components().next()
+        && OF_POSTOFFICE.iter().any(|name| first == *name)
+    {
+        let message = "this name belongs to the postoffice itself";
+        let problem = Problem::at(file.span.clone(), message)
+            .because("writing it would destroy what the postoffice keeps there")
+            .help(format!("these do: {}", OF_POSTOFFICE.join(", ")));
+        reader.report(problem);
+    }
+    let format = format(reader, table, file.as_ref());
+    let for_people = reader.flag(table, "for_people").unwrap_or_default();
+    if for_people {
+        csv_only(reader, table, "for_people", format);
+    }
+    let own = reader.flag(table, "own").unwrap_or_default();
+    Some(TargetConfig { file: folder.join(file?.value), format: format?, for_people, own })
+}
+
+fn name<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    names: &mut BTreeMap<String, Range<usize>>,
+) -> Option<String> {
+    if !reader.has(table, "name") {
+        reader.missing(table, "name", "\"personnel\"");
+    }
+    let Placed { value: name, span } = reader.text(table, "name")?;
+    let what = shortened(name);
+    let problem = |message: String| Problem::at(span.clone(), message);
+    if RESERVED.contains(&fold(name).as_ref()) {
+        let message = format!("\"{what}\" cannot be the name of a source");
+        let reason = format!("these stand for other entries: {}", RESERVED.join(", "));
+        reader.report(problem(message).because(reason));
+        return None;
+    }
+    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) || name.trim() != name {
+        let message = format!("\"{what}\" cannot be the name of a source");
+        let reason = format!(
+            "1 to {NAME_BYTES_MAX} bytes are expected, without outer blanks and control characters"
+        );
+        reader.report(problem(message).because(reason));
+        return None;
+    }
+    match names.entry(fold(name).into_owned()) {
+        Entry::Occupied(first) => {
+            let problem = problem(format!("two sources have the name \"{what}\""))
+                .because("entries could not be told apart by their source")
+                .see(first.get().clone(), "first here");
+            reader.report(problem);
+        }
+        Entry::Vacant(place) => {
+            place.insert(span);
+        }
+    }
+    Some(name.to_owned())
+}
+
+fn file<'a>(reader: &mut Reader<'a>, table: &Table<'a>, example: &str) -> Option<Placed<PathBuf>> {
+    if !reader.has(table, "file") {
+        reader.missing(table, "file", example);
+    }
+    let Placed { value, span } = reader.text(table, "file")?;
+    Some(Placed { value: PathBuf::from(value), span })
+}
+
+/// The format that is written, or else that of the file's extension.
+fn format<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    file: Option<&Placed<PathBuf>>,
+) -> Option<Format> {
+    if reader.has(table, "format") {
+        return reader.word(table, "format", &FORMATS);
+    }
+    let file = file?;
+    let format = Format::of_path(&file.value).ok();
+    if format.is_none() {
+        let problem = Problem::at(file.span.clone(), "the format of this file is not known")
+            .because("its extension names none")
+            .help("add format = \"csv\", \"ldif\" or \"vcard\"");
+        reader.report(problem);
+    }
+    format
+}
+
+/// Refuses a key that has a meaning for CSV only.
+fn csv_only<'a>(reader: &mut Reader<'a>, table: &Table<'a>, key: &str, format: Option<Format>) {
+    let Some(format) = format.filter(|format| *format != Format::Csv) else { return };
+    if reader.has(table, key) {
+        let shown = reader.shown(table, key);
+        let problem = Problem::at(reader.key_span(table, key), format!("\"{shown}\" is for CSV"))
+            .because(format!("this file is {format}"));
+        reader.report(problem);
+    }
+}
+
+/// What shapes the rows of a source: when it changes, its next read is looked at more closely.
+fn fingerprint(file: &Path, format: Format, options: &OpenOptions) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |name: &str, value: &str| {
+        hasher.update(format!("{name} {} {value}\n", value.len()).as_bytes());
+    };
+    part("file", &file.display().to_string());
+    part("format", &format.to_string());
+    part("encoding", options.encoding.as_deref().unwrap_or_default());
+    if let Some(Map { key, name, address, kind, details }) = &options.map {
+        part("key", key.as_str());
+        part("name", name.as_str());
+        address.iter().for_each(|address| part("address", address.as_str()));
+        part("kind", kind.as_ref().map_or("", |kind| kind.as_str()));
+        for (attribute, template) in details {
+            part(attribute.as_str(), template.as_str());
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A path without `.` and `..` where they change nothing: `./a.csv` and `b/../a.csv` are `a.csv`.
+/// Links are not followed; this finds slips, not intent.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match (part, normal.components().next_back()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                normal.pop();
+            }
+            _ => normal.push(part),
+        }
+    }
+    normal
+}
