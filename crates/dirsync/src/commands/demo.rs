@@ -35,6 +35,8 @@ struct Demo {
     folder: PathBuf,
     share: PathBuf,
     names: Vec<String>,
+    /// Open postoffices: a database that stays open is folded together once, at the end.
+    offices: Vec<Option<Office>>,
     cycles: u32,
     quiet: bool,
 }
@@ -54,7 +56,8 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Outcome {
     for number in names.len()..arguments.postoffices as usize {
         names.push(format!("SHIP/{number:03}"));
     }
-    let mut demo = Demo { folder, share, names, cycles: 0, quiet: json };
+    let offices = names.iter().map(|_| None).collect();
+    let mut demo = Demo { folder, share, names, offices, cycles: 0, quiet: json };
     demo.found()?;
     demo.fill(arguments.entries)?;
     demo.change()?;
@@ -89,14 +92,11 @@ fn folder_of(name: &str) -> String {
 }
 
 impl Demo {
-    fn say(&self, text: impl AsRef<str>) {
-        if !self.quiet {
-            println!("{}", text.as_ref());
+    fn office(&mut self, at: usize) -> Outcome<&mut Office> {
+        if self.offices[at].is_none() {
+            self.offices[at] = Some(Office::open(&self.path(at), "demo")?);
         }
-    }
-
-    fn office(&self, at: usize) -> Outcome<Office> {
-        Office::open(&self.path(at), "demo")
+        Ok(self.offices[at].as_mut().expect("it was opened"))
     }
 
     fn path(&self, at: usize) -> PathBuf {
@@ -108,20 +108,24 @@ impl Demo {
     }
 
     /// The server, the requestors, and the folder that they share.
-    fn found(&self) -> Outcome<()> {
+    fn found(&mut self) -> Outcome<()> {
         make_server(&self.path(0), &self.name(0))?;
-        let mut server = self.office(0)?;
         let carrier = format!("folder:{}", self.share.display());
         for at in 1..self.names.len() {
-            let invitation = invite(&mut server, &self.name(at), &carrier, View::default(), false)?;
+            let name = self.name(at);
+            let server = self.office(0)?;
+            let invitation = invite(server, &name, &carrier, View::default(), false)?;
             make_requestor(&self.path(at), &invitation)?;
         }
-        self.say(format!(
-            "{} is the directory server; {} are its requestors.",
-            self.names[0],
-            listed(&self.names[1..])
-        ));
-        self.say("Nothing joins them but a shared folder for message files.\n");
+        say(
+            self.quiet,
+            format!(
+                "{} is the directory server; {} are its requestors.",
+                self.names[0],
+                listed(&self.names[1..])
+            ),
+        );
+        say(self.quiet, "Nothing joins them but a shared folder for message files.\n");
         Ok(())
     }
 
@@ -142,25 +146,29 @@ impl Demo {
         fs::write(files.join("sales.ldif"), SALES)?;
         fs::write(files.join("lab.vcf"), LAB)?;
         let sources = [("north.csv", 0), ("sales.ldif", 1), ("lab.vcf", 2)];
-        self.say("Each site owns some people, and says so in the format that it has:");
+        say(self.quiet, "Each site owns some people, and says so in the format that it has:");
         for (file, at) in sources {
             // With fewer postoffices the last one owns what is left.
             let at = at.min(self.names.len() - 1);
             let report = self.import(at, &files.join(file), file)?;
-            self.say(format!("  {:12} {:>6} entries from {file}", self.names[at], report.added));
+            say(
+                self.quiet,
+                format!("  {:12} {:>6} entries from {file}", self.names[at], report.added),
+            );
         }
         self.cycle(None)?;
-        self.say(format!("One cycle later, T1 to T3, every list has {}.", self.counts()?));
+        let counts = self.counts()?;
+        say(self.quiet, format!("One cycle later, T1 to T3, every list has {}.", counts));
         Ok(())
     }
 
-    fn import(&self, at: usize, file: &Path, source: &str) -> Outcome<ReadReport> {
-        let mut office = self.office(at)?;
+    fn import(&mut self, at: usize, file: &Path, source: &str) -> Outcome<ReadReport> {
         let format = Format::of_path(file)?;
         let map = match format {
             Format::Csv => Some(load_map(&self.folder.join("files/north.map.toml"))?),
             _ => None,
         };
+        let office = self.office(at)?;
         let settings = ReadSettings {
             source: source.to_owned(),
             whole: true,
@@ -179,9 +187,9 @@ impl Demo {
     fn cycle(&mut self, lost: Option<usize>) -> Outcome<()> {
         self.cycles += 1;
         for at in 0..self.names.len() {
-            send_step(&mut self.office(at)?, true)?;
+            send_step(self.office(at)?, true)?;
         }
-        process_step(&mut self.office(0)?, false)?;
+        process_step(self.office(0)?, false)?;
         if let Some(at) = lost {
             let carrier = FolderCarrier::new(&self.share, self.name(at), 0);
             for message in carrier.arrived()? {
@@ -189,12 +197,12 @@ impl Demo {
             }
         }
         for at in 0..self.names.len() {
-            apply_step(&mut self.office(at)?)?;
+            apply_step(self.office(at)?)?;
         }
         Ok(())
     }
 
-    fn counts(&self) -> Outcome<String> {
+    fn counts(&mut self) -> Outcome<String> {
         let mut counts = BTreeSet::new();
         for at in 0..self.names.len() {
             counts.insert(self.office(at)?.begin()?.requestor()?.list_digest.count);
@@ -203,7 +211,7 @@ impl Demo {
         Ok(format!("{} entries", counts.join(" or ")))
     }
 
-    fn phone(&self, at: usize, id: EntryId) -> Outcome<String> {
+    fn phone(&mut self, at: usize, id: EntryId) -> Outcome<String> {
         let row = self.office(at)?.begin()?.list_row(ListPlace::Live, id)?;
         let record = row.map(|row| row.record).unwrap_or_default();
         let phone = record.as_ref().detail_lines().find(|(name, _)| *name == "telephoneNumber");
@@ -219,19 +227,21 @@ impl Demo {
         self.cycle(None)?;
         let id = EntryId::derive(&self.name(0), "1001");
         let last = self.names.len() - 1;
-        self.say(format!(
-            "\nAna Souza gets a new phone at {}: {} now reads {}.",
-            self.names[0],
-            self.names[last],
-            self.phone(last, id)?
-        ));
+        let phone = self.phone(last, id)?;
+        say(
+            self.quiet,
+            format!(
+                "\nAna Souza gets a new phone at {}: {} now reads {}.",
+                self.names[0], self.names[last], phone
+            ),
+        );
         Ok(())
     }
 
     /// A message is lost, and the next one heals it.
     fn lose_a_message(&mut self) -> Outcome<()> {
         let at = self.names.len() - 1;
-        let mut office = self.office(1)?;
+        let office = self.office(1)?;
         let record = Record {
             kind: "mailbox".into(),
             name: "Greta Holm".into(),
@@ -242,19 +252,21 @@ impl Demo {
         let change = HandChange { key: "greta".into(), record, add: true };
         change_by_hand(&mut *tables, now_ms(), change)?;
         tables.commit()?;
-        drop(office);
         self.cycle(Some(at))?;
-        self.say(format!(
-            "\n{} adds Greta Holm, and the answer to {} is lost: the lists have {}.",
-            self.names[1],
-            self.names[at],
-            self.counts()?
-        ));
+        let counts = self.counts()?;
+        say(
+            self.quiet,
+            format!(
+                "\n{} adds Greta Holm, and the answer to {} is lost: the lists have {}.",
+                self.names[1], self.names[at], counts
+            ),
+        );
         self.cycle(None)?;
-        self.say(format!(
-            "The next message says everything since the last confirmation: {}.",
-            self.counts()?
-        ));
+        let counts = self.counts()?;
+        say(
+            self.quiet,
+            format!("The next message says everything since the last confirmation: {}.", counts),
+        );
         Ok(())
     }
 
@@ -263,7 +275,7 @@ impl Demo {
         let at = self.names.len().min(3) - 1;
         let copy = self.folder.join("old-copy.backup");
         self.office(at)?.store.backup_to(&copy)?;
-        let mut office = self.office(at)?;
+        let office = self.office(at)?;
         let record = Record {
             kind: "mailbox".into(),
             name: "Hugo Lund".into(),
@@ -277,22 +289,29 @@ impl Demo {
             HandChange { key: "hugo".into(), record, add: true },
         )?;
         tables.commit()?;
-        drop(office);
         self.cycle(None)?;
+        self.offices[at] = None;
         restore_into(&self.path(at), &copy)?;
         let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
-        self.say(format!(
-            "\n{} adds Hugo Lund, then its disk is put back to a copy from before: {own} own entries.",
-            self.names[at]
-        ));
+        say(
+            self.quiet,
+            format!(
+                "\n{} adds Hugo Lund, then its disk is put back to a copy from before: {own} own entries.",
+                self.names[at]
+            ),
+        );
         for _ in 0..3 {
             self.cycle(None)?;
         }
         let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
-        self.say(format!(
-            "It and the server notice, merge, and nobody is missing: {own} own entries, lists of {}.",
-            self.counts()?
-        ));
+        let counts = self.counts()?;
+        say(
+            self.quiet,
+            format!(
+                "It and the server notice, merge, and nobody is missing: {own} own entries, lists of {}.",
+                counts
+            ),
+        );
         Ok(())
     }
 
@@ -305,19 +324,21 @@ impl Demo {
         fs::write(&short_file, short)?;
         let report = self.import(0, &short_file, "north.csv")?;
         self.cycle(None)?;
-        self.say(format!(
-            "\n{} reads a file that was cut short: {} deletions are held for a person, and the \
+        let counts = self.counts()?;
+        say(
+            self.quiet,
+            format!(
+                "\n{} reads a file that was cut short: {} deletions are held for a person, and the \
              lists keep {}.",
-            self.names[0],
-            report.held_removals,
-            self.counts()?
-        ));
+                self.names[0], report.held_removals, counts
+            ),
+        );
         Ok(())
     }
 
     /// The digests, which prove that the lists are equal.
-    fn proof(&self) -> Outcome<(bool, String, u64)> {
-        self.say("\nThe proof is a digest over every field of every entry:");
+    fn proof(&mut self) -> Outcome<(bool, String, u64)> {
+        say(self.quiet, "\nThe proof is a digest over every field of every entry:");
         let mut digests = BTreeSet::new();
         let mut entries = 0;
         for at in 0..self.names.len() {
@@ -325,19 +346,28 @@ impl Demo {
             let digest = format!("{:032x}", state.list_digest.sum);
             const SHOWN: usize = 8;
             if at < SHOWN {
-                self.say(format!(
-                    "  {:12} {:>6} entries  {digest}",
-                    self.names[at], state.list_digest.count
-                ));
+                say(
+                    self.quiet,
+                    format!(
+                        "  {:12} {:>6} entries  {digest}",
+                        self.names[at], state.list_digest.count
+                    ),
+                );
             } else if at == SHOWN {
-                self.say(format!("  … and {} more", self.names.len() - SHOWN));
+                say(self.quiet, format!("  … and {} more", self.names.len() - SHOWN));
             }
             entries = state.list_digest.count;
             digests.insert(digest);
         }
         let equal = digests.len() == 1;
-        self.say(if equal { "All lists are equal." } else { "THE LISTS DIFFER." });
+        say(self.quiet, if equal { "All lists are equal." } else { "THE LISTS DIFFER." });
         Ok((equal, digests.into_iter().next().unwrap_or_default(), entries))
+    }
+}
+
+fn say(quiet: bool, text: impl AsRef<str>) {
+    if !quiet {
+        println!("{}", text.as_ref());
     }
 }
 
