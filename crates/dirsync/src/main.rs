@@ -16,7 +16,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// A reader of our output that has seen enough, such as `head`, is no failure.
+fn end_quietly_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_quietly_with_the_reader();
     let cli = cli::Cli::parse();
     let json = cli.json;
     match commands::run(cli) {

@@ -17,7 +17,7 @@ use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
 
 use crate::config::Config;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{ExitStatus, Failure, Outcome};
 
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
@@ -90,7 +90,8 @@ impl Office {
         mut store: SqliteStore,
         lock: Option<PostofficeLock>,
     ) -> Outcome<Self> {
-        let config = Config::load(&folder.join("dirsync.toml"))?;
+        let config = Config::load(&folder.join("dirsync.toml"))
+            .map_err(|errors| Failure::from(errors).with_status(ExitStatus::Usage))?;
         let (name, server, epoch) = {
             let mut tables = store.begin()?;
             let state = tables.requestor()?;

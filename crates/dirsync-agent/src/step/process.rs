@@ -94,7 +94,7 @@ fn take_batch(
                 }
                 match take(&mut *tables, *incoming, decisions, around, draws, report)? {
                     Verdict::Taken => taken.push(arrived),
-                    Verdict::Waits => {}
+                    Verdict::Left => {}
                     Verdict::Refused(why) => refused.push((arrived, why)),
                 }
             }
@@ -152,7 +152,9 @@ fn push_changes(store: &mut dyn Store) -> Result<(), StepError> {
 
 enum Verdict {
     Taken,
-    Waits,
+    /// It is none of this step's.
+    Left,
+    /// It cannot be taken. The sender's next request says all that it says.
     Refused(RefusedMessage),
 }
 
@@ -164,7 +166,7 @@ fn take<T: Tables + ?Sized>(
     draws: &mut Draws,
     report: &mut ProcessReport,
 ) -> Result<Verdict, StepError> {
-    let Head::Request(request) = &incoming.head else { return Ok(Verdict::Waits) };
+    let Head::Request(request) = &incoming.head else { return Ok(Verdict::Left) };
     let mut body = incoming.body;
     let mut events = Vec::new();
     let admitted = around
@@ -172,7 +174,8 @@ fn take<T: Tables + ?Sized>(
     if !admitted {
         report.waiting.insert(request.from.clone());
         report.events.append(&mut events);
-        return Ok(Verdict::Waits);
+        let why = format!("{} is not admitted", request.from);
+        return Ok(Verdict::Refused(RefusedMessage::Said(why)));
     }
     tables.savepoint()?;
     let outcome = around
@@ -185,9 +188,10 @@ fn take<T: Tables + ?Sized>(
                 Received::Taken | Received::Repeated => Verdict::Taken,
                 Received::NotAdmitted | Received::Suspended => {
                     report.waiting.insert(request.from.clone());
-                    Verdict::Waits
+                    let why = format!("{} is not registered, or suspended", request.from);
+                    Verdict::Refused(RefusedMessage::Said(why))
                 }
-                Received::Fenced => Verdict::Waits,
+                Received::Fenced => Verdict::Left,
             })
         }
         Err(error) => {

@@ -83,7 +83,8 @@ fn a_configuration_with_mistakes_points_at_each() {
     }
     let mistakes = place.run("-C hq config check --json").expect(2).json();
     assert_eq!(mistakes["mistakes"].as_array().unwrap().len(), 2);
-    assert!(place.run("-C hq status").err.contains("tims"), "nothing runs on half a configuration");
+    let status = place.run("-C hq status").expect(2);
+    assert!(status.err.contains("tims"), "nothing runs on half a configuration");
 }
 
 #[test]
