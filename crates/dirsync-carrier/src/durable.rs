@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -18,36 +18,63 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// A file operation that failed: what, where, why, and what to do.
 #[derive(Debug, Error)]
-#[error("could not {action} \"{path}\": {source}{advice}", path = .path.display(), advice = advice(.source))]
+#[error("could not {action} \"{path}\": {source}{advice}", path = .path.display(), advice = advice(.source, .bytes))]
 pub struct FileError {
     /// What was tried, e.g. `write`.
     pub action: &'static str,
     /// The file or folder.
     pub path: PathBuf,
+    /// How many bytes the file needs at least, where that is known.
+    pub bytes: Option<u64>,
     /// The cause.
     pub source: io::Error,
 }
 
-fn advice(error: &io::Error) -> &'static str {
+impl FileError {
+    /// Names the whole size of what could not be written.
+    pub(crate) fn with_bytes(self, bytes: u64) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+}
+
+fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; nothing is lost, work goes on when there is space"
+            let needed =
+                bytes.map_or(String::new(), |n| format!("at least {n} bytes are needed; "));
+            format!("; {needed}nothing is lost, work goes on when there is space")
         }
-        io::ErrorKind::ReadOnlyFilesystem => "; it is mounted read-only",
-        io::ErrorKind::PermissionDenied => "; the user that runs dirsync needs to write there",
-        _ => "",
+        io::ErrorKind::ReadOnlyFilesystem => "; it is mounted read-only".into(),
+        io::ErrorKind::PermissionDenied => {
+            "; the user that runs dirsync needs to write there".into()
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => {
+            "; its folder is gone, bring it back or mount it again".into()
+        }
+        _ => String::new(),
     }
 }
 
 thread_local! {
-    /// How many operations may still succeed before one fails; see [`fail_at`].
-    static FAIL_AT: Cell<Option<u64>> = const { Cell::new(None) };
+    /// Which operation from now fails, and how; see [`fail_at`].
+    static FAIL_AT: Cell<Option<(u64, io::ErrorKind)>> = const { Cell::new(None) };
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The operations of this thread in their order.
+    static TRACE: std::cell::RefCell<Vec<&'static str>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// For tests of crash points: lets the `nth` file operation of this thread from now fail once, as
 /// on a full disk; `None` lets all succeed. Every operation of this module counts.
 pub fn fail_at(nth: Option<u64>) {
-    FAIL_AT.set(nth);
+    FAIL_AT.set(nth.map(|nth| (nth, io::ErrorKind::StorageFull)));
+}
+
+/// As [`fail_at`], with another cause than a full disk.
+pub fn fail_at_with(nth: u64, kind: io::ErrorKind) {
+    FAIL_AT.set(Some((nth, kind)));
 }
 
 /// Whether a failure that was asked for has not happened yet.
@@ -55,25 +82,47 @@ pub fn failure_pending() -> bool {
     FAIL_AT.get().is_some()
 }
 
-fn step<T>(
+/// One file operation: it can be made to fail, and its error says what and where.
+pub(crate) fn step<T>(
     action: &'static str,
     path: &Path,
     operation: impl FnOnce() -> io::Result<T>,
 ) -> Result<T, FileError> {
-    let error = |source| FileError { action, path: path.to_owned(), source };
+    let error = |source| FileError { action, path: path.to_owned(), bytes: None, source };
+    #[cfg(test)]
+    TRACE.with_borrow_mut(|trace| trace.push(action));
     match FAIL_AT.get() {
-        Some(1) => {
+        Some((0 | 1, kind)) => {
             FAIL_AT.set(None);
-            return Err(error(io::Error::from(io::ErrorKind::StorageFull)));
+            return Err(error(io::Error::from(kind)));
         }
-        Some(left) => FAIL_AT.set(Some(left - 1)),
+        Some((left, kind)) => FAIL_AT.set(Some((left - 1, kind))),
         None => {}
     }
     operation().map_err(error)
 }
 
-/// Replaces a file in one step: readers see the old content or the new, never a part. Returns the
-/// bytes written.
+/// Counts what is written, so that an error can say how much space is needed.
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buffer);
+        self.bytes += *written.as_ref().unwrap_or(&buffer.len()) as u64;
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Replaces a file in one step: readers see the old content or the new, never a part. A new file
+/// may be read and written by the user and the group, a replaced one keeps its permissions.
+/// Returns the bytes written.
 ///
 /// # Errors
 ///
@@ -82,6 +131,27 @@ pub fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
+    replace(path, write, |file| share(file, path))
+}
+
+/// As [`replace_file`], for secrets: at no time may anybody but the user read or write it.
+///
+/// # Errors
+///
+/// As [`replace_file`].
+pub fn replace_private_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, FileError> {
+    // Temporary files are private already.
+    replace(path, write, |_| Ok(()))
+}
+
+fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    set_permissions: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<u64, FileError> {
     let folder = parent(path);
     let temporary = step("create a file in", folder, || {
         tempfile::Builder::new()
@@ -89,30 +159,39 @@ pub fn replace_file(
             .suffix(TEMPORARY_SUFFIX)
             .tempfile_in(folder)
     })?;
-    let mut output = BufWriter::with_capacity(256 * 1024, temporary);
-    step("write", path, || write(&mut output).and_then(|()| output.flush()))?;
-    let temporary = output.into_inner().map_err(|error| FileError {
+    let inner = BufWriter::with_capacity(256 * 1024, temporary);
+    let mut output = Counted { inner, bytes: 0 };
+    let written = step("write", path, || write(&mut output).and_then(|()| output.flush()));
+    let bytes = output.bytes;
+    let needed = |error: FileError| if bytes > 0 { error.with_bytes(bytes) } else { error };
+    written.map_err(needed)?;
+    let temporary = output.inner.into_inner().map_err(|error| FileError {
         action: "write",
         path: path.to_owned(),
+        bytes: Some(bytes),
         source: error.into_error(),
     })?;
-    step("set the permissions of", path, || share(temporary.as_file()))?;
-    step("sync", path, || temporary.as_file().sync_all())?;
-    let bytes = step("measure", path, || Ok(temporary.as_file().metadata()?.len()))?;
+    step("set the permissions of", path, || set_permissions(temporary.as_file()))?;
+    // Network file systems may find out only now that there is no space.
+    step("sync", path, || temporary.as_file().sync_all()).map_err(needed)?;
     step("rename a file to", path, || temporary.persist(path).map_err(|error| error.error))?;
     sync_folder(folder)?;
     Ok(bytes)
 }
 
-/// Temporary files are private; what they become is as shared as any file of its folder.
+/// Temporary files are private; what they become is as shared as what it replaces.
 #[cfg(unix)]
-fn share(file: &File) -> io::Result<()> {
+fn share(file: &File, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o660))
+    let mode = match fs::symlink_metadata(path) {
+        Ok(old) if old.is_file() => old.permissions().mode() & 0o777,
+        _ => 0o660,
+    };
+    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn share(_: &File) -> io::Result<()> {
+fn share(_: &File, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -141,8 +220,23 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     if folder.is_dir() {
         return Ok(());
     }
-    step("create the folder", folder, || fs::create_dir_all(folder))?;
-    sync_folder(parent(folder))
+    let above = parent(folder);
+    if !above.exists() {
+        create_folder(above)?;
+    }
+    create_subfolder(folder)
+}
+
+/// Makes a folder durably in one that is there.
+pub(crate) fn create_subfolder(folder: &Path) -> Result<(), FileError> {
+    step("create the folder", folder, || match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        other => other,
+    })?;
+    sync_folder(parent(folder)).inspect_err(|_| {
+        // Left there it would pass for a durable one at the next try.
+        let _ = fs::remove_dir(folder);
+    })
 }
 
 /// Moves a file; false when it is not there any more.
@@ -164,31 +258,60 @@ pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
     Ok(moved)
 }
 
-/// Removes a file; false when it is not there any more.
+/// Removes a file durably; false when it is not there any more.
 ///
 /// # Errors
 ///
 /// When it cannot be removed.
 pub fn remove_file(path: &Path) -> Result<bool, FileError> {
+    let removed = unlink(path)?;
+    if removed {
+        sync_folder(parent(path))?;
+    }
+    Ok(removed)
+}
+
+/// Removes a file that may come back after a power failure; false when it is not there any more.
+pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
     step("remove", path, || match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other.map(|()| true),
     })
 }
 
-/// Adds a line to a file and syncs it.
+/// Adds a line to a file and syncs it. A line that a crash cut off is ended first, and one that
+/// does not fit is taken back, so that no line ever runs into another.
 ///
 /// # Errors
 ///
 /// When it cannot be written.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
     let new = !path.exists();
-    step("append to", path, || {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
-        file.sync_all()
+    let text = format!("{line}\n");
+    let (mut file, length, cut) = step("open", path, || {
+        let mut file = fs::OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
+        let cut = if ends_a_line(&mut file, length)? { "" } else { "\n" };
+        Ok((file, length, cut))
     })?;
+    step("append to", path, || file.write_all(format!("{cut}{text}").as_bytes()))
+        .and_then(|()| step("sync", path, || file.sync_all()))
+        .map_err(|error| {
+            // The error to report is the first one.
+            let _ = file.set_len(length);
+            error.with_bytes(text.len() as u64)
+        })?;
     if new { sync_folder(parent(path)) } else { Ok(()) }
+}
+
+fn ends_a_line(file: &mut File, length: u64) -> io::Result<bool> {
+    if length == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::Start(length - 1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// Removes temporary files that a dead process left, last written before `before`.
@@ -205,7 +328,7 @@ pub fn clean_temporaries(folder: &Path, before: std::time::SystemTime) -> Result
             .and_then(|data| data.modified())
             .is_ok_and(|modified| modified < before);
         if is_temporary(&name) && old {
-            removed += u64::from(remove_file(&entry.path())?);
+            removed += u64::from(unlink(&entry.path())?);
         }
     }
     Ok(removed)
@@ -228,27 +351,105 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.csv");
         replace_file(&path, |output| output.write_all(b"old")).unwrap();
-        for nth in 1.. {
-            fail_at(Some(nth));
-            let outcome = replace_file(&path, |output| output.write_all(b"new"));
-            let met = !failure_pending();
-            fail_at(None);
-            let content = fs::read(&path).unwrap();
-            match outcome {
-                Ok(bytes) => {
-                    assert!(!met && bytes == 3 && content == b"new");
-                    assert!(nth > 6, "create, write, permissions, sync, rename, folder: {nth}");
-                    break;
-                }
-                Err(error) => {
-                    assert!(error.to_string().contains("space"), "{error}");
-                    assert!(content == b"old" || error.action == "sync the folder");
-                    replace_file(&path, |output| output.write_all(b"old")).unwrap();
-                }
-            }
+        TRACE.take();
+        replace_file(&path, |output| output.write_all(b"old")).unwrap();
+        let order = [
+            "create a file in",
+            "write",
+            "set the permissions of",
+            "sync",
+            "rename a file to",
+            "sync the folder",
+        ];
+        assert_eq!(TRACE.take(), order, "data, rename, folder, and only then success");
+        for nth in 1..=order.len() {
+            fail_at(Some(nth as u64));
+            let error = replace_file(&path, |output| output.write_all(b"new")).unwrap_err();
+            assert!(!failure_pending());
+            assert_eq!(error.action, order[nth - 1]);
+            assert!(error.to_string().contains("space"), "{error}");
+            // Only what was renamed and is whole may be seen, though it was not acknowledged.
+            let expected = if nth == order.len() { "new" } else { "old" };
+            assert_eq!(fs::read_to_string(&path).unwrap(), expected, "{nth}");
             let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
             assert_eq!(left.len(), 1, "no temporary file is left: {left:?}");
         }
+        assert_eq!(replace_file(&path, |output| output.write_all(b"newest")).unwrap(), 6);
+    }
+
+    #[test]
+    fn moves_and_removals_are_synced_in_every_folder_they_touch() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("deep/a"), folder.path().join("b"));
+        TRACE.take();
+        create_folder(&one).unwrap();
+        create_folder(&two).unwrap();
+        let made = ["create the folder", "sync the folder"];
+        assert_eq!(TRACE.take(), [made, made, made].concat());
+        let three = folder.path().join("c");
+        fail_at(Some(2));
+        create_folder(&three).unwrap_err();
+        assert!(!three.exists(), "a folder that is not synced does not pass for one that is");
+        TRACE.take();
+        fs::write(one.join("x"), "x").unwrap();
+        assert!(move_file(&one.join("x"), &two.join("x")).unwrap());
+        assert_eq!(TRACE.take(), ["move", "sync the folder", "sync the folder"]);
+        assert!(remove_file(&two.join("x")).unwrap());
+        assert_eq!(TRACE.take(), ["remove", "sync the folder"]);
+        assert!(!remove_file(&two.join("x")).unwrap(), "gone is not an error");
+        assert!(!move_file(&one.join("x"), &two.join("x")).unwrap(), "gone is not an error");
+    }
+
+    #[test]
+    fn a_full_disk_names_the_bytes_that_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = replace_file(&folder.path().join("list"), |output| {
+            output.write_all(&[0; 5000])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("at least 5000 bytes are needed"), "{text}");
+        for (kind, advice) in [
+            (io::ErrorKind::ReadOnlyFilesystem, "read-only"),
+            (io::ErrorKind::PermissionDenied, "the user that runs dirsync"),
+            (io::ErrorKind::StaleNetworkFileHandle, "mount it again"),
+        ] {
+            fail_at_with(1, kind);
+            let text =
+                replace_file(&folder.path().join("list"), |_| Ok(())).unwrap_err().to_string();
+            assert!(text.contains(advice), "{text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_kept_and_secrets_are_never_shared() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = folder.path().join("list");
+        replace_file(&path, |_| Ok(())).unwrap();
+        assert_eq!(mode(&path), 0o660);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        replace_file(&path, |_| Ok(())).unwrap();
+        assert_eq!(mode(&path), 0o644);
+        replace_private_file(&path, |_| Ok(())).unwrap();
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn a_line_never_runs_into_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        append_line(&path, "one").unwrap();
+        fs::write(&path, "one\ncut o").unwrap();
+        append_line(&path, "two").unwrap();
+        for nth in 1..=3 {
+            fail_at(Some(nth));
+            append_line(&path, "not acknowledged").unwrap_err();
+        }
+        append_line(&path, "three").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ncut o\ntwo\nthree\n");
     }
 
     #[test]

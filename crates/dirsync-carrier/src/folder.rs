@@ -68,7 +68,12 @@ impl FolderCarrier {
     }
 
     fn list(folder: &Path) -> Result<Vec<Arrived>, FileError> {
-        let error = |source| FileError { action: "read the folder", path: folder.into(), source };
+        let error = |source| FileError {
+            action: "read the folder",
+            path: folder.into(),
+            bytes: None,
+            source,
+        };
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -180,7 +185,8 @@ impl Carrier for FolderCarrier {
                 Ok(None)
             }
             Err(source) => {
-                Err(FileError { action: "open", path: arrived.path.clone(), source }.into())
+                Err(FileError { action: "open", path: arrived.path.clone(), bytes: None, source }
+                    .into())
             }
         }
     }

@@ -55,7 +55,10 @@ impl PostofficeLock {
                 let mut holder = String::new();
                 // What it says is a courtesy; the lock itself does not depend on it.
                 let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim().to_owned();
+                let holder = match holder.trim() {
+                    "" => "it has not said which".to_owned(),
+                    text => text.to_owned(),
+                };
                 return Err(LockError::Busy { holder });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
@@ -65,14 +68,21 @@ impl PostofficeLock {
             file.rewind()?;
             write!(file, "process {} ({purpose})", std::process::id())
         };
-        describe(&mut file).map_err(io)?;
+        // A courtesy again: a full disk must not keep anybody out.
+        let _ = describe(&mut file);
         Ok(Self { _file: file })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    use std::sync::Barrier;
+
     use super::*;
+
+    const CHILD: &str = "DIRSYNC_TEST_LOCK";
 
     /// `failure-stories` §12: what a dead process wrote does not matter, a living one's lock does.
     #[test]
@@ -84,6 +94,48 @@ mod tests {
         let second = PostofficeLock::acquire(&path, "apply").unwrap_err();
         assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
         drop(lock);
-        PostofficeLock::acquire(&path, "apply").expect("dropped with its holder");
+
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "lock::tests::another_process_that_holds_it", "--nocapture"])
+            .env(CHILD, &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().contains("locked")), "the child has the lock");
+        let busy = PostofficeLock::acquire(&path, "apply").unwrap_err().to_string();
+        assert!(busy.contains(&format!("process {} (child)", child.id())), "{busy}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        PostofficeLock::acquire(&path, "apply").expect("dropped by the system with its process");
+    }
+
+    /// Not a test of its own: what the child process of the one above runs.
+    #[test]
+    fn another_process_that_holds_it() {
+        let Some(path) = std::env::var_os(CHILD) else { return };
+        let _lock = PostofficeLock::acquire(Path::new(&path), "child").unwrap();
+        println!("\nlocked");
+        // Until it is killed, or its parent is gone.
+        let _ = io::stdin().read(&mut [0]);
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_exactly_one_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let all = Barrier::new(8);
+        let contend = || {
+            all.wait();
+            let lock = PostofficeLock::acquire(&path, "run");
+            all.wait();
+            lock.is_ok()
+        };
+        let runs = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(contend)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|ran| *ran).count()
+        });
+        assert_eq!(runs, 1);
     }
 }
