@@ -13,17 +13,19 @@
 //! ```
 //!
 //! The hash is keyed BLAKE3 over the lines above it, the head and the encoded body, so that a cut or
-//! altered file is known before anything of it is read. Values are escaped; unknown lines are kept
-//! and passed over, unless they begin with `!`: those have to be understood. That is the room for a
-//! signature and a seal.
+//! altered file is known before anything of it is read. The body is checked again as it is read, for
+//! files on shares can be rewritten meanwhile. Each line stands once. Values are escaped; unknown
+//! lines are passed over, unless they begin with `!`: those have to be understood. That is the room
+//! for a signature and a seal.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use dirsync_directory::{PostofficeName, escape, unescape};
 use thiserror::Error;
 
+use crate::body::{BODY_BYTES_MAX, BodyDecoder, CheckedFile};
 use crate::carrier::Outgoing;
 use crate::durable::{FileError, replace_file};
 
@@ -33,16 +35,6 @@ const VERSION: u32 = 1;
 const ENVELOPE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest head, in bytes.
 const HEAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Longest body once it is decompressed, in bytes.
-pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// A body that grows by more than this when it is decompressed is cut off...
-const RATIO_MAX: u64 = 200;
-/// ...once it has grown to so many bytes.
-const RATIO_FROM_BYTES: u64 = 1024 * 1024;
-
-/// Bytes that are gathered before they are compressed.
-const ENCODE_BYTES: usize = 128 * 1024;
-
 const HASH_CONTEXT: &str = "dirsync 1 hash of a message file";
 
 /// Why a file is no message that can be taken.
@@ -94,88 +86,6 @@ pub struct Envelope {
     hash: String,
 }
 
-/// Compresses a body; what it makes can be sent to many.
-pub struct BodyEncoder {
-    // Transactions are small: zstd is called once for many of them.
-    encoder: BufWriter<zstd::stream::write::Encoder<'static, Vec<u8>>>,
-}
-
-/// A compressed body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedBody(Vec<u8>);
-
-impl EncodedBody {
-    /// How many bytes it has in a file.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is nothing; an encoded body never is.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl BodyEncoder {
-    /// An encoder of a zstd level.
-    ///
-    /// # Errors
-    ///
-    /// When zstd refuses the level.
-    pub fn new(level: i32) -> io::Result<Self> {
-        let encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
-        Ok(Self { encoder: BufWriter::with_capacity(ENCODE_BYTES, encoder) })
-    }
-
-    /// Bytes that have come out so far; the encoder holds back a little.
-    pub fn encoded_bytes(&self) -> u64 {
-        self.encoder.get_ref().get_ref().len() as u64
-    }
-
-    /// Ends the body.
-    ///
-    /// # Errors
-    ///
-    /// When zstd fails.
-    pub fn finish(self) -> io::Result<EncodedBody> {
-        let encoder = self.encoder.into_inner().map_err(io::IntoInnerError::into_error)?;
-        encoder.finish().map(EncodedBody)
-    }
-}
-
-impl Write for BodyEncoder {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.encoder.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // A flush would end a block early and cost size; nothing reads before the end.
-        Ok(())
-    }
-}
-
-/// Decompresses a body within limits.
-pub struct BodyDecoder {
-    decoder: zstd::stream::read::Decoder<'static, BufReader<io::Take<File>>>,
-    encoded_bytes: u64,
-    decoded_bytes: u64,
-}
-
-impl Read for BodyDecoder {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.decoder.read(buffer)?;
-        self.decoded_bytes += count as u64;
-        let allowed = (self.encoded_bytes * RATIO_MAX).clamp(RATIO_FROM_BYTES, BODY_BYTES_MAX);
-        if self.decoded_bytes > allowed {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("the body grows to more than {allowed} bytes"),
-            ));
-        }
-        Ok(count)
-    }
-}
-
 /// A message file that was opened: its hash was right.
 pub struct Message {
     /// What its envelope says.
@@ -186,20 +96,29 @@ pub struct Message {
     pub body: Box<dyn BufRead>,
 }
 
-/// The bytes of the file up to its body.
-fn front(message: &Outgoing<'_>) -> Vec<u8> {
-    let lines = format!(
+/// The envelope up to its hash.
+fn lines(message: &Outgoing<'_>) -> String {
+    format!(
         "{MAGIC} {VERSION}\nfrom: {}\nto: {}\nhead-bytes: {}\nbody-bytes: {}\nbody-encoding: zstd\n",
         escape(message.from.as_str()),
         escape(message.to.as_str()),
         message.head.len(),
         message.body.len(),
-    );
+    )
+}
+
+fn hash(lines: &str, message: &Outgoing<'_>) -> String {
     let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
     hasher.update(lines.as_bytes());
     hasher.update(message.head.as_bytes());
     hasher.update(&message.body.0);
-    format!("{lines}hash: {}\n\n{}", hasher.finalize().to_hex(), message.head).into_bytes()
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The bytes of the file up to its body.
+fn front(message: &Outgoing<'_>) -> Vec<u8> {
+    let lines = lines(message);
+    format!("{lines}hash: {}\n\n{}", hash(&lines, message), message.head).into_bytes()
 }
 
 /// Writes a message file durably and in one step. Returns its bytes.
@@ -213,6 +132,7 @@ pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileErr
         output.write_all(&front)?;
         output.write_all(&message.body.0)
     })
+    .map_err(|error| error.with_bytes((front.len() + message.body.len()) as u64))
 }
 
 /// The whole file in memory, for carriers that have no files.
@@ -227,11 +147,18 @@ pub(crate) fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
 /// # Errors
 ///
 /// See [`EnvelopeError`].
-pub fn open_message(mut file: File) -> Result<Message, EnvelopeError> {
+pub fn open_message(file: File) -> Result<Message, EnvelopeError> {
+    open_message_within(file, BODY_BYTES_MAX)
+}
+
+/// As [`open_message`], with a limit of one's own for the decompressed body.
+///
+/// # Errors
+///
+/// See [`EnvelopeError`].
+pub fn open_message_within(mut file: File, body_bytes_max: u64) -> Result<Message, EnvelopeError> {
     let mut reader = BufReader::with_capacity(256 * 1024, &mut file);
     let (envelope, hashed, length) = read_envelope(&mut reader)?;
-    let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
-    hasher.update(hashed.as_bytes());
     let need = length + envelope.head_bytes + envelope.body_bytes;
     let have = reader.get_ref().metadata()?.len();
     if have < need {
@@ -243,7 +170,10 @@ pub fn open_message(mut file: File) -> Result<Message, EnvelopeError> {
     // Only now: a declared size alone allocates nothing.
     let mut head = vec![0; usize::try_from(envelope.head_bytes).unwrap_or(usize::MAX)];
     reader.read_exact(&mut head)?;
+    let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
+    hasher.update(hashed.as_bytes());
     hasher.update(&head);
+    let before_body = hasher.clone();
     hasher.update_reader(&mut reader)?;
     if hasher.finalize().to_hex().as_str() != envelope.hash {
         return Err(EnvelopeError::Altered);
@@ -251,10 +181,12 @@ pub fn open_message(mut file: File) -> Result<Message, EnvelopeError> {
     let head = String::from_utf8(head)
         .map_err(|_| EnvelopeError::Wrong("its head is not UTF-8".into()))?;
     file.seek(SeekFrom::Start(length + envelope.head_bytes))?;
-    let encoded_bytes = envelope.body_bytes;
-    let limited = BufReader::with_capacity(128 * 1024, file.take(encoded_bytes));
-    let decoder = zstd::stream::read::Decoder::with_buffer(limited)?;
-    let body = BodyDecoder { decoder, encoded_bytes, decoded_bytes: 0 };
+    let encoded = CheckedFile {
+        file: file.take(envelope.body_bytes),
+        hasher: before_body,
+        hash: envelope.hash.clone(),
+    };
+    let body = BodyDecoder::new(encoded, body_bytes_max)?;
     Ok(Message { envelope, head, body: Box::new(BufReader::with_capacity(256 * 1024, body)) })
 }
 
@@ -287,17 +219,17 @@ fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), E
             return Err(EnvelopeError::NotUnderstood(line));
         }
         if let Some(value) = line.strip_prefix("hash: ") {
-            hash = Some(value.to_owned());
+            once(&mut hash, "hash", value.to_owned())?;
             continue;
         }
         hashed.push_str(&line);
         hashed.push('\n');
         let Some((name, value)) = line.split_once(": ") else { continue };
         match name {
-            "from" => from = Some(postoffice(value)?),
-            "to" => to = Some(postoffice(value)?),
-            "head-bytes" => head_bytes = Some(count(value)?),
-            "body-bytes" => body_bytes = Some(count(value)?),
+            "from" => once(&mut from, name, postoffice(value)?)?,
+            "to" => once(&mut to, name, postoffice(value)?)?,
+            "head-bytes" => once(&mut head_bytes, name, count(value)?)?,
+            "body-bytes" => once(&mut body_bytes, name, count(value)?)?,
             "body-encoding" if value != "zstd" => {
                 return Err(EnvelopeError::NotUnderstood(line));
             }
@@ -321,6 +253,14 @@ fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), E
     Ok((envelope, hashed, length))
 }
 
+/// Two readers must not be able to see two senders or two lengths in one file.
+fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), EnvelopeError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(EnvelopeError::Wrong(format!("the line \"{name}\" stands twice"))),
+    }
+}
+
 fn check_version(line: &str) -> Result<(), EnvelopeError> {
     let version = line.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(' '));
     let found: u32 =
@@ -339,7 +279,10 @@ fn count(value: &str) -> Result<u64, EnvelopeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+    use crate::body::{BodyEncoder, EncodedBody, LEVEL_MAX, WINDOW_LOG_MAX};
 
     fn encoded(body: &[u8]) -> EncodedBody {
         let mut encoder = BodyEncoder::new(3).unwrap();
@@ -402,26 +345,103 @@ mod tests {
         }
     }
 
+    fn message_of(body: &EncodedBody) -> Vec<u8> {
+        let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/SALES".parse().unwrap());
+        let (epoch, number, part, head) = ("e", 1, 1, "");
+        message_bytes(&Outgoing { from: &from, to: &to, epoch, number, part, head, body })
+    }
+
+    /// How many bytes of a body come through, and the error that ends them.
+    fn read_body(mut message: Message) -> (usize, String) {
+        let mut read = Vec::new();
+        let error = message.body.read_to_end(&mut read).unwrap_err();
+        (read.len(), error.to_string())
+    }
+
     /// `failure-stories` §12: a few kilobytes that ask for gigabytes.
     #[test]
     fn bomb_is_cut_off() {
-        let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/SALES".parse().unwrap());
-        let body = encoded(&vec![b'a'; 64 * 1024 * 1024]);
-        assert!(body.len() < 64 * 1024, "it is a bomb");
-        let outgoing = Outgoing {
-            from: &from,
-            to: &to,
-            epoch: "e",
-            number: 1,
-            part: 1,
-            head: "",
-            body: &body,
-        };
-        let mut message = open_message(file_of(&message_bytes(&outgoing))).unwrap();
-        let mut read = Vec::new();
-        let error = message.body.read_to_end(&mut read).unwrap_err();
-        assert!(error.to_string().contains("grows"), "{error}");
-        assert!(read.len() < 16 * 1024 * 1024, "{} bytes came through", read.len());
+        let one = encoded(&vec![b'a'; 64 * 1024 * 1024]);
+        let frame = encoded(&vec![b'a'; 512 * 1024]);
+        let many = EncodedBody(frame.0.repeat(128));
+        for bomb in [one, many] {
+            assert!(bomb.len() < 64 * 1024, "it is a bomb");
+            let (bytes, error) = read_body(open_message(file_of(&message_of(&bomb))).unwrap());
+            assert!(error.contains("grows"), "{error}");
+            assert!(bytes < 16 * 1024 * 1024, "{bytes} bytes came through");
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_cut_off_whatever_its_ratio() {
+        let whole = message_of(&encoded(b"0123456789"));
+        assert!(
+            open_message_within(file_of(&whole), 10)
+                .unwrap()
+                .body
+                .read_to_end(&mut Vec::new())
+                .is_ok()
+        );
+        let (bytes, error) = read_body(open_message_within(file_of(&whole), 9).unwrap());
+        assert!(bytes == 0 && error.contains("more than 9 bytes"), "{bytes}: {error}");
+    }
+
+    #[test]
+    fn a_declared_window_is_not_allocated() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(WINDOW_LOG_MAX + 1).unwrap();
+        encoder.write_all(b"the body").unwrap();
+        let body = EncodedBody(encoder.finish().unwrap());
+        let (bytes, _) = read_body(open_message(file_of(&message_of(&body))).unwrap());
+        assert_eq!(bytes, 0);
+        assert!(BodyEncoder::new(LEVEL_MAX + 1).is_err(), "what nobody could read is not written");
+        let mut encoder = BodyEncoder::new(LEVEL_MAX).unwrap();
+        encoder.write_all(b"the body").unwrap();
+        let whole = message_of(&encoder.finish().unwrap());
+        assert!(open_message(file_of(&whole)).unwrap().body.read_to_end(&mut Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_ends_within_a_frame_is_an_error() {
+        let body = encoded(b"the body\n");
+        let cut = EncodedBody(body.0[..body.len() - 1].to_vec());
+        read_body(open_message(file_of(&message_of(&cut))).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_noticed() {
+        let mut file = file_of(&message_of(&encoded(b"one body")));
+        let other = message_of(&encoded(b"two body"));
+        let message = open_message(file.try_clone().unwrap()).unwrap();
+        file.rewind().unwrap();
+        file.write_all(&other).unwrap();
+        let body_bytes = message.envelope.body_bytes;
+        file.seek(SeekFrom::End(-(body_bytes as i64))).unwrap();
+        let (bytes, error) = read_body(message);
+        assert!(bytes == 0 && error.contains("changed while it was read"), "{bytes}: {error}");
+    }
+
+    #[test]
+    fn no_line_can_be_said_twice() {
+        for line in ["from: A/B", "to: A/B", "head-bytes: 1", "body-bytes: 1", "hash: 0"] {
+            let text = String::from_utf8_lossy(&sample()).replacen('\n', &format!("\n{line}\n"), 1);
+            let error = open_message(file_of(text.as_bytes())).err().unwrap().to_string();
+            assert!(error.contains("twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_of_later_versions_are_passed_over() {
+        let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/a\\b ümlaut".parse().unwrap());
+        let body = encoded(b"");
+        let (epoch, number, part, head) = ("e", 1, 1, "");
+        let outgoing = Outgoing { from: &from, to: &to, epoch, number, part, head, body: &body };
+        let lines = lines(&outgoing).replace("to: ", "later: x\nno colon\nto: ");
+        let hash = hash(&lines, &outgoing);
+        let mut bytes = format!("{lines}hash: {hash}\n\n").into_bytes();
+        bytes.extend_from_slice(&body.0);
+        let message = open_message(file_of(&bytes)).unwrap();
+        assert_eq!(message.envelope.to.as_str(), to.as_str());
     }
 
     #[test]

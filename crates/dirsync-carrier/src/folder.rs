@@ -2,41 +2,28 @@
 //!
 //! `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`, where names and epochs are base32 of their
 //! folded text, so that no name ever becomes a path and names are unique without case. Only the
-//! addressee moves files: to `done/` when it took them, to `refused/` when it cannot.
+//! addressee moves files: to `done/` when it took them, to `refused/` when it cannot. Below `ROOT`
+//! links are not followed: whoever may write there must not choose what else is read or written.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use data_encoding::{BASE32_NOPAD, Encoding, Specification};
-use dirsync_directory::{PostofficeName, fold};
+use dirsync_directory::PostofficeName;
 
 use crate::carrier::{Arrived, Carrier, CarrierError, Outgoing};
 use crate::durable::{self, FileError};
 use crate::envelope::{EnvelopeError, Message, open_message, write_message};
+use crate::name;
 
-const SUFFIX: &str = ".dirsync";
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
+const REASON_SUFFIX: &str = ".reason.txt";
 /// Older unread messages of one sender to one addressee that are kept: newer ones say more, but
 /// parts of one answer belong together.
 const UNREAD_NUMBERS_MAX: usize = 3;
-
-/// Base32 in lower case: the same on file systems with and without case.
-fn base32() -> Encoding {
-    let mut specification: Specification = BASE32_NOPAD.specification();
-    specification.symbols.make_ascii_lowercase();
-    specification.encoding().expect("lower-case base32 is an encoding")
-}
-
-fn encode(text: &str) -> String {
-    base32().encode(fold(text).as_bytes())
-}
-
-fn decode(text: &str) -> Option<String> {
-    String::from_utf8(base32().decode(text.as_bytes()).ok()?).ok()
-}
 
 /// One postoffice's access to a shared folder.
 #[derive(Clone, Debug)]
@@ -54,7 +41,7 @@ impl FolderCarrier {
 
     /// The folder in which messages for a postoffice arrive.
     pub fn inbox(&self, name: &PostofficeName) -> PathBuf {
-        self.root.join(encode(name.as_str()))
+        self.root.join(name::encode(name.as_str()))
     }
 
     fn reach(&self) -> Result<(), CarrierError> {
@@ -67,162 +54,208 @@ impl FolderCarrier {
         }
     }
 
-    fn list(folder: &Path) -> Result<Vec<Arrived>, FileError> {
-        let error = |source| FileError {
-            action: "read the folder",
-            path: folder.into(),
-            bytes: None,
-            source,
-        };
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(error(source)),
-        };
-        let mut arrived = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(error)?;
-            // `symlink_metadata`: links are not followed.
-            let Ok(data) = fs::symlink_metadata(entry.path()) else { continue };
-            let name = entry.file_name();
-            if let Some(name) = name.to_str()
-                && data.is_file()
-                && let Some(hint) = read_name(name)
-            {
-                let modified =
-                    data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-                arrived.push(Arrived {
-                    path: entry.path(),
-                    bytes: data.len(),
-                    modified: modified.map_or(0, |since| since.as_millis() as u64),
-                    ..hint
-                });
-            }
-        }
-        arrived.sort_unstable();
-        Ok(arrived)
+    /// What failed because the whole share is gone is said to be that.
+    fn explain(&self, error: FileError) -> CarrierError {
+        self.reach().err().unwrap_or_else(|| error.into())
+    }
+
+    /// What lies in the own inbox and is neither a message nor a temporary or hidden file. It is
+    /// never touched.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be reached.
+    pub fn strangers(&self) -> Result<Vec<PathBuf>, CarrierError> {
+        let scanned = scan(&self.inbox(&self.me));
+        self.reach()?;
+        Ok(scanned?.strangers)
     }
 
     /// Removes own unread messages that newer ones make superfluous, so that the folder of a site
     /// that is down does not grow for ever.
-    fn supersede(&self, to: &PostofficeName) -> Result<(), CarrierError> {
-        let me = fold(self.me.as_str()).into_owned();
-        let mine: Vec<Arrived> = Self::list(&self.inbox(to))?
-            .into_iter()
-            .filter(|message| message.sender == me)
-            .collect();
-        let mut numbers: Vec<(&str, u64)> =
-            mine.iter().map(|message| (message.epoch.as_str(), message.number)).collect();
-        numbers.dedup();
-        // Newest by time: epochs have no order in their names.
-        let newest = |key: &(&str, u64)| {
-            let same = mine.iter().filter(|m| (m.epoch.as_str(), m.number) == *key);
-            same.map(|m| (m.modified, m.number)).max()
-        };
-        numbers.sort_by_key(newest);
-        let superfluous = numbers.len().saturating_sub(UNREAD_NUMBERS_MAX);
-        for (epoch, number) in &numbers[..superfluous] {
-            for message in mine.iter().filter(|m| m.epoch == *epoch && m.number == *number) {
-                durable::remove_file(&message.path)?;
+    fn supersede(&self, sent: &Outgoing<'_>) -> Result<(), FileError> {
+        let (me, epoch) = (name::hint(sent.from.as_str()), name::hint(sent.epoch));
+        let mut mine = scan(&self.inbox(sent.to))?.messages;
+        mine.retain(|message| Some(&message.sender) == me.as_ref());
+        let mut written = BTreeMap::<(&str, u64), u64>::new();
+        for message in &mine {
+            let modified = written.entry((&message.epoch, message.number)).or_default();
+            *modified = message.modified.max(*modified);
+        }
+        written.remove(&(epoch.as_deref().unwrap_or_default(), sent.number));
+        let (mut same, mut other): (Vec<_>, Vec<_>) =
+            written.into_iter().partition(|((of, _), _)| Some(*of) == epoch.as_deref());
+        // Numbers tell what is newer, whatever clocks say; epochs have no order in their names.
+        other.sort_by_key(|(_, modified)| *modified);
+        same.truncate(same.len().saturating_sub(UNREAD_NUMBERS_MAX - 1));
+        other.truncate(other.len().saturating_sub(UNREAD_NUMBERS_MAX));
+        for ((epoch, number), _) in same.into_iter().chain(other) {
+            for message in mine.iter().filter(|m| m.epoch == epoch && m.number == number) {
+                durable::unlink(&message.path)?;
             }
         }
         Ok(())
     }
 
-    fn aside(&self, arrived: &Arrived, place: &str) -> Result<Option<PathBuf>, CarrierError> {
-        let folder = self.inbox(&self.me).join(place);
-        durable::create_folder(&folder)?;
+    fn aside(&self, arrived: &Arrived, place: &str) -> Result<Option<PathBuf>, FileError> {
+        let inbox = self.inbox(&self.me);
         let Some(name) = arrived.path.file_name() else { return Ok(None) };
+        if !is_folder(&inbox)? {
+            return Ok(None);
+        }
+        let folder = inbox.join(place);
+        make_folder(&folder)?;
         let target = folder.join(name);
         Ok(durable::move_file(&arrived.path, &target)?.then_some(target))
     }
+
+    fn purge_places(&self, before: u64) -> Result<u64, FileError> {
+        let inbox = self.inbox(&self.me);
+        let mut removed = 0;
+        for folder in [inbox.join(DONE), inbox.join(REFUSED)] {
+            let mut messages = scan(&folder)?.messages;
+            messages.retain(|message| message.modified < before);
+            for message in &messages {
+                // The reason first: alone nobody would find it again.
+                durable::unlink(&reason_of(&message.path))?;
+                removed += u64::from(durable::unlink(&message.path)?);
+            }
+            if !messages.is_empty() {
+                durable::sync_folder(&folder)?;
+            }
+        }
+        if is_folder(&inbox)? {
+            durable::clean_temporaries(&inbox, UNIX_EPOCH + Duration::from_millis(before))?;
+        }
+        Ok(removed)
+    }
 }
 
-fn read_name(name: &str) -> Option<Arrived> {
-    let mut parts = name.strip_suffix(SUFFIX)?.split('-');
-    let hint = Arrived {
-        sender: decode(parts.next()?)?,
-        epoch: decode(parts.next()?)?,
-        number: parts.next()?.parse().ok()?,
-        part: parts.next()?.parse().ok()?,
-        path: PathBuf::new(),
-        bytes: 0,
-        modified: 0,
-    };
-    parts.next().is_none().then_some(hint)
+/// What lies in a folder.
+#[derive(Default)]
+struct Scan {
+    messages: Vec<Arrived>,
+    strangers: Vec<PathBuf>,
+}
+
+fn scan(folder: &Path) -> Result<Scan, FileError> {
+    let mut scan = Scan::default();
+    if !is_folder(folder)? {
+        return Ok(scan);
+    }
+    let entries = durable::step("read the folder", folder, || {
+        fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()
+    })?;
+    for entry in entries {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        // What vanishes meanwhile was taken by somebody else.
+        let Ok(data) = fs::symlink_metadata(&path) else { continue };
+        match name::read(&name) {
+            Some(hint) if data.is_file() => {
+                let modified =
+                    data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                let modified = modified.map_or(0, |since| since.as_millis() as u64);
+                scan.messages.push(Arrived { path, bytes: data.len(), modified, ..hint });
+            }
+            _ if name.starts_with('.') => {}
+            _ if [DONE, REFUSED].contains(&&*name) => {}
+            _ => scan.strangers.push(path),
+        }
+    }
+    scan.messages.sort_unstable();
+    scan.strangers.sort_unstable();
+    Ok(scan)
+}
+
+/// Whether a folder is there; an error where a link or a file has its place.
+fn is_folder(folder: &Path) -> Result<bool, FileError> {
+    durable::step("use the folder", folder, || match fs::symlink_metadata(folder) {
+        Ok(data) if data.is_dir() => Ok(true),
+        Ok(_) => Err(io::Error::other(
+            "it is a link or a file; links in a shared folder are not followed, remove it",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    })
+}
+
+/// Makes a folder in one that is there: where the share is gone, nothing is made in its place.
+fn make_folder(folder: &Path) -> Result<(), FileError> {
+    if is_folder(folder)? { Ok(()) } else { durable::create_subfolder(folder) }
+}
+
+fn reason_of(message: &Path) -> PathBuf {
+    let mut path = message.as_os_str().to_owned();
+    path.push(REASON_SUFFIX);
+    path.into()
 }
 
 impl Carrier for FolderCarrier {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
         self.reach()?;
         let inbox = self.inbox(message.to);
-        durable::create_folder(&inbox)?;
-        let name = format!(
-            "{}-{}-{}-{}{SUFFIX}",
-            encode(message.from.as_str()),
-            encode(message.epoch),
-            message.number,
-            message.part
-        );
-        let bytes = write_message(&inbox.join(name), message)?;
-        self.supersede(message.to)?;
+        let bytes = make_folder(&inbox)
+            .and_then(|()| write_message(&inbox.join(name::file_name(message)), message))
+            .map_err(|error| self.explain(error))?;
+        // It is sent; what could not be tidied up is so at the next sending.
+        let _ = self.supersede(message);
         Ok(bytes)
     }
 
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+        let scanned = scan(&self.inbox(&self.me));
+        // Afterwards, so that a share that has just gone is not an empty one.
         self.reach()?;
-        Ok(Self::list(&self.inbox(&self.me))?)
+        Ok(scanned?.messages)
     }
 
     fn open(
         &self,
         arrived: &Arrived,
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
-        match File::open(&arrived.path) {
-            Ok(file) => Ok(Some(open_message(file))),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                self.reach()?;
-                Ok(None)
+        let path = &arrived.path;
+        let opened = durable::step("open", path, || {
+            let is_file = fs::symlink_metadata(path)?.is_file();
+            if is_file { File::open(path).map(Some) } else { Ok(None) }
+        });
+        match opened {
+            Ok(Some(file)) => Ok(Some(open_message(file))),
+            Ok(None) => {
+                let text = "it is no file; links in a shared folder are not followed";
+                Ok(Some(Err(EnvelopeError::Io(io::Error::other(text)))))
             }
-            Err(source) => {
-                Err(FileError { action: "open", path: arrived.path.clone(), bytes: None, source }
-                    .into())
+            Err(error) => {
+                self.reach()?;
+                match error.source.kind() {
+                    io::ErrorKind::NotFound => Ok(None),
+                    // One site's wrong permissions must not stop the others' messages.
+                    io::ErrorKind::PermissionDenied => Ok(Some(Err(error.source.into()))),
+                    _ => Err(error.into()),
+                }
             }
         }
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
-        Ok(self.aside(arrived, DONE)?.is_some())
+        let moved = self.aside(arrived, DONE);
+        self.reach()?;
+        Ok(moved?.is_some())
     }
 
     fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError> {
-        let Some(target) = self.aside(arrived, REFUSED)? else { return Ok(false) };
-        let mut note = target.into_os_string();
-        note.push(".reason.txt");
-        durable::replace_file(Path::new(&note), |output| writeln!(output, "{reason}"))?;
+        let moved = self.aside(arrived, REFUSED);
+        self.reach()?;
+        let Some(target) = moved? else { return Ok(false) };
+        durable::replace_file(&reason_of(&target), |output| writeln!(output, "{reason}"))
+            .map_err(|error| self.explain(error))?;
         Ok(true)
     }
 
     fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+        let purged = self.purge_places(before);
         self.reach()?;
-        let mut removed = 0;
-        for place in [DONE, REFUSED] {
-            let folder = self.inbox(&self.me).join(place);
-            for message in Self::list(&folder)? {
-                if message.modified < before {
-                    removed += u64::from(durable::remove_file(&message.path)?);
-                    let mut note = message.path.into_os_string();
-                    note.push(".reason.txt");
-                    durable::remove_file(Path::new(&note))?;
-                }
-            }
-        }
-        let inbox = self.inbox(&self.me);
-        if inbox.is_dir() {
-            let before = UNIX_EPOCH + std::time::Duration::from_millis(before);
-            durable::clean_temporaries(&inbox, before)?;
-        }
-        Ok(removed)
+        Ok(purged?)
     }
 
     fn part_bytes_max(&self) -> u64 {
@@ -261,10 +294,13 @@ mod tests {
         let root = folder.path().join("share");
         fs::create_dir(&root).unwrap();
         let carrier = |me: &str| FolderCarrier::new(&root, name(me), 1 << 20);
-        for to in ["../..", "CON/NUL.", "a:b/c*d", "A/b ümläut"] {
+        let longest = format!("{}/{}", "n".repeat(64), "ü".repeat(32));
+        for to in ["../..", "CON/NUL.", "a:b/c*d", "A/b ümläut", &longest] {
             send(&carrier("../evil"), &name(to), 1);
             let arrived = carrier(&to.to_uppercase()).arrived().unwrap();
             assert_eq!(arrived.len(), 1, "{to} is one postoffice in any case");
+            assert!(carrier(to).finished(&arrived[0]).unwrap());
+            send(&carrier(to), &name(to), 1);
             assert_eq!(arrived[0].sender, "../evil");
         }
         let outside: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
@@ -273,6 +309,46 @@ mod tests {
             let name = entry.file_name().into_string().unwrap();
             assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
         }
+    }
+
+    /// `failure-stories` §5: links in drop folders are not followed.
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let (root, outside) = (folder.path().join("share"), folder.path().join("outside"));
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
+        let sender = FolderCarrier::new(&root, north.clone(), 1 << 20);
+        let receiver = FolderCarrier::new(&root, south.clone(), 1 << 20);
+        symlink(&outside, sender.inbox(&north)).unwrap();
+        assert!(sender.arrived().unwrap_err().to_string().contains("links"), "an inbox");
+        send(&receiver, &south, 1);
+        let (body, epoch) = (body(), "e");
+        let to_link = Outgoing {
+            from: &south,
+            to: &north,
+            epoch,
+            number: 1,
+            part: 1,
+            head: "h",
+            body: &body,
+        };
+        assert!(receiver.send(&to_link).unwrap_err().to_string().contains("links"), "an inbox");
+
+        let mut message = receiver.arrived().unwrap().remove(0);
+        symlink(&outside, receiver.inbox(&south).join(DONE)).unwrap();
+        assert!(receiver.finished(&message).unwrap_err().to_string().contains("links"), "done/");
+        let name = message.path.file_name().unwrap().to_str().unwrap();
+        let link = message.path.with_file_name(name.replace("-1-1.", "-2-1."));
+        symlink(&message.path, &link).unwrap();
+        assert_eq!(receiver.arrived().unwrap().len(), 1, "a message");
+        message.path = link.clone();
+        assert!(receiver.open(&message).unwrap().unwrap().is_err(), "a message");
+        assert_eq!(receiver.strangers().unwrap(), [link]);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
     }
 
     /// `failure-stories` §7: what is still being copied, and what is none of ours, stays.
@@ -286,12 +362,13 @@ mod tests {
         let whole = receiver.arrived().unwrap().remove(0);
         let bytes = fs::read(&whole.path).unwrap();
         let inbox = receiver.inbox(&south);
-        for stranger in [".dirsync-1.tmp", "notes.txt", "a-b-c-d.dirsync", "x.dirsync.part"] {
-            fs::write(inbox.join(stranger), &bytes).unwrap();
+        let strangers = ["a-b-c-d.dirsync", "notes.txt", "x.dirsync.part"];
+        for name in strangers.into_iter().chain([".dirsync-1.tmp", ".nfs0001"]) {
+            fs::write(inbox.join(name), &bytes).unwrap();
         }
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(&whole.path, inbox.join("link.dirsync")).unwrap();
+        fs::create_dir(inbox.join(DONE)).unwrap();
         assert_eq!(receiver.arrived().unwrap(), std::slice::from_ref(&whole));
+        assert_eq!(receiver.strangers().unwrap(), strangers.map(|name| inbox.join(name)));
         fs::write(&whole.path, &bytes[..bytes.len() - 1]).unwrap();
         let error = receiver.open(&whole).unwrap().unwrap().err().unwrap();
         assert!(matches!(error, EnvelopeError::Truncated { .. }), "{error}");
@@ -306,6 +383,132 @@ mod tests {
         let error = carrier.arrived().unwrap_err();
         assert!(error.to_string().contains("cannot reach the shared folder"), "{error}");
         assert!(!root.exists());
+
+        fs::create_dir(&root).unwrap();
+        send(&carrier, &carrier.me, 1);
+        let message = carrier.arrived().unwrap().remove(0);
+        fs::remove_dir_all(&root).unwrap();
+        let gone = |error: CarrierError| matches!(error, CarrierError::Unreachable { .. });
+        assert!(gone(carrier.finished(&message).unwrap_err()));
+        assert!(gone(carrier.refuse(&message, "why").unwrap_err()));
+        assert!(gone(carrier.purge(u64::MAX / 2).unwrap_err()));
+        assert!(gone(carrier.open(&message).err().unwrap()));
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn one_unreadable_file_stops_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        send(&carrier, &carrier.me, 1);
+        let message = carrier.arrived().unwrap().remove(0);
+        durable::fail_at_with(1, io::ErrorKind::PermissionDenied);
+        let opened = carrier.open(&message).unwrap().expect("it is there");
+        assert!(matches!(opened, Err(EnvelopeError::Io(_))));
+        durable::fail_at_with(1, io::ErrorKind::StaleNetworkFileHandle);
+        assert!(carrier.open(&message).is_err(), "that is not the file's fault");
+    }
+
+    /// `failure-stories` §7: a full disk at each file operation of `operation` in turn. What was
+    /// acknowledged is there, what was not is whole or not there at all, nothing that was there
+    /// before is lost, and it goes on when there is space. Returns how many operations there are.
+    fn full_at_each(
+        sent_before: bool,
+        operation: impl Fn(&FolderCarrier, &Outgoing<'_>, &[Arrived]) -> Result<(), CarrierError>,
+    ) -> u64 {
+        let (me, body) = (name("NORTH/HQ"), body());
+        let message =
+            Outgoing { from: &me, to: &me, epoch: "e", number: 1, part: 1, head: "h", body: &body };
+        let mut nth = 0;
+        loop {
+            nth += 1;
+            let folder = tempfile::tempdir().unwrap();
+            let carrier = FolderCarrier::new(folder.path(), me.clone(), 1 << 20);
+            if sent_before {
+                carrier.send(&message).unwrap();
+            }
+            let before = carrier.arrived().unwrap();
+            durable::fail_at(Some(nth));
+            let outcome = operation(&carrier, &message, &before);
+            let met = !durable::failure_pending();
+            durable::fail_at(None);
+
+            let inbox = carrier.inbox(&me);
+            let places = [inbox.clone(), inbox.join(DONE), inbox.join(REFUSED)];
+            let messages = places.map(|place| scan(&place).unwrap().messages).concat();
+            for message in &messages {
+                assert!(carrier.open(message).unwrap().unwrap().is_ok(), "{nth}: it is whole");
+            }
+            match outcome {
+                Ok(()) => assert_eq!(messages.len(), 1, "{nth}: acknowledged and there"),
+                Err(error) => assert!(error.to_string().contains("space"), "{error}"),
+            }
+            assert!(messages.len() <= 1, "{nth}: in one place at any time");
+            assert!(messages.len() == 1 || !sent_before, "{nth}: nothing is lost");
+            if !met {
+                return nth - 1;
+            }
+            carrier.send(&message).expect("there is space again");
+            assert_eq!(carrier.arrived().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_at_any_operation_loses_nothing() {
+        let sending = full_at_each(false, |carrier, message, _| carrier.send(message).map(drop));
+        assert_eq!(sending, 11, "inbox 3, file 6, tidying up 2");
+        let finishing =
+            full_at_each(true, |carrier, _, arrived| carrier.finished(&arrived[0]).map(drop));
+        assert_eq!(finishing, 7, "inbox 1, done/ 3, move 3");
+        let refusing =
+            full_at_each(true, |carrier, _, arrived| carrier.refuse(&arrived[0], "why").map(drop));
+        assert_eq!(refusing, 13, "inbox 1, refused/ 3, move 3, the reason's file 6");
+    }
+
+    #[test]
+    fn a_full_disk_names_the_bytes_of_the_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        send(&carrier, &carrier.me, 1);
+        let bytes = carrier.arrived().unwrap()[0].bytes;
+        let body = body();
+        let me = &carrier.me;
+        let outgoing =
+            Outgoing { from: me, to: me, epoch: "e", number: 1, part: 1, head: "h", body: &body };
+        durable::fail_at(Some(2));
+        let error = carrier.send(&outgoing).unwrap_err().to_string();
+        assert!(error.contains(&format!("at least {bytes} bytes are needed")), "{error}");
+    }
+
+    /// `failure-stories` §7: two agents, or agent and manual run, on one inbox.
+    #[test]
+    fn share_without_events() {
+        let (folder, south) = (tempfile::tempdir().unwrap(), name("SOUTH/HQ"));
+        for number in 0..100 {
+            let from = FolderCarrier::new(folder.path(), name(&format!("N/{number}")), 1 << 20);
+            send(&from, &south, 1);
+        }
+        let takes = || {
+            let receiver = FolderCarrier::new(folder.path(), south.clone(), 1 << 20);
+            let mut taken = 0;
+            // Polling: nothing here depends on an event.
+            loop {
+                let arrived = receiver.arrived().unwrap();
+                if arrived.is_empty() {
+                    return taken;
+                }
+                for message in arrived {
+                    let opened = receiver.open(&message).unwrap();
+                    assert!(opened.is_none_or(|opened| opened.is_ok()));
+                    taken += u32::from(receiver.finished(&message).unwrap());
+                }
+            }
+        };
+        let (one, two) = std::thread::scope(|scope| {
+            let other = scope.spawn(takes);
+            (takes(), other.join().unwrap())
+        });
+        assert_eq!(one + two, 100, "each once, without an error");
     }
 
     #[test]
@@ -322,6 +525,41 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_removes_nothing_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        let numbers = || carrier.arrived().unwrap().iter().map(|m| m.number).collect::<Vec<_>>();
+        for number in 1..=3 {
+            send(&carrier, &carrier.me, number);
+        }
+        for message in carrier.arrived().unwrap() {
+            let file = File::options().write(true).open(message.path).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(1 << 33)).unwrap();
+        }
+        send(&carrier, &carrier.me, 4);
+        assert_eq!(numbers(), [2, 3, 4]);
+        send(&carrier, &carrier.me, 1);
+        assert_eq!(numbers(), [1, 3, 4], "what was just sent is never removed");
+    }
+
+    #[test]
+    fn an_older_life_of_the_sender_does_not_grow_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        let (me, body) = (&carrier.me, body());
+        for epoch in ["a", "b", "c", "d", "e", "f"] {
+            for part in [1, 2] {
+                let outgoing =
+                    Outgoing { from: me, to: me, epoch, number: 9, part, head: "h", body: &body };
+                carrier.send(&outgoing).unwrap();
+            }
+        }
+        let left = carrier.arrived().unwrap();
+        assert_eq!(left.len(), 2 * (1 + UNREAD_NUMBERS_MAX), "parts stay together");
+        assert_eq!(left.last().unwrap().epoch, "f");
+    }
+
+    #[test]
     fn what_was_taken_is_kept_aside_and_then_removed() {
         let folder = tempfile::tempdir().unwrap();
         let south = name("SOUTH/HQ");
@@ -333,6 +571,17 @@ mod tests {
         assert!(receiver.finished(&arrived[0]).unwrap());
         assert!(receiver.refuse(&arrived[1], "it is wrong").unwrap());
         assert_eq!(receiver.purge(0).unwrap(), 0, "not yet");
-        assert_eq!(receiver.purge(u64::MAX / 2).unwrap(), 2);
+        for nth in 1.. {
+            durable::fail_at(Some(nth));
+            let purged = receiver.purge(u64::MAX / 2);
+            durable::fail_at(None);
+            if purged.is_ok() {
+                break;
+            }
+        }
+        for place in [DONE, REFUSED] {
+            let folder = receiver.inbox(&south).join(place);
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nor is a reason left alone");
+        }
     }
 }

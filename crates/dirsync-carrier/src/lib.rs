@@ -4,6 +4,7 @@
 //! means; what is carried is two byte strings.
 #![deny(missing_docs)]
 
+mod body;
 mod carrier;
 pub mod conformance;
 pub mod durable;
@@ -11,11 +12,12 @@ mod envelope;
 mod folder;
 mod lock;
 mod memory;
+mod name;
 
+pub use body::{BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody};
 pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};
 pub use envelope::{
-    BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody, Envelope, EnvelopeError, Message,
-    open_message, write_message,
+    Envelope, EnvelopeError, Message, open_message, open_message_within, write_message,
 };
 pub use folder::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};
