@@ -59,3 +59,16 @@ fn a_deletion_after_a_restore_stands() {
     assert!(world.said("A1", "R7") && !publishes(&mut world, "s1", "a1"));
     assert!(publishes(&mut world, "s1", "a2"));
 }
+
+/// An installation that was given up is refused, not asked to merge.
+#[test]
+fn a_late_message_of_an_abandoned_installation_is_refused() {
+    let mut world = World::new("A");
+    world.run("A1 +a1; go A1; req A1");
+    let late = world.letters.pop().unwrap();
+    world.run("reinstall A1");
+    world.settle();
+    world.deliver_request("s1", &late).unwrap();
+    assert!(world.said("s1", "S7"));
+    assert!(world.settle() <= 1 && world.is_live("A1"));
+}

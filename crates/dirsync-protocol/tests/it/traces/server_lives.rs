@@ -26,7 +26,7 @@ fn t_duel() {
     let mut world = World::new("AB");
     world.run("standby; promote; req A1; t2 A s2; an A s2; t3 A1; req A1; t2 A s1");
     assert!(world.said("s1", "S4") && world.server_state("s1").fenced);
-    world.run("req A1");
+    world.run("req B1");
     let letter = world.letters.pop().unwrap();
     let before = world.servers["s1"].clone();
     assert_eq!(world.take_request("s1", &letter).unwrap(), Received::Fenced);

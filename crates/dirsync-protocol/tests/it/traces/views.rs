@@ -1,7 +1,7 @@
 //! The list on its way to requestors: views, parts, the horizon.
 
 use super::lists;
-use crate::world::World;
+use crate::world::{World, postoffice};
 
 #[test]
 fn t_leave() {
@@ -24,13 +24,15 @@ fn t_histany() {
 /// The classes of all earlier versions count, not only that of the last one.
 #[test]
 fn t_histany_of_an_entry_that_changed_after_it_left() {
-    let mut world = World::new("AB");
-    world.run(
-        "B1 view; go B1; A1 +a1; go A1; A1 cls a1; req A1; t2 A; A1 ~a1; req A1; t2 A; an A; t3 A1",
-    );
+    let mut world = World::new("AC");
+    world.run_at("s1", |tables, _| {
+        let mut registration = tables.registration(&postoffice("C")).unwrap().unwrap();
+        registration.view_allowed = "origins\tN/C\n".parse().unwrap();
+        tables.put_registration(&registration).unwrap();
+    });
+    world.run("C1 view; go C1; A1 +a1; go A1; A1 cls a1; req A1; t2 A; A1 ~a1; go A1");
     assert!(!lists(&mut world, "A1", "a1"));
     assert!(!world.said("A1", "R18"));
-    world.settle();
 }
 
 #[test]
