@@ -330,3 +330,22 @@ fn linear_and_bounded() {
     // What is unchanged costs nothing at all.
     assert!(twice_again <= once_again + 10, "{once_again} operations, then {twice_again}");
 }
+
+/// What travels is small, in bytes: only the key of an id, only what changed of an entry.
+#[test]
+fn bytes_on_the_wire_are_few() {
+    const ENTRIES: u32 = 5000;
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..ENTRIES));
+    let bytes = world.send("SOUTH/A").bytes;
+    assert!(bytes / u64::from(ENTRIES) <= 45, "{} bytes an entry", bytes / u64::from(ENTRIES));
+    world.cycle();
+    let mut changed = rows(0..ENTRIES);
+    changed.iter_mut().step_by(5).for_each(|row| row.3.push_str("77"));
+    let report = import(world.site("SOUTH/A"), &changed);
+    assert_eq!(report.changed, 1000);
+    let sent = world.send("SOUTH/A");
+    assert_eq!(sent.transactions, 1000);
+    assert!(sent.bytes <= 20_000, "{} bytes for 1,000 changed phones", sent.bytes);
+}

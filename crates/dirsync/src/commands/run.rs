@@ -322,12 +322,14 @@ impl Site {
                         Step::Apply => self.apply(office)?,
                     }
                     self.note_run(office, &note, scheduled_for)?;
+                    self.note_missed(office, step, None)?;
                 }
                 Due::Missed { scheduled_for, .. } => {
                     let text = format!("{step} of {scheduled_for} missed its run window");
                     office.log(&step.to_string(), &text, &[])?;
                     self.say(&step.to_string(), "warning", &text);
                     self.note_run(office, &note, scheduled_for)?;
+                    self.note_missed(office, step, Some(&text))?;
                 }
                 Due::At(_) | Due::Never => {}
             }
@@ -339,6 +341,17 @@ impl Site {
         let mut tables = office.begin()?;
         tables.put_note(note, Some(&at.to_string()))?;
         Ok(tables.commit()?)
+    }
+
+    /// What `status` says of a step that missed its window, until it has run again.
+    fn note_missed(&mut self, office: &mut Office, step: Step, text: Option<&str>) -> Outcome<()> {
+        let name = format!("missed:{step}");
+        let mut tables = office.begin()?;
+        if tables.note(&name)?.as_deref() != text {
+            tables.put_note(&name, text)?;
+            tables.commit()?;
+        }
+        Ok(())
     }
 
     /// Once a day: what is past its time goes. A clock that jumped postpones that.

@@ -30,6 +30,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let last_sent = time_of(tables.note("last_sent")?);
     let last_applied = time_of(tables.note("last_applied")?);
+    let missed: Vec<String> = tables.notes("missed:")?.into_iter().map(|(_, text)| text).collect();
     let digest = format!("{:032x}", state.list_digest.sum);
     let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
     if json {
@@ -53,6 +54,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "overdue": waits.overdue.len(),
             "stopped": waits.stopped,
             "failed_sources": waits.failed_sources,
+            "missed": missed,
             "wal_bytes": wal_bytes,
         });
         if let Some(server) = &server {
@@ -77,6 +79,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     );
     println!("  sent      {}", time::ago(last_sent, now));
     println!("  applied   {}", time::ago(last_applied, now));
+    missed.iter().for_each(|text| println!("  missed    {text}"));
     print_waiting(&waits);
     if let Some(server) = &server {
         let recovering = if server.recovering { ", recovering" } else { "" };

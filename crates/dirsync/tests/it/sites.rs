@@ -226,3 +226,81 @@ fn the_demo_ends_equal_at_any_size() {
     }
     place.run("demo").expect(2);
 }
+
+/// The server moves: a copy is promoted, requestors go on by themselves, and the old one, when it
+/// meets somebody who heard the new one, fences itself.
+#[test]
+fn a_promoted_copy_is_the_server_and_the_old_one_fences_itself() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..8));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.cycle();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([place.path("hq"), place.path("moved")])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    place.run("-C moved server promote").expect(0);
+    place.run("-C moved entry add --name New --address SMTP:new@x.example").expect(0);
+    for _ in 0..4 {
+        place.run("-C sales send").expect(0);
+        place.run("-C moved cycle");
+        place.run("-C sales apply").expect(0);
+    }
+    assert_eq!(place.status("sales")["entries"], 9);
+    assert_eq!(place.status("sales")["digest"], place.status("moved")["digest"]);
+    assert_eq!(place.status("moved")["recovering"], false);
+    place.run("-C sales send").expect(0);
+    let old = place.run("-C hq process").expect(3);
+    assert!(old.err.contains("replaced by instance"), "{}", old.err);
+    assert_eq!(place.status("hq")["stopped"], "fenced");
+    let again = place.run("-C sales apply").expect(0);
+    assert!(!again.err.contains("alarm"), "{}", again.err);
+}
+
+/// A schedule runs what is due once, and reports what it missed.
+#[test]
+fn a_schedule_decides_what_the_agent_does() {
+    let place = Place::two_sites();
+    place
+        .write("hq/dirsync.toml", "[schedule]\ntimes = [\"T1 every 1 min\", \"T2 every 1 min\"]\n");
+    place.run("run hq --once").expect(0);
+    assert_eq!(place.status("hq")["cycle"], 0, "what was due before is nobody's to miss");
+    last_ran(&place, 90);
+    place.run("run hq --once").expect(0);
+    assert_eq!(place.status("hq")["cycle"], 1, "several missed runs are one");
+    place.run("run hq --once").expect(0);
+    assert!(place.status("hq")["cycle"].as_u64().unwrap() <= 2);
+}
+
+/// `failure-stories` §8: `status` says which step missed its window, until it has run again.
+#[test]
+fn a_missed_window_is_said() {
+    let place = Place::two_sites();
+    // One time a day, two hours ago, with a window of one hour.
+    let due = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    let due = jiff::tz::TimeZone::UTC.to_datetime(due).time();
+    let line = format!("T1 daily {:02}:{:02}", due.hour(), due.minute());
+    place
+        .write("hq/dirsync.toml", &format!("[schedule]\ntimes = [\"{line}\"]\nwindow = \"1 h\"\n"));
+    place.run("run hq --once").expect(0);
+    last_ran(&place, 30 * 60);
+    place.run("run hq --once").expect(0);
+    let missed = place.status("hq")["missed"][0].as_str().unwrap_or_default().to_owned();
+    assert!(missed.contains("T1") && missed.contains("missed its run window"), "{missed}");
+    assert!(place.status("hq")["last_sent"].is_null(), "it did not run late");
+}
+
+/// Pretends that the server's steps last ran so many minutes ago.
+fn last_ran(place: &Place, minutes: i64) {
+    use dirsync_store::Store;
+    let path = place.path("hq/postoffice.db");
+    let mut store = dirsync_store::sqlite::SqliteStore::open(path).unwrap();
+    let mut tables = store.begin().unwrap();
+    let last = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+    for step in ["T1", "T2"] {
+        tables.put_note(&format!("last_run:{step}"), Some(&last.to_string())).unwrap();
+    }
+    tables.commit().unwrap();
+}
