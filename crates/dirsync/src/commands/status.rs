@@ -26,10 +26,8 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     let mut tables = office.begin()?;
     let state = tables.requestor()?;
     let server = tables.server()?;
-    let time_of =
-        |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let last_sent = time_of(tables.note("last_sent")?);
-    let last_applied = time_of(tables.note("last_applied")?);
+    let last_sent = time_noted(&mut *tables, "last_sent")?;
+    let last_applied = time_noted(&mut *tables, "last_applied")?;
     let missed: Vec<String> = tables.notes("missed:")?.into_iter().map(|(_, text)| text).collect();
     let digest = format!("{:032x}", state.list_digest.sum);
     let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
@@ -87,6 +85,11 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         print_requestors(&requestors);
     }
     Ok(waiting(waits.any()))
+}
+
+/// A time that a step noted; 0 for never.
+fn time_noted<T: Tables + ?Sized>(tables: &mut T, name: &str) -> Outcome<u64> {
+    Ok(tables.note(name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn print_waiting(waits: &Waiting) {
