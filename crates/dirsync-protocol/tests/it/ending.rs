@@ -81,7 +81,8 @@ impl World {
             let rows = self.read(server, |tables| tables.rows(id));
             let heir = self.read(server, |tables| tables.transferred(id)).map(|to| letter_of(&to));
             let claimed = rows.iter().filter(|row| row.submitted.is_some()).count() > 1;
-            let handed = self.ghost.allowed[&id].len() > 1 && self.ghost.doubled;
+            // Whether a claim or a deletion came first is decided by arrival.
+            let handed = self.ghost.allowed[&id].len() > 1 && (self.ghost.doubled || !there);
             if claimed || handed || heir.is_some_and(|heir| heir != self.ghost.authors[&change]) {
                 continue;
             }
