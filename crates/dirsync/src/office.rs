@@ -294,26 +294,13 @@ fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {
     let seed = random_seed()?;
     let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
     let key = ssh_key::PrivateKey::new(pair.into(), name.as_str())?;
-    durable::replace_file(&path, |output| {
+    durable::replace_private_file(&path, |output| {
         let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(std::io::Error::other)?;
         output.write_all(text.as_bytes())
     })?;
-    restrict(&path)?;
     let line = key.public_key().to_openssh()?;
     durable::replace_file(&public, |output| writeln!(output, "{line}"))?;
     Ok(line)
-}
-
-/// The private key is for the user that runs dirsync alone.
-#[cfg(unix)]
-fn restrict(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Makes a new server installation's random name and writes it down.
