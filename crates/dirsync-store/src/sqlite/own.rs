@@ -40,7 +40,7 @@ pub(super) fn read_numbers(columns: &mut Columns<'_, '_>) -> Stored<ChangeNumber
     })
 }
 
-/// Parts of an entry with numbers, `part=number` separated by blanks.
+/// Parts of an entry with numbers, as the text form of [`ChangeNumbers`] has them.
 #[derive(Default)]
 struct Parts(BTreeMap<String, u64>);
 
@@ -48,11 +48,8 @@ impl FromStr for Parts {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let part = |word: &str| {
-            let (part, number) = word.rsplit_once('=')?;
-            Some((part.to_owned(), number.parse().ok()?))
-        };
-        text.split(' ').map(part).collect::<Option<_>>().map(Self).ok_or(())
+        let numbers: ChangeNumbers = format!("0 0 {text}").parse()?;
+        Ok(Self(numbers.parts))
     }
 }
 
@@ -61,9 +58,7 @@ pub(super) fn parts_text(numbers: &ChangeNumbers) -> Option<String> {
     if numbers.parts.is_empty() {
         return None;
     }
-    let parts: Vec<String> =
-        numbers.parts.iter().map(|(part, number)| format!("{part}={number}")).collect();
-    Some(parts.join(" "))
+    numbers.to_string().splitn(3, ' ').nth(2).map(str::to_owned)
 }
 
 fn read_own(
