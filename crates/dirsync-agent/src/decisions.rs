@@ -32,6 +32,8 @@ pub enum DecisionKind {
     Key(String),
     /// What it may see was changed.
     Allow(View),
+    /// Its messages travel elsewhere from now on.
+    Carrier(String),
     /// Its requests wait.
     Suspend,
     /// Its requests are taken again.
@@ -79,6 +81,10 @@ impl fmt::Display for Decision {
                 line(f, "allow")?;
                 write!(f, "\t{}", escape(&view.to_string()))
             }
+            DecisionKind::Carrier(carrier) => {
+                line(f, "carrier")?;
+                write!(f, "\t{}", escape(carrier))
+            }
             DecisionKind::Suspend => line(f, "suspend"),
             DecisionKind::Resume => line(f, "resume"),
             DecisionKind::Remove => line(f, "remove"),
@@ -115,6 +121,7 @@ fn parse(line: &str) -> Option<Decision> {
         },
         ("key", [key]) => DecisionKind::Key(key.clone()),
         ("allow", [view]) => DecisionKind::Allow(view.parse().ok()?),
+        ("carrier", [carrier]) => DecisionKind::Carrier(carrier.clone()),
         ("suspend", []) => DecisionKind::Suspend,
         ("resume", []) => DecisionKind::Resume,
         ("remove", []) => DecisionKind::Remove,
@@ -177,6 +184,9 @@ pub fn carry_out<T: Tables + ?Sized>(
         })?,
         DecisionKind::Allow(view) => {
             change(tables, name, |registration| registration.view_allowed = view.clone())?;
+        }
+        DecisionKind::Carrier(carrier) => {
+            change(tables, name, |registration| registration.carrier = carrier.clone())?;
         }
         DecisionKind::Suspend => change(tables, name, |registration| {
             registration.state = RegistrationState::Suspended;
@@ -254,6 +264,7 @@ mod tests {
             },
             DecisionKind::Key("ssh-ed25519 AAAA south".into()),
             DecisionKind::Allow(View::default()),
+            DecisionKind::Carrier("folder:/srv/other".into()),
             DecisionKind::Suspend,
             DecisionKind::Resume,
             DecisionKind::Remove,

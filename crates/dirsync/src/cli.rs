@@ -118,7 +118,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  dirsync -C hq check\n  dirsync -C hq check --json")]
     Check(CheckArgs),
     /// Look at message files
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync message show request.dirsync\n  dirsync message show request.dirsync --json"
+    )]
     Message(MessageCommand),
     /// Write a consistent copy of the database, also while the agent runs
     #[command(
@@ -194,6 +197,10 @@ pub struct RequestorAddArgs {
 pub struct RequestorSetArgs {
     /// The requestor, NETWORK/POSTOFFICE
     pub name: PostofficeName,
+    /// The shared folder through which messages travel from now on; the requestor's side has to be
+    /// told as well, by a new invitation
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub view: ViewArgs,
 }

@@ -11,7 +11,7 @@ use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::tables::{Registration, RegistrationState};
 use serde_json::json;
 
-use crate::cli::{RequestorAddArgs, RequestorCommand, ViewArgs};
+use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs, ViewArgs};
 use crate::commands::init::shared_folder;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
@@ -25,10 +25,7 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Outcome {
         RequestorCommand::Add(arguments) => add(folder, &arguments, json),
         RequestorCommand::List => list(folder, None, json),
         RequestorCommand::Show { name } => list(folder, Some(&name), json),
-        RequestorCommand::Set(arguments) => {
-            let view = view_of(&arguments.view)?;
-            decide_on(folder, &arguments.name, DecisionKind::Allow(view), "changed", json)
-        }
+        RequestorCommand::Set(arguments) => set(folder, &arguments, json),
         RequestorCommand::Suspend { name } => {
             decide_on(folder, &name, DecisionKind::Suspend, "suspended", json)
         }
@@ -140,6 +137,22 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Outcome {
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
+}
+
+/// Changes what is given; a view that is not given stays.
+fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
+    let name = &arguments.name;
+    let view = view_of(&arguments.view)?;
+    if let Some(shared) = &arguments.folder {
+        let carrier = format!("folder:{}", shared_folder(shared)?.display());
+        let kind = DecisionKind::Carrier(carrier);
+        if view.is_everything() {
+            return decide_on(folder, name, kind, "changed", json);
+        }
+        let mut office = open_server(folder, "requestor set")?;
+        decide(&mut office, name, kind)?;
+    }
+    decide_on(folder, name, DecisionKind::Allow(view), "changed", json)
 }
 
 fn last_contact(registration: &Registration) -> String {

@@ -101,6 +101,12 @@ fn run_example(line: &str) {
     if line.contains(" restore ") {
         place.run("-C hq backup hq.backup").expect(0);
     }
+    if line.contains(" message ") {
+        place.run("-C sales send").expect(0);
+        let inbox = std::fs::read_dir(place.path("share")).unwrap().flatten().next().unwrap();
+        let request = std::fs::read_dir(inbox.path()).unwrap().flatten().next().unwrap();
+        std::fs::copy(request.path(), place.path("request.dirsync")).unwrap();
+    }
     let words = split(line.strip_prefix("dirsync ").unwrap());
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ran = place.run_words(&words);

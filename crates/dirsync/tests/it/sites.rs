@@ -304,3 +304,31 @@ fn last_ran(place: &Place, minutes: i64) {
     }
     tables.commit().unwrap();
 }
+
+/// What a requestor may see, and where its messages travel, change by one command each.
+#[test]
+fn a_registration_can_be_changed() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..4));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.cycle();
+    assert_eq!(place.status("sales")["entries"], 4);
+    place.run("-C hq requestor set SOUTH/SALES --filter (name=*3)").expect(0);
+    place.cycle();
+    assert_eq!(place.status("sales")["entries"], 1, "leaving the view is a deletion there");
+    place.run("-C hq requestor set SOUTH/SALES").expect(0);
+    place.cycle();
+    assert_eq!(place.status("sales")["entries"], 4);
+    place.run("-C hq requestor set SOUTH/SALES --folder other --types SMTP").expect(0);
+    let shown = place.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();
+    assert!(shown["carrier"].as_str().unwrap().ends_with("/other"), "{shown}");
+    assert_eq!(shown["view"], "types\tSMTP\n");
+    place.run("-C hq requestor suspend SOUTH/SALES").expect(0);
+    let shown = place.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();
+    assert_eq!(shown["state"], "suspended");
+    place.run("-C hq requestor resume SOUTH/SALES").expect(0);
+    place.run("-C hq requestor remove SOUTH/SALES --dry-run").expect(0);
+    place.run("-C hq requestor remove SOUTH/SALES").expect(0);
+    let shown = place.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();
+    assert_eq!(shown["state"], "removed");
+}
