@@ -349,3 +349,48 @@ fn bytes_on_the_wire_are_few() {
     assert_eq!(sent.transactions, 1000);
     assert!(sent.bytes <= 20_000, "{} bytes for 1,000 changed phones", sent.bytes);
 }
+
+/// §1: an empty read is held at any size, also where the ordinary limits would let it through.
+#[test]
+fn an_empty_read_of_a_small_site_is_held_too() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..5));
+    world.cycle();
+    let report = import(world.site("SOUTH/A"), &[]);
+    assert_eq!((report.removed, report.held_removals), (0, 5));
+    let report = import(world.site("SOUTH/A"), &rows(0..2));
+    assert_eq!((report.removed, report.held_removals), (0, 3), "under half of the last good read");
+    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    assert_eq!((report.removed, report.held_removals), (1, 0));
+}
+
+/// `protocol` 6.4: until the server has answered, a read may add, never delete: this may be a
+/// reinstallation, and what the server holds is not known yet.
+#[test]
+fn before_the_first_answer_nobody_is_deleted() {
+    let mut world = World::new(&["SOUTH/A"]);
+    import(world.site("SOUTH/A"), &rows(0..5));
+    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    assert_eq!((report.removed, report.held_removals, report.absent_kept), (0, 0, 1));
+    world.cycle();
+    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    assert_eq!(report.removed, 1);
+}
+
+/// §5: two rows with the key of an entry that is known: neither is believed, the entry stays as it is.
+#[test]
+fn two_rows_with_one_known_key_change_nothing() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    import(world.site("SOUTH/A"), &rows(0..5));
+    world.cycle();
+    let before = world.converged();
+    let mut twice = rows(0..5);
+    twice[2].1 = "Somebody Else".into();
+    twice.push(("2".into(), "A Third".into(), "SMTP:third@x.example".into(), String::new()));
+    let report = import(world.site("SOUTH/A"), &twice);
+    assert_eq!((report.changed, report.quarantined, report.removed), (0, 2, 0));
+    world.cycle();
+    assert_eq!(world.converged(), before);
+}

@@ -240,3 +240,51 @@ fn silent_peer_raises_an_alarm() {
     place.run("-C sales status").expect(0);
     place.run("-C hq status").expect(0);
 }
+
+/// A read that breaks off deletes nobody, however few it would be.
+#[test]
+fn a_read_that_breaks_off_deletes_nobody() {
+    let place = Place::two_sites();
+    place.cycle();
+    let card = |number: u32| {
+        format!(
+            "BEGIN:VCARD\nVERSION:3.0\nUID:{number}\nFN:Person {number}\nEMAIL:p{number}@x.example\n\
+             END:VCARD\n"
+        )
+    };
+    let whole: String = (0..20).map(card).collect();
+    place.write("people.vcf", &whole);
+    place.run("-C sales import people.vcf --whole").expect(0);
+    let cut: String = (0..18).map(card).collect();
+    place.write("people.vcf", &format!("{cut}BEGIN:VCARD\nVERSION:3.0\n"));
+    let ran = place.run("-C sales import people.vcf --whole").expect(1);
+    assert!(ran.err.contains("nobody was deleted"), "{}", ran.err);
+    assert_eq!(place.status("sales")["own_entries"], 20);
+    // The same rows in a file that ends well are two deletions.
+    place.write("people.vcf", &cut);
+    place.run("-C sales import people.vcf --whole").expect(0);
+    assert_eq!(place.status("sales")["own_entries"], 18);
+}
+
+/// A wrong secret admits nobody, and the right one still does afterwards.
+#[test]
+fn a_forged_invitation_admits_nobody() {
+    let place = Place::two_sites();
+    let invitation = place.read("sales.invitation");
+    let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
+    let forged = invitation.replace(secret, "secret = \"0123456789abcdef0123456789abcdef\"");
+    place.write("forged.invitation", &forged);
+    place.run("-C thief init --invitation forged.invitation").expect(0);
+    place.run("-C thief send").expect(0);
+    let processed = place.run("-C hq process").expect(0);
+    assert!(
+        processed.err.contains("its secret is not that of the invitation"),
+        "{}",
+        processed.err
+    );
+    place.run("-C thief apply").expect(0);
+    assert_eq!(place.status("hq")["requestors"][1]["state"], "invited");
+    place.run("-C sales send").expect(0);
+    place.run("-C hq process").expect(0);
+    assert_eq!(place.status("hq")["requestors"][1]["state"], "active");
+}
