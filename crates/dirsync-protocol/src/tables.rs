@@ -34,6 +34,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// Made by a newer version of the program.
     Newer,
+    /// What was to be written has one identity twice: a fault of its sender, not of the store.
+    Twice,
     /// Anything else.
     Other,
 }

@@ -394,3 +394,48 @@ fn two_rows_with_one_known_key_change_nothing() {
     world.cycle();
     assert_eq!(world.converged(), before);
 }
+
+/// A message that names an entry twice is not taken, not tried for ever, and the list is repaired.
+#[test]
+fn an_update_that_names_an_entry_twice_is_healed() {
+    let mut world = World::new(&["SOUTH/A"]);
+    import(world.site(SERVER), &rows(0..5));
+    world.send(SERVER);
+    world.send("SOUTH/A");
+    world.process();
+    let south: PostofficeName = "SOUTH/A".parse().unwrap();
+    let north: PostofficeName = SERVER.parse().unwrap();
+    let carrier = world.network.carrier(&south);
+    let arrived = carrier.arrived().unwrap().remove(0);
+    let head = carrier.open(&arrived).unwrap().unwrap().unwrap().head;
+    let encoder = dirsync_carrier::BodyEncoder::new(3).unwrap();
+    let mut body = dirsync_message::BodyWriter::new(encoder);
+    let record = Record {
+        kind: "mailbox".into(),
+        name: "Twice".into(),
+        addresses: "SMTP:twice@x.example".into(),
+        details: String::new(),
+    };
+    for number in 1..=2 {
+        let stamp = dirsync_message::Stamp(number);
+        body.whole(number, stamp, &north, &north, "same", None, record.as_ref()).unwrap();
+    }
+    let body = body.finish().unwrap().finish().unwrap();
+    let outgoing = dirsync_carrier::Outgoing {
+        from: &north,
+        to: &south,
+        epoch: &arrived.epoch,
+        number: arrived.number,
+        part: arrived.part,
+        head: &head,
+        body: &body,
+    };
+    world.network.lose(&south, &arrived);
+    carrier.send(&outgoing).unwrap();
+    world.apply("SOUTH/A");
+    assert!(world.network.pending(&south).is_empty(), "it is not tried again");
+    assert!(world.site("SOUTH/A").list().is_empty());
+    world.cycle();
+    world.cycle();
+    assert_eq!(world.converged().len(), 5);
+}

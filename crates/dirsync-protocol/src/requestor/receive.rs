@@ -10,7 +10,7 @@ use super::change::OwnChanges;
 use super::list::ListWriter;
 use super::merge::merge;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
-use crate::tables::{ListPlace, Mode, RequestorState, Staging, Tables};
+use crate::tables::{ListPlace, Mode, RequestorState, Staging, StoreErrorKind, Tables};
 
 /// What taking an update came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -406,7 +406,7 @@ fn apply_delta_body<T: Tables + ?Sized>(
         writer.apply(tables, &transaction)?;
     }
     if appending {
-        tables.end_bulk(ListPlace::Live)?;
+        end_bulk(tables, ListPlace::Live)?;
     }
     let rows = writer.rows;
     let digest = writer.finish(tables, state.list_digest)?;
@@ -419,6 +419,14 @@ fn verdict(state: &mut RequestorState, list: &Body, digest: SetDigest, rows: u64
     }
     state.list_digest = digest;
     Taken::Rows { rows, live: true }
+}
+
+/// Two entries with one id are the message's fault: it is not tried again, a repair is asked for.
+fn end_bulk<T: Tables + ?Sized>(tables: &mut T, place: ListPlace) -> Result<(), ReceiveError> {
+    tables.end_bulk(place).map_err(|error| match error.kind {
+        StoreErrorKind::Twice => ReceiveError::Contradiction(error.to_string()),
+        _ => ReceiveError::Store(error),
+    })
 }
 
 /// A replace is prepared beside the list and swapped in when it is complete and right.
@@ -450,7 +458,7 @@ fn apply_replace<T: Tables + ?Sized>(
         writer.apply(tables, &transaction)?;
     }
     if first {
-        tables.end_bulk(ListPlace::Staged)?;
+        end_bulk(tables, ListPlace::Staged)?;
     }
     let rows = writer.rows;
     let digest = writer.finish(tables, before)?;

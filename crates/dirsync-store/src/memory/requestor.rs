@@ -6,7 +6,7 @@ use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest, own_element};
 use dirsync_message::{Outcome, ReqSeq};
 use dirsync_protocol::tables::{
     Flow, HeldChange, ListPlace, ListRow, OwnRow, OwnTombstone, OwnedListRow, RequestorState,
-    RequestorTables, SourceMemory, StoreError, Stored,
+    RequestorTables, SourceMemory, StoreError, StoreErrorKind, Stored,
 };
 
 use super::state::{Index, LAST_ID, List, changed_bucket};
@@ -181,7 +181,10 @@ impl RequestorTables for MemoryTransaction<'_> {
         let twice = self.read(action)?.list(place).twice;
         self.replace(move |state| &mut state.list_mut(place).bulk, false);
         match twice {
-            Some(id) => Err(failure(action, format!("{id} was added twice"))),
+            Some(id) => Err(StoreError {
+                kind: StoreErrorKind::Twice,
+                ..failure(action, format!("{id} was added twice"))
+            }),
             None => Ok(()),
         }
     }

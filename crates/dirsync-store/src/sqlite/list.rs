@@ -286,7 +286,7 @@ impl<'s> SqliteTransaction<'s> {
 /// A row that has the id of another one is a fault of the message; all else is SQLite's.
 fn twice(action: &'static str, error: rusqlite::Error) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
-        return refused(action, StoreErrorKind::Other, "two rows of the list have one id");
+        return refused(action, StoreErrorKind::Twice, "two rows of the list have one id");
     }
     failed(action)(error)
 }
