@@ -156,52 +156,16 @@ pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option
 
 /// The attribute that a column with its plain name is.
 fn attribute(header: &str) -> Option<&'static str> {
-    let name: AttributeName = header.parse().ok()?;
-    CARRIED.iter().find(|known| **known == name.as_str()).copied()
+    carried(header)
 }
 
-/// The attributes that are taken from files of others (RFC 4519, RFC 2798, RFC 4524, and Active
-/// Directory's `co`, `company`, `department`, `info`, `ipPhone`). All others stay behind: among
-/// them are passwords and what a server keeps for itself.
-pub(crate) const CARRIED: &[&str] = &[
-    "c",
-    "carLicense",
-    "co",
-    "company",
-    "department",
-    "departmentNumber",
-    "description",
-    "employeeNumber",
-    "employeeType",
-    "facsimileTelephoneNumber",
-    "givenName",
-    "homePhone",
-    "homePostalAddress",
-    "info",
-    "initials",
-    "ipPhone",
-    "l",
-    "labeledURI",
-    "manager",
-    "member",
-    "mobile",
-    "o",
-    "ou",
-    "pager",
-    "physicalDeliveryOfficeName",
-    "postalAddress",
-    "postalCode",
-    "postOfficeBox",
-    "preferredLanguage",
-    "roomNumber",
-    "secretary",
-    "sn",
-    "st",
-    "street",
-    "telephoneNumber",
-    "title",
-    "uid",
-];
+/// The attribute that is taken from files of others under this name: a well-known one (RFC 4519, RFC
+/// 2798, RFC 4524, and Active Directory's `co`, `company`, `department`, `info`, `ipPhone`) that is not
+/// the name or an address. All others stay behind: among them are passwords and what a server keeps
+/// for itself.
+pub(crate) fn carried(name: &str) -> Option<&'static str> {
+    AttributeName::well_known(name).filter(|name| !["cn", "displayName", "mail"].contains(name))
+}
 
 /// The attribute of a number by the word that Google Contacts or a vCard gives its sort.
 pub(crate) fn phone_attribute(sort: &str) -> &'static str {
@@ -236,8 +200,11 @@ mod tests {
             of(&["Phone 1 - Value", "Phone 1 - Label"]),
             [Some(Phone(1)), Some(PhoneSort(1))]
         );
-        let attributes_have_their_one_spelling =
-            CARRIED.iter().all(|name| AttributeName::is_canonical(name));
-        assert!(attributes_have_their_one_spelling);
+        for name in ["TELEPHONENUMBER", "uid", "labeleduri", "IpPhone"] {
+            assert!(carried(name).is_some_and(AttributeName::is_canonical), "{name}");
+        }
+        for name in ["cn", "displayName", "MAIL", "userPassword", "title;lang-fr"] {
+            assert_eq!(carried(name), None, "{name}");
+        }
     }
 }

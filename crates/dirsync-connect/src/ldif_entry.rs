@@ -7,7 +7,7 @@ use dirsync_directory::AttributeName;
 use crate::dn;
 use crate::draft::{Draft, key_of_mail};
 use crate::guid;
-use crate::headers::CARRIED;
+use crate::headers::carried;
 use crate::ldif::{BadLine, Value, remember};
 use crate::source::{Item, SourceRow, rejected};
 
@@ -214,7 +214,7 @@ impl<'a> Found<'a> {
             });
             return Ok(());
         }
-        let carried = CARRIED.iter().any(|known| known.eq_ignore_ascii_case(attribute));
+        let carried = carried(attribute).is_some();
         let binary = value.options.split(';').any(|option| option == "binary");
         if binary || BINARY.contains(&attribute) {
             ignored.binary += 1;

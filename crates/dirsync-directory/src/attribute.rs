@@ -79,21 +79,16 @@ impl AttributeName {
         &self.0
     }
 
-    /// Whether it is one of the attributes that address lists commonly carry.
-    pub fn is_well_known(&self) -> bool {
-        SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, &self.0)).is_ok()
+    /// The one spelling of an attribute that address lists commonly carry, in any case.
+    pub fn well_known(text: &str) -> Option<&'static str> {
+        let at = SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, text)).ok()?;
+        Some(SPELLINGS[at])
     }
 
     /// Whether a text is already in its one spelling.
     pub fn is_canonical(text: &str) -> bool {
-        let known = |text: &str| {
-            SPELLINGS
-                .binary_search_by(|known| compare_ignoring_case(known, text))
-                .ok()
-                .map(|at| SPELLINGS[at])
-        };
         is_description(text)
-            && match known(text) {
+            && match Self::well_known(text) {
                 Some(spelling) => spelling == text,
                 None => !text.bytes().any(|byte| byte.is_ascii_uppercase()),
             }
@@ -122,9 +117,9 @@ impl FromStr for AttributeName {
         if !is_description(text) {
             return Err(AttributeNameError(text.into()));
         }
-        match SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, text)) {
-            Ok(at) => Ok(Self(SPELLINGS[at].into())),
-            Err(_) => Ok(Self(text.to_ascii_lowercase())),
+        match Self::well_known(text) {
+            Some(spelling) => Ok(Self(spelling.into())),
+            None => Ok(Self(text.to_ascii_lowercase())),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a whole read lacks: only a complete read deletes, and not too much at once.
 
 use dirsync_directory::EntryId;
+use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::Tables;
 
-use super::read::{ADOPTED, ReadError, SourceRead};
+use super::read::{ReadError, SourceRead};
 
 /// A read with fewer rows than this share of the last good one is held at any size, in percent.
 const SHORT_READ_PERCENT: u64 = 50;

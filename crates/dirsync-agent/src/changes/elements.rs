@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 
 use dirsync_directory::EntryId;
+use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::{RequestorTables, Stored};
+
+use super::hand::HAND;
 
 /// Bytes of the content element that are kept: enough that two versions never seem equal.
 const ELEMENT_BYTES: usize = 8;
@@ -83,7 +86,7 @@ impl Elements {
 
     /// Whether no other source feeds entries here; those of hands and adopted ones do not count.
     pub(super) fn only_source(&self, source: &str) -> bool {
-        self.sources.iter().all(|known| known == source || known == "adopted" || known == "hand")
+        self.sources.iter().all(|known| known == source || known == ADOPTED || known == HAND)
     }
 
     /// How many entries a source feeds.

@@ -3,11 +3,9 @@
 use dirsync_directory::{EntryId, Record, RecordError};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
-use dirsync_protocol::requestor::{ChangeOutcome, OwnChanges};
+use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, OwnChanges};
 use dirsync_protocol::tables::{OwnRow, RequestorTables, StoreError};
 use thiserror::Error;
-
-use super::read::ADOPTED;
 
 /// The source of entries that a person keeps.
 pub const HAND: &str = "hand";

@@ -10,14 +10,12 @@ use dirsync_directory::{EntryId, IdDeriver, PostofficeName, Record, RecordRef, o
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
-use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::requestor::{ADOPTED, OwnChanges};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables};
 use thiserror::Error;
 
 use super::elements::Elements;
 
-/// The source of entries that came back from the server after a reinstallation.
-pub(super) const ADOPTED: &str = "adopted";
 /// Most examples of each kind that a report carries.
 pub const EXAMPLES_MAX: usize = 1000;
 

@@ -50,28 +50,14 @@ pub fn receive<T: Tables + ?Sized>(
     if !hear_epoch(context, &mut state, update) {
         return Ok(Applied::default());
     }
-    let answered = take_header(tables, context, &mut state, update, body)?;
+    let previous_answer = take_header(tables, context, &mut state, update, body)?;
     tables.put_requestor(&state)?;
-    if answered == Answer::Stop {
-        return Ok(Applied::default());
-    }
+    let Some(previous_answer) = previous_answer else { return Ok(Applied::default()) };
     drop_transferred(tables, context, update)?;
     let mut applied = Applied { answered: true, ..Applied::default() };
     let Some(list) = &update.body else { return Ok(applied) };
-    let previous_answer = match answered {
-        Answer::Taken { previous_answer } => previous_answer,
-        Answer::Stop => unreachable!("returned above"),
-    };
     take_list(tables, context, update, list, previous_answer, body, &mut applied)?;
     Ok(applied)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    /// Nothing of the list may be taken.
-    Stop,
-    /// The header was taken; the list side follows.
-    Taken { previous_answer: RequestNo },
 }
 
 /// R1 and R2: whether the server that speaks is not replaced.
@@ -97,24 +83,25 @@ fn hear_epoch(context: &mut Context<'_>, state: &mut RequestorState, update: &Up
     }
 }
 
-/// R3 to R10.
+/// R3 to R10. Returns the number of the last request whose answer was taken before; none where nothing
+/// of the list may be taken.
 fn take_header<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
     state: &mut RequestorState,
     update: &Update,
     body: &mut dyn TransactionSource,
-) -> Result<Answer, ReceiveError> {
+) -> Result<Option<RequestNo>, ReceiveError> {
     if update.epoch != state.epoch {
         context.say(
             Level::Debug,
             "R3",
             format!("an answer to epoch {} is not for epoch {}", update.epoch, state.epoch),
         );
-        return Ok(Answer::Stop);
+        return Ok(None);
     }
     if stop_for_side(context, state, update.side) {
-        return Ok(Answer::Stop);
+        return Ok(None);
     }
     if update.answers < state.last_answer {
         context.say(
@@ -122,11 +109,11 @@ fn take_header<T: Tables + ?Sized>(
             "R5",
             format!("answer to request {} after that to {}", update.answers, state.last_answer),
         );
-        return Ok(Answer::Stop);
+        return Ok(None);
     }
     if !state.sent.contains(&(update.answers, update.request_id)) {
         hear_stranger(context, state, update);
-        return Ok(Answer::Stop);
+        return Ok(None);
     }
     if let Some(own) = &update.own {
         let repeated = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
@@ -135,14 +122,14 @@ fn take_header<T: Tables + ?Sized>(
             merge(tables, context, state, own, accepted, body)?;
         }
         state.last_answer = update.answers;
-        return Ok(Answer::Stop);
+        return Ok(None);
     }
     take_acknowledgement(context, state, update);
     let previous_answer = state.last_answer;
     state.last_answer = update.answers;
     state.send_buckets = update.want_buckets;
     tables.put_outcomes(&update.outcomes)?;
-    Ok(Answer::Taken { previous_answer })
+    Ok(Some(previous_answer))
 }
 
 /// R4: whether this postoffice may not go on.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use dirsync_directory::{
-    Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
+    Address, Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
 };
 use dirsync_message::{
     BodyKind, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint, Update,
@@ -147,16 +147,13 @@ pub fn outcomes<T: Tables + ?Sized>(
                             record.address_keys().any(|published| published == key)
                         })
                 });
-                let Some(address) = unescape(text).and_then(|text| text.parse().ok()) else {
-                    continue;
-                };
+                let address = unescape(text).and_then(|text| text.parse::<Address>().ok());
+                let Some(address) = address else { continue };
                 if id != row.id && holds {
-                    let contested = OutcomeKind::Contested { address, by: row.origin.clone() };
-                    let OutcomeKind::Contested { address, .. } = &contested else { continue };
                     let waiting =
                         OutcomeKind::Waiting { address: address.clone(), holder: holder.clone() };
                     tell(&row.origin, row.id, waiting);
-                    tell(&holder, id, contested);
+                    tell(&holder, id, OutcomeKind::Contested { address, by: row.origin.clone() });
                 }
             }
         }
