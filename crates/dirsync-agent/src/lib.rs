@@ -9,4 +9,5 @@ pub mod decisions;
 pub mod export;
 pub mod founding;
 pub mod intake;
+pub mod restoring;
 pub mod step;

@@ -1,6 +1,5 @@
 //! The body of a message: compressed by its sender, decompressed within limits by its receiver.
 
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 /// Longest body once it is decompressed, in bytes.
@@ -86,7 +85,7 @@ impl Write for BodyEncoder {
 
 /// The encoded body, which must still be what was checked when the file was opened.
 pub(crate) struct CheckedFile {
-    pub(crate) file: io::Take<File>,
+    pub(crate) file: io::Take<Box<dyn Read>>,
     /// Has taken in what the hash covers before the body.
     pub(crate) hasher: blake3::Hasher,
     pub(crate) hash: String,

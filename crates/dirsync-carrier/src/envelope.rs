@@ -18,7 +18,6 @@
 //! lines are passed over, unless they begin with `!`: those have to be understood. That is the room
 //! for a signature and a seal.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -136,7 +135,7 @@ pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileErr
 }
 
 /// The whole file in memory, for carriers that have no files.
-pub(crate) fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
+pub fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
     let mut bytes = front(message);
     bytes.extend_from_slice(&message.body.0);
     bytes
@@ -147,7 +146,7 @@ pub(crate) fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
 /// # Errors
 ///
 /// See [`EnvelopeError`].
-pub fn open_message(file: File) -> Result<Message, EnvelopeError> {
+pub fn open_message(file: impl Read + Seek + 'static) -> Result<Message, EnvelopeError> {
     open_message_within(file, BODY_BYTES_MAX)
 }
 
@@ -156,11 +155,15 @@ pub fn open_message(file: File) -> Result<Message, EnvelopeError> {
 /// # Errors
 ///
 /// See [`EnvelopeError`].
-pub fn open_message_within(mut file: File, body_bytes_max: u64) -> Result<Message, EnvelopeError> {
+pub fn open_message_within(
+    mut file: impl Read + Seek + 'static,
+    body_bytes_max: u64,
+) -> Result<Message, EnvelopeError> {
+    let have = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
     let mut reader = BufReader::with_capacity(256 * 1024, &mut file);
     let (envelope, hashed, length) = read_envelope(&mut reader)?;
     let need = length + envelope.head_bytes + envelope.body_bytes;
-    let have = reader.get_ref().metadata()?.len();
     if have < need {
         return Err(EnvelopeError::Truncated { have, need });
     }
@@ -181,6 +184,7 @@ pub fn open_message_within(mut file: File, body_bytes_max: u64) -> Result<Messag
     let head = String::from_utf8(head)
         .map_err(|_| EnvelopeError::Wrong("its head is not UTF-8".into()))?;
     file.seek(SeekFrom::Start(length + envelope.head_bytes))?;
+    let file: Box<dyn Read> = Box::new(file);
     let encoded = CheckedFile {
         file: file.take(envelope.body_bytes),
         hasher: before_body,
@@ -279,6 +283,7 @@ fn count(value: &str) -> Result<u64, EnvelopeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;

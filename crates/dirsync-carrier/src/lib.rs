@@ -17,7 +17,8 @@ mod name;
 pub use body::{BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody};
 pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};
 pub use envelope::{
-    Envelope, EnvelopeError, Message, open_message, open_message_within, write_message,
+    Envelope, EnvelopeError, Message, message_bytes, open_message, open_message_within,
+    write_message,
 };
 pub use folder::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};

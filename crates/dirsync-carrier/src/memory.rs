@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{Seek, Write};
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -85,12 +85,7 @@ impl Carrier for MemoryCarrier {
         let Some(bytes) = inboxes.get(&self.me).and_then(|inbox| inbox.get(arrived)) else {
             return Ok(None);
         };
-        let file = tempfile::tempfile().and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.rewind()?;
-            Ok(file)
-        });
-        Ok(Some(file.map_err(EnvelopeError::Io).and_then(open_message)))
+        Ok(Some(open_message(Cursor::new(bytes.clone()))))
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {

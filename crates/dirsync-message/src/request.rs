@@ -45,11 +45,11 @@ pub struct Health {
     pub clock: u64,
 }
 
-/// What a requestor presents at first contact (`design.md` §7).
+/// What a requestor presents to be admitted (`design.md` §7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The one-time secret of the invitation.
-    pub secret: String,
+    /// The proof that it knows the invitation's secret, bound to the key.
+    pub proof: String,
     /// The postoffice's public key, in OpenSSH's one-line form.
     pub key: String,
 }

@@ -8,7 +8,9 @@
 pub mod context;
 pub mod delta;
 pub mod guard;
+pub mod invitation;
 pub mod requestor;
 pub mod schedule;
 pub mod server;
+pub mod simulation;
 pub mod tables;

@@ -241,9 +241,11 @@ pub struct FileDecisions {
     path: PathBuf,
 }
 
-/// All decisions of a log, and how many lines could not be read.
-pub fn read_decisions(path: &Path) -> Outcome<(Vec<Decision>, usize)> {
-    let text = match fs::read_to_string(path) {
+/// All decisions of a folder's log. A line that cannot be read is said and passed over: the others
+/// must not be lost with it.
+pub fn known_decisions(folder: &Path) -> Outcome<Vec<Decision>> {
+    let path = folder.join(DECISIONS);
+    let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {
@@ -254,7 +256,10 @@ pub fn read_decisions(path: &Path) -> Outcome<(Vec<Decision>, usize)> {
     };
     let lines: Vec<_> = text.lines().map(str::parse::<Decision>).collect();
     let wrong = lines.iter().filter(|line| line.is_err()).count();
-    Ok((lines.into_iter().flatten().collect(), wrong))
+    if wrong > 0 {
+        eprintln!("warning: {wrong} lines of \"{}\" cannot be read", path.display());
+    }
+    Ok(lines.into_iter().flatten().collect())
 }
 
 impl DecisionsLog for FileDecisions {

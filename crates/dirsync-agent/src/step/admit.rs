@@ -2,18 +2,13 @@
 
 use dirsync_message::Request;
 use dirsync_protocol::context::{Context, Event, Level};
+use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::tables::Tables;
 
 use super::{StepError, Surroundings};
 use crate::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
 
-/// The hash under which an invitation's secret is kept.
-pub fn secret_hash(secret: &str) -> String {
-    let key = blake3::derive_key("dirsync 1 secret of an invitation", secret.as_bytes());
-    blake3::Hash::from_bytes(key).to_hex().to_string()
-}
-
-/// Pins the key of a postoffice that presents its invitation's secret. Returns whether its requests
+/// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.
 pub(super) fn admit<T: Tables + ?Sized>(
     tables: &mut T,
@@ -34,7 +29,7 @@ pub(super) fn admit<T: Tables + ?Sized>(
         return Ok(true);
     }
     let admitted = registration.invitation.as_ref().is_some_and(|(hash, expires)| {
-        *hash == secret_hash(&admission.secret) && around.now <= *expires
+        is_proof(&admission.proof, hash, &admission.key) && around.now <= *expires
     });
     if !admitted {
         let reason = match (&registration.invitation, &registration.key) {

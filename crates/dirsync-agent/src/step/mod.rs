@@ -17,9 +17,8 @@ use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::tables::StoreError;
 use thiserror::Error;
 
-pub use admit::secret_hash;
 pub use apply::{ApplyReport, apply};
-pub use process::{ProcessReport, process};
+pub use process::{Carriers, ProcessReport, answer_requests, process, take_requests};
 pub use send::{SendReport, send};
 
 /// What a step is given beside store and carrier.

@@ -41,7 +41,8 @@ pub struct ProcessReport {
 /// The carriers of a server: by the text of its registrations' `carrier`.
 pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
 
-/// Takes every request that has arrived and answers each.
+/// Takes every request that has arrived and answers each: [`take_requests`], then
+/// [`answer_requests`].
 ///
 /// With `push` every requestor that takes part is answered when the list has moved, from the point
 /// that it confirmed last: in continuous mode a change is everywhere without being asked for.
@@ -58,17 +59,67 @@ pub fn process(
 ) -> Result<ProcessReport, StepError> {
     let mut report = ProcessReport::default();
     let mut draws = Draws::new(&around.seed);
-    for carrier in carriers.values() {
-        let arrived = carrier.arrived()?;
-        for batch in arrived.chunks(REQUESTS_PER_TRANSACTION) {
-            take_batch(store, *carrier, batch, decisions, around, &mut draws, &mut report)?;
-        }
-    }
+    take_all(store, carriers, decisions, around, &mut draws, &mut report)?;
     if push {
         push_changes(store)?;
     }
     answer_all(store, carriers, around, &mut draws, &mut report)?;
     Ok(report)
+}
+
+/// The first half of [`process`]: what it leaves when it ends here is what a crash leaves.
+///
+/// # Errors
+///
+/// As [`process`].
+pub fn take_requests(
+    store: &mut dyn Store,
+    carriers: &Carriers<'_>,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+) -> Result<ProcessReport, StepError> {
+    let mut report = ProcessReport::default();
+    let mut draws = Draws::new(&around.seed);
+    take_all(store, carriers, decisions, around, &mut draws, &mut report)?;
+    Ok(report)
+}
+
+/// The second half of [`process`]: answers every requestor that is due and reached through one of
+/// the carriers.
+///
+/// # Errors
+///
+/// As [`process`].
+pub fn answer_requests(
+    store: &mut dyn Store,
+    carriers: &Carriers<'_>,
+    around: &Surroundings,
+    push: bool,
+) -> Result<ProcessReport, StepError> {
+    let mut report = ProcessReport::default();
+    let mut draws = Draws::new(&around.seed);
+    if push {
+        push_changes(store)?;
+    }
+    answer_all(store, carriers, around, &mut draws, &mut report)?;
+    Ok(report)
+}
+
+fn take_all(
+    store: &mut dyn Store,
+    carriers: &Carriers<'_>,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    for carrier in carriers.values() {
+        let arrived = carrier.arrived()?;
+        for batch in arrived.chunks(REQUESTS_PER_TRANSACTION) {
+            take_batch(store, *carrier, batch, decisions, around, draws, report)?;
+        }
+    }
+    Ok(())
 }
 
 /// C3: everything a request changes is committed, then its file may go.

@@ -7,13 +7,14 @@ use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::{
-    ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, secret_hash, send,
+    ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, send,
 };
 use dirsync_carrier::{Carrier, MemoryNetwork};
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::invitation::secret_hash;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::{MemoryStore, Store};
 

@@ -43,7 +43,7 @@ impl Request {
         fields.put_some("list-buckets", sums);
         fields.put_some("view", Some(&self.view_wanted).filter(|view| !view.is_everything()));
         if let Some(admission) = &self.admission {
-            fields.put("admission-secret", &admission.secret);
+            fields.put("admission-proof", &admission.proof);
             fields.put("admission-key", &admission.key);
         }
         let version = Some(&self.health.version).filter(|version| !version.is_empty());
@@ -99,12 +99,12 @@ fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
 }
 
 fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadError> {
-    let secret: Option<String> = fields.optional("admission-secret", "a text")?;
+    let proof: Option<String> = fields.optional("admission-proof", "a text")?;
     let key: Option<String> = fields.optional("admission-key", "a text")?;
-    match (secret, key) {
+    match (proof, key) {
         (None, None) => Ok(None),
-        (Some(secret), Some(key)) => Ok(Some(Admission { secret, key })),
-        (None, _) => Err(fields.missing("admission-secret")),
+        (Some(proof), Some(key)) => Ok(Some(Admission { proof, key })),
+        (None, _) => Err(fields.missing("admission-proof")),
         (_, None) => Err(fields.missing("admission-key")),
     }
 }

@@ -147,7 +147,7 @@ pub fn request() -> impl Strategy<Value = Request> {
                 list_bad,
                 list_buckets,
                 view_wanted,
-                admission: admission.map(|(secret, key)| Admission { secret, key }),
+                admission: admission.map(|(proof, key)| Admission { proof, key }),
                 health,
             }
         },

@@ -12,6 +12,7 @@ use super::change::element;
 use super::rejoin::new_epoch;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::delta::ChangeNumbers;
+use crate::simulation::{Branch, Rule};
 use crate::tables::{Mode, OwnRow, OwnTombstone, Quarantined, RequestorState, Stored, Tables};
 
 /// The source of entries that came back from the server and that no source has named again yet.
@@ -49,7 +50,9 @@ pub(super) fn merge<T: Tables + ?Sized>(
                 let released_to = transaction.released_to.flatten();
                 digest += SetDigest::one(own_element(transaction.id, released_to, record));
                 held_there.insert(transaction.id);
-                merge_entry(tables, context, &transaction, record.to_record(), &mut tally)?;
+                if Rule::Merge.holds() {
+                    merge_entry(tables, context, &transaction, record.to_record(), &mut tally)?;
+                }
             }
             Change::Delta { .. } => {
                 return Err(ReceiveError::Contradiction("a submitted set holds an M".into()));
@@ -62,7 +65,9 @@ pub(super) fn merge<T: Tables + ?Sized>(
             own.digest
         )));
     }
-    drop_deleted_there(tables, &held_there, &deleted_there, &mut tally)?;
+    if Rule::Merge.holds() {
+        drop_deleted_there(tables, &held_there, &deleted_there, &mut tally)?;
+    }
     if epoch_is_accepted {
         new_epoch(state, context, true);
     }
@@ -128,13 +133,14 @@ fn merge_entry<T: Tables + ?Sized>(
             }
         }
         None => match tables.own_tombstone(theirs.id)? {
-            Some(tombstone) if tombstone.stamp >= theirs.stamp => {}
+            Some(tombstone) if tombstone.stamp >= theirs.stamp && Rule::KeepTombstones.holds() => {}
             tombstone => {
                 if tombstone.is_some() {
                     tables.delete_own_tombstone(theirs.id)?;
                 }
                 tables.put_own(&row)?;
                 tally.adopted += 1;
+                Branch::MergeAdopted.take();
             }
         },
     }
@@ -147,6 +153,7 @@ fn quarantine_loser<T: Tables + ?Sized>(
     winner: &OwnRow,
     loser: &OwnRow,
 ) -> Stored<()> {
+    Branch::MergeLoser.take();
     let text =
         |record: &Record| format!("{}\n{}\n{}", record.name, record.addresses, record.details);
     tables.put_quarantined(&Quarantined {
@@ -184,6 +191,7 @@ fn drop_deleted_there<T: Tables + ?Sized>(
                 approved: true,
             })?;
             tally.dropped += 1;
+            Branch::MergeDropped.take();
         }
     }
     Ok(())

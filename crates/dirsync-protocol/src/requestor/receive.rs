@@ -9,7 +9,9 @@ use dirsync_message::{Body, BodyKind, OutcomeKind, RequestNo, Side, Update};
 use super::change::OwnChanges;
 use super::list::ListWriter;
 use super::merge::merge;
+use super::rejoin::new_epoch;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use crate::simulation::{Branch, Rule};
 use crate::tables::{ListPlace, Mode, RequestorState, Staging, StoreErrorKind, Tables};
 
 /// What taking an update came to.
@@ -64,7 +66,7 @@ pub fn receive<T: Tables + ?Sized>(
 fn hear_epoch(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) -> bool {
     let epoch = update.server_epoch;
     match state.epoch_heard {
-        Some(heard) if heard.is_newer_than(&epoch) => {
+        Some(heard) if heard.is_newer_than(&epoch) && Rule::GenerationOrder.holds() => {
             context.say(
                 Level::Warning,
                 "R1",
@@ -103,7 +105,7 @@ fn take_header<T: Tables + ?Sized>(
     if stop_for_side(context, state, update.side) {
         return Ok(None);
     }
-    if update.answers < state.last_answer {
+    if update.answers < state.last_answer && Rule::Answers.holds() {
         context.say(
             Level::Debug,
             "R5",
@@ -111,7 +113,7 @@ fn take_header<T: Tables + ?Sized>(
         );
         return Ok(None);
     }
-    if !state.sent.contains(&(update.answers, update.request_id)) {
+    if !is_answer(state, update) {
         hear_stranger(context, state, update);
         return Ok(None);
     }
@@ -132,6 +134,13 @@ fn take_header<T: Tables + ?Sized>(
     Ok(Some(previous_answer))
 }
 
+/// Whether an update answers a request of this machine.
+fn is_answer(state: &RequestorState, update: &Update) -> bool {
+    let asked = (update.answers, update.request_id);
+    state.sent.iter().any(|sent| *sent == asked || sent.0 == asked.0 && !Rule::RequestId.holds())
+        || !Rule::Answers.holds()
+}
+
 /// R4: whether this postoffice may not go on.
 fn stop_for_side(
     context: &mut Context<'_>,
@@ -147,6 +156,10 @@ fn stop_for_side(
         Some(Side::Removed) => (Mode::Removed, "the server removed this postoffice"),
         Some(Side::Own) | None => return false,
     };
+    if mode == Mode::Fenced && !Rule::Fence.holds() {
+        new_epoch(state, context, false);
+        return true;
+    }
     state.mode = mode;
     context.say(Level::Alarm, "R4", text);
     true
@@ -173,9 +186,9 @@ fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, u
                 format!("the server went back from change {} to {}", state.req_sync, update.ack),
             );
         }
-        state.req_sync = update.ack;
+        state.req_sync =
+            if Rule::OwnLog.holds() { update.ack } else { state.req_sync.max(update.ack) };
         state.epoch_accepted = true;
-        state.secret = None;
         if matches!(state.mode, Mode::Resubmitting { .. }) {
             state.mode = Mode::Normal;
         }
@@ -262,6 +275,9 @@ fn take_list<T: Tables + ?Sized>(
             applied.rows = rows;
             applied.list_changed = live;
             if live {
+                if list.from_epoch.is_some_and(|from| from != list.to.epoch) {
+                    Branch::AcrossEpochs.take();
+                }
                 state.point = Some(list.to);
                 state.view = list.view.clone();
                 state.list_bad = false;
@@ -331,7 +347,8 @@ fn refuse_delta(state: &RequestorState, list: &Body) -> Refusal {
             "a first fill does not fit a list that is filled".into(),
         ));
     };
-    if from_epoch != mine.epoch || list.view_from != Some(mine.view) {
+    let other_view = list.view_from != Some(mine.view) && Rule::ViewBind.holds();
+    if from_epoch != mine.epoch || other_view {
         return Some((Level::Debug, "R13", "the update starts from another epoch or view".into()));
     }
     if list.from > mine.srv_seq {
@@ -344,7 +361,8 @@ fn refuse_delta(state: &RequestorState, list: &Body) -> Refusal {
     if list.to.epoch != mine.epoch && list.from != mine.srv_seq {
         return Some((Level::Debug, "R15", "across epochs an update has to fit exactly".into()));
     }
-    let completes = list.to.complete && !mine.complete && list.to.srv_seq == mine.srv_seq;
+    let fits = list.to.srv_seq == mine.srv_seq || !Rule::Complete.holds();
+    let completes = list.to.complete && !mine.complete && fits;
     let same = list.to.epoch == mine.epoch && list.to.view == mine.view;
     (list.to.srv_seq <= mine.srv_seq && same && !completes)
         .then(|| (Level::Debug, "R16", format!("already at {}", mine.srv_seq)))
@@ -357,7 +375,7 @@ fn refuse_replace(
     list: &Body,
     previous_answer: RequestNo,
 ) -> Refusal {
-    if list.stated != state.point {
+    if list.stated != state.point && Rule::ReplaceFrom.holds() {
         let text = "the list has moved since the request that this replace answers".to_owned();
         return Some((Level::Debug, "R11", text));
     }
@@ -450,12 +468,16 @@ fn apply_replace<T: Tables + ?Sized>(
     let rows = writer.rows;
     let digest = writer.finish(tables, before)?;
     if !list.to.complete {
+        Branch::StagedPart.take();
         let answers = update.answers;
         state.staging = Some(Staging { point: list.to, view: list.view.clone(), answers, digest });
         return Ok(Taken::Rows { rows, live: false });
     }
     let taken = verdict(state, list, digest, rows);
     if matches!(taken, Taken::Rows { .. }) {
+        if list.part > 1 {
+            Branch::StagedSwap.take();
+        }
         tables.swap_lists()?;
         state.staging = None;
     }
@@ -471,6 +493,7 @@ fn apply_repair<T: Tables + ?Sized>(
     buckets: &BTreeSet<u16>,
     body: &mut dyn TransactionSource,
 ) -> Result<Taken, ReceiveError> {
+    Branch::Buckets.take();
     let in_buckets = |id: EntryId| {
         bits <= BucketSums::BITS
             && buckets.contains(&(BucketSums::bucket(id) >> (BucketSums::BITS - bits)))

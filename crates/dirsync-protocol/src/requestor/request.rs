@@ -9,6 +9,7 @@ use dirsync_message::{
 
 use crate::context::Context;
 use crate::delta::delta_after;
+use crate::invitation::proof;
 use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, RequestorTables, Stored};
 
 /// Most request ids that are remembered while no answer comes; an answer to an older one says
@@ -18,7 +19,7 @@ const SENT_MAX: usize = 256;
 /// Numbers a new request and returns its head; none where this postoffice may not send.
 ///
 /// The number is committed with the caller's transaction, *before* the message leaves (C2).
-/// `key` is the public key presented together with the invitation's secret at first contact.
+/// `key` is the public key presented together with the proof that the invitation's secret is known.
 ///
 /// # Errors
 ///
@@ -75,7 +76,9 @@ pub fn make_request<T: RequestorTables + ?Sized>(
         list_bad: state.list_bad,
         list_buckets,
         view_wanted: state.view_wanted,
-        admission: state.secret.map(|secret| Admission { secret, key: key.to_owned() }),
+        admission: state
+            .secret
+            .map(|secret| Admission { proof: proof(&secret, key), key: key.to_owned() }),
         health,
     }))
 }

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::change::OwnChanges;
 use crate::delta::ChangeNumbers;
+use crate::simulation::Rule;
 use crate::tables::{ListPlace, OwnRow, RequestorTables, StoreError};
 
 /// Why an entry cannot be handed over.
@@ -65,7 +66,9 @@ pub fn claim<T: RequestorTables + ?Sized>(
     if offered.released_to.as_ref() != Some(&me) {
         return Err(TransferError::NotReleased { id, owner: offered.owner });
     }
-    changes.follow(offered.stamp);
+    if Rule::ClaimStamp.holds() {
+        changes.follow(offered.stamp);
+    }
     if offered.first_origin != me {
         changes.tables().put_adopted_id(source, &offered.key, Some(id))?;
     }

@@ -2,10 +2,11 @@
 
 use dirsync_message::{Challenge, Request, RequestKind, ServerEpoch, Side};
 
-use super::lifecycle::new_life;
+use super::lifecycle::{holds_deletions, new_life};
 use super::publication::Publication;
 use super::submission::{Submission, submit_delta, submit_full};
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use crate::simulation::Rule;
 use crate::tables::{Registration, RegistrationState, ServerState, SideAnswer, Tables};
 
 /// What became of a request.
@@ -78,7 +79,7 @@ pub fn receive<T: Tables + ?Sized>(
             return Ok(Received::Repeated);
         }
     };
-    if request.number <= registration.request_no {
+    if request.number <= registration.request_no && Rule::RequestNumber.holds() {
         registration.answer_due = true;
         tables.put_registration(&registration)?;
         context.say(
@@ -123,9 +124,13 @@ fn take_new<T: Tables + ?Sized>(
     tables.put_server(server)?;
     tables.put_registration(&registration)?;
     let mut publication = Publication::begin(tables, context.now)?;
+    let applied = registration.applied;
     let submission =
         submit_own(tables, context, &mut publication, &mut registration, request, accepted, body)?;
     publication.finish(tables, context)?;
+    if !Rule::HeldAcknowledged.holds() && holds_deletions(tables, &request.from)? {
+        registration.applied = applied;
+    }
     *server = publication.into_state();
     // S14 and S15.
     registration.position.point = request.point;
@@ -136,6 +141,9 @@ fn take_new<T: Tables + ?Sized>(
     tables.put_registration(&registration)?;
     if let Some(point) = &request.point
         && point.epoch.is_same_life(&server.epoch)
+        && Rule::Mark.holds()
+        && (Rule::PartMark.holds() || point.complete)
+        && (Rule::KeepPoints.holds() || point.srv_seq > server.horizon)
         && tables.issued_point(point)?.is_none_or(|issued| issued.mark != point.mark)
     {
         context.say(
@@ -148,7 +156,8 @@ fn take_new<T: Tables + ?Sized>(
         );
         new_life(tables, context, server, point.epoch)?;
     }
-    if submission == Submission::Accepted && request.epoch_heard == Some(server.epoch) {
+    let knows = request.epoch_heard == Some(server.epoch) || !Rule::Spoken.holds();
+    if submission == Submission::Accepted && knows {
         let mut registration = tables.registration(&request.from)?.expect("it is being served");
         registration.spoke_in = Some(server.epoch);
         tables.put_registration(&registration)?;
@@ -197,10 +206,12 @@ fn compare_epochs<T: Tables + ?Sized>(
     registration: &mut Registration,
     request: &Request,
 ) -> Result<Option<Received>, ReceiveError> {
-    let Some(heard) = request.epoch_heard.filter(|heard| heard.is_newer_than(&server.epoch)) else {
-        return Ok(None);
+    let news = |heard: &ServerEpoch| {
+        heard.is_newer_than(&server.epoch)
+            || *heard != server.epoch && !Rule::GenerationOrder.holds()
     };
-    if heard.instance != server.epoch.instance {
+    let Some(heard) = request.epoch_heard.filter(news) else { return Ok(None) };
+    if heard.instance != server.epoch.instance && Rule::Instance.holds() {
         server.fenced = true;
         tables.put_server(server)?;
         context.say(
@@ -265,7 +276,7 @@ fn admit_epoch(
         && registration.challenge.is_some()
         && request.own.challenge == registration.challenge
         && request.own.base == Some(registration.own_digest);
-    if answers_challenge {
+    if answers_challenge || !Rule::Challenge.holds() {
         return Epoch::Resubmitted;
     }
     open_challenge(context, registration);
@@ -280,7 +291,7 @@ fn admit_epoch(
 
 /// Rule `chalkeep`: an open challenge stays, or two machines would void each other's for ever.
 fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
-    if registration.challenge.is_none() {
+    if registration.challenge.is_none() || !Rule::ChallengeKept.holds() {
         registration.challenge = Some(Challenge(context.draws.token()));
     }
 }

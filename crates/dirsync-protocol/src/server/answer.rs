@@ -12,6 +12,7 @@ use dirsync_message::{
 
 use super::body::ensure_view;
 use crate::context::{Context, Level};
+use crate::simulation::{Branch, Rule};
 use crate::tables::{
     Position, Registration, RegistrationState, ServerRow, ServerState, Stored, Tables,
 };
@@ -282,10 +283,16 @@ fn choose<T: Tables + ?Sized>(
         plan.from = point.srv_seq;
         plan.from_epoch = Some(point.epoch);
         plan.view_from = Some(view_from);
-        plan.whole = !point.complete;
+        plan.whole = !point.complete && Rule::PartWhole.holds();
+        if plan.whole {
+            Branch::FromMiddlePart.take();
+        }
+        if point.view != plan.view.0 {
+            Branch::ViewChange.take();
+        }
         return Ok(BodyPlan::List(Box::new(plan)));
     }
-    if server.recovering {
+    if server.recovering && Rule::Recover.holds() {
         let name = &registration.name;
         context.say(
             Level::Notice,
@@ -304,11 +311,15 @@ fn is_known<T: Tables + ?Sized>(
     position: &Position,
     point: &SyncPoint,
 ) -> Stored<bool> {
-    if position.bad || point.srv_seq < server.horizon {
+    if position.bad || point.srv_seq < server.horizon && Rule::Horizon.holds() {
         return Ok(false);
     }
+    if !point.complete && !Rule::PartMark.holds() {
+        return Ok(point.srv_seq <= server.head);
+    }
     let Some(issued) = tables.issued_point(point)? else { return Ok(false) };
-    Ok(issued.mark == point.mark && (!point.complete || issued.digest == Some(position.digest)))
+    let same = issued.mark == point.mark || !Rule::Mark.holds();
+    Ok(same && (!point.complete || issued.digest == Some(position.digest)))
 }
 
 /// B4: what differs is located by buckets where that is worth a round trip, else all is sent.

@@ -10,6 +10,7 @@ use dirsync_message::{Change, Mark, ServerEpoch, SrvSeq, Stamp, SyncPoint, Trans
 use super::answer::{ListPlan, PlanKind};
 use crate::context::Draws;
 use crate::delta::{Delta, delta_after};
+use crate::simulation::Rule;
 use crate::tables::{Flow, Numbered, SeenIn, ServerRow, Stored, Tables};
 
 /// Sees to it that the sums of a view are kept.
@@ -136,7 +137,8 @@ fn visit_published(
             .view_from
             .as_ref()
             .is_some_and(|(hash, from)| *hash != plan.view.0 && from.shows(&row.origin, record));
-        if left || plan.sends_deletion(SrvSeq(number), &published.seen_in) {
+        let seen = plan.sends_deletion(SrvSeq(number), &published.seen_in) && Rule::Leave.holds();
+        if left || seen {
             return visit(&deletion(number, row.id, stamp));
         }
         return ControlFlow::Continue(());

@@ -9,6 +9,7 @@ use dirsync_message::{Instance, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
 
 use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError};
+use crate::simulation::{Branch, Rule};
 use crate::tables::{
     Hold, Numbered, Position, Registration, RegistrationState, ServerState, Stored, Tables,
 };
@@ -62,8 +63,16 @@ pub fn remove<T: Tables + ?Sized>(
     publication.contest(held);
     publication.finish(tables, context)?;
     tables.put_registration(&Registration {
-        state: RegistrationState::Removed,
-        retired: registration.retired.iter().copied().chain(registration.epoch).collect(),
+        state: if Rule::Removed.holds() {
+            RegistrationState::Removed
+        } else {
+            RegistrationState::Active
+        },
+        retired: if Rule::Removed.holds() {
+            registration.retired.iter().copied().chain(registration.epoch).collect()
+        } else {
+            Default::default()
+        },
         epoch: None,
         applied: ReqSeq(0),
         request_no: RequestNo(0),
@@ -77,6 +86,20 @@ pub fn remove<T: Tables + ?Sized>(
     })?;
     context.say(Level::Notice, "5.3", format!("{name} is removed with {} entries", ids.len()));
     Ok(ids.len() as u64)
+}
+
+/// Whether deletions of an origin wait for a person.
+pub(super) fn holds_deletions<T: Tables + ?Sized>(
+    tables: &mut T,
+    name: &PostofficeName,
+) -> Stored<bool> {
+    let mut held = false;
+    tables.visit_unsettled(&mut |row| {
+        let waits = row.published.as_ref().is_some_and(|published| published.held.is_some());
+        held |= row.origin == *name && waits;
+        ControlFlow::Continue(())
+    })?;
+    Ok(held)
 }
 
 /// Ends the holds on an origin's deletions; returns the entries, which nobody asks for any more.
@@ -264,6 +287,7 @@ pub fn forget_before<T: Tables + ?Sized>(tables: &mut T, before: u64, limit: u64
     if upto == server.horizon {
         return Ok(0);
     }
+    Branch::Forgotten.take();
     server.horizon = upto;
     tables.put_server(&server)?;
     tables.purge_tombstones(upto)

@@ -16,6 +16,7 @@ use dirsync_message::{SrvSeq, Stamp};
 use crate::context::{Context, Level, ReceiveError};
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::guard::WINDOW_MS;
+use crate::simulation::{Branch, Rule};
 use crate::tables::{Hold, Published, SeenIn, ServerRow, ServerState, Stored, Tables, Tombstone};
 
 /// A deletion that an origin asked for.
@@ -149,7 +150,8 @@ impl Publication {
         key: &str,
     ) -> Stored<()> {
         for (id, _) in tables.claimants(key)? {
-            if id != holder {
+            if id != holder && Rule::Shadow.holds() {
+                Branch::DecidedAgain.take();
                 self.contested.insert(id);
                 self.house.entry(key.to_owned()).or_insert_with(|| origin.clone());
             }
@@ -202,6 +204,7 @@ impl Publication {
             if offered {
                 // A deletion of an entry on offer is a claim and a deletion. An earlier one is not:
                 // it drops the stub of an entry that was handed over and is now handed back.
+                Branch::OfferDeleted.take();
                 tables.put_transferred(deletion.id, &deletion.origin)?;
             }
             self.contested.insert(deletion.id);
@@ -272,6 +275,7 @@ impl Publication {
         let entries = tables.published_count(&origin)? + earlier;
         let hold = unapproved > 0 && context.guard.exceeded(unapproved + earlier, entries);
         if hold {
+            Branch::Held.take();
             context.say(
                 Level::Alarm,
                 "5.1",
@@ -380,11 +384,13 @@ impl Publication {
         let Some((old, published)) = before else {
             let tombstone = tables.tombstone(id)?;
             if tombstone.is_some() {
+                Branch::Reborn.take();
                 tables.delete_tombstone(id)?;
             }
             return Ok(tombstone.map(|tombstone| tombstone.seen_in).unwrap_or_default());
         };
         let mut seen = match &published.seen_in {
+            _ if !Rule::HistoryAny.holds() => Default::default(),
             SeenIn::All => return Ok(SeenIn::All),
             SeenIn::Some(seen) => seen.clone(),
         };

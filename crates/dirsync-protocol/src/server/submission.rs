@@ -12,6 +12,7 @@ use dirsync_message::{Change, Request, Stamp, Transaction};
 use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::delta::apply_delta;
+use crate::simulation::Rule;
 use crate::tables::{Registration, ServerRow, Submitted, Tables};
 
 /// What became of the own part.
@@ -44,7 +45,7 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
     body: &mut dyn TransactionSource,
 ) -> Result<Submission, ReceiveError> {
     let own = &request.own;
-    if own.from > registration.applied {
+    if own.from > registration.applied && Rule::Range.holds() {
         context.say(
             Level::Warning,
             "S13a",
@@ -57,9 +58,9 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
     }
     tables.savepoint()?;
     publication.savepoint();
-    let read = read_delta(tables, publication, registration, body);
+    let read = read_delta(tables, context, publication, registration, body);
     let Read { digest, count, mut fork } = undone_on_error(tables, read)?;
-    if fork.is_none() && digest != own.digest {
+    if fork.is_none() && digest != own.digest && Rule::OwnDigest.holds() {
         fork = Some(("S13c", "the digests of its own entries differ"));
     }
     if let Some((rule, why)) = fork {
@@ -73,7 +74,7 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
                 request.from, own.digest
             ),
         );
-        return Ok(Submission::SendOwn);
+        return Ok(if rule == "S13a" { Submission::NotTaken } else { Submission::SendOwn });
     }
     tables.release_savepoint()?;
     registration.own_digest = digest;
@@ -94,6 +95,7 @@ struct Read {
 
 fn read_delta<T: Tables + ?Sized>(
     tables: &mut T,
+    context: &mut Context<'_>,
     publication: &mut Publication,
     registration: &Registration,
     body: &mut dyn TransactionSource,
@@ -104,6 +106,11 @@ fn read_delta<T: Tables + ?Sized>(
             continue;
         }
         read.count += 1;
+        let follows = transaction.number == registration.applied.0 + 1;
+        if read.count == 1 && !follows && !Rule::Range.holds() {
+            read.fork = Some(("S13a", "a number is missing"));
+            break;
+        }
         match submit(tables, publication, registration, &transaction, &mut read.digest)? {
             Taken::Yes => {}
             Taken::Older => read.fork = Some(("S13b", "a change is older than the one held")),
@@ -111,6 +118,9 @@ fn read_delta<T: Tables + ?Sized>(
         }
         if read.fork.is_some() {
             break;
+        }
+        if !Rule::Defer.holds() {
+            publication.resolve(tables, context)?;
         }
     }
     Ok(read)
@@ -263,7 +273,7 @@ fn submit<T: Tables + ?Sized>(
         }
     };
     let old = row.submitted.take();
-    if old.as_ref().is_some_and(|old| stamp < old.stamp) {
+    if old.as_ref().is_some_and(|old| stamp < old.stamp) && Rule::Stamp.holds() {
         return Ok(Taken::Older);
     }
     let Some((record, released_to)) = new_content(transaction, old.as_ref()) else {
@@ -327,7 +337,7 @@ fn delete<T: Tables + ?Sized>(
     let rows = tables.rows(id)?;
     let row = rows.into_iter().find(|row| row.origin == *origin);
     let held = row.as_ref().and_then(|row| row.submitted.as_ref());
-    if held.is_some_and(|held| stamp < held.stamp) {
+    if held.is_some_and(|held| stamp < held.stamp) && Rule::Stamp.holds() {
         return Ok(Taken::Older);
     }
     if let Some(held) = held {
@@ -336,7 +346,8 @@ fn delete<T: Tables + ?Sized>(
     }
     // Remembered even for what the server never held (trace T-DEADDEL).
     let known = tables.submitted_tombstone(origin, id)?;
-    if known.is_none_or(|known| known < stamp) {
+    let remembered = row.is_some() || Rule::DeadDeletion.holds();
+    if remembered && known.is_none_or(|known| known < stamp) {
         tables.put_submitted_tombstone(origin, id, Some(stamp))?;
     }
     publication.deleted(tables, row, Deletion { id, origin: origin.clone(), stamp, approved })?;

@@ -78,7 +78,7 @@ pub struct RequestorState {
     pub view: View,
     /// How it stands towards the server.
     pub mode: Mode,
-    /// One-time secret of the invitation, until the first answer.
+    /// Secret of the invitation; none for a server's own postoffice.
     pub secret: Option<String>,
 }
 

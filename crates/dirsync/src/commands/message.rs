@@ -18,7 +18,7 @@ pub fn run(command: &MessageCommand, json: bool) -> Outcome {
         File::open(path).with_context(|| format!("could not open \"{}\"", path.display()))?;
     let mut message =
         open_message(file).with_context(|| format!("\"{}\" cannot be shown", path.display()))?;
-    let head = without_secret(&message.head);
+    let head = message.head;
     if json {
         let mut body = String::new();
         message.body.read_to_string(&mut body)?;
@@ -35,13 +35,4 @@ pub fn run(command: &MessageCommand, json: bool) -> Outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitStatus::Done),
     }
-}
-
-/// A first request carries its invitation's secret; that is for the server alone.
-fn without_secret(head: &str) -> String {
-    let hidden = |line: &str| match line.strip_prefix("admission-secret=") {
-        Some(_) => "admission-secret=(not shown)\n".to_owned(),
-        None => line.to_owned(),
-    };
-    head.split_inclusive('\n').map(hidden).collect()
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
-use dirsync_agent::step::secret_hash;
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::invitation::secret_hash;
 use dirsync_protocol::tables::{Registration, RegistrationState};
 use serde_json::json;
 

@@ -4,18 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use dirsync_agent::decisions::carry_out;
+use dirsync_agent::restoring;
 use dirsync_carrier::durable;
 use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::requestor::new_epoch;
-use dirsync_protocol::server::new_life;
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, database, lock, now_ms, random_seed};
+use crate::office::{Office, database, known_decisions, lock, now_ms, random_seed};
 
 /// `dirsync backup FILE`.
 pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
@@ -88,27 +86,8 @@ fn begin_anew(folder: &Path, beside: &Path) -> Outcome<()> {
     let mut tables = store.begin()?;
     let guard = Default::default();
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    let mut state = tables.requestor()?;
-    // A requestor keeps its epoch: the server recognises the older copy and asks it to merge. Its own
-    // word that it was restored only saves the cycle in which that would be noticed.
-    if state.epoch_accepted {
-        state.mode = dirsync_protocol::tables::Mode::WantOwn;
-    } else {
-        new_epoch(&mut state, &mut context, true);
-    }
-    tables.put_requestor(&state)?;
-    if let Some(mut server) = tables.server()? {
-        let office_decisions = folder.join("decisions.log");
-        let over = server.epoch;
-        new_life(&mut *tables, &mut context, &mut server, over)?;
-        let (decisions, wrong) = crate::office::read_decisions(&office_decisions)?;
-        if wrong > 0 {
-            eprintln!("warning: {wrong} lines of decisions.log cannot be read");
-        }
-        for decision in decisions {
-            carry_out(&mut *tables, &mut context, &decision)?;
-        }
-    }
+    let decisions = known_decisions(folder)?;
+    restoring::begin_anew(&mut *tables, &mut context, &decisions)?;
     tables.commit()?;
     store.checkpoint_truncate()?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dirsync_message::ServerEpoch;
+use dirsync_agent::restoring;
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cli::ServerCommand;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, database, lock, make_instance, now_ms, random_seed};
+use crate::office::{Office, database, known_decisions, lock, make_instance, now_ms, random_seed};
 
 /// `dirsync server …`.
 pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
@@ -32,16 +32,14 @@ fn promote(folder: &Path, json: bool) -> Outcome {
     let mut events: Vec<Event> = Vec::new();
     let guard = Default::default();
     let mut tables = store.begin()?;
-    let Some(mut state) = tables.server()? else {
+    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+    let decisions = known_decisions(folder)?;
+    let promoted = restoring::promote(&mut *tables, &mut context, instance, &decisions)?;
+    let Some(epoch) = promoted else {
         return Err(Failure::usage("this postoffice is no copy of a directory server"));
     };
-    let over = state.epoch;
-    state.epoch = ServerEpoch { instance, ..state.epoch };
-    state.fenced = false;
-    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    server::new_life(&mut *tables, &mut context, &mut state, over)?;
     tables.commit()?;
-    let epoch = state.epoch.to_string();
+    let epoch = epoch.to_string();
     if json {
         print_json(&json!({ "epoch": epoch }));
     } else {

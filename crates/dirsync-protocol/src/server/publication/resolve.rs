@@ -10,6 +10,7 @@ use dirsync_directory::{EntryId, PostofficeName};
 
 use super::{Content, Publication};
 use crate::context::{Context, Level};
+use crate::simulation::{Branch, Rule};
 use crate::tables::{Published, ServerRow, Stored, Tables};
 
 /// A change may free an address for somebody who was blocked by a claim that was blocked itself;
@@ -70,7 +71,7 @@ struct Rank(u8, u64, EntryId);
 
 impl Publication {
     /// Decides everything that is contested.
-    pub(super) fn resolve<T: Tables + ?Sized>(
+    pub(in crate::server) fn resolve<T: Tables + ?Sized>(
         &mut self,
         tables: &mut T,
         context: &mut Context<'_>,
@@ -139,6 +140,9 @@ impl Publication {
                     houses.insert(key, &case.rows[at].origin);
                 }
             }
+        }
+        if !Rule::House.holds() {
+            houses.clear();
         }
         let mut blocked = BTreeSet::new();
         loop {
@@ -337,6 +341,7 @@ fn grant_what_is_free(cases: &BTreeMap<EntryId, Case>, blocked: &mut BTreeSet<En
             })
         });
         let Some(at) = granted else { return };
+        Branch::GrantedAfterAll.take();
         let (_, id) = waiting.remove(at);
         blocked.remove(&id);
         for key in cases[&id].published_keys() {
@@ -383,6 +388,7 @@ fn is_stub<T: Tables + ?Sized>(
 ) -> Stored<bool> {
     if let Some(owner) = owner
         && *owner != row.origin
+        && Rule::Moved.holds()
     {
         let back = rows.iter().find(|other| other.origin == *owner).and_then(|other| {
             other.submitted.as_ref().and_then(|submitted| submitted.released_to.as_ref())
@@ -397,6 +403,7 @@ fn is_stub<T: Tables + ?Sized>(
     let claimed = deleted.is_some_and(|stamp| stamp >= submitted.stamp);
     if claimed {
         // The heir's deletion arrived before the offer; remembered, so that the origin is told.
+        Branch::EarlyHeir.take();
         tables.put_transferred(row.id, heir)?;
     }
     Ok(claimed)

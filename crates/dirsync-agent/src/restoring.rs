@@ -1,0 +1,63 @@
+//! Older copies that take the database's place: they begin anew, so that nobody takes the numbers of
+//! the life that is lost for those of this one.
+
+use dirsync_message::{Instance, ServerEpoch};
+use dirsync_protocol::context::{Context, ReceiveError};
+use dirsync_protocol::requestor::new_epoch;
+use dirsync_protocol::server::{self, new_life};
+use dirsync_protocol::tables::{Mode, Tables};
+
+use crate::decisions::{Decision, carry_out};
+
+/// Begins the new life of a copy that takes the database's place, and makes every decision since
+/// take effect again. The copy of a server gets a new epoch and is recovering; a requestor asks what
+/// the server holds of its own entries.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn begin_anew<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    decisions: &[Decision],
+) -> Result<(), ReceiveError> {
+    let mut state = tables.requestor()?;
+    // A requestor keeps its epoch: the server recognises the older copy and asks it to merge. Its own
+    // word that it was restored only saves the cycle in which that would be noticed.
+    if state.epoch_accepted {
+        state.mode = Mode::WantOwn;
+    } else {
+        new_epoch(&mut state, context, true);
+    }
+    tables.put_requestor(&state)?;
+    if let Some(mut server) = tables.server()? {
+        let over = server.epoch;
+        new_life(tables, context, &mut server, over)?;
+        for decision in decisions {
+            carry_out(tables, context, decision)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a copy of a directory server the server, under an instance name of its own, and makes every
+/// decision of the log that came with it take effect: the log may be newer than the copy. Returns the
+/// new epoch; none where the copy is none of a server.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn promote<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    instance: Instance,
+    decisions: &[Decision],
+) -> Result<Option<ServerEpoch>, ReceiveError> {
+    if !server::promote(tables, context, instance)? {
+        return Ok(None);
+    }
+    for decision in decisions {
+        carry_out(tables, context, decision)?;
+    }
+    Ok(tables.server()?.map(|server| server.epoch))
+}

@@ -1,0 +1,193 @@
+//! The rules by their names, and the branches that are rarely taken, so that a simulation can ask what
+//! happens without a rule, and whether it ever came somewhere.
+//!
+//! With the feature `simulation` off, as in every release, each rule holds and nothing is counted:
+//! the compiler removes all of it.
+
+#[cfg(feature = "simulation")]
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! names {
+    ($(#[$about:meta])* $kind:ident { $($(#[doc = $text:literal])+ $name:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $kind {
+            $($(#[doc = $text])+ $name,)+
+        }
+
+        impl $kind {
+            /// All of them, with their names and what is said of each.
+            pub const ALL: &[(Self, &str, &str)] =
+                &[$((Self::$name, $word, concat!($($text,)+)),)+];
+
+            /// Its name.
+            pub fn name(self) -> &'static str {
+                Self::ALL[self as usize].1
+            }
+
+            /// The one with a name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().find(|(_, known, _)| *known == name).map(|(rule, ..)| *rule)
+            }
+        }
+    };
+}
+
+names! {
+/// A rule of `docs/protocol.md` that an earlier draft lacked. The text says what happens without it.
+Rule {
+    /// a gap is judged by the first transaction's number
+    Range = "range",
+    /// what was acknowledged once cannot be sent again
+    OwnLog = "ownlog",
+    /// the server does not compare the digest of the origin's own entries
+    OwnDigest = "owndigest",
+    /// a change with an older stamp replaces a newer one
+    Stamp = "stamp",
+    /// stamps follow the clock, also backwards
+    Clock = "clock",
+    /// after a fork the origin's own state replaces the server's
+    Merge = "merge",
+    /// a request is taken whatever its number
+    RequestNumber = "qnum",
+    /// an update is taken whichever request it answers
+    Answers = "answers",
+    /// an answer is recognised by the number of its request alone
+    RequestId = "rid",
+    /// server epochs have no order: any other one is news
+    GenerationOrder = "genorder",
+    /// sync points have no marks
+    Mark = "mark",
+    /// points below the horizon are forgotten
+    KeepPoints = "keeppoints",
+    /// the points of middle parts have no marks
+    PartMark = "partmark",
+    /// what left a view is not deleted there
+    Leave = "leave",
+    /// only the views that showed the last version are told of a deletion
+    HistoryAny = "histany",
+    /// an update is applied whatever view it starts from
+    ViewBind = "viewbind",
+    /// addresses are decided transaction by transaction
+    Defer = "defer",
+    /// an address that is given up goes to whoever waits longest
+    House = "house",
+    /// what waits for an address is not decided again
+    Shadow = "shadow",
+    /// an unknown epoch is accepted at once
+    Challenge = "challenge",
+    /// every request of an unknown epoch gets a new challenge
+    ChallengeKept = "chalkeep",
+    /// a fenced machine renews itself
+    Fence = "fence",
+    /// a restored server replaces lists before the origins have spoken
+    Recover = "recover",
+    /// any request ends the recovery of its origin
+    Spoken = "spoken",
+    /// a merge does not know what was deleted here
+    KeepTombstones = "keeptombs",
+    /// an older complete update completes a later part
+    Complete = "complete",
+    /// a replace is applied although the list has moved
+    ReplaceFrom = "replfrom",
+    /// a server that hears a newer epoch of another instance takes a newer one itself
+    Instance = "inst",
+    /// an entry that was handed over falls back to its former owner
+    Moved = "moved",
+    /// a removed postoffice is forgotten
+    Removed = "removed",
+    /// a requestor below the horizon gets a delta
+    Horizon = "horizon",
+    /// a held deletion holds up the acknowledgement
+    HeldAcknowledged = "heldack",
+    /// after a middle part entries travel as what changed
+    PartWhole = "partwhole",
+    /// the stamp of a claim does not follow that of the offer
+    ClaimStamp = "claimstamp",
+    /// what the server never held is not remembered as deleted
+    DeadDeletion = "deaddel",
+}
+}
+
+names! {
+/// A branch that is rarely taken. A run reports which were never taken.
+Branch {
+    /// a replace arrives in several parts
+    StagedPart = "staged part",
+    /// a replace in parts is swapped in
+    StagedSwap = "staged swap",
+    /// a delta arrives across two server epochs
+    AcrossEpochs = "across epochs",
+    /// a body begins at a middle part's point
+    FromMiddlePart = "from a middle part",
+    /// a body changes a list's view
+    ViewChange = "view change",
+    /// a list is repaired by buckets
+    Buckets = "buckets",
+    /// a version loses in a merge
+    MergeLoser = "merge loser",
+    /// an own entry is dropped, as it was deleted in a life that was lost
+    MergeDropped = "merge dropped",
+    /// an entry is adopted in a merge
+    MergeAdopted = "merge adopted",
+    /// who waits for an address is decided again, as it is given up
+    DecidedAgain = "decided again",
+    /// a blocked entry is granted its addresses after all
+    GrantedAfterAll = "granted after all",
+    /// a deletion that arrived before the offer counts as claim
+    EarlyHeir = "early heir",
+    /// a deletion of an entry on offer counts as claim and deletion
+    OfferDeleted = "offer deleted",
+    /// deletions are held
+    Held = "held",
+    /// an entry is new again after its tombstone
+    Reborn = "reborn",
+    /// tombstones are forgotten
+    Forgotten = "forgotten",
+}
+}
+
+#[cfg(feature = "simulation")]
+static WITHOUT: AtomicU64 = AtomicU64::new(0);
+#[cfg(feature = "simulation")]
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+impl Rule {
+    /// Whether it is in force: always, but in a simulation that asks what it is for.
+    #[cfg(not(feature = "simulation"))]
+    #[inline(always)]
+    pub const fn holds(self) -> bool {
+        true
+    }
+
+    /// Whether it is in force: always, but in a simulation that asks what it is for.
+    #[cfg(feature = "simulation")]
+    pub fn holds(self) -> bool {
+        WITHOUT.load(Ordering::Relaxed) & (1 << self as u64) == 0
+    }
+
+    /// Switches it off for this process.
+    #[cfg(feature = "simulation")]
+    pub fn switch_off(self) {
+        WITHOUT.fetch_or(1 << self as u64, Ordering::Relaxed);
+    }
+}
+
+impl Branch {
+    /// Notes that it is taken.
+    #[cfg(not(feature = "simulation"))]
+    #[inline(always)]
+    pub const fn take(self) {}
+
+    /// Notes that it is taken.
+    #[cfg(feature = "simulation")]
+    pub fn take(self) {
+        TAKEN.fetch_or(1 << self as u64, Ordering::Relaxed);
+    }
+
+    /// Whether it was ever taken in this process.
+    #[cfg(feature = "simulation")]
+    pub fn taken(self) -> bool {
+        TAKEN.load(Ordering::Relaxed) & (1 << self as u64) != 0
+    }
+}

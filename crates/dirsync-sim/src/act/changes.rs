@@ -1,0 +1,192 @@
+//! Changes that a postoffice makes of its own entries.
+
+use std::collections::BTreeSet;
+
+use dirsync_agent::changes::{ReadRow, ReadSettings, SourceRead};
+use dirsync_message::Stamp;
+use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::requestor;
+use dirsync_protocol::tables::OwnRow;
+
+use crate::check::{list_of, own_of};
+use crate::naming::{
+    addresses_of, change_of, entry, first_origin, is_hidden, name_of, postoffice, record,
+};
+use crate::step::Change;
+use crate::world::World;
+
+/// The source that feeds every entry of a world.
+pub const SOURCE: &str = "list";
+
+/// A row for an own entry.
+pub fn own_row(key: &str, record: dirsync_directory::Record) -> OwnRow {
+    OwnRow {
+        id: entry(key),
+        first_origin: first_origin(key),
+        key: key.into(),
+        source: SOURCE.into(),
+        record,
+        numbers: ChangeNumbers::default(),
+        stamp: Stamp(0),
+        released_to: None,
+    }
+}
+
+impl World {
+    /// T0. Returns whether there was anything to change.
+    pub(super) fn make_change(&mut self, machine: &str, change: &Change) -> bool {
+        let name = name_of(machine).to_owned();
+        match change {
+            Change::Add(key, addresses) => {
+                let id = entry(key);
+                if key[..1].to_uppercase() != name || self.own_row(machine, key).is_some() {
+                    return false;
+                }
+                self.ghost.allow(key, id, &name);
+                let change = self.ghost.next_change(&name);
+                let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+                self.put(machine, own_row(key, record(&addresses, false, change)))
+            }
+            Change::Modify(key) => self.rewrite(machine, key, |_| {}),
+            Change::Rename(key, wanted) => {
+                self.rewrite(machine, key, |(addresses, _)| addresses.clone_from(wanted))
+            }
+            Change::Hide(key) => {
+                let done = self.rewrite(machine, key, |(_, hidden)| *hidden = !*hidden);
+                if done {
+                    self.ghost.deleted.insert(entry(key), self.ghost.change);
+                }
+                done
+            }
+            Change::Delete(key) => self.delete_own(machine, key),
+            Change::Mass => {
+                let own = own_of(self.site(machine)).into_values();
+                let keys: Vec<String> =
+                    own.filter(|row| row.released_to.is_none()).map(|row| row.key).collect();
+                keys.len() >= 2 && keys.iter().all(|key| self.delete_own(machine, key))
+            }
+            Change::Release(key, to) => {
+                if self.own_row(machine, key).is_none() || *to == name {
+                    return false;
+                }
+                self.ghost.allow(key, entry(key), to);
+                let to = Some(postoffice(to));
+                self.run_at(machine, |tables, context| {
+                    requestor::release(tables, context.now, entry(key), to).is_ok()
+                })
+            }
+            Change::Withdraw(key) => self.run_at(machine, |tables, context| {
+                let row = tables.own(entry(key)).expect("it can be read");
+                let released = row.is_some_and(|row| row.released_to.is_some());
+                released && requestor::release(tables, context.now, entry(key), None).is_ok()
+            }),
+            Change::Claim(key) => self.claim(machine, key),
+            Change::Read(keys) => self.read_source(machine, keys),
+        }
+    }
+
+    fn claim(&mut self, machine: &str, key: &str) -> bool {
+        let id = entry(key);
+        let own = own_of(self.site(machine));
+        if own.get(&id).is_some_and(|row| row.released_to.is_none()) {
+            return false;
+        }
+        let me = postoffice(name_of(machine));
+        let list = list_of(self.site(machine));
+        // What a view leaves out would be lost with a claim: an administrator claims what is seen whole.
+        if list.get(&id).is_none_or(|(owner, record)| *owner == me || change_of(record) == 0) {
+            return false;
+        }
+        self.run_at(machine, |tables, context| {
+            requestor::claim(tables, context.now, id, SOURCE).is_ok()
+        })
+    }
+
+    /// The content of an own entry with another phone number, and what else is changed of its
+    /// addresses and whether it is hidden.
+    fn rewrite(
+        &mut self,
+        machine: &str,
+        key: &str,
+        edit: impl FnOnce(&mut (Vec<String>, bool)),
+    ) -> bool {
+        let Some(row) = self.own_row(machine, key) else { return false };
+        let mut content = (addresses_of(&row.record), is_hidden(&row.record));
+        edit(&mut content);
+        let change = self.ghost.next_change(name_of(machine));
+        let addresses: Vec<&str> = content.0.iter().map(String::as_str).collect();
+        let record = record(&addresses, content.1, change);
+        self.put(machine, OwnRow { record, ..row })
+    }
+
+    /// An own entry that is not on offer.
+    fn own_row(&mut self, machine: &str, key: &str) -> Option<OwnRow> {
+        let row = self.read(machine, |tables| tables.own(entry(key)));
+        row.filter(|row| row.released_to.is_none())
+    }
+
+    fn put(&mut self, machine: &str, row: OwnRow) -> bool {
+        self.change(machine, |changes| changes.put(row).expect("it can be written"));
+        true
+    }
+
+    fn delete_own(&mut self, machine: &str, key: &str) -> bool {
+        if self.own_row(machine, key).is_none() {
+            return false;
+        }
+        self.change(machine, |changes| {
+            changes.delete(entry(key), false).expect("it can be written")
+        });
+        self.note_deletion(machine, key);
+        true
+    }
+
+    fn note_deletion(&mut self, machine: &str, key: &str) {
+        let id = entry(key);
+        let change = self.ghost.next_change(name_of(machine));
+        self.ghost.deleted.insert(id, change);
+        let tombstone = self.read(machine, |tables| tables.own_tombstone(id));
+        if let Some(tombstone) = tombstone {
+            self.ghost.deletions.insert((id, tombstone.stamp), change);
+        }
+    }
+
+    /// A complete read of a source that names these entries, and all that is on offer.
+    fn read_source(&mut self, machine: &str, keys: &[String]) -> bool {
+        let name = name_of(machine).to_owned();
+        let before = own_of(self.site(machine));
+        let mut rows: Vec<(String, dirsync_directory::Record)> = Vec::new();
+        let kept =
+            before.values().filter(|row| row.released_to.is_some() || keys.contains(&row.key));
+        rows.extend(kept.map(|row| (row.key.clone(), row.record.clone())));
+        let known: BTreeSet<String> = before.values().map(|row| row.key.clone()).collect();
+        for key in keys.iter().filter(|key| !known.contains(*key)) {
+            if key[..1].to_uppercase() != name {
+                return false;
+            }
+            self.ghost.allow(key, entry(key), &name);
+            let change = self.ghost.next_change(&name);
+            rows.push((key.clone(), record(&[key], false, change)));
+        }
+        self.run_at(machine, |tables, context| {
+            let settings = ReadSettings {
+                source: SOURCE.into(),
+                whole: true,
+                guards: Default::default(),
+                fingerprint: String::new(),
+                now: context.now,
+            };
+            let mut read = SourceRead::begin(tables, settings).expect("it can be read");
+            for (line, (key, record)) in (2..).zip(&rows) {
+                let row = ReadRow { origin: None, key, record: record.as_ref(), line };
+                read.row(row).expect("it can be written");
+            }
+            read.finish(true).expect("it can be written");
+        });
+        let after = own_of(self.site(machine));
+        for row in before.values().filter(|row| !after.contains_key(&row.id)) {
+            self.note_deletion(machine, &row.key);
+        }
+        true
+    }
+}

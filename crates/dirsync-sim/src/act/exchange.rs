@@ -1,0 +1,336 @@
+//! T1, T2 and T3 of a world: what is delivered, the shipped step, and what must hold after it.
+
+use std::collections::BTreeMap;
+
+use dirsync_agent::decisions::Decision;
+use dirsync_agent::step::{StepError, answer_requests, apply, send, take_requests};
+use dirsync_carrier::Carrier;
+use dirsync_protocol::context::Event;
+use dirsync_protocol::server::pending;
+
+use crate::naming::{name_of, postoffice};
+use crate::network::{Letter, Parts};
+use crate::step::{Delivery, Trouble};
+use crate::world::{Checked, World, site_of};
+
+/// What taking one letter came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The step failed, as it had reason to.
+    pub failed: bool,
+    /// It was refused and set aside.
+    pub refused: bool,
+    /// The list would not have matched its digest.
+    pub digest_failed: bool,
+    /// The list was changed.
+    pub list_changed: bool,
+}
+
+impl World {
+    /// T1. Returns whether something was sent.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails without a reason.
+    pub fn send(&mut self, machine: &str, trouble: Trouble) -> Checked<bool> {
+        let (around, port) = (self.around(machine), self.network.port(machine));
+        self.network.answering(Parts::One, None);
+        let before = self.network.posted();
+        let sent = self
+            .troubled(machine, trouble, |world| send(world.site(machine), &port, &around, true))?;
+        if let Some(report) = sent {
+            self.ghost.damaged.remove(machine);
+            self.note(machine, report.events);
+        }
+        Ok(self.network.posted() > before || trouble != Trouble::None)
+    }
+
+    /// Runs a shipped step that may be disturbed; none where it failed and had reason to.
+    fn troubled<R>(
+        &mut self,
+        at: &str,
+        trouble: Trouble,
+        step: impl FnOnce(&mut Self) -> Result<R, StepError>,
+    ) -> Checked<Option<R>> {
+        match trouble {
+            Trouble::None => {}
+            Trouble::Dies(n) => self.site(at).fail_at(Some(n)),
+            Trouble::Breaks(n) => self.network.break_after(Some(n)),
+        }
+        let result = step(self);
+        self.site(at).fail_at(None);
+        self.network.break_after(None);
+        match result {
+            Ok(done) => Ok(Some(done)),
+            Err(_) if trouble != Trouble::None || self.site(at).full => Ok(None),
+            Err(error) => Err(format!("a step at {at} failed: {error}")),
+        }
+    }
+
+    /// T2, first half, for one letter; the letter is delivered as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails without a reason.
+    pub fn take_request(&mut self, server: &str, letter: &Letter) -> Checked<Taken> {
+        self.take_request_with(server, letter, Trouble::None)
+    }
+
+    fn take_request_with(
+        &mut self,
+        server: &str,
+        letter: &Letter,
+        trouble: Trouble,
+    ) -> Checked<Taken> {
+        let (around, port) = (self.around(server), self.network.port(server));
+        self.network.deliver(server, letter.clone());
+        let carriers = BTreeMap::from([(String::new(), &port as &dyn Carrier)]);
+        let taken = self.troubled(server, trouble, |world| {
+            let site = world.site(server);
+            let mut decisions: Vec<Decision> = std::mem::take(&mut site.decisions);
+            let taken = take_requests(site, &carriers, &mut decisions, &around);
+            site.decisions = decisions;
+            taken
+        })?;
+        let Some(report) = taken else { return Ok(Taken { failed: true, ..Taken::default() }) };
+        self.note(server, report.events);
+        Ok(Taken { refused: report.refused > 0, ..Taken::default() })
+    }
+
+    /// T3 for one letter; the letter is delivered as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails without a reason.
+    pub fn take_update(&mut self, machine: &str, letter: &Letter) -> Checked<Taken> {
+        self.take_update_with(machine, letter, Trouble::None)
+    }
+
+    fn take_update_with(
+        &mut self,
+        machine: &str,
+        letter: &Letter,
+        trouble: Trouble,
+    ) -> Checked<Taken> {
+        let (around, port) = (self.around(machine), self.network.port(machine));
+        self.network.deliver(machine, letter.clone());
+        let applied =
+            self.troubled(machine, trouble, |world| apply(world.site(machine), &port, &around))?;
+        let Some(report) = applied else { return Ok(Taken { failed: true, ..Taken::default() }) };
+        let digest_failed = report.events.iter().any(|event| event.rule == "R18");
+        let (refused, list_changed) = (report.refused > 0, report.list_changed);
+        self.note(machine, report.events);
+        Ok(Taken { failed: false, refused, digest_failed, list_changed })
+    }
+
+    /// Whether a server has something to say to a postoffice.
+    pub fn answer_is_due(&mut self, server: &str, name: &str) -> bool {
+        self.read(server, |tables| pending(tables)).contains(&postoffice(name))
+    }
+
+    /// T2, second half, for some postoffices.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails without a reason, or replaces a list without any fault.
+    pub fn answer(
+        &mut self,
+        server: &str,
+        names: &[String],
+        parts: Parts,
+        trouble: Trouble,
+    ) -> Checked<()> {
+        let published = self.published(server);
+        self.network.answering(parts, Some(published));
+        let (around, port) = (self.around(server), self.network.port(server));
+        let carriers: BTreeMap<String, &dyn Carrier> =
+            names.iter().map(|name| (name.clone(), &port as &dyn Carrier)).collect();
+        let known = self.network.posted();
+        let answered = self.troubled(server, trouble, |world| {
+            answer_requests(world.site(server), &carriers, &around, false)
+        })?;
+        self.network.answering(Parts::One, None);
+        if let Some(report) = answered {
+            self.note(server, report.events);
+        }
+        self.check_no_repair(known)?;
+        self.check_server(server)
+    }
+
+    pub(super) fn take_step(
+        &mut self,
+        name: &str,
+        at: usize,
+        server: &str,
+        delivery: Delivery,
+        trouble: Trouble,
+    ) -> Checked<bool> {
+        if !self.live_servers().iter().any(|live| live == server) {
+            return Ok(false);
+        }
+        let Some(letter) = self.letter_to_deliver(true, name, at, delivery) else {
+            return Ok(false);
+        };
+        self.deliver_request(server, &letter, trouble)?;
+        if delivery == Delivery::Twice {
+            self.take_request(server, &letter)?;
+        }
+        self.put_back_undelivered(server, delivery);
+        Ok(true)
+    }
+
+    pub(super) fn apply_step(
+        &mut self,
+        machine: &str,
+        at: usize,
+        delivery: Delivery,
+        trouble: Trouble,
+    ) -> Checked<bool> {
+        if !self.can_send(machine) {
+            return Ok(false);
+        }
+        let Some(letter) = self.letter_to_deliver(false, name_of(machine), at, delivery) else {
+            return Ok(false);
+        };
+        self.deliver_update(machine, &letter, trouble)?;
+        if delivery == Delivery::Twice {
+            self.take_update(machine, &letter)?;
+        }
+        self.put_back_undelivered(machine, delivery);
+        Ok(true)
+    }
+
+    pub(super) fn answer_step(
+        &mut self,
+        name: &str,
+        server: &str,
+        parts: Parts,
+        trouble: Trouble,
+    ) -> Checked<bool> {
+        if !self.live_servers().iter().any(|live| live == server)
+            || !self.answer_is_due(server, name)
+        {
+            return Ok(false);
+        }
+        self.answer(server, &[name.to_owned()], parts, trouble)?;
+        Ok(true)
+    }
+
+    /// The letter that a step delivers, as it arrives.
+    fn letter_to_deliver(
+        &mut self,
+        is_request: bool,
+        name: &str,
+        at: usize,
+        delivery: Delivery,
+    ) -> Option<Letter> {
+        let number = self.network.numbers(is_request, name).get(at).copied()?;
+        let mut letter = match delivery {
+            Delivery::Keep => self.network.letter(number)?,
+            _ => self.network.take(number)?,
+        };
+        let place = |thousandths: u64, file: &[u8]| {
+            usize::try_from(file.len() as u64 * thousandths.min(999) / 1000).unwrap_or(0)
+        };
+        match delivery {
+            Delivery::Cut(at) => letter.file.truncate(place(at, &letter.file)),
+            Delivery::Flip(at) => {
+                let place = place(at, &letter.file);
+                letter.file[place] ^= 1 << (at % 8);
+            }
+            Delivery::Whole | Delivery::Keep | Delivery::Twice => {}
+        }
+        Some(letter)
+    }
+
+    /// What a step did not set aside, as it failed, arrives again.
+    fn put_back_undelivered(&mut self, at: &str, delivery: Delivery) {
+        for letter in self.network.take_delivered(at) {
+            if delivery != Delivery::Keep {
+                self.network.put_back(letter);
+            }
+        }
+    }
+
+    /// T2 with its checks.
+    ///
+    /// # Errors
+    ///
+    /// When an invariant is broken.
+    pub fn deliver_request(
+        &mut self,
+        server: &str,
+        letter: &Letter,
+        trouble: Trouble,
+    ) -> Checked<()> {
+        let before = self.submitted_stamps(server, &letter.name);
+        let taken = self.take_request_with(server, letter, trouble)?;
+        self.check_stamps(server, &letter.name, &before)?;
+        if self.server_state(server).fenced {
+            self.relieve();
+        }
+        self.check_server(server)?;
+        if taken.failed || taken.refused || !self.site(server).is_in_memory() {
+            return Ok(());
+        }
+        self.check_distinct(letter)?;
+        let first = self.server_summary(server);
+        let second = self.twice(server, |world| {
+            world.take_request(server, letter)?;
+            Ok(world.server_summary(server))
+        })?;
+        if first == second { Ok(()) } else { Err("I4: a request was taken twice".into()) }
+    }
+
+    /// T3 with its checks.
+    ///
+    /// # Errors
+    ///
+    /// When an invariant is broken.
+    pub fn deliver_update(
+        &mut self,
+        machine: &str,
+        letter: &Letter,
+        trouble: Trouble,
+    ) -> Checked<()> {
+        let before = crate::check::list_of(self.site(machine));
+        let live = self.is_live(machine);
+        let taken = self.take_update_with(machine, letter, trouble)?;
+        self.check_digests(machine)?;
+        if taken.digest_failed && !self.ghost.faulty {
+            return Err(format!("I5: {machine} needs a repair without any fault"));
+        }
+        if taken.list_changed {
+            self.check_list(machine, &before, letter)?;
+        }
+        self.note_acknowledged(machine);
+        if live && !self.is_live(machine) {
+            self.relieve();
+        }
+        if taken.failed || taken.refused || !self.site(machine).is_in_memory() {
+            return Ok(());
+        }
+        self.check_distinct(letter)?;
+        let first = self.requestor_summary(machine);
+        let second = self.twice(machine, |world| {
+            world.take_update(machine, letter)?;
+            Ok(world.requestor_summary(machine))
+        })?;
+        if first == second {
+            Ok(())
+        } else {
+            Err(format!("I4: an update was applied twice at {machine}"))
+        }
+    }
+
+    /// Does something that leaves no trace.
+    fn twice<R>(&mut self, at: &str, again: impl FnOnce(&mut Self) -> Checked<R>) -> Checked<R> {
+        let once = self.site(at).copy();
+        let events: Vec<(String, Event)> = std::mem::take(&mut self.events);
+        let result = again(self);
+        self.network.take_delivered(at);
+        self.sites.insert(site_of(at).to_owned(), once);
+        self.events = events;
+        result
+    }
+}

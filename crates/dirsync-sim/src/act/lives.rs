@@ -1,0 +1,131 @@
+//! Lives that begin and end: copies, restores, twins, moves, full disks, wrong clocks.
+
+use dirsync_agent::decisions::carry_out;
+use dirsync_agent::restoring::{begin_anew, promote};
+use dirsync_message::Instance;
+use dirsync_protocol::server::finish_recovery;
+
+use crate::naming::{SERVER, name_of};
+use crate::step::Step;
+use crate::world::{Checked, World, site_of};
+
+impl World {
+    pub(super) fn life(&mut self, step: &Step) -> Checked<bool> {
+        match step {
+            Step::Full(site) | Step::Space(site) => {
+                let Some(site) = self.sites.get_mut(site_of(site)) else { return Ok(false) };
+                site.full = matches!(step, Step::Full(_));
+                Ok(true)
+            }
+            Step::Clock(site, seconds) => {
+                let Some(site) = self.sites.get_mut(site_of(site)) else { return Ok(false) };
+                site.skew = seconds * 1000;
+                Ok(true)
+            }
+            Step::Damage(machine, key) => Ok(self.can_send(machine) && self.damage(machine, key)),
+            Step::Fault => {
+                self.ghost.faulty = true;
+                Ok(true)
+            }
+            Step::Backup(what) => {
+                let Some(site) = self.sites.get(site_of(what)) else { return Ok(false) };
+                let copy = site.copy();
+                self.backups.insert(site_of(what).into(), copy);
+                Ok(true)
+            }
+            Step::Restore(what, told) => self.restore(site_of(what), *told),
+            Step::Standby => {
+                let Some(site) = self.sites.get("s1") else { return Ok(false) };
+                self.standby = Some(site.copy());
+                Ok(true)
+            }
+            Step::Promote => {
+                if self.sites.contains_key("s2") {
+                    return Ok(false);
+                }
+                let Some(mut standby) = self.standby.take() else { return Ok(false) };
+                // The log of decisions is copied as it grows, beside the database's older copy.
+                if let Some(old) = self.sites.get("s1") {
+                    standby.decisions.clone_from(&old.decisions);
+                }
+                self.sites.insert("s2".into(), standby);
+                self.become_server("s2")?;
+                self.ghost.faulty = true;
+                self.ghost.doubled |= self.has_machine(&format!("{SERVER}2"));
+                Ok(true)
+            }
+            Step::Move => self.move_server(),
+            Step::Reinstall(machine) => {
+                if name_of(machine) == SERVER || !self.can_send(machine) {
+                    return Ok(false);
+                }
+                self.install(machine);
+                self.ghost.faulty = true;
+                self.relieve();
+                Ok(true)
+            }
+            Step::Clone(machine) => {
+                let twin = format!("{}2", name_of(machine));
+                let possible = *machine != twin
+                    && name_of(machine) != SERVER
+                    && !self.sites.contains_key(&twin)
+                    && self.can_send(machine);
+                if possible {
+                    let copy = self.site(machine).copy();
+                    self.sites.insert(twin, copy);
+                    (self.ghost.faulty, self.ghost.doubled) = (true, true);
+                }
+                Ok(possible)
+            }
+            other => Err(format!("\"{other}\" is done elsewhere")),
+        }
+    }
+
+    fn become_server(&mut self, server: &str) -> Checked<()> {
+        let decisions = self.site(server).decisions.clone();
+        let promoted = self
+            .run_at(server, |tables, context| promote(tables, context, Instance(2), &decisions));
+        match promoted {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(format!("{server} holds no server's tables")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn move_server(&mut self) -> Checked<bool> {
+        let possible =
+            !self.sites.contains_key("s2") && self.live_servers().contains(&"s1".to_owned());
+        if !possible {
+            return Ok(false);
+        }
+        let Some(old) = self.sites.remove("s1") else { return Ok(false) };
+        self.sites.insert("s2".into(), old);
+        self.become_server("s2")?;
+        let ended = self.run_at("s2", |tables, context| finish_recovery(tables, context));
+        ended.map_err(|error| error.to_string())
+    }
+
+    /// A restore: the log of decisions is longer than the copy and is carried out again.
+    fn restore(&mut self, what: &str, told: bool) -> Checked<bool> {
+        let Some(backup) = self.backups.remove(what) else { return Ok(false) };
+        let is_server = what.starts_with('s');
+        let possible = self.sites.contains_key(what)
+            && if is_server { !self.server_state(what).fenced } else { self.can_send(what) };
+        if possible {
+            self.site(what).restore(&backup);
+            let decisions = self.site(what).decisions.clone();
+            let begun = self.run_at(what, |tables, context| {
+                if told {
+                    return begin_anew(tables, context, &decisions);
+                }
+                decisions.iter().try_for_each(|decision| carry_out(tables, context, decision))
+            });
+            begun.map_err(|error| error.to_string())?;
+            self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);
+            self.ghost.faulty = true;
+            self.relieve();
+        }
+        self.backups.insert(what.into(), backup);
+        Ok(possible)
+    }
+}

@@ -1,0 +1,150 @@
+//! What the checks remember and look at: a model of its own beside the shipped steps.
+
+mod after_step;
+mod end;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dirsync_directory::{EntryId, SetDigest, list_element};
+use dirsync_message::{ReqSeq, SrvSeq, Stamp};
+use dirsync_protocol::tables::{ListPlace, Numbered, OwnRow, OwnTombstone, Submitted};
+
+use crate::naming::{Sight, postoffice};
+use crate::network::Listed;
+use crate::site::Site;
+
+/// What the checker remembers beside the world.
+#[derive(Clone, Debug, Default)]
+pub struct Ghost {
+    /// The last change made anywhere; each has a number of its own.
+    pub change: u64,
+    /// Who made a change.
+    pub authors: BTreeMap<u64, String>,
+    /// The keys of entries.
+    pub keys: BTreeMap<EntryId, String>,
+    /// Who may ever own an entry: its first origin, and whom it was released to.
+    pub allowed: BTreeMap<EntryId, BTreeSet<String>>,
+    /// The newest change that deleted an entry or hid it.
+    pub deleted: BTreeMap<EntryId, u64>,
+    /// The changes that deletions stand for.
+    pub deletions: BTreeMap<(EntryId, Stamp), u64>,
+    /// The newest change that its owner saw acknowledged, and whether the entry is there after it.
+    pub acked: BTreeMap<EntryId, (u64, bool)>,
+    /// Some state was lost or doubled.
+    pub faulty: bool,
+    /// Two machines of one name, or a machine that was restored: checks that stamps decide are off.
+    pub doubled: bool,
+    /// Deletions were forgotten.
+    pub purged: bool,
+    /// The open finding is looked at, or a person gave up what silent origins have: I6 is not checked.
+    pub vanishing_is_known: bool,
+    /// Machines whose list changed on disk, until they look at it.
+    pub damaged: BTreeSet<String>,
+    /// Postoffices that were removed.
+    pub gone: BTreeSet<String>,
+    /// What the decisions log says of registrations.
+    pub registered: BTreeSet<String>,
+}
+
+impl Ghost {
+    /// Somebody may own an entry.
+    pub fn allow(&mut self, key: &str, id: EntryId, name: &str) {
+        self.keys.insert(id, key.into());
+        self.allowed.entry(id).or_default().insert(name.into());
+    }
+
+    /// The number of a new change.
+    pub fn next_change(&mut self, author: &str) -> u64 {
+        self.change += 1;
+        self.authors.insert(self.change, author.into());
+        self.change
+    }
+
+    /// The key of an entry.
+    pub fn key(&self, id: EntryId) -> &str {
+        self.keys.get(&id).map_or("an unknown entry", String::as_str)
+    }
+
+    /// The newest change that deleted an entry or hid it.
+    pub fn deleted_by(&self, id: EntryId) -> u64 {
+        self.deleted.get(&id).copied().unwrap_or(0)
+    }
+}
+
+/// What a server publishes.
+///
+/// # Panics
+///
+/// When an id is published twice.
+pub fn published(site: &mut Site) -> Listed {
+    let mut listed = Listed::new();
+    site.look(|tables| {
+        tables.visit_numbered(SrvSeq(0), SrvSeq(u64::MAX), &mut |numbered| {
+            if let Numbered::Published(row) = numbered {
+                let record = row.published_record().expect("it is published").to_record();
+                let twice = listed.insert(row.id, (row.origin.clone(), record));
+                assert!(twice.is_none(), "an id is published once");
+            }
+            std::ops::ControlFlow::Continue(())
+        })
+    });
+    listed
+}
+
+/// What somebody sees of it, by a second opinion.
+pub fn seen(published: &Listed, sight: Sight) -> Listed {
+    let seen = published.iter().filter_map(|(id, (owner, record))| {
+        sight.shown(owner, record).map(|shown| (*id, (owner.clone(), shown)))
+    });
+    seen.collect()
+}
+
+/// A machine's list.
+pub fn list_of(site: &mut Site) -> Listed {
+    site.gather(|tables, visit| {
+        tables.visit_list(ListPlace::Live, &mut |row| {
+            visit((row.id, (row.owner.clone(), row.record.to_record())))
+        })
+    })
+}
+
+/// A machine's own entries.
+pub fn own_of(site: &mut Site) -> BTreeMap<EntryId, OwnRow> {
+    site.gather(|tables, visit| {
+        tables.visit_own(ReqSeq(0), &mut |row| visit((row.id, row.clone())))
+    })
+}
+
+/// A machine's own deletions.
+pub fn tombstones_of(site: &mut Site) -> BTreeMap<EntryId, OwnTombstone> {
+    site.gather(|tables, visit| {
+        tables.visit_own_tombstones(ReqSeq(0), &mut |tombstone| visit((tombstone.id, tombstone)))
+    })
+}
+
+/// What a postoffice has submitted.
+pub fn submitted(site: &mut Site, name: &str) -> BTreeMap<EntryId, Submitted> {
+    site.gather(|tables, visit| {
+        tables.visit_submitted(&postoffice(name), &mut |row| {
+            let submitted = row.submitted.clone().expect("only submitted rows are visited");
+            visit((row.id, submitted))
+        })
+    })
+}
+
+/// What a postoffice has deleted.
+pub fn submitted_deletions(site: &mut Site, name: &str) -> BTreeMap<EntryId, Stamp> {
+    site.gather(|tables, visit| {
+        tables.visit_submitted_tombstones(&postoffice(name), &mut |deletion| visit(deletion))
+    })
+}
+
+/// The digest of a list from its content. The hash of one element is a fact of the format; what is
+/// compared with this are the sums that the shipped code keeps.
+pub fn list_digest(list: &Listed) -> SetDigest {
+    let mut digest = SetDigest::default();
+    for (id, (owner, record)) in list {
+        digest += SetDigest::one(list_element(*id, owner, record.as_ref()));
+    }
+    digest
+}

@@ -1,0 +1,158 @@
+//! What has to hold when nothing travels any more: `protocol.md` §10, I9 to I12.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dirsync_directory::EntryId;
+use dirsync_protocol::tables::{Mode, OwnRow, RegistrationState, Submitted};
+
+use super::{list_of, own_of, published, seen, submitted};
+use crate::naming::{Sight, addresses_of, change_of, letter_of, name_of};
+use crate::network::Listed;
+use crate::world::{Checked, World};
+
+impl World {
+    /// I9 to I12.
+    ///
+    /// # Errors
+    ///
+    /// What is not yet, or not at all, as it should be at the end.
+    pub fn check_end(&mut self) -> Checked<()> {
+        let servers = self.live_servers();
+        let [server] = &servers[..] else { return Err(format!("I11: {} servers", servers.len())) };
+        if self.server_state(server).recovering {
+            return Err("I9: still recovering".into());
+        }
+        let published = published(self.site(server));
+        let names: BTreeSet<String> =
+            self.machines().iter().map(|machine| name_of(machine).to_owned()).collect();
+        for name in &names {
+            if self.ghost.gone.contains(name) {
+                if published.values().any(|(owner, _)| letter_of(owner) == *name) {
+                    return Err(format!("{name} was removed and is back"));
+                }
+                continue;
+            }
+            self.check_end_of(server, name, &published)?;
+        }
+        self.check_waiting(server, &published)?;
+        let held: BTreeSet<EntryId> = self.held(server).into_iter().collect();
+        for (id, (owner, record)) in &published {
+            let Some((change, false)) = self.ghost.acked.get(id) else { continue };
+            let author = &self.ghost.authors[change];
+            let older = change_of(record) < *change && author == letter_of(owner);
+            if older && !held.contains(id) {
+                return Err(format!("I10: deleted {} is back", self.ghost.key(*id)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_end_of(&mut self, server: &str, name: &str, published: &Listed) -> Checked<()> {
+        let machines = self.live_machines(name);
+        let [machine] = &machines[..] else {
+            return Err(format!("I11: {} machines of {name}", machines.len()));
+        };
+        let state = self.state(machine);
+        let site = self.site(machine);
+        let (own, list) = (own_of(site), list_of(site));
+        let submitted = submitted(self.site(server), name);
+        let alike = own.len() == submitted.len()
+            && own.values().all(|row| {
+                submitted.get(&row.id).is_some_and(|there| {
+                    (&there.record, &there.released_to) == (&row.record, &row.released_to)
+                })
+            });
+        if !alike {
+            return Err(format!("I9: the server does not hold what {name} submitted"));
+        }
+        let sight = Sight::of(&state.view_wanted).ok_or("nobody asked for this view")?;
+        if list != seen(published, sight) {
+            return Err(format!("I9: the list of {name} differs"));
+        }
+        if state.mode != Mode::Normal || state.list_bad {
+            return Err(format!("I9: {name} is still in repair"));
+        }
+        if state.req_sync != state.req_seq {
+            return Err(format!("I9: {name} was never acknowledged"));
+        }
+        self.check_acknowledged(server, name, &own)
+    }
+
+    /// I10.
+    fn check_acknowledged(
+        &mut self,
+        server: &str,
+        name: &str,
+        own: &BTreeMap<EntryId, OwnRow>,
+    ) -> Checked<()> {
+        for (id, (change, there)) in self.ghost.acked.clone() {
+            let rows = self.read(server, |tables| tables.rows(id));
+            let heir = self.read(server, |tables| tables.transferred(id));
+            let heir = heir.map(|to| letter_of(&to).to_owned());
+            let claimed = rows.iter().filter(|row| row.submitted.is_some()).count() > 1;
+            // Whether a claim or a deletion came first is decided by arrival.
+            let handed = self.ghost.allowed[&id].len() > 1 && (self.ghost.doubled || !there);
+            if claimed || handed || heir.is_some_and(|heir| heir != self.ghost.authors[&change]) {
+                continue;
+            }
+            let key = self.ghost.key(id).to_owned();
+            let row = own.get(&id);
+            if row.is_some_and(|row| change_of(&row.record) < change) {
+                return Err(format!("I10: an acknowledged change of {key} was undone"));
+            }
+            let first = key[..1].to_uppercase() == name;
+            if there && first && row.is_none() && self.ghost.deleted_by(id) <= change {
+                let machines = self.machines();
+                let held = |machine: &String| own_of(self.site(machine)).contains_key(&id);
+                if !machines.iter().any(held) {
+                    return Err(format!("I10: the acknowledged {key} is lost"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// I12: whatever waits for an address waits, in the end, for an entry that has what it wants.
+    fn check_waiting(&mut self, server: &str, published: &Listed) -> Checked<()> {
+        let mut wanted: BTreeMap<EntryId, Submitted> = BTreeMap::new();
+        for registration in self.read(server, |tables| tables.registrations()) {
+            if registration.state == RegistrationState::Removed {
+                continue;
+            }
+            for (id, row) in submitted(self.site(server), letter_of(&registration.name)) {
+                let rows = self.read(server, |tables| tables.rows(id));
+                let alone = rows.iter().filter(|row| row.submitted.is_some()).count() == 1;
+                let heir = self.read(server, |tables| tables.transferred(id));
+                let stub = heir.is_some_and(|heir| heir != registration.name);
+                if alone && !stub && row.invalid.is_none() {
+                    wanted.insert(id, row);
+                }
+            }
+        }
+        let mut holders = BTreeMap::new();
+        for (id, (_, record)) in published {
+            holders.extend(addresses_of(record).into_iter().map(|address| (address, *id)));
+        }
+        let mut waiting: BTreeMap<EntryId, BTreeSet<EntryId>> = BTreeMap::new();
+        for (id, row) in &wanted {
+            let has = published
+                .get(id)
+                .is_some_and(|(_, listed)| listed.addresses == row.record.addresses);
+            if !has {
+                let addresses = addresses_of(&row.record);
+                let others = addresses.iter().filter_map(|address| holders.get(address).copied());
+                waiting.insert(*id, others.filter(|other| other != id).collect());
+            }
+        }
+        let mut in_vain: BTreeSet<EntryId> = waiting.keys().copied().collect();
+        loop {
+            let reasons = |id: &EntryId| waiting[id].iter().any(|other| !in_vain.contains(other));
+            let Some(settled) = in_vain.iter().copied().find(reasons) else { break };
+            in_vain.remove(&settled);
+        }
+        match in_vain.first() {
+            None => Ok(()),
+            Some(id) => Err(format!("I12: {} waits for nobody", self.ghost.key(*id))),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Many worlds at once: each on one thread, no two with anything in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dirsync_protocol::simulation::{Branch, Rule};
+use dirsync_sim::conversation::Conversation;
+use dirsync_sim::exhaustive;
+use dirsync_sim::plan::{PROFILES, Plan};
+use dirsync_sim::random::{Run, run, shrink};
+use dirsync_sim::step::Step;
+use dirsync_store::testing::Random;
+
+use crate::arguments::Arguments;
+use crate::report::{Failure, Seen};
+
+/// So many failures are shown.
+const SHOWN_MAX: usize = 5;
+
+impl Arguments {
+    /// The plan of a seed.
+    fn plan(&self, seed: u64) -> (Plan, Random) {
+        let count = PROFILES.len() as u64;
+        match (self.profile, self.in_files) {
+            (None, None) => Plan::of(seed),
+            (profile, in_files) => {
+                let at = profile.unwrap_or((seed % count) as usize);
+                Plan::with(PROFILES[at], seed, in_files.unwrap_or(false))
+            }
+        }
+    }
+}
+
+/// Runs the worlds of a range; `until` ends it early.
+pub fn seeds(arguments: &Arguments, seeds: Range<u64>, until: Option<Instant>) -> bool {
+    let start = Instant::now();
+    let next = AtomicU64::new(seeds.start);
+    let enough = AtomicBool::new(false);
+    let seen = Mutex::new(Seen::default());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let late = until.is_some_and(|until| Instant::now() >= until);
+                    if seed >= seeds.end || late || enough.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let (plan, random) = arguments.plan(seed);
+                    let done = run(&plan, random);
+                    let mut seen = seen.lock().expect("no thread panics");
+                    seen.count(&plan, &done);
+                    if let Err(why) = done.result {
+                        drop_in(&mut seen, arguments, seed, &plan, done.trace, &why);
+                        enough.store(seen.failures.len() >= SHOWN_MAX, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let seen = seen.into_inner().expect("no thread panics");
+    seen.print(start.elapsed());
+    seen.failures.is_empty()
+}
+
+fn drop_in(
+    seen: &mut Seen,
+    arguments: &Arguments,
+    seed: u64,
+    plan: &Plan,
+    trace: Vec<Step>,
+    why: &str,
+) {
+    let (trace, why) = shrink(plan, trace, why);
+    let mut command = format!("cargo xtask sim --seed {seed}");
+    if let Some(at) = arguments.profile {
+        command += &format!(" --profile \"{}\"", PROFILES[at].0);
+    }
+    for rule in &arguments.without {
+        command += &format!(" --without {}", rule.name());
+    }
+    seen.failures.push(Failure { command, profile: plan.profile, why, trace });
+}
+
+/// Runs worlds for so many minutes.
+pub fn minutes(arguments: &Arguments, minutes: u64) -> bool {
+    seeds(arguments, 0..u64::MAX, Some(Instant::now() + Duration::from_secs(minutes * 60)))
+}
+
+/// One world, with all that its steps say.
+pub fn one(arguments: &Arguments, seed: u64) -> bool {
+    let (plan, random) = arguments.plan(seed);
+    println!("seed {seed}, profile {}, {:?}", plan.profile, plan.setup);
+    let done = run(&plan, random);
+    match &done.result {
+        Ok(cycles) => {
+            tell(&done);
+            println!("settled after {cycles} cycles");
+            true
+        }
+        Err(why) => {
+            let (trace, why) = shrink(&plan, done.trace, why);
+            let again = dirsync_sim::random::replay(&plan.setup, plan.approving, &trace);
+            tell(&again);
+            println!("\nbroken: {why}");
+            false
+        }
+    }
+}
+
+fn tell(done: &Run) {
+    for step in &done.trace {
+        println!("{step}");
+    }
+    println!();
+    for (at, event) in &done.world.events {
+        println!("{at} {:<7} {:<5} {}", event.level, event.rule, event.text);
+    }
+}
+
+/// For each rule the first seed that breaks without it. Rules are switched off for a whole process, so
+/// this starts one for each.
+pub fn rules(arguments: &Arguments, most: u64) -> bool {
+    let mut sound = true;
+    println!(
+        "| rule | without it | first seed that breaks | what breaks |\n| --- | --- | ---: | --- |"
+    );
+    for (rule, name, about) in Rule::ALL {
+        let found = first_broken(arguments, *rule, most);
+        let (seed, why) = match &found {
+            Some((seed, why)) => (seed.to_string(), why.as_str()),
+            None => (format!("none of {most}"), ""),
+        };
+        sound &= found.is_some();
+        println!("| `{name}` |{about} | {seed} | {why} |");
+    }
+    sound
+}
+
+fn first_broken(arguments: &Arguments, rule: Rule, most: u64) -> Option<(u64, String)> {
+    let program = std::env::current_exe().ok()?;
+    let output = std::process::Command::new(program)
+        .args(["--seeds", &most.to_string(), "--memory", "--without", rule.name()])
+        .args(["--threads", &arguments.threads.to_string()])
+        .env("DIRSYNC_SIM_FIRST", "1")
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("first: "))?;
+    let (seed, why) = line.split_once(' ')?;
+    Some((seed.parse().ok()?, why.to_owned()))
+}
+
+/// A conversation from a file.
+pub fn conversation(path: &Path) -> bool {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("error: could not read \"{}\": {error}", path.display());
+            return false;
+        }
+    };
+    match Conversation::parse(&text).and_then(|conversation| conversation.play()) {
+        Ok(world) => {
+            for (at, event) in &world.events {
+                println!("{at} {:<7} {:<5} {}", event.level, event.rule, event.text);
+            }
+            println!("{}: as it says", path.display());
+            true
+        }
+        Err(why) => {
+            println!("{}: {why}", path.display());
+            false
+        }
+    }
+}
+
+/// Every history of so many events.
+pub fn exhaustive(arguments: &Arguments, depth: usize) -> bool {
+    let start = Instant::now();
+    let counted = exhaustive::explore(arguments.requestors, depth, arguments.threads);
+    println!(
+        "{} requestors, {depth} events deep: {} histories, {} distinct states, {} settled, {:.0} s",
+        arguments.requestors,
+        counted.histories,
+        counted.states,
+        counted.settled,
+        start.elapsed().as_secs_f64()
+    );
+    for failure in &counted.failures {
+        println!("broken: {failure}");
+    }
+    counted.failures.is_empty()
+}
+
+/// Branches that were never taken.
+pub fn never_taken(rules: &BTreeMap<String, u64>) -> Vec<String> {
+    let rows: BTreeSet<&str> = ROWS.iter().copied().collect();
+    let rows = rows.into_iter().filter(|row| !rules.contains_key(*row)).map(str::to_owned);
+    let branches = Branch::ALL.iter().filter(|(branch, ..)| !branch.taken());
+    rows.chain(branches.map(|(_, name, _)| (*name).to_owned())).collect()
+}
+
+/// The rows of the decision tables that say something when they are taken.
+const ROWS: &[&str] = &[
+    "S1", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13a", "S13b", "S13c",
+    "S13d", "S14", "S15", "B3", "B4", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R11",
+    "R12", "R13", "R14", "R15", "R16", "R17", "R18", "5.1", "5.3", "6.1", "6.5",
+];

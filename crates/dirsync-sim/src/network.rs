@@ -1,0 +1,313 @@
+//! What is under way between postoffices, and the carriers through which the shipped steps see it.
+//!
+//! A message that a step sends is under way until the world delivers it, loses it, or delivers it
+//! again. A step sees only what was delivered to its machine.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use dirsync_carrier::{
+    Arrived, BodyEncoder, Carrier, CarrierError, EnvelopeError, Message, Outgoing, message_bytes,
+    open_message,
+};
+use dirsync_directory::{EntryId, PostofficeName, Record, fold};
+use dirsync_message::{BodyReader, Head, Request, Update};
+
+use crate::naming::letter_of;
+
+/// What a server publishes: by entry, its owner and content.
+pub type Listed = BTreeMap<EntryId, (PostofficeName, Record)>;
+
+/// A message under way.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The how many-eth message of the world it is.
+    pub number: u64,
+    /// Whether it is a request; else it is an update.
+    pub is_request: bool,
+    /// The requestor that it comes from or goes to.
+    pub name: String,
+    /// Its head.
+    pub head: String,
+    /// The message file.
+    pub file: Vec<u8>,
+    /// What the server published when it made the update.
+    pub made_of: Option<Rc<Listed>>,
+    /// What its file name says.
+    arrived: Arrived,
+}
+
+/// How a body that could have parts is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// In one part.
+    #[default]
+    One,
+    /// One transaction a part, and all but the first part are lost.
+    First,
+    /// One transaction a part.
+    Each,
+}
+
+/// The network of a world; clones are the same network.
+#[derive(Clone, Default)]
+pub struct Network(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    under_way: Vec<Letter>,
+    posted: u64,
+    /// By machine, what was delivered and not taken yet.
+    delivered: BTreeMap<String, Vec<Letter>>,
+    parts: Parts,
+    made_of: Option<Rc<Listed>>,
+    /// After so many more effects of carriers nothing works any more.
+    effects_left: Option<u64>,
+}
+
+/// One machine's access, as the shipped steps have it.
+pub struct Port {
+    network: Network,
+    machine: String,
+}
+
+impl Network {
+    /// A machine's access.
+    pub fn port(&self, machine: &str) -> Port {
+        Port { network: self.clone(), machine: machine.into() }
+    }
+
+    /// What is under way, oldest first.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.0.borrow().under_way.clone()
+    }
+
+    /// The numbers of what is under way of one kind and postoffice, oldest first.
+    pub fn numbers(&self, is_request: bool, name: &str) -> Vec<u64> {
+        let state = self.0.borrow();
+        let matching = state
+            .under_way
+            .iter()
+            .filter(|letter| letter.is_request == is_request && letter.name == name);
+        matching.map(|letter| letter.number).collect()
+    }
+
+    /// A letter that is under way.
+    pub fn letter(&self, number: u64) -> Option<Letter> {
+        self.0.borrow().under_way.iter().find(|letter| letter.number == number).cloned()
+    }
+
+    /// Takes a letter that is under way out of the network.
+    pub fn take(&self, number: u64) -> Option<Letter> {
+        let under_way = &mut self.0.borrow_mut().under_way;
+        let at = under_way.iter().position(|letter| letter.number == number)?;
+        Some(under_way.remove(at))
+    }
+
+    /// Takes out everything of one kind.
+    pub fn take_all(&self, is_request: bool) -> Vec<Letter> {
+        let mut state = self.0.borrow_mut();
+        let (taken, left) = std::mem::take(&mut state.under_way)
+            .into_iter()
+            .partition(|letter| letter.is_request == is_request);
+        state.under_way = left;
+        taken
+    }
+
+    /// Puts a letter under way again.
+    pub fn put_back(&self, letter: Letter) {
+        self.0.borrow_mut().under_way.push(letter);
+    }
+
+    /// How many messages were ever sent.
+    pub fn posted(&self) -> u64 {
+        self.0.borrow().posted
+    }
+
+    /// Lets a machine's next step see a letter.
+    pub fn deliver(&self, machine: &str, letter: Letter) {
+        self.0.borrow_mut().delivered.entry(machine.into()).or_default().push(letter);
+    }
+
+    /// What was delivered to a machine and is not taken yet.
+    pub fn take_delivered(&self, machine: &str) -> Vec<Letter> {
+        self.0.borrow_mut().delivered.remove(machine).unwrap_or_default()
+    }
+
+    /// How bodies are sent from now on, and what the server publishes when it makes them.
+    pub fn answering(&self, parts: Parts, made_of: Option<Rc<Listed>>) {
+        let mut state = self.0.borrow_mut();
+        (state.parts, state.made_of) = (parts, made_of);
+    }
+
+    /// Nothing works after so many more effects (sending, setting aside); `None` takes that back.
+    pub fn break_after(&self, effects: Option<u64>) {
+        self.0.borrow_mut().effects_left = effects;
+    }
+}
+
+impl State {
+    fn effect(&mut self) -> Result<(), CarrierError> {
+        match &mut self.effects_left {
+            Some(0) => Err(CarrierError::Unreachable {
+                path: PathBuf::new(),
+                source: io::Error::other("the world ends this step here"),
+            }),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take_delivered(&mut self, machine: &str, arrived: &Arrived) -> bool {
+        let Some(delivered) = self.delivered.get_mut(machine) else { return false };
+        let Some(at) = delivered.iter().position(|letter| letter.arrived == *arrived) else {
+            return false;
+        };
+        delivered.remove(at);
+        true
+    }
+}
+
+impl Carrier for Port {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+        let mut state = self.network.0.borrow_mut();
+        state.effect()?;
+        let file = message_bytes(message);
+        let bytes = file.len() as u64;
+        let is_request = matches!(Head::parse(message.head), Ok(Head::Request(_)));
+        if state.parts == Parts::First && message.part > 1 {
+            return Ok(bytes);
+        }
+        state.posted += 1;
+        let number = state.posted;
+        let name = letter_of(if is_request { message.from } else { message.to }).to_owned();
+        let arrived = Arrived {
+            sender: message.from.folded().to_owned(),
+            epoch: fold(message.epoch).into_owned(),
+            number: message.number,
+            part: message.part,
+            path: PathBuf::from(number.to_string()),
+            bytes,
+            modified: 0,
+        };
+        let made_of = state.made_of.clone();
+        let head = message.head.to_owned();
+        state.under_way.push(Letter { number, is_request, name, head, file, made_of, arrived });
+        Ok(bytes)
+    }
+
+    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+        let state = self.network.0.borrow();
+        let letters = state.delivered.get(&self.machine);
+        Ok(letters.into_iter().flatten().map(|letter| letter.arrived.clone()).collect())
+    }
+
+    fn open(
+        &self,
+        arrived: &Arrived,
+    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+        let state = self.network.0.borrow();
+        let letters = state.delivered.get(&self.machine);
+        let letter = letters.into_iter().flatten().find(|letter| letter.arrived == *arrived);
+        Ok(letter.map(|letter| open_message(Cursor::new(letter.file.clone()))))
+    }
+
+    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+        let mut state = self.network.0.borrow_mut();
+        state.effect()?;
+        Ok(state.take_delivered(&self.machine, arrived))
+    }
+
+    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, CarrierError> {
+        self.finished(arrived)
+    }
+
+    fn purge(&self, _: u64) -> Result<u64, CarrierError> {
+        Ok(0)
+    }
+
+    fn part_bytes_max(&self) -> u64 {
+        match self.network.0.borrow().parts {
+            Parts::One => u64::MAX,
+            Parts::First | Parts::Each => 0,
+        }
+    }
+}
+
+impl Letter {
+    /// The head of a request.
+    ///
+    /// # Panics
+    ///
+    /// When it is none.
+    pub fn request(&self) -> Request {
+        match Head::parse(&self.head) {
+            Ok(Head::Request(request)) => *request,
+            _ => panic!("a request is wanted, not\n{}", self.head),
+        }
+    }
+
+    /// The head of an update.
+    ///
+    /// # Panics
+    ///
+    /// When it is none.
+    pub fn update(&self) -> Update {
+        match Head::parse(&self.head) {
+            Ok(Head::Update(update)) => *update,
+            _ => panic!("an update is wanted, not\n{}", self.head),
+        }
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// When the message was damaged.
+    pub fn text(&self) -> String {
+        let mut message = open_message(Cursor::new(self.file.clone())).expect("it is whole");
+        let mut text = String::new();
+        message.body.read_to_string(&mut text).expect("it is whole");
+        text
+    }
+
+    /// The ids that the body names, in order.
+    ///
+    /// # Panics
+    ///
+    /// When the message was damaged.
+    pub fn named(&self) -> Vec<EntryId> {
+        let text = self.text();
+        let mut reader = BodyReader::new(text.as_bytes());
+        let mut named = Vec::new();
+        while let Some(transaction) = reader.next().expect("it is whole") {
+            named.push(transaction.id);
+        }
+        named
+    }
+
+    /// The same letter with another body, whose hash is right.
+    ///
+    /// # Panics
+    ///
+    /// When the body cannot be encoded.
+    pub fn with_body(&self, body: &[u8]) -> Self {
+        let (from, to) = match Head::parse(&self.head).expect("it was sent") {
+            Head::Request(head) => (head.from, head.to),
+            Head::Update(head) => (head.from, head.to),
+        };
+        let mut encoder = BodyEncoder::new(1).expect("the level is one");
+        encoder.write_all(body).expect("it is in memory");
+        let body = encoder.finish().expect("it is in memory");
+        let Arrived { epoch, number, part, .. } = &self.arrived;
+        let (number, part, head) = (*number, *part, self.head.as_str());
+        let outgoing = Outgoing { from: &from, to: &to, epoch, number, part, head, body: &body };
+        Self { file: message_bytes(&outgoing), ..self.clone() }
+    }
+}

@@ -1,0 +1,303 @@
+//! What kinds of worlds there are: the seed picks one, and everything about it.
+
+use dirsync_store::testing::Random;
+
+use crate::naming::Sight;
+use crate::world::{LENIENT, STRICT, Setup};
+
+/// A kind of step beside sending, taking, answering and applying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Sends.
+    Send,
+    /// Takes a request.
+    Take,
+    /// Answers.
+    Answer,
+    /// Applies.
+    Apply,
+    /// An own entry changes.
+    Change,
+    /// Addresses that somebody else may want.
+    Collide,
+    /// Out of the narrow view or into it.
+    Hide,
+    /// An entry is handed over.
+    Hand,
+    /// Everything is deleted.
+    Mass,
+    /// A source is read.
+    Read,
+    /// Another view is asked for.
+    View,
+    /// A message arrives again.
+    Double,
+    /// A message is lost.
+    Drop,
+    /// A message is cut off, altered, or seen by two agents.
+    Harm,
+    /// A step dies in between.
+    Crash,
+    /// A disk is full for a while.
+    Disk,
+    /// A clock is wrong.
+    Clock,
+    /// Days pass.
+    Wait,
+    /// An answer has many parts.
+    Parts,
+    /// The server's database is copied.
+    BackupServer,
+    /// The copy is put back.
+    RestoreServer,
+    /// A machine's database is copied.
+    BackupMachine,
+    /// The copy is put back.
+    RestoreMachine,
+    /// A machine begins anew.
+    Reinstall,
+    /// There are two machines of one name.
+    Clone,
+    /// A copy of the server, for promotion.
+    Standby,
+    /// It is promoted.
+    Promote,
+    /// The server moves.
+    Move,
+    /// Deletions are forgotten.
+    Purge,
+    /// A postoffice is removed.
+    Remove,
+    /// Held deletions are decided.
+    Decide,
+    /// A person ends a recovery.
+    Recover,
+    /// A list changes on disk.
+    Damage,
+}
+
+use Kind::*;
+
+/// A profile: which postoffices, and how often a kind of step may come.
+pub type Profile = (&'static str, &'static str, &'static [(Kind, u64)]);
+
+/// The profiles of the paper's model (`protocol.md` §12), and what it left out.
+pub const PROFILES: &[Profile] = &[
+    ("plain", "AB", &[(Change, 6), (Double, 4), (Drop, 3)]),
+    (
+        "restored server",
+        "AB",
+        &[(Change, 6), (Double, 3), (Drop, 2), (BackupServer, 2), (RestoreServer, 2)],
+    ),
+    (
+        "restored requestor",
+        "AB",
+        &[(Change, 6), (Double, 3), (Drop, 2), (BackupMachine, 2), (RestoreMachine, 2)],
+    ),
+    (
+        "both restored",
+        "AB",
+        &[
+            (Change, 7),
+            (Double, 2),
+            (Drop, 2),
+            (BackupServer, 2),
+            (RestoreServer, 2),
+            (BackupMachine, 2),
+            (RestoreMachine, 2),
+            (Purge, 1),
+        ],
+    ),
+    ("reinstalled", "AB", &[(Change, 5), (Double, 3), (Drop, 2), (Reinstall, 2)]),
+    ("clone", "AB", &[(Change, 5), (Double, 2), (Drop, 2), (Clone, 1)]),
+    (
+        "parts",
+        "AB",
+        &[
+            (Change, 7),
+            (Double, 2),
+            (Drop, 1),
+            (BackupServer, 2),
+            (RestoreServer, 1),
+            (Parts, 6),
+            (Damage, 1),
+        ],
+    ),
+    ("twins", "AB", &[(Change, 6), (Double, 3), (Drop, 2), (Clone, 1), (Reinstall, 2)]),
+    (
+        "handed over by twins",
+        "AB",
+        &[
+            (Change, 5),
+            (Double, 2),
+            (Drop, 2),
+            (Hand, 5),
+            (Clone, 1),
+            (BackupMachine, 1),
+            (RestoreMachine, 1),
+        ],
+    ),
+    ("views", "AB", &[(Change, 7), (Double, 3), (Drop, 2), (View, 3), (Parts, 3), (Hide, 3)]),
+    ("purge", "AB", &[(Change, 7), (Double, 3), (Drop, 2), (Purge, 3), (Parts, 2)]),
+    ("collisions", "AB", &[(Change, 8), (Double, 2), (Drop, 2), (Collide, 8)]),
+    (
+        "standby",
+        "AB",
+        &[(Change, 6), (Double, 2), (Drop, 2), (Standby, 2), (Promote, 1), (Purge, 1)],
+    ),
+    ("move", "AB", &[(Change, 6), (Double, 3), (Drop, 2), (Move, 1)]),
+    ("transfer", "AB", &[(Change, 5), (Double, 3), (Drop, 2), (Hand, 8)]),
+    ("removal", "AB", &[(Change, 5), (Double, 4), (Drop, 2), (Remove, 1)]),
+    ("held", "AB", &[(Change, 8), (Double, 2), (Drop, 2), (Mass, 2), (Decide, 1), (Wait, 2)]),
+    (
+        "all",
+        "ABC",
+        &[
+            (Change, 9),
+            (Double, 4),
+            (Drop, 3),
+            (BackupServer, 2),
+            (RestoreServer, 1),
+            (BackupMachine, 2),
+            (RestoreMachine, 1),
+            (Purge, 1),
+            (View, 1),
+            (Parts, 2),
+            (Hide, 2),
+            (Collide, 4),
+            (Standby, 1),
+            (Hand, 3),
+            (Reinstall, 1),
+            (Clone, 1),
+            (Mass, 1),
+            (Decide, 1),
+        ],
+    ),
+    ("crashes", "ABS", &[(Change, 8), (Drop, 1), (Crash, 14), (Parts, 2), (Collide, 2), (Hand, 2)]),
+    ("bad lines", "ABC", &[(Change, 8), (Harm, 10), (Drop, 2), (Parts, 2), (Read, 3), (Hide, 2)]),
+    (
+        "clocks",
+        "ABS",
+        &[(Change, 9), (Clock, 6), (Wait, 3), (Hand, 5), (Double, 2), (Read, 2), (Mass, 1)],
+    ),
+    ("full disks", "ABS", &[(Change, 8), (Disk, 5), (Double, 2), (Crash, 4), (Hand, 2)]),
+    (
+        "many views",
+        "ABCS",
+        &[(Change, 10), (View, 8), (Hide, 5), (Double, 3), (Drop, 2), (Parts, 3), (Collide, 3)],
+    ),
+    (
+        "damage",
+        "ABC",
+        &[(Change, 7), (Damage, 3), (Double, 3), (Drop, 3), (Parts, 3), (Purge, 1), (Harm, 3)],
+    ),
+    (
+        "server's own",
+        "ABS",
+        &[(Change, 8), (Double, 2), (Drop, 2), (BackupServer, 2), (RestoreServer, 2), (Hand, 3)],
+    ),
+    (
+        "five",
+        "ABCDE",
+        &[
+            (Change, 14),
+            (Collide, 6),
+            (Hand, 6),
+            (Hide, 3),
+            (View, 4),
+            (Double, 5),
+            (Drop, 4),
+            (Harm, 3),
+            (Crash, 3),
+            (Purge, 1),
+            (Wait, 2),
+        ],
+    ),
+    (
+        "worst",
+        "ABCS",
+        &[
+            (Change, 12),
+            (Collide, 4),
+            (Hand, 4),
+            (Hide, 2),
+            (Mass, 1),
+            (Read, 3),
+            (View, 3),
+            (Double, 4),
+            (Drop, 4),
+            (Harm, 4),
+            (Crash, 4),
+            (Disk, 2),
+            (Clock, 2),
+            (Wait, 2),
+            (Parts, 3),
+            (BackupServer, 1),
+            (RestoreServer, 1),
+            (BackupMachine, 1),
+            (RestoreMachine, 1),
+            (Reinstall, 1),
+            (Clone, 1),
+            (Purge, 2),
+            (Decide, 1),
+            (Damage, 1),
+        ],
+    ),
+];
+
+/// How one world goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The profile's name.
+    pub profile: &'static str,
+    /// What it begins with.
+    pub setup: Setup,
+    /// How often a kind of step may still come.
+    pub budget: Vec<(Kind, u64)>,
+    /// Entries of each postoffice.
+    pub keys: u64,
+    /// Random steps before the faults stop.
+    pub steps: usize,
+    /// Whether a person approves what is held in the end.
+    pub approving: bool,
+}
+
+/// One world in so many has its databases in files.
+pub const IN_FILES: u64 = 10;
+
+impl Plan {
+    /// The plan of a seed, and where its steps are drawn from.
+    pub fn of(seed: u64) -> (Self, Random) {
+        let count = PROFILES.len() as u64;
+        let (profile, round) = (PROFILES[(seed % count) as usize], seed / count);
+        Self::with(profile, seed, round % IN_FILES == IN_FILES - 1)
+    }
+
+    /// The plan of a seed for a profile.
+    pub fn with(profile: Profile, seed: u64, in_files: bool) -> (Self, Random) {
+        let mut random = Random::new(seed);
+        let (name, postoffices, budget) = profile;
+        let has = |kind: Kind| budget.iter().any(|(known, _)| *known == kind);
+        let sights = if random.one_in(2) {
+            vec![Sight::Narrow]
+        } else {
+            (0..postoffices.len()).map(|_| random.pick(&Sight::ALL).1).collect()
+        };
+        let guard = if has(Mass) || has(Decide) { STRICT } else { LENIENT };
+        let setup = Setup { postoffices: postoffices.into(), seed, sights, in_files, guard };
+        let plan = Self {
+            profile: name,
+            setup,
+            budget: budget.to_vec(),
+            keys: random.pick(&[2, 2, 2, 3, 4]),
+            steps: random.pick(&[20, 40, 60, 60]),
+            approving: !random.one_in(4),
+        };
+        (plan, random)
+    }
+
+    /// Whether a kind of step may come at all.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.budget.iter().any(|(known, _)| *known == kind)
+    }
+}

@@ -1,0 +1,234 @@
+//! Random steps with faults, from a seed; then the faults stop and the world must settle. What breaks
+//! is shrunk to the shortest trace found.
+
+use dirsync_store::testing::Random;
+
+use crate::naming::Sight;
+use crate::network::Parts;
+use crate::plan::{Kind, Plan};
+use crate::step::{Change, Delivery, Step, Trouble};
+use crate::world::{Checked, Setup, World};
+
+/// Steps that need no budget, with how often they come relative to others.
+const FREE: [(Kind, u64); 4] =
+    [(Kind::Send, 3), (Kind::Take, 6), (Kind::Answer, 5), (Kind::Apply, 6)];
+
+/// A world that was run to its end.
+pub struct Run {
+    /// The world as it ended.
+    pub world: World,
+    /// The random steps that were done.
+    pub trace: Vec<Step>,
+    /// How many cycles it took to settle, or what broke.
+    pub result: Checked<usize>,
+}
+
+/// Runs the world of a plan.
+pub fn run(plan: &Plan, mut random: Random) -> Run {
+    let mut world = World::with(plan.setup.clone());
+    let mut budget = plan.budget.clone();
+    let mut done = 0;
+    for _ in 0..plan.steps * 40 {
+        if done == plan.steps {
+            break;
+        }
+        let (kind, step) = choose(&mut random, plan, &budget);
+        match world.step(&step) {
+            Ok(true) => {
+                done += 1;
+                for (limited, left) in &mut budget {
+                    if *limited == kind {
+                        *left -= 1;
+                    }
+                }
+            }
+            Ok(false) => {}
+            Err(why) => {
+                let trace = world.trace.clone();
+                return Run { world, trace, result: Err(why) };
+            }
+        }
+    }
+    let trace = world.trace.clone();
+    let result = world.try_settle(plan.approving);
+    Run { world, trace, result }
+}
+
+/// The steps of a trace that are possible, then settles.
+pub fn replay(setup: &Setup, approving: bool, trace: &[Step]) -> Run {
+    let mut world = World::with(setup.clone());
+    for step in trace {
+        if let Err(why) = world.step(step) {
+            let trace = world.trace.clone();
+            return Run { world, trace, result: Err(why) };
+        }
+    }
+    let trace = world.trace.clone();
+    let result = world.try_settle(approving);
+    Run { world, trace, result }
+}
+
+/// The shortest trace found that breaks in the same way, and what it breaks.
+pub fn shrink(plan: &Plan, trace: Vec<Step>, why: &str) -> (Vec<Step>, String) {
+    let kind = |why: &str| why.split(':').next().unwrap_or_default().to_owned();
+    let (mut shortest, mut why) = (trace, why.to_owned());
+    let mut size = shortest.len().div_ceil(2).max(1);
+    loop {
+        let (mut at, mut changed) = (0, false);
+        while at < shortest.len() {
+            let mut shorter = shortest.clone();
+            shorter.drain(at..(at + size).min(shortest.len()));
+            let Run { trace, result, .. } = replay(&plan.setup, plan.approving, &shorter);
+            match result {
+                Err(found) if kind(&found) == kind(&why) => {
+                    (shortest, why, changed) = (trace, found, true);
+                }
+                _ => at += size,
+            }
+        }
+        if size == 1 && !changed {
+            return (shortest, why);
+        }
+        size = (size / 2).max(1);
+    }
+}
+
+/// The next kind of step, drawn by weight.
+fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
+    let weight = |kind: Kind| if matches!(kind, Kind::Change | Kind::Hand) { 3 } else { 1 };
+    let limited =
+        budget.iter().filter(|(_, left)| *left > 0).map(|(kind, _)| (*kind, weight(*kind)));
+    let kinds: Vec<(Kind, u64)> = FREE.into_iter().chain(limited).collect();
+    let mut at = random.below(kinds.iter().map(|(_, weight)| weight).sum());
+    for (kind, weight) in &kinds {
+        match at.checked_sub(*weight) {
+            Some(rest) => at = rest,
+            None => return *kind,
+        }
+    }
+    Kind::Send
+}
+
+fn choose(random: &mut Random, plan: &Plan, budget: &[(Kind, u64)]) -> (Kind, Step) {
+    let kind = choose_kind(random, budget);
+    let names: Vec<char> = plan.setup.postoffices.chars().collect();
+    let name = random.pick(&names);
+    let twin = plan.has(Kind::Clone) && random.one_in(3);
+    let machine = format!("{name}{}", if twin { 2 } else { 1 });
+    let servers = plan.has(Kind::Promote) || plan.has(Kind::Move);
+    let server = if servers && random.one_in(2) { "s2" } else { "s1" }.to_owned();
+    let owner = if random.one_in(4) { random.pick(&names) } else { name };
+    let key = format!("{}{}", owner.to_ascii_lowercase(), 1 + random.below(plan.keys));
+    let step = match kind {
+        Kind::Send
+        | Kind::Take
+        | Kind::Answer
+        | Kind::Apply
+        | Kind::Double
+        | Kind::Harm
+        | Kind::Crash
+        | Kind::Drop
+        | Kind::Parts => exchange(random, kind, name.to_string(), machine, server),
+        Kind::Change | Kind::Collide | Kind::Hide | Kind::Hand | Kind::Mass | Kind::Read => {
+            let collides = plan.has(Kind::Collide);
+            Step::Change(machine, change(random, kind, key, &names, collides))
+        }
+        Kind::View => Step::View(machine, random.pick(&Sight::ALL).1),
+        Kind::Disk if random.one_in(2) => Step::Full(pick_site(random, machine, server)),
+        Kind::Disk => Step::Space(pick_site(random, machine, server)),
+        Kind::Clock => {
+            let seconds = random.pick(&[-400_000, -86_400, -3600, -5, 0, 5, 3600, 86_400, 400_000]);
+            Step::Clock(pick_site(random, machine, server), seconds)
+        }
+        Kind::Wait => Step::Wait(1 + random.below(20)),
+        Kind::BackupServer => Step::Backup(server),
+        Kind::RestoreServer => Step::Restore(server, random.one_in(3)),
+        Kind::BackupMachine => Step::Backup(machine),
+        Kind::RestoreMachine => Step::Restore(machine, random.one_in(3)),
+        Kind::Reinstall => Step::Reinstall(machine),
+        Kind::Clone => Step::Clone(format!("{name}1")),
+        Kind::Standby => Step::Standby,
+        Kind::Promote => Step::Promote,
+        Kind::Move => Step::Move,
+        Kind::Purge => Step::Purge(server),
+        Kind::Remove => Step::Remove(name.to_string()),
+        Kind::Decide if random.one_in(3) => Step::Reject,
+        Kind::Decide => Step::Approve,
+        Kind::Recover => Step::Recover(server),
+        Kind::Damage => Step::Damage(machine, key),
+    };
+    (kind, step)
+}
+
+fn pick_site(random: &mut Random, machine: String, server: String) -> String {
+    if random.one_in(3) { server } else { machine }
+}
+
+/// A step of the cycle, undisturbed or not.
+fn exchange(
+    random: &mut Random,
+    kind: Kind,
+    name: String,
+    machine: String,
+    server: String,
+) -> Step {
+    let at = random.below(3) as usize;
+    let (mut delivery, mut trouble, mut parts) = (Delivery::Whole, Trouble::None, Parts::One);
+    match kind {
+        Kind::Double => delivery = Delivery::Keep,
+        Kind::Harm => {
+            let place = random.below(1000);
+            delivery = match random.below(3) {
+                0 => Delivery::Cut(place),
+                1 => Delivery::Flip(place),
+                _ => Delivery::Twice,
+            };
+        }
+        Kind::Crash if random.one_in(3) => trouble = Trouble::Breaks(random.below(3)),
+        Kind::Crash => trouble = Trouble::Dies(1 + random.below(40)),
+        Kind::Parts if random.one_in(2) => parts = Parts::First,
+        Kind::Parts => parts = Parts::Each,
+        Kind::Drop => return Step::Drop { is_request: random.one_in(2), name, at },
+        _ => {}
+    }
+    let step = match kind {
+        Kind::Send => 0,
+        Kind::Take => 1,
+        Kind::Answer | Kind::Parts => 2,
+        Kind::Apply => 3,
+        Kind::Double | Kind::Harm => 1 + 2 * random.below(2),
+        _ => random.below(4),
+    };
+    match step {
+        0 => Step::Request(machine, trouble),
+        1 => Step::Take { name, at, server, delivery, trouble },
+        2 => Step::Answer { name, server, parts, trouble },
+        _ => Step::Apply { machine, at, delivery, trouble },
+    }
+}
+
+fn change(random: &mut Random, kind: Kind, key: String, names: &[char], collides: bool) -> Change {
+    let address = random.pick(&["x", "y"]).to_owned();
+    match kind {
+        Kind::Change => match random.below(3) {
+            0 if collides => Change::Add(key, vec![address]),
+            0 => Change::Add(key.clone(), vec![key]),
+            1 => Change::Modify(key),
+            _ => Change::Delete(key),
+        },
+        Kind::Collide if random.one_in(4) => Change::Rename(key, vec!["x".into(), "y".into()]),
+        Kind::Collide => Change::Rename(key, vec![address]),
+        Kind::Hide => Change::Hide(key),
+        Kind::Hand => match random.below(4) {
+            0 => Change::Release(key, random.pick(names).to_string()),
+            1 => Change::Withdraw(key),
+            _ => Change::Claim(key),
+        },
+        Kind::Mass => Change::Mass,
+        _ => {
+            let letter = &key[..1];
+            let count = random.below(4);
+            Change::Read((1..=count).map(|number| format!("{letter}{number}")).collect())
+        }
+    }
+}

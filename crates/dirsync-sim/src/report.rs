@@ -1,0 +1,90 @@
+//! What a run saw.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dirsync_sim::plan::Plan;
+use dirsync_sim::random::Run;
+use dirsync_sim::step::Step;
+
+use crate::hunt::never_taken;
+
+/// A world that broke.
+pub struct Failure {
+    /// The command that shows it again.
+    pub command: String,
+    /// The profile.
+    pub profile: &'static str,
+    /// What broke.
+    pub why: String,
+    /// The shortest trace found.
+    pub trace: Vec<Step>,
+}
+
+/// Counts over all worlds of a run.
+#[derive(Default)]
+pub struct Seen {
+    worlds: u64,
+    in_files: u64,
+    steps: u64,
+    messages: u64,
+    cycles: BTreeMap<usize, u64>,
+    rules: BTreeMap<String, u64>,
+    /// What broke.
+    pub failures: Vec<Failure>,
+}
+
+impl Seen {
+    /// Counts a world.
+    pub fn count(&mut self, plan: &Plan, done: &Run) {
+        self.worlds += 1;
+        self.in_files += u64::from(plan.setup.in_files);
+        self.steps += done.trace.len() as u64;
+        self.messages += done.world.network.posted();
+        if let Ok(cycles) = done.result {
+            *self.cycles.entry(cycles).or_default() += 1;
+        }
+        for (_, event) in &done.world.events {
+            *self.rules.entry(event.rule.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Says what was seen.
+    pub fn print(&self, took: Duration) {
+        println!(
+            "{} worlds ({} with databases in files), {} steps before the faults stopped, {} \
+             messages, {:.0} s",
+            self.worlds,
+            self.in_files,
+            self.steps,
+            self.messages,
+            took.as_secs_f64()
+        );
+        let cycles: Vec<String> =
+            self.cycles.iter().map(|(cycles, worlds)| format!("{cycles}: {worlds}")).collect();
+        println!("cycles until silence: {}", cycles.join(", "));
+        let never = never_taken(&self.rules);
+        if !never.is_empty() {
+            println!("never taken: {}", never.join(", "));
+        }
+        for failure in &self.failures {
+            let steps: Vec<String> = failure.trace.iter().map(Step::to_string).collect();
+            println!(
+                "\nbroken ({}): {}\n  {}\n  {}",
+                failure.profile,
+                failure.why,
+                steps.join("; "),
+                failure.command
+            );
+        }
+        if std::env::var_os("DIRSYNC_SIM_FIRST").is_some() {
+            let seed = |failure: &Failure| {
+                let word = failure.command.split(' ').skip_while(|word| *word != "--seed").nth(1);
+                word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(u64::MAX)
+            };
+            if let Some(first) = self.failures.iter().min_by_key(|failure| seed(failure)) {
+                println!("first: {} {}", seed(first), first.why);
+            }
+        }
+    }
+}

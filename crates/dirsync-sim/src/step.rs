@@ -1,0 +1,446 @@
+//! Steps of a world as words, so that a trace reads like the tables of `protocol.md` §11.
+//!
+//! | words | step |
+//! | --- | --- |
+//! | `A1 +a1`, `A1 +a1@x,y` | A1 adds a1, with addresses |
+//! | `A1 ~a1`, `A1 -a1`, `A1 a1>x,y`, `A1 cls a1` | modifies, deletes, renames, moves out of or into the narrow view |
+//! | `A1 release a1 B`, `A1 withdraw a1`, `B1 claim a1` | hands an entry over |
+//! | `A1 mass`, `A1 read a1 a2` | deletes everything; a source is read that names these entries |
+//! | `A1 view narrow` | asks for another view: `all`, `narrow`, `untitled`, `neighbours` |
+//! | `req A1` | T1 |
+//! | `t2 A`, `t2 A 1 s2 keep` | a server takes the oldest (or another) request; `keep`: it stays under way |
+//! | `an A`, `an A first`, `an A each`, `an A s2` | a server answers; `first`: only the first part arrives; `each`: in many parts |
+//! | `t3 A1`, `t3 A1 1 keep` | A1 takes the oldest (or another) update |
+//! | `go A1` | `req A1`, `t2 A`, `an A`, `t3 A1` |
+//! | `cycle` | every machine sends, servers process, every machine applies; days pass with `wait 3` |
+//! | `drop q A`, `drop u A 1` | a request or update is lost |
+//! | `t2 A 0 s1 cut 17`, `t3 A1 0 flip 99` | what arrives is cut off, or has a flipped bit, in thousandths of its length |
+//! | `t2 A 0 s1 twice` | two agents see the same message |
+//! | `req A1 dies 3`, `an A s1 breaks 1` | the third operation of its database, or the first of its carrier, fails |
+//! | `full A1`, `space A1` | its disk is full until there is space again |
+//! | `clock A1 -86400` | its clock is off, in seconds |
+//! | `backup X`, `restore X`, `restore X told` | of a site; the database is copied back, or `dirsync restore` does it |
+//! | `standby`, `promote`, `move` | a copy of s1, which becomes s2; all of s1 becomes s2 |
+//! | `reinstall A1`, `clone A1` | a machine that knows nothing; a second machine A2 |
+//! | `purge s1`, `remove A`, `approve`, `reject`, `register C`, `recover s1` | a server forgets, and what a person decides |
+//! | `damage A1 a2` | a byte of the list changes on the disk |
+//! | `fault` | from here on repairs are to be expected |
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::naming::Sight;
+use crate::network::Parts;
+
+/// How a step is disturbed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trouble {
+    /// Not at all.
+    #[default]
+    None,
+    /// The how many-eth operation of the database fails.
+    Dies(u64),
+    /// After so many operations of the carrier it can do no more.
+    Breaks(u64),
+}
+
+/// What becomes of a letter when it is delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It arrives.
+    #[default]
+    Whole,
+    /// It arrives, and a copy stays under way.
+    Keep,
+    /// Two agents see it.
+    Twice,
+    /// It is cut off, at so many thousandths of its length.
+    Cut(u64),
+    /// A bit is flipped, at so many thousandths of its length.
+    Flip(u64),
+}
+
+/// One change of a postoffice's own entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new entry, with addresses.
+    Add(String, Vec<String>),
+    /// Another phone number.
+    Modify(String),
+    /// It goes.
+    Delete(String),
+    /// Other addresses.
+    Rename(String, Vec<String>),
+    /// Out of the narrow view, or into it.
+    Hide(String),
+    /// Offered to a postoffice.
+    Release(String, String),
+    /// The offer is taken back.
+    Withdraw(String),
+    /// Taken over.
+    Claim(String),
+    /// Everything is deleted.
+    Mass,
+    /// A source that names exactly these entries is read.
+    Read(Vec<String>),
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A change of own entries at a machine.
+    Change(String, Change),
+    /// A machine asks for another view.
+    View(String, Sight),
+    /// T1.
+    Request(String, Trouble),
+    /// T2, first half: a server takes a request of a postoffice.
+    Take {
+        /// Whose.
+        name: String,
+        /// Which of those under way.
+        at: usize,
+        /// The server.
+        server: String,
+        /// What becomes of the letter.
+        delivery: Delivery,
+        /// How the step is disturbed.
+        trouble: Trouble,
+    },
+    /// T2, second half: a server answers a postoffice.
+    Answer {
+        /// Whom.
+        name: String,
+        /// The server.
+        server: String,
+        /// In how many parts.
+        parts: Parts,
+        /// How the step is disturbed.
+        trouble: Trouble,
+    },
+    /// T3.
+    Apply {
+        /// Where.
+        machine: String,
+        /// Which update of those under way.
+        at: usize,
+        /// What becomes of the letter.
+        delivery: Delivery,
+        /// How the step is disturbed.
+        trouble: Trouble,
+    },
+    /// T1 to T3 of one machine.
+    Go(String),
+    /// T1 to T3 of all.
+    Cycle,
+    /// Days pass.
+    Wait(u64),
+    /// A request (or else an update) is lost.
+    Drop {
+        /// Whether it is a request.
+        is_request: bool,
+        /// Whose.
+        name: String,
+        /// Which of those under way.
+        at: usize,
+    },
+    /// A site's disk is full.
+    Full(String),
+    /// There is space again.
+    Space(String),
+    /// A site's clock is off by so many seconds.
+    Clock(String, i64),
+    /// A copy of a site's database.
+    Backup(String),
+    /// The copy takes the database's place; whether by `dirsync restore`.
+    Restore(String, bool),
+    /// A copy of the server.
+    Standby,
+    /// The copy becomes the server.
+    Promote,
+    /// Everything moves to another server.
+    Move,
+    /// A machine begins anew, knowing nothing.
+    Reinstall(String),
+    /// A second machine with the same database.
+    Clone(String),
+    /// A server forgets deletions.
+    Purge(String),
+    /// A person removes a postoffice.
+    Remove(String),
+    /// A person approves held deletions.
+    Approve,
+    /// A person rejects held deletions.
+    Reject,
+    /// A person registers a postoffice.
+    Register(String),
+    /// A person ends a server's recovery.
+    Recover(String),
+    /// A byte of a machine's list changes on disk.
+    Damage(String, String),
+    /// Repairs are to be expected.
+    Fault,
+}
+
+/// A text that is no step.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("\"{0}\" is no step")]
+pub struct ParseStepError(String);
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Dies(n) => write!(f, " dies {n}"),
+            Self::Breaks(n) => write!(f, " breaks {n}"),
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Keep => f.write_str(" keep"),
+            Self::Twice => f.write_str(" twice"),
+            Self::Cut(at) => write!(f, " cut {at}"),
+            Self::Flip(at) => write!(f, " flip {at}"),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(key, addresses) if addresses.len() == 1 && addresses[0] == *key => {
+                write!(f, "+{key}")
+            }
+            Self::Add(key, addresses) => write!(f, "+{key}@{}", addresses.join(",")),
+            Self::Modify(key) => write!(f, "~{key}"),
+            Self::Delete(key) => write!(f, "-{key}"),
+            Self::Rename(key, addresses) => write!(f, "{key}>{}", addresses.join(",")),
+            Self::Hide(key) => write!(f, "cls {key}"),
+            Self::Release(key, to) => write!(f, "release {key} {to}"),
+            Self::Withdraw(key) => write!(f, "withdraw {key}"),
+            Self::Claim(key) => write!(f, "claim {key}"),
+            Self::Mass => f.write_str("mass"),
+            Self::Read(keys) => {
+                f.write_str("read")?;
+                keys.iter().try_for_each(|key| write!(f, " {key}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Change(machine, change) => write!(f, "{machine} {change}"),
+            Self::View(machine, sight) => {
+                let word = Sight::ALL.iter().find(|(_, known)| known == sight);
+                write!(f, "{machine} view {}", word.map_or("all", |(word, _)| word))
+            }
+            Self::Request(machine, trouble) => write!(f, "req {machine}{trouble}"),
+            Self::Take { name, at, server, delivery, trouble } => {
+                write!(f, "t2 {name} {at} {server}{delivery}{trouble}")
+            }
+            Self::Answer { name, server, parts, trouble } => {
+                let parts = match parts {
+                    Parts::One => "",
+                    Parts::First => " first",
+                    Parts::Each => " each",
+                };
+                write!(f, "an {name} {server}{parts}{trouble}")
+            }
+            Self::Apply { machine, at, delivery, trouble } => {
+                write!(f, "t3 {machine} {at}{delivery}{trouble}")
+            }
+            Self::Go(machine) => write!(f, "go {machine}"),
+            Self::Cycle => f.write_str("cycle"),
+            Self::Wait(days) => write!(f, "wait {days}"),
+            Self::Drop { is_request, name, at } => {
+                write!(f, "drop {} {name} {at}", if *is_request { "q" } else { "u" })
+            }
+            Self::Full(site) => write!(f, "full {site}"),
+            Self::Space(site) => write!(f, "space {site}"),
+            Self::Clock(site, seconds) => write!(f, "clock {site} {seconds}"),
+            Self::Backup(site) => write!(f, "backup {site}"),
+            Self::Restore(site, false) => write!(f, "restore {site}"),
+            Self::Restore(site, true) => write!(f, "restore {site} told"),
+            Self::Standby => f.write_str("standby"),
+            Self::Promote => f.write_str("promote"),
+            Self::Move => f.write_str("move"),
+            Self::Reinstall(machine) => write!(f, "reinstall {machine}"),
+            Self::Clone(machine) => write!(f, "clone {machine}"),
+            Self::Purge(server) => write!(f, "purge {server}"),
+            Self::Remove(name) => write!(f, "remove {name}"),
+            Self::Approve => f.write_str("approve"),
+            Self::Reject => f.write_str("reject"),
+            Self::Register(name) => write!(f, "register {name}"),
+            Self::Recover(server) => write!(f, "recover {server}"),
+            Self::Damage(machine, key) => write!(f, "damage {machine} {key}"),
+            Self::Fault => f.write_str("fault"),
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = ParseStepError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        parse(&words).ok_or_else(|| ParseStepError(text.into()))
+    }
+}
+
+fn parse(words: &[&str]) -> Option<Step> {
+    let text = |word: &&str| (*word).to_owned();
+    Some(match words {
+        ["req", machine, rest @ ..] => Step::Request(text(machine), Options::of(rest)?.trouble),
+        ["t2", name, rest @ ..] => {
+            let Options { at, server, delivery, trouble, .. } = Options::of(rest)?;
+            Step::Take { name: text(name), at, server, delivery, trouble }
+        }
+        ["an", name, rest @ ..] => {
+            let Options { server, parts, trouble, .. } = Options::of(rest)?;
+            Step::Answer { name: text(name), server, parts, trouble }
+        }
+        ["t3", machine, rest @ ..] => {
+            let Options { at, delivery, trouble, .. } = Options::of(rest)?;
+            Step::Apply { machine: text(machine), at, delivery, trouble }
+        }
+        ["drop", kind @ ("q" | "u"), name, rest @ ..] => {
+            let at = Options::of(rest)?.at;
+            Step::Drop { is_request: *kind == "q", name: text(name), at }
+        }
+        ["go", machine] => Step::Go(text(machine)),
+        ["cycle"] => Step::Cycle,
+        ["wait", days] => Step::Wait(days.parse().ok()?),
+        ["full", site] => Step::Full(text(site)),
+        ["space", site] => Step::Space(text(site)),
+        ["clock", site, seconds] => Step::Clock(text(site), seconds.parse().ok()?),
+        ["backup", site] => Step::Backup(text(site)),
+        ["restore", site] => Step::Restore(text(site), false),
+        ["restore", site, "told"] => Step::Restore(text(site), true),
+        ["standby"] => Step::Standby,
+        ["promote"] => Step::Promote,
+        ["move"] => Step::Move,
+        ["reinstall", machine] => Step::Reinstall(text(machine)),
+        ["clone", machine] => Step::Clone(text(machine)),
+        ["purge", server] => Step::Purge(text(server)),
+        ["remove", name] => Step::Remove(text(name)),
+        ["approve"] => Step::Approve,
+        ["reject"] => Step::Reject,
+        ["register", name] => Step::Register(text(name)),
+        ["recover", server] => Step::Recover(text(server)),
+        ["damage", machine, key] => Step::Damage(text(machine), text(key)),
+        ["fault"] => Step::Fault,
+        [machine, "view", sight] => {
+            let sight = Sight::ALL.iter().find(|(word, _)| word == sight)?.1;
+            Step::View(text(machine), sight)
+        }
+        [machine, change @ ..] => Step::Change(text(machine), parse_change(change)?),
+        [] => return None,
+    })
+}
+
+fn parse_change(words: &[&str]) -> Option<Change> {
+    let text = |word: &str| word.to_owned();
+    let addresses = |word: &str| word.split(',').map(str::to_owned).collect();
+    Some(match words {
+        ["mass"] => Change::Mass,
+        ["cls", key] => Change::Hide(text(key)),
+        ["release", key, to] => Change::Release(text(key), text(to)),
+        ["withdraw", key] => Change::Withdraw(text(key)),
+        ["claim", key] => Change::Claim(text(key)),
+        ["read", keys @ ..] => Change::Read(keys.iter().map(|key| text(key)).collect()),
+        [word] => match (word.chars().next()?, word.split_once('>')) {
+            ('+', _) => {
+                let (key, wanted) = word[1..].split_once('@').unwrap_or((&word[1..], &word[1..]));
+                Change::Add(text(key), addresses(wanted))
+            }
+            ('~', _) => Change::Modify(text(&word[1..])),
+            ('-', _) => Change::Delete(text(&word[1..])),
+            (_, Some((key, wanted))) => Change::Rename(text(key), addresses(wanted)),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// What follows the first words of a step, in any order.
+struct Options {
+    at: usize,
+    server: String,
+    parts: Parts,
+    delivery: Delivery,
+    trouble: Trouble,
+}
+
+impl Options {
+    fn of(words: &[&str]) -> Option<Self> {
+        let mut options = Self {
+            at: 0,
+            server: "s1".into(),
+            parts: Parts::One,
+            delivery: Delivery::Whole,
+            trouble: Trouble::None,
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut number = || words.next()?.parse().ok();
+            match *word {
+                "keep" => options.delivery = Delivery::Keep,
+                "twice" => options.delivery = Delivery::Twice,
+                "cut" => options.delivery = Delivery::Cut(number()?),
+                "flip" => options.delivery = Delivery::Flip(number()?),
+                "dies" => options.trouble = Trouble::Dies(number()?),
+                "breaks" => options.trouble = Trouble::Breaks(number()?),
+                "first" => options.parts = Parts::First,
+                "each" => options.parts = Parts::Each,
+                "s1" | "s2" => options.server = (*word).into(),
+                word => options.at = word.parse().ok()?,
+            }
+        }
+        Some(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_read_as_it_is_written() {
+        for text in [
+            "A1 +a1",
+            "A1 +a1@x,y",
+            "A1 ~a1",
+            "A1 -a1",
+            "A1 a1>x",
+            "A1 cls a1",
+            "A1 release a1 B",
+            "B1 claim a1",
+            "A1 mass",
+            "A1 read a1 a2",
+            "A1 view untitled",
+            "req A1",
+            "req A1 dies 3",
+            "t2 A 1 s2 keep",
+            "t2 A 0 s1 cut 17 breaks 1",
+            "an A s1 each",
+            "t3 A1 0 flip 99",
+            "drop u A 2",
+            "wait 3",
+            "clock A1 -86400",
+            "restore s1 told",
+            "damage B1 a1",
+            "cycle",
+        ] {
+            assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
+        }
+        assert!("A1 a1".parse::<Step>().is_err() && "".parse::<Step>().is_err());
+    }
+}

@@ -1,0 +1,408 @@
+//! A world: servers, requestor machines, and what is under way between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_agent::founding::{found_requestor, found_server};
+use dirsync_agent::step::Surroundings;
+use dirsync_directory::{EntryId, View};
+use dirsync_message::Instance;
+use dirsync_protocol::context::{Context, Draws, Event};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::tables::{
+    Mode, Registration, RegistrationState, RequestorState, ServerState, Stored,
+};
+use dirsync_store::{Store, Transaction};
+
+use crate::check::Ghost;
+use crate::naming::{SERVER, Sight, name_of, postoffice};
+use crate::network::Network;
+use crate::site::Site;
+use crate::step::Step;
+
+/// What a world finds out about the protocol: a broken invariant, in words.
+pub type Checked<T> = Result<T, String>;
+
+/// Deletions are never too many.
+pub const LENIENT: GuardLimits = GuardLimits { entries: 1_000_000, percent: 100 };
+/// Two deletions of one origin within the window wait for a person.
+pub const STRICT: GuardLimits = GuardLimits { entries: 1, percent: 0 };
+
+/// What a world begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// A letter for each postoffice; with `S` the server's own one takes part.
+    pub postoffices: String,
+    /// Where its random tokens come from.
+    pub seed: u64,
+    /// What each postoffice wants to see, in their order, over and over.
+    pub sights: Vec<Sight>,
+    /// The databases are files, by SQLite.
+    pub in_files: bool,
+    /// When deletions are too many.
+    pub guard: GuardLimits,
+}
+
+impl Setup {
+    /// Postoffices with the narrow view, in memory.
+    pub fn of(postoffices: &str) -> Self {
+        Self {
+            postoffices: postoffices.into(),
+            seed: 7,
+            sights: vec![Sight::Narrow],
+            in_files: false,
+            guard: LENIENT,
+        }
+    }
+}
+
+/// See the module.
+pub struct World {
+    /// What it began with.
+    pub setup: Setup,
+    /// The true time, in milliseconds since 1970.
+    pub now: u64,
+    /// Servers `s1` and `s2`, and machines `A1`, `A2`, …; the server's own postoffice is in its site.
+    pub sites: BTreeMap<String, Site>,
+    /// Copies that can be restored, by site.
+    pub backups: BTreeMap<String, Site>,
+    /// A copy of the server that can be promoted.
+    pub standby: Option<Site>,
+    /// What is under way.
+    pub network: Network,
+    /// What every step said, with the site that said it.
+    pub events: Vec<(String, Event)>,
+    /// What the checker remembers.
+    pub ghost: Ghost,
+    /// Every step that was done, to be replayed.
+    pub trace: Vec<Step>,
+    drawn: u64,
+}
+
+const BEGINNING: u64 = 1_700_000_000_000;
+const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
+impl World {
+    /// A server and one machine of each postoffice, all invited.
+    pub fn new(postoffices: &str) -> Self {
+        Self::with(Setup::of(postoffices))
+    }
+
+    /// A world as it is set up.
+    ///
+    /// # Panics
+    ///
+    /// When a fresh store fails.
+    pub fn with(setup: Setup) -> Self {
+        let mut world = Self {
+            now: BEGINNING,
+            sites: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            standby: None,
+            network: Network::default(),
+            events: Vec::new(),
+            ghost: Ghost::default(),
+            trace: Vec::new(),
+            drawn: 0,
+            setup,
+        };
+        let mut server = Site::new(world.setup.in_files);
+        let mut draws = Draws::new(&world.seed());
+        let takes_part = world.setup.postoffices.contains(SERVER);
+        in_store(&mut server, |tables| {
+            let name = postoffice(SERVER);
+            found_server(tables, &mut draws, &name, Instance(1), &key_of(SERVER), SERVER)
+                .expect("a fresh store");
+            if !takes_part {
+                let own =
+                    tables.registration(&name).expect("a fresh store").expect("it is founded");
+                let state = RegistrationState::Invited;
+                tables.put_registration(&Registration { state, ..own }).expect("a fresh store");
+            }
+        });
+        world.sites.insert("s1".into(), server);
+        for name in world.names() {
+            world.ghost.registered.insert(name.clone());
+            if name == SERVER {
+                world.want(&format!("{SERVER}1"), world.sight_of(&name));
+            } else {
+                world.invite("s1", &name);
+                world.install(&format!("{name}1"));
+            }
+        }
+        world
+    }
+
+    /// The letters of its postoffices.
+    pub fn names(&self) -> Vec<String> {
+        self.setup.postoffices.chars().map(|name| name.to_string()).collect()
+    }
+
+    fn sight_of(&self, name: &str) -> Sight {
+        let at = self.setup.postoffices.find(name).unwrap_or(0);
+        self.setup.sights[at % self.setup.sights.len()]
+    }
+
+    /// Randomness that was never drawn before.
+    pub fn seed(&mut self) -> [u8; 32] {
+        self.drawn += 1;
+        *blake3::hash(format!("{} {}", self.setup.seed, self.drawn).as_bytes()).as_bytes()
+    }
+
+    /// The time as a site has it.
+    pub fn clock(&self, at: &str) -> u64 {
+        let skew = self.sites.get(site_of(at)).map_or(0, |site| site.skew);
+        self.now.saturating_add_signed(skew)
+    }
+
+    /// What a step at a site is given.
+    pub fn around(&mut self, at: &str) -> Surroundings {
+        Surroundings {
+            now: self.clock(at),
+            seed: self.seed(),
+            guard: self.setup.guard,
+            key: key_of(name_of(at)),
+            compression: 1,
+            settle_ms: 0,
+        }
+    }
+
+    /// Puts a machine up that knows nothing but its invitation.
+    pub fn install(&mut self, machine: &str) {
+        let mut site = Site::new(self.setup.in_files);
+        let mut draws = Draws::new(&self.seed());
+        let name = name_of(machine).to_owned();
+        in_store(&mut site, |tables| {
+            let (me, server) = (postoffice(&name), postoffice(SERVER));
+            found_requestor(tables, &mut draws, &me, &server, Some(secret_of(&name)))
+                .expect("a fresh store");
+        });
+        self.sites.insert(machine.into(), site);
+        self.want(machine, self.sight_of(&name));
+    }
+
+    /// What a machine wants to see from now on.
+    pub fn want(&mut self, machine: &str, sight: Sight) {
+        self.run_at(machine, |tables, _| {
+            let state = tables.requestor().expect("a requestor");
+            let state = RequestorState { view_wanted: sight.view(), ..state };
+            tables.put_requestor(&state).expect("it can be written");
+        });
+    }
+
+    /// An administrator invites a postoffice.
+    pub fn invite(&mut self, server: &str, name: &str) {
+        self.decide(
+            server,
+            name,
+            DecisionKind::Invite {
+                secret_hash: secret_hash(&secret_of(name)),
+                expires: BEGINNING + 10 * YEAR_MS,
+                carrier: name.to_owned(),
+                view: View::default(),
+            },
+        );
+    }
+
+    /// An administrator decides: first the log, then the database, as the command does.
+    ///
+    /// # Panics
+    ///
+    /// When the store fails.
+    pub fn decide(&mut self, server: &str, name: &str, kind: DecisionKind) {
+        let decision = Decision { at: self.clock(server), postoffice: postoffice(name), kind };
+        self.site(server).decisions.push(decision.clone());
+        self.run_at(server, |tables, context| carry_out(tables, context, &decision))
+            .expect("a decision can be carried out");
+    }
+
+    /// Where a machine's or server's database is.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such site.
+    pub fn site(&mut self, at: &str) -> &mut Site {
+        let site = site_of(at);
+        self.sites.get_mut(site).unwrap_or_else(|| panic!("{at} is none of this world"))
+    }
+
+    /// Runs something with a site's store and a context, and commits it.
+    ///
+    /// # Panics
+    ///
+    /// When the store fails.
+    pub fn run_at<R>(
+        &mut self,
+        at: &str,
+        run: impl FnOnce(&mut (dyn Transaction + '_), &mut Context<'_>) -> R,
+    ) -> R {
+        let now = self.clock(at);
+        let guard = self.setup.guard;
+        let mut draws = Draws::new(&self.seed());
+        let mut events = Vec::new();
+        let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
+        let result = in_store(self.site(at), |tables| run(tables, &mut context));
+        self.note(at, events);
+        result
+    }
+
+    /// Keeps what a step said.
+    pub fn note(&mut self, at: &str, events: Vec<Event>) {
+        self.events.extend(events.into_iter().map(|event| (at.to_owned(), event)));
+    }
+
+    /// Reads from a site's store.
+    pub fn read<R>(
+        &mut self,
+        at: &str,
+        read: impl FnOnce(&mut (dyn Transaction + '_)) -> Stored<R>,
+    ) -> R {
+        self.site(at).look(read)
+    }
+
+    /// The requestor's row of a machine.
+    pub fn state(&mut self, machine: &str) -> RequestorState {
+        self.read(machine, |tables| tables.requestor())
+    }
+
+    /// The server's row.
+    ///
+    /// # Panics
+    ///
+    /// When it is no server.
+    pub fn server_state(&mut self, server: &str) -> ServerState {
+        self.read(server, |tables| tables.server()).expect("a server")
+    }
+
+    /// The registration of a postoffice.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn registration(&mut self, server: &str, name: &str) -> Registration {
+        self.read(server, |tables| tables.registration(&postoffice(name))).expect("registered")
+    }
+
+    /// Whether there is such a machine.
+    pub fn has_machine(&self, machine: &str) -> bool {
+        let takes_part = self.setup.postoffices.contains(name_of(machine));
+        !machine.starts_with('s') && takes_part && self.sites.contains_key(site_of(machine))
+    }
+
+    /// All machines.
+    pub fn machines(&self) -> Vec<String> {
+        let mut machines: Vec<String> =
+            self.sites.keys().filter(|site| !site.starts_with('s')).cloned().collect();
+        let own = ["s1", "s2"].into_iter().filter(|server| self.sites.contains_key(*server));
+        if self.setup.postoffices.contains(SERVER) {
+            machines.extend(own.map(|server| format!("{SERVER}{}", &server[1..])));
+        }
+        machines
+    }
+
+    /// Whether a machine still sends.
+    pub fn is_live(&mut self, machine: &str) -> bool {
+        !matches!(self.state(machine).mode, Mode::Fenced | Mode::Removed)
+    }
+
+    /// The machines of a postoffice that still send; of every one for an empty name.
+    pub fn live_machines(&mut self, name: &str) -> Vec<String> {
+        let machines = self.machines();
+        let own = machines.into_iter().filter(|machine| machine.starts_with(name));
+        own.filter(|machine| self.is_live(machine)).collect()
+    }
+
+    /// The names of the servers that are not fenced.
+    pub fn live_servers(&mut self) -> Vec<String> {
+        let servers: Vec<String> =
+            self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect();
+        servers.into_iter().filter(|server| !self.server_state(server).fenced).collect()
+    }
+
+    /// One batch of own changes at a machine.
+    ///
+    /// # Panics
+    ///
+    /// When the store fails.
+    pub fn change<R>(
+        &mut self,
+        machine: &str,
+        change: impl FnOnce(&mut OwnChanges<'_, dyn Transaction + '_>) -> R,
+    ) -> R {
+        self.run_at(machine, |tables, context| {
+            let mut changes = OwnChanges::begin(tables, context.now).expect("a batch");
+            let result = change(&mut changes);
+            changes.finish().expect("it can be written");
+            result
+        })
+    }
+
+    /// The deletions that a server holds for a person.
+    pub fn held(&mut self, server: &str) -> Vec<EntryId> {
+        let mut held = Vec::new();
+        self.read(server, |tables| {
+            tables.visit_unsettled(&mut |row| {
+                if row.published.as_ref().is_some_and(|published| published.held.is_some()) {
+                    held.push(row.id);
+                }
+                ControlFlow::Continue(())
+            })
+        });
+        held
+    }
+
+    /// Whether a rule of the decision tables was ever taken at a site.
+    pub fn said(&self, at: &str, rule: &str) -> bool {
+        self.events.iter().any(|(who, event)| who == at && event.rule == rule)
+    }
+
+    /// How often a rule of the decision tables was taken.
+    pub fn times(&self, rule: &str) -> usize {
+        self.events.iter().filter(|(_, event)| event.rule == rule).count()
+    }
+
+    /// What a server publishes, shared.
+    pub fn published(&mut self, server: &str) -> Rc<crate::network::Listed> {
+        Rc::new(crate::check::published(self.site(server)))
+    }
+
+    /// Every site of the world, for what concerns all.
+    pub fn site_names(&self) -> BTreeSet<String> {
+        self.sites.keys().cloned().collect()
+    }
+}
+
+/// The site where a machine or server lives: the server's own postoffice is with the server.
+pub fn site_of(at: &str) -> &str {
+    match at {
+        "S1" => "s1",
+        "S2" => "s2",
+        other => other,
+    }
+}
+
+/// Runs something in one transaction and commits it.
+///
+/// # Panics
+///
+/// When the store fails.
+pub fn in_store<R>(site: &mut Site, run: impl FnOnce(&mut (dyn Transaction + '_)) -> R) -> R {
+    let full = std::mem::replace(&mut site.full, false);
+    let mut tables = site.begin().expect("a transaction");
+    let result = run(&mut *tables);
+    tables.commit().expect("it can be committed");
+    site.full = full;
+    result
+}
+
+fn key_of(name: &str) -> String {
+    format!("ssh-ed25519 key of {}", name.to_uppercase())
+}
+
+fn secret_of(name: &str) -> String {
+    format!("invitation of {name}")
+}
