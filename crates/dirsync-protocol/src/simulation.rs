@@ -68,8 +68,6 @@ Rule {
     HistoryAny = "histany",
     /// an update is applied whatever view it starts from
     ViewBind = "viewbind",
-    /// addresses are decided transaction by transaction
-    Defer = "defer",
     /// an address that is given up goes to whoever waits longest
     House = "house",
     /// what waits for an address is not decided again
@@ -102,6 +100,12 @@ Rule {
     HeldAcknowledged = "heldack",
     /// after a middle part entries travel as what changed
     PartWhole = "partwhole",
+    /// the later parts of a first fill have no deletions
+    FillDeletions = "filldel",
+    /// a postoffice whose key is pinned and that has not spoken yet is not waited for
+    KeyOwes = "keyowes",
+    /// entries that exchange addresses with others wait for each other
+    Exchange = "exchange",
     /// the stamp of a claim does not follow that of the offer
     ClaimStamp = "claimstamp",
     /// what the server never held is not remembered as deleted

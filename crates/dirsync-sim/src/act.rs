@@ -114,15 +114,7 @@ impl World {
     }
 
     fn go(&mut self, machine: &str) -> Checked<bool> {
-        let name = crate::naming::name_of(machine).to_owned();
-        let script = [
-            format!("req {machine}"),
-            format!("t2 {name}"),
-            format!("an {name}"),
-            format!("t3 {machine}"),
-        ];
-        for text in script {
-            let step: Step = text.parse().map_err(|error| format!("{error}"))?;
+        for step in Step::exchange(machine) {
             if !self.do_step(&step)? {
                 return Ok(false);
             }

@@ -27,10 +27,13 @@ Options:
   --profile NAME               only worlds of this profile
   --memory, --files            all databases in memory, or all in files
   --without RULE               switches a rule of the protocol off: a violation is to be found
-  --rules [N]                  for each rule, the first of N seeds that breaks without it [3000]
+  --rules [N]                  for each rule, the first of N seeds that breaks without it, and the
+                               conversations that do [12000]
   --exhaustive DEPTH           every history of so many events, each followed by a cycle
   --requestors N               postoffices of it beside the server, 1 to 3 [2]
   --world FILE                 a conversation from a file
+  --worlds                     every conversation that comes with the simulator
+  --first                      ends at the first seed that breaks
   --threads N                  [as many as there are cores]
 
 Exit status: 0 when nothing broke, 1 when something did, 2 when the words are wrong.
@@ -56,6 +59,8 @@ pub enum Work {
     Rules(u64),
     /// A file.
     Conversation(PathBuf),
+    /// All that come with the simulator.
+    Conversations,
     /// Every history of so many events.
     Exhaustive(usize),
 }
@@ -72,6 +77,8 @@ pub struct Arguments {
     pub without: Vec<Rule>,
     /// Threads.
     pub threads: u64,
+    /// The first failure is enough.
+    pub first: bool,
     /// Postoffices of an exhaustive run.
     pub requestors: usize,
 }
@@ -85,6 +92,7 @@ impl Arguments {
             in_files: None,
             without: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
+            first: false,
             requestors: 2,
         };
         let mut words = words.iter().peekable();
@@ -96,9 +104,17 @@ impl Arguments {
                 arguments.in_files = Some(word == "--files");
                 continue;
             }
+            if word == "--worlds" {
+                arguments.work = Work::Conversations;
+                continue;
+            }
+            if word == "--first" {
+                arguments.first = true;
+                continue;
+            }
             if word == "--rules" {
                 let most = words.next_if(|next| !next.starts_with("--"));
-                arguments.work = Work::Rules(most.map_or(Ok(3000), |most| number(most))?);
+                arguments.work = Work::Rules(most.map_or(Ok(12_000), |most| number(most))?);
                 continue;
             }
             let value = words.next().ok_or(format!("{word} wants a value, or is not known"))?;

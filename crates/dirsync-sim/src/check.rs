@@ -26,6 +26,8 @@ pub struct Ghost {
     pub allowed: BTreeMap<EntryId, BTreeSet<String>>,
     /// The newest change that deleted an entry or hid it.
     pub deleted: BTreeMap<EntryId, u64>,
+    /// The last change that was made of an entry, and whether it is there after it.
+    pub latest: BTreeMap<EntryId, (u64, bool)>,
     /// The changes that deletions stand for.
     pub deletions: BTreeMap<(EntryId, Stamp), u64>,
     /// The newest change that its owner saw acknowledged, and whether the entry is there after it.

@@ -16,15 +16,23 @@
 //! | `expect s1 said S13c`, `expect s1 never said S5` | a row of the decision tables was taken there, or never |
 //! | `expect s1 publishes a1`, `expect not s1 publishes a1` | what the server's list has |
 //! | `expect B1 lists a1`, `expect A1 owns a1` | what a machine's list or own entries have |
-//! | `expect A1 lives` | the machine is not fenced |
+//! | `expect b1 has x` | the entry is published with an address |
+//! | `expect A1 lives`, `expect A1 acknowledged` | the machine is not fenced; the server has all its changes |
 //! | `expect R18 2 times` | how often a row was taken anywhere |
 //!
 //! `settle` ends the faults: all must be as the origins have it within 14 cycles; `settle within 2`.
 //! `settle undecided`: nobody approves what is held. `strict` after the world's letters: two deletions are
 //! too many; `views all narrow`: what each wants to see.
 
+macro_rules! told {
+    ($($name:literal,)+) => {
+        [$(($name, include_str!(concat!("../testdata/", $name, ".world"))),)+]
+    };
+}
+
 use crate::check::{list_of, own_of, published};
-use crate::naming::{Sight, entry};
+use crate::naming::{Sight, addresses_of, entry};
+use crate::step::Step;
 use crate::world::{Checked, STRICT, Setup, World};
 
 /// A conversation.
@@ -69,6 +77,34 @@ impl Conversation {
         Ok(Self { setup, lines: lines.map(|(at, line)| (at, line.to_owned())).collect() })
     }
 
+    /// One of those that come with the simulator.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name, or it is wrong.
+    pub fn told(name: &str) -> Checked<Self> {
+        let found = TOLD.iter().find(|(known, _)| *known == name);
+        Self::parse(found.ok_or(format!("there is no conversation \"{name}\""))?.1)
+    }
+
+    /// What it begins with.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Its steps, without what it expects of them; a `go` as the four that it stands for.
+    pub fn steps(&self) -> Vec<Step> {
+        let lines = self.lines.iter().map(|(_, line)| line.as_str());
+        let told = lines.filter(|line| !line.starts_with("expect") && !line.starts_with("settle"));
+        let steps = told.flat_map(|line| line.split(';')).filter_map(|text| text.parse().ok());
+        steps
+            .flat_map(|step: Step| match step {
+                Step::Go(machine) => Step::exchange(&machine),
+                step => vec![step],
+            })
+            .collect()
+    }
+
     /// Plays it.
     ///
     /// # Errors
@@ -108,6 +144,13 @@ fn play_line(world: &mut World, line: &str) -> Checked<()> {
 fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
     match what {
         [rule, count, "times"] => Ok(world.times(rule).to_string() == *count),
+        [key, "has", address] => {
+            let servers = world.live_servers();
+            let server = servers.first().ok_or("no server lives")?;
+            let published = published(world.site(server));
+            let addresses = published.get(&entry(key)).map(|(_, record)| addresses_of(record));
+            Ok(addresses.is_some_and(|addresses| addresses.contains(&(*address).to_owned())))
+        }
         [at, ..] if !world.sites.contains_key(crate::world::site_of(at)) => {
             Err(format!("\"{at}\" is none of this world"))
         }
@@ -117,6 +160,79 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
         [at, "lists", key] => Ok(list_of(world.site(at)).contains_key(&entry(key))),
         [at, "owns", key] => Ok(own_of(world.site(at)).contains_key(&entry(key))),
         [at, "lives"] => Ok(world.is_live(at)),
+        [at, "acknowledged"] => {
+            let state = world.state(at);
+            Ok(state.req_sync == state.req_seq)
+        }
         _ => Err(format!("\"{}\" is nothing that can be expected", what.join(" "))),
     }
 }
+/// The conversations that come with the simulator: every trace of `protocol.md` §11, and stories about
+/// the cycle. Random worlds begin with one now and then.
+pub const TOLD: &[(&str, &str)] = &told![
+    "absence_longer_than_the_horizon",
+    "address_reuse_in_one_cycle",
+    "claim_follows_the_offer",
+    "clock_goes_back",
+    "cloned_machine_is_detected",
+    "cut_and_altered_messages",
+    "dead_postoffice_has_an_end",
+    "deletion_reaches_every_requestor",
+    "exchange_between_origins",
+    "first_contact_before_promotion",
+    "first_fill_overtaken",
+    "full_disk_at_the_server",
+    "house_moves_up",
+    "hub_restored_without_begging",
+    "late_message_of_an_old_epoch",
+    "leaving_the_view_is_a_delete",
+    "loss_order_and_doubling_heal",
+    "lost_part_of_a_changed_entry",
+    "requestor_restored_reuses_numbers",
+    "server_dies_between_taking_and_answering",
+    "server_restored_and_overtaken",
+    "server_restored_knowingly",
+    "t_ackzero",
+    "t_chalkeep",
+    "t_complete",
+    "t_complete_with_content",
+    "t_content",
+    "t_deaddel",
+    "t_dots",
+    "t_dots_not_accepted",
+    "t_dots_under_way",
+    "t_duel",
+    "t_epochorder",
+    "t_forgotten",
+    "t_held",
+    "t_histany",
+    "t_histany_changed_after",
+    "t_horizon",
+    "t_house",
+    "t_leave",
+    "t_neworigin",
+    "t_outbox",
+    "t_ownerwins",
+    "t_partmark",
+    "t_partmark_issued_twice",
+    "t_pingpong",
+    "t_points",
+    "t_range",
+    "t_removed",
+    "t_replace",
+    "t_reuse",
+    "t_rollback",
+    "t_spoken",
+    "t_staleinstall",
+    "t_stub",
+    "t_stub_withdrawn",
+    "t_swap",
+    "t_tie",
+    "t_twin_answers",
+    "t_twin_ids",
+    "t_twin_numbers",
+    "t_twinold",
+    "t_vanish",
+    "t_viewbind",
+    "two_agents_see_one_message",
+];

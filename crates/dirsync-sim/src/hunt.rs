@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dirsync_protocol::simulation::{Branch, Rule};
-use dirsync_sim::conversation::Conversation;
+use dirsync_sim::conversation::{Conversation, TOLD};
 use dirsync_sim::exhaustive;
 use dirsync_sim::plan::{PROFILES, Plan};
 use dirsync_sim::random::{Run, run, shrink};
@@ -24,14 +24,14 @@ const SHOWN_MAX: usize = 5;
 impl Arguments {
     /// The plan of a seed.
     fn plan(&self, seed: u64) -> (Plan, Random) {
-        let count = PROFILES.len() as u64;
-        match (self.profile, self.in_files) {
-            (None, None) => Plan::of(seed),
-            (profile, in_files) => {
-                let at = profile.unwrap_or((seed % count) as usize);
-                Plan::with(PROFILES[at], seed, in_files.unwrap_or(false))
-            }
+        let (mut plan, random) = match self.profile {
+            Some(at) => Plan::with(PROFILES[at], seed, false),
+            None => Plan::of(seed),
+        };
+        if let Some(in_files) = self.in_files {
+            plan.setup.in_files = in_files;
         }
+        (plan, random)
     }
 }
 
@@ -56,7 +56,8 @@ pub fn seeds(arguments: &Arguments, seeds: Range<u64>, until: Option<Instant>) -
                     seen.count(&plan, &done);
                     if let Err(why) = done.result {
                         drop_in(&mut seen, arguments, seed, &plan, done.trace, &why);
-                        enough.store(seen.failures.len() >= SHOWN_MAX, Ordering::Relaxed);
+                        let most = if arguments.first { 1 } else { SHOWN_MAX };
+                        enough.store(seen.failures.len() >= most, Ordering::Relaxed);
                     }
                 }
             });
@@ -83,7 +84,7 @@ fn drop_in(
     for rule in &arguments.without {
         command += &format!(" --without {}", rule.name());
     }
-    seen.failures.push(Failure { command, profile: plan.profile, why, trace });
+    seen.failures.push(Failure { seed, command, profile: plan.profile, why, trace });
 }
 
 /// Runs worlds for so many minutes.
@@ -122,37 +123,65 @@ fn tell(done: &Run) {
     }
 }
 
-/// For each rule the first seed that breaks without it. Rules are switched off for a whole process, so
-/// this starts one for each.
+/// For each rule the first seed that breaks without it, and the conversations that do. Rules are
+/// switched off for a whole process, so each has processes of its own.
 pub fn rules(arguments: &Arguments, most: u64) -> bool {
     let mut sound = true;
-    println!(
-        "| rule | without it | first seed that breaks | what breaks |\n| --- | --- | ---: | --- |"
-    );
+    println!("| rule | without it | seed that breaks | what breaks | conversations that break |");
+    println!("| --- | --- | ---: | --- | --- |");
     for (rule, name, about) in Rule::ALL {
-        let found = first_broken(arguments, *rule, most);
-        let (seed, why) = match &found {
-            Some((seed, why)) => (seed.to_string(), why.as_str()),
-            None => (format!("none of {most}"), ""),
-        };
-        sound &= found.is_some();
-        println!("| `{name}` |{about} | {seed} | {why} |");
+        let seeds = ["--seeds", &most.to_string(), "--memory", "--first"].map(str::to_owned);
+        let lines = without(arguments, *rule, &seeds);
+        let broken = lines.iter().find_map(|line| line.strip_prefix("broken (")?.split_once("): "));
+        let seed =
+            lines.iter().find_map(|line| line.trim().strip_prefix("cargo xtask sim --seed "));
+        let seed = seed.and_then(|rest| rest.split(' ').next());
+        let told = without(arguments, *rule, &["--worlds".to_owned()]);
+        let told: Vec<String> = told
+            .iter()
+            .filter(|line| !line.ends_with(": as it says"))
+            .filter_map(|line| line.split_once(": ").map(|(name, _)| format!("`{name}`")))
+            .collect();
+        sound &= seed.is_some() || !told.is_empty();
+        let none = format!("none of {most}");
+        println!(
+            "| `{name}` |{about} | {} | {} | {} |",
+            seed.unwrap_or(&none),
+            broken.map_or("", |(_, why)| why),
+            told.join(", ")
+        );
     }
     sound
 }
 
-fn first_broken(arguments: &Arguments, rule: Rule, most: u64) -> Option<(u64, String)> {
-    let program = std::env::current_exe().ok()?;
+/// What this program says with other words and without a rule, by lines.
+fn without(arguments: &Arguments, rule: Rule, words: &[String]) -> Vec<String> {
+    let Ok(program) = std::env::current_exe() else { return Vec::new() };
     let output = std::process::Command::new(program)
-        .args(["--seeds", &most.to_string(), "--memory", "--without", rule.name()])
-        .args(["--threads", &arguments.threads.to_string()])
-        .env("DIRSYNC_SIM_FIRST", "1")
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find_map(|line| line.strip_prefix("first: "))?;
-    let (seed, why) = line.split_once(' ')?;
-    Some((seed.parse().ok()?, why.to_owned()))
+        .args(words)
+        .args(["--without", rule.name(), "--threads", &arguments.threads.to_string()])
+        .stderr(std::process::Stdio::null())
+        .output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Every conversation that comes with the simulator.
+pub fn conversations() -> bool {
+    let mut sound = true;
+    for (name, text) in TOLD {
+        let played = std::panic::catch_unwind(|| {
+            Conversation::parse(text).and_then(|told| told.play()).map(|_| ())
+        });
+        match played.unwrap_or_else(|_| Err("it panics".into())) {
+            Ok(()) => println!("{name}: as it says"),
+            Err(why) => {
+                println!("{name}: {why}");
+                sound = false;
+            }
+        }
+    }
+    sound
 }
 
 /// A conversation from a file.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Work::One(seed) => hunt::one(&arguments, *seed),
         Work::Rules(most) => hunt::rules(&arguments, *most),
         Work::Conversation(path) => hunt::conversation(path),
+        Work::Conversations => hunt::conversations(),
         Work::Exhaustive(depth) => hunt::exhaustive(&arguments, *depth),
     };
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }

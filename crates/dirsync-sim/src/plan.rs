@@ -2,7 +2,9 @@
 
 use dirsync_store::testing::Random;
 
+use crate::conversation::{Conversation, TOLD};
 use crate::naming::Sight;
+use crate::step::Step;
 use crate::world::{LENIENT, STRICT, Setup};
 
 /// A kind of step beside sending, taking, answering and applying.
@@ -245,6 +247,28 @@ pub const PROFILES: &[Profile] = &[
     ),
 ];
 
+/// What happens around a conversation.
+const TALE: Profile = (
+    "told",
+    "AB",
+    &[
+        (Change, 4),
+        (Double, 3),
+        (Drop, 2),
+        (Parts, 2),
+        (BackupServer, 1),
+        (RestoreServer, 1),
+        (BackupMachine, 1),
+        (RestoreMachine, 1),
+        (Purge, 1),
+        (Hand, 2),
+        (Crash, 1),
+    ],
+);
+
+/// One world in so many begins with a conversation.
+const TOLD_EACH: u64 = 4;
+
 /// How one world goes.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -260,6 +284,10 @@ pub struct Plan {
     pub steps: usize,
     /// Whether a person approves what is held in the end.
     pub approving: bool,
+    /// The steps of a conversation that come first, more or less.
+    pub told: Vec<Step>,
+    /// One in so many of those is left out, doubled, or followed by another; none for 0.
+    pub edited: u64,
 }
 
 /// One world in so many has its databases in files.
@@ -269,8 +297,29 @@ impl Plan {
     /// The plan of a seed, and where its steps are drawn from.
     pub fn of(seed: u64) -> (Self, Random) {
         let count = PROFILES.len() as u64;
-        let (profile, round) = (PROFILES[(seed % count) as usize], seed / count);
-        Self::with(profile, seed, round % IN_FILES == IN_FILES - 1)
+        let in_files = seed / count % IN_FILES == IN_FILES - 1;
+        if seed % TOLD_EACH == TOLD_EACH - 1 {
+            return Self::told(seed, in_files);
+        }
+        Self::with(PROFILES[(seed % count) as usize], seed, in_files)
+    }
+
+    /// A world that begins with a conversation, more or less: what once broke a draft lies near.
+    ///
+    /// # Panics
+    ///
+    /// When a conversation that comes with the simulator is wrong.
+    pub fn told(seed: u64, in_files: bool) -> (Self, Random) {
+        let (mut plan, mut random) = Self::with(TALE, seed, in_files);
+        let (name, text) = random.pick(TOLD);
+        let conversation = Conversation::parse(text).expect("it is played by a test");
+        plan.profile = name;
+        plan.setup = Setup { seed, in_files, ..conversation.setup().clone() };
+        plan.told = conversation.steps();
+        plan.edited = random.pick(&[0, 30, 15, 8]);
+        plan.steps = random.pick(&[0, 0, 4, 12]);
+        plan.approving = true;
+        (plan, random)
     }
 
     /// The plan of a seed for a profile.
@@ -292,6 +341,8 @@ impl Plan {
             keys: random.pick(&[2, 2, 2, 3, 4]),
             steps: random.pick(&[20, 40, 60, 60]),
             approving: !random.one_in(4),
+            told: Vec::new(),
+            edited: 0,
         };
         (plan, random)
     }

@@ -1,6 +1,8 @@
 //! Random steps with faults, from a seed; then the faults stop and the world must settle. What breaks
 //! is shrunk to the shortest trace found.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use dirsync_store::testing::Random;
 
 use crate::naming::Sight;
@@ -23,49 +25,72 @@ pub struct Run {
     pub result: Checked<usize>,
 }
 
-/// Runs the world of a plan.
-pub fn run(plan: &Plan, mut random: Random) -> Run {
+/// Runs the world of a plan. What panics in it is broken as well.
+pub fn run(plan: &Plan, random: Random) -> Run {
     let mut world = World::with(plan.setup.clone());
+    let result = unwound(|| run_in(&mut world, plan, random));
+    ended(world, result)
+}
+
+fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> {
     let mut budget = plan.budget.clone();
+    for step in &plan.told {
+        let edit = plan.edited > 0 && random.one_in(plan.edited);
+        match if edit { random.below(3) } else { 3 } {
+            0 => continue,
+            1 => {
+                world.step(step)?;
+            }
+            2 => {
+                let (_, other) = choose(&mut random, plan, &budget);
+                world.step(&other)?;
+            }
+            _ => {}
+        }
+        world.step(step)?;
+    }
     let mut done = 0;
     for _ in 0..plan.steps * 40 {
         if done == plan.steps {
             break;
         }
         let (kind, step) = choose(&mut random, plan, &budget);
-        match world.step(&step) {
-            Ok(true) => {
-                done += 1;
-                for (limited, left) in &mut budget {
-                    if *limited == kind {
-                        *left -= 1;
-                    }
+        if world.step(&step)? {
+            done += 1;
+            for (limited, left) in &mut budget {
+                if *limited == kind {
+                    *left -= 1;
                 }
-            }
-            Ok(false) => {}
-            Err(why) => {
-                let trace = world.trace.clone();
-                return Run { world, trace, result: Err(why) };
             }
         }
     }
+    world.try_settle(plan.approving)
+}
+
+fn ended(world: World, result: Checked<usize>) -> Run {
     let trace = world.trace.clone();
-    let result = world.try_settle(plan.approving);
     Run { world, trace, result }
+}
+
+/// A panic of a step as what is broken.
+fn unwound(run: impl FnOnce() -> Checked<usize>) -> Checked<usize> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or("without a word")))
+    })
 }
 
 /// The steps of a trace that are possible, then settles.
 pub fn replay(setup: &Setup, approving: bool, trace: &[Step]) -> Run {
     let mut world = World::with(setup.clone());
-    for step in trace {
-        if let Err(why) = world.step(step) {
-            let trace = world.trace.clone();
-            return Run { world, trace, result: Err(why) };
+    let result = unwound(|| {
+        for step in trace {
+            world.step(step)?;
         }
-    }
-    let trace = world.trace.clone();
-    let result = world.try_settle(approving);
-    Run { world, trace, result }
+        world.try_settle(approving)
+    });
+    ended(world, result)
 }
 
 /// The shortest trace found that breaks in the same way, and what it breaks.

@@ -11,6 +11,8 @@ use crate::hunt::never_taken;
 
 /// A world that broke.
 pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
     /// The command that shows it again.
     pub command: String,
     /// The profile.
@@ -76,15 +78,6 @@ impl Seen {
                 steps.join("; "),
                 failure.command
             );
-        }
-        if std::env::var_os("DIRSYNC_SIM_FIRST").is_some() {
-            let seed = |failure: &Failure| {
-                let word = failure.command.split(' ').skip_while(|word| *word != "--seed").nth(1);
-                word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(u64::MAX)
-            };
-            if let Some(first) = self.failures.iter().min_by_key(|failure| seed(failure)) {
-                println!("first: {} {}", seed(first), first.why);
-            }
         }
     }
 }

@@ -286,6 +286,26 @@ impl fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// T1 to T3 of one machine.
+    pub fn exchange(machine: &str) -> Vec<Self> {
+        let name = crate::naming::name_of(machine).to_owned();
+        let (server, trouble) = ("s1".to_owned(), Trouble::None);
+        vec![
+            Self::Request(machine.to_owned(), trouble),
+            Self::Take {
+                name: name.clone(),
+                at: 0,
+                server: server.clone(),
+                delivery: Delivery::Whole,
+                trouble,
+            },
+            Self::Answer { name, server, parts: Parts::One, trouble },
+            Self::Apply { machine: machine.to_owned(), at: 0, delivery: Delivery::Whole, trouble },
+        ]
+    }
+}
+
 impl FromStr for Step {
     type Err = ParseStepError;
 

@@ -121,7 +121,9 @@ impl World {
                 let own =
                     tables.registration(&name).expect("a fresh store").expect("it is founded");
                 let state = RegistrationState::Invited;
-                tables.put_registration(&Registration { state, ..own }).expect("a fresh store");
+                tables
+                    .put_registration(&Registration { state, key: None, ..own })
+                    .expect("a fresh store");
             }
         });
         world.sites.insert("s1".into(), server);

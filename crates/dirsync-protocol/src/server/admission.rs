@@ -317,8 +317,13 @@ fn end_recovery<T: Tables + ?Sized>(
     }
     let spoke = |epoch: Option<ServerEpoch>| epoch == Some(server.epoch);
     let all = tables.registrations()?.iter().all(|registration| {
-        matches!(registration.state, RegistrationState::Removed | RegistrationState::Invited)
-            || spoke(registration.spoke_in)
+        let owes = match registration.state {
+            RegistrationState::Removed => false,
+            // Its key was pinned in a life that is lost: it has spoken then.
+            RegistrationState::Invited => registration.key.is_some() && Rule::KeyOwes.holds(),
+            RegistrationState::Active | RegistrationState::Suspended => true,
+        };
+        !owes || spoke(registration.spoke_in)
     });
     if all {
         server.recovering = false;

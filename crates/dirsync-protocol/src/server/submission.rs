@@ -58,7 +58,7 @@ pub(super) fn submit_delta<T: Tables + ?Sized>(
     }
     tables.savepoint()?;
     publication.savepoint();
-    let read = read_delta(tables, context, publication, registration, body);
+    let read = read_delta(tables, publication, registration, body);
     let Read { digest, count, mut fork } = undone_on_error(tables, read)?;
     if fork.is_none() && digest != own.digest && Rule::OwnDigest.holds() {
         fork = Some(("S13c", "the digests of its own entries differ"));
@@ -95,7 +95,6 @@ struct Read {
 
 fn read_delta<T: Tables + ?Sized>(
     tables: &mut T,
-    context: &mut Context<'_>,
     publication: &mut Publication,
     registration: &Registration,
     body: &mut dyn TransactionSource,
@@ -118,9 +117,6 @@ fn read_delta<T: Tables + ?Sized>(
         }
         if read.fork.is_some() {
             break;
-        }
-        if !Rule::Defer.holds() {
-            publication.resolve(tables, context)?;
         }
     }
     Ok(read)

@@ -126,6 +126,7 @@ impl World {
     }
 
     fn put(&mut self, machine: &str, row: OwnRow) -> bool {
+        self.ghost.latest.insert(row.id, (change_of(&row.record), true));
         self.change(machine, |changes| changes.put(row).expect("it can be written"));
         true
     }
@@ -145,6 +146,7 @@ impl World {
         let id = entry(key);
         let change = self.ghost.next_change(name_of(machine));
         self.ghost.deleted.insert(id, change);
+        self.ghost.latest.insert(id, (change, false));
         let tombstone = self.read(machine, |tables| tables.own_tombstone(id));
         if let Some(tombstone) = tombstone {
             self.ghost.deletions.insert((id, tombstone.stamp), change);
@@ -166,6 +168,7 @@ impl World {
             }
             self.ghost.allow(key, entry(key), &name);
             let change = self.ghost.next_change(&name);
+            self.ghost.latest.insert(entry(key), (change, true));
             rows.push((key.clone(), record(&[key], false, change)));
         }
         self.run_at(machine, |tables, context| {

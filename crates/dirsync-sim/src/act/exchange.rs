@@ -236,7 +236,9 @@ impl World {
             Delivery::Cut(at) => letter.file.truncate(place(at, &letter.file)),
             Delivery::Flip(at) => {
                 let place = place(at, &letter.file);
-                letter.file[place] ^= 1 << (at % 8);
+                if let Some(byte) = letter.file.get_mut(place) {
+                    *byte ^= 1 << (at % 8);
+                }
             }
             Delivery::Whole | Delivery::Keep | Delivery::Twice => {}
         }

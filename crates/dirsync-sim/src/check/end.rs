@@ -75,7 +75,27 @@ impl World {
         if state.req_sync != state.req_seq {
             return Err(format!("I9: {name} was never acknowledged"));
         }
+        self.check_latest(name, &own)?;
         self.check_acknowledged(server, name, &own)
+    }
+
+    /// Nothing that was changed here is undone, where no state was ever lost.
+    fn check_latest(&self, name: &str, own: &BTreeMap<EntryId, OwnRow>) -> Checked<()> {
+        if self.ghost.faulty {
+            return Ok(());
+        }
+        for (id, (change, there)) in &self.ghost.latest {
+            let key = self.ghost.key(*id);
+            let handed = self.ghost.allowed[id].len() > 1;
+            if handed || key[..1].to_uppercase() != name {
+                continue;
+            }
+            let found = own.get(id).map(|row| change_of(&row.record));
+            if found != there.then_some(*change) {
+                return Err(format!("I10: the last change of {key} was undone"));
+            }
+        }
+        Ok(())
     }
 
     /// I10.
@@ -133,20 +153,32 @@ impl World {
         for (id, (_, record)) in published {
             holders.extend(addresses_of(record).into_iter().map(|address| (address, *id)));
         }
-        let mut waiting: BTreeMap<EntryId, BTreeSet<EntryId>> = BTreeMap::new();
+        let keeps = |id: &EntryId, address: &String| {
+            wanted.get(id).is_none_or(|row| addresses_of(&row.record).contains(address))
+        };
+        // For each that waits: the entries that hold what it wants, and whether one means to keep it.
+        let mut waiting: BTreeMap<EntryId, (BTreeSet<EntryId>, bool)> = BTreeMap::new();
         for (id, row) in &wanted {
             let has = published
                 .get(id)
                 .is_some_and(|(_, listed)| listed.addresses == row.record.addresses);
             if !has {
                 let addresses = addresses_of(&row.record);
-                let others = addresses.iter().filter_map(|address| holders.get(address).copied());
-                waiting.insert(*id, others.filter(|other| other != id).collect());
+                let others: Vec<(&String, EntryId)> = addresses
+                    .iter()
+                    .filter_map(|address| holders.get(address).map(|holder| (address, *holder)))
+                    .filter(|(_, holder)| holder != id)
+                    .collect();
+                let kept = others.iter().any(|(address, holder)| keeps(holder, address));
+                waiting.insert(*id, (others.into_iter().map(|(_, holder)| holder).collect(), kept));
             }
         }
         let mut in_vain: BTreeSet<EntryId> = waiting.keys().copied().collect();
         loop {
-            let reasons = |id: &EntryId| waiting[id].iter().any(|other| !in_vain.contains(other));
+            let reasons = |id: &EntryId| {
+                let (holders, kept) = &waiting[id];
+                *kept || holders.iter().any(|holder| !in_vain.contains(holder))
+            };
             let Some(settled) = in_vain.iter().copied().find(reasons) else { break };
             in_vain.remove(&settled);
         }

@@ -71,7 +71,7 @@ struct Rank(u8, u64, EntryId);
 
 impl Publication {
     /// Decides everything that is contested.
-    pub(in crate::server) fn resolve<T: Tables + ?Sized>(
+    pub(super) fn resolve<T: Tables + ?Sized>(
         &mut self,
         tables: &mut T,
         context: &mut Context<'_>,
@@ -159,7 +159,7 @@ impl Publication {
                 .filter(|id| !blocked.contains(id) && cases[id].candidate.is_some())
                 .collect();
             if losers.is_empty() {
-                grant_what_is_free(cases, &mut blocked);
+                grant_after_all(cases, &mut blocked);
                 return blocked;
             }
             blocked.extend(losers);
@@ -319,10 +319,11 @@ fn claim(
     }
 }
 
-/// An entry with several addresses may have lost one to somebody who was blocked for another. In the
-/// order of their claims those are granted after all whose addresses nobody has now; else an address
-/// would be left to nobody.
-fn grant_what_is_free(cases: &BTreeMap<EntryId, Case>, blocked: &mut BTreeSet<EntryId>) {
+/// An entry with several addresses may have lost one to somebody who was blocked for another, and
+/// entries may wait for each other's addresses while a stranger wants one of them too. In the order of
+/// their claims those are granted after all whose addresses nobody has now, or only such as would give
+/// them up if they were granted as well; else an address would be left to nobody, or to who gives it up.
+fn grant_after_all(cases: &BTreeMap<EntryId, Case>, blocked: &mut BTreeSet<EntryId>) {
     let mut claimed: BTreeMap<String, BTreeSet<EntryId>> = BTreeMap::new();
     for (id, case) in cases {
         for key in case.claimed_keys(blocked.contains(id)) {
@@ -332,25 +333,56 @@ fn grant_what_is_free(cases: &BTreeMap<EntryId, Case>, blocked: &mut BTreeSet<En
     let mut waiting: Vec<(u64, EntryId)> =
         blocked.iter().map(|id| (cases[id].claim_number(), *id)).collect();
     waiting.sort_unstable();
-    loop {
-        let free = |key: &String| claimed.get(key);
-        let granted = waiting.iter().position(|(_, id)| {
-            let wanted = cases[id].wanted_keys();
-            wanted.iter().all(|key| {
-                free(key).is_none_or(|claimants| claimants.iter().all(|other| other == id))
-            })
-        });
-        let Some(at) = granted else { return };
+    while let Some(granted) =
+        waiting.iter().find_map(|(_, id)| granted_together(cases, blocked, &claimed, *id))
+    {
         Branch::GrantedAfterAll.take();
-        let (_, id) = waiting.remove(at);
-        blocked.remove(&id);
-        for key in cases[&id].published_keys() {
-            claimed.entry(key).or_default().remove(&id);
+        for id in &granted {
+            for key in cases[id].published_keys() {
+                claimed.entry(key).or_default().remove(id);
+            }
+        }
+        for id in &granted {
+            for key in cases[id].wanted_keys() {
+                claimed.entry(key).or_default().insert(*id);
+            }
+        }
+        blocked.retain(|id| !granted.contains(id));
+        waiting.retain(|(_, id)| !granted.contains(id));
+    }
+}
+
+/// The blocked entries that would have to be granted together with one, so that each address has one
+/// holder; none when somebody wants to keep what is wanted.
+fn granted_together(
+    cases: &BTreeMap<EntryId, Case>,
+    blocked: &BTreeSet<EntryId>,
+    claimed: &BTreeMap<String, BTreeSet<EntryId>>,
+    first: EntryId,
+) -> Option<BTreeSet<EntryId>> {
+    let mut granted = BTreeSet::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut queue = vec![first];
+    while let Some(id) = queue.pop() {
+        if !granted.insert(id) {
+            continue;
         }
         for key in cases[&id].wanted_keys() {
-            claimed.entry(key).or_default().insert(id);
+            for holder in claimed.get(&key).into_iter().flatten().filter(|holder| **holder != id) {
+                let gives_up = Rule::Exchange.holds()
+                    && blocked.contains(holder)
+                    && !cases[holder].wanted_keys().contains(&key);
+                if !gives_up {
+                    return None;
+                }
+                queue.push(*holder);
+            }
+            if !taken.insert(key) {
+                return None;
+            }
         }
     }
+    Some(granted)
 }
 
 /// Which origin's record of an id is to be published: not a stub, not invalid, and of two without a
