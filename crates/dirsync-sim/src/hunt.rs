@@ -84,7 +84,7 @@ fn drop_in(
     for rule in &arguments.without {
         command += &format!(" --without {}", rule.name());
     }
-    seen.failures.push(Failure { seed, command, profile: plan.profile, why, trace });
+    seen.failures.push(Failure { command, profile: plan.profile, why, trace });
 }
 
 /// Runs worlds for so many minutes.

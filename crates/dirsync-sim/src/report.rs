@@ -11,8 +11,6 @@ use crate::hunt::never_taken;
 
 /// A world that broke.
 pub struct Failure {
-    /// Its seed.
-    pub seed: u64,
     /// The command that shows it again.
     pub command: String,
     /// The profile.
