@@ -111,7 +111,7 @@ fn shape(
     Ok((subject, shape))
 }
 
-/// A decimal number without leading zeros and below 2^64, from `at` on.
+/// A decimal number without leading zeros and that 64 bits hold, from `at` on.
 pub(super) fn decimal(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at;
     let mut number = 0u64;
