@@ -71,7 +71,8 @@ impl fmt::Display for Decision {
             DecisionKind::Invite { secret_hash, expires, carrier, view } => {
                 line(f, "invite")?;
                 let view = view.to_string();
-                write!(f, "\t{secret_hash}\t{expires}\t{}\t{}", escape(carrier), escape(&view))
+                let [hash, carrier, view] = [secret_hash, carrier, &view].map(|text| escape(text));
+                write!(f, "\t{hash}\t{expires}\t{carrier}\t{view}")
             }
             DecisionKind::Key(key) => {
                 line(f, "key")?;
@@ -278,5 +279,7 @@ mod tests {
             assert_eq!(line.parse(), Ok(decision));
         }
         assert!("7\tforget\tSOUTH/SALES".parse::<Decision>().is_err());
+        let odd: Decision = "7\tinvite\tSOUTH/SALES\ta\\nb\t5\tfolder:x\t".parse().unwrap();
+        assert!(!odd.to_string().contains('\n'), "each text stays on its line");
     }
 }

@@ -131,10 +131,11 @@ impl CsvSource {
     }
 
     /// The line on which a row begins that was just read. The reader counts line feeds, and stops
-    /// behind a carriage return before it has seen the line feed.
+    /// behind a carriage return before it has seen the line feed. Lines that end with a carriage
+    /// return alone are not counted; then this is a lower bound.
     fn line_of(&self, row: &ByteRecord) -> u64 {
         let breaks = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.line_after().saturating_sub(breaks + 1)
+        self.line_after().saturating_sub(breaks + 1).max(1)
     }
 
     fn item(&mut self, line: u64) -> Item {

@@ -144,7 +144,8 @@ impl VcardSource {
                 }
                 return Ok(if self.card.bytes.is_empty() { End::File } else { End::Stray });
             };
-            let word = line.bytes.trim_ascii();
+            // Inside a card a blank begins the rest of a folded line, whatever that looks like.
+            let word = if inside { line.bytes.trim_ascii_end() } else { line.bytes.trim_ascii() };
             if word.is_empty() {
                 continue;
             }

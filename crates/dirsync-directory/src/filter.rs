@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use crate::{AttributeName, RecordRef, fold, unescape};
 
-/// Deepest nesting understood; deeper filters are refused, not a stack overflow.
+/// Deepest nesting understood; deeper filters are refused, not a stack overflow. An `(&…)` around
+/// all is not counted: what [`Filter::and`] joins can be read again.
 const DEPTH_MAX: usize = 32;
 
 /// A condition on entries.
@@ -53,7 +54,11 @@ impl Filter {
         if self == other {
             return self;
         }
-        Self { node: Node::And(vec![self.node, other.node]) }
+        let parts = [self.node, other.node].into_iter().flat_map(|node| match node {
+            Node::And(nodes) => nodes,
+            node => vec![node],
+        });
+        Self { node: Node::And(parts.collect()) }
     }
 }
 
@@ -118,7 +123,7 @@ impl Parser<'_> {
     }
 
     fn filter(&mut self, depth: usize) -> Result<Node, FilterError> {
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX + 1 {
             return self.error("it is nested too deeply");
         }
         self.take('(', "\"(\" is expected")?;
@@ -174,8 +179,8 @@ fn unescape_hex(text: &str) -> Option<String> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'\\' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            bytes.push((digit(rest.next()?)? << 4 | digit(rest.next()?)?) as u8);
         } else {
             bytes.push(byte);
         }
@@ -188,7 +193,7 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parser = Parser { text, at: 0 };
-        let node = parser.filter(0)?;
+        let node = parser.filter(usize::from(!text.starts_with("(&")))?;
         if parser.at != text.len() {
             return parser.error("nothing more is expected");
         }
@@ -274,11 +279,30 @@ mod tests {
         }
     }
 
+    /// A view in force is what one side allows and the other wants, and travels as text.
+    #[test]
+    fn what_two_filters_come_to_can_be_read() {
+        let deepest = |inner: &str| {
+            let text = format!("{}{inner}{}", "(!".repeat(DEPTH_MAX), ")".repeat(DEPTH_MAX));
+            assert!(format!("(!{text})").parse::<Filter>().is_err());
+            text.parse::<Filter>().unwrap()
+        };
+        let (left, right, third) = (deepest("(a=b)"), deepest("(c=d*)"), deepest("(g=h)"));
+        for both in [left.clone().and(right.clone()), left.and(right).and(third)] {
+            assert_eq!(both.to_string().parse(), Ok(both));
+        }
+    }
+
     #[test]
     fn mistakes_are_pointed_at() {
-        for (text, position) in
-            [("ou=x", 1), ("(ou=x", 5), ("(&)", 3), ("(ou=\\zz)", 5), ("(a=b)c", 6)]
-        {
+        for (text, position) in [
+            ("ou=x", 1),
+            ("(ou=x", 5),
+            ("(&)", 3),
+            ("(ou=\\zz)", 5),
+            ("(o=\\+f)", 4),
+            ("(a=b)c", 6),
+        ] {
             assert_eq!(text.parse::<Filter>().unwrap_err().position, position, "{text}");
         }
         let deep = format!("{}(a=b){}", "(!".repeat(10_000), ")".repeat(10_000));

@@ -24,7 +24,7 @@ pub use fold::fold;
 pub use id::{EntryId, IdDeriver, Key, KeyError, ParseIdError};
 pub use postoffice::{PostofficeName, PostofficeNameError};
 pub use record::{
-    DETAILS_BYTES_MAX, NAME_BYTES_MAX, Record, RecordError, RecordRef, VALUE_BYTES_MAX, escape,
-    unescape,
+    ADDRESSES_MAX, DETAILS_BYTES_MAX, NAME_BYTES_MAX, Record, RecordError, RecordRef,
+    VALUE_BYTES_MAX, escape, unescape,
 };
 pub use view::{View, ViewError, ViewHash};

@@ -13,7 +13,7 @@
 //! [`RecordRef::to_entry`] says what is wrong with it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -23,6 +23,8 @@ use crate::{Address, AttributeName, Entry, EntryKind};
 
 /// Longest display name, in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
+/// Most addresses of one entry.
+pub const ADDRESSES_MAX: usize = 1000;
 /// Longest value of a detail, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// All details of one entry together, in bytes of their text form.
@@ -72,6 +74,9 @@ pub enum RecordError {
     /// One of the addresses is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The entry has too many addresses.
+    #[error("the entry has more than {ADDRESSES_MAX} addresses")]
+    Addresses,
     /// The same address stands twice.
     #[error("the address \"{0}\" stands twice")]
     AddressTwice(String),
@@ -249,20 +254,24 @@ impl<'a> RecordRef<'a> {
     }
 
     fn check_addresses(self) -> Result<(), RecordError> {
-        let mut keys = Vec::new();
-        for text in self.address_texts() {
+        if self.addresses.is_empty() {
+            return Err(RecordError::NoAddress);
+        }
+        let mut keys = BTreeSet::new();
+        for text in self.addresses.split('\t') {
             let value = unescape(text).ok_or_else(|| RecordError::Escape(text.into()))?;
             let address: Address = value.parse()?;
             if address.as_str() != value {
                 return Err(AddressError::Type(value.into_owned()).into());
             }
-            let key = address.comparison_key();
-            if keys.contains(&key) {
+            if keys.len() == ADDRESSES_MAX {
+                return Err(RecordError::Addresses);
+            }
+            if !keys.insert(address.comparison_key()) {
                 return Err(RecordError::AddressTwice(value.into_owned()));
             }
-            keys.push(key);
         }
-        if keys.is_empty() { Err(RecordError::NoAddress) } else { Ok(()) }
+        Ok(())
     }
 
     fn check_details(self) -> Result<(), RecordError> {
@@ -270,7 +279,9 @@ impl<'a> RecordRef<'a> {
             return Err(RecordError::DetailsLength(self.details.len()));
         }
         let mut previous = "";
-        for line in self.details.lines() {
+        for line in self.details.split_inclusive('\n') {
+            // Not `lines`, for which a CR or nothing ends a line too.
+            let line = line.strip_suffix('\n').ok_or_else(|| RecordError::Detail(line.into()))?;
             if line <= previous {
                 return Err(RecordError::DetailOrder(line.into()));
             }
@@ -382,6 +393,32 @@ mod tests {
         assert!(matches!(wrong(|r| r.details = "b/1\na/1\n".into()), RecordError::DetailOrder(_)));
         assert!(matches!(wrong(|r| r.details = "title/a\\q\n".into()), RecordError::Escape(_)));
         assert!(matches!(wrong(|r| r.details = "TITLE/a\n".into()), RecordError::Detail(_)));
+    }
+
+    /// Content that could be written in two ways would have two digests.
+    #[test]
+    fn a_record_has_one_form() {
+        let check = |addresses: &str, details: &str| {
+            RecordRef { kind: "mailbox", name: "Ana", addresses, details }.check()
+        };
+        assert_eq!(check("X:a\tX:b", "title/a\n"), Ok(()));
+        for details in ["title/a", "title/a\r\n", "title/a\n\n", "\n"] {
+            assert!(check("X:a", details).is_err(), "{details:?}");
+        }
+        for addresses in ["X:a\t", "\tX:a", "X:a\t\tX:b", "\t"] {
+            assert!(check(addresses, "").is_err(), "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_limited() {
+        let check = |count: usize| {
+            let addresses: Vec<String> = (0..count).map(|number| format!("X:{number}")).collect();
+            let addresses = addresses.join("\t");
+            RecordRef { kind: "list", name: "All", addresses: &addresses, details: "" }.check()
+        };
+        assert_eq!(check(ADDRESSES_MAX), Ok(()));
+        assert_eq!(check(ADDRESSES_MAX + 1), Err(RecordError::Addresses));
     }
 
     #[test]

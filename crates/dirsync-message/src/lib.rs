@@ -23,7 +23,7 @@ pub use body::{
 };
 pub use epoch::{Challenge, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch};
 pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind};
-pub use number::{Mark, ReqSeq, RequestNo, SrvSeq, Stamp};
+pub use number::{Mark, NUMBER_MAX, ReqSeq, RequestNo, SrvSeq, Stamp};
 pub use point::{ParsePointError, SyncPoint};
 pub use request::{Admission, Health, OwnPart, Request, RequestKind};
 pub use transaction::{Change, Transaction};

@@ -4,6 +4,10 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+/// Largest number and change stamp of a message. Stores keep 63 bits, and whoever takes a number from
+/// a message counts on from it.
+pub const NUMBER_MAX: u64 = (1 << 62) - 1;
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -50,15 +54,15 @@ number! {
     RequestNo
 }
 number! {
-    /// A random number made when the server first issues a sync point: a cookie in the sense of
-    /// RFC 4533, by which the server recognises states that it issued.
-    Mark
-}
-number! {
     /// A change stamp: the time of a change at its origin in milliseconds since 1970, strictly
     /// increasing there (`max(clock, last + 1)`). Compared only between changes of one origin.
     Stamp
 }
+
+/// A random number made when the server first issues a sync point: a cookie in the sense of
+/// RFC 4533, by which the server recognises states that it issued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark(pub u64);
 
 impl Stamp {
     /// The stamp of the next change when the clock shows `now` (milliseconds since 1970).

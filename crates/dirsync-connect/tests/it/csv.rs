@@ -204,3 +204,12 @@ fn a_wrong_value_keeps_its_row_and_its_key() {
     assert!(read.rejected.is_empty(), "{:?}", read.rejected);
     assert!(read.rows.iter().all(|row| row.record.as_ref().check().is_err()));
 }
+
+/// A line end that is half of one is no line 0.
+#[test]
+fn lines_are_counted_from_one() {
+    let read = read("a.csv", "mail,cn\ra@x.example,\"A\nB\"\r\nb@x.example,B,C\r\n");
+    let lines: Vec<u64> = read.rows.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [1]);
+    assert_eq!(read.rejected[0].line, 2);
+}

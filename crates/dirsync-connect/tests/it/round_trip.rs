@@ -193,6 +193,28 @@ proptest! {
     }
 }
 
+/// Wherever a line is folded, what follows the fold begins and ends no card.
+#[test]
+fn a_folded_value_begins_and_ends_no_card() {
+    let mut rows: Vec<Row> = Vec::new();
+    for shift in 0..80 {
+        for word in ["BEGIN:VCARD", "END:VCARD", "AGENT:"] {
+            let title = format!("{}{word}", "x".repeat(shift));
+            let record = Record {
+                kind: "mailbox".into(),
+                name: "Ana".into(),
+                addresses: format!("SMTP:{shift}@x.example"),
+                details: format!("title/{title}\n"),
+            };
+            rows.push(("NORTH/HQ".parse().unwrap(), format!("{shift}{word}"), record));
+        }
+    }
+    let read = read("a.vcf", write(Format::Vcard, &rows, false));
+    assert!(read.rejected.is_empty() && read.complete.is_ok(), "{:?}", read.rejected);
+    let found: Vec<&Record> = read.rows.iter().map(|row| &row.record).collect();
+    assert_eq!(found, rows.iter().map(|(_, _, record)| record).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_export_is_the_same_bytes_everywhere() {
     let details = BTreeMap::from([

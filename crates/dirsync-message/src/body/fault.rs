@@ -56,7 +56,10 @@ pub enum BodyFault {
     #[error("no line that may stand here begins like this")]
     Line,
     /// The number is not written in its one form.
-    #[error("a number from 1 without leading zeros is expected, or none when it is the next one")]
+    #[error(
+        "a number from 1 and below 2^62 without leading zeros is expected, or none when it is the \
+         next one"
+    )]
     Number,
     /// The number does not follow the one before it.
     #[error("the numbers do not increase: {previous} stands before")]
@@ -67,8 +70,8 @@ pub enum BodyFault {
     /// The change stamp is not written in its one form.
     #[error("@+N or @-N is expected, or nothing when the change stamp is one more than the last")]
     Stamp,
-    /// The change stamp is below 0 or over 2^64.
-    #[error("the change stamp leaves the range of 64 bits")]
+    /// The change stamp is below 0 or not below 2^62.
+    #[error("the change stamp is below 0 or not below 2^62")]
     StampRange,
     /// No code of a transaction stands there.
     #[error("A, M or D is expected after a blank")]

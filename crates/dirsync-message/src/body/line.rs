@@ -79,6 +79,9 @@ fn shape(
     if has_addresses && line[addresses.clone()].split('\t').any(str::is_empty) {
         return Err((addresses.start, BodyFault::EmptyField));
     }
+    if line[code.clone()].contains('\t') {
+        return Err((code.start, BodyFault::Code));
+    }
     let kind = match line.as_bytes().get(code.start + 1) {
         Some(b'.') => Some(code.start + 2..code.end),
         _ => None,
@@ -111,7 +114,7 @@ fn shape(
     Ok((subject, shape))
 }
 
-/// A decimal number without leading zeros and below 2^64, from `at` on.
+/// A decimal number without leading zeros and that 64 bits hold, from `at` on.
 pub(super) fn decimal(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at;
     let mut number = 0u64;
@@ -171,6 +174,9 @@ mod tests {
         }
         assert_eq!(fault(&format!(" D {}\tx", "0".repeat(32))), BodyFault::Id);
         assert_eq!(fault(" A.mailbox k\tN"), BodyFault::KindStated);
+        for line in [" A.a\tb k\tN", " M.\t k\tN", " X\t k\tN"] {
+            assert_eq!(fault(line), BodyFault::Code, "no such kind can be written: {line}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::fault::{BodyError, BodyFault};
 use super::line::{Shape, StampDelta, TransactionLine, decimal};
 use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
 use crate::text::excerpt;
-use crate::{Change, Stamp, Transaction};
+use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
 /// Reads a body as a stream of transactions that borrow from the reader.
 ///
@@ -208,6 +208,7 @@ impl<R: BufRead> BodyReader<R> {
             Some(StampDelta::Plus(amount)) => self.stamp.checked_add(amount),
             Some(StampDelta::Minus(amount)) => self.stamp.checked_sub(amount),
         }
+        .filter(|stamp| *stamp <= NUMBER_MAX)
         .ok_or_else(|| self.refuse(0, BodyFault::StampRange))?;
         let (id, key) = match parsed.shape {
             Shape::Delete { id, .. } => (id, Some(parsed.key)),
@@ -219,10 +220,11 @@ impl<R: BufRead> BodyReader<R> {
     }
 
     fn next_number(&self, stated: Option<u64>) -> Result<u64, BodyFault> {
-        let next = self.number.checked_add(1);
+        let next = self.number + 1;
         match stated {
-            None => next.ok_or(BodyFault::Number),
-            Some(number) if Some(number) == next => Err(BodyFault::Number),
+            None if next <= NUMBER_MAX => Ok(next),
+            None => Err(BodyFault::Number),
+            Some(number) if number == next || number > NUMBER_MAX => Err(BodyFault::Number),
             Some(number) if number > self.number => Ok(number),
             Some(_) => Err(BodyFault::NumberOrder { previous: self.number }),
         }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, escape};
 
 use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
-use crate::Stamp;
+use crate::{NUMBER_MAX, Stamp};
 
 /// Writes a body, one call of the output per transaction; give it a buffered output.
 ///
@@ -193,7 +193,7 @@ impl<W: Write> BodyWriter<W> {
     }
 
     fn put_numbers(&mut self, number: u64, stamp: Stamp) {
-        if self.number.checked_add(1) != Some(number) {
+        if self.number + 1 != number {
             self.put_decimal(number);
         }
         if stamp.0.wrapping_sub(self.stamp.0) != 1 || stamp.0 == 0 {
@@ -250,7 +250,8 @@ impl<W: Write> BodyWriter<W> {
     /// Writes the assembled transaction out, or takes it back.
     fn commit(&mut self, start: usize, number: u64, stamp: Stamp, sound: bool) -> io::Result<()> {
         let length = self.buffer.len() - start;
-        if !sound || number <= self.number || length > TRANSACTION_BYTES_MAX {
+        let sound = sound && number > self.number && number.max(stamp.0) <= NUMBER_MAX;
+        if !sound || length > TRANSACTION_BYTES_MAX {
             self.buffer.truncate(start);
             let error = format!("transaction {number} has no form in a message body");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));

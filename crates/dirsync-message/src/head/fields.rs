@@ -9,11 +9,14 @@ use dirsync_directory::{escape, unescape};
 
 use super::error::{HeadError, HeadErrorKind};
 use super::{HEAD_BYTES_MAX, HEADER, TRAILER};
-use crate::FormatVersion;
 use crate::text::excerpt;
+use crate::{FormatVersion, NUMBER_MAX, ServerEpoch, SyncPoint};
 
 /// The field that may stand several times.
 const REPEATED: &str = "outcome";
+const NUMBER_FORM: &str = "a number below 2^62";
+const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM";
+const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
 /// Longest field name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -167,8 +170,22 @@ impl<'a> FieldReader<'a> {
         Ok(self.optional_word(name, "yes, or no such field", &["yes"])?.is_some())
     }
 
+    /// A number that must stand, as what `of` makes of it.
+    pub fn number<T>(&mut self, name: &'static str, of: fn(u64) -> T) -> Result<T, HeadError> {
+        self.parsed(name, NUMBER_FORM, number)?.map(of).ok_or_else(|| self.missing(name))
+    }
+
+    pub fn epoch(&mut self, name: &'static str) -> Result<Option<ServerEpoch>, HeadError> {
+        self.parsed(name, EPOCH_FORM, |text| text.parse().ok().filter(is_epoch))
+    }
+
+    pub fn point(&mut self, name: &'static str) -> Result<Option<SyncPoint>, HeadError> {
+        let is_point = |point: &SyncPoint| is_epoch(&point.epoch) && point.srv_seq.0 <= NUMBER_MAX;
+        self.parsed(name, POINT_FORM, |text| text.parse().ok().filter(is_point))
+    }
+
     pub fn count(&mut self, name: &'static str) -> Result<u64, HeadError> {
-        Ok(self.optional(name, "a number")?.unwrap_or(0))
+        Ok(self.parsed(name, NUMBER_FORM, number)?.unwrap_or(0))
     }
 
     /// All fields that may stand several times, in their order.
@@ -210,6 +227,14 @@ impl Field<'_> {
             kind: HeadErrorKind::Value { field, text: excerpt(self.text.as_bytes()), expected },
         })
     }
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| *number <= NUMBER_MAX)
+}
+
+fn is_epoch(epoch: &ServerEpoch) -> bool {
+    epoch.generation <= NUMBER_MAX
 }
 
 fn field(line: &str, number: u64) -> Option<(&str, Field<'_>)> {

@@ -4,14 +4,12 @@ use dirsync_directory::View;
 
 use super::fields::FieldReader;
 use super::{HeadError, begin, buckets};
-use crate::{Admission, Health, OwnPart, ReqEpoch, Request, RequestKind};
+use crate::{Admission, Health, OwnPart, ReqEpoch, ReqSeq, Request, RequestKind, RequestNo};
 
 const KINDS: [&str; 3] = ["delta", "full", "want-own"];
 pub(super) const NAME_FORM: &str = "a postoffice name: NETWORK/POSTOFFICE";
 pub(super) const DIGEST_FORM: &str = "a digest: COUNT-SUM, the sum as 32 hexadecimal digits";
 pub(super) const HEX_FORM: &str = "32 hexadecimal digits";
-pub(super) const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM";
-pub(super) const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
 pub(super) const VIEW_FORM: &str = "a view: its lines, escaped";
 
 impl Request {
@@ -62,11 +60,11 @@ impl Request {
             lineage: fields
                 .parsed("lineage", "requestor epochs, separated by commas", parse_lineage)?
                 .unwrap_or_default(),
-            number: fields.required("number", "a number")?,
+            number: fields.number("number", RequestNo)?,
             id: fields.required("request-id", HEX_FORM)?,
             own: own_part(fields)?,
-            epoch_heard: fields.optional("epoch-heard", EPOCH_FORM)?,
-            point: fields.optional("point", POINT_FORM)?,
+            epoch_heard: fields.epoch("epoch-heard")?,
+            point: fields.point("point")?,
             list_digest: fields.required("list-digest", DIGEST_FORM)?,
             list_bad: fields.flag("list-bad")?,
             list_buckets: fields.parsed("list-buckets", buckets::SUMS_FORM, buckets::parse_sums)?,
@@ -90,8 +88,8 @@ fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
     };
     Ok(OwnPart {
         kind,
-        from: fields.required("own-from", "a number")?,
-        to: fields.required("own-to", "a number")?,
+        from: fields.number("own-from", ReqSeq)?,
+        to: fields.number("own-to", ReqSeq)?,
         digest: fields.required("own-digest", DIGEST_FORM)?,
         challenge: fields.optional("own-challenge", HEX_FORM)?,
         base: fields.optional("own-base", DIGEST_FORM)?,

@@ -3,9 +3,9 @@
 use dirsync_directory::{Address, EntryId, PostofficeName, View};
 
 use super::fields::{FieldReader, FieldWriter};
-use super::request::{DIGEST_FORM, EPOCH_FORM, HEX_FORM, NAME_FORM, POINT_FORM, VIEW_FORM};
+use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM};
 use super::{HeadError, begin, buckets};
-use crate::{Body, BodyKind, Outcome, OutcomeKind, Own, Side, Update};
+use crate::{Body, BodyKind, Outcome, OutcomeKind, Own, ReqSeq, RequestNo, Side, SrvSeq, Update};
 
 const SIDES: [&str; 3] = ["own", "fenced", "removed"];
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
@@ -46,10 +46,12 @@ impl Update {
             from: fields.required("from", NAME_FORM)?,
             to: fields.required("to", NAME_FORM)?,
             epoch: fields.required("epoch", HEX_FORM)?,
-            answers: fields.required("answers", "a number")?,
+            answers: fields.number("answers", RequestNo)?,
             request_id: fields.required("request-id", HEX_FORM)?,
-            server_epoch: fields.required("server-epoch", EPOCH_FORM)?,
-            ack: fields.required("ack", "a number")?,
+            server_epoch: fields
+                .epoch("server-epoch")?
+                .ok_or_else(|| fields.missing("server-epoch"))?,
+            ack: fields.number("ack", ReqSeq)?,
             side: fields.optional_word("side", "own, fenced or removed", &SIDES)?.map(|word| {
                 match word {
                     0 => Side::Own,
@@ -103,12 +105,12 @@ fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
     };
     Ok(Some(Body {
         kind,
-        from: fields.required("after", "a number")?,
-        from_epoch: fields.optional("after-epoch", EPOCH_FORM)?,
+        from: fields.number("after", SrvSeq)?,
+        from_epoch: fields.epoch("after-epoch")?,
         view_from: fields.optional("after-view", HEX_FORM)?,
-        stated: fields.optional("stated", POINT_FORM)?,
-        to: fields.required("point", POINT_FORM)?,
-        head: fields.required("head", "a number")?,
+        stated: fields.point("stated")?,
+        to: fields.point("point")?.ok_or_else(|| fields.missing("point"))?,
+        head: fields.number("head", SrvSeq)?,
         view: fields.optional::<View>("view", VIEW_FORM)?.unwrap_or_default(),
         digest: fields.optional("list-digest", DIGEST_FORM)?,
         part: fields.required("part", "a number")?,

@@ -103,6 +103,38 @@ fn mistakes_are_named_with_their_line() {
     assert!(matches!(wrong(&bits).1, HeadErrorKind::Value { field: "buckets", .. }));
 }
 
+/// Whoever takes a number counts on from it, and stores have 63 bits: a larger one would stop the
+/// step that meets it, each time again.
+#[test]
+fn numbers_are_below_2_to_the_62nd() {
+    let numbers = |text: &'static str| {
+        let fields = text.lines().filter_map(|line| line.split_once('='));
+        fields.filter(|(_, value)| value.parse::<u64>().is_ok()).map(|(name, _)| name)
+    };
+    for (text, fields) in [(REQUEST, 5), (UPDATE, 4)] {
+        assert_eq!(numbers(text).filter(|name| *name != "part").count(), fields);
+        for name in numbers(text).filter(|name| *name != "part") {
+            let with = |number: u64| {
+                let line = text.lines().find(|line| line.starts_with(&format!("{name}=")));
+                text.replace(line.unwrap(), &format!("{name}={number}"))
+            };
+            assert!(Head::parse(&with(NUMBER_MAX)).is_ok(), "{name}");
+            let error = wrong(&with(NUMBER_MAX + 1)).1;
+            assert!(matches!(error, HeadErrorKind::Value { .. }), "{name}: {error}");
+        }
+    }
+    for (text, names) in [(REQUEST, vec!["epoch-heard", "point"]), (UPDATE, vec!["point"])] {
+        for name in names {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap();
+            let (_, value) = line.split_once('=').unwrap();
+            let (_, rest) = value.split_once('.').unwrap();
+            let generation = format!("{name}={}.{rest}", NUMBER_MAX + 1);
+            let error = wrong(&text.replace(line, &generation)).1;
+            assert!(matches!(error, HeadErrorKind::Value { .. }), "{name}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_head_over_its_limit_is_refused() {
     let text = format!("[DIRSYNC]\n{}", "x".repeat(HEAD_BYTES_MAX - 10));

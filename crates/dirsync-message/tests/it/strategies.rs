@@ -34,6 +34,11 @@ pub fn hostile() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A counter or a time.
+pub fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 0..=NUMBER_MAX, 1 => Just(NUMBER_MAX)]
+}
+
 pub fn postoffice() -> impl Strategy<Value = PostofficeName> {
     prop_oneof![
         3 => prop::sample::select(vec!["NORTH/HQ", "north/hq", "SOUTH/HQ", "Ost/\\Büro"])
@@ -51,8 +56,10 @@ pub fn digest() -> impl Strategy<Value = SetDigest> {
 }
 
 fn server_epoch() -> impl Strategy<Value = ServerEpoch> {
-    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(generation, instance, random)| {
-        ServerEpoch { generation, instance: Instance(instance), random }
+    (number(), any::<u64>(), any::<u64>()).prop_map(|(generation, instance, random)| ServerEpoch {
+        generation,
+        instance: Instance(instance),
+        random,
     })
 }
 
@@ -61,7 +68,7 @@ fn view_hash() -> impl Strategy<Value = ViewHash> {
 }
 
 fn point() -> impl Strategy<Value = SyncPoint> {
-    (server_epoch(), any::<u64>(), any::<u64>(), view_hash(), any::<bool>()).prop_map(
+    (server_epoch(), number(), any::<u64>(), view_hash(), any::<bool>()).prop_map(
         |(epoch, number, mark, view, complete)| SyncPoint {
             epoch,
             srv_seq: SrvSeq(number),
@@ -107,7 +114,7 @@ fn token() -> impl Strategy<Value = [u8; 16]> {
 fn own_part() -> impl Strategy<Value = OwnPart> {
     let kind =
         prop::sample::select(vec![RequestKind::Delta, RequestKind::Full, RequestKind::WantOwn]);
-    (kind, any::<u64>(), any::<u64>(), digest(), of(token()), of(digest())).prop_map(
+    (kind, number(), number(), digest(), of(token()), of(digest())).prop_map(
         |(kind, from, to, digest, challenge, base)| OwnPart {
             kind,
             from: ReqSeq(from),
@@ -120,13 +127,13 @@ fn own_part() -> impl Strategy<Value = OwnPart> {
 }
 
 fn health() -> impl Strategy<Value = Health> {
-    (hostile(), any::<u64>(), 0..2u64, any::<u64>()).prop_map(
-        |(version, held, quarantined, clock)| Health { version, held, quarantined, clock },
-    )
+    (hostile(), number(), 0..2u64, number()).prop_map(|(version, held, quarantined, clock)| {
+        Health { version, held, quarantined, clock }
+    })
 }
 
 pub fn request() -> impl Strategy<Value = Request> {
-    let who = (postoffice(), postoffice(), token(), vec(token(), 0..3), any::<u64>(), token());
+    let who = (postoffice(), postoffice(), token(), vec(token(), 0..3), number(), token());
     let list = (of(server_epoch()), of(point()), digest(), any::<bool>(), of(bucket_sums()));
     let admission = of((hostile(), hostile()));
     (who, own_part(), list, view(), admission, health()).prop_map(
@@ -175,8 +182,8 @@ fn body_head() -> impl Strategy<Value = Body> {
         Just(BodyKind::Replace),
         bucket_set().prop_map(|(bits, buckets)| BodyKind::Repair { bits, buckets }),
     ];
-    let from = (any::<u64>(), of(server_epoch()), of(view_hash()), of(point()));
-    (kind, from, point(), any::<u64>(), view(), of(digest()), any::<u32>()).prop_map(
+    let from = (number(), of(server_epoch()), of(view_hash()), of(point()));
+    (kind, from, point(), number(), view(), of(digest()), any::<u32>()).prop_map(
         |(kind, (from, from_epoch, view_from, stated), to, head, view, digest, part)| Body {
             kind,
             from: SrvSeq(from),
@@ -193,11 +200,11 @@ fn body_head() -> impl Strategy<Value = Body> {
 }
 
 pub fn update() -> impl Strategy<Value = Update> {
-    let who = (postoffice(), postoffice(), token(), any::<u64>(), token(), server_epoch());
+    let who = (postoffice(), postoffice(), token(), number(), token(), server_epoch());
     let side = of(prop::sample::select(vec![Side::Own, Side::Fenced, Side::Removed]));
     let own = of((token(), digest()));
     let rest = (vec(outcome(), 0..4), of(body_head()), any::<bool>());
-    (who, any::<u64>(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
+    (who, number(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
         let (from, to, epoch, answers, request_id, server_epoch) = who;
         let (outcomes, body, want_buckets) = rest;
         Update {

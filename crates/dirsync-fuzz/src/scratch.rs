@@ -1,0 +1,31 @@
+//! A file for parsers that read files.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+thread_local! {
+    static FILE: RefCell<Option<NamedTempFile>> = const { RefCell::new(None) };
+}
+
+/// Calls `read` with the path of a file that holds `content`.
+pub(crate) fn with_file<R>(content: &[u8], read: impl FnOnce(&Path) -> R) -> R {
+    FILE.with_borrow_mut(|place| {
+        let file = place.get_or_insert_with(|| NamedTempFile::new().expect("a temporary file"));
+        file.as_file().set_len(0).expect("it can be emptied");
+        file.rewind().expect("it can be written again");
+        file.write_all(content).expect("it can be written");
+        read(file.path())
+    })
+}
+
+/// An unnamed file that holds `content`, at its start.
+pub(crate) fn file_of(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(content).expect("it can be written");
+    file.rewind().expect("it can be read");
+    file
+}

@@ -1,0 +1,202 @@
+//! Files of addresses: CSV, LDIF and vCard, and the texts in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dirsync_connect::{
+    ExportRow, Format, Item, Map, OpenOptions, SourceRow, Target, Template, open,
+};
+use dirsync_directory::{AttributeName, PostofficeName};
+
+use crate::bytes::Bytes;
+use crate::private::{csv_cell, dn as distinguished, guid as guids};
+use crate::scratch::with_file;
+
+/// Encodings with different ways to go wrong: none said, single bytes, pairs, states.
+const ENCODINGS: [Option<&str>; 12] = [
+    None,
+    Some("utf-8"),
+    Some("windows-1252"),
+    Some("windows-1255"),
+    Some("iso-8859-16"),
+    Some("utf-16le"),
+    Some("utf-16be"),
+    Some("shift_jis"),
+    Some("iso-2022-jp"),
+    Some("gb18030"),
+    Some("big5"),
+    Some("replacement"),
+];
+
+/// A CSV file: the first byte chooses encoding and map.
+pub fn csv(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let choice = bytes.byte();
+    let mut options = OpenOptions { encoding: encoding(choice), map: None };
+    if choice & 0x80 != 0 {
+        options.map = Some(sample_map());
+    }
+    source(Format::Csv, &options, bytes.rest());
+}
+
+/// An LDIF file: the first byte chooses the encoding.
+pub fn ldif(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
+    source(Format::Ldif, &options, bytes.rest());
+}
+
+/// A file of vCards: the first byte chooses the encoding.
+pub fn vcard(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
+    source(Format::Vcard, &options, bytes.rest());
+}
+
+fn encoding(choice: u8) -> Option<String> {
+    ENCODINGS[usize::from(choice & 0x0f) % ENCODINGS.len()].map(str::to_owned)
+}
+
+fn sample_map() -> Map {
+    let template = |text| Template::parse(text).expect("a template");
+    let title = "title".parse().expect("an attribute");
+    Map {
+        key: template("{key}"),
+        name: template("{first} {last}"),
+        address: vec![template("SMTP:{mail}"), template("{{{x}}}:{mail}")],
+        kind: Some(template("{kind}")),
+        details: BTreeMap::from([(title, template("{title}, {first}"))]),
+    }
+}
+
+/// Reads a file; what is right in it comes back exactly when it is written in any format.
+fn source(format: Format, options: &OpenOptions, content: &[u8]) {
+    let Some((rows, _)) = read(format, options, content) else { return };
+    let rows: Vec<SourceRow> = rows.into_iter().filter(is_exportable).collect();
+    for format in [Format::Csv, Format::Ldif, Format::Vcard] {
+        for for_people in [false, true] {
+            written_and_read(format, for_people, &rows);
+        }
+    }
+}
+
+/// Whether an entry of a postoffice can look like this: what cannot is quarantined at its import.
+fn is_exportable(row: &SourceRow) -> bool {
+    row.record.as_ref().check().is_ok()
+}
+
+/// Rows and how many were rejected, or nothing of a file that cannot be opened.
+fn read(
+    format: Format,
+    options: &OpenOptions,
+    content: &[u8],
+) -> Option<(Vec<SourceRow>, Result<usize, String>)> {
+    with_file(content, |path| {
+        let mut source = match open(path, format, options) {
+            Ok(source) => source,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                return None;
+            }
+        };
+        let (mut rows, mut rejected, mut failed) = (Vec::new(), 0, None);
+        for item in source.by_ref() {
+            assert!(failed.is_none(), "after an error it ends");
+            match item {
+                Ok(Item::Row(row)) => {
+                    assert!(row.line > 0, "{row:?}");
+                    assert!(row.key.parse::<dirsync_directory::Key>().is_ok(), "{row:?}");
+                    rows.push(row);
+                }
+                Ok(Item::Rejected(row)) => {
+                    assert!(
+                        row.line > 0 && !row.reason.is_empty() && row.text.len() <= 1000,
+                        "{row:?}"
+                    );
+                    rejected += 1;
+                }
+                Err(error) => failed = Some(error.to_string()),
+            }
+        }
+        assert!(source.next().is_none(), "a source that ended stays ended");
+        assert!(!source.notes().is_empty());
+        Some((rows, failed.map_or(Ok(rejected), Err)))
+    })
+}
+
+fn written_and_read(format: Format, for_people: bool, rows: &[SourceRow]) {
+    if rows.is_empty() {
+        return;
+    }
+    let lines = rows.iter().flat_map(|row| row.record.as_ref().detail_lines());
+    let attributes: BTreeSet<AttributeName> =
+        lines.map(|(name, _)| name.parse().expect("it was checked")).collect();
+    let attributes = attributes.into_iter().collect();
+    let mut target = Target::begin(Vec::new(), format, attributes, for_people).expect("memory");
+    let other: PostofficeName = "NORTH/Hq, 1".parse().expect("a name");
+    for row in rows {
+        let origin = row.origin.as_ref().unwrap_or(&other);
+        let written = ExportRow { origin, key: &row.key, record: row.record.as_ref() };
+        target.write(written).expect("memory");
+    }
+    let written = target.finish().expect("memory");
+    let shown = || String::from_utf8_lossy(&written).into_owned();
+    let options = OpenOptions::default();
+    let (again, rejected) = read(format, &options, &written).expect("what is written opens");
+    assert_eq!(rejected, Ok(0), "{format}:\n{}", shown());
+    assert_eq!(again.len(), rows.len(), "{format}:\n{}", shown());
+    for (again, row) in again.iter().zip(rows) {
+        let origin = row.origin.as_ref().unwrap_or(&other).as_str();
+        assert_eq!(again.origin.as_ref().map(PostofficeName::as_str), Some(origin));
+        assert_eq!((&again.key, &again.record), (&row.key, &row.record), "{format}:\n{}", shown());
+    }
+}
+
+/// Fields of our own CSV: values come back from a field, a marked field loses its mark only.
+pub fn cell(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    csv_cell::values(text).for_each(drop);
+    let values: Vec<&str> = text.split('\0').filter(|value| !value.is_empty()).collect();
+    let mut field = String::new();
+    for value in &values {
+        csv_cell::push_value(&mut field, value);
+    }
+    assert_eq!(csv_cell::values(&field).collect::<Vec<_>>(), values, "{field:?}");
+    let mut written = String::new();
+    csv_cell::write_field(&mut written, text, true);
+    let plain = match written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => written.clone(),
+    };
+    assert_eq!(csv_cell::unmarked(&plain), text, "{written:?}");
+    assert!(!plain.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{written:?}");
+}
+
+/// A distinguished name: values that are escaped come back.
+pub fn dn(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(parts) = distinguished::parse(text) {
+        let printed: Vec<String> = parts
+            .iter()
+            .map(|(attribute, value)| format!("{attribute}={}", distinguished::escape(value)))
+            .collect();
+        let again = distinguished::parse(&printed.join(","));
+        assert_eq!(again.as_ref(), Some(&parts), "{text:?} prints as {printed:?}");
+    }
+    let value = distinguished::escape(text);
+    let name = format!("uid={value},o={value}");
+    let expected = ["uid", "o"].map(|attribute| (attribute.to_owned(), text.to_owned()));
+    assert_eq!(distinguished::parse(&name), Some(expected.to_vec()), "{name:?}");
+}
+
+/// GUIDs: one text form, which is its own.
+pub fn guid(data: &[u8]) {
+    if let Ok(bytes) = <&[u8; 16]>::try_from(data) {
+        let text = guids::of_object_guid(bytes);
+        assert_eq!(guids::canonical(&text), text);
+        let hex = data_encoding::HEXUPPER.encode(bytes);
+        assert_eq!(guids::canonical(&format!("X'{hex}'")), text);
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let canonical = guids::canonical(text);
+    assert_eq!(guids::canonical(&canonical), canonical, "{text:?}");
+}

@@ -1,0 +1,149 @@
+//! Names, addresses, records, filters, views and tokens.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use dirsync_connect::Template;
+use dirsync_directory::{
+    Address, AttributeName, EntryId, EntryKind, Filter, Key, PostofficeName, Record, RecordRef,
+    SetDigest, View, ViewHash, escape, fold, list_element, own_element, unescape,
+};
+use dirsync_message::{
+    Challenge, FormatVersion, Instance, ReqEpoch, RequestId, RequestNo, ServerEpoch, SyncPoint,
+};
+
+use crate::bytes::parts;
+
+/// What parses prints as something that parses to the same.
+pub(crate) fn prints_back<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Option<T> {
+    let value: T = text.parse().ok()?;
+    let printed = value.to_string();
+    let again: Option<T> = printed.parse().ok();
+    assert_eq!(again.as_ref(), Some(&value), "{text:?} prints as {printed:?}");
+    Some(value)
+}
+
+/// As [`prints_back`], and the text is the only one of its value.
+fn has_one_text<T: FromStr + Display + PartialEq + Debug>(text: &str) {
+    if let Some(value) = prints_back::<T>(text) {
+        assert_eq!(value.to_string(), text);
+    }
+}
+
+/// Names of postoffices, addresses, attributes and keys, the comparison key, and templates: a fold
+/// is its own fold, and a name is equal to itself in capitals of ASCII.
+pub fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let folded = fold(text).into_owned();
+    assert_eq!(fold(&folded), folded, "folding twice changes nothing: {text:?}");
+    assert_eq!(fold(&text.to_ascii_uppercase()), folded, "{text:?}");
+    if let Some(name) = prints_back::<PostofficeName>(text) {
+        assert_eq!(name.as_str(), text);
+        assert_eq!(name.folded(), folded);
+        own_element(EntryId::derive(&name, text), Some(&name), sample(text));
+    }
+    if let Some(address) = prints_back::<Address>(text) {
+        assert_eq!(address.comparison_key(), folded);
+        assert_eq!(format!("{}:{}", address.kind(), address.value()), address.as_str());
+    }
+    if let Some(name) = prints_back::<AttributeName>(text) {
+        assert!(AttributeName::is_canonical(name.as_str()));
+    }
+    assert!(!AttributeName::is_canonical(text) || text.parse::<AttributeName>().is_ok());
+    has_one_text::<Key>(text);
+    prints_back::<EntryKind>(text);
+    match Template::parse(text) {
+        Ok(template) => assert_eq!(template.as_str(), text),
+        Err(error) => assert!(text.is_char_boundary(error.position), "{error}"),
+    }
+}
+
+fn sample(value: &str) -> RecordRef<'_> {
+    RecordRef { kind: "mailbox", name: value, addresses: "SMTP:a@b", details: "" }
+}
+
+/// Tokens of messages: each has one text.
+pub fn tokens(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    has_one_text::<ServerEpoch>(text);
+    has_one_text::<SyncPoint>(text);
+    has_one_text::<FormatVersion>(text);
+    has_one_text::<Instance>(text);
+    has_one_text::<ReqEpoch>(text);
+    has_one_text::<RequestId>(text);
+    has_one_text::<Challenge>(text);
+    has_one_text::<ViewHash>(text);
+    has_one_text::<SetDigest>(text);
+    prints_back::<EntryId>(text);
+    prints_back::<RequestNo>(text);
+}
+
+/// Escapes, and a record's four texts: equal content is equal text.
+pub fn record(data: &[u8]) {
+    let Some([kind, name, addresses, details]) = parts(data) else { return };
+    for text in [kind, name, addresses, details] {
+        let escaped = escape(text);
+        assert!(!escaped.bytes().any(|byte| byte < 0x20 || byte == 0x7f));
+        assert_eq!(unescape(&escaped).as_deref(), Some(text));
+        let control = |byte: u8| byte < 0x20 || byte == 0x7f;
+        if let Some(value) = unescape(text).filter(|_| !text.bytes().any(control)) {
+            assert_eq!(escape(&value), text, "a value has one escaped form");
+        }
+    }
+    let given = RecordRef { kind, name, addresses, details };
+    check_record(given);
+    given.address_keys().for_each(drop);
+    let shown = given.with_attributes(|attribute| attribute.len() % 2 == 0);
+    assert!(given.check().is_err() || shown.as_ref().check().is_ok(), "{given:?}");
+    let name: PostofficeName = "NORTH/HQ".parse().expect("a name");
+    let id = EntryId::derive(&name, "1");
+    assert_eq!(list_element(id, &name, given), list_element(id, &name, given));
+}
+
+/// A record that is right is the one text of its entry; one that is not becomes no entry.
+pub(crate) fn check_record(given: RecordRef<'_>) {
+    match given.check() {
+        Ok(()) => {
+            let entry = given.to_entry().expect("it was checked");
+            assert_eq!(Record::from(&entry).as_ref(), given);
+        }
+        Err(error) => assert_eq!(given.to_entry().err(), Some(error)),
+    }
+}
+
+/// A filter: prints back, and its mistake is pointed at.
+pub fn filter(data: &[u8]) {
+    let Some([text, name, addresses, details]) = parts(data) else { return };
+    let record = RecordRef { kind: "mailbox", name, addresses, details };
+    if let Some(filter) = prints_back::<Filter>(text) {
+        let both = filter.clone().and(filter.clone());
+        assert_eq!(both.matches(record), filter.matches(record));
+    } else if let Err(error) = text.parse::<Filter>() {
+        assert!((1..=text.len() + 1).contains(&error.position), "{error}");
+    }
+}
+
+/// Two views: each prints back with the same hash, and so does what both show; that shows nothing
+/// that one of them hides.
+pub fn view(data: &[u8]) {
+    let Some([left, right, name, details]) = parts(data) else { return };
+    let (Some(left), Some(right)) = (one_view(left), one_view(right)) else { return };
+    let both = left.intersect(&right);
+    one_view(&both.to_string());
+    let origin: PostofficeName = "NORTH/HQ".parse().expect("a name");
+    let record = RecordRef { kind: "mailbox", name, addresses: "SMTP:a@b\tX400:c", details };
+    let seen = [&left, &right, &both].map(|view| view.shows(&origin, record));
+    // Not the other way round: an entry may have an address of each type and none of both.
+    assert!(!seen[2] || seen[0] && seen[1], "{left}{right}");
+    for view in [&left, &right, &both] {
+        view.disclosed(record);
+    }
+    assert_eq!(left.intersect(&View::default()), left);
+}
+
+fn one_view(text: &str) -> Option<View> {
+    let view = prints_back::<View>(text)?;
+    let again: View = view.to_string().parse().expect("it prints back");
+    assert_eq!(again.hash(), view.hash());
+    Some(view)
+}
