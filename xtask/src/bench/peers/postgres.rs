@@ -41,6 +41,8 @@ pub fn measure(work: &Work) -> Result<Option<Figures>, Failure> {
     let mut source = publisher.session("postgres")?;
     let mut target = subscriber.session("postgres")?;
     let version = source.answer("SHOW server_version;")?;
+    // What follows is the distribution's own name for it.
+    let version = version.split(' ').next().unwrap_or_default();
     let mut figures = Figures { version: format!("PostgreSQL {version}"), ..Figures::default() };
     source.answer(TABLE)?;
     target.answer(TABLE)?;
@@ -228,6 +230,7 @@ impl Cluster {
     fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(self.programs.join("psql"));
         command.args(["-X", "-A", "-t", "-q", "-h", "127.0.0.1", "-U", "bench"]);
+        command.env("PGOPTIONS", "-c client_min_messages=warning");
         command.args(["-v", "ON_ERROR_STOP=1", "-p", &self.port.to_string(), "-d", database]);
         command
     }
