@@ -36,6 +36,7 @@ Examples:
 pub const HEADER: &str = "employee_no,first,last,mail,phone,title,department";
 
 /// A map for `dirsync import --map` that reads the columns.
+#[cfg(unix)]
 pub const MAP: &str = r#"key = "{employee_no}"
 name = "{first} {last}"
 address = ["SMTP:{mail}"]

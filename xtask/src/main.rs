@@ -3,6 +3,7 @@
 //! *Never:* anything that ships.
 
 mod arguments;
+#[cfg(unix)]
 mod bench;
 mod ci;
 mod failure;
@@ -23,7 +24,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
 Commands:
   ci        Run everything a change must pass: format, lints, tests, house rules
   tidy      Check the house rules alone
-  bench     Measure the release binary as a whole process
+  bench     Measure the release binary as a whole process, on Unix, also beside its peers
   sim       Run the simulator (not part of this version)
   generate  Write a synthetic directory as CSV
 
@@ -65,6 +66,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
     let (help, action): (&str, Action) = match command {
         "ci" => (ci::HELP, ci::run),
         "tidy" => (tidy::HELP, tidy::run),
+        #[cfg(unix)]
         "bench" => (bench::HELP, bench::run),
         "sim" => (SIM_HELP, sim),
         "generate" => (generator::HELP, generator::run),

@@ -44,6 +44,19 @@ impl FolderCarrier {
         self.root.join(name::encode(name.as_str()))
     }
 
+    /// Makes the own inbox, where it is not there yet: so that it can be watched before the first
+    /// message is in it.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be reached or written.
+    pub fn make_inbox(&self) -> Result<PathBuf, CarrierError> {
+        self.reach()?;
+        let inbox = self.inbox(&self.me);
+        make_folder(&inbox).map_err(|error| self.explain(error))?;
+        Ok(inbox)
+    }
+
     fn reach(&self) -> Result<(), CarrierError> {
         let unreachable = |source| CarrierError::Unreachable { path: self.root.clone(), source };
         let data = fs::metadata(&self.root).map_err(unreachable)?;

@@ -174,7 +174,11 @@ impl Office {
         let registrations = self.begin()?.registrations()?;
         texts.extend(registrations.into_iter().map(|registration| registration.carrier));
         let roots = texts.iter().filter_map(|text| text.strip_prefix("folder:"));
-        let inbox = |root| FolderCarrier::new(root, self.name.clone(), 0).inbox(&self.name);
+        let inbox = |root| {
+            let carrier = FolderCarrier::new(root, self.name.clone(), 0);
+            // A share that is away is a matter for who sends and receives.
+            carrier.make_inbox().unwrap_or_else(|_| carrier.inbox(&self.name))
+        };
         Ok(roots.map(inbox).collect())
     }
 

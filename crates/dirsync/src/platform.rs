@@ -15,9 +15,9 @@ use crate::failure::Outcome;
 pub struct Watcher(RecommendedWatcher);
 
 impl Watcher {
-    /// Looks at a folder; one that cannot be watched is polled.
-    pub fn watch(&mut self, folder: &Path) {
-        let _ = self.0.watch(folder, RecursiveMode::NonRecursive);
+    /// Looks at a folder from now on, and says whether it can; one that cannot be watched is polled.
+    pub fn watch(&mut self, folder: &Path) -> bool {
+        self.0.watch(folder, RecursiveMode::NonRecursive).is_ok()
     }
 }
 

@@ -15,30 +15,29 @@ use crate::generator::MAP;
 const SETTLING_ROUNDS: usize = 3;
 
 /// Who runs a step.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Site {
     Server,
     /// Owns all entries.
     Origin,
     /// Owns none and receives all.
     Receiver,
+    /// As the receiver, numbered from 1.
+    Other(u32),
 }
 
 impl Site {
-    fn folder(self) -> &'static str {
+    fn folder(self) -> String {
         match self {
-            Self::Server => "hq",
-            Self::Origin => "north",
-            Self::Receiver => "south",
+            Self::Server => "hq".to_owned(),
+            Self::Origin => "north".to_owned(),
+            Self::Receiver => "south".to_owned(),
+            Self::Other(number) => format!("site{number}"),
         }
     }
 
-    fn postoffice(self) -> &'static str {
-        match self {
-            Self::Server => "BENCH/HQ",
-            Self::Origin => "BENCH/NORTH",
-            Self::Receiver => "BENCH/SOUTH",
-        }
+    pub fn postoffice(self) -> String {
+        format!("BENCH/{}", self.folder().to_uppercase())
     }
 }
 
@@ -58,14 +57,12 @@ impl System {
             return Err(Failure::failed(format!("{} is there already", folder.display())));
         }
         create(&folder.join("share"))?;
-        for site in [Site::Server, Site::Origin, Site::Receiver] {
-            create(&folder.join(site.folder()))?;
-        }
+        create(&folder.join(Site::Server.folder()))?;
         let map = folder.join("map.toml");
         fs::write(&map, MAP).map_err(|error| Failure::file("write", &map, &error))?;
         let map = map.to_string_lossy().into_owned();
         let system = Self { binary: binary.to_owned(), folder: folder.to_owned(), map };
-        system.run(Site::Server, &["init", Site::Server.postoffice(), "--server"])?;
+        system.run(Site::Server, &["init", &Site::Server.postoffice(), "--server"])?;
         system.add(Site::Origin)?;
         Ok(system)
     }
@@ -74,20 +71,31 @@ impl System {
         &self.folder
     }
 
-    pub fn add_receiver(&self) -> Result<(), Failure> {
-        self.add(Site::Receiver)
+    /// The folder through which messages travel.
+    pub fn share(&self) -> PathBuf {
+        self.folder.join("share")
     }
 
-    fn add(&self, site: Site) -> Result<(), Failure> {
-        let path = |name: &str| self.folder.join(name).to_string_lossy().into_owned();
-        let (share, invitation) = (path("share"), path(&format!("{}.invitation", site.folder())));
-        let name = site.postoffice();
-        self.run(
-            Site::Server,
-            &["requestor", "add", name, "--folder", &share, "--out", &invitation],
-        )?;
-        self.run(site, &["init", "--invitation", &invitation])?;
+    pub fn site_folder(&self, site: Site) -> PathBuf {
+        self.folder.join(site.folder())
+    }
+
+    /// Registers a site and makes its postoffice.
+    pub fn add(&self, site: Site) -> Result<(), Failure> {
+        let invitation = self.invite(&site.postoffice())?;
+        let folder = self.site_folder(site);
+        fs::create_dir_all(&folder).map_err(|error| Failure::file("make", &folder, &error))?;
+        self.run(site, &["init", "--invitation", &invitation.to_string_lossy()])?;
         Ok(())
+    }
+
+    /// Registers a requestor, and returns its invitation's file.
+    pub fn invite(&self, name: &str) -> Result<PathBuf, Failure> {
+        let share = self.share().to_string_lossy().into_owned();
+        let file = self.folder.join(format!("{}.invitation", name.replace('/', "-")));
+        let out = file.to_string_lossy();
+        self.run(Site::Server, &["requestor", "add", name, "--folder", &share, "--out", &out])?;
+        Ok(file)
     }
 
     /// The words of a whole import of `file`.
@@ -121,9 +129,9 @@ impl System {
     }
 
     /// Figures of a run that went wrong are no figures: all lists must be equal and complete.
-    pub fn check_equal(&self, entries: u32) -> Result<(), Failure> {
+    pub fn check_equal(&self, entries: u32, others: &[Site]) -> Result<(), Failure> {
         let mut digests = BTreeMap::new();
-        for site in [Site::Server, Site::Origin, Site::Receiver] {
+        for site in [Site::Server, Site::Origin, Site::Receiver].iter().chain(others).copied() {
             let text = self.run(site, &["status", "--json"])?;
             let status: Value = serde_json::from_str(&text).map_err(|error| {
                 Failure::failed(format!("status of {} is not JSON: {error}", site.postoffice()))
@@ -144,9 +152,10 @@ impl System {
         Ok(())
     }
 
-    fn command(&self, site: Site, words: &[&str]) -> Command {
+    /// The command line of a step.
+    pub fn command(&self, site: Site, words: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("-C").arg(self.folder.join(site.folder())).args(words);
+        command.arg("-C").arg(self.site_folder(site)).args(words);
         command.env_remove("DIRSYNC_POSTOFFICE");
         command
     }
@@ -154,7 +163,7 @@ impl System {
     /// Message files on their way in the shared folder, with their sizes; not those taken already.
     fn message_files(&self) -> Result<BTreeMap<PathBuf, u64>, Failure> {
         let mut files = BTreeMap::new();
-        let mut folders = vec![self.folder.join("share")];
+        let mut folders = vec![self.share()];
         while let Some(folder) = folders.pop() {
             let mut list = || -> std::io::Result<()> {
                 for item in fs::read_dir(&folder)? {

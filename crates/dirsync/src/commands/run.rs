@@ -5,6 +5,7 @@
 //! T1, an arrival starts T2 or T3. A place is looked at when the operating system says that
 //! something happened there, and at every poll in any case.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,18 +47,14 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
     }
     let stop = Arc::new(AtomicBool::new(false));
     platform::stop_on_signals(&stop)?;
-    let (events, wake) = platform::watch();
-    let mut watcher = events;
+    let (mut watcher, wake) = platform::watch();
     platform::ready();
     loop {
         for site in &mut sites {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            site.turn(arguments.once);
-            if let Some(watcher) = &mut watcher {
-                site.watch(watcher);
-            }
+            site.turn(arguments.once, watcher.as_mut());
         }
         if arguments.once || stop.load(Ordering::Relaxed) {
             break;
@@ -108,7 +105,7 @@ struct Site {
     sent_at: Option<Instant>,
     verified_at: Option<Instant>,
     confirm: bool,
-    watched: bool,
+    watched: BTreeSet<PathBuf>,
     _lock: PostofficeLock,
 }
 
@@ -127,7 +124,7 @@ impl Site {
             sent_at: None,
             verified_at: None,
             confirm: false,
-            watched: false,
+            watched: BTreeSet::new(),
             _lock: lock,
         };
         let name = office.name.clone();
@@ -136,11 +133,11 @@ impl Site {
     }
 
     /// Does what is due. A failure concerns this postoffice alone, and is tried again later.
-    fn turn(&mut self, once: bool) {
+    fn turn(&mut self, once: bool, watcher: Option<&mut platform::Watcher>) {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        match self.work(once) {
+        match self.work(once, watcher) {
             Ok(()) => {
                 self.failures = 0;
                 self.not_before = None;
@@ -155,9 +152,12 @@ impl Site {
         }
     }
 
-    fn work(&mut self, once: bool) -> Outcome<()> {
+    fn work(&mut self, once: bool, watcher: Option<&mut platform::Watcher>) -> Outcome<()> {
         let mut office = Office::open(&self.folder, "run")?;
         self.poll = office.config.poll;
+        if let Some(watcher) = watcher {
+            self.watch(&mut office, watcher)?;
+        }
         self.note_agent(&mut office)?;
         match office.config.schedule.clone() {
             Some(schedule) => self.scheduled(&mut office, &schedule)?,
@@ -388,27 +388,21 @@ impl Site {
         Ok(tables.commit()?)
     }
 
-    /// Asks to be woken when something happens in the places of this postoffice.
-    fn watch(&mut self, watcher: &mut platform::Watcher) {
-        if self.watched {
-            return;
-        }
-        if let Ok(places) = self.places() {
-            for place in places {
-                watcher.watch(&place);
-            }
-            self.watched = true;
-        }
-    }
-
-    fn places(&self) -> Outcome<Vec<PathBuf>> {
-        let mut office = Office::read(&self.folder)?;
+    /// Asks to be woken when something happens in the places of this postoffice. Before they are
+    /// looked at: what comes in between would be found at the next poll only. New registrations and
+    /// sources bring new places.
+    fn watch(&mut self, office: &mut Office, watcher: &mut platform::Watcher) -> Outcome<()> {
         let mut places = vec![self.folder.clone()];
         places.extend(office.inboxes()?);
         for source in &office.config.sources {
             places.extend(source.file.parent().map(Path::to_owned));
         }
-        Ok(places)
+        for place in places {
+            if !self.watched.contains(&place) && watcher.watch(&place) {
+                self.watched.insert(place);
+            }
+        }
+        Ok(())
     }
 
     fn say(&mut self, step: &str, level: &str, text: &str) {

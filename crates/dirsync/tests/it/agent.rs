@@ -66,6 +66,33 @@ fn a_change_is_everywhere_without_a_command() {
     assert!(log.contains("T2") && log.contains("request"), "{log}");
 }
 
+/// Its inbox is made by whoever is first, and is watched before it is looked at: without file events
+/// this would take an hour. Only files outside are looked at, for a command would wake the agent.
+#[test]
+fn the_first_answer_wakes_an_agent_that_nobody_has_written_to() {
+    let place = Place::two_sites();
+    let poll = "[schedule]\npoll = \"1 h\"\n";
+    place.write("hq/dirsync.toml", poll);
+    place.write("sales/dirsync.toml", &format!("{poll}[[target]]\nfile = \"../gal.csv\"\n"));
+    place.write("people.csv", &people(0..5));
+    place.run("-C hq import people.csv --whole").expect(0);
+    let requests = || {
+        let inboxes = std::fs::read_dir(place.path("share")).unwrap().flatten();
+        let messages = inboxes.flat_map(|inbox| std::fs::read_dir(inbox.path()).unwrap());
+        messages.flatten().filter(|item| item.path().is_file()).count()
+    };
+    assert_eq!(requests(), 0);
+    let _sales = Agent::start(&place, &["sales"]);
+    eventually("the first request", || requests() == 1);
+    // Long enough for it to go to sleep, if it misses what comes.
+    std::thread::sleep(Duration::from_millis(300));
+    let _hq = Agent::start(&place, &["hq"]);
+    let list = || if place.exists("gal.csv") { place.read("gal.csv") } else { String::new() };
+    eventually("the first fill", || list().contains("Person 4"));
+    place.run("-C hq entry add --name Greta --address SMTP:greta@s.example").expect(0);
+    eventually("a change", || list().contains("Greta"));
+}
+
 /// `failure-stories` §12: the operating system drops the lock with its process.
 #[test]
 fn two_agents_at_once_are_one() {
