@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use dirsync_agent::changes::{ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
 use dirsync_agent::founding::{found_requestor, found_server};
-use dirsync_agent::step::{Surroundings, secret_hash};
+use dirsync_agent::step::Surroundings;
 use dirsync_directory::{BucketSums, PostofficeName, RecordRef, SetDigest, View};
 use dirsync_directory::{list_element, own_element};
 use dirsync_message::{Instance, ReqSeq, SrvSeq};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::invitation::secret_hash;
 use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 use dirsync_store::Store;
 

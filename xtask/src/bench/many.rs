@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use dirsync_carrier::{BodyEncoder, Carrier, CarrierError, EncodedBody, FolderCarrier, Outgoing};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{Admission, BodyKind, Head, ReqEpoch, Request, RequestId, RequestNo, Update};
+use dirsync_protocol::invitation::proof;
 
 use super::interrupt;
 use super::report::{Row, step};
@@ -43,7 +44,8 @@ pub fn measure(
     let (pattern, body) = pattern(system, &share)?;
     let admission_key = public_key(system)?;
     for requestor in &requestors {
-        let admission = Admission { secret: requestor.secret.clone(), key: admission_key.clone() };
+        let proof = proof(&requestor.secret, &admission_key);
+        let admission = Admission { proof, key: admission_key.clone() };
         ask(requestor, 1, Some(admission), &pattern, &body, &share)?;
     }
     system.run(Site::Server, &["process"])?;
