@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use crate::{tidy, workspace};
+use crate::{sim, tidy, workspace};
 
 pub const HELP: &str = "\
-Run everything a change must pass: format, lints, tests, house rules
+Run everything a change must pass: format, lints, tests, worlds, house rules
 
 Usage: cargo xtask ci
 
@@ -40,7 +40,13 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
         stage("lints", || {
             cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         }),
+        stage("lints of the simulator", || {
+            let words = ["clippy", "-p", "dirsync-sim", "--features", "simulation"];
+            cargo(&[&words[..], &["--all-targets", "--", "-D", "warnings"]].concat())
+        }),
         stage("tests", || cargo(&["test", "--workspace"])),
+        stage("worlds", || simulation(&["--seeds", "10000"])),
+        stage("small histories", || simulation(&["--exhaustive", "3"])),
         stage("house rules", house_rules),
         stage("dependencies", dependencies),
     ];
@@ -61,6 +67,14 @@ fn stage(name: &'static str, action: impl FnOnce() -> Verdict) -> Stage {
     let start = Instant::now();
     let verdict = action();
     Stage { name, verdict, took: start.elapsed() }
+}
+
+fn simulation(words: &[&str]) -> Verdict {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    match sim::run(&words) {
+        Ok(()) => Verdict::Passed,
+        Err(failure) => Verdict::Failed(failure.to_string()),
+    }
 }
 
 fn cargo(words: &[&str]) -> Verdict {

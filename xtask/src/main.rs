@@ -9,6 +9,7 @@ mod ci;
 mod failure;
 mod generator;
 mod rust_source;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -25,22 +26,10 @@ Commands:
   ci        Run everything a change must pass: format, lints, tests, house rules
   tidy      Check the house rules alone
   bench     Measure the release binary as a whole process, on Unix, also beside its peers
-  sim       Run the simulator (not part of this version)
+  sim       Run the shipped steps in worlds full of faults
   generate  Write a synthetic directory as CSV
 
 \"cargo xtask COMMAND --help\" says more.
-";
-
-const SIM_HELP: &str = "\
-Run the simulator
-
-Usage: cargo xtask sim
-
-The simulator is not part of this version; the command says so and exits with 2.
-
-Examples:
-  cargo xtask sim
-  cargo xtask sim --help
 ";
 
 /// Runs one command with the words after its name.
@@ -62,13 +51,15 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
+    if command == "sim" {
+        return sim::run(rest);
+    }
     let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
     let (help, action): (&str, Action) = match command {
         "ci" => (ci::HELP, ci::run),
         "tidy" => (tidy::HELP, tidy::run),
         #[cfg(unix)]
         "bench" => (bench::HELP, bench::run),
-        "sim" => (SIM_HELP, sim),
         "generate" => (generator::HELP, generator::run),
         "--help" | "-h" | "help" => {
             print!("{HELP}");
@@ -85,8 +76,4 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     action(rest)
-}
-
-fn sim(_rest: &[String]) -> Result<(), Failure> {
-    Err(Failure::usage("the simulator is not part of this version"))
 }

@@ -213,11 +213,10 @@ pub fn exhaustive(arguments: &Arguments, depth: usize) -> bool {
     let start = Instant::now();
     let counted = exhaustive::explore(arguments.requestors, depth, arguments.threads);
     println!(
-        "{} requestors, {depth} events deep: {} histories, {} distinct states, {} settled, {:.0} s",
+        "{} requestors, {depth} events deep: {} histories settled, {} events not possible, {:.0} s",
         arguments.requestors,
         counted.histories,
-        counted.states,
-        counted.settled,
+        counted.impossible,
         start.elapsed().as_secs_f64()
     );
     for failure in &counted.failures {

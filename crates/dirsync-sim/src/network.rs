@@ -56,7 +56,7 @@ pub enum Parts {
 #[derive(Clone, Default)]
 pub struct Network(Rc<RefCell<State>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     under_way: Vec<Letter>,
     posted: u64,
@@ -78,6 +78,11 @@ impl Network {
     /// A machine's access.
     pub fn port(&self, machine: &str) -> Port {
         Port { network: self.clone(), machine: machine.into() }
+    }
+
+    /// Another network with the same under way.
+    pub fn fork(&self) -> Self {
+        Self(Rc::new(RefCell::new(self.0.borrow().clone())))
     }
 
     /// What is under way, oldest first.

@@ -139,6 +139,25 @@ impl World {
         world
     }
 
+    /// Another world that goes on from here; what was said so far is not told again.
+    pub fn fork(&self) -> Self {
+        let copies = |sites: &BTreeMap<String, Site>| {
+            sites.iter().map(|(name, site)| (name.clone(), site.copy())).collect()
+        };
+        Self {
+            setup: self.setup.clone(),
+            now: self.now,
+            sites: copies(&self.sites),
+            backups: copies(&self.backups),
+            standby: self.standby.as_ref().map(Site::copy),
+            network: self.network.fork(),
+            events: Vec::new(),
+            ghost: self.ghost.clone(),
+            trace: self.trace.clone(),
+            drawn: self.drawn,
+        }
+    }
+
     /// The letters of its postoffices.
     pub fn names(&self) -> Vec<String> {
         self.setup.postoffices.chars().map(|name| name.to_string()).collect()
