@@ -4,6 +4,7 @@ mod changes;
 mod exchange;
 mod lives;
 
+pub use changes::own_row;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;

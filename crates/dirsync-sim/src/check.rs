@@ -24,6 +24,10 @@ pub struct Ghost {
     pub keys: BTreeMap<EntryId, String>,
     /// Who may ever own an entry: its first origin, and whom it was released to.
     pub allowed: BTreeMap<EntryId, BTreeSet<String>>,
+    /// Who offered an entry to whom.
+    pub releases: BTreeSet<(EntryId, String, String)>,
+    /// As whose an entry was published last.
+    pub last_owner: BTreeMap<EntryId, String>,
     /// The newest change that deleted an entry or hid it.
     pub deleted: BTreeMap<EntryId, u64>,
     /// The last change that was made of an entry, and whether it is there after it.

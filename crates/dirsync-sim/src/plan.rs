@@ -193,6 +193,7 @@ pub const PROFILES: &[Profile] = &[
         "ABC",
         &[(Change, 7), (Damage, 3), (Double, 3), (Drop, 3), (Parts, 3), (Purge, 1), (Harm, 3)],
     ),
+    ("large", "AB", &[(Change, 5), (Damage, 2), (Double, 2), (Drop, 1), (Parts, 1), (Purge, 1)]),
     (
         "server's own",
         "ABS",
@@ -333,13 +334,14 @@ impl Plan {
             (0..postoffices.len()).map(|_| random.pick(&Sight::ALL).1).collect()
         };
         let guard = if has(Mass) || has(Decide) { STRICT } else { LENIENT };
-        let setup = Setup { postoffices: postoffices.into(), seed, sights, in_files, guard };
+        let bulk = if name == "large" { 600 } else { 0 };
+        let setup = Setup { postoffices: postoffices.into(), seed, sights, in_files, guard, bulk };
         let plan = Self {
             profile: name,
             setup,
             budget: budget.to_vec(),
             keys: random.pick(&[2, 2, 2, 3, 4]),
-            steps: random.pick(&[20, 40, 60, 60]),
+            steps: if bulk > 0 { 15 } else { random.pick(&[20, 40, 60, 60]) },
             approving: !random.one_in(4),
             told: Vec::new(),
             edited: 0,

@@ -18,8 +18,9 @@ use dirsync_protocol::tables::{
 };
 use dirsync_store::{Store, Transaction};
 
+use crate::act::own_row;
 use crate::check::Ghost;
-use crate::naming::{SERVER, Sight, name_of, postoffice};
+use crate::naming::{SERVER, Sight, entry, name_of, postoffice, record};
 use crate::network::Network;
 use crate::site::Site;
 use crate::step::Step;
@@ -45,6 +46,8 @@ pub struct Setup {
     pub in_files: bool,
     /// When deletions are too many.
     pub guard: GuardLimits,
+    /// So many more entries of A are in every list from the beginning.
+    pub bulk: u64,
 }
 
 impl Setup {
@@ -56,6 +59,7 @@ impl Setup {
             sights: vec![Sight::Narrow],
             in_files: false,
             guard: LENIENT,
+            bulk: 0,
         }
     }
 }
@@ -136,7 +140,34 @@ impl World {
                 world.install(&format!("{name}1"));
             }
         }
+        world.fill();
         world
+    }
+
+    /// See [`Setup::bulk`].
+    fn fill(&mut self) {
+        if self.setup.bulk == 0 {
+            return;
+        }
+        let keys: Vec<String> = (0..self.setup.bulk).map(|n| format!("a{}", 100 + n)).collect();
+        for key in &keys {
+            self.ghost.allow(key, entry(key), "A");
+        }
+        let first = self.ghost.change + 1;
+        for _ in 0..self.setup.bulk {
+            self.ghost.next_change("A");
+        }
+        self.change("A1", |changes| {
+            for (change, key) in (first..).zip(&keys) {
+                let row = own_row(key, record(&[key], false, change));
+                changes.put(row).expect("it can be written");
+            }
+        });
+        for (change, key) in (first..).zip(&keys) {
+            self.ghost.latest.insert(entry(key), (change, true));
+        }
+        let cycles = (0..2).try_for_each(|_| self.cycle(false, Default::default()).map(|_| ()));
+        cycles.expect("nothing is disturbed yet");
     }
 
     /// Another world that goes on from here; what was said so far is not told again.

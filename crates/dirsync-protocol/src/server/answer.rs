@@ -292,13 +292,13 @@ fn choose<T: Tables + ?Sized>(
         }
         return Ok(BodyPlan::List(Box::new(plan)));
     }
-    if server.recovering && Rule::Recover.holds() {
+    // Its own changes may not have arrived in this life; what it lists of them must not vanish.
+    let silent = registration.spoke_in != Some(server.epoch);
+    if (server.recovering || silent) && Rule::Recover.holds() {
         let name = &registration.name;
-        context.say(
-            Level::Notice,
-            "B3",
-            format!("{name} keeps its list until every origin has spoken again"),
-        );
+        let who = if server.recovering { "every origin" } else { "it" };
+        let text = format!("{name} keeps its list until {who} has spoken in this epoch");
+        context.say(Level::Notice, "B3", text);
         return Ok(BodyPlan::None);
     }
     repair(tables, context, registration, &point, plan, head)

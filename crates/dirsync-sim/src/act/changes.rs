@@ -70,6 +70,7 @@ impl World {
                     return false;
                 }
                 self.ghost.allow(key, entry(key), to);
+                self.ghost.releases.insert((entry(key), name, to.clone()));
                 let to = Some(postoffice(to));
                 self.run_at(machine, |tables, context| {
                     requestor::release(tables, context.now, entry(key), to).is_ok()
@@ -97,9 +98,14 @@ impl World {
         if list.get(&id).is_none_or(|(owner, record)| *owner == me || change_of(record) == 0) {
             return false;
         }
-        self.run_at(machine, |tables, context| {
+        let claimed = self.run_at(machine, |tables, context| {
             requestor::claim(tables, context.now, id, SOURCE).is_ok()
-        })
+        });
+        if claimed {
+            // Who deleted it and claims what is still listed has it again, with its former content.
+            self.ghost.acked.remove(&id);
+        }
+        claimed
     }
 
     /// The content of an own entry with another phone number, and what else is changed of its

@@ -165,7 +165,7 @@ impl World {
         delivery: Delivery,
         trouble: Trouble,
     ) -> Checked<bool> {
-        if !self.live_servers().iter().any(|live| live == server) {
+        if !self.sites.contains_key(server) {
             return Ok(false);
         }
         let Some(letter) = self.letter_to_deliver(true, name, at, delivery) else {

@@ -40,8 +40,25 @@ impl World {
                 }
             }
         }
+        self.check_owners(&published)?;
         self.check_sums(server, &published)?;
         self.check_deletions_stay(server, &published)
+    }
+
+    /// I1: an entry changes its owner only when the last one offered it, also over a deletion.
+    fn check_owners(&mut self, published: &Listed) -> Checked<()> {
+        if self.ghost.faulty {
+            return Ok(());
+        }
+        for (id, (owner, _)) in published {
+            let owner = letter_of(owner).to_owned();
+            let last = self.ghost.last_owner.insert(*id, owner.clone());
+            let Some(last) = last.filter(|last| *last != owner) else { continue };
+            if !self.ghost.releases.contains(&(*id, last.clone(), owner.clone())) {
+                return Err(format!("I1: {} fell from {last} to {owner}", self.ghost.key(*id)));
+            }
+        }
+        Ok(())
     }
 
     /// The sums that the server keeps against sums of what it holds.
