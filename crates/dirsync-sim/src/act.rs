@@ -11,6 +11,7 @@ use dirsync_protocol::server;
 use dirsync_protocol::tables::{ListPlace, Mode};
 
 use crate::naming::{SERVER, entry, letter_of};
+use crate::network::Letter;
 use crate::step::Step;
 use crate::world::{Checked, World};
 
@@ -103,6 +104,24 @@ impl World {
             | Step::Recover(..) => self.person(step),
             _ => self.life(step),
         }
+    }
+
+    /// The letter that was sent last.
+    ///
+    /// # Panics
+    ///
+    /// When nothing is under way.
+    pub fn last_letter(&self) -> Letter {
+        self.network.letters().pop().expect("something is under way")
+    }
+
+    /// The letter that was sent last, out of the network.
+    ///
+    /// # Panics
+    ///
+    /// When nothing is under way.
+    pub fn pop_letter(&self) -> Letter {
+        self.network.take(self.last_letter().number).expect("it is under way")
     }
 
     /// Whether a machine exists and still sends.

@@ -171,12 +171,14 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
     "absence_longer_than_the_horizon",
+    "acknowledged_more_than_was_made",
     "address_reuse_in_one_cycle",
     "claim_follows_the_offer",
     "clock_goes_back",
     "cloned_machine_is_detected",
     "cut_and_altered_messages",
     "dead_postoffice_has_an_end",
+    "deletion_after_a_restore_stands",
     "deletion_reaches_every_requestor",
     "exchange_between_origins",
     "first_contact_before_promotion",
@@ -190,6 +192,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "loss_order_and_doubling_heal",
     "lost_part_of_a_changed_entry",
     "offer_after_the_deletion",
+    "older_answer_to_the_same_request",
     "replaced_server_is_asked",
     "requestor_restored_reuses_numbers",
     "server_dies_between_taking_and_answering",
@@ -238,4 +241,6 @@ pub const TOLD: &[(&str, &str)] = &told![
     "t_vanish",
     "t_viewbind",
     "two_agents_see_one_message",
+    "two_answers_from_a_lost_life",
+    "update_across_lives_fits_exactly",
 ];

@@ -297,6 +297,12 @@ impl Letter {
         named
     }
 
+    /// The same letter with another head, whose hash is right.
+    pub fn with_head(&self, head: String) -> Self {
+        let body = self.text();
+        Self { head, ..self.clone() }.with_body(body.as_bytes())
+    }
+
     /// The same letter with another body, whose hash is right.
     ///
     /// # Panics

@@ -2,7 +2,8 @@
 //!
 //! `docs/failure-stories.toml` has a table `[stories]`, slug → `"tested"` or `{ waits = "WORK:
 //! reason" }`, and a table `[traces]`, name → `{ test = "fn_name" }` or `{ waits = … }`. A test
-//! counts when it stands in a crate's `src` or `tests` and is not ignored.
+//! counts when it stands in a crate's `src` or `tests` and is not ignored, and a conversation of the
+//! simulator, `crates/dirsync-sim/testdata/NAME.world`, counts as one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,9 +49,15 @@ pub fn read(files: &[TextFile]) -> Result<Stories, Failure> {
         .iter()
         .filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs"))
         .flat_map(|file| test_names(&file.text))
+        .chain(files.iter().filter_map(conversation))
         .map(str::to_owned)
         .collect();
     Ok(Stories { stories: states(&table, "stories")?, traces: states(&table, "traces")?, tests })
+}
+
+/// The name of a conversation of the simulator, all of which one test plays.
+fn conversation(file: &TextFile) -> Option<&str> {
+    file.path.strip_prefix("crates/dirsync-sim/testdata/")?.strip_suffix(".world")
 }
 
 fn states(table: &Table, name: &str) -> Result<BTreeMap<String, State>, Failure> {

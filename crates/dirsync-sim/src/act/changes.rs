@@ -131,7 +131,12 @@ impl World {
         row.filter(|row| row.released_to.is_none())
     }
 
-    fn put(&mut self, machine: &str, row: OwnRow) -> bool {
+    /// Makes an own entry be as given. Returns true.
+    ///
+    /// # Panics
+    ///
+    /// When the store fails.
+    pub fn put(&mut self, machine: &str, row: OwnRow) -> bool {
         self.ghost.latest.insert(row.id, (change_of(&row.record), true));
         self.change(machine, |changes| changes.put(row).expect("it can be written"));
         true

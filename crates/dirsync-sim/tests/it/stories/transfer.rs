@@ -1,6 +1,7 @@
 //! Entries that change hands.
 
-use crate::world::{World, entry, letter_of};
+use dirsync_sim::naming::{entry, letter_of};
+use dirsync_sim::world::World;
 
 /// a1 as B1 got it from A by release and claim, seen by both; A's stub is still there.
 fn handed_over() -> World {
@@ -11,7 +12,7 @@ fn handed_over() -> World {
 
 fn owner(world: &mut World, key: &str) -> Option<String> {
     let rows = world.read("s1", |tables| tables.rows(entry(key)));
-    rows.iter().find(|row| row.published.is_some()).map(|row| letter_of(&row.origin))
+    rows.iter().find(|row| row.published.is_some()).map(|row| letter_of(&row.origin).to_owned())
 }
 
 #[test]
@@ -29,7 +30,8 @@ fn clocks_decide_nothing_about_an_entry_that_changes_hands() {
     const TEN_YEARS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
     for (a, b) in [(TEN_YEARS, -TEN_YEARS), (-TEN_YEARS, TEN_YEARS)] {
         let mut world = World::new("AB");
-        world.skews = [("A1".into(), a), ("B1".into(), b)].into();
+        world.site("A1").skew = a;
+        world.site("B1").skew = b;
         world.run("A1 +a1; A1 release a1 B; go A1; go B1; B1 claim a1; go B1; go A1; go A1");
         world.run("B1 release a1 A; go B1; go A1");
         assert_eq!(owner(&mut world, "a1").as_deref(), Some("B"), "{a} {b}");

@@ -14,22 +14,23 @@ mod transfer;
 use dirsync_directory::EntryId;
 use dirsync_message::OutcomeKind;
 
-use crate::checker::{list_of, own_of, published};
-use crate::world::{World, change_of, entry};
+use dirsync_sim::check::{list_of, own_of, published};
+use dirsync_sim::naming::{change_of, entry};
+use dirsync_sim::world::World;
 
 /// Whether a machine lists an entry.
 fn lists(world: &mut World, machine: &str, key: &str) -> bool {
-    list_of(world.machines.get_mut(machine).unwrap()).contains_key(&entry(key))
+    list_of(world.site(machine)).contains_key(&entry(key))
 }
 
 /// Whether a machine has an entry of its own.
 fn owns(world: &mut World, machine: &str, key: &str) -> bool {
-    own_of(world.machines.get_mut(machine).unwrap()).contains_key(&entry(key))
+    own_of(world.site(machine)).contains_key(&entry(key))
 }
 
 /// The change in which the server publishes an entry.
 fn published_change(world: &mut World, key: &str) -> Option<u64> {
-    let published = published(world.servers.get_mut("s1").unwrap());
+    let published = published(world.site("s1"));
     published.get(&entry(key)).map(|(_, record)| change_of(record))
 }
 

@@ -1,7 +1,9 @@
 //! How much travels.
 
 use super::lists;
-use crate::world::{World, entry, own_row, postoffice, record};
+use dirsync_sim::act::own_row;
+use dirsync_sim::naming::{entry, postoffice, record};
+use dirsync_sim::world::World;
 
 /// The lines of a body between its first and last one.
 fn lines(text: &str) -> Vec<&str> {
@@ -15,12 +17,12 @@ fn a_changed_phone_travels_as_a_phone() {
     world.run("A1 +a1; go A1; go B1; A1 ~a1; req A1");
     let change = world.ghost.change;
     let phone = format!("-telephoneNumber/{change}");
-    let text = world.letters.last().unwrap().text().to_owned();
+    let text = world.last_letter().text();
     let [origin, head, detail] = lines(&text)[..] else { panic!("{text}") };
     assert_eq!((origin, detail), ("*N/A", phone.as_str()));
     assert!(head.ends_with(" M a1"), "{head}");
     world.run("t2 A; an A; t3 A1; req B1; t2 B; an B");
-    let text = world.letters.last().unwrap().text().to_owned();
+    let text = world.last_letter().text();
     let [_, head, detail] = lines(&text)[..] else { panic!("{text}") };
     assert!(head.ends_with(" M a1") && detail == phone, "{text}");
     world.run("t3 B1");
@@ -35,11 +37,11 @@ fn many_changes_of_one_entry_travel_once() {
         world.run("A1 ~a1");
     }
     world.run("req A1");
-    assert_eq!(world.letters.last().unwrap().named(), [entry("a1")]);
+    assert_eq!(world.last_letter().named(), [entry("a1")]);
     world.run("t2 A; an A; t3 A1; req B1; t2 B; an B");
-    assert_eq!(world.letters.last().unwrap().named(), [entry("a1")]);
+    assert_eq!(world.last_letter().named(), [entry("a1")]);
     world.run("t3 B1; req B1; t2 B; an B");
-    assert!(world.letters.last().unwrap().named().is_empty(), "and nothing when nothing changed");
+    assert!(world.last_letter().named().is_empty(), "and nothing when nothing changed");
     world.settle();
 }
 
@@ -50,7 +52,7 @@ fn an_attribute_that_was_emptied_is_emptied_everywhere() {
     let change = world.ghost.next_change("A");
     let mut without_title = record(&["a1"], false, change);
     without_title.details = without_title.details.replace("title/Pilot\n", "");
-    world.change("A1", |changes| changes.put(own_row("a1", without_title.clone())).unwrap());
+    world.put("A1", own_row("a1", without_title.clone()));
     world.run("go A1; go B1");
     let row = world.read("B1", |tables| {
         tables.list_row(dirsync_protocol::tables::ListPlace::Live, entry("a1"))
@@ -67,9 +69,9 @@ fn rename_keeps_identity() {
     let change = world.ghost.next_change("A");
     let mut renamed = record(&["new", "x"], false, change);
     renamed.name = "Ana Lima".into();
-    world.change("A1", |changes| changes.put(own_row("a1", renamed.clone())).unwrap());
+    world.put("A1", own_row("a1", renamed.clone()));
     world.run("req A1");
-    let text = world.letters.last().unwrap().text().to_owned();
+    let text = world.last_letter().text();
     assert!(text.contains(" M a1\tAna Lima\tSMTP:new@n.example\tSMTP:x@n.example\n"), "{text}");
     world.run("t2 A; an A; t3 A1; go B1");
     let row = world.read("B1", |tables| {
@@ -99,11 +101,11 @@ fn a_hidden_attribute_never_travels() {
         });
     };
     allow(&mut world, seen);
-    world.run("B1 view; A1 +a1; go A1; req B1; t2 B; an B");
-    let text = world.letters.last().unwrap().text().to_owned();
+    world.run("B1 view all; A1 +a1; go A1; req B1; t2 B; an B");
+    let text = world.last_letter().text();
     assert!(text.contains("-title/Pilot") && !text.contains("telephoneNumber"), "{text}");
     world.run("t3 B1; A1 ~a1; go A1; req B1; t2 B; an B");
-    assert!(world.letters.last().unwrap().named().is_empty(), "nothing that it may see changed");
+    assert!(world.last_letter().named().is_empty(), "nothing that it may see changed");
     world.run("t3 B1");
     allow(&mut world, dirsync_directory::View::default());
     world.run("go B1");

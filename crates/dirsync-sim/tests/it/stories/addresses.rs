@@ -3,7 +3,8 @@
 use dirsync_message::OutcomeKind;
 
 use super::{lists, published_change, told};
-use crate::world::{World, postoffice};
+use dirsync_sim::naming::postoffice;
+use dirsync_sim::world::World;
 
 #[test]
 fn address_reuse_in_one_cycle() {

@@ -5,9 +5,12 @@ use dirsync_protocol::requestor::verify_list;
 use dirsync_protocol::tables::ListPlace;
 
 use super::lists;
-use crate::checker::list_of;
-use crate::letters::{Letter, Listed, Parts};
-use crate::world::{World, entry, own_row, record};
+use dirsync_sim::act::own_row;
+use dirsync_sim::check::list_of;
+use dirsync_sim::naming::{entry, record};
+use dirsync_sim::network::{Letter, Listed, Parts};
+use dirsync_sim::step::Trouble;
+use dirsync_sim::world::World;
 
 /// Changes a row of a machine's list behind the protocol's back.
 fn flip(world: &mut World, machine: &str, key: &str) {
@@ -34,7 +37,7 @@ fn equal_numbers_are_not_equal_lists() {
     assert!(verify(&mut world, "B1"));
     assert_eq!(world.times("B4"), 1);
     world.run("req B1; t2 B; an B");
-    assert!(world.letters.last().unwrap().update().body.is_none(), "one repair, no more");
+    assert!(world.last_letter().update().body.is_none(), "one repair, no more");
     world.settle();
 }
 
@@ -54,6 +57,18 @@ fn a_list_that_differs_is_found_by_its_digest_alone() {
     assert!(verify(&mut world, "B1"));
     assert_eq!(world.times("B4"), 1);
     world.settle();
+}
+
+/// The letter with its body cut at every byte, each with a hash that is right, and with its file cut.
+fn every_cut(letter: &Letter) -> Vec<Letter> {
+    let text = letter.text();
+    let bodies = (0..text.len()).map(|length| letter.with_body(&text.as_bytes()[..length]));
+    let files = (0..letter.file.len()).map(|length| {
+        let mut cut = letter.clone();
+        cut.file.truncate(length);
+        cut
+    });
+    bodies.chain(files).collect()
 }
 
 /// A list of so many entries that its buckets are worth asking for.
@@ -77,14 +92,14 @@ fn a_large_list_is_repaired_by_buckets() {
         flip(&mut world, "B1", "a77");
         assert!(!verify(&mut world, "B1"));
         world.run("req B1; t2 B");
-        world.answer("s1", "B", parts);
-        let repair = world.letters.first().unwrap().update();
+        world.answer("s1", &["B".into()], parts, Trouble::None).unwrap();
+        let repair = world.network.letters()[0].update();
         assert!(matches!(repair.body.unwrap().kind, BodyKind::Repair { .. }));
-        assert!(world.letters[0].named().len() < 400, "only some buckets are sent");
-        let old = list_of(world.machines.get_mut("B1").unwrap());
-        while !world.letters.is_empty() {
+        assert!(world.network.letters()[0].named().len() < 400, "only some buckets are sent");
+        let old = list_of(world.site("B1"));
+        while !world.network.letters().is_empty() {
             world.run("t3 B1");
-            let list = list_of(world.machines.get_mut("B1").unwrap());
+            let list = list_of(world.site("B1"));
             assert_eq!(list.len(), old.len(), "{parts:?}: nobody is missing in between");
         }
         assert!(verify(&mut world, "B1"));
@@ -98,9 +113,9 @@ fn replace_in_parts() -> (World, Vec<Letter>, Listed) {
     world.run("A1 +a1; A1 +a2; A1 +a3; A1 +a4; A1 +a5; A1 +a6; go A1; go B1");
     flip(&mut world, "B1", "a3");
     assert!(!verify(&mut world, "B1"));
-    let old = list_of(world.machines.get_mut("B1").unwrap());
+    let old = list_of(world.site("B1"));
     world.run("req B1; t2 B; an B each");
-    let parts = std::mem::take(&mut world.letters);
+    let parts = world.network.take_all(false);
     assert_eq!(parts.len(), 6);
     (world, parts, old)
 }
@@ -108,22 +123,22 @@ fn replace_in_parts() -> (World, Vec<Letter>, Listed) {
 #[test]
 fn short_replace_list_deletes_nothing() {
     let (mut world, parts, old) = replace_in_parts();
-    let before = world.machines["B1"].clone();
+    let before = world.site("B1").copy();
     for lost in 0..parts.len() {
-        world.machines.insert("B1".into(), before.clone());
+        world.sites.insert("B1".into(), before.copy());
         for (at, part) in parts.iter().enumerate().filter(|(at, _)| *at != lost) {
-            world.deliver_update("B1", part).unwrap();
-            let list = list_of(world.machines.get_mut("B1").unwrap());
+            world.deliver_update("B1", part, Trouble::None).unwrap();
+            let list = list_of(world.site("B1"));
             assert!(list == old, "part {lost} is lost: the old list stands after part {at}");
         }
         assert!(!world.said("B1", "R18"), "what does not follow is not put together");
     }
-    world.machines.insert("B1".into(), before.clone());
+    world.sites.insert("B1".into(), before.copy());
     for part in &parts {
-        world.deliver_update("B1", part).unwrap();
+        world.deliver_update("B1", part, Trouble::None).unwrap();
     }
     assert!(verify(&mut world, "B1"), "all parts make the list right");
-    world.machines.insert("B1".into(), before);
+    world.sites.insert("B1".into(), before);
     world.settle();
 }
 
@@ -131,22 +146,22 @@ fn short_replace_list_deletes_nothing() {
 fn a_message_cut_at_any_byte_changes_nothing() {
     let (mut world, _, old) = replace_in_parts();
     world.run("req B1; t2 B; an B");
-    let whole = world.letters.pop().unwrap();
-    let before = world.machines["B1"].clone();
-    for length in 0..whole.body.len() {
-        let cut = Letter { body: whole.body[..length].to_vec(), ..whole.clone() };
-        assert!(world.take_update("B1", &cut).is_err(), "cut at {length}");
-        assert!(world.machines["B1"].same_content(&before), "cut at {length}");
+    let whole = world.pop_letter();
+    let mut before = world.site("B1").copy();
+    for cut in every_cut(&whole) {
+        assert!(world.take_update("B1", &cut).unwrap().refused, "cut at {}", cut.file.len());
+        let same = world.site("B1").memory().same_content(before.memory());
+        assert!(same, "cut at {}", cut.file.len());
     }
     // A transaction is missing, and the trailer counts what is left.
     let text = whole.text();
     let mut groups: Vec<&str> = text.split_inclusive("-title/Pilot\n").collect();
     groups.remove(2);
     let short = groups.concat().replace("[END] 6", "[END] 5");
-    let short = Letter { body: short.into_bytes(), ..whole.clone() };
+    let short = whole.with_body(short.as_bytes());
     assert_eq!(short.named().len(), 5);
     assert!(world.take_update("B1", &short).unwrap().digest_failed);
-    assert!(list_of(world.machines.get_mut("B1").unwrap()) == old);
+    assert!(list_of(world.site("B1")) == old);
     world.settle();
 }
 
@@ -155,9 +170,9 @@ fn a_message_cut_at_any_byte_changes_nothing() {
 fn a_delta_that_did_not_match_is_followed_by_a_repair() {
     let mut world = World::new("AB");
     world.run("A1 +a1; go A1; go B1; A1 ~a1; go A1; req B1; t2 B; an B");
-    let letter = world.letters.pop().unwrap();
-    let body = letter.text().replace("telephoneNumber/", "telephoneNumber/9").into_bytes();
-    assert!(world.take_update("B1", &Letter { body, ..letter }).unwrap().digest_failed);
+    let letter = world.pop_letter();
+    let text = letter.text().replace("telephoneNumber/", "telephoneNumber/9");
+    assert!(world.take_update("B1", &letter.with_body(text.as_bytes())).unwrap().digest_failed);
     world.ghost.faulty = true;
     world.run("go B1");
     assert_eq!(world.times("B4"), 1);
@@ -169,11 +184,11 @@ fn parts_in_any_order_lose_nothing() {
     let (mut world, mut parts, old) = replace_in_parts();
     parts.reverse();
     for part in &parts {
-        world.deliver_update("B1", part).unwrap();
-        assert!(list_of(world.machines.get_mut("B1").unwrap()) == old);
+        world.deliver_update("B1", part, Trouble::None).unwrap();
+        assert!(list_of(world.site("B1")) == old);
     }
     world.settle();
-    let list = list_of(world.machines.get_mut("B1").unwrap());
+    let list = list_of(world.site("B1"));
     assert!(list.keys().eq(old.keys()));
 }
 
@@ -191,22 +206,22 @@ fn a_delta_in_parts_arrives() {
 fn a_request_cut_at_any_byte_changes_nothing() {
     let mut world = World::new("A");
     world.run("A1 +a1; A1 +a2; go A1; A1 -a1; A1 ~a2; A1 +a3; req A1");
-    let delta = world.letters.pop().unwrap();
-    let store = world.servers["s1"].clone();
+    let delta = world.pop_letter();
+    let mut store = world.site("s1").copy();
     let mut again = World::new("A");
     again.run("A1 +a1; go A1; reinstall A1; A1 +a2; go A1; req A1");
-    let full = again.letters.pop().unwrap();
+    let full = again.pop_letter();
     for (world, letter) in [(&mut world, delta), (&mut again, full)] {
-        let before = world.servers["s1"].clone();
-        for length in 0..letter.body.len() {
-            let cut = Letter { body: letter.body[..length].to_vec(), ..letter.clone() };
-            assert!(world.take_request("s1", &cut).is_err(), "cut at {length}");
-            assert!(world.servers["s1"].same_content(&before), "cut at {length}");
+        let mut before = world.site("s1").copy();
+        for cut in every_cut(&letter) {
+            assert!(world.take_request("s1", &cut).unwrap().refused, "cut at {}", cut.file.len());
+            let same = world.site("s1").memory().same_content(before.memory());
+            assert!(same, "cut at {}", cut.file.len());
         }
-        world.deliver_request("s1", &letter).unwrap();
+        world.deliver_request("s1", &letter, Trouble::None).unwrap();
         assert!(!world.said("s1", "S10"), "the whole message is not a repeated one");
     }
-    assert!(!world.servers["s1"].same_content(&store));
+    assert!(!world.site("s1").memory().same_content(store.memory()));
     again.settle();
 }
 

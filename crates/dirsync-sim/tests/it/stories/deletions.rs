@@ -1,12 +1,10 @@
 //! Deletions that arrive everywhere, and those that must not happen.
 
-use std::ops::ControlFlow;
-
 use dirsync_message::{BodyWriter, RequestKind};
 
 use super::{lists, owns, published_change};
-use crate::letters::{Letter, write};
-use crate::world::{STRICT, World, entry};
+use dirsync_sim::naming::entry;
+use dirsync_sim::world::{STRICT, World};
 
 #[test]
 fn deletion_reaches_every_requestor() {
@@ -28,9 +26,9 @@ fn leaving_the_view_is_a_delete() {
     assert!(!lists(&mut world, "B1", "a1"), "the entry left");
     world.run("A1 cls a2; go A1; go B1");
     assert!(lists(&mut world, "B1", "a2"), "another entered");
-    world.run("B1 view; go B1");
+    world.run("B1 view all; go B1");
     assert!(lists(&mut world, "B1", "a1"), "older than where B stands, and new to its wider view");
-    world.run("B1 view; go B1");
+    world.run("B1 view narrow; go B1");
     assert!(!lists(&mut world, "B1", "a1") && lists(&mut world, "B1", "a2"));
     assert_eq!(world.times("B4"), 0);
     world.settle();
@@ -53,7 +51,7 @@ fn absence_longer_than_the_horizon() {
 #[test]
 fn dead_postoffice_has_an_end() {
     let mut world = World::new("AB");
-    world.guard = STRICT;
+    world.setup.guard = STRICT;
     world.run("B1 +b1; B1 +b2; B1 +b3; go B1; B1 -b1; B1 -b2; go B1; go A1");
     assert!(lists(&mut world, "A1", "b1"), "a mass deletion is held");
     world.run("remove B; go A1");
@@ -68,7 +66,7 @@ fn dead_postoffice_has_an_end() {
 #[test]
 fn deletions_that_drip_are_counted_together() {
     let mut world = World::new("AB");
-    world.guard = STRICT;
+    world.setup.guard = STRICT;
     world.run("B1 +b1; B1 +b2; go B1; B1 -b1; go B1; B1 -b2; go B1");
     assert_eq!(published_change(&mut world, "b1"), None);
     assert!(published_change(&mut world, "b2").is_some(), "the second within a day waits");
@@ -78,7 +76,7 @@ fn deletions_that_drip_are_counted_together() {
 #[test]
 fn an_entry_that_its_owner_adds_again_is_not_held_any_more() {
     let mut world = World::new("AB");
-    world.guard = STRICT;
+    world.setup.guard = STRICT;
     world.run("B1 +b1; B1 +b2; go B1; B1 -b1; B1 -b2; go B1; B1 +b1; go B1");
     let change = world.ghost.change;
     assert_eq!(published_change(&mut world, "b1"), Some(change));
@@ -92,15 +90,15 @@ fn an_entry_that_its_owner_adds_again_is_not_held_any_more() {
 #[test]
 fn a_full_export_that_lacks_entries_is_held() {
     let mut world = World::new("AB");
-    world.guard = STRICT;
+    world.setup.guard = STRICT;
     world.run("B1 +b1; B1 +b2; go B1; reinstall B1; go B1; req B1");
-    let full = world.letters.pop().unwrap();
+    let full = world.pop_letter();
     let mut request = full.request();
     assert_eq!(request.own.kind, RequestKind::Full);
     request.own.digest = Default::default();
-    let body = BodyWriter::new(Vec::new()).finish().unwrap();
-    let letter = Letter { head: request.to_text(), body, ..full };
-    world.take_request("s1", &letter).unwrap();
+    let empty = BodyWriter::new(Vec::new()).finish().unwrap();
+    let letter = full.with_head(request.to_text()).with_body(&empty);
+    assert!(!world.take_request("s1", &letter).unwrap().refused);
     assert!(published_change(&mut world, "b1").is_some() && world.said("s1", "5.1"));
 }
 
@@ -108,33 +106,14 @@ fn a_full_export_that_lacks_entries_is_held() {
 #[test]
 fn approved_deletions_are_not_held_again() {
     let mut world = World::new("AB");
-    world.guard = STRICT;
+    world.setup.guard = STRICT;
     world.run("B1 +b1; B1 +b2; B1 +b3; go B1; B1 -b3");
     world.change("B1", |changes| {
         changes.delete(entry("b1"), true).unwrap();
         changes.delete(entry("b2"), true).unwrap();
     });
-    let request = world.run_at("B1", |tables, context| {
-        dirsync_protocol::requestor::make_request(tables, context, "", Default::default())
-            .unwrap()
-            .unwrap()
-    });
-    let mut writer = BodyWriter::new(Vec::new());
-    world.read("B1", |tables| {
-        dirsync_protocol::requestor::visit_request_body(tables, &request.own, &mut |transaction| {
-            write(&mut writer, transaction);
-            ControlFlow::Continue(())
-        })
-    });
-    let letter = Letter {
-        number: 0,
-        is_request: true,
-        name: "B".into(),
-        head: request.to_text(),
-        body: writer.finish().unwrap(),
-        made_of: None,
-    };
-    world.take_request("s1", &letter).unwrap();
+    world.ghost.faulty = true;
+    world.run("req B1; t2 B");
     assert_eq!(published_change(&mut world, "b1"), None);
     assert_eq!(published_change(&mut world, "b2"), None);
     assert_eq!(published_change(&mut world, "b3"), None, "nor do they count against another");

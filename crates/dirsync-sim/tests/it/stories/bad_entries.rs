@@ -5,8 +5,9 @@ use dirsync_message::{BodyKind, OutcomeKind};
 use dirsync_protocol::tables::ListPlace;
 
 use super::{lists, published_change, told};
-use crate::letters::Letter;
-use crate::world::{World, entry, own_row, record};
+use dirsync_sim::act::own_row;
+use dirsync_sim::naming::{entry, record};
+use dirsync_sim::world::World;
 
 type Breaking = (&'static str, fn(&mut Record));
 
@@ -24,7 +25,7 @@ fn put(world: &mut World, key: &str, change_it: impl FnOnce(&mut Record)) {
     world.ghost.allow(key, entry(key), "A");
     let mut record = record(&[key], false, change);
     change_it(&mut record);
-    world.change("A1", |changes| changes.put(own_row(key, record)).unwrap());
+    world.put("A1", own_row(key, record));
 }
 
 fn is_invalid(told: &[OutcomeKind]) -> bool {
@@ -73,7 +74,7 @@ fn a_bad_version_of_a_good_entry_waits_behind_it() {
         let good = world.ghost.change;
         put(&mut world, "a1", break_it);
         world.run("req A1");
-        assert!(world.letters.last().unwrap().text().contains(" M"), "{what}: it travels as an M");
+        assert!(world.last_letter().text().contains(" M"), "{what}: it travels as an M");
         world.run("t2 A; an A; t3 A1; go B1");
         assert_eq!(world.times("S13c"), 0, "{what}: kept raw, so the digests agree");
         assert_eq!(published_change(&mut world, "a1"), Some(good), "{what}");
@@ -96,18 +97,18 @@ fn an_unknown_line_of_an_update_damages_no_row() {
     world.run("go A1; go B1");
     put(&mut world, "a1", |_| {});
     world.run("go A1; req B1; t2 B; an B");
-    let letter = world.letters.pop().unwrap();
+    let letter = world.pop_letter();
     assert!(matches!(letter.update().body.unwrap().kind, BodyKind::Delta));
     let text = letter.text().replace("[END]", "?shoe size\n[END]");
-    let odd = Letter { body: text.into_bytes(), ..letter.clone() };
-    let before = world.machines["B1"].clone();
+    let odd = letter.with_body(text.as_bytes());
+    let before = world.site("B1").copy();
     assert!(world.take_update("B1", &odd).unwrap().digest_failed);
     let row = |world: &mut World| {
         world.read("B1", |tables| tables.list_row(ListPlace::Live, entry("a1"))).unwrap()
     };
     assert!(row(&mut world).record.as_ref().check().is_ok(), "the old row stands");
     // The same from a server that has the line in its digest.
-    world.machines.insert("B1".into(), before);
+    world.sites.insert("B1".into(), before);
     let mut update = letter.update();
     let list = update.body.as_mut().unwrap();
     let mut expected = row(&mut world);
@@ -117,7 +118,7 @@ fn an_unknown_line_of_an_update_damages_no_row() {
     let element =
         dirsync_directory::list_element(expected.id, &expected.owner, expected.record.as_ref());
     list.digest = Some(dirsync_directory::SetDigest::one(element));
-    let newer = Letter { head: update.to_text(), ..odd };
+    let newer = odd.with_head(update.to_text());
     assert!(world.take_update("B1", &newer).unwrap().list_changed);
     assert_eq!(row(&mut world).record, expected.record, "kept as it came");
 }

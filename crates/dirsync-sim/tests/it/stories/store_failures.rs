@@ -1,12 +1,22 @@
 //! A store that fails while a message is applied.
 
 use dirsync_message::{BodyReader, Head};
-use dirsync_protocol::context::{Context, Draws, ReceiveError};
+use dirsync_protocol::context::{Context, Draws, ReceiveError, TransactionSource};
 use dirsync_protocol::{requestor, server};
+use dirsync_sim::network::Letter;
+use dirsync_sim::world::{LENIENT, World};
 use dirsync_store::{MemoryStore, Store};
 
-use crate::letters::{Letter, Source};
-use crate::world::{LENIENT, World};
+/// A body as the steps read it.
+struct Source<'b>(BodyReader<&'b [u8]>);
+
+impl TransactionSource for Source<'_> {
+    fn next(
+        &mut self,
+    ) -> Result<Option<dirsync_message::Transaction<'_>>, dirsync_message::BodyError> {
+        self.0.next()
+    }
+}
 
 /// Applies a letter to a store, as the agent does: the transaction is committed, or nothing is kept.
 fn apply(store: &mut MemoryStore, letter: &Letter) -> Result<(), ReceiveError> {
@@ -14,7 +24,8 @@ fn apply(store: &mut MemoryStore, letter: &Letter) -> Result<(), ReceiveError> {
     let mut events = Vec::new();
     let mut context =
         Context { now: 1_800_000_000_000, draws: &mut draws, events: &mut events, guard: LENIENT };
-    let mut body = Source(BodyReader::new(&letter.body[..]));
+    let text = letter.text();
+    let mut body = Source(BodyReader::new(text.as_bytes()));
     let mut tables = store.begin()?;
     match Head::parse(&letter.head).unwrap() {
         Head::Request(request) => {
@@ -54,27 +65,27 @@ fn failed_lookup_is_not_absence() {
     world.run("A1 +a1@x; A1 +a2; go A1; B1 +b1@x; B1 +b2; go B1");
     world.run("A1 -a1; A1 ~a2; A1 +a3; A1 release a2 B; req A1");
     let mut operations = 0;
-    let mut try_last = |world: &World, at: &str| {
-        let store = world.servers.get(at).unwrap_or_else(|| &world.machines[at]);
-        operations += fail_everywhere(store, world.letters.last().unwrap());
+    let mut try_last = |world: &mut World, at: &str| {
+        let letter = world.last_letter();
+        operations += fail_everywhere(world.site(at).memory(), &letter);
     };
-    try_last(&world, "s1");
+    try_last(&mut world, "s1");
     world.run("t2 A; an A");
-    try_last(&world, "A1");
+    try_last(&mut world, "A1");
     world.run("t3 A1; go B1; B1 claim a2; B1 -b2; req B1");
-    try_last(&world, "s1");
+    try_last(&mut world, "s1");
     // A reinstalled machine: the own set, the merge, the full export, and the list from nothing.
     world.run("t2 B; an B; t3 B1; reinstall A1; req A1");
-    try_last(&world, "s1");
+    try_last(&mut world, "s1");
     world.run("t2 A; an A");
-    try_last(&world, "A1");
+    try_last(&mut world, "A1");
     world.run("t3 A1; req A1");
-    try_last(&world, "s1");
+    try_last(&mut world, "s1");
     world.run("t2 A; an A");
-    try_last(&world, "A1");
+    try_last(&mut world, "A1");
     // A restored server: a new life, and a replace.
     world.run("t3 A1; backup s1; A1 +a4; go A1; restore s1; req A1");
-    try_last(&world, "s1");
+    try_last(&mut world, "s1");
     world.run("t2 A; an A; t3 A1");
     world.settle();
     assert!(operations > 150, "{operations}");
