@@ -92,6 +92,10 @@ impl World {
                 self.now += days * DAY_MS;
                 Ok(true)
             }
+            Step::Pass(minutes) => {
+                self.now += minutes * 60_000;
+                Ok(true)
+            }
             Step::Drop { is_request, name, at } => {
                 let numbers = self.network.numbers(*is_request, name);
                 Ok(numbers.get(*at).is_some_and(|number| self.network.take(*number).is_some()))

@@ -195,6 +195,20 @@ pub const PROFILES: &[Profile] = &[
     ),
     ("large", "AB", &[(Change, 5), (Damage, 2), (Double, 2), (Drop, 1), (Parts, 1), (Purge, 1)]),
     (
+        "schedules",
+        "ABC",
+        &[
+            (Change, 20),
+            (Collide, 4),
+            (Hand, 4),
+            (Drop, 6),
+            (Double, 4),
+            (Clock, 2),
+            (Disk, 2),
+            (Hide, 3),
+        ],
+    ),
+    (
         "server's own",
         "ABS",
         &[(Change, 8), (Double, 2), (Drop, 2), (BackupServer, 2), (RestoreServer, 2), (Hand, 3)],
@@ -287,6 +301,8 @@ pub struct Plan {
     pub approving: bool,
     /// The steps of a conversation that come first, more or less.
     pub told: Vec<Step>,
+    /// So many days by the clock come before the random steps.
+    pub days: u64,
     /// One in so many of those is left out, doubled, or followed by another; none for 0.
     pub edited: u64,
 }
@@ -344,6 +360,7 @@ impl Plan {
             steps: if bulk > 0 { 15 } else { random.pick(&[20, 40, 60, 60]) },
             approving: !random.one_in(4),
             told: Vec::new(),
+            days: if name == "schedules" { 2 + random.below(6) } else { 0 },
             edited: 0,
         };
         (plan, random)

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dirsync_store::testing::Random;
 
+use crate::calendar::Calendar;
 use crate::naming::Sight;
 use crate::network::Parts;
 use crate::plan::{Kind, Plan};
@@ -48,6 +49,11 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
             _ => {}
         }
         world.step(step)?;
+    }
+    if plan.days > 0 {
+        let mut calendar = Calendar::draw(world, &mut random);
+        calendar.live(world, &mut random, plan.days, |random| choose(random, plan, &budget).1)?;
+        return world.try_settle(plan.approving);
     }
     let mut done = 0;
     for _ in 0..plan.steps * 40 {

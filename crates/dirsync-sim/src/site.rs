@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 /// Where a database is.
 enum Place {
-    Memory(MemoryStore),
-    File { store: SqliteStore, folder: TempDir },
+    Memory(Box<MemoryStore>),
+    File { store: Box<SqliteStore>, folder: TempDir },
 }
 
 /// One machine: a database, a clock, and a log of decisions.
@@ -36,9 +36,9 @@ impl Site {
         let place = if in_file {
             let folder = tempfile::tempdir().expect("a folder for a database");
             let store = SqliteStore::create(folder.path().join("postoffice.db"));
-            Place::File { store: store.expect("a database"), folder }
+            Place::File { store: Box::new(store.expect("a database")), folder }
         } else {
-            Place::Memory(MemoryStore::new())
+            Place::Memory(Box::default())
         };
         Self { place, skew: 0, full: false, decisions: Vec::new() }
     }
@@ -55,7 +55,7 @@ impl Site {
                 let folder = tempfile::tempdir().expect("a folder for a database");
                 let path: PathBuf = folder.path().join("postoffice.db");
                 store.backup_to(&path).expect("a copy");
-                Place::File { store: SqliteStore::open(&path).expect("a copy"), folder }
+                Place::File { store: Box::new(SqliteStore::open(&path).expect("a copy")), folder }
             }
         };
         let (skew, full, decisions) = (self.skew, self.full, self.decisions.clone());

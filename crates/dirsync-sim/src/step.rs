@@ -12,7 +12,8 @@
 //! | `an A`, `an A first`, `an A each`, `an A s2` | a server answers; `first`: only the first part arrives; `each`: in many parts |
 //! | `t3 A1`, `t3 A1 1 keep` | A1 takes the oldest (or another) update |
 //! | `go A1` | `req A1`, `t2 A`, `an A`, `t3 A1` |
-//! | `cycle` | every machine sends, servers process, every machine applies; days pass with `wait 3` |
+//! | `cycle` | every machine sends, servers process, every machine applies |
+//! | `wait 3`, `pass 15` | three days, or fifteen minutes, pass |
 //! | `drop q A`, `drop u A 1` | a request or update is lost |
 //! | `t2 A 0 s1 cut 17`, `t3 A1 0 flip 99` | what arrives is cut off, or has a flipped bit, in thousandths of its length |
 //! | `t2 A 0 s1 twice` | two agents see the same message |
@@ -137,6 +138,8 @@ pub enum Step {
     Cycle,
     /// Days pass.
     Wait(u64),
+    /// Minutes pass.
+    Pass(u64),
     /// A request (or else an update) is lost.
     Drop {
         /// Whether it is a request.
@@ -260,6 +263,7 @@ impl fmt::Display for Step {
             Self::Go(machine) => write!(f, "go {machine}"),
             Self::Cycle => f.write_str("cycle"),
             Self::Wait(days) => write!(f, "wait {days}"),
+            Self::Pass(minutes) => write!(f, "pass {minutes}"),
             Self::Drop { is_request, name, at } => {
                 write!(f, "drop {} {name} {at}", if *is_request { "q" } else { "u" })
             }
@@ -338,6 +342,7 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["go", machine] => Step::Go(text(machine)),
         ["cycle"] => Step::Cycle,
         ["wait", days] => Step::Wait(days.parse().ok()?),
+        ["pass", minutes] => Step::Pass(minutes.parse().ok()?),
         ["full", site] => Step::Full(text(site)),
         ["space", site] => Step::Space(text(site)),
         ["clock", site, seconds] => Step::Clock(text(site), seconds.parse().ok()?),
@@ -454,6 +459,7 @@ mod tests {
             "t3 A1 0 flip 99",
             "drop u A 2",
             "wait 3",
+            "pass 15",
             "clock A1 -86400",
             "restore s1 told",
             "damage B1 a1",
