@@ -55,7 +55,7 @@ pub fn seeds(arguments: &Arguments, seeds: Range<u64>, until: Option<Instant>) -
                     let mut seen = seen.lock().expect("no thread panics");
                     seen.count(&plan, &done);
                     if let Err(why) = done.result {
-                        drop_in(&mut seen, arguments, seed, &plan, done.trace, &why);
+                        note_failure(&mut seen, arguments, seed, &plan, done.trace, &why);
                         let most = if arguments.first { 1 } else { SHOWN_MAX };
                         enough.store(seen.failures.len() >= most, Ordering::Relaxed);
                     }
@@ -68,7 +68,7 @@ pub fn seeds(arguments: &Arguments, seeds: Range<u64>, until: Option<Instant>) -
     seen.failures.is_empty()
 }
 
-fn drop_in(
+fn note_failure(
     seen: &mut Seen,
     arguments: &Arguments,
     seed: u64,
@@ -125,18 +125,18 @@ fn tell(done: &Run) {
 
 /// For each rule the first seed that breaks without it, and the conversations that do. Rules are
 /// switched off for a whole process, so each has processes of its own.
-pub fn rules(arguments: &Arguments, most: u64) -> bool {
+pub fn rules(most: u64) -> bool {
     let mut sound = true;
     println!("| rule | without it | seed that breaks | what breaks | conversations that break |");
     println!("| --- | --- | ---: | --- | --- |");
     for (rule, name, about) in Rule::ALL {
         let seeds = ["--seeds", &most.to_string(), "--memory", "--first"].map(str::to_owned);
-        let lines = without(arguments, *rule, &seeds);
+        let lines = without(*rule, &seeds);
         let broken = lines.iter().find_map(|line| line.strip_prefix("broken (")?.split_once("): "));
         let seed =
             lines.iter().find_map(|line| line.trim().strip_prefix("cargo xtask sim --seed "));
         let seed = seed.and_then(|rest| rest.split(' ').next());
-        let told = without(arguments, *rule, &["--worlds".to_owned()]);
+        let told = without(*rule, &["--worlds".to_owned()]);
         let told: Vec<String> = told
             .iter()
             .filter(|line| !line.ends_with(": as it says"))
@@ -154,12 +154,13 @@ pub fn rules(arguments: &Arguments, most: u64) -> bool {
     sound
 }
 
-/// What this program says with other words and without a rule, by lines.
-fn without(arguments: &Arguments, rule: Rule, words: &[String]) -> Vec<String> {
+/// What this program says with other words and without a rule, by lines. One thread, so that the first
+/// seed is the lowest.
+fn without(rule: Rule, words: &[String]) -> Vec<String> {
     let Ok(program) = std::env::current_exe() else { return Vec::new() };
     let output = std::process::Command::new(program)
         .args(words)
-        .args(["--without", rule.name(), "--threads", &arguments.threads.to_string()])
+        .args(["--without", rule.name(), "--threads", "1"])
         .stderr(std::process::Stdio::null())
         .output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Work::Seeds(seeds) => hunt::seeds(&arguments, seeds.clone(), None),
         Work::Minutes(minutes) => hunt::minutes(&arguments, *minutes),
         Work::One(seed) => hunt::one(&arguments, *seed),
-        Work::Rules(most) => hunt::rules(&arguments, *most),
+        Work::Rules(most) => hunt::rules(*most),
         Work::Conversation(path) => hunt::conversation(path),
         Work::Conversations => hunt::conversations(),
         Work::Exhaustive(depth) => hunt::exhaustive(&arguments, *depth),
