@@ -60,12 +60,27 @@ impl FromStr for SetDigest {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        // Thousands of buckets are read at a time: no detour over a formatted text.
         let (count, sum) = text.split_once('-').ok_or(())?;
-        let digest = Self {
-            count: count.parse().map_err(|_| ())?,
-            sum: u128::from_str_radix(sum, 16).map_err(|_| ())?,
+        let canonical = count == "0" || count.starts_with(|first: char| matches!(first, '1'..='9'));
+        if !canonical || sum.len() != 32 {
+            return Err(());
+        }
+        let half = |digits: &[u8]| {
+            digits.iter().try_fold(0u64, |half, digit| {
+                let value = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    _ => return Err(()),
+                };
+                Ok(half << 4 | u64::from(value))
+            })
         };
-        if digest.to_string() == text { Ok(digest) } else { Err(()) }
+        let (high, low) = sum.as_bytes().split_at(16);
+        Ok(Self {
+            count: count.parse().map_err(|_| ())?,
+            sum: u128::from(half(high)?) << 64 | u128::from(half(low)?),
+        })
     }
 }
 
@@ -219,6 +234,26 @@ mod tests {
             list_element(id, &north, record(&long)),
             list_element(id, &north, record(&long[1..]))
         );
+    }
+
+    #[test]
+    fn a_digest_has_one_text() {
+        let sum = "0123456789abcdef".repeat(2);
+        let read = |text: &str| text.parse::<SetDigest>();
+        let whole = u128::from_str_radix(&sum, 16).unwrap();
+        for count in [0, 1, 10, u64::MAX] {
+            let digest = SetDigest { count, sum: whole };
+            assert_eq!(read(&digest.to_string()), Ok(digest));
+        }
+        for count in ["", "00", "01", "+1", "-1", " 1", "18446744073709551616"] {
+            assert_eq!(read(&format!("{count}-{sum}")), Err(()), "{count}");
+        }
+        let upper = sum.to_uppercase();
+        let cut = &sum[1..];
+        let foreign = format!("{}\u{e9}", &sum[2..]);
+        for wrong in [&*upper, cut, &format!("{sum}0"), &format!("+{cut}"), &foreign, ""] {
+            assert_eq!(read(&format!("1-{wrong}")), Err(()), "{wrong}");
+        }
     }
 
     #[test]
