@@ -311,7 +311,7 @@ pub trait RequestorTables {
     fn begin_bulk(&mut self, place: ListPlace) -> Stored<()>;
     /// Says that the appending is over; fails when two rows had one id.
     fn end_bulk(&mut self, place: ListPlace) -> Stored<()>;
-    /// Visits a list, in the order rows were written.
+    /// Visits a list, in the order in which its entries were first written.
     fn visit_list(
         &mut self,
         place: ListPlace,

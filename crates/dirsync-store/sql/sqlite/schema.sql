@@ -119,7 +119,7 @@ INSERT INTO live_list VALUES (1, 0);
 
 -- The received list, or the one that is prepared beside it; see live_list.
 CREATE TABLE list_a (
-    row          INTEGER PRIMARY KEY, -- in the order of writing
+    row          INTEGER PRIMARY KEY, -- in the order of first writing
     id           BLOB NOT NULL,    -- the entry
     owner        INTEGER NOT NULL, -- its owner, a postoffice's number
     first_origin INTEGER NOT NULL, -- whose key the id derives from, a postoffice's number

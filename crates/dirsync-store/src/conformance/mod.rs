@@ -11,7 +11,7 @@
 //!   parts of epochs to 2^64 - 1. Names come back as they were written, and are found by their
 //!   comparison key.
 //! - Deleting what is not there is no error. Writing replaces what has the same key.
-//! - `put_list_row` on an id that the list has moves the row to the end of the order of writing.
+//! - `put_list_row` on an id that the list has leaves the row at its place in the order.
 //! - Rows are visible in the transaction that wrote them. One that is dropped leaves nothing.
 //! - A claimant is named once, whether it wants an address, has it, or both.
 //! - Unsettled are rows that lack a submitted or a published version, are published with content

@@ -41,15 +41,15 @@ impl MemoryTransaction<'_> {
     }
 
     fn write_list_row(&mut self, place: ListPlace, id: EntryId, row: Option<OwnedListRow>) {
-        if let Some(old) = self.store.state.list(place).rows.get(&id).map(|(place, _)| *place) {
-            self.put(move |state| &mut state.list_mut(place).order, old, None);
+        let list = self.store.state.list(place);
+        let old = list.rows.get(&id).map(|(at, _)| *at);
+        let last = list.order.last_key_value();
+        let at = old.unwrap_or_else(|| last.map_or(1, |(last, _)| last + 1));
+        if old.is_some() != row.is_some() {
+            let named = row.is_some().then_some(id);
+            self.put(move |state| &mut state.list_mut(place).order, at, named);
         }
-        let last = self.store.state.list(place).order.last_key_value();
-        let next = last.map_or(1, |(last, _)| last + 1);
-        if row.is_some() {
-            self.put(move |state| &mut state.list_mut(place).order, next, Some(id));
-        }
-        self.put(move |state| &mut state.list_mut(place).rows, id, row.map(|row| (next, row)));
+        self.put(move |state| &mut state.list_mut(place).rows, id, row.map(|row| (at, row)));
     }
 }
 

@@ -15,9 +15,9 @@ pub(super) type Index<K> = BTreeMap<K, ()>;
 /// One of the two lists of a requestor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct List {
-    /// The rows, each with its place in the order of writing.
+    /// The rows, each with its place in the order of first writing.
     pub rows: BTreeMap<EntryId, (u64, OwnedListRow)>,
-    /// The ids in the order of writing.
+    /// The ids in the order of first writing.
     pub order: BTreeMap<u64, EntryId>,
     pub buckets: BTreeMap<Bucket, SetDigest>,
     /// Rows are being appended in bulk.

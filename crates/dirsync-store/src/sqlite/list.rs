@@ -30,10 +30,13 @@ const APPEND: [&str; 2] = per_list!(
     " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 );
+/// A row that is written again stays where it is: the index of ids is not touched.
 const PUT: [&str; 2] = per_list!(
-    "REPLACE INTO ",
+    "INSERT INTO ",
     " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO UPDATE SET \
+     owner = ?2, first_origin = ?3, key = ?4, srv_seq = ?5, stamp = ?6, released_to = ?7, \
+     kind = ?8, name = ?9, addresses = ?10, details = ?11"
 );
 const ONE: [&str; 2] = per_list!(
     "SELECT id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, \
@@ -121,6 +124,11 @@ impl<'s> SqliteTransaction<'s> {
             }
         }
         Ok(())
+    }
+
+    /// Whether rows are being appended in bulk: an index is gone, which is no change of rows.
+    pub(super) fn has_bulk(&self) -> bool {
+        self.lists.bulk.iter().any(Option::is_some)
     }
 
     pub(super) fn table(&self, place: ListPlace) -> usize {
