@@ -85,7 +85,7 @@ impl Write for BodyEncoder {
 
 /// The encoded body, which must still be what was checked when the file was opened.
 pub(crate) struct CheckedFile {
-    pub(crate) file: io::Take<Box<dyn Read>>,
+    pub(crate) file: io::Take<Box<dyn Read + Send>>,
     /// Has taken in what the hash covers before the body.
     pub(crate) hasher: blake3::Hasher,
     pub(crate) hash: String,

@@ -245,10 +245,7 @@ pub(crate) fn create_subfolder(folder: &Path) -> Result<(), FileError> {
 ///
 /// When it cannot be moved.
 pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
-    let moved = step("move", from, || match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other.map(|()| true),
-    })?;
+    let moved = rename(from, to)?;
     if moved {
         sync_folder(parent(to))?;
         if parent(from) != parent(to) {
@@ -256,6 +253,15 @@ pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
         }
     }
     Ok(moved)
+}
+
+/// Moves a file, which may be back or gone after a power failure; false when it is not there any
+/// more.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<bool, FileError> {
+    step("move", from, || match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|()| true),
+    })
 }
 
 /// Removes a file durably; false when it is not there any more.

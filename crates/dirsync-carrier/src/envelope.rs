@@ -92,7 +92,7 @@ pub struct Message {
     /// Its head.
     pub head: String,
     /// Its body, decompressed as it is read.
-    pub body: Box<dyn BufRead>,
+    pub body: Box<dyn BufRead + Send>,
 }
 
 /// The envelope up to its hash.
@@ -146,7 +146,7 @@ pub fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
 /// # Errors
 ///
 /// See [`EnvelopeError`].
-pub fn open_message(file: impl Read + Seek + 'static) -> Result<Message, EnvelopeError> {
+pub fn open_message(file: impl Read + Seek + Send + 'static) -> Result<Message, EnvelopeError> {
     open_message_within(file, BODY_BYTES_MAX)
 }
 
@@ -156,7 +156,7 @@ pub fn open_message(file: impl Read + Seek + 'static) -> Result<Message, Envelop
 ///
 /// See [`EnvelopeError`].
 pub fn open_message_within(
-    mut file: impl Read + Seek + 'static,
+    mut file: impl Read + Seek + Send + 'static,
     body_bytes_max: u64,
 ) -> Result<Message, EnvelopeError> {
     let have = file.seek(SeekFrom::End(0))?;
@@ -184,7 +184,7 @@ pub fn open_message_within(
     let head = String::from_utf8(head)
         .map_err(|_| EnvelopeError::Wrong("its head is not UTF-8".into()))?;
     file.seek(SeekFrom::Start(length + envelope.head_bytes))?;
-    let file: Box<dyn Read> = Box::new(file);
+    let file: Box<dyn Read + Send> = Box::new(file);
     let encoded = CheckedFile {
         file: file.take(envelope.body_bytes),
         hasher: before_body,
@@ -192,6 +192,13 @@ pub fn open_message_within(
     };
     let body = BodyDecoder::new(encoded, body_bytes_max)?;
     Ok(Message { envelope, head, body: Box::new(BufReader::with_capacity(256 * 1024, body)) })
+}
+
+impl Message {
+    /// Bytes of the body in the file.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.envelope.body_bytes
+    }
 }
 
 /// The envelope, the text that the hash covers, and the bytes of both with the empty line.

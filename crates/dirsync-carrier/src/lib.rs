@@ -13,6 +13,7 @@ mod folder;
 mod lock;
 mod memory;
 mod name;
+mod read_ahead;
 
 pub use body::{BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody};
 pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};

@@ -126,11 +126,6 @@ impl<'s> SqliteTransaction<'s> {
         Ok(())
     }
 
-    /// Whether rows are being appended in bulk: an index is gone, which is no change of rows.
-    pub(super) fn has_bulk(&self) -> bool {
-        self.lists.bulk.iter().any(Option::is_some)
-    }
-
     pub(super) fn table(&self, place: ListPlace) -> usize {
         match place {
             ListPlace::Live => self.lists.live,

@@ -1,0 +1,198 @@
+//! A reader that a thread of its own keeps ahead of: what costs time to read, for instance to
+//! decompress, is done beside what costs time to do with it.
+//!
+//! Only at the edge of the program: what is read, and in which order, is the same without it.
+
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+/// Bytes that are handed over at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// How many chunks wait at most.
+const CHUNKS_AHEAD: usize = 2;
+
+/// What the thread has read.
+enum Piece {
+    Bytes(Vec<u8>),
+    /// There is nothing more.
+    End,
+    Failed(io::Error),
+}
+
+pub(crate) struct ReadAhead {
+    /// None once it was dropped to let the thread end.
+    ahead: Option<Receiver<Piece>>,
+    /// Where chunks go that can be used again.
+    spare: Option<SyncSender<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+    current: Vec<u8>,
+    at: usize,
+    has_ended: bool,
+}
+
+impl ReadAhead {
+    /// Begins to read.
+    pub(crate) fn new(source: Box<dyn BufRead + Send>) -> io::Result<Self> {
+        let (filled, ahead) = sync_channel(CHUNKS_AHEAD);
+        // One chunk is read from, one is written to: none waits for room here.
+        let (spare, empty) = sync_channel(CHUNKS_AHEAD + 2);
+        let thread = Builder::new()
+            .name("read ahead".into())
+            .spawn(move || read(source, &filled, &empty))?;
+        Ok(Self {
+            ahead: Some(ahead),
+            spare: Some(spare),
+            thread: Some(thread),
+            current: Vec::new(),
+            at: 0,
+            has_ended: false,
+        })
+    }
+
+    fn next_chunk(&mut self) -> io::Result<()> {
+        let lost = || Err(io::Error::other("reading ahead was broken off"));
+        let Some(ahead) = &self.ahead else { return lost() };
+        match ahead.recv() {
+            Ok(Piece::Bytes(bytes)) => {
+                let used = std::mem::replace(&mut self.current, bytes);
+                self.at = 0;
+                // Where the thread has ended, nobody needs it.
+                let _ = self.spare.as_ref().map(|spare| spare.try_send(used));
+                Ok(())
+            }
+            Ok(Piece::End) => {
+                self.has_ended = true;
+                Ok(())
+            }
+            Ok(Piece::Failed(error)) => Err(error),
+            // What was read so far must not pass for all of it.
+            Err(_) => lost(),
+        }
+    }
+}
+
+fn read(
+    mut source: Box<dyn BufRead + Send>,
+    filled: &SyncSender<Piece>,
+    empty: &Receiver<Vec<u8>>,
+) {
+    loop {
+        let mut chunk = empty.try_recv().unwrap_or_default();
+        chunk.clear();
+        chunk.reserve_exact(CHUNK_BYTES);
+        let read = source.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
+        // What was read before a failure is good.
+        let is_empty = chunk.is_empty();
+        if !is_empty && filled.send(Piece::Bytes(chunk)).is_err() {
+            return;
+        }
+        let last = match read {
+            Err(error) => Piece::Failed(error),
+            Ok(_) if is_empty => Piece::End,
+            Ok(_) => continue,
+        };
+        // Nobody waits where the reader was dropped.
+        let _ = filled.send(last);
+        return;
+    }
+}
+
+impl BufRead for ReadAhead {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.current.len() && !self.has_ended {
+            self.next_chunk()?;
+        }
+        Ok(&self.current[self.at..])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at = self.current.len().min(self.at + count);
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// The thread is gone when the reader is: the file is closed then.
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        self.ahead = None;
+        self.spare = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told as a broken reading.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    /// Gives `bytes`, then fails or ends.
+    struct Source {
+        bytes: Vec<u8>,
+        at: usize,
+        then: Option<io::ErrorKind>,
+    }
+
+    impl Read for Source {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.at == self.bytes.len() {
+                return self.then.map_or(Ok(0), |kind| Err(kind.into()));
+            }
+            // Pieces that fit no chunk.
+            let count = buffer.len().min(1009).min(self.bytes.len() - self.at);
+            buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    fn ahead_of(length: usize, then: Option<io::ErrorKind>) -> (Vec<u8>, ReadAhead) {
+        let bytes: Vec<u8> = (0..length).map(|at| (at * at % 251) as u8).collect();
+        let source = Source { bytes: bytes.clone(), at: 0, then };
+        (bytes, ReadAhead::new(Box::new(BufReader::new(source))).unwrap())
+    }
+
+    #[test]
+    fn what_is_read_is_the_same() {
+        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 9 * CHUNK_BYTES + 5] {
+            let (bytes, mut ahead) = ahead_of(length, None);
+            let mut read = Vec::new();
+            ahead.read_to_end(&mut read).unwrap();
+            assert!(read == bytes, "{length}");
+            assert_eq!(ahead.read(&mut [0; 8]).unwrap(), 0, "the end stays the end");
+        }
+    }
+
+    #[test]
+    fn a_failure_comes_after_what_was_read_and_never_passes_for_the_end() {
+        let kind = io::ErrorKind::InvalidData;
+        for length in [0, 5, CHUNK_BYTES, 4 * CHUNK_BYTES + 7] {
+            let (bytes, mut ahead) = ahead_of(length, Some(kind));
+            let mut read = Vec::new();
+            assert_eq!(ahead.read_to_end(&mut read).unwrap_err().kind(), kind);
+            assert!(read == bytes, "{length}");
+            assert!(ahead.read(&mut [0; 8]).is_err(), "a failure stays one");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_dropped_early_waits_for_nothing() {
+        for read in [0, 1, CHUNK_BYTES + 1] {
+            let (bytes, mut ahead) = ahead_of(50 * CHUNK_BYTES, None);
+            let mut begin = vec![0; read];
+            ahead.read_exact(&mut begin).unwrap();
+            assert!(begin == bytes[..read]);
+        }
+    }
+}
