@@ -189,7 +189,8 @@ impl SqliteStore {
         self.log.bytes = bytes;
     }
 
-    /// Copies what is committed into a new database, while others go on.
+    /// Copies what is committed into a new database, while others go on. The copy is made beside its
+    /// place, as `PATH.part`: a file of its name is always whole.
     ///
     /// # Errors
     ///
@@ -197,17 +198,28 @@ impl SqliteStore {
     /// it is removed.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
         let (action, path) = ("back up the database", path.as_ref());
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
-        let copied = self.copy_to(action, path);
+        if path.try_exists().map_err(file_failed(action))? {
+            return Err(file_failed(action)(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        // What a copy left that was interrupted.
+        remove_copy(&part).map_err(file_failed(action))?;
+        let copied = self.copy_to(action, &part).and_then(|()| {
+            std::fs::rename(&part, path).map_err(file_failed(action))?;
+            sync_folder(action, path)
+        });
         if copied.is_err() {
             // The copy's own error says more than that it cannot be removed either.
-            let _ = std::fs::remove_file(path);
+            let _ = remove_copy(&part);
         }
         copied
     }
 
     fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
         let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
         // All pages in one step: one snapshot, which no writer makes begin anew.
@@ -221,8 +233,7 @@ impl SqliteStore {
         drop(backup);
         drop(copy);
         let file = File::open(path).map_err(file_failed(action))?;
-        file.sync_all().map_err(file_failed(action))?;
-        sync_folder(action, path)
+        file.sync_all().map_err(file_failed(action))
     }
 
     /// What is wrong with the database: a line for each fault.
@@ -277,6 +288,19 @@ fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connec
     let connection = Connection::open_with_flags(path, flags).map_err(failed(action))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed(action))?;
     Ok(connection)
+}
+
+/// Removes a copy, and the journal that an interrupted one leaves.
+fn remove_copy(path: &Path) -> std::io::Result<()> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    for file in [PathBuf::from(journal), path.to_owned()] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_place(action: &'static str, path: &Path) -> Stored<()> {
