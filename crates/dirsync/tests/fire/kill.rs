@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use dirsync_store::testing::Random;
 
 use crate::site::Place;
+use crate::{number, quick_folder, temporaries};
 
 const SITES: [&str; 4] = ["hq", "a", "b", "c"];
 /// Rows in each site's source.
@@ -44,7 +44,7 @@ struct Fire {
 
 impl Fire {
     fn new(seed: u64) -> Self {
-        let place = Place::new();
+        let place = Place { folder: quick_folder() };
         place.run("-C hq init NORTH/HQ --server").expect(0);
         for site in &SITES[1..] {
             let add = format!("-C hq requestor add SOUTH/{site} --folder share --out {site}.inv");
@@ -285,7 +285,8 @@ impl Fire {
             let said = self.place.read(&format!("{site}.said"));
             assert!(!said.contains("panicked"), "{site} panicked:\n{said}");
         }
-        assert_eq!(temporaries(self.place.folder.path()), [""; 0].map(PathBuf::from));
+        let left = temporaries(self.place.folder.path());
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 
@@ -298,20 +299,6 @@ impl Drop for Fire {
             let _ = child.wait();
         }
     }
-}
-
-/// Temporary files that are left anywhere below a folder.
-fn temporaries(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(temporaries(&path));
-        } else if path.extension().is_some_and(|end| end == "tmp") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// Kills until so many have died, settles every so many kills, and says how fast it was.
@@ -341,10 +328,6 @@ fn kill(seed: u64, kills: u64, settle_every: u64) {
     let rows = fire.list("a").map_or(0, |list| list.len());
     let took = begin.elapsed().as_secs_f64();
     eprintln!("seed {seed}: {} killed in {took:.0} s, {rows} entries are equal", fire.kills);
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// Whatever is killed when: what a command acknowledged is there at the end, every postoffice agrees
