@@ -366,3 +366,37 @@ fn crash_promote() {
         ..Scene::default()
     });
 }
+
+/// What stands in the log alone is not lost before the copy is in its place.
+#[test]
+fn crash_restore_leaves_the_old_or_the_new_database() {
+    let place = Place { folder: quick_folder() };
+    place.write("south.csv", &people(0..10));
+    place.write("south2.csv", &people(0..12));
+    for line in [FOUND[0], FOUND[1], FOUND[2], FILL[1], "-C a backup a.backup"] {
+        run(&place, line);
+    }
+    // An open handle keeps the last command from emptying the log.
+    let open = SqliteStore::open(place.path("a/postoffice.db")).unwrap();
+    run(&place, "-C a import south2.csv");
+    let snapshot = quick_folder();
+    copy(place.folder.path(), snapshot.path());
+    assert!(std::fs::metadata(snapshot.path().join("a/postoffice.db-wal")).unwrap().len() > 0);
+    drop(open);
+    let epoch = place.status("a")["epoch"].clone();
+    for calls in CALLS.iter().filter(|calls| calls.stride == 1) {
+        for nth in 1.. {
+            empty(place.folder.path());
+            copy(snapshot.path(), place.folder.path());
+            let struck = strike(&place, "-C a restore a.backup", calls, nth, true);
+            let status = place.status("a");
+            let old = status["epoch"] == epoch;
+            let entries = status["own_entries"].as_u64();
+            assert_eq!(entries, Some(if old { 12 } else { 10 }), "{} {nth}", calls.names);
+            assert!(struck.died || !old, "a restore that is done begins a new life");
+            if !struck.met {
+                break;
+            }
+        }
+    }
+}
