@@ -103,6 +103,7 @@ impl SqliteStore {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
         schema::check_header(path)?;
+        share_log(path);
         let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = schema::checked_version(&connection, path)?;
         schema::upgrade(&mut connection, version)?;
@@ -111,7 +112,8 @@ impl SqliteStore {
 
     /// Opens a database for reading: its transactions see what was committed before they began,
     /// and hold up nobody. One that is open while the log grows past its limit is ended with
-    /// [`StoreErrorKind::Busy`].
+    /// [`StoreErrorKind::Busy`]. It can be read on a disk that is full or read-only, too, unless its log
+    /// still holds something.
     ///
     /// # Errors
     ///
@@ -120,8 +122,13 @@ impl SqliteStore {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
         schema::check_header(path)?;
-        let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let version = schema::checked_version(&connection, path)?;
+        let (connection, version) = match connect_to_read(action, path) {
+            Err(error) if error.kind != StoreErrorKind::Busy => {
+                // The first error says what is wrong, unless it was only the log's.
+                connect_without_log(action, path).ok_or(error)?
+            }
+            outcome => outcome?,
+        };
         if version < SCHEMA_VERSION {
             let why = format!(
                 "it has version {version} and must be upgraded to {SCHEMA_VERSION} first: start \
@@ -288,6 +295,43 @@ fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connec
     let connection = Connection::open_with_flags(path, flags).map_err(failed(action))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed(action))?;
     Ok(connection)
+}
+
+/// Gives the log and its index the database's permissions. They are made with those that it has at
+/// that time: of a database that could not be written for a while they would stay unwritable.
+fn share_log(path: &Path) {
+    let Ok(database) = std::fs::metadata(path) else { return };
+    for suffix in ["-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        if std::fs::metadata(&file).is_ok_and(|it| it.permissions() != database.permissions()) {
+            // What is not ours to change is said when it is opened.
+            let _ = std::fs::set_permissions(&file, database.permissions());
+        }
+    }
+}
+
+/// A handle for reading, and the version of what it reads.
+fn connect_to_read(action: &'static str, path: &Path) -> Stored<(Connection, u32)> {
+    let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let version = schema::checked_version(&connection, path)?;
+    Ok((connection, version))
+}
+
+/// The same where the log cannot be made, which readers need as well: without a log the file is all
+/// there is, and nobody can write to it.
+fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection, u32)> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0) {
+        return None;
+    }
+    let text = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = PathBuf::from(format!("file:{text}?immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = connect(action, &uri, flags).ok()?;
+    let version = schema::checked_version(&connection, path).ok()?;
+    Some((connection, version))
 }
 
 /// Removes a copy, and the journal that an interrupted one leaves.
