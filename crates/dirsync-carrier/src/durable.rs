@@ -41,7 +41,7 @@ impl FileError {
     }
 }
 
-fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
+pub(crate) fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             let needed =
