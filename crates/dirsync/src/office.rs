@@ -68,14 +68,14 @@ impl Office {
     pub fn open(folder: &Path, purpose: &str) -> Outcome<Self> {
         Self::require(folder)?;
         let lock = lock(folder, purpose)?;
-        let store = SqliteStore::open(folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open(folder.join(DATABASE))?;
         Self::with_store(folder, store, Some(lock))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it.
     pub fn read(folder: &Path) -> Outcome<Self> {
         Self::require(folder)?;
-        let store = SqliteStore::open_read_only(folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open_read_only(folder.join(DATABASE))?;
         Self::with_store(folder, store, None)
     }
 
@@ -234,12 +234,6 @@ impl Office {
     pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         self.store.begin()
     }
-}
-
-fn newer_hint(error: dirsync_protocol::tables::StoreError) -> Failure {
-    let newer = error.kind == dirsync_protocol::tables::StoreErrorKind::Newer;
-    let failure = Failure::from(error);
-    if newer { failure.hint("use the newer program; nothing was changed") } else { failure }
 }
 
 /// The decisions log as a file.
