@@ -82,7 +82,7 @@ fn run(place: &Place, line: &str) {
     assert!(ran.code == 0 || ran.code == 3, "{line}: {}\n{}{}", ran.code, ran.out, ran.err);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         let target = to.join(entry.file_name());
@@ -94,7 +94,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn empty(folder: &Path) {
+pub fn empty(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.file_type().unwrap().is_dir() {
             std::fs::remove_dir_all(entry.path()).unwrap();
@@ -105,7 +105,7 @@ fn empty(folder: &Path) {
 }
 
 /// What must be as if nothing had happened: lists, own entries, registrations, the exported file.
-fn content(place: &Place) -> Vec<String> {
+pub fn content(place: &Place) -> Vec<String> {
     let mut lines = Vec::new();
     for site in ["hq", "a"] {
         let path = place.path(&format!("{site}/postoffice.db"));

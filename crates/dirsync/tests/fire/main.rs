@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+mod clock;
 mod crash;
+mod damage;
+mod disk;
 mod kill;
 #[path = "../it/site.rs"]
 mod site;
