@@ -27,7 +27,7 @@ pub struct ExportSettings {
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// The output could not be written.
     #[error("could not write the export: {0}")]

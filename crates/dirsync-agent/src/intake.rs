@@ -44,7 +44,7 @@ pub enum IntakeError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 

@@ -5,16 +5,20 @@
 
 use std::cell::Cell;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// How temporary files begin; readers pass over them.
 pub const TEMPORARY_PREFIX: &str = ".dirsync-";
 /// How temporary files end.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
+/// So much of a file's name stands in that of its temporary file, in bytes: with the rest it stays
+/// below the 255 that file systems allow.
+const TEMPORARY_NAME_MAX: usize = 200;
 
 /// A file operation that failed: what, where, why, and what to do.
 #[derive(Debug, Error)]
@@ -37,7 +41,7 @@ impl FileError {
     }
 }
 
-fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
+pub(crate) fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             let needed =
@@ -121,13 +125,22 @@ impl<W: Write> Write for Counted<W> {
 }
 
 /// Replaces a file in one step: readers see the old content or the new, never a part. A new file
-/// may be read and written by the user and the group, a replaced one keeps its permissions.
-/// Returns the bytes written.
+/// may be read and written by the user and the group, a replaced one keeps its permissions. What
+/// earlier writers of the same file left that died is removed. Returns the bytes written.
 ///
 /// # Errors
 ///
 /// When it cannot be written; the old content then stands, and no temporary file is left.
 pub fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, FileError> {
+    remove_dead(path);
+    write_file(path, write)
+}
+
+/// As [`replace_file`], where the caller looks through the folder for what the dead left.
+pub(crate) fn write_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
@@ -143,6 +156,7 @@ pub fn replace_private_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
+    remove_dead(path);
     // Temporary files are private already.
     replace(path, write, |_| Ok(()))
 }
@@ -153,12 +167,7 @@ fn replace(
     set_permissions: impl FnOnce(&File) -> io::Result<()>,
 ) -> Result<u64, FileError> {
     let folder = parent(path);
-    let temporary = step("create a file in", folder, || {
-        tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .suffix(TEMPORARY_SUFFIX)
-            .tempfile_in(folder)
-    })?;
+    let temporary = step("create a file in", folder, || make_temporary(path))?;
     let inner = BufWriter::with_capacity(256 * 1024, temporary);
     let mut output = Counted { inner, bytes: 0 };
     let written = step("write", path, || write(&mut output).and_then(|()| output.flush()));
@@ -177,6 +186,52 @@ fn replace(
     step("rename a file to", path, || temporary.persist(path).map_err(|error| error.error))?;
     sync_folder(folder)?;
     Ok(bytes)
+}
+
+/// How the names of a file's temporary files begin; six letters and the suffix follow.
+fn temporary_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let kept = name.floor_char_boundary(TEMPORARY_NAME_MAX);
+    format!("{TEMPORARY_PREFIX}{}.", &name[..kept])
+}
+
+/// Makes a file that is to become `path`, and locks it: the lock says that its writer lives.
+fn make_temporary(path: &Path) -> io::Result<NamedTempFile> {
+    const TRIES: u32 = 10;
+    let prefix = temporary_prefix(path);
+    for _ in 0..TRIES {
+        let temporary = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(TEMPORARY_SUFFIX)
+            .tempfile_in(parent(path))?;
+        // Another writer may take it for a dead one's before it is locked. Where there are no locks
+        // nobody takes anything for dead.
+        let taken = matches!(temporary.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        if !taken && temporary.path().exists() {
+            return Ok(temporary);
+        }
+    }
+    Err(io::Error::other("its temporary file is taken away again and again"))
+}
+
+/// Removes what earlier writers of a file left that died, for a lock goes with its process. What
+/// cannot be removed is so at the next writing.
+fn remove_dead(path: &Path) {
+    let prefix = temporary_prefix(path);
+    let Ok(entries) = fs::read_dir(parent(path)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let letters =
+            name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX));
+        if letters.is_some_and(|letters| !letters.contains('.'))
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = fs::OpenOptions::new().write(true).open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Temporary files are private; what they become is as shared as what it replaces.
@@ -381,6 +436,30 @@ mod tests {
             assert_eq!(left.len(), 1, "no temporary file is left: {left:?}");
         }
         assert_eq!(replace_file(&path, |output| output.write_all(b"newest")).unwrap(), 6);
+    }
+
+    /// A writer that died leaves a file without a lock; one that lives has its own, and one of
+    /// another file is none of this one's business.
+    #[test]
+    fn what_the_dead_left_goes_with_the_next_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let names = [".dirsync-list.aBcDeF.tmp", ".dirsync-list.csv.aBcDeF.tmp", ".dirsync-x.tmp"];
+        names.iter().for_each(|name| fs::write(folder.path().join(name), "half").unwrap());
+        let living = make_temporary(&path).unwrap();
+        for round in 0..2 {
+            if round == 0 {
+                replace_file(&path, |output| output.write_all(b"new")).unwrap();
+            } else {
+                fs::write(folder.path().join(names[0]), "half").unwrap();
+                replace_private_file(&path, |output| output.write_all(b"new")).unwrap();
+            }
+            let left = names.map(|name| folder.path().join(name).exists());
+            assert_eq!(left, [false, true, true]);
+            assert!(living.path().exists());
+        }
+        let long = folder.path().join("ü".repeat(127));
+        replace_file(&long, |output| output.write_all(b"new")).unwrap();
     }
 
     #[test]

@@ -26,7 +26,7 @@ use thiserror::Error;
 
 use crate::body::{BODY_BYTES_MAX, BodyDecoder, CheckedFile};
 use crate::carrier::Outgoing;
-use crate::durable::{FileError, replace_file};
+use crate::durable::{FileError, write_file};
 
 const MAGIC: &str = "DIRSYNC-ENVELOPE";
 const VERSION: u32 = 1;
@@ -127,7 +127,7 @@ fn front(message: &Outgoing<'_>) -> Vec<u8> {
 /// When the file cannot be written.
 pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileError> {
     let front = front(message);
-    replace_file(path, |output| {
+    write_file(path, |output| {
         output.write_all(&front)?;
         output.write_all(&message.body.0)
     })

@@ -89,10 +89,18 @@ impl FolderCarrier {
     }
 
     /// Removes own unread messages that newer ones make superfluous, so that the folder of a site
-    /// that is down does not grow for ever.
+    /// that is down does not grow for ever, and what an own process left that died while it wrote.
     fn supersede(&self, sent: &Outgoing<'_>) -> Result<(), FileError> {
         let (me, epoch) = (name::hint(sent.from.as_str()), name::hint(sent.epoch));
-        let mut mine = scan(&self.inbox(sent.to))?.messages;
+        let Scan { messages: mut mine, temporaries, .. } = scan(&self.inbox(sent.to))?;
+        let own = format!("{}{}-", durable::TEMPORARY_PREFIX, name::encode(sent.from.as_str()));
+        for temporary in temporaries {
+            let name = temporary.file_name().unwrap_or_default().to_string_lossy();
+            // A postoffice sends with one process at a time: this one, and it has just sent.
+            if name.starts_with(&own) {
+                durable::unlink(&temporary)?;
+            }
+        }
         mine.retain(|message| Some(&message.sender) == me.as_ref());
         let mut written = BTreeMap::<(&str, u64), u64>::new();
         for message in &mine {
@@ -114,12 +122,8 @@ impl FolderCarrier {
         Ok(())
     }
 
-    fn aside(
-        &self,
-        arrived: &Arrived,
-        place: &str,
-        rename: fn(&Path, &Path) -> Result<bool, FileError>,
-    ) -> Result<Option<PathBuf>, FileError> {
+    /// Where a message of the own inbox goes; none where there is no inbox any more.
+    fn target(&self, arrived: &Arrived, place: &str) -> Result<Option<PathBuf>, FileError> {
         let inbox = self.inbox(&self.me);
         let Some(name) = arrived.path.file_name() else { return Ok(None) };
         if !is_folder(&inbox)? {
@@ -127,8 +131,26 @@ impl FolderCarrier {
         }
         let folder = inbox.join(place);
         make_folder(&folder)?;
-        let target = folder.join(name);
-        Ok(rename(&arrived.path, &target)?.then_some(target))
+        Ok(Some(folder.join(name)))
+    }
+
+    fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
+        let Some(target) = self.target(arrived, DONE)? else { return Ok(false) };
+        // Not synced, which a server with a thousand requests in its inbox would feel: what it says
+        // is committed. After a power failure it may come once more, as any message may, or be gone.
+        durable::rename(&arrived.path, &target)
+    }
+
+    /// The reason first: when the process dies in between, the message is still there to be refused
+    /// again, and none is set aside without a reason.
+    fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
+        let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
+        durable::replace_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
+        let moved = durable::move_file(&arrived.path, &target)?;
+        if !moved && !target.exists() {
+            durable::unlink(&reason_of(&target))?;
+        }
+        Ok(moved)
     }
 
     fn purge_places(&self, before: u64) -> Result<u64, FileError> {
@@ -146,8 +168,10 @@ impl FolderCarrier {
                 durable::sync_folder(&folder)?;
             }
         }
-        if is_folder(&inbox)? {
-            durable::clean_temporaries(&inbox, UNIX_EPOCH + Duration::from_millis(before))?;
+        for folder in [inbox.clone(), inbox.join(REFUSED)] {
+            if is_folder(&folder)? {
+                durable::clean_temporaries(&folder, UNIX_EPOCH + Duration::from_millis(before))?;
+            }
         }
         Ok(removed)
     }
@@ -157,6 +181,7 @@ impl FolderCarrier {
 #[derive(Default)]
 struct Scan {
     messages: Vec<Arrived>,
+    temporaries: Vec<PathBuf>,
     strangers: Vec<PathBuf>,
 }
 
@@ -179,6 +204,9 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
                     data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
                 let modified = modified.map_or(0, |since| since.as_millis() as u64);
                 scan.messages.push(Arrived { path, bytes: data.len(), modified, ..hint });
+            }
+            _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
+                scan.temporaries.push(path);
             }
             _ if name.starts_with('.') => {}
             _ if [DONE, REFUSED].contains(&&*name) => {}
@@ -272,20 +300,15 @@ impl Carrier for FolderCarrier {
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
-        // Not synced, which a server with a thousand requests in its inbox would feel: what it says
-        // is committed. After a power failure it may come once more, as any message may, or be gone.
-        let moved = self.aside(arrived, DONE, durable::rename);
+        let moved = self.finish(arrived);
         self.reach()?;
-        Ok(moved?.is_some())
+        Ok(moved?)
     }
 
     fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError> {
-        let moved = self.aside(arrived, REFUSED, durable::move_file);
+        let moved = self.set_aside(arrived, reason);
         self.reach()?;
-        let Some(target) = moved? else { return Ok(false) };
-        durable::replace_file(&reason_of(&target), |output| writeln!(output, "{reason}"))
-            .map_err(|error| self.explain(error))?;
-        Ok(true)
+        Ok(moved?)
     }
 
     fn purge(&self, before: u64) -> Result<u64, CarrierError> {
@@ -498,7 +521,7 @@ mod tests {
         assert_eq!(finishing, 5, "inbox 1, done/ 3, move 1");
         let refusing =
             full_at_each(true, |carrier, _, arrived| carrier.refuse(&arrived[0], "why").map(drop));
-        assert_eq!(refusing, 13, "inbox 1, refused/ 3, move 3, the reason's file 6");
+        assert_eq!(refusing, 13, "inbox 1, refused/ 3, the reason's file 6, move 3");
     }
 
     #[test]
@@ -558,6 +581,58 @@ mod tests {
         let receiver = FolderCarrier::new(folder.path(), south, 1 << 20);
         let numbers: Vec<u64> = receiver.arrived().unwrap().iter().map(|m| m.number).collect();
         assert_eq!(numbers, [8, 9, 10]);
+    }
+
+    /// What a process left that died while it wrote goes when its postoffice sends next; what others
+    /// are writing stays.
+    #[test]
+    fn a_dead_writer_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
+        let sender = FolderCarrier::new(folder.path(), north.clone(), 1 << 20);
+        send(&sender, &south, 1);
+        let inbox = sender.inbox(&south);
+        let left = |from: &PostofficeName| {
+            let body = EncodedBody(Vec::new());
+            let (to, epoch, head) = (&south, "e", "h");
+            let message = Outgoing { from, to, epoch, number: 1, part: 1, head, body: &body };
+            let path = inbox.join(format!(".dirsync-{}.aBcDeF.tmp", name::file_name(&message)));
+            fs::write(&path, "half").unwrap();
+            path
+        };
+        let (own, other) = (left(&north), left(&name("WEST/HQ")));
+        send(&sender, &south, 2);
+        assert!(!own.exists() && other.exists());
+    }
+
+    /// A message is never set aside without its reason, whenever the process dies.
+    #[test]
+    fn the_reason_is_written_before_the_message_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        for nth in 1.. {
+            send(&carrier, &carrier.me, nth);
+            let message = carrier.arrived().unwrap().remove(0);
+            let target = carrier.inbox(&carrier.me).join(REFUSED);
+            let target = target.join(message.path.file_name().unwrap());
+            durable::fail_at(Some(nth));
+            let refused = carrier.refuse(&message, "why");
+            durable::fail_at(None);
+            assert!(!target.exists() || reason_of(&target).exists(), "{nth}");
+            if refused.is_ok() {
+                break;
+            }
+            carrier.refuse(&message, "why").unwrap();
+        }
+        let gone = Arrived { path: carrier.inbox(&carrier.me).join("gone"), ..scan_hint() };
+        assert!(!carrier.refuse(&gone, "why").unwrap());
+        let left = carrier.inbox(&carrier.me).join(REFUSED).join("gone.reason.txt");
+        assert!(!left.exists(), "nor a reason without its message");
+    }
+
+    fn scan_hint() -> Arrived {
+        let token = name::encode("a/b");
+        name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap()
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::durable::advice;
+
 /// A lock that is held while this value lives.
 #[derive(Debug)]
 pub struct PostofficeLock {
@@ -25,7 +27,7 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file cannot be used.
-    #[error("could not lock \"{path}\": {source}", path = .path.display())]
+    #[error("could not lock \"{path}\": {source}{advice}", path = .path.display(), advice = advice(.source, &None))]
     Io {
         /// The file.
         path: PathBuf,

@@ -106,7 +106,7 @@ pub trait TransactionSource {
 #[derive(Debug, Error)]
 pub enum ReceiveError {
     /// The store failed: the message stays and is tried again.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// The message is damaged: it is as good as lost.
     #[error("the message is damaged: {0}")]

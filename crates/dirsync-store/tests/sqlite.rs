@@ -126,7 +126,10 @@ fn a_backup_holds_what_was_committed() {
     let mut writer = SqliteStore::open(store.path()).unwrap();
     let mut open = writer.begin().unwrap();
     open.put_note("a", Some("not committed")).unwrap();
+    let left = ["backup.db.part", "backup.db.part-journal"].map(|name| folder.path().join(name));
+    left.iter().for_each(|file| std::fs::write(file, "interrupted").unwrap());
     store.backup_to(&copy).unwrap();
+    assert!(left.iter().all(|file| !file.exists()), "what an interrupted one left is gone");
     assert!(store.backup_to(&copy).is_err(), "a backup is never overwritten");
     drop(open);
     commit(&mut store, |tx| tx.put_note("a", Some("later"))).unwrap();

@@ -1,6 +1,11 @@
 //! Failures as people see them, and the exit code of each.
 
 use std::fmt;
+use std::path::Path;
+
+use dirsync_agent::step::StepError;
+use dirsync_carrier::CarrierError;
+use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 
 /// What ends a command. A signal that ends one without its doing gives 130 by the shell's custom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +50,66 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// What failed and why, each cause said once.
+    pub fn text(&self) -> String {
+        let mut text = self.error.to_string();
+        for cause in self.error.chain().skip(1) {
+            let cause = cause.to_string();
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        text
+    }
+
+    /// Names the database where it is what failed, and says what to do about it.
+    pub fn about(mut self, database: &Path) -> Self {
+        let Some(kind) = store_error(&self.error).map(|error| error.kind) else { return self };
+        let path = database.display().to_string();
+        if !self.error.to_string().contains(&path) {
+            self.error = self.error.context(format!("\"{path}\""));
+        }
+        self.hint = self.hint.or_else(|| advice(kind).map(str::to_owned));
+        self
+    }
+}
+
+/// The trouble of a database that is at the bottom of an error.
+fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+/// What to do about a database in trouble.
+fn advice(kind: StoreErrorKind) -> Option<&'static str> {
+    match kind {
+        StoreErrorKind::Full => {
+            Some("make space on its disk: nothing is half done, the next run goes on")
+        }
+        StoreErrorKind::ReadOnly => Some(
+            "the folder and the files in it have to be writable for the user that runs dirsync",
+        ),
+        StoreErrorKind::Busy => Some("another program works on it; try again when it has ended"),
+        StoreErrorKind::Corrupt => Some(
+            "the file is damaged: stop the agent, and put a backup in its place with `dirsync \
+             restore FILE`; without one, invite this site again at the server (`dirsync requestor \
+             add NAME --folder DIR --again`) and begin in a new folder",
+        ),
+        StoreErrorKind::Newer => Some("use the newer program; nothing was changed"),
+        StoreErrorKind::Twice | StoreErrorKind::Other => None,
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let unreachable = error.chain().any(|cause| {
-            matches!(
-                cause.downcast_ref::<dirsync_carrier::CarrierError>(),
-                Some(dirsync_carrier::CarrierError::Unreachable { .. })
-            )
-        }) || matches!(
-            error.downcast_ref::<dirsync_agent::step::StepError>(),
-            Some(dirsync_agent::step::StepError::Carrier(
-                dirsync_carrier::CarrierError::Unreachable { .. }
-            ))
-        );
+        let unreachable = error
+            .chain()
+            .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })))
+            || matches!(
+                error.downcast_ref(),
+                Some(StepError::Carrier(CarrierError::Unreachable { .. }))
+            );
         let status = if unreachable { ExitStatus::Unreachable } else { ExitStatus::Failed };
         Self { status, error, hint: None }
     }

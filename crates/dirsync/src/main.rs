@@ -12,24 +12,37 @@ mod time;
 mod waiting;
 mod words;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A reader of our output that has seen enough, such as `head`, is no failure.
-fn end_quietly_with_the_reader() {
+use failure::ExitStatus;
+
+/// A reader of our output that has seen enough, such as `head`, is no failure; output that is lost,
+/// for instance on a full disk, is one.
+fn end_with_the_output() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload().downcast_ref::<String>();
-        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") {
+            if text.to_lowercase().contains("pipe") {
+                std::process::exit(ExitStatus::Done as i32);
+            }
+            // It may be full as well.
+            let _ = writeln!(std::io::stderr(), "error: could not write the output: {text}");
+            std::process::exit(ExitStatus::Failed as i32);
+        }
+        if text.starts_with("failed printing to stderr") {
+            // Nobody can be told.
+            std::process::exit(ExitStatus::Failed as i32);
         }
         usual(panic);
     }));
 }
 
 fn main() -> ExitCode {
-    end_quietly_with_the_reader();
+    end_with_the_output();
     let cli = cli::Cli::parse();
     let json = cli.json;
     match commands::run(cli) {
@@ -37,11 +50,11 @@ fn main() -> ExitCode {
         Err(failure) => {
             if json {
                 let error = serde_json::json!({
-                    "error": format!("{:#}", failure.error), "hint": failure.hint,
+                    "error": failure.text(), "hint": failure.hint,
                 });
                 println!("{error:#}");
             }
-            eprintln!("error: {:#}", failure.error);
+            eprintln!("error: {}", failure.text());
             if let Some(hint) = &failure.hint {
                 eprintln!("\nhint: {hint}");
             }

@@ -22,6 +22,8 @@ use crate::failure::{ExitStatus, Failure, Outcome};
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
 const DATABASE: &str = "postoffice.db";
+/// The database of a postoffice that is being made.
+const FOUNDING: &str = "postoffice.db.founding";
 const DECISIONS: &str = "decisions.log";
 const TRANSIT: &str = "transit";
 const KEYS: &str = "keys";
@@ -66,14 +68,14 @@ impl Office {
     pub fn open(folder: &Path, purpose: &str) -> Outcome<Self> {
         Self::require(folder)?;
         let lock = lock(folder, purpose)?;
-        let store = SqliteStore::open(folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open(folder.join(DATABASE))?;
         Self::with_store(folder, store, Some(lock))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it.
     pub fn read(folder: &Path) -> Outcome<Self> {
         Self::require(folder)?;
-        let store = SqliteStore::open_read_only(folder.join(DATABASE)).map_err(newer_hint)?;
+        let store = SqliteStore::open_read_only(folder.join(DATABASE))?;
         Self::with_store(folder, store, None)
     }
 
@@ -234,12 +236,6 @@ impl Office {
     }
 }
 
-fn newer_hint(error: dirsync_protocol::tables::StoreError) -> Failure {
-    let newer = error.kind == dirsync_protocol::tables::StoreErrorKind::Newer;
-    let failure = Failure::from(error);
-    if newer { failure.hint("use the newer program; nothing was changed") } else { failure }
-}
-
 /// The decisions log as a file.
 pub struct FileDecisions {
     path: PathBuf,
@@ -272,8 +268,14 @@ impl DecisionsLog for FileDecisions {
     }
 }
 
-/// Makes the folders and the key of a new postoffice, and its empty database.
-pub fn make_folder(folder: &Path, name: &PostofficeName) -> Outcome<(SqliteStore, String)> {
+/// Makes the folder of a new postoffice: its parts, its key, and its database with what `found`
+/// writes into it. The database takes its place last, so that what a crash leaves is no postoffice
+/// yet and can be made again.
+pub fn make_folder(
+    folder: &Path,
+    name: &PostofficeName,
+    found: impl FnOnce(&mut dyn Transaction, &str) -> Outcome<()>,
+) -> Outcome<()> {
     if folder.join(DATABASE).exists() {
         return Err(Failure::usage(format!(
             "\"{}\" is a postoffice folder already",
@@ -284,14 +286,32 @@ pub fn make_folder(folder: &Path, name: &PostofficeName) -> Outcome<(SqliteStore
         durable::create_folder(part)?;
     }
     let key = make_key(folder, name)?;
-    let store = SqliteStore::create(folder.join(DATABASE))?;
     let config = folder.join("dirsync.toml");
     if !config.exists() {
         durable::replace_file(&config, |output| {
             output.write_all(crate::config::TEMPLATE.as_bytes())
         })?;
     }
-    Ok((store, key))
+    let beside = folder.join(FOUNDING);
+    remove_database(&beside)?;
+    let mut store = SqliteStore::create(&beside)?;
+    let mut tables = store.begin()?;
+    found(&mut *tables, &key)?;
+    tables.commit()?;
+    store.checkpoint_truncate()?;
+    drop(store);
+    durable::move_file(&beside, &folder.join(DATABASE))?;
+    Ok(())
+}
+
+/// Removes a database with what belongs to it.
+pub fn remove_database(path: &Path) -> Outcome<()> {
+    for suffix in ["-journal", "-wal", "-shm", ""] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        durable::remove_file(Path::new(&file))?;
+    }
+    Ok(())
 }
 
 fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {

@@ -14,7 +14,7 @@ pub const HAND: &str = "hand";
 #[derive(Debug, Error)]
 pub enum HandError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// A source feeds the entry; what a hand writes would be undone by its next read.
     #[error("the entry \"{key}\" is fed by the source \"{source_name}\"; change it there")]

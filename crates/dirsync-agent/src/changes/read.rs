@@ -135,7 +135,7 @@ impl ReadReport {
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 

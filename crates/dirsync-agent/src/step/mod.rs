@@ -54,7 +54,7 @@ impl Surroundings {
 #[derive(Debug, Error)]
 pub enum StepError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// The carrier failed.
     #[error(transparent)]

@@ -12,7 +12,7 @@ use crate::tables::{ListPlace, OwnRow, RequestorTables, StoreError};
 #[derive(Debug, Error)]
 pub enum TransferError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// Only an own entry can be released.
     #[error("entry {0} is not one of this postoffice's own")]

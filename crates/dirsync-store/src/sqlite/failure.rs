@@ -36,7 +36,9 @@ pub(super) fn refused(
 fn kind(error: &rusqlite::Error) -> StoreErrorKind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreErrorKind::ReadOnly,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            StoreErrorKind::ReadOnly
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Corrupt,
         _ => StoreErrorKind::Other,
@@ -53,6 +55,7 @@ mod tests {
             (rusqlite::ffi::SQLITE_FULL, StoreErrorKind::Full),
             (rusqlite::ffi::SQLITE_READONLY, StoreErrorKind::ReadOnly),
             (rusqlite::ffi::SQLITE_PERM, StoreErrorKind::ReadOnly),
+            (rusqlite::ffi::SQLITE_CANTOPEN, StoreErrorKind::ReadOnly),
             (rusqlite::ffi::SQLITE_BUSY, StoreErrorKind::Busy),
             (rusqlite::ffi::SQLITE_LOCKED, StoreErrorKind::Busy),
             (rusqlite::ffi::SQLITE_CORRUPT, StoreErrorKind::Corrupt),

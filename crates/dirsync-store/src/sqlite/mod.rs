@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use dirsync_protocol::tables::{StoreErrorKind, Stored};
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Store, Transaction};
@@ -56,9 +55,6 @@ const PAGE_BYTES: i64 = 4096;
 /// A commit that leaves a larger log moves it into the database's file: 32 MiB. What is moved once
 /// is not written twice, so the ordinary way is [`SqliteStore::checkpoint_truncate`] after a cycle.
 const LOG_BYTES_KEPT: i64 = 32 << 20;
-/// A log that is not larger stays when the last handle is closed: 8 MiB. The next one reads all of it.
-const LOG_BYTES_LEFT: u64 = 8 << 20;
-
 /// A postoffice database in a file.
 ///
 /// Several handles, in one process or several, may have a database open: one writes at a time,
@@ -106,6 +102,7 @@ impl SqliteStore {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
         schema::check_header(path)?;
+        share_log(path);
         let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = schema::checked_version(&connection, path)?;
         schema::upgrade(&mut connection, version)?;
@@ -114,7 +111,8 @@ impl SqliteStore {
 
     /// Opens a database for reading: its transactions see what was committed before they began,
     /// and hold up nobody. One that is open while the log grows past its limit is ended with
-    /// [`StoreErrorKind::Busy`].
+    /// [`StoreErrorKind::Busy`]. It can be read on a disk that is full or read-only, too, unless its log
+    /// still holds something.
     ///
     /// # Errors
     ///
@@ -123,8 +121,13 @@ impl SqliteStore {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
         schema::check_header(path)?;
-        let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let version = schema::checked_version(&connection, path)?;
+        let (connection, version) = match connect_to_read(action, path) {
+            Err(error) if error.kind != StoreErrorKind::Busy => {
+                // The first error says what is wrong, unless it was only the log's.
+                connect_without_log(action, path).ok_or(error)?
+            }
+            outcome => outcome?,
+        };
         if version < SCHEMA_VERSION {
             let why = format!(
                 "it has version {version} and must be upgraded to {SCHEMA_VERSION} first: start \
@@ -192,7 +195,8 @@ impl SqliteStore {
         self.log.bytes = bytes;
     }
 
-    /// Copies what is committed into a new database, while others go on.
+    /// Copies what is committed into a new database, while others go on. The copy is made beside its
+    /// place, as `PATH.part`: a file of its name is always whole.
     ///
     /// # Errors
     ///
@@ -200,17 +204,28 @@ impl SqliteStore {
     /// it is removed.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
         let (action, path) = ("back up the database", path.as_ref());
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
-        let copied = self.copy_to(action, path);
+        if path.try_exists().map_err(file_failed(action))? {
+            return Err(file_failed(action)(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        // What a copy left that was interrupted.
+        remove_copy(&part).map_err(file_failed(action))?;
+        let copied = self.copy_to(action, &part).and_then(|()| {
+            std::fs::rename(&part, path).map_err(file_failed(action))?;
+            sync_folder(action, path)
+        });
         if copied.is_err() {
             // The copy's own error says more than that it cannot be removed either.
-            let _ = std::fs::remove_file(path);
+            let _ = remove_copy(&part);
         }
         copied
     }
 
     fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
         let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
         // All pages in one step: one snapshot, which no writer makes begin anew.
@@ -224,8 +239,7 @@ impl SqliteStore {
         drop(backup);
         drop(copy);
         let file = File::open(path).map_err(file_failed(action))?;
-        file.sync_all().map_err(file_failed(action))?;
-        sync_folder(action, path)
+        file.sync_all().map_err(file_failed(action))
     }
 
     /// What is wrong with the database: a line for each fault.
@@ -261,18 +275,6 @@ impl SqliteStore {
     }
 }
 
-/// The last handle moves the log into the database, which writes every page once more and waits for
-/// the disk twice; a small log is left to the next handle instead.
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        if !self.reads_only && self.log.size() <= LOG_BYTES_LEFT {
-            let leave = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-            // Otherwise it is moved, which is as good.
-            let _ = self.connection.set_db_config(leave, true);
-        }
-    }
-}
-
 impl Store for SqliteStore {
     fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         let limit = self.reads_only.then_some(&self.log);
@@ -292,6 +294,56 @@ fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connec
     let connection = Connection::open_with_flags(path, flags).map_err(failed(action))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed(action))?;
     Ok(connection)
+}
+
+/// Gives the log and its index the database's permissions. They are made with those that it has at
+/// that time: of a database that could not be written for a while they would stay unwritable.
+fn share_log(path: &Path) {
+    let Ok(database) = std::fs::metadata(path) else { return };
+    for suffix in ["-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        if std::fs::metadata(&file).is_ok_and(|it| it.permissions() != database.permissions()) {
+            // What is not ours to change is said when it is opened.
+            let _ = std::fs::set_permissions(&file, database.permissions());
+        }
+    }
+}
+
+/// A handle for reading, and the version of what it reads.
+fn connect_to_read(action: &'static str, path: &Path) -> Stored<(Connection, u32)> {
+    let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let version = schema::checked_version(&connection, path)?;
+    Ok((connection, version))
+}
+
+/// The same where the log cannot be made, which readers need as well: without a log the file is all
+/// there is, and nobody can write to it.
+fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection, u32)> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0) {
+        return None;
+    }
+    let text = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = PathBuf::from(format!("file:{text}?immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = connect(action, &uri, flags).ok()?;
+    let version = schema::checked_version(&connection, path).ok()?;
+    Some((connection, version))
+}
+
+/// Removes a copy, and the journal that an interrupted one leaves.
+fn remove_copy(path: &Path) -> std::io::Result<()> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    for file in [PathBuf::from(journal), path.to_owned()] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_place(action: &'static str, path: &Path) -> Stored<()> {

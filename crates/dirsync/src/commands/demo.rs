@@ -114,7 +114,7 @@ impl Demo {
         for at in 1..self.names.len() {
             let name = self.name(at);
             let server = self.office(0)?;
-            let invitation = invite(server, &name, &carrier, View::default(), false)?;
+            let invitation = invite(server, &name, &carrier, View::default(), false, None)?;
             make_requestor(&self.path(at), &invitation)?;
         }
         say(

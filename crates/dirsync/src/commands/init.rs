@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_carrier::durable;
 use dirsync_protocol::context::Draws;
-use dirsync_store::Store;
 use serde_json::json;
 
 use crate::cli::InitArgs;
@@ -45,14 +44,11 @@ pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
 
 /// Makes a directory server's folder.
 pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> Outcome<()> {
-    let (mut store, key) = make_folder(folder, name)?;
-    let instance = make_instance(folder)?;
-    let mut draws = Draws::new(&random_seed()?);
-    let mut tables = store.begin()?;
-    found_server(&mut *tables, &mut draws, name, instance, &key, LOCAL)?;
-    tables.commit()?;
-    store.checkpoint_truncate()?;
-    Ok(())
+    make_folder(folder, name, |tables, key| {
+        let instance = make_instance(folder)?;
+        let mut draws = Draws::new(&random_seed()?);
+        Ok(found_server(tables, &mut draws, name, instance, key, LOCAL)?)
+    })
 }
 
 fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, String)> {
@@ -66,16 +62,15 @@ fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, 
 
 /// Makes a requestor's folder from its invitation.
 pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Outcome<()> {
-    let (mut store, _) = make_folder(folder, &invitation.postoffice)?;
-    let mut draws = Draws::new(&random_seed()?);
-    let secret = Some(invitation.secret.clone());
-    let mut tables = store.begin()?;
-    found_requestor(&mut *tables, &mut draws, &invitation.postoffice, &invitation.server, secret)?;
-    tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
-    tables.put_note("server-key", Some(&invitation.server_key))?;
-    tables.commit()?;
-    store.checkpoint_truncate()?;
-    Ok(())
+    let Invitation { postoffice, server, .. } = invitation;
+    make_folder(folder, postoffice, |tables, _| {
+        let mut draws = Draws::new(&random_seed()?);
+        let secret = Some(invitation.secret.clone());
+        found_requestor(tables, &mut draws, postoffice, server, secret)?;
+        tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
+        tables.put_note("server-key", Some(&invitation.server_key))?;
+        Ok(())
+    })
 }
 
 /// The absolute form of a folder that is to be shared; it is made if it is not there.

@@ -17,9 +17,15 @@ pub mod steps;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::failure::{ExitStatus, Outcome};
+use crate::office::database;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Outcome {
+    let database = database(&cli.postoffice);
+    dispatch(cli).map_err(|failure| failure.about(&database))
+}
+
+fn dispatch(cli: Cli) -> Outcome {
     let (folder, json) = (&cli.postoffice, cli.json);
     match cli.command {
         Command::Init(arguments) => init::init(folder, &arguments, json),

@@ -76,13 +76,15 @@ fn view_of(arguments: &ViewArgs) -> Outcome<View> {
     text.parse().map_err(Failure::usage)
 }
 
-/// Registers a requestor and gives its invitation.
+/// Registers a requestor and gives its invitation. It is written to `out` first: when that fails, or
+/// the process dies in between, nobody is registered, and the command can be given again.
 pub fn invite(
     office: &mut Office,
     name: &PostofficeName,
     carrier: &str,
     view: View,
     again: bool,
+    out: Option<&Path>,
 ) -> Outcome<Invitation> {
     let known = office.begin()?.registration(name)?;
     let taking_part = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
@@ -107,26 +109,29 @@ pub fn invite(
         carrier: carrier.to_owned(),
         view,
     };
-    decide(office, name, kind)?;
-    Ok(Invitation {
+    let invitation = Invitation {
         server: office.name.clone(),
         server_key: office.key.clone(),
         postoffice: name.clone(),
         secret,
         expires,
         carrier: carrier.to_owned(),
-    })
+    };
+    if let Some(out) = out {
+        let text = invitation.to_string();
+        durable::replace_file(out, |output| output.write_all(text.as_bytes()))?;
+    }
+    decide(office, name, kind)?;
+    Ok(invitation)
 }
 
 fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Outcome {
     let mut office = open_server(folder, "requestor add")?;
     let carrier = format!("folder:{}", shared_folder(&arguments.folder)?.display());
     let view = view_of(&arguments.view)?;
-    let invitation = invite(&mut office, &arguments.name, &carrier, view, arguments.again)?;
     let default = format!("{}.invitation", arguments.name.to_string().replace('/', "-"));
     let out = arguments.out.clone().unwrap_or_else(|| default.into());
-    let text = invitation.to_string();
-    durable::replace_file(&out, |output| output.write_all(text.as_bytes()))?;
+    invite(&mut office, &arguments.name, &carrier, view, arguments.again, Some(&out))?;
     if json {
         print_json(&json!({
             "postoffice": arguments.name.to_string(), "invitation": out.display().to_string(),

@@ -7,13 +7,16 @@ use anyhow::Context as _;
 use dirsync_agent::restoring;
 use dirsync_carrier::durable;
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::tables::StoreErrorKind;
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, database, known_decisions, lock, now_ms, random_seed};
+use crate::office::{
+    Office, database, known_decisions, lock, now_ms, random_seed, remove_database,
+};
 
 /// `dirsync backup FILE`.
 pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
@@ -65,10 +68,11 @@ pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
     }
     let path = database(folder);
     let beside = path.with_extension("db.restoring");
-    let _ = fs::remove_file(&beside);
+    remove_database(&beside)?;
     copy.backup_to(&beside)?;
     drop(copy);
     begin_anew(folder, &beside)?;
+    empty_log(&path)?;
     for suffix in ["-wal", "-shm"] {
         let mut left = path.clone().into_os_string();
         left.push(suffix);
@@ -76,6 +80,16 @@ pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
     }
     durable::move_file(&beside, &path)?;
     Ok(())
+}
+
+/// Until the copy takes its place the old database stays whole: its log goes into it before the log's
+/// file is removed. One that is damaged is what is being replaced.
+fn empty_log(path: &Path) -> Outcome<()> {
+    let emptied = SqliteStore::open(path).and_then(|mut old| old.checkpoint_truncate());
+    match emptied {
+        Err(error) if error.kind == StoreErrorKind::Busy => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// The new life of the restored copy, before it takes its place.

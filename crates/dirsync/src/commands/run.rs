@@ -6,6 +6,7 @@
 //! something happened there, and at every poll in any case.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use crate::alarm::sound_alarms;
 use crate::cli::RunArgs;
 use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
 use crate::failure::{ExitStatus, Outcome};
-use crate::office::{Office, now_ms};
+use crate::office::{Office, database, now_ms};
 use crate::platform;
 use crate::time;
 use crate::words::shown;
@@ -146,8 +147,10 @@ impl Site {
                 let delay = BackOff::default().delay(self.failures);
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + delay);
+                let failure = failure.about(&database(&self.folder));
+                let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
                 let again = format!("tried again in {} s", delay.as_secs());
-                self.say("run", "error", &format!("{:#}; {again}", failure.error));
+                self.say("run", "error", &format!("{}{hint}; {again}", failure.text()));
             }
         }
     }
@@ -408,17 +411,17 @@ impl Site {
     fn say(&mut self, step: &str, level: &str, text: &str) {
         let text = shown(&text.replace('\\', "\\\\"));
         let site = self.folder.display();
-        match self.log {
-            LogFormat::Text => eprintln!("{site} {step} {level}: {text}"),
+        let line = match self.log {
+            LogFormat::Text => format!("{site} {step} {level}: {text}"),
             LogFormat::Json => {
                 let at = time::rfc3339(now_ms());
                 let postoffice = site.to_string();
-                eprintln!(
-                    "{}",
-                    json!({ "at": at, "postoffice": postoffice, "step": step, "level": level,
-                            "text": text })
-                );
+                json!({ "at": at, "postoffice": postoffice, "step": step, "level": level,
+                        "text": text })
+                .to_string()
             }
-        }
+        };
+        // The agent goes on where nobody can be told, for instance when the log's disk is full.
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }

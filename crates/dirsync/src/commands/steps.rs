@@ -138,7 +138,7 @@ fn write_targets(office: &mut Office, events: &mut Vec<Event>) -> Outcome<()> {
             events.push(Event {
                 level: Level::Error,
                 rule: "C6",
-                text: format!("a target was not written: {:#}", failure.error),
+                text: format!("a target was not written: {}", failure.text()),
             });
         }
     }

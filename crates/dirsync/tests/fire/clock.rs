@@ -1,0 +1,175 @@
+//! A clock that jumps a day, both ways. The program is given another clock by libfaketime.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::site::{Place, Ran, people};
+
+/// Where the library is, as the command `faketime` says.
+fn library() -> String {
+    let output = Command::new("faketime").args(["-f", "+0d", "printenv", "LD_PRELOAD"]).output();
+    let output = output.expect("this test needs faketime: install the package faketime");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A command by another clock, e.g. `+1d`. By a clock that is ahead others are late: that is exit
+/// code 3.
+fn run_at(place: &Place, clock: &str, line: &str) -> Ran {
+    let output = place
+        .command(&line.split_whitespace().collect::<Vec<_>>())
+        .env("LD_PRELOAD", library())
+        .env("FAKETIME", clock)
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .output()
+        .unwrap();
+    let ran = Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert!([0, 3].contains(&ran.code), "{line} at {clock}: {}{}", ran.out, ran.err);
+    ran
+}
+
+fn names(place: &Place, site: &str) -> Vec<(String, String)> {
+    let list = place.run(&format!("-C {site} entry list --json")).expect(0).json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rows = list.as_array().unwrap().iter();
+    rows.map(|row| (text(&row["key"]), text(&row["name"]))).collect()
+}
+
+fn name_of(place: &Place, site: &str, key: &str) -> Option<String> {
+    names(place, site).into_iter().find(|(of, _)| of == key).map(|(_, name)| name)
+}
+
+/// `failure-stories` §8: each command of a cycle by a clock of its own, a day ahead, a day behind or
+/// right. The order of the commands decides, not their clocks; and no list changes because of one.
+#[test]
+fn commands_by_wrong_clocks_change_nothing_but_what_they_say() {
+    let place = Place::two_sites();
+    place.write("north.csv", &people(0..20));
+    place.write("south.csv", &people(20..30).replace("@x", "@south"));
+    place.run("-C hq import north.csv --whole").expect(0);
+    place.run("-C sales import south.csv --whole").expect(0);
+    place.run("-C sales entry add --key k --name Zero --address SMTP:k@south.example").expect(0);
+    place.run("-C sales entry add --key gone --name G --address SMTP:g@south.example").expect(0);
+    for _ in 0..3 {
+        place.cycle();
+    }
+    assert_eq!(name_of(&place, "hq", "k").as_deref(), Some("Zero"));
+    // All three clocks at each of three commands, in an order that has every jump.
+    let clocks = ["+1d", "-1d", "+0d", "-1d", "+1d", "+0d", "+1d"];
+    for (round, clock) in clocks.iter().enumerate() {
+        let next = clocks[(round + 1) % clocks.len()];
+        let third = clocks[(round + 3) % clocks.len()];
+        let name = format!("Name{round}");
+        run_at(&place, clock, &format!("-C sales entry modify k --name {name}"));
+        if round == 2 {
+            run_at(&place, next, "-C sales entry delete gone");
+        }
+        for line in ["-C sales import south.csv --whole", "-C hq import north.csv --whole"] {
+            let again = run_at(&place, third, line);
+            assert!(again.out.contains("unchanged"), "{}", again.out);
+        }
+        for _ in 0..2 {
+            run_at(&place, clock, "-C sales send");
+            assert_eq!(is_ahead(&place, "sales"), *clock == "+1d", "the clock is another one");
+            run_at(&place, next, "-C hq cycle");
+            run_at(&place, third, "-C sales apply");
+            // What the agent does once a day is due, or not, by another clock each time.
+            run_at(&place, third, "run sales hq --once");
+        }
+        assert_eq!(name_of(&place, "hq", "k").as_deref(), Some(&*name), "{clock}");
+        assert_eq!(names(&place, "hq"), names(&place, "sales"), "{clock}");
+        let expected = if round < 2 { 32 } else { 31 };
+        assert_eq!(names(&place, "sales").len(), expected, "{clock}");
+        for site in ["hq", "sales"] {
+            run_at(&place, next, &format!("-C {site} check"));
+            assert_eq!(place.status(site)["held"], 0, "{clock}");
+        }
+    }
+}
+
+/// Whether a site last sent in the future.
+fn is_ahead(place: &Place, site: &str) -> bool {
+    let sent = place.status(site)["last_sent"].as_str().unwrap().to_owned();
+    sent.parse::<jiff::Timestamp>().unwrap() > jiff::Timestamp::now() + Duration::from_secs(3600)
+}
+
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// `failure-stories` §8: the clock of an agent that runs jumps a day ahead, two days back, and to
+/// where it should be: changes travel all the same, and nobody is said to be late.
+#[test]
+fn the_clock_of_a_running_agent_jumps() {
+    let place = Place::two_sites();
+    place.write("north.csv", &people(0..20));
+    place.run("-C hq import north.csv --whole").expect(0);
+    for site in ["hq", "sales"] {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+    }
+    place.write("clock", "+0d\n");
+    let start = |site: &str| {
+        let mut command = place.command(&["run", site]);
+        command
+            .env("LD_PRELOAD", library())
+            .env("FAKETIME_TIMESTAMP_FILE", place.path("clock"))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Agent(command.spawn().unwrap())
+    };
+    let mut agents = ["hq", "sales"].map(start);
+    for (number, clock) in ["+0d", "+1d", "-1d", "+0d"].iter().enumerate() {
+        place.write("clock.new", &format!("{clock}\n"));
+        std::fs::rename(place.path("clock.new"), place.path("clock")).unwrap();
+        for site in ["hq", "sales"] {
+            let (name, key) = (format!("{site}{number}"), format!("{site}key"));
+            let address = format!("SMTP:{key}@{site}.example");
+            let line = match number {
+                0 => format!("-C {site} entry add --key {key} --name {name} --address {address}"),
+                _ => format!("-C {site} entry modify {key} --name {name}"),
+            };
+            place.run(&line).expect(0);
+        }
+        eventually(&format!("the changes are everywhere: {clock}"), || {
+            ["hq", "sales"].iter().all(|at| {
+                ["hq", "sales"].iter().all(|of| {
+                    name_of(&place, at, &format!("{of}key")) == Some(format!("{of}{number}"))
+                })
+            })
+        });
+        assert_eq!(is_ahead(&place, "sales"), *clock == "+1d", "the clock is another one");
+        for agent in &mut agents {
+            assert!(agent.0.try_wait().unwrap().is_none(), "{clock}: an agent ended");
+        }
+    }
+    // A day is missing: what is over is kept a day longer, and that is said in neither list.
+    for site in ["hq", "sales"] {
+        eventually("nobody is late", || place.run(&format!("-C {site} status")).code == 0);
+    }
+    drop(agents);
+    assert_eq!(names(&place, "hq"), names(&place, "sales"));
+    assert_eq!(names(&place, "hq").len(), 22);
+    for site in ["hq", "sales"] {
+        place.run(&format!("-C {site} check")).expect(0);
+    }
+}

@@ -1,0 +1,188 @@
+//! Database files with flipped bits, and cut ones, with their logs.
+
+use std::path::Path;
+
+use dirsync_store::sqlite::SqliteStore;
+use dirsync_store::testing::Random;
+
+use crate::crash::{copy, empty};
+use crate::site::{Place, people};
+use crate::{number, quick_folder};
+
+/// What is done with a damaged postoffice: every way to read it, then every step.
+const COMMANDS: [&str; 12] = [
+    "status",
+    "check",
+    "export",
+    "entry list",
+    "log",
+    "held list",
+    "why p3@x.example",
+    "import north.csv",
+    "send",
+    "process",
+    "apply",
+    "cycle",
+];
+
+/// Two equal sites, a backup of each, and a log that still holds the last changes.
+struct Scene {
+    place: Place,
+    snapshot: tempfile::TempDir,
+    list: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = Place { folder: quick_folder() };
+        place.run("-C hq init NORTH/HQ --server").expect(0);
+        place
+            .run("-C hq requestor add SOUTH/SALES --folder share --out sales.invitation")
+            .expect(0);
+        place.run("-C sales init --invitation sales.invitation").expect(0);
+        place.write("north.csv", &people(0..40));
+        place.write("south.csv", &people(40..60).replace("@x", "@south"));
+        for site in ["hq", "sales"] {
+            place.write(&format!("{site}/dirsync.toml"), "[[target]]\nfile = \"list.csv\"\n");
+        }
+        place.run("-C hq import north.csv --whole").expect(0);
+        place.run("-C sales import south.csv --whole").expect(0);
+        for _ in 0..3 {
+            place.cycle();
+        }
+        for site in ["hq", "sales"] {
+            place.run(&format!("-C {site} backup {site}.backup")).expect(0);
+        }
+        // Open handles keep the last changes in the logs.
+        let paths = ["hq", "sales"].map(|site| place.path(&format!("{site}/postoffice.db")));
+        let open = paths.map(|path| SqliteStore::open(path).unwrap());
+        place.run("-C hq entry add --key n --name New --address SMTP:n@north.example").expect(0);
+        place.run("-C sales entry add --key s --name New --address SMTP:s@south.example").expect(0);
+        for _ in 0..3 {
+            place.cycle();
+        }
+        let list = place.read("sales/list.csv");
+        assert_eq!(list.lines().count(), 63);
+        let snapshot = quick_folder();
+        copy(place.folder.path(), snapshot.path());
+        drop(open);
+        Self { place, snapshot, list }
+    }
+
+    /// Damages a file, does everything there, puts the backup back, and looks whether all is well.
+    fn damaged(&self, site: &str, file: &str, how: &str, damage: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        let place = &self.place;
+        empty(place.folder.path());
+        copy(self.snapshot.path(), place.folder.path());
+        let path = place.path(&format!("{site}/{file}"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let mut told = 0;
+        for command in COMMANDS {
+            let ran = place.run(&format!("-C {site} {command}"));
+            let at = format!("{site}/{file} {how}: {command}: {}{}", ran.out, ran.err);
+            assert!(!ran.err.contains("panicked"), "{at}");
+            assert!([0, 1, 2, 3].contains(&ran.code), "{} {at}", ran.code);
+            if ran.code == 1 && command != "check" && !ran.err.contains("no entry has") {
+                told += 1;
+                let says = ["error: ", "could not", "postoffice.db"];
+                assert!(says.iter().all(|says| ran.err.contains(says)), "{at}");
+            }
+        }
+        let exported = place.read(&format!("{site}/list.csv"));
+        assert!(exported.lines().count() >= 41, "{site}/{file} {how}: {exported}");
+        self.heal(site, &format!("{site}/{file} {how}"));
+        told
+    }
+
+    /// The backup takes the database's place, and the next cycles bring back what it lacks.
+    fn heal(&self, site: &str, at: &str) {
+        let place = &self.place;
+        place.run(&format!("-C {site} restore {site}.backup")).expect(0);
+        for _ in 0..6 {
+            place.cycle();
+            if ["hq", "sales"]
+                .iter()
+                .all(|site| place.read(&format!("{site}/list.csv")) == self.list)
+            {
+                break;
+            }
+        }
+        for site in ["hq", "sales"] {
+            place.run(&format!("-C {site} check")).expect(0);
+            assert_eq!(place.read(&format!("{site}/list.csv")), self.list, "{at}: list of {site}");
+        }
+    }
+}
+
+/// Bits anywhere in the database or its log: an error that says where and what to do, or nothing at
+/// all; the exported list is not taken away; and the backup brings everything back.
+#[test]
+fn flipped_bits_are_told_and_healed() {
+    let scene = Scene::new();
+    let mut random = Random::new(number("DIRSYNC_SEED", 1));
+    let mut told = 0;
+    for round in 0..number("DIRSYNC_DAMAGES", 24) {
+        let site = random.pick(&["hq", "sales"]);
+        let file = random.pick(&["postoffice.db", "postoffice.db", "postoffice.db-wal"]);
+        let flips = 1 << random.below(8);
+        let mut bits = random.clone();
+        told += scene.damaged(site, file, &format!("round {round}, {flips} bits"), |bytes| {
+            for _ in 0..flips {
+                let at = bits.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << bits.below(8);
+            }
+        });
+        random = Random::new(random.bits());
+    }
+    assert!(told > 0, "some damage is found by whoever meets it");
+}
+
+/// A database, or its log, that ends too early.
+#[test]
+fn cut_files_are_told_and_healed() {
+    let scene = Scene::new();
+    for site in ["hq", "sales"] {
+        let length = |file: &str| {
+            let path = scene.snapshot.path().join(site).join(file);
+            std::fs::metadata(path).unwrap().len() as usize
+        };
+        let whole = length("postoffice.db");
+        for to in [0, 60, 100, 4000, 8192, whole / 2, whole - 8192, whole - 100] {
+            let how = format!("cut to {to} of {whole} bytes");
+            let told = scene.damaged(site, "postoffice.db", &how, |bytes| bytes.truncate(to));
+            assert!(told > 0 || to > 8192, "{how}: is said");
+        }
+        let whole = length("postoffice.db-wal");
+        for to in [0, 20, 32, 5000, whole / 2, whole - 100] {
+            let how = format!("cut to {to} of {whole} bytes");
+            scene.damaged(site, "postoffice.db-wal", &how, |bytes| bytes.truncate(to));
+        }
+    }
+}
+
+/// A log whose last commits are lost is an older state, which the other side notices: what had been
+/// sent comes back without a command. Only what the server added itself was kept by that log alone.
+#[test]
+fn a_lost_log_comes_back_without_a_command() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    for site in ["hq", "sales"] {
+        empty(place.folder.path());
+        copy(scene.snapshot.path(), place.folder.path());
+        let lost = |name: &str| place.path(&format!("{site}/postoffice.db{name}"));
+        assert!(Path::new(&lost("-wal")).exists());
+        std::fs::remove_file(lost("-wal")).unwrap();
+        for _ in 0..6 {
+            place.cycle();
+        }
+        for at in ["hq", "sales"] {
+            place.run(&format!("-C {at} check")).expect(0);
+            let list = place.read(&format!("{at}/list.csv"));
+            let kept = |line: &&str| site != "hq" || !line.starts_with("NORTH/HQ,n,");
+            let expected: Vec<&str> = scene.list.lines().filter(kept).collect();
+            assert_eq!(list.lines().collect::<Vec<_>>(), expected, "{site} lost: {at}");
+        }
+    }
+}
