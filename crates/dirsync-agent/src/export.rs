@@ -95,7 +95,7 @@ pub fn export_to_file<T: Tables + ?Sized>(
     settings: ExportSettings,
 ) -> Result<u64, ExportError> {
     let mut outcome = Ok(0);
-    replace_file(path, |output| match export(tables, output, settings) {
+    let replaced = replace_file(path, |output| match export(tables, output, settings) {
         Ok(count) => {
             outcome = Ok(count);
             Ok(())
@@ -106,8 +106,11 @@ pub fn export_to_file<T: Tables + ?Sized>(
             outcome = Err(other);
             Err(io::Error::other(text))
         }
-    })?;
-    outcome
+    });
+    // What failed in the store is not the file's fault.
+    let count = outcome?;
+    replaced?;
+    Ok(count)
 }
 
 fn own_by_name<T: Tables + ?Sized>(

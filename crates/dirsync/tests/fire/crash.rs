@@ -197,7 +197,7 @@ fn struck_everywhere(scene: &Scene) {
 
     let every = number("DIRSYNC_EVERY", 0) == 1;
     for (calls, kill) in CALLS.iter().flat_map(|calls| [(calls, true), (calls, false)]) {
-        let mut nth = 1;
+        let (mut nth, mut struck_at) = (1, 0);
         loop {
             empty(place.folder.path());
             copy(snapshot.path(), place.folder.path());
@@ -208,6 +208,7 @@ fn struck_everywhere(scene: &Scene) {
             let word = if kill { "dies" } else { "fails" };
             let at = format!("{} {word} at {} {nth}: {}", scene.command, calls.names, struck.err);
             look_after(&place, scene, &struck, &expected, &at);
+            struck_at += 1;
             nth += match (every, kill) {
                 (true, _) => 1,
                 (false, true) => calls.stride,
@@ -215,6 +216,8 @@ fn struck_everywhere(scene: &Scene) {
                 (false, false) => calls.stride * 3,
             };
         }
+        let word = if kill { "died" } else { "failed" };
+        eprintln!("{}: {word} at {struck_at} of {}", scene.command, calls.names);
     }
 }
 
