@@ -84,7 +84,7 @@ Rule {
     Spoken = "spoken",
     /// a merge does not know what was deleted here
     KeepTombstones = "keeptombs",
-    /// an older complete update completes a later part
+    /// a complete update completes a middle part that reaches as far or further
     Complete = "complete",
     /// a replace is applied although the list has moved
     ReplaceFrom = "replfrom",

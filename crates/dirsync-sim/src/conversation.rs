@@ -193,6 +193,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "lost_part_of_a_changed_entry",
     "offer_after_the_deletion",
     "older_answer_to_the_same_request",
+    "older_fill_meets_a_part_of_a_newer",
     "replaced_server_is_asked",
     "requestor_restored_reuses_numbers",
     "server_dies_between_taking_and_answering",

@@ -361,8 +361,9 @@ fn refuse_delta(state: &RequestorState, list: &Body) -> Refusal {
     if list.to.epoch != mine.epoch && list.from != mine.srv_seq {
         return Some((Level::Debug, "R15", "across epochs an update has to fit exactly".into()));
     }
-    let fits = list.to.srv_seq == mine.srv_seq || !Rule::Complete.holds();
-    let completes = list.to.complete && !mine.complete && fits;
+    // Also a complete one at the number of a middle part: it was made before that part, and what
+    // changed in between is in neither.
+    let completes = list.to.complete && !mine.complete && !Rule::Complete.holds();
     let same = list.to.epoch == mine.epoch && list.to.view == mine.view;
     (list.to.srv_seq <= mine.srv_seq && same && !completes)
         .then(|| (Level::Debug, "R16", format!("already at {}", mine.srv_seq)))
