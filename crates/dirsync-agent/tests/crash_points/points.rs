@@ -12,6 +12,8 @@ use crate::sites::{A, ALL, B, Failed, SERVER, Sites, rows};
 /// Most cycles after which all must be as if nothing had happened.
 const CYCLES: u32 = 6;
 
+/// What goes wrong at the nth place.
+type Kind = fn(u64) -> Fault;
 type Step = fn(&mut Sites, &Faults) -> Result<(), Failed>;
 
 fn none() -> Faults {
@@ -104,11 +106,11 @@ fn struck_everywhere(prepare: fn(&mut Sites), step: Step) -> u64 {
     prepare(&mut before);
     let mut expected = Vec::new();
     let every = std::env::var("DIRSYNC_EVERY").is_ok();
-    let kinds: [(fn(u64) -> Fault, bool, u64); 4] = [
+    let kinds: [(Kind, bool, u64); 4] = [
         (Fault::BeforeCommit, false, 1),
         (Fault::AfterCommit, false, 1),
         (|_| Fault::None, true, 1),
-        (Fault::Operation, false, if every { 1 } else { 5 }),
+        (Fault::Operation, false, if every { 1 } else { 9 }),
     ];
     let mut places = 0;
     for (fault, is_file, stride) in kinds {

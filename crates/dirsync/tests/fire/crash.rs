@@ -38,6 +38,7 @@ const CALLS: [Calls; 7] = [
 const CYCLES: u32 = 6;
 
 /// A command in its surroundings.
+#[derive(Default)]
 struct Scene {
     /// What stands before it.
     before: &'static [&'static str],
@@ -49,12 +50,6 @@ struct Scene {
     after: &'static [&'static str],
     /// The postoffice that the command works on contradicts itself until it is given again.
     halfway: bool,
-}
-
-impl Default for Scene {
-    fn default() -> Self {
-        Self { before: &[], command: "", done_already: None, after: &[], halfway: false }
-    }
 }
 
 const FOUND: [&str; 3] = [
