@@ -110,7 +110,7 @@ fn struck_everywhere(prepare: fn(&mut Sites), step: Step) -> u64 {
         (Fault::BeforeCommit, false, 1),
         (Fault::AfterCommit, false, 1),
         (|_| Fault::None, true, 1),
-        (Fault::Operation, false, if every { 1 } else { 9 }),
+        (Fault::Operation, false, if every { 1 } else { 5 }),
     ];
     let mut places = 0;
     for (fault, is_file, stride) in kinds {
@@ -165,20 +165,20 @@ fn settle(sites: &mut Sites, expected: &mut Vec<String>, at: &str) {
 #[test]
 fn a_read_of_a_source() {
     let step: Step = |sites, faults| sites.import(faults, A, &rows(1..7, "south"));
-    assert!(struck_everywhere(changed, step) > 2);
+    assert!(struck_everywhere(changed, step) > 5);
 }
 
 #[test]
 fn a_change_by_hand() {
     let step: Step = |sites, faults| sites.by_hand(faults, A, "After");
-    assert!(struck_everywhere(changed, step) > 2);
+    assert!(struck_everywhere(changed, step) > 3);
 }
 
 /// T1, commit point C2.
 #[test]
 fn sending() {
     let step: Step = |sites, faults| sites.send(faults, A).map(drop);
-    assert!(struck_everywhere(changed, step) > 2);
+    assert!(struck_everywhere(changed, step) > 5);
 }
 
 /// T2, commit points C3 and C4, with answers in several parts.
@@ -231,7 +231,7 @@ fn decisions() {
         },
     ];
     for step in steps {
-        assert!(struck_everywhere(changed, step) > 2);
+        assert!(struck_everywhere(changed, step) > 5);
     }
 }
 
@@ -243,7 +243,7 @@ fn older_copies_that_begin_anew() {
         sites.begin_anew(&none(), A).unwrap();
     };
     let step: Step = |sites, faults| sites.begin_anew(faults, SERVER);
-    assert!(struck_everywhere(prepared, step) > 2);
+    assert!(struck_everywhere(prepared, step) > 5);
     let prepared: fn(&mut Sites) = |sites| {
         rolled_back(sites);
         sites.begin_anew(&none(), SERVER).unwrap();
@@ -255,11 +255,11 @@ fn older_copies_that_begin_anew() {
 #[test]
 fn a_promotion() {
     let step: Step = |sites, faults| sites.promote(faults);
-    assert!(struck_everywhere(changed, step) > 2);
+    assert!(struck_everywhere(changed, step) > 5);
 }
 
 #[test]
 fn purging() {
     let step: Step = |sites, faults| sites.purge(faults, SERVER);
-    assert!(struck_everywhere(changed, step) > 2);
+    assert!(struck_everywhere(changed, step) > 5);
 }
