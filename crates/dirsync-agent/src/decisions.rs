@@ -208,6 +208,19 @@ pub fn carry_out<T: Tables + ?Sized>(
     Ok(())
 }
 
+/// Makes every decision of a log take effect, in its order.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn carry_out_all<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    decisions: &[Decision],
+) -> Result<(), ReceiveError> {
+    decisions.iter().try_for_each(|decision| carry_out(tables, context, decision))
+}
+
 fn change<T: Tables + ?Sized>(
     tables: &mut T,
     name: &PostofficeName,

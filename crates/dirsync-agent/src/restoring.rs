@@ -7,7 +7,7 @@ use dirsync_protocol::requestor::new_epoch;
 use dirsync_protocol::server::{self, new_life};
 use dirsync_protocol::tables::{Mode, Tables};
 
-use crate::decisions::{Decision, carry_out};
+use crate::decisions::{Decision, carry_out_all};
 
 /// Begins the new life of a copy that takes the database's place, and makes every decision since
 /// take effect again. The copy of a server gets a new epoch and is recovering; a requestor asks what
@@ -33,9 +33,7 @@ pub fn begin_anew<T: Tables + ?Sized>(
     if let Some(mut server) = tables.server()? {
         let over = server.epoch;
         new_life(tables, context, &mut server, over)?;
-        for decision in decisions {
-            carry_out(tables, context, decision)?;
-        }
+        carry_out_all(tables, context, decisions)?;
     }
     Ok(())
 }
@@ -56,8 +54,6 @@ pub fn promote<T: Tables + ?Sized>(
     if !server::promote(tables, context, instance)? {
         return Ok(None);
     }
-    for decision in decisions {
-        carry_out(tables, context, decision)?;
-    }
+    carry_out_all(tables, context, decisions)?;
     Ok(tables.server()?.map(|server| server.epoch))
 }

@@ -1,6 +1,6 @@
 //! Lives that begin and end: copies, restores, twins, moves, full disks, wrong clocks.
 
-use dirsync_agent::decisions::carry_out;
+use dirsync_agent::decisions::carry_out_all;
 use dirsync_agent::restoring::{begin_anew, promote};
 use dirsync_message::Instance;
 use dirsync_protocol::server::finish_recovery;
@@ -118,7 +118,7 @@ impl World {
                 if told {
                     return begin_anew(tables, context, &decisions);
                 }
-                decisions.iter().try_for_each(|decision| carry_out(tables, context, decision))
+                carry_out_all(tables, context, &decisions)
             });
             begun.map_err(|error| error.to_string())?;
             self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);
