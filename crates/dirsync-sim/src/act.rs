@@ -155,7 +155,6 @@ impl World {
                     return Ok(false);
                 }
                 self.setup.postoffices.push_str(name);
-                self.ghost.registered.insert(name.clone());
                 servers.iter().for_each(|server| self.invite(server, name));
                 self.install(&format!("{name}1"));
                 Ok(true)

@@ -48,8 +48,6 @@ pub struct Ghost {
     pub damaged: BTreeSet<String>,
     /// Postoffices that were removed.
     pub gone: BTreeSet<String>,
-    /// What the decisions log says of registrations.
-    pub registered: BTreeSet<String>,
 }
 
 impl Ghost {

@@ -81,6 +81,9 @@ fn note_failure(
     if let Some(at) = arguments.profile {
         command += &format!(" --profile \"{}\"", PROFILES[at].0);
     }
+    if let Some(in_files) = arguments.in_files {
+        command += if in_files { " --files" } else { " --memory" };
+    }
     for rule in &arguments.without {
         command += &format!(" --without {}", rule.name());
     }

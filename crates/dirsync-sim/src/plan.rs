@@ -72,8 +72,6 @@ pub enum Kind {
     Remove,
     /// Held deletions are decided.
     Decide,
-    /// A person ends a recovery.
-    Recover,
     /// A list changes on disk.
     Damage,
 }

@@ -185,7 +185,6 @@ fn choose(random: &mut Random, plan: &Plan, budget: &[(Kind, u64)]) -> (Kind, St
         Kind::Remove => Step::Remove(name.to_string()),
         Kind::Decide if random.one_in(3) => Step::Reject,
         Kind::Decide => Step::Approve,
-        Kind::Recover => Step::Recover(server),
         Kind::Damage => Step::Damage(machine, key),
     };
     (kind, step)

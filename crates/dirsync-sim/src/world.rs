@@ -132,7 +132,6 @@ impl World {
         });
         world.sites.insert("s1".into(), server);
         for name in world.names() {
-            world.ghost.registered.insert(name.clone());
             if name == SERVER {
                 world.want(&format!("{SERVER}1"), world.sight_of(&name));
             } else {
