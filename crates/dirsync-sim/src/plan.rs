@@ -349,7 +349,8 @@ impl Plan {
         };
         let guard = if has(Mass) || has(Decide) { STRICT } else { LENIENT };
         let bulk = if name == "large" { 600 } else { 0 };
-        let setup = Setup { postoffices: postoffices.into(), seed, sights, in_files, guard, bulk };
+        let (postoffices, push) = (postoffices.to_owned(), seed % 2 == 1);
+        let setup = Setup { postoffices, seed, sights, in_files, guard, push, bulk };
         let plan = Self {
             profile: name,
             setup,

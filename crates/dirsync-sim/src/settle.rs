@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_protocol::server::pending;
 use dirsync_protocol::tables::Mode;
 
-use crate::naming::{letter_of, name_of};
+use crate::naming::name_of;
 use crate::network::Parts;
 use crate::step::Trouble;
 use crate::world::{Checked, World};
@@ -69,9 +68,7 @@ impl World {
             self.decide_held(true)?;
         }
         for server in self.live_servers() {
-            let due = self.read(&server, |tables| pending(tables));
-            let names: Vec<String> = due.iter().map(|name| letter_of(name).to_owned()).collect();
-            self.answer(&server, &names, parts, Trouble::None)?;
+            self.answer(&server, &self.names(), parts, Trouble::None)?;
         }
         let mut travelled = 0;
         for letter in self.network.take_all(false) {

@@ -46,6 +46,8 @@ pub struct Setup {
     pub in_files: bool,
     /// When deletions are too many.
     pub guard: GuardLimits,
+    /// Servers also answer unasked when the list has moved, as in continuous mode.
+    pub push: bool,
     /// So many more entries of A are in every list from the beginning.
     pub bulk: u64,
 }
@@ -59,6 +61,7 @@ impl Setup {
             sights: vec![Sight::Narrow],
             in_files: false,
             guard: LENIENT,
+            push: false,
             bulk: 0,
         }
     }

@@ -145,9 +145,9 @@ impl World {
         let (around, port) = (self.around(server), self.network.port(server));
         let carriers: BTreeMap<String, &dyn Carrier> =
             names.iter().map(|name| (name.clone(), &port as &dyn Carrier)).collect();
-        let known = self.network.posted();
+        let (known, push) = (self.network.posted(), self.setup.push);
         let answered = self.troubled(server, trouble, |world| {
-            answer_requests(world.site(server), &carriers, &around, false)
+            answer_requests(world.site(server), &carriers, &around, push)
         })?;
         self.network.answering(Parts::One, None);
         if let Some(report) = answered {
