@@ -134,6 +134,8 @@ impl Drop for ReadAhead {
 #[cfg(test)]
 mod tests {
     use std::io::BufReader;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -194,5 +196,48 @@ mod tests {
             ahead.read_exact(&mut begin).unwrap();
             assert!(begin == bytes[..read]);
         }
+    }
+
+    /// Gives so many bytes, then panics.
+    struct Panics(usize);
+
+    impl Read for Panics {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(self.0 > 0, "the source panics");
+            let count = self.0.min(buffer.len());
+            self.0 -= count;
+            buffer[..count].fill(7);
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_panic_never_passes_for_the_end() {
+        for length in [0, 5, CHUNK_BYTES, 4 * CHUNK_BYTES + 7] {
+            let mut ahead = ReadAhead::new(Box::new(BufReader::new(Panics(length)))).unwrap();
+            assert!(ahead.read_to_end(&mut Vec::new()).is_err(), "{length}");
+            assert!(ahead.read(&mut [0; 8]).is_err(), "a failure stays one");
+        }
+    }
+
+    /// Gives bytes for ever and counts them; open as long as somebody else has its first part too.
+    struct Endless(Arc<()>, Arc<AtomicUsize>);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1.fetch_add(buffer.len(), Ordering::SeqCst);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn the_source_is_never_read_far_ahead_and_closed_with_the_reader() {
+        let (open, taken) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+        let source = Endless(Arc::clone(&open), Arc::clone(&taken));
+        let mut ahead = ReadAhead::new(Box::new(BufReader::with_capacity(1, source))).unwrap();
+        ahead.read_exact(&mut [0; 8]).unwrap();
+        drop(ahead);
+        assert_eq!(Arc::strong_count(&open), 1, "the thread is gone");
+        assert!(taken.load(Ordering::SeqCst) <= (CHUNKS_AHEAD + 2) * CHUNK_BYTES);
     }
 }
