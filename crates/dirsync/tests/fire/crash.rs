@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use dirsync_protocol::tables::ListPlace;
+use dirsync_protocol::tables::{ListPlace, RegistrationState};
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 
@@ -174,11 +174,14 @@ fn struck_everywhere(scene: &Scene) {
     place.write("south.csv", &people(20..32).replace("@x", "@south"));
     let moved = people(22..36).replace("@x", "@south").replace("+1 25", "+1 99");
     place.write("south2.csv", &moved);
+    place.write("many.csv", &people(40..70).replace("@x", "@many"));
+    place.write("many2.csv", &people(40..58).replace("@x", "@many"));
     for line in scene.before {
         run(&place, line);
-    }
-    if place.exists("a") {
-        place.write("a/dirsync.toml", "[[target]]\nfile = \"list.csv\"\n");
+        if *line == FOUND[2] {
+            let settings = "[[target]]\nfile = \"list.csv\"\n[guard]\nentries = 1000\n";
+            place.write("a/dirsync.toml", settings);
+        }
     }
     let snapshot = quick_folder();
     copy(place.folder.path(), snapshot.path());
@@ -226,6 +229,7 @@ fn look_after(place: &Place, scene: &Scene, struck: &Struck, expected: &[String]
             assert_eq!(check.code, 0, "{at}: check of {site}: {}{}", check.out, check.err);
         }
     }
+    decisions_are_kept(place, at);
     let again = place.run(scene.command);
     let done = scene.done_already.is_some_and(|says| again.err.contains(says));
     assert!(done || [0, 3].contains(&again.code), "{at}; again: {}{}", again.out, again.err);
@@ -242,6 +246,26 @@ fn look_after(place: &Place, scene: &Scene, struck: &Struck, expected: &[String]
     assert!(content == expected, "{at}\ntoo much: {more:#?}\ntoo little: {less:#?}");
     let left = temporaries(place.folder.path());
     assert!(left.is_empty(), "{at}: {left:?}");
+}
+
+/// A decision is on disk before the database says so: a restore could not know of it otherwise.
+fn decisions_are_kept(place: &Place, at: &str) {
+    let path = place.path("hq/postoffice.db");
+    if !path.exists() {
+        return;
+    }
+    let log = std::fs::read_to_string(place.path("hq/decisions.log")).unwrap_or_default();
+    let told = |word: &str, name: &str| {
+        log.lines().any(|line| line.split('\t').skip(1).take(2).eq([word, name]))
+    };
+    let mut store = SqliteStore::open_read_only(path).unwrap();
+    for registration in store.begin().unwrap().registrations().unwrap() {
+        let name = registration.name.as_str();
+        let invited = name == "NORTH/HQ" || told("invite", name);
+        let removed = registration.state != RegistrationState::Removed || told("remove", name);
+        let allowed = registration.view_allowed.is_everything() || told("allow", name);
+        assert!(invited && removed && allowed, "{at}: {name} {log}");
+    }
 }
 
 #[test]
@@ -292,6 +316,29 @@ fn crash_requestor_remove() {
         command: "-C hq requestor remove SOUTH/A",
         ..Scene::default()
     });
+}
+
+/// What the server held is let through: at the server, once, for ever.
+#[test]
+fn crash_held_approve() {
+    let mut before = CHANGED[..8].to_vec();
+    before.extend(["-C a import many.csv --source many --whole", "run a hq --once"]);
+    before.extend(["-C a import many2.csv --source many --whole", "run a hq --once"]);
+    let before = Box::leak(before.into_boxed_slice());
+    let command = "-C hq held approve --all";
+    struck_everywhere(&Scene { before, command, ..Scene::default() });
+    let place = Place { folder: quick_folder() };
+    place.write("north.csv", &people(0..20));
+    place.write("south.csv", &people(20..32).replace("@x", "@south"));
+    place.write("many.csv", &people(40..70).replace("@x", "@many"));
+    place.write("many2.csv", &people(40..58).replace("@x", "@many"));
+    for line in &*before {
+        place.run(line);
+        if *line == FOUND[2] {
+            place.write("a/dirsync.toml", "[guard]\nentries = 1000\n");
+        }
+    }
+    assert_eq!(place.status("hq")["held"], 12, "there was something to approve");
 }
 
 #[test]
