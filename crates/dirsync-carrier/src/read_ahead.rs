@@ -221,11 +221,14 @@ mod tests {
     }
 
     /// Gives bytes for ever and counts them; open as long as somebody else has its first part too.
-    struct Endless(Arc<()>, Arc<AtomicUsize>);
+    struct Endless {
+        _open: Arc<()>,
+        taken: Arc<AtomicUsize>,
+    }
 
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.1.fetch_add(buffer.len(), Ordering::SeqCst);
+            self.taken.fetch_add(buffer.len(), Ordering::SeqCst);
             Ok(buffer.len())
         }
     }
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn the_source_is_never_read_far_ahead_and_closed_with_the_reader() {
         let (open, taken) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
-        let source = Endless(Arc::clone(&open), Arc::clone(&taken));
+        let source = Endless { _open: Arc::clone(&open), taken: Arc::clone(&taken) };
         let mut ahead = ReadAhead::new(Box::new(BufReader::with_capacity(1, source))).unwrap();
         ahead.read_exact(&mut [0; 8]).unwrap();
         drop(ahead);
