@@ -35,6 +35,7 @@ pub fn found_requestor<T: Tables + ?Sized>(
         sent: Vec::new(),
         epoch_heard: None,
         point: None,
+        filling: None,
         list_digest: SetDigest::default(),
         own_digest: SetDigest::default(),
         staging: None,

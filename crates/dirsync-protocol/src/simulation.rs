@@ -100,8 +100,8 @@ Rule {
     HeldAcknowledged = "heldack",
     /// after a middle part entries travel as what changed
     PartWhole = "partwhole",
-    /// the later parts of a first fill have no deletions
-    FillDeletions = "filldel",
+    /// a later part of a first fill is applied to a list that another filled
+    FillPart = "fillpart",
     /// a postoffice whose key is pinned and that has not spoken yet is not waited for
     KeyOwes = "keyowes",
     /// entries that exchange addresses with others wait for each other

@@ -184,6 +184,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "first_contact_before_promotion",
     "first_contact_with_the_replaced_server",
     "first_fill_overtaken",
+    "first_fill_overtaken_and_purged",
     "full_disk_at_the_server",
     "house_moves_up",
     "hub_restored_without_begging",
@@ -243,5 +244,6 @@ pub const TOLD: &[(&str, &str)] = &told![
     "t_viewbind",
     "two_agents_see_one_message",
     "two_answers_from_a_lost_life",
+    "two_replaces_answer_one_request",
     "update_across_lives_fits_exactly",
 ];

@@ -153,11 +153,12 @@ pub fn requestor() -> RequestorState {
         epoch_heard: Some(server_epoch(GREATEST)),
         point: Some(point(GREATEST)),
         list_digest: digest(7),
+        filling: Some(SrvSeq(GREATEST)),
         own_digest: digest(0),
         staging: Some(dirsync_protocol::tables::Staging {
             point: SyncPoint { complete: false, ..point(0) },
             view: view(),
-            answers: RequestNo(3),
+            head: SrvSeq(3),
             digest: digest(2),
         }),
         list_bad: true,

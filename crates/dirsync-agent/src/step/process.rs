@@ -8,7 +8,7 @@ use dirsync_directory::PostofficeName;
 use dirsync_message::{Body, BodyWriter, Head, Side, SrvSeq, Update};
 use dirsync_protocol::context::{Draws, Event, Level};
 use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan, Received};
-use dirsync_protocol::tables::{RegistrationState, Tables};
+use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
 use super::admit::admit;
@@ -44,8 +44,9 @@ pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
 /// Takes every request that has arrived and answers each: [`take_requests`], then
 /// [`answer_requests`].
 ///
-/// With `push` every requestor that takes part is answered when the list has moved, from the point
-/// that it confirmed last: in continuous mode a change is everywhere without being asked for.
+/// With `push` requestors are answered unasked when the list has moved
+/// ([`dirsync_protocol::server::answer_unasked`]): in continuous mode a change is everywhere without
+/// being asked for.
 ///
 /// # Errors
 ///
@@ -177,25 +178,13 @@ fn take_batch(
 /// The name of the note that says up to which number changes were pushed.
 const PUSHED: &str = "pushed";
 
-/// Lets every requestor that takes part be answered again, once for every move of the list.
+/// Lets requestors be answered unasked, once for every move of the list.
 fn push_changes(store: &mut dyn Store) -> Result<(), StepError> {
     let mut tables = store.begin()?;
     let Some(server) = tables.server()? else { return Ok(()) };
     let mark = format!("{} {}", server.epoch, server.head);
-    if server.fenced || server.recovering || tables.note(PUSHED)?.as_ref() == Some(&mark) {
+    if tables.note(PUSHED)?.as_ref() == Some(&mark) || !server::answer_unasked(&mut *tables)? {
         return Ok(());
-    }
-    for mut registration in tables.registrations()? {
-        let reachable = registration.state == RegistrationState::Active
-            && registration.request_id.is_some()
-            && !registration.answer_due
-            && !registration.send_own;
-        let point = registration.position.point;
-        let behind = point.is_none_or(|point| point.srv_seq != server.head);
-        if reachable && behind {
-            registration.answer_due = true;
-            tables.put_registration(&registration)?;
-        }
     }
     tables.put_note(PUSHED, Some(&mark))?;
     Ok(tables.commit()?)

@@ -52,3 +52,32 @@ fn a_lost_message_is_healed_by_the_next() {
     world.cycle();
     assert_eq!(world.converged().len(), 2);
 }
+
+/// In continuous mode each move of the list is told once to whoever can go on from its point. A whole
+/// list travels when it is asked for, not again with every change.
+#[test]
+fn what_is_told_unasked_are_changes_and_each_once() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.site(SERVER).import(&[ANA]);
+    world.send(SERVER);
+    world.send("SOUTH/A");
+    world.process_unasked();
+    world.apply("SOUTH/A");
+    // The server has not heard what was applied: all that it knows of this list is that it was empty.
+    let changes = [ANA, BEN, ("3", "Eve Roe", "SMTP:eve@north.example", "1")];
+    world.site(SERVER).import(&changes[..2]);
+    world.send(SERVER);
+    assert_eq!(world.process_unasked().messages, 1, "the answer to the server's own request");
+    world.send("SOUTH/A");
+    world.process_unasked();
+    world.apply("SOUTH/A");
+    world.send("SOUTH/A");
+    world.process_unasked();
+    world.apply("SOUTH/A");
+    world.site(SERVER).import(&changes);
+    world.send(SERVER);
+    assert_eq!(world.process_unasked().messages, 2, "that answer, and who can go on is told");
+    assert_eq!(world.process_unasked().messages, 0, "each move once");
+    world.apply("SOUTH/A");
+    assert_eq!(world.site("SOUTH/A").list().len(), 3, "without being asked for");
+}

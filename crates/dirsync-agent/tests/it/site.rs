@@ -170,13 +170,22 @@ impl World {
     }
 
     pub fn process(&mut self) -> ProcessReport {
+        self.process_with(false)
+    }
+
+    /// As in continuous mode, where the server also answers unasked.
+    pub fn process_unasked(&mut self) -> ProcessReport {
+        self.process_with(true)
+    }
+
+    fn process_with(&mut self, push: bool) -> ProcessReport {
         let network = self.network.clone();
         let site = self.site(SERVER);
         let around = site.around();
         let carrier = network.carrier(&site.name);
         let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
         let mut decisions = std::mem::take(&mut site.decisions);
-        let report = process(&mut site.store, &carriers, &mut decisions, &around, false).unwrap();
+        let report = process(&mut site.store, &carriers, &mut decisions, &around, push).unwrap();
         site.decisions = decisions;
         report
     }

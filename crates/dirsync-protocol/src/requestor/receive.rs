@@ -264,7 +264,7 @@ fn take_list<T: Tables + ?Sized>(
     tables.savepoint()?;
     let outcome = match &list.kind {
         BodyKind::Delta => apply_delta_body(tables, &mut state, list, body),
-        BodyKind::Replace => apply_replace(tables, &mut state, update, list, body),
+        BodyKind::Replace => apply_replace(tables, &mut state, list, body),
         BodyKind::Repair { bits, buckets } => {
             apply_repair(tables, &mut state, list, *bits, buckets, body)
         }
@@ -279,6 +279,7 @@ fn take_list<T: Tables + ?Sized>(
                     Branch::AcrossEpochs.take();
                 }
                 state.point = Some(list.to);
+                state.filling = (is_of_first_fill(list) && !list.to.complete).then_some(list.head);
                 state.view = list.view.clone();
                 state.list_bad = false;
                 context.say(
@@ -347,6 +348,11 @@ fn refuse_delta(state: &RequestorState, list: &Body) -> Refusal {
             "a first fill does not fit a list that is filled".into(),
         ));
     };
+    let begun = mine.srv_seq == list.from && state.filling == Some(list.head);
+    if is_of_first_fill(list) && !begun && Rule::FillPart.holds() {
+        let text = "a later part of a first fill does not fit a list that another filled";
+        return Some((Level::Debug, "R12", text.into()));
+    }
     let other_view = list.view_from != Some(mine.view) && Rule::ViewBind.holds();
     if from_epoch != mine.epoch || other_view {
         return Some((Level::Debug, "R13", "the update starts from another epoch or view".into()));
@@ -367,6 +373,12 @@ fn refuse_delta(state: &RequestorState, list: &Body) -> Refusal {
     let same = list.to.epoch == mine.epoch && list.to.view == mine.view;
     (list.to.srv_seq <= mine.srv_seq && same && !completes)
         .then(|| (Level::Debug, "R16", format!("already at {}", mine.srv_seq)))
+}
+
+/// Whether a delta is one that begins with nothing, or a later part of it. Its later parts have no
+/// deletions, as whoever took the parts before never saw what is gone.
+fn is_of_first_fill(list: &Body) -> bool {
+    list.kind == BodyKind::Delta && list.stated.is_none()
 }
 
 /// R11.
@@ -439,14 +451,14 @@ fn end_bulk<T: Tables + ?Sized>(tables: &mut T, place: ListPlace) -> Result<(), 
 fn apply_replace<T: Tables + ?Sized>(
     tables: &mut T,
     state: &mut RequestorState,
-    update: &Update,
     list: &Body,
     body: &mut dyn TransactionSource,
 ) -> Result<Taken, ReceiveError> {
     let first = list.part == 1;
     let continues = state.staging.as_ref().is_some_and(|staging| {
-        staging.answers == update.answers
+        staging.head == list.head
             && staging.point.epoch == list.to.epoch
+            && staging.point.view == list.to.view
             && staging.point.srv_seq == list.from
     });
     if !first && !continues {
@@ -470,8 +482,8 @@ fn apply_replace<T: Tables + ?Sized>(
     let digest = writer.finish(tables, before)?;
     if !list.to.complete {
         Branch::StagedPart.take();
-        let answers = update.answers;
-        state.staging = Some(Staging { point: list.to, view: list.view.clone(), answers, digest });
+        let (view, head) = (list.view.clone(), list.head);
+        state.staging = Some(Staging { point: list.to, view, head, digest });
         return Ok(Taken::Rows { rows, live: false });
     }
     let taken = verdict(state, list, digest, rows);

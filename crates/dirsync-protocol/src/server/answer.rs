@@ -98,6 +98,36 @@ pub fn pending<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<PostofficeName>
     Ok(registrations.into_iter().filter(due).map(|registration| registration.name).collect())
 }
 
+/// Lets every requestor be answered that the list has moved past, unasked, where an update from the
+/// point that it stated last fits (B2). A whole list, or a repair, is sent on request only: sent
+/// unasked it would be sent again with each change until the requestor speaks. Returns whether this
+/// server says anything unasked: one that was replaced, or recovers, does not.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn answer_unasked<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
+    let Some(server) = tables.server()? else { return Ok(false) };
+    if server.fenced || server.recovering {
+        return Ok(false);
+    }
+    for mut registration in tables.registrations()? {
+        let Some(point) = registration.position.point else { continue };
+        let reachable = registration.state == RegistrationState::Active
+            && registration.request_id.is_some()
+            && !registration.answer_due
+            && !registration.send_own;
+        if reachable
+            && point.srv_seq != server.head
+            && is_known(tables, &server, &registration.position, &point)?
+        {
+            registration.answer_due = true;
+            tables.put_registration(&registration)?;
+        }
+    }
+    Ok(true)
+}
+
 /// What origins have to be told of entries that are not published as submitted.
 ///
 /// # Errors

@@ -85,11 +85,11 @@ pub fn list_body<T: Tables + ?Sized>(
         let (number, flow) = match numbered {
             Numbered::Published(row) => {
                 let number = row.published.as_ref().map_or(0, |p| p.numbers.last);
-                (number, visit_published(plan, row, after, &mut stamp, visit))
+                (number, visit_published(plan, row, &mut stamp, visit))
             }
             Numbered::Tombstone(tombstone) => {
                 let number = tombstone.srv_seq;
-                let sent = plan.sends_deletion(number, after, &tombstone.seen_in);
+                let sent = plan.sends_deletion(number, &tombstone.seen_in);
                 let flow = if sent {
                     visit(&deletion(number.0, tombstone.id, &mut stamp))
                 } else {
@@ -125,7 +125,6 @@ fn deletion(number: u64, id: EntryId, stamp: &mut Stamp) -> Transaction<'static>
 fn visit_published(
     plan: &ListPlan,
     row: &ServerRow,
-    after: SrvSeq,
     stamp: &mut Stamp,
     visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
 ) -> ControlFlow<()> {
@@ -138,8 +137,7 @@ fn visit_published(
             .view_from
             .as_ref()
             .is_some_and(|(hash, from)| *hash != plan.view.0 && from.shows(&row.origin, record));
-        let seen =
-            plan.sends_deletion(SrvSeq(number), after, &published.seen_in) && Rule::Leave.holds();
+        let seen = plan.sends_deletion(SrvSeq(number), &published.seen_in) && Rule::Leave.holds();
         if left || seen {
             return visit(&deletion(number, row.id, stamp));
         }
@@ -198,15 +196,9 @@ impl ListPlan {
     }
 
     /// Rules `leave` and `histany`: a deletion is news to whoever may have seen the entry since its
-    /// point, and to nobody else. Who begins with nothing has seen nothing, but from the second part
-    /// on (rule `filldel`): by then its list may come from an earlier first fill.
-    fn sends_deletion(&self, number: SrvSeq, after: SrvSeq, seen_in: &SeenIn) -> bool {
-        let continued = after > SrvSeq(0) && Rule::FillDeletions.holds();
-        let from = match &self.view_from {
-            Some((from, _)) => from,
-            None if continued => &self.view.0,
-            None => return false,
-        };
+    /// point, and to nobody else. Who begins with nothing has seen nothing.
+    fn sends_deletion(&self, number: SrvSeq, seen_in: &SeenIn) -> bool {
+        let Some((from, _)) = &self.view_from else { return false };
         self.kind == PlanKind::Delta
             && number > self.from
             && match seen_in {

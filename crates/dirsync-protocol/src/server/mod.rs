@@ -8,7 +8,9 @@ mod publication;
 mod submission;
 
 pub use admission::{Received, receive};
-pub use answer::{Answer, BodyPlan, ListPlan, PlanKind, outcomes, pending, prepare, side_answers};
+pub use answer::{
+    Answer, BodyPlan, ListPlan, PlanKind, answer_unasked, outcomes, pending, prepare, side_answers,
+};
 pub use body::{issue_point, list_body, own_body};
 pub use lifecycle::{
     approve_deletion, finish_recovery, forget_before, new_life, promote, register, reject_deletion,

@@ -64,6 +64,8 @@ pub struct RequestorState {
     pub point: Option<SyncPoint>,
     /// Digest of the list (its count is the number of entries).
     pub list_digest: SetDigest,
+    /// The number that the first fill reaches in whose middle the list stands (rule `fillpart`).
+    pub filling: Option<SrvSeq>,
     /// Digest of the own entries.
     pub own_digest: SetDigest,
     /// Where a replace that arrives in parts stands.
@@ -89,8 +91,8 @@ pub struct Staging {
     pub point: SyncPoint,
     /// The view of the staged list.
     pub view: View,
-    /// The request that the parts answer.
-    pub answers: RequestNo,
+    /// The number that the replace reaches with its last part.
+    pub head: SrvSeq,
     /// Digest of the rows staged so far.
     pub digest: SetDigest,
 }

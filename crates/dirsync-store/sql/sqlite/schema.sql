@@ -57,10 +57,11 @@ CREATE TABLE requestor (
     epoch_heard    TEXT,             -- newest server epoch ever heard
     point          TEXT,             -- where the list stands: EPOCH/NUMBER/MARK/VIEW/complete
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of the list
+    filling        INTEGER,          -- in the middle of a first fill: the number that it reaches
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of the own entries
     staging_point  TEXT,             -- a replace in parts: the point reached
     staging_view   TEXT,             -- ... the view of the staged list
-    staging_answer INTEGER,          -- ... the request that the parts answer
+    staging_head   INTEGER,          -- ... the number that it reaches
     staging_digest TEXT,             -- ... COUNT-SUM of the staged rows
     list_bad       INTEGER NOT NULL, -- the list did not match an update's digest
     send_buckets   INTEGER NOT NULL, -- the server asked for the list's buckets

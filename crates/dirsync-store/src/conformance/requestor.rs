@@ -35,6 +35,7 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
         sent: Vec::new(),
         epoch_heard: None,
         point: None,
+        filling: None,
         staging: None,
         secret: None,
         epoch_accepted: false,

@@ -1,6 +1,6 @@
 //! The requestor's row, and what the server said of its entries.
 
-use dirsync_message::{Outcome, OutcomeKind, ReqSeq, RequestId, RequestNo, Stamp};
+use dirsync_message::{Outcome, OutcomeKind, ReqSeq, RequestId, RequestNo, SrvSeq, Stamp};
 use dirsync_protocol::tables::{Mode, RequestorState, Staging, StoreError, Stored};
 use rusqlite::params;
 
@@ -9,14 +9,14 @@ use super::transaction::SqliteTransaction;
 
 const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
-     list_digest, own_digest, staging_point, staging_view, staging_answer, staging_digest, \
+     list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
      list_bad, send_buckets, view_wanted, view, mode, base, challenge, secret) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 
 const GET: &str = "SELECT name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
-     list_digest, own_digest, staging_point, staging_view, staging_answer, staging_digest, \
+     list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
      list_bad, send_buckets, view_wanted, view, mode, base, challenge, secret FROM requestor";
 
 /// A request that was sent: `NUMBER=ID`.
@@ -39,7 +39,7 @@ fn read_staging(columns: &mut Columns<'_, '_>) -> Stored<Option<Staging>> {
     Ok(Some(Staging {
         point,
         view: columns.view()?,
-        answers: RequestNo(columns.number()?),
+        head: SrvSeq(columns.number()?),
         digest: columns.parsed()?,
     }))
 }
@@ -86,6 +86,7 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         epoch_heard: columns.optional_parsed()?,
         point: columns.optional_parsed()?,
         list_digest: columns.parsed()?,
+        filling: columns.optional_number()?.map(SrvSeq),
         own_digest: columns.parsed()?,
         staging: read_staging(columns)?,
         list_bad: columns.flag()?,
@@ -126,10 +127,11 @@ impl SqliteTransaction<'_> {
             text_of(&state.epoch_heard),
             text_of(&state.point),
             state.list_digest.to_string(),
+            state.filling.map(|head| integer(action, head.0)).transpose()?,
             state.own_digest.to_string(),
             staging.map(|staging| staging.point.to_string()),
             staging.map(|staging| staging.view.to_string()),
-            staging.map(|staging| integer(action, staging.answers.0)).transpose()?,
+            staging.map(|staging| integer(action, staging.head.0)).transpose()?,
             staging.map(|staging| staging.digest.to_string()),
             state.list_bad,
             state.send_buckets,

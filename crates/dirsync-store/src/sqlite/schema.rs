@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::failure::{failed, file_failed, refused};
 
 /// The version of the schema that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// In a database's header: "DSyn".
 const APPLICATION_ID: u32 = 0x4453_796e;
@@ -20,7 +20,8 @@ const SCHEMA: &str = include_str!("../../sql/sqlite/schema.sql");
 
 /// What leads from each version to the next: the first from 1 to 2. Each is applied in one
 /// transaction with its version.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] = [];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] =
+    [include_str!("../../sql/sqlite/migrations/0002-parts-of-one-body.sql")];
 
 /// Gives an empty database the newest schema.
 pub(super) fn make(connection: &mut Connection) -> Stored<()> {
@@ -85,11 +86,17 @@ pub(super) fn checked_version(connection: &Connection, path: &Path) -> Stored<u3
 
 /// Brings an older database to the newest version.
 pub(super) fn upgrade(connection: &mut Connection, version: u32) -> Stored<()> {
-    upgrade_with(connection, version, &MIGRATIONS)
+    upgrade_with(connection, version, 1, &MIGRATIONS)
 }
 
-fn upgrade_with(connection: &mut Connection, version: u32, migrations: &[&str]) -> Stored<()> {
-    for (to, sql) in (2..).zip(migrations).filter(|(to, _)| *to > version) {
+/// The first of `migrations` leads from version `first` to the next.
+fn upgrade_with(
+    connection: &mut Connection,
+    version: u32,
+    first: u32,
+    migrations: &[&str],
+) -> Stored<()> {
+    for (to, sql) in (first + 1..).zip(migrations).filter(|(to, _)| *to > version) {
         apply(connection, "upgrade the database", sql, to)?;
     }
     Ok(())
@@ -126,7 +133,7 @@ mod tests {
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     }
 
-    fn version_1(path: &Path) -> Connection {
+    fn newest(path: &Path) -> Connection {
         let mut connection = Connection::open(path).unwrap();
         make(&mut connection).unwrap();
         connection.execute_batch("INSERT INTO note VALUES ('a', 'x'), ('b', 'y')").unwrap();
@@ -137,7 +144,7 @@ mod tests {
     fn interrupted_upgrade_and_downgrade() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postoffice.db");
-        drop(version_1(&path));
+        drop(newest(&path));
         // Each upgrade stops before its first statement, after it, after its second, ...
         for (step, sql) in STEPS.iter().enumerate() {
             let statements: Vec<&str> = sql.split_inclusive(';').collect();
@@ -147,7 +154,8 @@ mod tests {
                 let stopped = format!("{} SELECT stop();", statements[..count].concat());
                 let mut steps = STEPS;
                 steps[step] = &stopped;
-                let error = upgrade_with(&mut connection, version_before, &steps).unwrap_err();
+                let error = upgrade_with(&mut connection, version_before, SCHEMA_VERSION, &steps)
+                    .unwrap_err();
                 assert!(error.to_string().contains("stop"), "{error}");
                 drop(connection);
                 let connection = Connection::open(&path).unwrap();
@@ -155,8 +163,8 @@ mod tests {
             }
             let mut connection = Connection::open(&path).unwrap();
             let before = version(&connection);
-            upgrade_with(&mut connection, before, &STEPS[..=step]).unwrap();
-            assert_eq!(version(&connection), step as u32 + 2);
+            upgrade_with(&mut connection, before, SCHEMA_VERSION, &STEPS[..=step]).unwrap();
+            assert_eq!(version(&connection), SCHEMA_VERSION + step as u32 + 1);
         }
         let connection = Connection::open(&path).unwrap();
         let moved: u32 =
@@ -169,18 +177,40 @@ mod tests {
             let error = open(&path).unwrap_err();
             assert_eq!(error.kind, StoreErrorKind::Newer);
             let text = error.to_string();
-            let known = format!("up to {SCHEMA_VERSION}");
-            assert!(text.contains("version 3") && text.contains(&known), "{text}");
+            let (found, known) = (SCHEMA_VERSION + 2, format!("up to {SCHEMA_VERSION}"));
+            assert!(text.contains(&format!("version {found}")) && text.contains(&known), "{text}");
         }
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "untouched");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
+    }
+
+    /// The requestor's row as version 1 had it, with a replace under way.
+    const VERSION_1: &str = "ALTER TABLE requestor DROP COLUMN filling;
+        ALTER TABLE requestor RENAME COLUMN staging_head TO staging_answer;
+        INSERT INTO requestor VALUES (1, 'N/A', 'N/HUB', 'e', '', 1, 7, 6, 5, 4, 3, '', NULL, NULL,
+            '0-0', '0-0', 'p', 'everything', 3, '2-2', 0, 0, '', '', 'normal', NULL, NULL, NULL);";
+
+    #[test]
+    fn version_1_becomes_what_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut old = newest(&folder.path().join("old.db"));
+        old.execute_batch(VERSION_1).unwrap();
+        upgrade(&mut old, 1).unwrap();
+        let columns = "SELECT group_concat(name || type || \"notnull\" ) FROM
+            (SELECT * FROM pragma_table_info('requestor') ORDER BY name)";
+        let columns = |of: &Connection| of.query_row(columns, [], |row| row.get::<_, String>(0));
+        let new = newest(&folder.path().join("new.db"));
+        assert_eq!(columns(&old).unwrap(), columns(&new).unwrap());
+        let kept = "SELECT req_seq, staging_point IS NULL AND staging_head IS NULL FROM requestor";
+        let kept = old.query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(kept.unwrap(), (7, true), "what was under way is asked for again");
     }
 
     #[test]
     fn a_version_that_stands_in_the_log_only_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postoffice.db");
-        let connection = version_1(&path);
+        let connection = newest(&path);
         connection.pragma_update(None, "journal_mode", "WAL").unwrap();
         connection.pragma_update(None, "user_version", 9).unwrap();
         let error = crate::sqlite::SqliteStore::open(&path).unwrap_err();
