@@ -14,7 +14,14 @@ use crate::durable::advice;
 /// A lock that is held while this value lives.
 #[derive(Debug)]
 pub struct PostofficeLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for PostofficeLock {
+    fn drop(&mut self) {
+        // Before it is closed: whoever is told that it was closed finds it free.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why a lock is not to be had.
@@ -68,12 +75,21 @@ impl PostofficeLock {
         let describe = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
-            write!(file, "process {} ({purpose})", std::process::id())
+            write!(file, "{}({purpose})", said_by_this_process())
         };
         // A courtesy again: a full disk must not keep anybody out.
         let _ = describe(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
+
+    /// Whether this process was the last that took the lock.
+    pub fn was_taken_here(path: &Path) -> bool {
+        std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(&said_by_this_process()))
+    }
+}
+
+fn said_by_this_process() -> String {
+    format!("process {} ", std::process::id())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod office;
 mod platform;
 mod time;
 mod waiting;
+mod watch;
 mod words;
 
 use std::io::Write as _;

@@ -25,7 +25,10 @@ const DATABASE: &str = "postoffice.db";
 /// The database of a postoffice that is being made.
 const FOUNDING: &str = "postoffice.db.founding";
 const DECISIONS: &str = "decisions.log";
-const TRANSIT: &str = "transit";
+/// The folder of the own postoffice's messages and of the locks.
+pub const TRANSIT: &str = "transit";
+/// The file in it that is locked by whoever works on the postoffice.
+pub const LOCK: &str = "lock";
 const KEYS: &str = "keys";
 const KEY: &str = "id_ed25519";
 const INSTANCE: &str = "instance";
@@ -357,13 +360,15 @@ pub fn database(folder: &Path) -> PathBuf {
 /// waited for, and only a step that takes long is in the way.
 pub fn lock(folder: &Path, purpose: &str) -> Outcome<PostofficeLock> {
     const PATIENCE: Duration = Duration::from_secs(20);
-    const PAUSE: Duration = Duration::from_millis(20);
-    let path = folder.join(TRANSIT).join("lock");
+    const PAUSE_MAX: Duration = Duration::from_millis(20);
+    let path = folder.join(TRANSIT).join(LOCK);
     let end = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
     loop {
         match PostofficeLock::acquire(&path, purpose) {
-            Err(LockError::Busy { .. }) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Err(LockError::Busy { .. }) if Instant::now() < end => std::thread::sleep(pause),
             outcome => return Ok(outcome?),
         }
+        pause = PAUSE_MAX.min(pause * 2);
     }
 }

@@ -21,9 +21,10 @@ use crate::alarm::sound_alarms;
 use crate::cli::RunArgs;
 use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
 use crate::failure::{ExitStatus, Outcome};
-use crate::office::{Office, database, now_ms};
+use crate::office::{Office, TRANSIT, database, now_ms};
 use crate::platform;
 use crate::time;
+use crate::watch::{self, Watcher};
 use crate::words::shown;
 
 /// Without a change a request is sent so often in continuous mode, to ask for what others changed.
@@ -48,7 +49,7 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
     }
     let stop = Arc::new(AtomicBool::new(false));
     platform::stop_on_signals(&stop)?;
-    let (mut watcher, wake) = platform::watch();
+    let (mut watcher, wake) = watch::watch();
     platform::ready();
     loop {
         for site in &mut sites {
@@ -59,6 +60,9 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
         }
         if arguments.once || stop.load(Ordering::Relaxed) {
             break;
+        }
+        if sites.iter().any(Site::has_more_to_say) {
+            continue;
         }
         let poll = sites.iter().map(|site| site.poll).min().unwrap_or(Duration::from_secs(30));
         wait(&stop, &wake, poll);
@@ -105,7 +109,10 @@ struct Site {
     not_before: Option<Instant>,
     sent_at: Option<Instant>,
     verified_at: Option<Instant>,
+    /// The list has changed and that has not been said yet.
     confirm: bool,
+    /// No schedule says when to send.
+    continuous: bool,
     watched: BTreeSet<PathBuf>,
     _lock: PostofficeLock,
 }
@@ -113,7 +120,7 @@ struct Site {
 impl Site {
     fn new(folder: PathBuf, log: LogFormat) -> Outcome<Self> {
         let office = Office::open(&folder, "run")?;
-        let lock = PostofficeLock::acquire(&folder.join("transit").join("agent.lock"), "run")?;
+        let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join("agent.lock"), "run")?;
         let poll = office.config.poll;
         let mut site = Self {
             folder,
@@ -125,6 +132,7 @@ impl Site {
             sent_at: None,
             verified_at: None,
             confirm: false,
+            continuous: false,
             watched: BTreeSet::new(),
             _lock: lock,
         };
@@ -133,8 +141,13 @@ impl Site {
         Ok(site)
     }
 
+    /// Whether the last turn left something that is to be said at once.
+    fn has_more_to_say(&self) -> bool {
+        self.confirm && self.continuous && self.not_before.is_none()
+    }
+
     /// Does what is due. A failure concerns this postoffice alone, and is tried again later.
-    fn turn(&mut self, once: bool, watcher: Option<&mut platform::Watcher>) {
+    fn turn(&mut self, once: bool, watcher: Option<&mut Watcher>) {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -155,13 +168,14 @@ impl Site {
         }
     }
 
-    fn work(&mut self, once: bool, watcher: Option<&mut platform::Watcher>) -> Outcome<()> {
+    fn work(&mut self, once: bool, watcher: Option<&mut Watcher>) -> Outcome<()> {
         let mut office = Office::open(&self.folder, "run")?;
         self.poll = office.config.poll;
         if let Some(watcher) = watcher {
             self.watch(&mut office, watcher)?;
         }
         self.note_agent(&mut office)?;
+        self.continuous = office.config.schedule.is_none();
         match office.config.schedule.clone() {
             Some(schedule) => self.scheduled(&mut office, &schedule)?,
             None => self.continuous(&mut office, once)?,
@@ -394,8 +408,8 @@ impl Site {
     /// Asks to be woken when something happens in the places of this postoffice. Before they are
     /// looked at: what comes in between would be found at the next poll only. New registrations and
     /// sources bring new places.
-    fn watch(&mut self, office: &mut Office, watcher: &mut platform::Watcher) -> Outcome<()> {
-        let mut places = vec![self.folder.clone()];
+    fn watch(&mut self, office: &mut Office, watcher: &mut Watcher) -> Outcome<()> {
+        let mut places = vec![self.folder.clone(), self.folder.join(TRANSIT)];
         places.extend(office.inboxes()?);
         for source in &office.config.sources {
             places.extend(source.file.parent().map(Path::to_owned));

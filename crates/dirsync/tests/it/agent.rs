@@ -93,6 +93,29 @@ fn the_first_answer_wakes_an_agent_that_nobody_has_written_to() {
     eventually("a change", || list().contains("Greta"));
 }
 
+/// What an agent does itself does not wake it: where nothing happens, no database is opened. Each
+/// opening makes files beside it, which the folder's time tells.
+#[test]
+fn agents_with_nothing_to_do_rest() {
+    let place = Place::two_sites();
+    for site in ["hq", "sales"] {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 h\"\n");
+    }
+    let _agent = Agent::start(&place, &["hq", "sales"]);
+    place.run("-C hq entry add --name Greta --address SMTP:greta@n.example").expect(0);
+    eventually("the change", || place.status("sales")["entries"] == 1);
+    let opened = || {
+        ["hq", "sales"].map(|site| std::fs::metadata(place.path(site)).unwrap().modified().unwrap())
+    };
+    eventually("rest", || {
+        let before = opened();
+        std::thread::sleep(Duration::from_secs(1));
+        opened() == before
+    });
+    place.run("-C sales entry add --name Hugo --address SMTP:hugo@s.example").expect(0);
+    eventually("what a command changes, from rest", || place.status("hq")["entries"] == 2);
+}
+
 /// `failure-stories` §12: the operating system drops the lock with its process.
 #[test]
 fn two_agents_at_once_are_one() {
