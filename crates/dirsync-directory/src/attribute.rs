@@ -9,7 +9,7 @@ use thiserror::Error;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Spellings of RFC 4519, RFC 2798 and RFC 4524 attributes that an address list carries, so that
-/// `telephonenumber` and `TelephoneNumber` are one field everywhere. Sorted by lower case.
+/// `telephonenumber` and `TelephoneNumber` are one field everywhere.
 const SPELLINGS: &[&str] = &[
     "c",
     "carLicense",
@@ -81,8 +81,7 @@ impl AttributeName {
 
     /// The one spelling of an attribute that address lists commonly carry, in any case.
     pub fn well_known(text: &str) -> Option<&'static str> {
-        let at = SPELLINGS.binary_search_by(|known| compare_ignoring_case(known, text)).ok()?;
-        Some(SPELLINGS[at])
+        SPELLINGS.iter().copied().find(|known| known.eq_ignore_ascii_case(text))
     }
 
     /// Whether a text is already in its one spelling.
@@ -93,11 +92,6 @@ impl AttributeName {
                 None => !text.bytes().any(|byte| byte.is_ascii_uppercase()),
             }
     }
-}
-
-fn compare_ignoring_case(left: &str, right: &str) -> std::cmp::Ordering {
-    let lower = |byte: u8| byte.to_ascii_lowercase();
-    left.bytes().map(lower).cmp(right.bytes().map(lower))
 }
 
 fn is_description(text: &str) -> bool {
@@ -135,8 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_are_sorted_and_one() {
-        assert!(SPELLINGS.is_sorted_by(|a, b| compare_ignoring_case(a, b).is_lt()));
+    fn spellings_are_one() {
         for text in ["TELEPHONENUMBER", "telephonenumber", "telephoneNumber"] {
             let name: AttributeName = text.parse().unwrap();
             assert_eq!(name.as_str(), "telephoneNumber");

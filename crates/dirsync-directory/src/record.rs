@@ -106,7 +106,8 @@ pub enum RecordError {
 /// and `\xHH` for the other controls below U+0020 and U+007F.
 pub fn escape(value: &str) -> Cow<'_, str> {
     let special = |byte: u8| byte < 0x20 || byte == b'\\' || byte == 0x7f;
-    if !value.bytes().any(special) {
+    // Without an early end, so that many bytes are looked at at once.
+    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
         return Cow::Borrowed(value);
     }
     let mut escaped = String::with_capacity(value.len() + 8);

@@ -225,7 +225,12 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
             id = adopted;
             place = self.elements.find(adopted);
         }
-        if let Err(error) = row.record.check() {
+        // What is held already was checked when it was taken.
+        let is_held = place.is_some_and(|place| {
+            self.elements.source(place) == self.settings.source
+                && self.elements.is_same(place, own_element(id, None, row.record))
+        });
+        if !is_held && let Err(error) = row.record.check() {
             if let Some(place) = place {
                 self.elements.see(place);
             }
@@ -235,16 +240,14 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
         if self.elements.see(place) {
             return self.second_row(id, row);
         }
+        if is_held {
+            self.report.unchanged += 1;
+            return Ok(());
+        }
         let source = self.elements.source(place);
         if source != self.settings.source && source != ADOPTED {
             let reason = format!("the source \"{source}\" feeds this entry already");
             return self.quarantine(row.line, row.key, reason, row.record.name);
-        }
-        if source == self.settings.source
-            && self.elements.is_same(place, own_element(id, None, row.record))
-        {
-            self.report.unchanged += 1;
-            return Ok(());
         }
         self.known_row(id, row)
     }
