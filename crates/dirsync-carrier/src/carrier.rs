@@ -73,6 +73,12 @@ pub trait Carrier {
     /// When the place cannot be reached or written.
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError>;
 
+    /// Sends messages, each to another addressee, and tells for each as [`Self::send`] does. What
+    /// fails for one is tried for the others.
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+        messages.iter().map(|message| self.send(message)).collect()
+    }
+
     /// What has arrived, by sender, epoch, number and part.
     ///
     /// # Errors

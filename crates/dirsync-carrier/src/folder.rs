@@ -5,7 +5,7 @@
 //! addressee moves files: to `done/` when it took them, to `refused/` when it cannot. Below `ROOT`
 //! links are not followed: whoever may write there must not choose what else is read or written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use crate::durable::{self, FileError};
 use crate::envelope::{EnvelopeError, Message, open_message, write_message};
 use crate::name;
 use crate::read_ahead::ReadAhead;
+use crate::together::together;
 
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
@@ -26,6 +27,10 @@ const REASON_SUFFIX: &str = ".reason.txt";
 /// parts of one answer belong together.
 const UNREAD_NUMBERS_MAX: usize = 3;
 
+/// From how many messages on they are sent several at a time.
+const TOGETHER_FROM: usize = 8;
+/// How many at a time.
+const SENDERS: usize = 8;
 /// From how many encoded bytes on a body is worth a thread.
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
@@ -262,6 +267,14 @@ impl Carrier for FolderCarrier {
         Ok(bytes)
     }
 
+    /// Most of sending is waiting for the disk, which takes several files in the time of one.
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+        // What sending tidies up is the addressee's folder.
+        let addressees: BTreeSet<&str> = messages.iter().map(|one| one.to.folded()).collect();
+        let apart = addressees.len() == messages.len() && messages.len() >= TOGETHER_FROM;
+        together(messages, if apart { SENDERS } else { 1 }, |message| self.send(message))
+    }
+
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
         let scanned = scan(&self.inbox(&self.me));
         // Afterwards, so that a share that has just gone is not an empty one.
@@ -432,6 +445,32 @@ mod tests {
         let error = receiver.open(&whole).unwrap().unwrap().err().unwrap();
         assert!(matches!(error, EnvelopeError::Truncated { .. }), "{error}");
         assert!(whole.path.exists(), "opening moves nothing");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_to_one_is_sent_to_the_others() {
+        for count in [2, 3 * TOGETHER_FROM] {
+            let folder = tempfile::tempdir().unwrap();
+            let to: Vec<_> = (0..count).map(|number| name(&format!("SITE/{number}"))).collect();
+            let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+            fs::write(carrier.inbox(&to[0]), "in the way").unwrap();
+            let body = body();
+            let outgoing = |to| Outgoing {
+                from: &carrier.me,
+                to,
+                epoch: "e",
+                number: 1,
+                part: 1,
+                head: "h",
+                body: &body,
+            };
+            let sent = carrier.send_all(&to.iter().map(outgoing).collect::<Vec<_>>());
+            assert!(sent[0].is_err() && sent[1..].iter().all(Result::is_ok), "{sent:?}");
+            for to in &to[1..] {
+                let arrived = FolderCarrier::new(folder.path(), to.clone(), 1 << 20).arrived();
+                assert_eq!(arrived.unwrap().len(), 1, "{to}");
+            }
+        }
     }
 
     #[test]

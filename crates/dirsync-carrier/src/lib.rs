@@ -14,6 +14,7 @@ mod lock;
 mod memory;
 mod name;
 mod read_ahead;
+mod together;
 
 pub use body::{BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody};
 pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};

@@ -6,6 +6,7 @@
 
 mod admit;
 mod apply;
+mod post;
 mod process;
 mod send;
 mod transport;

@@ -5,14 +5,15 @@ use std::ops::ControlFlow;
 
 use dirsync_carrier::{Arrived, BodyEncoder, Carrier, EncodedBody};
 use dirsync_directory::PostofficeName;
-use dirsync_message::{Body, BodyWriter, Head, Side, SrvSeq, Update};
+use dirsync_message::{Body, BodyWriter, Head, SrvSeq, Update};
 use dirsync_protocol::context::{Draws, Event, Level};
 use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
 use super::admit::admit;
-use super::transport::{Incoming, Opening, Outgoing, open, write_transaction};
+use super::post::Post;
+use super::transport::{Incoming, Opening, open, write_transaction};
 use super::{RefusedMessage, StepError, Surroundings, refusal};
 use crate::decisions::DecisionsLog;
 
@@ -249,8 +250,8 @@ fn answer_all(
     draws: &mut Draws,
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
-    let mut routes = BTreeMap::new();
-    let mut shared: BTreeMap<ListPlan, Vec<Answer>> = BTreeMap::new();
+    let mut post = Post::default();
+    let mut shared: BTreeMap<ListPlan, Vec<Update>> = BTreeMap::new();
     let mut single = Vec::new();
     let mut tables = store.begin()?;
     let due = server::pending(&mut *tables)?;
@@ -260,8 +261,10 @@ fn answer_all(
     let outcomes = server::outcomes(&mut *tables)?;
     for name in due {
         let registration = tables.registration(&name)?.expect("it is due");
-        let Some(carrier) = carriers.get(&registration.carrier) else { continue };
-        routes.insert(name.clone(), *carrier);
+        let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
+            continue;
+        };
+        post.add_route(name.clone(), place, *carrier);
         single.extend(server::side_answers(&mut *tables, &name)?);
         let mut events = Vec::new();
         let answer = around.run(draws, &mut events, |context| {
@@ -270,72 +273,75 @@ fn answer_all(
         report.events.append(&mut events);
         match answer {
             Some(Answer { head, plan: BodyPlan::List(plan) }) => {
-                let answer = Answer { head, plan: BodyPlan::None };
-                shared.entry(*plan).or_default().push(answer);
+                shared.entry(*plan).or_default().push(head);
             }
             Some(answer) => single.push(answer),
             None => {}
         }
     }
     tables.commit()?;
-    for answer in single {
-        answer_alone(store, &routes, around, answer, report)?;
+    answer_without_list(store, &mut post, around, single, report)?;
+    for (plan, heads) in shared {
+        answer_together(store, &mut post, around, draws, &plan, heads, report)?;
     }
-    for (plan, answers) in shared {
-        answer_together(store, &routes, around, draws, &plan, answers, report)?;
-    }
-    Ok(())
+    post.finish(report)
 }
 
-type Routes<'a> = BTreeMap<PostofficeName, &'a dyn Carrier>;
-
-fn answer_alone(
+/// Answers that say nothing of the list: most have no body at all.
+fn answer_without_list(
     store: &mut dyn Store,
-    routes: &Routes<'_>,
+    post: &mut Post<'_>,
     around: &Surroundings,
-    answer: Answer,
+    answers: Vec<Answer>,
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
-    let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
-    if answer.plan == BodyPlan::Own {
+    let (own, empty): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.plan == BodyPlan::Own);
+    for Answer { head, .. } in own {
+        let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
         let mut tables = store.begin()?;
         let mut failed = None;
-        server::own_body(
-            &mut *tables,
-            &answer.head.to,
-            &mut |transaction| match write_transaction(&mut writer, transaction) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            },
-        )?;
+        server::own_body(&mut *tables, &head.to, &mut |transaction| match write_transaction(
+            &mut writer,
+            transaction,
+        ) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
         if let Some(error) = failed {
             return Err(error.into());
         }
         report.bodies += 1;
+        post.send(&[head], 1, &writer.finish()?.finish()?);
     }
-    let body = writer.finish()?.finish()?;
-    send(routes, &answer.head, 1, &body, report)
+    let body = BodyWriter::new(BodyEncoder::new(around.compression)?).finish()?.finish()?;
+    let mut to: BTreeMap<PostofficeName, Vec<Update>> = BTreeMap::new();
+    for Answer { head, .. } in empty {
+        to.entry(head.to.clone()).or_default().push(head);
+    }
+    // Somebody who gets several, for several of its lives, gets one after the other.
+    while !to.is_empty() {
+        let heads: Vec<Update> = to.values_mut().map(|heads| heads.remove(0)).collect();
+        post.send(&heads, 1, &body);
+        to.retain(|_, heads| !heads.is_empty());
+    }
+    Ok(())
 }
 
 /// C4: the point is committed before a file that names it is made.
 fn answer_together(
     store: &mut dyn Store,
-    routes: &Routes<'_>,
+    post: &mut Post<'_>,
     around: &Surroundings,
     draws: &mut Draws,
     plan: &ListPlan,
-    answers: Vec<Answer>,
+    mut heads: Vec<Update>,
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
-    let part_bytes_max = answers
-        .iter()
-        .filter_map(|answer| routes.get(&answer.head.to))
-        .map(|c| c.part_bytes_max())
-        .min();
-    let part_bytes_max = part_bytes_max.unwrap_or(u64::MAX);
+    let part_bytes_max = post.part_bytes_max(heads.iter().map(|head| &head.to));
     let mut from = plan.from;
     let mut part = 1;
     loop {
@@ -351,11 +357,9 @@ fn answer_together(
             reached,
             ended.is_none(),
         )?;
-        tables.commit()?;
-        report.bodies += 1;
         let continued = part > 1;
-        for answer in &answers {
-            let mut head = answer.head.clone();
+        for head in &mut heads {
+            let registration = tables.registration(&head.to)?;
             head.body = Some(Body {
                 kind: plan.kind.to_body_kind(),
                 from,
@@ -365,28 +369,23 @@ fn answer_together(
                 } else {
                     plan.view_from.as_ref().map(|(hash, _)| *hash)
                 },
-                stated: stated(&mut *store.begin()?, &head.to)?,
+                stated: registration.and_then(|registration| registration.position.point),
                 to,
                 head: plan.upto,
                 view: plan.view.1.clone(),
                 digest,
                 part,
             });
-            send(routes, &head, part, &body, report)?;
         }
+        tables.commit()?;
+        report.bodies += 1;
+        post.send(&heads, part, &body);
         if ended.is_none() {
             return Ok(());
         }
         from = reached;
         part += 1;
     }
-}
-
-fn stated<T: Tables + ?Sized>(
-    tables: &mut T,
-    name: &PostofficeName,
-) -> Result<Option<dirsync_message::SyncPoint>, StepError> {
-    Ok(tables.registration(name)?.and_then(|registration| registration.position.point))
 }
 
 fn encode_part<T: Tables + ?Sized>(
@@ -413,26 +412,4 @@ fn encode_part<T: Tables + ?Sized>(
         return Err(error.into());
     }
     Ok((writer.finish()?.finish()?, ended))
-}
-
-fn send(
-    routes: &Routes<'_>,
-    head: &Update,
-    part: u32,
-    body: &EncodedBody,
-    report: &mut ProcessReport,
-) -> Result<(), StepError> {
-    let Some(carrier) = routes.get(&head.to) else { return Ok(()) };
-    // A side answer and the answer proper may have one number: the addressed epoch tells them apart.
-    let epoch = match head.side {
-        Some(Side::Own | Side::Fenced | Side::Removed) => {
-            format!("{}.{}", head.server_epoch, head.epoch)
-        }
-        None => head.server_epoch.to_string(),
-    };
-    let outgoing =
-        Outgoing { from: &head.from, to: &head.to, epoch: &epoch, number: head.answers.0, part };
-    report.bytes += outgoing.send(*carrier, &head.to_text(), body)?;
-    report.messages += 1;
-    Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{BodyEncoder, Carrier};
+use dirsync_carrier::{BodyEncoder, Carrier, Outgoing};
 use dirsync_message::{Health, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
 use dirsync_store::Store;
 
-use super::transport::{Outgoing, write_transaction};
+use super::transport::write_transaction;
 use super::{StepError, Surroundings};
 
 /// What T1 did.
@@ -79,15 +79,15 @@ pub fn send(
     // C2: the number is committed before the message leaves.
     tables.commit()?;
     report.request = Some(request.number.0);
-    let epoch = request.epoch.to_string();
-    let outgoing = Outgoing {
+    report.bytes = carrier.send(&Outgoing {
         from: &request.from,
         to: &request.to,
-        epoch: &epoch,
+        epoch: &request.epoch.to_string(),
         number: request.number.0,
         part: 1,
-    };
-    report.bytes = outgoing.send(carrier, &request.to_text(), &body)?;
+        head: &request.to_text(),
+        body: &body,
+    })?;
     debug_assert!(request.own.kind != RequestKind::WantOwn || report.transactions == 0);
     Ok(report)
 }

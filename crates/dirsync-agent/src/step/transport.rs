@@ -2,40 +2,11 @@
 
 use std::io;
 
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody, EnvelopeError};
-use dirsync_directory::PostofficeName;
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EnvelopeError};
 use dirsync_message::{BodyError, BodyReader, BodyWriter, Change, Head, Transaction};
 use dirsync_protocol::context::TransactionSource;
 
 use super::{RefusedMessage, Surroundings};
-
-/// Where a message goes.
-pub(super) struct Outgoing<'a> {
-    pub from: &'a PostofficeName,
-    pub to: &'a PostofficeName,
-    pub epoch: &'a str,
-    pub number: u64,
-    pub part: u32,
-}
-
-impl Outgoing<'_> {
-    pub(super) fn send(
-        &self,
-        carrier: &dyn Carrier,
-        head: &str,
-        body: &EncodedBody,
-    ) -> Result<u64, CarrierError> {
-        carrier.send(&dirsync_carrier::Outgoing {
-            from: self.from,
-            to: self.to,
-            epoch: self.epoch,
-            number: self.number,
-            part: self.part,
-            head,
-            body,
-        })
-    }
-}
 
 /// A message that was opened and whose head was read.
 pub(super) struct Incoming {

@@ -131,6 +131,42 @@ fn a_share_that_disappears_is_exit_4() {
     place.run("-C sales send").expect(0);
 }
 
+#[test]
+fn a_postoffice_that_cannot_be_reached_keeps_nobody_else_waiting() {
+    let place = Place::two_sites();
+    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    place.run("-C depot init --invitation depot.invitation").expect(0);
+    let inboxes = || -> std::collections::BTreeSet<_> {
+        let entries = std::fs::read_dir(place.path("share")).unwrap().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    place.cycle();
+    let before = inboxes();
+    place.run("-C depot send").expect(0);
+    place.run("-C hq process").expect(0);
+    let depot = inboxes().difference(&before).next().unwrap().clone();
+    std::fs::remove_dir_all(&depot).unwrap();
+    std::fs::write(&depot, "in the way").unwrap();
+    place.write("people.csv", &people(0..3));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.run("-C depot send").expect(0);
+    place.run("-C sales send").expect(0);
+    place.run("-C hq send").expect(0);
+    let process = place.run("-C hq process").expect(1);
+    assert!(process.err.contains(depot.to_str().unwrap()), "which it is: {}", process.err);
+    place.run("-C sales apply").expect(0);
+    assert_eq!(
+        place.status("sales")["entries"],
+        3,
+        "who comes later in the alphabet has its answer"
+    );
+    std::fs::remove_file(&depot).unwrap();
+    for step in ["depot send", "hq process", "depot apply"] {
+        place.run(&format!("-C {step}")).expect(0);
+    }
+    assert_eq!(place.status("depot")["entries"], 3);
+}
+
 /// `failure-stories` §14.
 #[test]
 fn a_newer_database_is_refused_untouched() {

@@ -1,0 +1,49 @@
+//! Work that is mostly waiting, several pieces at a time.
+
+use std::thread;
+
+/// Runs `work` for each item in so many threads, in the caller's where it is one, and returns what it
+/// came to in the items' order. A panic goes on in the caller.
+pub(crate) fn together<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let run = |items: &[T]| -> Vec<R> { items.iter().map(&work).collect() };
+    if threads <= 1 {
+        return run(items);
+    }
+    let share = items.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let running: Vec<_> =
+            items.chunks(share).map(|items| scope.spawn(move || run(items))).collect();
+        running
+            .into_iter()
+            .flat_map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_have_the_order_of_the_items() {
+        for count in [0_usize, 1, 7, 8, 9, 100] {
+            let items: Vec<usize> = (0..count).collect();
+            let doubled: Vec<usize> = items.iter().map(|item| item * 2).collect();
+            for threads in [0, 1, 8] {
+                assert_eq!(together(&items, threads, |item| item * 2), doubled);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_is_not_lost() {
+        let panics = || together(&[1, 2, 3], 2, |item| assert_ne!(*item, 3));
+        assert!(std::panic::catch_unwind(panics).is_err());
+    }
+}
