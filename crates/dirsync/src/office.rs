@@ -194,16 +194,16 @@ impl Office {
 
     /// Keeps what a step had to say, and a line that sums it up.
     pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<Vec<LogLine>> {
-        self.log_at(step, summary, events, None)
+        self.log_with(step, summary, events, |_, _| Ok(()))
     }
 
-    /// The same, and the time under a note's name.
-    pub fn log_at(
+    /// The same, with what else belongs into that transaction; it is given the time.
+    pub fn log_with(
         &mut self,
         step: &str,
         summary: &str,
         events: &[Event],
-        note: Option<&str>,
+        and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
     ) -> Stored<Vec<LogLine>> {
         let at = now_ms();
         let mut lines: Vec<LogLine> = events
@@ -226,9 +226,7 @@ impl Office {
         for line in &lines {
             tables.put_log(line)?;
         }
-        if let Some(note) = note {
-            tables.put_note(note, Some(&at.to_string()))?;
-        }
+        and(&mut *tables, at)?;
         tables.commit()?;
         Ok(lines)
     }

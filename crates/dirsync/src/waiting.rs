@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
+use crate::commands::steps::FIRST_UNANSWERED;
 use crate::failure::Outcome;
 use crate::office::{Office, now_ms};
 
@@ -61,7 +62,7 @@ impl Waiting {
         if runs {
             let late = |since: u64| is_late(since, schedule.as_ref());
             let time = |note: Option<String>| note.and_then(|text| text.parse::<u64>().ok());
-            let sent = time(tables.note("first_unanswered")?);
+            let sent = time(tables.note(FIRST_UNANSWERED)?);
             if !is_server && sent.is_some_and(late) {
                 waiting.overdue.push(state.server.to_string());
             }

@@ -19,7 +19,9 @@ use serde_json::json;
 
 use crate::alarm::sound_alarms;
 use crate::cli::RunArgs;
-use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
+use crate::commands::steps::{
+    Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
+};
 use crate::failure::{ExitStatus, Outcome};
 use crate::office::{Office, TRANSIT, database, now_ms};
 use crate::platform;
@@ -244,9 +246,8 @@ impl Site {
     fn send_due(&mut self, office: &mut Office, once: bool) -> Outcome<bool> {
         let mut tables = office.begin()?;
         let state = tables.requestor()?;
-        let sent = tables.note("sent_up_to")?.unwrap_or_default();
-        let now = format!("{} {}", state.epoch, state.req_seq);
-        let unsent = state.req_seq > state.req_sync && sent != now;
+        let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
+        let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
         let heartbeat = self.sent_at.is_none_or(|at| at.elapsed() >= HEARTBEAT);
         let due = unsent || self.confirm || heartbeat || once;
         Ok(due)
@@ -260,14 +261,6 @@ impl Site {
         }
         self.sent_at = Some(Instant::now());
         self.confirm = false;
-        let mut tables = office.begin()?;
-        let state = tables.requestor()?;
-        let mark = format!("{} {}", state.epoch, state.req_seq);
-        tables.put_note("sent_up_to", Some(&mark))?;
-        if tables.note("first_unanswered")?.is_none() {
-            tables.put_note("first_unanswered", Some(&now_ms().to_string()))?;
-        }
-        tables.commit()?;
         self.show(&done);
         Ok(())
     }
@@ -275,20 +268,15 @@ impl Site {
     fn apply(&mut self, office: &mut Office) -> Outcome<()> {
         let before = office.begin()?.requestor()?;
         let done = apply_step(office)?;
-        let mut tables = office.begin()?;
-        let after = tables.requestor()?;
+        if done.moved {
+            self.show(&done);
+        }
+        let after = office.begin()?.requestor()?;
         // A changed list is confirmed; whatever needs an answer of ours is given at once.
         self.confirm |= before.point != after.point
             || before.mode != after.mode
             || after.send_buckets
             || after.list_bad != before.list_bad;
-        if after.last_answer > before.last_answer {
-            tables.put_note("first_unanswered", None)?;
-            tables.commit()?;
-        }
-        if done.moved {
-            self.show(&done);
-        }
         Ok(())
     }
 
@@ -407,9 +395,9 @@ impl Site {
 
     /// Asks to be woken when something happens in the places of this postoffice. Before they are
     /// looked at: what comes in between would be found at the next poll only. New registrations and
-    /// sources bring new places.
+    /// sources bring new places. The postoffice's folder is none: its database changes all the time.
     fn watch(&mut self, office: &mut Office, watcher: &mut Watcher) -> Outcome<()> {
-        let mut places = vec![self.folder.clone(), self.folder.join(TRANSIT)];
+        let mut places = vec![self.folder.join(TRANSIT)];
         places.extend(office.inboxes()?);
         for source in &office.config.sources {
             places.extend(source.file.parent().map(Path::to_owned));

@@ -10,7 +10,7 @@ use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step;
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::{Event, Level};
-use dirsync_protocol::tables::LogLine;
+use dirsync_protocol::tables::{LogLine, RequestorState};
 use serde_json::json;
 
 use crate::commands::print_json;
@@ -40,6 +40,16 @@ fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// The note that says up to which own change a request was sent.
+pub const SENT_UP_TO: &str = "sent_up_to";
+/// The note that says since when a request waits for its answer.
+pub const FIRST_UNANSWERED: &str = "first_unanswered";
+
+/// What [`SENT_UP_TO`] says when all is sent.
+pub fn sent_up_to(state: &RequestorState) -> String {
+    format!("{} {}", state.epoch, state.req_seq)
+}
+
 /// T1.
 pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
     let carrier = office.carrier()?;
@@ -54,8 +64,18 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
         ),
         None => "nothing may be sent from here".to_owned(),
     };
-    let note = report.request.map(|_| "last_sent");
-    let lines = office.log_at("T1", &summary, &report.events, note)?;
+    let lines = office.log_with("T1", &summary, &report.events, |tables, at| {
+        if report.request.is_none() {
+            return Ok(());
+        }
+        let state = tables.requestor()?;
+        tables.put_note(SENT_UP_TO, Some(&sent_up_to(&state)))?;
+        tables.put_note("last_sent", Some(&at.to_string()))?;
+        if tables.note(FIRST_UNANSWERED)?.is_none() {
+            tables.put_note(FIRST_UNANSWERED, Some(&at.to_string()))?;
+        }
+        Ok(())
+    })?;
     let fields = json!({
         "request": report.request, "changes": report.transactions, "bytes": report.bytes,
     });
@@ -112,6 +132,7 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
 pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     let carrier = office.carrier()?;
     let around = office.around()?;
+    let before = office.begin()?.requestor()?;
     let report = step::apply(&mut office.store, &*carrier, &around)?;
     let mut events = report.events;
     write_targets(office, &mut events)?;
@@ -121,8 +142,15 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         plural(report.rows, "entry changed", "entries changed"),
         report.bytes
     );
-    let note = (report.answered > 0).then_some("last_applied");
-    let lines = office.log_at("T3", &summary, &events, note)?;
+    let lines = office.log_with("T3", &summary, &events, |tables, at| {
+        if report.answered > 0 {
+            tables.put_note("last_applied", Some(&at.to_string()))?;
+        }
+        if tables.requestor()?.last_answer > before.last_answer {
+            tables.put_note(FIRST_UNANSWERED, None)?;
+        }
+        Ok(())
+    })?;
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
         "refused": report.refused,
