@@ -44,6 +44,9 @@ pub struct Ghost {
     pub purged: bool,
     /// The open finding is looked at, or a person gave up what silent origins have: I6 is not checked.
     pub vanishing_is_known: bool,
+    /// Postoffices whose first contact was with a server that had been replaced. The other one does
+    /// not wait for whom it has never heard of: I6 is not checked for what is theirs.
+    pub met_replaced: BTreeSet<String>,
     /// Machines whose list changed on disk, until they look at it.
     pub damaged: BTreeSet<String>,
     /// Postoffices that were removed.

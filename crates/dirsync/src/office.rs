@@ -21,7 +21,8 @@ use crate::failure::{ExitStatus, Failure, Outcome};
 
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
-const DATABASE: &str = "postoffice.db";
+/// The database's file in a postoffice's folder.
+pub const DATABASE: &str = "postoffice.db";
 /// The database of a postoffice that is being made.
 const FOUNDING: &str = "postoffice.db.founding";
 const DECISIONS: &str = "decisions.log";
@@ -29,6 +30,8 @@ const DECISIONS: &str = "decisions.log";
 pub const TRANSIT: &str = "transit";
 /// The file in it that is locked by whoever works on the postoffice.
 pub const LOCK: &str = "lock";
+/// The file in it that is locked by the agent for as long as it runs.
+pub const AGENT_LOCK: &str = "agent.lock";
 const KEYS: &str = "keys";
 const KEY: &str = "id_ed25519";
 const INSTANCE: &str = "instance";

@@ -7,7 +7,7 @@ use dirsync_carrier::PostofficeLock;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::office::LOCK;
+use crate::office::{AGENT_LOCK, DATABASE, LOCK};
 
 /// Wakes the agent when files change. It is a help, not a need: what happens on another host of a
 /// shared folder is not seen, so places are polled as well.
@@ -45,7 +45,7 @@ fn wakes(event: &Event) -> bool {
         match name {
             LOCK => is_let_go(event.kind) && !PostofficeLock::was_taken_here(path),
             _ if event.kind.is_access() => false,
-            _ if name.ends_with(".lock") || is_of_database(name) || name.starts_with('.') => false,
+            _ if name == AGENT_LOCK || is_of_database(name) || name.starts_with('.') => false,
             // The agent itself takes messages out of its inbox.
             _ => !name.ends_with(".dirsync") || !is_departure(event.kind),
         }
@@ -62,8 +62,9 @@ fn is_let_go(kind: EventKind) -> bool {
     }
 }
 
+/// The database, its log and its index of that.
 fn is_of_database(name: &str) -> bool {
-    name.contains(".db")
+    name.strip_prefix(DATABASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn is_departure(kind: EventKind) -> bool {
@@ -91,7 +92,7 @@ mod tests {
         for kind in [made, came, written] {
             assert!(woken_by(kind, message), "{kind:?} of a message");
             assert!(woken_by(kind, source), "{kind:?} of a source");
-            for own in ["postoffice.db", "postoffice.db-wal", "postoffice.db-shm", "agent.lock"] {
+            for own in [DATABASE, "postoffice.db-wal", "postoffice.db-shm", AGENT_LOCK] {
                 assert!(!woken_by(kind, Path::new(own)), "{kind:?} of {own}");
             }
             assert!(!woken_by(kind, Path::new(".dirsync-half.abc.tmp")), "half written");

@@ -267,6 +267,9 @@ impl World {
     ) -> Checked<()> {
         let before = self.submitted_stamps(server, &letter.name);
         let taken = self.take_request_with(server, letter, trouble)?;
+        if self.has_met_replaced(server, &letter.name) {
+            self.ghost.met_replaced.insert(letter.name.clone());
+        }
         self.check_stamps(server, &letter.name, &before)?;
         if self.server_state(server).fenced {
             self.relieve();

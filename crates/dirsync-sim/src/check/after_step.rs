@@ -239,6 +239,7 @@ impl World {
         let machines = self.live_machines(owner);
         let [machine] = &machines[..] else { return false };
         if self.ghost.vanishing_is_known
+            || self.ghost.met_replaced.contains(owner)
             || self.ghost.gone.contains(owner)
             || self.ghost.deleted_by(id) >= change
         {

@@ -23,7 +23,7 @@ use crate::commands::steps::{
     Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
 };
 use crate::failure::{ExitStatus, Outcome};
-use crate::office::{Office, TRANSIT, database, now_ms};
+use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
 use crate::platform;
 use crate::time;
 use crate::watch::{self, Watcher};
@@ -34,6 +34,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
 /// The list is verified from its content at least so often; in between its running sums are sent.
 const VERIFY: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// So long what was applied waits to be confirmed: changes often come several together, and where
+/// many sites share a machine, what others have yet to apply comes first.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
 /// How often the flag that a signal sets is looked at.
 const SIGNAL: Duration = Duration::from_millis(100);
 
@@ -45,9 +48,10 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
         arguments.folders.clone()
     };
     let log = if arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
+    let confirm_pause = if arguments.once { Duration::ZERO } else { CONFIRM_PAUSE };
     let mut sites = Vec::new();
     for folder in folders {
-        sites.push(Site::new(folder, log)?);
+        sites.push(Site::new(folder, log, confirm_pause)?);
     }
     let stop = Arc::new(AtomicBool::new(false));
     platform::stop_on_signals(&stop)?;
@@ -63,11 +67,7 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
         if arguments.once || stop.load(Ordering::Relaxed) {
             break;
         }
-        if sites.iter().any(Site::has_more_to_say) {
-            continue;
-        }
-        let poll = sites.iter().map(|site| site.poll).min().unwrap_or(Duration::from_secs(30));
-        wait(&stop, &wake, poll);
+        wait(&stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
     }
     platform::stopping();
     let waits = sites.iter().any(|site| site.waits);
@@ -79,9 +79,9 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
     })
 }
 
-/// Until something happens, the poll is due, or a signal came.
-fn wait(stop: &AtomicBool, wake: &std::sync::mpsc::Receiver<()>, poll: Duration) {
-    let end = Instant::now() + poll;
+/// Until something happens, so much time has passed, or a signal came.
+fn wait(stop: &AtomicBool, wake: &std::sync::mpsc::Receiver<()>, rest: Duration) {
+    let end = Instant::now() + rest;
     while !stop.load(Ordering::Relaxed) {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -111,8 +111,10 @@ struct Site {
     not_before: Option<Instant>,
     sent_at: Option<Instant>,
     verified_at: Option<Instant>,
-    /// The list has changed and that has not been said yet.
-    confirm: bool,
+    /// The list has changed, and when that is to be said.
+    confirm_at: Option<Instant>,
+    /// How long that waits for more to be said with it.
+    confirm_pause: Duration,
     /// No schedule says when to send.
     continuous: bool,
     watched: BTreeSet<PathBuf>,
@@ -120,9 +122,9 @@ struct Site {
 }
 
 impl Site {
-    fn new(folder: PathBuf, log: LogFormat) -> Outcome<Self> {
+    fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration) -> Outcome<Self> {
         let office = Office::open(&folder, "run")?;
-        let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join("agent.lock"), "run")?;
+        let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let poll = office.config.poll;
         let mut site = Self {
             folder,
@@ -133,7 +135,8 @@ impl Site {
             not_before: None,
             sent_at: None,
             verified_at: None,
-            confirm: false,
+            confirm_at: None,
+            confirm_pause,
             continuous: false,
             watched: BTreeSet::new(),
             _lock: lock,
@@ -143,9 +146,14 @@ impl Site {
         Ok(site)
     }
 
-    /// Whether the last turn left something that is to be said at once.
-    fn has_more_to_say(&self) -> bool {
-        self.confirm && self.continuous && self.not_before.is_none()
+    /// How long nothing is due here, if nothing happens.
+    fn rest(&self) -> Duration {
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        match (self.not_before, self.confirm_at) {
+            (Some(at), _) => until(at),
+            (None, Some(at)) if self.continuous => until(at).min(self.poll),
+            _ => self.poll,
+        }
     }
 
     /// Does what is due. A failure concerns this postoffice alone, and is tried again later.
@@ -249,8 +257,8 @@ impl Site {
         let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
         let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
         let heartbeat = self.sent_at.is_none_or(|at| at.elapsed() >= HEARTBEAT);
-        let due = unsent || self.confirm || heartbeat || once;
-        Ok(due)
+        let confirm = self.confirm_at.is_some_and(|at| at <= Instant::now());
+        Ok(unsent || confirm || heartbeat || once)
     }
 
     fn send(&mut self, office: &mut Office) -> Outcome<()> {
@@ -260,7 +268,7 @@ impl Site {
             self.verified_at = Some(Instant::now());
         }
         self.sent_at = Some(Instant::now());
-        self.confirm = false;
+        self.confirm_at = None;
         self.show(&done);
         Ok(())
     }
@@ -272,11 +280,14 @@ impl Site {
             self.show(&done);
         }
         let after = office.begin()?.requestor()?;
-        // A changed list is confirmed; whatever needs an answer of ours is given at once.
-        self.confirm |= before.point != after.point
-            || before.mode != after.mode
-            || after.send_buckets
-            || after.list_bad != before.list_bad;
+        // A changed list is confirmed, several changes of it together; whatever needs an answer of
+        // ours is given at once.
+        let now = Instant::now();
+        if before.mode != after.mode || after.send_buckets || after.list_bad != before.list_bad {
+            self.confirm_at = Some(now);
+        } else if before.point != after.point {
+            self.confirm_at.get_or_insert(now + self.confirm_pause);
+        }
         Ok(())
     }
 

@@ -132,6 +132,30 @@ fn a_move_that_loses_nothing_costs_requestors_nothing() {
     world.settle();
 }
 
+/// A failover while the old server runs on, which then admits a postoffice that the new one has never
+/// heard of: who was told of its entries by the old one does not wait for it. The old server has to be
+/// stopped before the promotion.
+#[test]
+fn open_finding_first_contact_with_a_server_that_was_replaced() {
+    let trace = "req A1; req A1; t2 A 1; standby; an A; promote; t2 A; B1 +b2; req B1; t2 B; \
+                 an A; t3 A1 1; an A s2; t3 A1 1; an B; t3 B1";
+    let run = |known: bool| {
+        let mut world = World::new("AB");
+        world.run(trace);
+        assert!(world.ghost.met_replaced.contains("B"));
+        if !known {
+            world.ghost.met_replaced.clear();
+        }
+        (world.try_settle(true), world)
+    };
+    let (found, _) = run(false);
+    let found = found.expect_err("the finding is closed: make it a conversation");
+    assert!(found.starts_with("I6: b2 vanished"), "{found}");
+    let (settled, mut world) = run(true);
+    settled.expect("it comes back");
+    assert!(published(world.site("s2")).contains_key(&entry("b2")), "nothing is lost");
+}
+
 /// A failover while the old server runs on, and a requestor restored from before it heard the new
 /// one: the old server acknowledges and lists a new entry, the new one has counted the requestor as
 /// having spoken. The old server has to be stopped before the promotion.
