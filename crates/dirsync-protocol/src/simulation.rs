@@ -108,6 +108,8 @@ Rule {
     Exchange = "exchange",
     /// the stamp of a claim does not follow that of the offer
     ClaimStamp = "claimstamp",
+    /// the end of a stub that was changed after its offer counts as a deletion of the entry
+    StubStamp = "stubstamp",
     /// what the server never held is not remembered as deleted
     DeadDeletion = "deaddel",
 }

@@ -200,6 +200,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "server_dies_between_taking_and_answering",
     "server_restored_and_overtaken",
     "server_restored_knowingly",
+    "stub_changed_after_its_offer",
     "t_ackzero",
     "t_chalkeep",
     "t_complete",

@@ -31,6 +31,8 @@ enum Taken {
     Yes,
     /// Its stamp is older than what is held.
     Older,
+    /// It drops the stub of an entry that was handed back meanwhile.
+    HandedBack,
     /// It changes an entry that is not held.
     Unknown,
 }
@@ -113,6 +115,9 @@ fn read_delta<T: Tables + ?Sized>(
         match submit(tables, publication, registration, &transaction, &mut read.digest)? {
             Taken::Yes => {}
             Taken::Older => read.fork = Some(("S13b", "a change is older than the one held")),
+            Taken::HandedBack => {
+                read.fork = Some(("S13b", "an entry it drops was handed back to it"))
+            }
             Taken::Unknown => read.fork = Some(("S13c", "an entry changes that is not held")),
         }
         if read.fork.is_some() {
@@ -209,7 +214,7 @@ fn read_full<T: Tables + ?Sized>(
         }
         match submit(tables, publication, registration, &transaction, &mut digest)? {
             Taken::Yes => {}
-            Taken::Older => return Ok(None),
+            Taken::Older | Taken::HandedBack => return Ok(None),
             Taken::Unknown => {
                 return Err(ReceiveError::Contradiction("a full export holds an M".into()));
             }
@@ -335,6 +340,12 @@ fn delete<T: Tables + ?Sized>(
     let held = row.as_ref().and_then(|row| row.submitted.as_ref());
     if held.is_some_and(|held| stamp < held.stamp) && Rule::Stamp.holds() {
         return Ok(Taken::Older);
+    }
+    if held.is_some_and(|held| stamp == held.stamp)
+        && tables.transferred(id)?.is_some_and(|owner| owner == *origin)
+        && Rule::StubStamp.holds()
+    {
+        return Ok(Taken::HandedBack);
     }
     if let Some(held) = held {
         let element = own_element(id, held.released_to.as_ref(), held.record.as_ref());

@@ -71,19 +71,28 @@ impl World {
                 }
                 self.ghost.allow(key, entry(key), to);
                 self.ghost.releases.insert((entry(key), name, to.clone()));
-                let to = Some(postoffice(to));
-                self.run_at(machine, |tables, context| {
-                    requestor::release(tables, context.now, entry(key), to).is_ok()
-                })
+                self.release(machine, key, Some(to))
             }
-            Change::Withdraw(key) => self.run_at(machine, |tables, context| {
-                let row = tables.own(entry(key)).expect("it can be read");
+            Change::Withdraw(key) => {
+                let row = self.read(machine, |tables| tables.own(entry(key)));
                 let released = row.is_some_and(|row| row.released_to.is_some());
-                released && requestor::release(tables, context.now, entry(key), None).is_ok()
-            }),
+                released && self.release(machine, key, None)
+            }
             Change::Claim(key) => self.claim(machine, key),
             Change::Read(keys) => self.read_source(machine, keys),
         }
+    }
+
+    fn release(&mut self, machine: &str, key: &str, to: Option<&str>) -> bool {
+        let (id, to) = (entry(key), to.map(postoffice));
+        let released = self.run_at(machine, |tables, context| {
+            requestor::release(tables, context.now, id, to).is_ok()
+        });
+        if released && self.ghost.acked.get(&id).is_some_and(|(_, there)| !there) {
+            // Who deleted it, was restored and hands it over has it again, with its former content.
+            self.ghost.acked.remove(&id);
+        }
+        released
     }
 
     fn claim(&mut self, machine: &str, key: &str) -> bool {
