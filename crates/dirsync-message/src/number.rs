@@ -65,6 +65,9 @@ number! {
 pub struct Mark(pub u64);
 
 impl Stamp {
+    /// Of the deletion that ends the stub of an entry that was handed over. No change has it.
+    pub const OF_STUB_END: Self = Self(0);
+
     /// The stamp of the next change when the clock shows `now` (milliseconds since 1970).
     pub fn after(self, now: u64) -> Self {
         Self(now.max(self.0 + 1))

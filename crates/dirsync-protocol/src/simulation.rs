@@ -108,7 +108,7 @@ Rule {
     Exchange = "exchange",
     /// the stamp of a claim does not follow that of the offer
     ClaimStamp = "claimstamp",
-    /// the end of a stub that was changed after its offer counts as a deletion of the entry
+    /// the end of a stub has the stub's stamp, like a deletion
     StubStamp = "stubstamp",
     /// what the server never held is not remembered as deleted
     DeadDeletion = "deaddel",

@@ -201,6 +201,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "server_restored_and_overtaken",
     "server_restored_knowingly",
     "stub_changed_after_its_offer",
+    "stub_ends_before_the_offer",
     "t_ackzero",
     "t_chalkeep",
     "t_complete",

@@ -133,15 +133,16 @@ impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
         Ok(true)
     }
 
-    /// Drops the stub of an entry that was handed over. Its deletion has the stub's own stamp: it is
-    /// no change of the entry, and not to be taken for one when the new owner hands it back.
+    /// Drops the stub of an entry that was handed over. That is no change of the entry, and not to be
+    /// taken for one when the new owner hands it back (rule `stubstamp`).
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub fn drop_stub(&mut self, stub: &OwnRow) -> Stored<()> {
         self.state.own_digest -= element(stub.id, stub.released_to.as_ref(), &stub.record);
-        let (id, stamp) = (stub.id, stub.stamp);
+        let id = stub.id;
+        let stamp = if Rule::StubStamp.holds() { Stamp::OF_STUB_END } else { stub.stamp };
         self.state.req_seq = self.state.req_seq.next();
         let req_seq = self.state.req_seq;
         self.tables.delete_own(id)?;

@@ -133,9 +133,7 @@ fn merge_entry<T: Tables + ?Sized>(
             }
         }
         None => match tables.own_tombstone(theirs.id)? {
-            // A deletion is later than what it deletes. One with the same stamp dropped a stub, and
-            // the server may hold that the entry was handed back.
-            Some(tombstone) if tombstone.stamp > theirs.stamp && Rule::KeepTombstones.holds() => {}
+            Some(tombstone) if tombstone.stamp >= theirs.stamp && Rule::KeepTombstones.holds() => {}
             tombstone => {
                 if tombstone.is_some() {
                     tables.delete_own_tombstone(theirs.id)?;

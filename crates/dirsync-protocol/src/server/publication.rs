@@ -195,21 +195,15 @@ impl Publication {
         row: Option<ServerRow>,
         deletion: Deletion,
     ) -> Stored<()> {
-        // A deletion is later than what it deletes; only that of a stub has its stamp.
-        let drops_stub = row
-            .as_ref()
-            .and_then(|row| row.submitted.as_ref())
-            .is_some_and(|held| held.stamp == deletion.stamp && Rule::StubStamp.holds());
         let others = tables.rows(deletion.id)?;
         for other in others.iter().filter(|other| other.origin != deletion.origin) {
-            let offered = !drops_stub
-                && other.submitted.as_ref().is_some_and(|submitted| {
-                    submitted.released_to.as_ref() == Some(&deletion.origin)
-                        && submitted.stamp < deletion.stamp
-                });
+            let offered = other.submitted.as_ref().is_some_and(|submitted| {
+                submitted.released_to.as_ref() == Some(&deletion.origin)
+                    && submitted.stamp < deletion.stamp
+            });
             if offered {
                 // A deletion of an entry on offer is a claim and a deletion. One from before the offer
-                // is not, nor one that drops the stub of an entry that is now handed back.
+                // is not, nor the end of a stub, which is older than all.
                 Branch::OfferDeleted.take();
                 tables.put_transferred(deletion.id, &deletion.origin)?;
             }

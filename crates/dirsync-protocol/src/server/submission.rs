@@ -338,13 +338,11 @@ fn delete<T: Tables + ?Sized>(
     let rows = tables.rows(id)?;
     let row = rows.into_iter().find(|row| row.origin == *origin);
     let held = row.as_ref().and_then(|row| row.submitted.as_ref());
-    if held.is_some_and(|held| stamp < held.stamp) && Rule::Stamp.holds() {
+    let ends_stub = stamp == Stamp::OF_STUB_END;
+    if held.is_some_and(|held| stamp < held.stamp) && !ends_stub && Rule::Stamp.holds() {
         return Ok(Taken::Older);
     }
-    if held.is_some_and(|held| stamp == held.stamp)
-        && tables.transferred(id)?.is_some_and(|owner| owner == *origin)
-        && Rule::StubStamp.holds()
-    {
+    if held.is_some() && ends_stub && tables.transferred(id)?.as_ref() == Some(origin) {
         return Ok(Taken::HandedBack);
     }
     if let Some(held) = held {
@@ -353,7 +351,7 @@ fn delete<T: Tables + ?Sized>(
     }
     // Remembered even for what the server never held (trace T-DEADDEL).
     let known = tables.submitted_tombstone(origin, id)?;
-    let remembered = row.is_some() || Rule::DeadDeletion.holds();
+    let remembered = !ends_stub && (row.is_some() || Rule::DeadDeletion.holds());
     if remembered && known.is_none_or(|known| known < stamp) {
         tables.put_submitted_tombstone(origin, id, Some(stamp))?;
     }
