@@ -174,6 +174,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "acknowledged_more_than_was_made",
     "address_reuse_in_one_cycle",
     "claim_follows_the_offer",
+    "claimed_and_deleted_by_a_slow_clock",
     "clock_goes_back",
     "cloned_machine_is_detected",
     "cut_and_altered_messages",
