@@ -372,17 +372,19 @@ impl World {
 
     /// The names of the servers that are not fenced.
     pub fn live_servers(&mut self) -> Vec<String> {
-        let servers: Vec<String> =
-            self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect();
+        let servers = self.servers();
         servers.into_iter().filter(|server| !self.server_state(server).fenced).collect()
+    }
+
+    fn servers(&self) -> Vec<String> {
+        self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect()
     }
 
     /// Whether a server that was replaced has the key of a postoffice that the newer one has not.
     pub fn has_met_replaced(&mut self, server: &str, name: &str) -> bool {
         let epoch = self.server_state(server).epoch;
-        let servers: Vec<String> =
-            self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect();
-        let newer: Vec<String> = servers
+        let newer: Vec<String> = self
+            .servers()
             .into_iter()
             .filter(|other| self.server_state(other).epoch.is_newer_than(&epoch))
             .collect();
