@@ -59,7 +59,11 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
         subjects.insert(format!("source {name}"), format!("source \"{name}\" could not be read"));
     }
     if let Some(stopped) = waits.stopped {
-        subjects.insert(stopped.into(), format!("this postoffice is {stopped}; nothing is sent"));
+        let text = match waits.away {
+            Some(away) => format!("{away}: dirsync status"),
+            None => format!("this postoffice is {stopped}; nothing is sent"),
+        };
+        subjects.insert(stopped.into(), text);
     }
     subjects
 }

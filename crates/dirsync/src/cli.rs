@@ -39,11 +39,18 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq requestor add SOUTH/SALES --folder share --out sales.invitation\n  dirsync -C hq requestor list"
     )]
     Requestor(RequestorCommand),
-    /// Keep this postoffice after it was fenced as one of two with the same name
+    /// Keep this postoffice where two have its name: it was fenced, or its folder was copied
     #[command(
         after_help = "Examples:\n  dirsync -C sales rejoin\n  dirsync -C sales rejoin --json"
     )]
     Rejoin,
+    /// Go on here after the folder was moved: the old one is gone for good
+    #[command(
+        after_help = "A folder that was copied, moved to another disk, or set up on another machine does nothing \
+                      until this, `rejoin` or `server promote` is said in it.\n\n\
+                      Examples:\n  dirsync -C sales moved\n  dirsync -C sales moved --json"
+    )]
+    Moved,
     /// Promote a copy of the server, or end a recovery
     #[command(
         subcommand,

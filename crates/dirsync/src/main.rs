@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod home;
 mod invitation;
 mod office;
 mod platform;

@@ -18,6 +18,7 @@ use dirsync_store::{Store, Transaction};
 
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure, Outcome};
+use crate::home::{self, Away};
 
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
@@ -32,9 +33,11 @@ pub const TRANSIT: &str = "transit";
 pub const LOCK: &str = "lock";
 /// The file in it that is locked by the agent for as long as it runs.
 pub const AGENT_LOCK: &str = "agent.lock";
-const KEYS: &str = "keys";
+/// The folder of its keys.
+pub const KEYS: &str = "keys";
 const KEY: &str = "id_ed25519";
-const INSTANCE: &str = "instance";
+/// The file in it that names the server installation; a requestor has none.
+pub const INSTANCE: &str = "instance";
 /// The name of the note that says where messages to the server travel.
 pub const CARRIER_NOTE: &str = "carrier";
 
@@ -72,34 +75,39 @@ pub fn random_seed() -> Outcome<[u8; 32]> {
 impl Office {
     /// Opens a postoffice to work on it; `purpose` is what others are told who want to as well.
     pub fn open(folder: &Path, purpose: &str) -> Outcome<Self> {
-        Self::require(folder)?;
+        require_folder(folder)?;
         let lock = lock(folder, purpose)?;
+        let config = require_home(folder)?;
+        Self::open_locked(folder, config, lock)
+    }
+
+    /// The same where it is not at home: for what a person says about that, and for the agent, which
+    /// waits until something is said.
+    pub fn open_away(folder: &Path, purpose: &str) -> Outcome<Self> {
+        require_folder(folder)?;
+        let lock = lock(folder, purpose)?;
+        let config = load_config(folder)?;
+        Self::open_locked(folder, config, lock)
+    }
+
+    fn open_locked(folder: &Path, config: Config, lock: PostofficeLock) -> Outcome<Self> {
         let store = SqliteStore::open(folder.join(DATABASE))?;
-        Self::with_store(folder, store, Some(lock))
+        Self::with_store(folder, config, store, Some(lock))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it.
     pub fn read(folder: &Path) -> Outcome<Self> {
-        Self::require(folder)?;
+        require_folder(folder)?;
         let store = SqliteStore::open_read_only(folder.join(DATABASE))?;
-        Self::with_store(folder, store, None)
-    }
-
-    fn require(folder: &Path) -> Outcome<()> {
-        if folder.join(DATABASE).is_file() {
-            return Ok(());
-        }
-        Err(Failure::usage(format!("\"{}\" is not a postoffice folder", folder.display()))
-            .hint("name it with -C, or make one with `dirsync init`"))
+        Self::with_store(folder, load_config(folder)?, store, None)
     }
 
     fn with_store(
         folder: &Path,
+        config: Config,
         mut store: SqliteStore,
         lock: Option<PostofficeLock>,
     ) -> Outcome<Self> {
-        let config = Config::load(&folder.join("dirsync.toml"))
-            .map_err(|errors| Failure::from(errors).with_status(ExitStatus::Usage))?;
         let (name, server, epoch) = {
             let mut tables = store.begin()?;
             let state = tables.requestor()?;
@@ -128,6 +136,11 @@ impl Office {
             key: key.trim().to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Why this postoffice does not work where it is; none where it is at home, or nobody wants to know.
+    pub fn away(&self) -> Outcome<Option<Away>> {
+        away(&self.folder, &self.config)
     }
 
     /// What a step is given: the time now, and fresh randomness.
@@ -240,6 +253,34 @@ impl Office {
     }
 }
 
+/// Refuses a folder without a postoffice's database.
+pub fn require_folder(folder: &Path) -> Outcome<()> {
+    if folder.join(DATABASE).is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("\"{}\" is not a postoffice folder", folder.display()))
+        .hint("name it with -C, or make one with `dirsync init`"))
+}
+
+fn load_config(folder: &Path) -> Outcome<Config> {
+    Config::load(&folder.join("dirsync.toml"))
+        .map_err(|errors| Failure::from(errors).with_status(ExitStatus::Usage))
+}
+
+/// Refuses what would work in a folder that was copied, before its database is opened. Returns its
+/// configuration.
+pub fn require_home(folder: &Path) -> Outcome<Config> {
+    let config = load_config(folder)?;
+    match away(folder, &config)? {
+        Some(away) => Err(away.failure(folder)),
+        None => Ok(config),
+    }
+}
+
+fn away(folder: &Path, config: &Config) -> Outcome<Option<Away>> {
+    if config.home_check { home::away(folder) } else { Ok(None) }
+}
+
 /// The decisions log as a file.
 pub struct FileDecisions {
     path: PathBuf,
@@ -290,6 +331,7 @@ pub fn make_folder(
         durable::create_folder(part)?;
     }
     let key = make_key(folder, name)?;
+    home::note(folder)?;
     let config = folder.join("dirsync.toml");
     if !config.exists() {
         durable::replace_file(&config, |output| {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::commands::steps::FIRST_UNANSWERED;
 use crate::failure::Outcome;
+use crate::home::Away;
 use crate::office::{Office, now_ms};
 
 /// In continuous mode a postoffice without an answer for so long is overdue.
@@ -23,8 +24,10 @@ pub struct Waiting {
     pub quarantined: u64,
     /// Sides that have not been heard for too long, by name.
     pub overdue: Vec<String>,
-    /// This postoffice is fenced or was removed.
+    /// This postoffice is not at home, is fenced, or was removed.
     pub stopped: Option<&'static str>,
+    /// Why it is not at home.
+    pub away: Option<Away>,
     /// Sources that could not be read, by name.
     pub failed_sources: Vec<String>,
 }
@@ -35,6 +38,7 @@ impl Waiting {
         let runs = office.begin()?.note("agent")?.is_some();
         let schedule = office.config.schedule.clone();
         let is_server = office.is_server;
+        let away = office.away()?;
         let mut tables = office.begin()?;
         let mut waiting = Self {
             held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
@@ -57,6 +61,10 @@ impl Waiting {
             if tables.server()?.is_some_and(|server| server.fenced) {
                 waiting.stopped = Some("fenced");
             }
+        }
+        waiting.away = away;
+        if away.is_some() {
+            waiting.stopped = Some("away");
         }
         // By hand nothing is ever overdue: only an agent that runs expects answers.
         if runs {

@@ -31,6 +31,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Init(arguments) => init::init(folder, &arguments, json),
         Command::Requestor(command) => requestor::run(folder, command, json),
         Command::Rejoin => server::rejoin(folder, json),
+        Command::Moved => server::moved(folder, json),
         Command::Server(command) => server::run(folder, &command, json),
         Command::Import(arguments) => import::import(folder, &arguments, json),
         Command::Entry(command) => entry::run(folder, command, json),

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::office::{
-    Office, database, known_decisions, lock, now_ms, random_seed, remove_database,
+    Office, database, known_decisions, lock, now_ms, random_seed, remove_database, require_home,
 };
 
 /// `dirsync backup FILE`.
@@ -55,6 +55,7 @@ pub fn restore(folder: &Path, file: &Path, json: bool) -> Outcome {
 /// Puts a copy in the place of a folder's database.
 pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
     let _lock = lock(folder, "restore")?;
+    require_home(folder)?;
     // The copy is opened and checked before anything is replaced.
     let copy = SqliteStore::open_read_only(file)
         .with_context(|| format!("\"{}\" cannot be restored", file.display()))?;

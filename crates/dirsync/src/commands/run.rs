@@ -23,6 +23,7 @@ use crate::commands::steps::{
     Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
 };
 use crate::failure::{ExitStatus, Outcome};
+use crate::home::Away;
 use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
 use crate::platform;
 use crate::time;
@@ -118,12 +119,14 @@ struct Site {
     /// No schedule says when to send.
     continuous: bool,
     watched: BTreeSet<PathBuf>,
+    /// Why the postoffice is not at home, as it was said last.
+    away: Option<Away>,
     _lock: PostofficeLock,
 }
 
 impl Site {
     fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration) -> Outcome<Self> {
-        let office = Office::open(&folder, "run")?;
+        let office = Office::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let poll = office.config.poll;
         let mut site = Self {
@@ -139,6 +142,7 @@ impl Site {
             confirm_pause,
             continuous: false,
             watched: BTreeSet::new(),
+            away: None,
             _lock: lock,
         };
         let name = office.name.clone();
@@ -179,8 +183,11 @@ impl Site {
     }
 
     fn work(&mut self, once: bool, watcher: Option<&mut Watcher>) -> Outcome<()> {
-        let mut office = Office::open(&self.folder, "run")?;
+        let mut office = Office::open_away(&self.folder, "run")?;
         self.poll = office.config.poll;
+        if self.is_away(&mut office)? {
+            return Ok(());
+        }
         if let Some(watcher) = watcher {
             self.watch(&mut office, watcher)?;
         }
@@ -193,6 +200,21 @@ impl Site {
         self.tidy_up(&mut office)?;
         self.waits = sound_alarms(&mut office)?;
         Ok(())
+    }
+
+    /// Whether a person has to say first whether the folder was copied or moved. It is looked at again
+    /// at each poll.
+    fn is_away(&mut self, office: &mut Office) -> Outcome<bool> {
+        let away = office.away()?;
+        if let Some(away) = away.filter(|away| self.away != Some(*away)) {
+            let ways_out = Away::ways_out(&self.folder);
+            self.say("run", "error", &format!("{away}: nothing is read or sent; {ways_out}"));
+        }
+        self.away = away;
+        if away.is_some() {
+            self.waits = sound_alarms(office)?;
+        }
+        Ok(away.is_some())
     }
 
     fn note_agent(&mut self, office: &mut Office) -> Outcome<()> {

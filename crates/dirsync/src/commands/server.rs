@@ -13,7 +13,10 @@ use serde_json::json;
 use crate::cli::ServerCommand;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, database, known_decisions, lock, make_instance, now_ms, random_seed};
+use crate::home;
+use crate::office::{
+    Office, database, known_decisions, lock, make_instance, now_ms, random_seed, require_folder,
+};
 
 /// `dirsync server …`.
 pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
@@ -39,6 +42,8 @@ fn promote(folder: &Path, json: bool) -> Outcome {
         return Err(Failure::usage("this postoffice is no copy of a directory server"));
     };
     tables.commit()?;
+    // After it: had only the home been noted, a copy with the old server's name would go on.
+    home::note(folder)?;
     let epoch = epoch.to_string();
     if json {
         print_json(&json!({ "epoch": epoch }));
@@ -78,25 +83,67 @@ fn recover(folder: &Path, dry_run: bool, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// `dirsync rejoin`.
+/// `dirsync rejoin`: this machine is the one to keep, after it was fenced, or in a folder that was
+/// copied; the machine that it was copied from will be the fenced one.
 pub fn rejoin(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "rejoin")?;
+    let mut office = Office::open_away(folder, "rejoin")?;
+    let away = office.away()?.is_some();
+    if away && office.is_server {
+        return Err(Failure::usage("a copied directory server does not rejoin").hint(
+            "`dirsync server promote` makes this copy the server, `dirsync moved` says that the old \
+             folder is gone",
+        ));
+    }
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
     let guard = office.config.guards.delete;
     let mut tables = office.begin()?;
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    let fenced = requestor::rejoin(&mut *tables, &mut context)?;
+    let mut rejoined = requestor::rejoin(&mut *tables, &mut context)?;
+    if away && !rejoined {
+        rejoined = restoring::keep_copy(&mut *tables, &mut context)?;
+    }
     tables.commit()?;
-    if fenced {
+    if away {
+        home::note(folder)?;
+    }
+    if rejoined {
         office.log("admin", "rejoined: this machine is the one to keep", &events)?;
     }
     if json {
-        print_json(&json!({ "rejoined": fenced }));
-    } else if fenced {
+        print_json(&json!({ "rejoined": rejoined }));
+    } else if rejoined {
         println!("this postoffice takes part again with its next request, and merges");
     } else {
-        println!("this postoffice is not fenced; nothing was changed");
+        println!("this postoffice is not fenced, nor was its folder copied; nothing was changed");
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// `dirsync moved`. It does not depend on the database: one that is damaged can be restored only
+/// where the postoffice is at home.
+pub fn moved(folder: &Path, json: bool) -> Outcome {
+    require_folder(folder)?;
+    let away = {
+        let _lock = lock(folder, "moved")?;
+        let away = home::away(folder)?;
+        if away.is_some() {
+            home::note(folder)?;
+        }
+        away
+    };
+    let mut office = Office::open(folder, "moved")?;
+    if let Some(away) = away {
+        office.log("admin", &format!("moved: lives here from now on ({away})"), &[])?;
+    }
+    if json {
+        let name = office.name.to_string();
+        print_json(&json!({ "postoffice": name, "moved": away.is_some() }));
+    } else if away.is_some() {
+        println!("{} lives in {} from now on", office.name, folder.display());
+        println!("the old folder must not be used again");
+    } else {
+        println!("{} lives here already; nothing was changed", office.name);
     }
     Ok(ExitStatus::Done)
 }

@@ -11,6 +11,7 @@ use crate::cli::WhyArgs;
 use crate::commands::requestor::registrations_json;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
+use crate::home::Away;
 use crate::office::{Office, now_ms};
 use crate::time;
 use crate::waiting::Waiting;
@@ -51,6 +52,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "quarantined": waits.quarantined,
             "overdue": waits.overdue.len(),
             "stopped": waits.stopped,
+            "away": waits.away.map(|away| away.to_string()),
             "failed_sources": waits.failed_sources,
             "missed": missed,
             "wal_bytes": wal_bytes,
@@ -78,7 +80,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     println!("  sent      {}", time::ago(last_sent, now));
     println!("  applied   {}", time::ago(last_applied, now));
     missed.iter().for_each(|text| println!("  missed    {text}"));
-    print_waiting(&waits);
+    print_waiting(&waits, folder);
     if let Some(server) = &server {
         let recovering = if server.recovering { ", recovering" } else { "" };
         println!("  last number {}{recovering}", server.head);
@@ -92,8 +94,11 @@ fn time_noted<T: Tables + ?Sized>(tables: &mut T, name: &str) -> Outcome<u64> {
     Ok(tables.note(name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-fn print_waiting(waits: &Waiting) {
-    if let Some(stopped) = waits.stopped {
+fn print_waiting(waits: &Waiting, folder: &Path) {
+    if let Some(away) = waits.away {
+        println!("  STOPPED   {away}: nothing is read or sent here");
+        println!("            {}", Away::ways_out(folder));
+    } else if let Some(stopped) = waits.stopped {
         println!("  STOPPED   {stopped}: nothing is sent from here");
     }
     if waits.held > 0 {

@@ -26,6 +26,7 @@ pub struct Section {
 
 /// All tables, in the order of the reference.
 pub const SECTIONS: &[Section] = &[
+    section("postoffice", "What holds for the postoffice as a whole."),
     section(
         "view",
         "What this postoffice wants to see of the directory. In force is what the server allows \
@@ -100,6 +101,12 @@ const GUARD_PERCENT: &str = "As `guard.percent`, which is also its default.";
 /// All keys, in the order of the reference.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
+    key("postoffice.home_check", "true or false", "true",
+        "A folder that was copied, or is on another machine than before, does nothing until a person \
+         has said `dirsync moved`, `dirsync rejoin` or `dirsync server promote`. `false` is for sites \
+         that make their machines from images and run one of them at a time: two copies at work take \
+         each other's answers, until one of them is fenced. See [moving and copying](moving.md)."),
+
     key("view.types", "list of address types", "",
         "Only entries with an address of one of these types, for example `[\"SMTP\", \"X400\"]`."),
     key("view.origins", "list of postoffices", "",

@@ -42,6 +42,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The settings of one postoffice.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// It works only in the place that was noted as its home.
+    pub home_check: bool,
     /// What it wants to see.
     pub view: View,
     /// When its steps run; none: continuously.
@@ -106,6 +108,7 @@ pub struct TargetConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            home_check: true,
             view: View::default(),
             schedule: None,
             poll: Duration::from_secs(30),

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use super::keys::{KEYS, Key, SECTIONS, Section, heading};
 
 /// A file with most keys, for the reference.
-pub(super) const EXAMPLE: &str = r##"[view]
+pub(super) const EXAMPLE: &str = r##"[postoffice]
+home_check = true
+
+[view]
 types = ["SMTP", "X400"]
 origins = ["NORTH/HQ", "SOUTH/HQ"]
 kinds = ["mailbox", "list"]

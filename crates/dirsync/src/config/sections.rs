@@ -58,7 +58,8 @@ pub(super) fn config<'a>(
 
 type Section = for<'a> fn(&mut Reader<'a>, &Table<'a>, &mut Config);
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
+    ("postoffice", postoffice),
     ("view", |reader, table, config| config.view = view(reader, table)),
     ("schedule", schedule),
     ("guard", |reader, table, config| config.guards = guards(reader, table)),
@@ -66,6 +67,12 @@ const SECTIONS: [(&str, Section); 6] = [
     ("keep", keep),
     ("carrier", carrier),
 ];
+
+fn postoffice<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
+    if let Some(check) = reader.flag(table, "home_check") {
+        config.home_check = check;
+    }
+}
 
 fn view<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> View {
     let types = list(reader, table, "types", |reader, text| address_type(reader, &text));

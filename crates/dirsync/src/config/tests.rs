@@ -135,7 +135,7 @@ error: unknown table \"gaurd\"; did you mean \"[guard]\"?
 1 | [gaurd]
   |  ^^^^^ not a table of this file
   |
-  = help: this file may have: [view], [schedule], [[source]], [[target]], [guard], [alarm], [keep], \
+  = help: this file may have: [postoffice], [view], [schedule], [[source]], [[target]], [guard], [alarm], [keep], \
          [carrier]",
     );
     shows(

@@ -89,13 +89,21 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-pub fn empty(folder: &Path) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::remove_dir_all(entry.path()).unwrap();
+/// Puts everything in a folder back as it was copied. The postoffices' folders stay the same folders:
+/// in others the program would ask whether they were moved.
+pub fn put_back(snapshot: &Path, to: &Path) {
+    for entry in std::fs::read_dir(to).unwrap().flatten() {
+        let path = entry.path();
+        if !entry.file_type().unwrap().is_dir() {
+            std::fs::remove_file(path).unwrap();
+        } else if snapshot.join(entry.file_name()).is_dir() {
+            put_back(&snapshot.join("nothing"), &path);
         } else {
-            std::fs::remove_file(entry.path()).unwrap();
+            std::fs::remove_dir_all(path).unwrap();
         }
+    }
+    if snapshot.exists() {
+        copy(snapshot, to);
     }
 }
 
@@ -197,8 +205,7 @@ fn struck_everywhere(scene: &Scene) {
     for (calls, kill) in CALLS.iter().flat_map(|calls| [(calls, true), (calls, false)]) {
         let (mut nth, mut struck_at) = (1, 0);
         loop {
-            empty(place.folder.path());
-            copy(snapshot.path(), place.folder.path());
+            put_back(snapshot.path(), place.folder.path());
             let struck = strike(&place, scene.command, calls, nth, kill);
             if !struck.met {
                 break;
@@ -431,8 +438,7 @@ fn crash_restore_leaves_the_old_or_the_new_database() {
     let epoch = place.status("a")["epoch"].clone();
     for calls in CALLS.iter().filter(|calls| calls.stride == 1) {
         for nth in 1.. {
-            empty(place.folder.path());
-            copy(snapshot.path(), place.folder.path());
+            put_back(snapshot.path(), place.folder.path());
             let struck = strike(&place, "-C a restore a.backup", calls, nth, true);
             let status = place.status("a");
             let old = status["epoch"] == epoch;

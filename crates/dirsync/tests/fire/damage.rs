@@ -5,7 +5,7 @@ use std::path::Path;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::testing::Random;
 
-use crate::crash::{copy, empty};
+use crate::crash::{copy, put_back};
 use crate::site::{Place, people};
 use crate::{number, quick_folder};
 
@@ -72,8 +72,7 @@ impl Scene {
     /// Damages a file, does everything there, puts the backup back, and looks whether all is well.
     fn damaged(&self, site: &str, file: &str, how: &str, damage: impl FnOnce(&mut Vec<u8>)) -> u32 {
         let place = &self.place;
-        empty(place.folder.path());
-        copy(self.snapshot.path(), place.folder.path());
+        put_back(self.snapshot.path(), place.folder.path());
         let path = place.path(&format!("{site}/{file}"));
         let mut bytes = std::fs::read(&path).unwrap();
         damage(&mut bytes);
@@ -179,8 +178,7 @@ fn a_lost_log_comes_back_without_a_command() {
     let scene = Scene::new();
     let place = &scene.place;
     for site in ["hq", "sales"] {
-        empty(place.folder.path());
-        copy(scene.snapshot.path(), place.folder.path());
+        put_back(scene.snapshot.path(), place.folder.path());
         let lost = |name: &str| place.path(&format!("{site}/postoffice.db{name}"));
         assert!(Path::new(&lost("-wal")).exists());
         std::fs::remove_file(lost("-wal")).unwrap();

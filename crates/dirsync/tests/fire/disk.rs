@@ -345,3 +345,23 @@ fn a_lost_permission_is_said_and_healed_by_giving_it_back() {
     settle(&place);
     assert_eq!(place.status("hq")["entries"], 41);
 }
+
+/// The same folder in another place is the same; a copy on another file system is none.
+#[test]
+fn a_bind_mount_is_no_copy() {
+    let place = Place::new();
+    let disk = Mount::memory(&place, "disk", "20m");
+    sites_on(&place, "share");
+    let bound = Mount::new(&place, "bound", &["--bind", place.path("disk/a").to_str().unwrap()]);
+    place.run("-C bound entry add --key n --name New --address SMTP:n@south.example").expect(0);
+    place.run("-C bound cycle").expect(0);
+    place.run("-C bound status").expect(0);
+    settle(&place);
+    drop(bound);
+    let mut cp = Command::new("cp");
+    let copied = cp.arg("-a").args([place.path("disk/a"), place.path("copy")]).status();
+    assert!(copied.unwrap().success());
+    place.run("-C copy cycle").expect(1);
+    place.run("-C disk/a cycle").expect(0);
+    drop(disk);
+}

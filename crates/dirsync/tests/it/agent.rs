@@ -8,16 +8,16 @@ use crate::site::{Place, people};
 /// How long anything may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Agent(Child);
+pub struct Agent(Child);
 
 impl Agent {
-    fn start(place: &Place, folders: &[&str]) -> Self {
+    pub fn start(place: &Place, folders: &[&str]) -> Self {
         let words: Vec<&str> = std::iter::once("run").chain(folders.iter().copied()).collect();
         let mut command = place.command(&words);
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    fn terminate(mut self) -> i32 {
+    pub fn terminate(mut self) -> i32 {
         let pid = self.0.id().to_string();
         std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         let status = self.0.wait().unwrap();
@@ -33,7 +33,7 @@ impl Drop for Agent {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < end, "{what} did not come to be");

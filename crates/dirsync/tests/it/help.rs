@@ -9,6 +9,7 @@ const COMMANDS: &[&str] = &[
     "requestor add",
     "requestor set",
     "rejoin",
+    "moved",
     "server",
     "import",
     "entry",

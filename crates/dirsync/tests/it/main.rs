@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod agent;
+mod copies;
 mod help;
 mod site;
 mod sites;
