@@ -397,7 +397,11 @@ pub struct LogArgs {
 #[derive(Debug, Subcommand)]
 pub enum HeldCommand {
     /// What waits
-    List,
+    List {
+        /// What was rejected instead: it is closed until another change is asked for
+        #[arg(long)]
+        rejected: bool,
+    },
     /// Let it through
     Approve(HeldArgs),
     /// Turn it down
@@ -409,7 +413,7 @@ pub struct HeldArgs {
     /// The entries
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub ids: Vec<EntryId>,
-    /// All of them
+    /// All that wait
     #[arg(long)]
     pub all: bool,
 }

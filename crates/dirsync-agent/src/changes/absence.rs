@@ -38,6 +38,7 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
             }
             return self.end_earlier_holds(true);
         }
+        absent.retain(|id| !self.stays_rejected(*id, None));
         let good_rows = self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
         let earlier = self.guarded_earlier("delete")?;
         let count = absent.len() as u64;

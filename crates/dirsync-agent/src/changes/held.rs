@@ -4,8 +4,8 @@ use dirsync_directory::EntryId;
 use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::tables::{OwnRow, RequestorTables, Stored};
 
-/// Makes held changes; `None` all of them. Returns how many. Deletions travel marked as approved,
-/// so that the server does not hold them again.
+/// Makes held changes; `None` all of them. Returns how many. What was rejected is closed and stays as
+/// it is. Deletions travel marked as approved, so that the server does not hold them again.
 ///
 /// # Errors
 ///
@@ -18,7 +18,7 @@ pub fn approve<T: RequestorTables + ?Sized>(
     let mut changes = OwnChanges::begin(tables, now)?;
     let mut count = 0;
     for held in changes.tables().held_changes()? {
-        if ids.is_some_and(|ids| !ids.contains(&held.id)) {
+        if held.rejected || ids.is_some_and(|ids| !ids.contains(&held.id)) {
             continue;
         }
         count += 1;

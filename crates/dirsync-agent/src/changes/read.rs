@@ -368,7 +368,12 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
 
     /// Makes or holds the changes of known entries.
     fn settle_pending(&mut self) -> Result<(), ReadError> {
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|id, pending| {
+            let closed = self.stays_rejected(*id, Some(&pending.row.record));
+            self.report.unchanged += u64::from(closed);
+            !closed
+        });
         let fed = self.elements.count_of(&self.settings.source);
         let mut held_kinds = BTreeSet::new();
         for (kind, limits) in
@@ -428,7 +433,18 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
         self.hold(id, kind, Some(row.record), row.key)
     }
 
-    /// Holds a change; one that was held or rejected before stays so, if it is still the same.
+    /// Whether a person rejected this very change before: the case is closed, and counts no more.
+    pub(super) fn stays_rejected(&mut self, id: EntryId, record: Option<&Record>) -> bool {
+        let earlier = self.earlier_holds.get(&id);
+        let closed =
+            earlier.is_some_and(|earlier| earlier.rejected && earlier.record.as_ref() == record);
+        if closed {
+            self.earlier_holds.remove(&id);
+        }
+        closed
+    }
+
+    /// Holds a change; one that was held before stays so, if it is still the same.
     pub(super) fn hold(
         &mut self,
         id: EntryId,
@@ -445,7 +461,7 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
             record,
             key,
             since: same.as_ref().map_or(self.settings.now, |same| same.since),
-            rejected: same.is_some_and(|same| same.rejected),
+            rejected: false,
         };
         self.changes.tables().put_held_change(&held)?;
         Ok(())

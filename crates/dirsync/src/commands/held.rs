@@ -20,108 +20,141 @@ use crate::words::shown;
 /// `dirsync held …`.
 pub fn held(folder: &Path, command: &HeldCommand, json: bool) -> Outcome {
     match command {
-        HeldCommand::List => list(folder, json),
+        HeldCommand::List { rejected } => list(folder, *rejected, json),
         HeldCommand::Approve(arguments) => decide_held(folder, arguments, true, json),
         HeldCommand::Reject(arguments) => decide_held(folder, arguments, false, json),
     }
 }
 
-/// A deletion that waits at the server.
-struct HeldDeletion {
+/// A change that is held here, or a deletion that waits at the server.
+struct Case {
     id: EntryId,
-    origin: PostofficeName,
+    kind: String,
+    /// The source that asked for it; none at the server.
+    source: String,
+    /// The origin that asked for it; none where it waits here.
+    origin: Option<PostofficeName>,
     key: String,
     name: String,
     since: u64,
+    rejected: bool,
 }
 
-fn held_deletions<T: Tables + ?Sized>(tables: &mut T) -> Outcome<Vec<HeldDeletion>> {
-    let mut held = Vec::new();
+impl Case {
+    fn asked_by(&self) -> &str {
+        self.origin.as_ref().map_or(&self.source, PostofficeName::as_str)
+    }
+}
+
+/// All cases, open and closed: those of the own sources, and what waits at the server.
+fn cases<T: Tables + ?Sized>(tables: &mut T, is_server: bool) -> Outcome<Vec<Case>> {
+    let mut cases: Vec<Case> = tables
+        .held_changes()?
+        .into_iter()
+        .map(|held| Case {
+            id: held.id,
+            kind: held.kind,
+            source: held.source,
+            origin: None,
+            key: held.key,
+            name: held.record.as_ref().map_or(String::new(), |record| shown(&record.name)),
+            since: held.since,
+            rejected: held.rejected,
+        })
+        .collect();
+    if !is_server {
+        return Ok(cases);
+    }
     tables.visit_unsettled(&mut |row| {
         let hold = row.published.as_ref().and_then(|published| published.held);
-        if let Some(hold) = hold.filter(|hold| !hold.rejected) {
-            held.push(HeldDeletion {
+        if let Some(hold) = hold {
+            cases.push(Case {
                 id: row.id,
-                origin: row.origin.clone(),
+                kind: "delete".into(),
+                source: String::new(),
+                origin: Some(row.origin.clone()),
                 key: row.key.clone(),
                 name: row.published_record().map_or(String::new(), |record| shown(record.name)),
                 since: hold.since,
+                rejected: hold.rejected,
             });
         }
         ControlFlow::Continue(())
     })?;
-    Ok(held)
+    Ok(cases)
 }
 
-fn list(folder: &Path, json: bool) -> Outcome {
+fn list(folder: &Path, rejected: bool, json: bool) -> Outcome {
     let mut office = Office::read(folder)?;
     let is_server = office.is_server;
-    let mut tables = office.begin()?;
-    let mut rows: Vec<Value> = tables
-        .held_changes()?
-        .into_iter()
-        .map(|held| {
-            let name = held.record.as_ref().map_or(String::new(), |record| shown(&record.name));
-            json!({ "id": held.id.to_string(), "where": "here", "kind": held.kind,
-                    "source": held.source, "key": held.key, "name": name,
-                    "since": time::json(held.since), "rejected": held.rejected })
-        })
-        .collect();
-    if is_server {
-        for held in held_deletions(&mut *tables)? {
-            rows.push(json!({ "id": held.id.to_string(), "where": "server", "kind": "delete",
-                              "source": held.origin.to_string(), "key": held.key,
-                              "name": held.name, "since": time::json(held.since),
-                              "rejected": false }));
-        }
-    }
-    let open = rows.iter().any(|row| row["rejected"] == false);
+    let mut cases = cases(&mut *office.begin()?, is_server)?;
+    cases.retain(|case| case.rejected == rejected);
+    let status = waiting(!rejected && !cases.is_empty());
     if json {
-        print_json(&Value::Array(rows));
-        return Ok(waiting(open));
+        let row = |case: &Case| {
+            let place = if case.origin.is_some() { "server" } else { "here" };
+            json!({ "id": case.id.to_string(), "where": place, "kind": case.kind,
+                    "source": case.asked_by(), "key": case.key, "name": case.name,
+                    "since": time::json(case.since), "rejected": case.rejected })
+        };
+        print_json(&Value::Array(cases.iter().map(row).collect()));
+        return Ok(status);
     }
-    if rows.is_empty() {
-        println!("nothing is held");
+    if cases.is_empty() {
+        println!("nothing is {}", if rejected { "rejected" } else { "held" });
     }
-    for row in &rows {
-        let text = |key: &str| row[key].as_str().unwrap_or_default();
-        println!(
-            "{}  {:10}  {}  {} {}  since {}{}",
-            text("id"),
-            text("kind"),
-            text("source"),
-            text("key"),
-            text("name"),
-            text("since"),
-            if row["rejected"] == true { "  rejected" } else { "" }
-        );
+    for case in &cases {
+        let Case { id, kind, key, name, .. } = case;
+        let since = time::rfc3339(case.since);
+        println!("{id}  {kind:10}  {}  {key} {name}  since {since}", case.asked_by());
     }
-    Ok(waiting(open))
+    Ok(status)
+}
+
+/// Every id has to be that of an open case, or nothing is decided at all.
+fn check_open(ids: &[EntryId], cases: &[Case]) -> Outcome<()> {
+    for id in ids {
+        if cases.iter().any(|case| case.id == *id && !case.rejected) {
+            continue;
+        }
+        if cases.iter().any(|case| case.id == *id) {
+            return Err(Failure::usage(format!(
+                "{id} was rejected: that case is closed, and nothing was changed"
+            ))
+            .hint(
+                "it opens again when its source, or its origin, asks for another change of the \
+                 entry; `dirsync held list --rejected` shows what is closed",
+            ));
+        }
+        return Err(Failure::usage(format!("{id} is not held here; nothing was changed"))
+            .hint("`dirsync held list` shows what waits"));
+    }
+    Ok(())
 }
 
 fn decide_held(folder: &Path, arguments: &HeldArgs, approve: bool, json: bool) -> Outcome {
     let mut office = Office::open(folder, "held")?;
+    let is_server = office.is_server;
     let ids = (!arguments.all).then_some(arguments.ids.as_slice());
     let mut tables = office.begin()?;
+    let mut open = cases(&mut *tables, is_server)?;
+    check_open(ids.unwrap_or_default(), &open)?;
+    open.retain(|case| !case.rejected && ids.is_none_or(|ids| ids.contains(&case.id)));
     let mut count = if approve {
         changes::approve(&mut *tables, now_ms(), ids)?
     } else {
         changes::reject(&mut *tables, ids)?
     };
     tables.commit()?;
-    if office.is_server {
-        let held = held_deletions(&mut *office.begin()?)?;
-        for deletion in held {
-            if ids.is_none_or(|ids| ids.contains(&deletion.id)) {
-                let kind = if approve {
-                    DecisionKind::ApproveDeletion(deletion.id)
-                } else {
-                    DecisionKind::RejectDeletion(deletion.id)
-                };
-                decide(&mut office, &deletion.origin, kind)?;
-                count += 1;
-            }
-        }
+    for deletion in open {
+        let Some(origin) = deletion.origin else { continue };
+        let kind = if approve {
+            DecisionKind::ApproveDeletion(deletion.id)
+        } else {
+            DecisionKind::RejectDeletion(deletion.id)
+        };
+        decide(&mut office, &origin, kind)?;
+        count += 1;
     }
     let word = if approve { "approved" } else { "rejected" };
     office.log("admin", &format!("{count} held changes {word}"), &[])?;

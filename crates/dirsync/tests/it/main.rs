@@ -2,6 +2,7 @@
 
 mod agent;
 mod copies;
+mod decisions;
 mod help;
 mod site;
 mod sites;
