@@ -88,6 +88,10 @@ impl World {
             }
             Step::Go(machine) => self.go(machine),
             Step::Cycle => self.cycle(false, Default::default()).map(|_| true),
+            Step::Turn(at) => self.turn(at),
+            Step::Inbox(machine) => {
+                Ok(self.has_machine(machine) && self.take_inbox(machine).map(|()| true)?)
+            }
             Step::Wait(days) => {
                 self.now += days * DAY_MS;
                 Ok(true)

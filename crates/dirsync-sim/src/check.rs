@@ -5,11 +5,11 @@ mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::{EntryId, SetDigest, list_element};
+use dirsync_directory::{EntryId, Record, SetDigest, list_element};
 use dirsync_message::{ReqSeq, SrvSeq, Stamp};
 use dirsync_protocol::tables::{ListPlace, Numbered, OwnRow, OwnTombstone, Submitted};
 
-use crate::naming::{Sight, postoffice};
+use crate::naming::{Sight, change_of, postoffice};
 use crate::network::Listed;
 use crate::site::Site;
 
@@ -20,6 +20,8 @@ pub struct Ghost {
     pub change: u64,
     /// Who made a change.
     pub authors: BTreeMap<u64, String>,
+    /// What an entry was after a change that its owner wrote.
+    pub written: BTreeMap<u64, Record>,
     /// The keys of entries.
     pub keys: BTreeMap<EntryId, String>,
     /// Who may ever own an entry: its first origin, and whom it was released to.
@@ -65,6 +67,11 @@ impl Ghost {
         self.change += 1;
         self.authors.insert(self.change, author.into());
         self.change
+    }
+
+    /// Whether a record is exactly what its owner wrote in the change that it tells of.
+    pub fn is_as_written(&self, record: &Record) -> bool {
+        self.written.get(&change_of(record)) == Some(record)
     }
 
     /// The key of an entry.

@@ -17,8 +17,13 @@
 //! | `expect s1 publishes a1`, `expect not s1 publishes a1` | what the server's list has |
 //! | `expect B1 lists a1`, `expect A1 owns a1` | what a machine's list or own entries have |
 //! | `expect b1 has x` | the entry is published with an address |
+//! | `expect s1 publishes a1 whole` | it is published exactly as it was last written |
+//! | `expect A lists a1` | every machine of A that is not fenced lists it |
 //! | `expect A1 lives`, `expect A1 acknowledged` | the machine is not fenced; the server has all its changes |
+//! | `expect one A lives`, `expect one s lives` | all machines of A but one are fenced; all servers but one |
 //! | `expect R18 2 times` | how often a row was taken anywhere |
+//!
+//! `4 times turn A1; turn s1` does the steps of the line so often.
 //!
 //! `settle` ends the faults: all must be as the origins have it within 14 cycles; `settle within 2`.
 //! `settle undecided`: nobody approves what is held. `strict` after the world's letters: two deletions are
@@ -96,6 +101,10 @@ impl Conversation {
     pub fn steps(&self) -> Vec<Step> {
         let lines = self.lines.iter().map(|(_, line)| line.as_str());
         let told = lines.filter(|line| !line.starts_with("expect") && !line.starts_with("settle"));
+        let told = told.flat_map(|line| {
+            let (times, steps) = repeated(line);
+            std::iter::repeat_n(steps, times)
+        });
         let steps = told.flat_map(|line| line.split(';')).filter_map(|text| text.parse().ok());
         steps
             .flat_map(|step: Step| match step {
@@ -119,6 +128,13 @@ impl Conversation {
     }
 }
 
+/// How often the steps of a line are done, and the steps.
+fn repeated(line: &str) -> (usize, &str) {
+    let count =
+        line.split_once(" times ").and_then(|(count, rest)| Some((count.parse().ok()?, rest)));
+    count.unwrap_or((1, line))
+}
+
 fn play_line(world: &mut World, line: &str) -> Checked<()> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
@@ -137,7 +153,10 @@ fn play_line(world: &mut World, line: &str) -> Checked<()> {
             true => Ok(()),
             false => Err(format!("it is not so: {}", what.join(" "))),
         },
-        _ => world.try_run(line),
+        _ => {
+            let (times, steps) = repeated(line);
+            (0..times).try_for_each(|_| world.try_run(steps))
+        }
     }
 }
 
@@ -151,11 +170,24 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
             let addresses = published.get(&entry(key)).map(|(_, record)| addresses_of(record));
             Ok(addresses.is_some_and(|addresses| addresses.contains(&(*address).to_owned())))
         }
+        ["one", "s", "lives"] => Ok(world.live_servers().len() == 1),
+        ["one", name, "lives"] => Ok(world.live_machines(name).len() == 1),
+        [name, "lists", key] if name.len() == 1 => {
+            let machines = world.live_machines(name);
+            let lists = |world: &mut World, machine: &String| {
+                list_of(world.site(machine)).contains_key(&entry(key))
+            };
+            Ok(machines.iter().all(|machine| lists(world, machine)))
+        }
         [at, ..] if !world.sites.contains_key(crate::world::site_of(at)) => {
             Err(format!("\"{at}\" is none of this world"))
         }
         [at, "said", rule] => Ok(world.said(at, rule)),
         [at, "never", "said", rule] => Ok(!world.said(at, rule)),
+        [at, "publishes", key, "whole"] => {
+            let found = published(world.site(at)).remove(&entry(key));
+            Ok(found.is_some_and(|(_, record)| world.ghost.is_as_written(&record)))
+        }
         [at, "publishes", key] => Ok(published(world.site(at)).contains_key(&entry(key))),
         [at, "lists", key] => Ok(list_of(world.site(at)).contains_key(&entry(key))),
         [at, "owns", key] => Ok(own_of(world.site(at)).contains_key(&entry(key))),
@@ -170,10 +202,12 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
 /// The conversations that come with the simulator: every trace of `protocol.md` §11, and stories about
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
+    "a_deletion_survives_two_restores",
     "absence_longer_than_the_horizon",
     "acknowledged_more_than_was_made",
     "address_reuse_in_one_cycle",
     "claim_follows_the_offer",
+    "claim_keeps_hidden_details",
     "claimed_and_deleted_by_a_slow_clock",
     "clock_goes_back",
     "cloned_machine_is_detected",
@@ -198,7 +232,9 @@ pub const TOLD: &[(&str, &str)] = &told![
     "older_fill_meets_a_part_of_a_newer",
     "replaced_server_is_asked",
     "requestor_restored_reuses_numbers",
+    "restore_twice",
     "server_dies_between_taking_and_answering",
+    "server_restore_fences_nobody",
     "server_restored_and_overtaken",
     "server_restored_knowingly",
     "stub_changed_after_its_offer",
@@ -245,8 +281,40 @@ pub const TOLD: &[(&str, &str)] = &told![
     "t_twinold",
     "t_vanish",
     "t_viewbind",
+    "three_copies_backwards",
+    "three_copies_in_turn",
     "two_agents_see_one_message",
     "two_answers_from_a_lost_life",
+    "two_copies_eat_each_others_answers",
+    "two_copies_in_turn",
+    "two_copies_send_before_either_applies",
+    "two_copies_with_nothing_to_say",
     "two_replaces_answer_one_request",
+    "two_servers_each_with_a_requestor",
+    "two_servers_in_turn",
+    "two_servers_with_their_own_postoffice",
     "update_across_lives_fits_exactly",
 ];
+
+/// Conversations that are being mended: the steps do not go as they say yet. Nothing plays them but a test
+/// that looks whether they still go wrong.
+pub const BEING_MENDED: &[&str] = &[
+    "a_deletion_survives_two_restores",
+    "claim_keeps_hidden_details",
+    "restore_twice",
+    "server_restore_fences_nobody",
+    "three_copies_backwards",
+    "three_copies_in_turn",
+    "two_copies_eat_each_others_answers",
+    "two_copies_in_turn",
+    "two_copies_send_before_either_applies",
+    "two_copies_with_nothing_to_say",
+    "two_servers_each_with_a_requestor",
+    "two_servers_in_turn",
+    "two_servers_with_their_own_postoffice",
+];
+
+/// The conversations that go as they say.
+pub fn playable() -> Vec<(&'static str, &'static str)> {
+    TOLD.iter().filter(|(name, _)| !BEING_MENDED.contains(name)).copied().collect()
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dirsync_protocol::simulation::{Branch, Rule};
-use dirsync_sim::conversation::{Conversation, TOLD};
+use dirsync_sim::conversation::{Conversation, playable};
 use dirsync_sim::exhaustive;
 use dirsync_sim::plan::{PROFILES, Plan};
 use dirsync_sim::random::{Run, run, shrink};
@@ -173,7 +173,7 @@ fn without(rule: Rule, words: &[String]) -> Vec<String> {
 /// Every conversation that comes with the simulator.
 pub fn conversations() -> bool {
     let mut sound = true;
-    for (name, text) in TOLD {
+    for (name, text) in playable() {
         let played = std::panic::catch_unwind(|| {
             Conversation::parse(text).and_then(|told| told.play()).map(|_| ())
         });

@@ -2,7 +2,7 @@
 
 use dirsync_store::testing::Random;
 
-use crate::conversation::{Conversation, TOLD};
+use crate::conversation::{Conversation, playable};
 use crate::naming::Sight;
 use crate::step::Step;
 use crate::world::{LENIENT, STRICT, Setup};
@@ -326,7 +326,7 @@ impl Plan {
     /// When a conversation that comes with the simulator is wrong.
     pub fn told(seed: u64, in_files: bool) -> (Self, Random) {
         let (mut plan, mut random) = Self::with(TALE, seed, in_files);
-        let (name, text) = random.pick(TOLD);
+        let (name, text) = random.pick(&playable());
         let conversation = Conversation::parse(text).expect("it is played by a test");
         plan.profile = name;
         plan.setup = Setup { seed, in_files, ..conversation.setup().clone() };

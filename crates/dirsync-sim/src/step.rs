@@ -13,6 +13,9 @@
 //! | `t3 A1`, `t3 A1 1 keep` | A1 takes the oldest (or another) update |
 //! | `go A1` | `req A1`, `t2 A`, `an A`, `t3 A1` |
 //! | `cycle` | every machine sends, servers process, every machine applies |
+//! | `turn A1` | A1 takes all that lies in its inbox, then sends; what it leaves there stays for its copies |
+//! | `turn s1` | the server takes all requests that lie in its inbox, then answers; likewise |
+//! | `inbox A1` | T3 with all that lies in the inbox that A1 shares with its copies |
 //! | `wait 3`, `pass 15` | three days, or fifteen minutes, pass |
 //! | `drop q A`, `drop u A 1` | a request or update is lost |
 //! | `t2 A 0 s1 cut 17`, `t3 A1 0 flip 99` | what arrives is cut off, or has a flipped bit, in thousandths of its length |
@@ -22,7 +25,8 @@
 //! | `clock A1 -86400` | its clock is off, in seconds |
 //! | `backup X`, `restore X`, `restore X told` | of a site; the database is copied back, or `dirsync restore` does it |
 //! | `standby`, `promote`, `move` | a copy of s1, which becomes s2; all of s1 becomes s2 |
-//! | `reinstall A1`, `clone A1` | a machine that knows nothing; a second machine A2 |
+//! | `reinstall A1` | a machine that knows nothing |
+//! | `clone A1`, `clone s1` | a copy of its folder: A2, or A3 where there is one; s2, of the same instance |
 //! | `purge s1`, `remove A`, `approve`, `reject`, `register C`, `recover s1` | a server forgets, and what a person decides |
 //! | `damage A1 a2` | a byte of the list changes on the disk |
 //! | `fault` | from here on repairs are to be expected |
@@ -136,6 +140,10 @@ pub enum Step {
     Go(String),
     /// T1 to T3 of all.
     Cycle,
+    /// A whole cycle of a machine or server, in folders that it shares with its copies.
+    Turn(String),
+    /// T3 with all that lies in a shared inbox.
+    Inbox(String),
     /// Days pass.
     Wait(u64),
     /// Minutes pass.
@@ -167,7 +175,7 @@ pub enum Step {
     Move,
     /// A machine begins anew, knowing nothing.
     Reinstall(String),
-    /// A second machine with the same database.
+    /// Another machine or server with the same database.
     Clone(String),
     /// A server forgets deletions.
     Purge(String),
@@ -262,6 +270,8 @@ impl fmt::Display for Step {
             }
             Self::Go(machine) => write!(f, "go {machine}"),
             Self::Cycle => f.write_str("cycle"),
+            Self::Turn(site) => write!(f, "turn {site}"),
+            Self::Inbox(machine) => write!(f, "inbox {machine}"),
             Self::Wait(days) => write!(f, "wait {days}"),
             Self::Pass(minutes) => write!(f, "pass {minutes}"),
             Self::Drop { is_request, name, at } => {
@@ -341,6 +351,8 @@ fn parse(words: &[&str]) -> Option<Step> {
         }
         ["go", machine] => Step::Go(text(machine)),
         ["cycle"] => Step::Cycle,
+        ["turn", site] => Step::Turn(text(site)),
+        ["inbox", machine] => Step::Inbox(text(machine)),
         ["wait", days] => Step::Wait(days.parse().ok()?),
         ["pass", minutes] => Step::Pass(minutes.parse().ok()?),
         ["full", site] => Step::Full(text(site)),
@@ -464,6 +476,8 @@ mod tests {
             "restore s1 told",
             "damage B1 a1",
             "cycle",
+            "turn s1",
+            "inbox A2",
         ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
         }

@@ -167,6 +167,7 @@ impl World {
         });
         for (change, key) in (first..).zip(&keys) {
             self.ghost.latest.insert(entry(key), (change, true));
+            self.ghost.written.insert(change, record(&[key], false, change));
         }
         let cycles = (0..2).try_for_each(|_| self.cycle(false, Default::default()).map(|_| ()));
         cycles.expect("nothing is disturbed yet");

@@ -147,6 +147,7 @@ impl World {
     /// When the store fails.
     pub fn put(&mut self, machine: &str, row: OwnRow) -> bool {
         self.ghost.latest.insert(row.id, (change_of(&row.record), true));
+        self.ghost.written.insert(change_of(&row.record), row.record.clone());
         self.change(machine, |changes| changes.put(row).expect("it can be written"));
         true
     }
@@ -189,7 +190,9 @@ impl World {
             self.ghost.allow(key, entry(key), &name);
             let change = self.ghost.next_change(&name);
             self.ghost.latest.insert(entry(key), (change, true));
-            rows.push((key.clone(), record(&[key], false, change)));
+            let record = record(&[key], false, change);
+            self.ghost.written.insert(change, record.clone());
+            rows.push((key.clone(), record));
         }
         self.run_at(machine, |tables, context| {
             let settings = ReadSettings {

@@ -8,7 +8,7 @@ use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::server::pending;
 
-use crate::naming::{name_of, postoffice};
+use crate::naming::{SERVER, name_of, postoffice};
 use crate::network::{Letter, Parts};
 use crate::step::{Delivery, Trouble};
 use crate::world::{Checked, World, site_of};
@@ -214,6 +214,43 @@ impl World {
         }
         self.answer(server, &[name.to_owned()], parts, trouble)?;
         Ok(true)
+    }
+
+    /// A whole cycle of one folder: what lies in its inbox is taken, and what the step leaves there
+    /// stays for the folder's copies.
+    pub(super) fn turn(&mut self, at: &str) -> Checked<bool> {
+        if self.has_machine(at) {
+            self.take_inbox(at)?;
+            self.send(at, Trouble::None)?;
+            return Ok(true);
+        }
+        if !at.starts_with('s') || !self.sites.contains_key(at) {
+            return Ok(false);
+        }
+        let own = format!("{SERVER}{}", &at[1..]);
+        let takes_part = self.has_machine(&own);
+        if takes_part {
+            self.send(&own, Trouble::None)?;
+        }
+        for letter in self.network.take_all(true) {
+            self.deliver_request(at, &letter, Trouble::None)?;
+            self.put_back_undelivered(at, Delivery::Whole);
+        }
+        self.answer(at, &self.names(), Parts::One, Trouble::None)?;
+        if takes_part {
+            self.take_inbox(&own)?;
+        }
+        Ok(true)
+    }
+
+    /// T3 with all that lies in the inbox of a machine, which its copies share.
+    pub(super) fn take_inbox(&mut self, machine: &str) -> Checked<()> {
+        for number in self.network.numbers(false, name_of(machine)) {
+            let letter = self.network.take(number).expect("it is under way");
+            self.deliver_update(machine, &letter, Trouble::None)?;
+            self.put_back_undelivered(machine, Delivery::Whole);
+        }
+        Ok(())
     }
 
     /// The letter that a step delivers, as it arrives.

@@ -9,6 +9,13 @@ use crate::naming::{SERVER, name_of};
 use crate::step::Step;
 use crate::world::{Checked, World, site_of};
 
+/// So many machines of one name are the most.
+const COPIES_MAX: u64 = 3;
+
+fn twin(machine: &str, number: u64) -> String {
+    format!("{}{number}", name_of(machine))
+}
+
 impl World {
     pub(super) fn life(&mut self, step: &Step) -> Checked<bool> {
         match step {
@@ -64,21 +71,33 @@ impl World {
                 self.relieve();
                 Ok(true)
             }
-            Step::Clone(machine) => {
-                let twin = format!("{}2", name_of(machine));
-                let possible = *machine != twin
-                    && name_of(machine) != SERVER
-                    && !self.sites.contains_key(&twin)
-                    && self.can_send(machine);
-                if possible {
-                    let copy = self.site(machine).copy();
-                    self.sites.insert(twin, copy);
-                    (self.ghost.faulty, self.ghost.doubled) = (true, true);
-                }
-                Ok(possible)
-            }
+            Step::Clone(what) => Ok(self.copy_folder(what)),
             other => Err(format!("\"{other}\" is done elsewhere")),
         }
+    }
+
+    /// A copy of a folder works beside it.
+    fn copy_folder(&mut self, what: &str) -> bool {
+        let is_server = what.starts_with('s');
+        let copy = if is_server {
+            "s2".to_owned()
+        } else {
+            let free = |number: &u64| !self.sites.contains_key(&twin(what, *number));
+            let Some(number) = (2..=COPIES_MAX).find(free) else { return false };
+            twin(what, number)
+        };
+        let possible = if is_server {
+            !self.sites.contains_key(&copy) && self.live_servers().iter().any(|live| live == what)
+        } else {
+            name_of(what) != SERVER && self.can_send(what)
+        };
+        if possible {
+            let folder = self.site(what).copy();
+            self.sites.insert(copy, folder);
+            self.ghost.faulty = true;
+            self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);
+        }
+        possible
     }
 
     fn become_server(&mut self, server: &str) -> Checked<()> {

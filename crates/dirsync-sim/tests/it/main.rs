@@ -5,7 +5,7 @@ mod stories;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use dirsync_sim::conversation::{Conversation, TOLD};
+use dirsync_sim::conversation::{BEING_MENDED, Conversation, TOLD};
 use dirsync_sim::plan::Plan;
 use dirsync_sim::random::{run, shrink};
 
@@ -13,8 +13,11 @@ use dirsync_sim::random::{run, shrink};
 fn every_conversation_goes_as_it_says() {
     let mut wrong = Vec::new();
     for (name, text) in TOLD {
-        if let Err(why) = Conversation::parse(text).and_then(|conversation| conversation.play()) {
-            wrong.push(format!("{name}: {why}"));
+        let played = Conversation::parse(text).and_then(|conversation| conversation.play());
+        match (played, BEING_MENDED.contains(name)) {
+            (Err(why), false) => wrong.push(format!("{name}: {why}")),
+            (Ok(_), true) => wrong.push(format!("{name} goes as it says: it is mended")),
+            _ => {}
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
