@@ -58,13 +58,9 @@ impl fmt::Display for Away {
 }
 
 impl Away {
-    /// What a person can say about the folder. Its role is seen from its keys: the database is not
-    /// opened before that.
+    /// What a person can say about the folder.
     pub fn ways_out(folder: &Path) -> String {
-        let keep = match folder.join(KEYS).join(INSTANCE).exists() {
-            true => "dirsync server promote",
-            false => "dirsync rejoin",
-        };
+        let keep = word_to_keep(folder);
         format!(
             "if the old folder is gone for good, say `dirsync moved`; if it is not, and this is to be \
              the one, `{keep}`; otherwise leave this one alone"
@@ -75,6 +71,15 @@ impl Away {
     pub fn failure(self, folder: &Path) -> Failure {
         let text = anyhow::anyhow!("{self}: nothing was read or sent");
         Failure::from(text).with_status(ExitStatus::Failed).hint(Self::ways_out(folder))
+    }
+}
+
+/// The command that says of two postoffices with one name that this one is to be kept. Which it is, a
+/// requestor or a server, is seen from its keys: of a copied folder no database is opened before that.
+pub fn word_to_keep(folder: &Path) -> &'static str {
+    match folder.join(KEYS).join(INSTANCE).exists() {
+        true => "dirsync server promote",
+        false => "dirsync rejoin",
     }
 }
 

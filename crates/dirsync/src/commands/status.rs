@@ -11,7 +11,7 @@ use crate::cli::WhyArgs;
 use crate::commands::requestor::registrations_json;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
-use crate::home::Away;
+use crate::home::{self, Away};
 use crate::office::{Office, now_ms};
 use crate::time;
 use crate::waiting::Waiting;
@@ -100,6 +100,12 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
         println!("            {}", Away::ways_out(folder));
     } else if let Some(stopped) = waits.stopped {
         println!("  STOPPED   {stopped}: nothing is sent from here");
+        if stopped == "fenced" {
+            println!(
+                "            another machine goes on under this name; if this is to be the one,"
+            );
+            println!("            stop that one and say `{}` here", home::word_to_keep(folder));
+        }
     }
     if waits.held > 0 {
         println!("  held      {} changes wait for a person: `dirsync held list`", waits.held);

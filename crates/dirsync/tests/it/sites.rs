@@ -254,7 +254,8 @@ fn a_promoted_copy_is_the_server_and_the_old_one_fences_itself() {
     place.run("-C sales send").expect(0);
     let old = place.run("-C hq process").expect(3);
     assert!(old.err.contains("replaced by instance"), "{}", old.err);
-    assert_eq!(place.status("hq")["stopped"], "fenced");
+    let status = place.run("-C hq status").expect(3).out;
+    assert!(status.contains("fenced") && status.contains("`dirsync server promote`"), "{status}");
     let again = place.run("-C sales apply").expect(0);
     assert!(!again.err.contains("alarm"), "{}", again.err);
 }
