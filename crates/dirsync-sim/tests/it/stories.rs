@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bad_entries;
+mod copies;
 mod damage;
 mod deletions;
 mod deltas;
