@@ -89,6 +89,10 @@ impl FromStr for Instance {
     }
 }
 
+/// Largest generation of a server epoch in a message. Each life adds one, so no server comes near it
+/// by itself.
+pub const GENERATION_MAX: u64 = 1 << 40;
+
 /// One life of a server's numbering, ordered by generation and instance: a fencing token.
 ///
 /// Two epochs with equal generation and instance but different random parts are a *tie*, and
@@ -107,6 +111,12 @@ impl ServerEpoch {
     /// Whether this epoch makes `other` obsolete. Both of a tie do so to each other.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self != other && (self.generation, self.instance) >= (other.generation, other.instance)
+    }
+
+    /// The generation of a life after both, unless there is none any more.
+    pub fn generation_after(&self, other: &Self) -> Option<u64> {
+        let generation = self.generation.max(other.generation).checked_add(1)?;
+        (generation <= GENERATION_MAX).then_some(generation)
     }
 
     /// Whether both belong to one generation of one instance.

@@ -21,7 +21,9 @@ mod version;
 pub use body::{
     BodyError, BodyFault, BodyReader, BodyWriter, LINE_BYTES_MAX, TRANSACTION_BYTES_MAX,
 };
-pub use epoch::{Challenge, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch};
+pub use epoch::{
+    Challenge, GENERATION_MAX, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch,
+};
 pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind};
 pub use number::{Mark, NUMBER_MAX, ReqSeq, RequestNo, SrvSeq, Stamp};
 pub use point::{ParsePointError, SyncPoint};

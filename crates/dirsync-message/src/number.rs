@@ -4,8 +4,8 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-/// Largest number and change stamp of a message. Stores keep 63 bits, and whoever takes a number from
-/// a message counts on from it.
+/// Largest number and change stamp of a message. Stores keep 63 bits. A counter that has come this far
+/// stays there: what is sent can be read.
 pub const NUMBER_MAX: u64 = (1 << 62) - 1;
 
 macro_rules! number {
@@ -15,13 +15,9 @@ macro_rules! number {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The number that follows.
-            ///
-            /// # Panics
-            ///
-            /// At 2^64, which no counter reaches.
+            /// The number that follows; [`NUMBER_MAX`] follows itself.
             pub fn next(self) -> Self {
-                Self(self.0.checked_add(1).expect("a counter does not reach 2^64"))
+                Self(self.0.saturating_add(1).min(NUMBER_MAX))
             }
         }
 
@@ -69,7 +65,9 @@ impl Stamp {
     pub const OF_STUB_END: Self = Self(0);
 
     /// The stamp of the next change when the clock shows `now` (milliseconds since 1970).
+    /// [`NUMBER_MAX`] follows itself: a stamp from outside, which is later than any clock shows, does
+    /// not lead to one that cannot be sent.
     pub fn after(self, now: u64) -> Self {
-        Self(now.max(self.0 + 1))
+        Self(now.max(self.0.saturating_add(1)).min(NUMBER_MAX))
     }
 }

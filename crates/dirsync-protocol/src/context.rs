@@ -5,6 +5,7 @@ use std::fmt;
 use dirsync_message::{BodyError, Transaction};
 use thiserror::Error;
 
+use crate::bounds::OutOfBounds;
 use crate::guard::GuardLimits;
 use crate::tables::StoreError;
 
@@ -111,6 +112,9 @@ pub enum ReceiveError {
     /// The message is damaged: it is as good as lost.
     #[error("the message is damaged: {0}")]
     Body(#[from] BodyError),
+    /// A number of the message is further ahead than counting leads.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
     /// The message contradicts itself.
     #[error("the message contradicts itself: {0}")]
     Contradiction(String),

@@ -5,6 +5,7 @@
 //! arguments, state is reached through the traits of [`tables`].
 #![deny(missing_docs)]
 
+pub mod bounds;
 pub mod context;
 pub mod delta;
 pub mod guard;

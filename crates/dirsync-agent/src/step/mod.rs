@@ -13,6 +13,7 @@ mod transport;
 
 use dirsync_carrier::CarrierError;
 use dirsync_message::{BodyError, HeadError};
+use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::tables::StoreError;
@@ -75,6 +76,8 @@ pub(crate) enum RefusedMessage {
     Head(#[from] HeadError),
     #[error(transparent)]
     Body(#[from] BodyError),
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
     #[error("{0}")]
     Said(String),
 }
@@ -84,6 +87,7 @@ pub(crate) fn refusal(error: ReceiveError) -> Result<RefusedMessage, StoreError>
     match error {
         ReceiveError::Store(error) => Err(error),
         ReceiveError::Body(error) => Ok(RefusedMessage::Body(error)),
+        ReceiveError::Bounds(error) => Ok(RefusedMessage::Bounds(error)),
         ReceiveError::Contradiction(text) => {
             Ok(RefusedMessage::Said(format!("the message contradicts itself: {text}")))
         }

@@ -2,5 +2,6 @@
 
 mod congress;
 mod cycle;
+mod limits;
 mod site;
 mod stories;

@@ -88,6 +88,23 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
+    /// A reader behind a transaction with this number and stamp, of an entry of this owner and first
+    /// origin.
+    pub(super) fn continued(
+        input: R,
+        origin: Option<&(PostofficeName, PostofficeName)>,
+        number: u64,
+        stamp: Stamp,
+    ) -> Self {
+        let origin = origin.map(|(owner, first)| Origin {
+            owner: owner.clone(),
+            first: first.clone(),
+            ids: IdDeriver::new(first),
+            used: true,
+        });
+        Self { origin, number, stamp: stamp.0, state: State::Within, ..Self::new(input) }
+    }
+
     /// How many transactions were read.
     pub fn count(&self) -> u64 {
         self.count

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, escape};
 
+use super::reader::BodyReader;
 use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
+use crate::head::READ_BACK;
 use crate::{NUMBER_MAX, Stamp};
 
 /// Writes a body, one call of the output per transaction; give it a buffered output.
@@ -247,6 +249,20 @@ impl<W: Write> BodyWriter<W> {
         details.is_empty() || details.ends_with('\n')
     }
 
+    /// A body that its receiver refuses would be sent again and again: better to end here.
+    fn read_back(&self, start: usize, number: u64, stamp: Stamp) {
+        let mut text = self.buffer[start..].to_vec();
+        text.extend_from_slice(format!("{TRAILER}1\n").as_bytes());
+        let origin = self.origin.as_ref();
+        let mut reader = BodyReader::continued(&*text, origin, self.number, self.stamp);
+        let read = match reader.next() {
+            Ok(read) => read.map(|transaction| (transaction.number, transaction.stamp)),
+            Err(error) => panic!("this was written to a body: {error}"),
+        };
+        assert_eq!(read, Some((number, stamp)), "a transaction is read as another one");
+        assert!(matches!(reader.next(), Ok(None)), "more is read than was written");
+    }
+
     /// Writes the assembled transaction out, or takes it back.
     fn commit(&mut self, start: usize, number: u64, stamp: Stamp, sound: bool) -> io::Result<()> {
         let length = self.buffer.len() - start;
@@ -255,6 +271,9 @@ impl<W: Write> BodyWriter<W> {
             self.buffer.truncate(start);
             let error = format!("transaction {number} has no form in a message body");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        if READ_BACK {
+            self.read_back(start, number, stamp);
         }
         self.output.write_all(&self.buffer)?;
         self.buffer.clear();

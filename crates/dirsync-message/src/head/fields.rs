@@ -10,12 +10,12 @@ use dirsync_directory::{escape, unescape};
 use super::error::{HeadError, HeadErrorKind};
 use super::{HEAD_BYTES_MAX, HEADER, TRAILER};
 use crate::text::excerpt;
-use crate::{FormatVersion, NUMBER_MAX, ServerEpoch, SyncPoint};
+use crate::{FormatVersion, GENERATION_MAX, NUMBER_MAX, ServerEpoch, SyncPoint};
 
 /// The field that may stand several times.
 const REPEATED: &str = "outcome";
 const NUMBER_FORM: &str = "a number below 2^62";
-const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM";
+const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM, the generation at most 2^40";
 const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
 /// Longest field name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -234,7 +234,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn is_epoch(epoch: &ServerEpoch) -> bool {
-    epoch.generation <= NUMBER_MAX
+    epoch.generation <= GENERATION_MAX
 }
 
 fn field(line: &str, number: u64) -> Option<(&str, Field<'_>)> {

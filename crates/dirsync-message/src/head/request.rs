@@ -3,7 +3,7 @@
 use dirsync_directory::View;
 
 use super::fields::FieldReader;
-use super::{HeadError, begin, buckets};
+use super::{Head, HeadError, begin, buckets, read_back};
 use crate::{Admission, Health, OwnPart, ReqEpoch, ReqSeq, Request, RequestKind, RequestNo};
 
 const KINDS: [&str; 3] = ["delta", "full", "want-own"];
@@ -15,6 +15,10 @@ pub(super) const VIEW_FORM: &str = "a view: its lines, escaped";
 impl Request {
     /// The one text of this head; [`crate::Head::parse`] reads it.
     pub fn to_text(&self) -> String {
+        read_back(self.print(), |head| matches!(head, Head::Request(read) if **read == *self))
+    }
+
+    pub(super) fn print(&self) -> String {
         let mut fields = begin("request");
         fields.put("from", &self.from);
         fields.put("to", &self.to);

@@ -4,7 +4,7 @@ use dirsync_directory::{Address, EntryId, PostofficeName, View};
 
 use super::fields::{FieldReader, FieldWriter};
 use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM};
-use super::{HeadError, begin, buckets};
+use super::{Head, HeadError, begin, buckets, read_back};
 use crate::{Body, BodyKind, Outcome, OutcomeKind, Own, ReqSeq, RequestNo, Side, SrvSeq, Update};
 
 const SIDES: [&str; 3] = ["own", "fenced", "removed"];
@@ -13,6 +13,10 @@ const KINDS: [&str; 3] = ["delta", "replace", "repair"];
 impl Update {
     /// The one text of this head; [`crate::Head::parse`] reads it.
     pub fn to_text(&self) -> String {
+        read_back(self.print(), |head| matches!(head, Head::Update(read) if **read == *self))
+    }
+
+    pub(super) fn print(&self) -> String {
         let mut fields = begin("update");
         fields.put("from", &self.from);
         fields.put("to", &self.to);

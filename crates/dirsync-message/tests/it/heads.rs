@@ -130,7 +130,7 @@ fn numbers_are_below_2_to_the_62nd() {
             let line = text.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap();
             let (_, value) = line.split_once('=').unwrap();
             let (_, rest) = value.split_once('.').unwrap();
-            let generation = format!("{name}={}.{rest}", NUMBER_MAX + 1);
+            let generation = format!("{name}={}.{rest}", GENERATION_MAX + 1);
             let error = wrong(&text.replace(line, &generation)).1;
             assert!(matches!(error, HeadErrorKind::Value { .. }), "{name}: {error}");
         }

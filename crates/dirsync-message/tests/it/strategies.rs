@@ -56,10 +56,8 @@ pub fn digest() -> impl Strategy<Value = SetDigest> {
 }
 
 fn server_epoch() -> impl Strategy<Value = ServerEpoch> {
-    (number(), any::<u64>(), any::<u64>()).prop_map(|(generation, instance, random)| ServerEpoch {
-        generation,
-        instance: Instance(instance),
-        random,
+    (0..=GENERATION_MAX, any::<u64>(), any::<u64>()).prop_map(|(generation, instance, random)| {
+        ServerEpoch { generation, instance: Instance(instance), random }
     })
 }
 

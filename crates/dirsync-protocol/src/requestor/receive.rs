@@ -10,6 +10,7 @@ use super::change::OwnChanges;
 use super::list::ListWriter;
 use super::merge::merge;
 use super::rejoin::new_epoch;
+use crate::bounds::{check_update, is_reachable};
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::simulation::{Branch, Rule};
 use crate::tables::{ListPlace, Mode, RequestorState, Staging, StoreErrorKind, Tables};
@@ -49,6 +50,7 @@ pub fn receive<T: Tables + ?Sized>(
     if matches!(state.mode, Mode::Fenced | Mode::Removed) {
         return Ok(Applied::default());
     }
+    check_update(&state, update)?;
     if !hear_epoch(context, &mut state, update) {
         return Ok(Applied::default());
     }
@@ -199,8 +201,14 @@ fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, u
 fn hear_stranger(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) {
     let contradicts = state.sent.iter().any(|(number, _)| *number == update.answers);
     if update.answers >= state.request_no || contradicts {
-        state.request_no = state.request_no.max(update.answers).next();
-        state.mode = Mode::WantOwn;
+        if is_reachable(state.request_no, update.answers) {
+            state.request_no = state.request_no.max(update.answers).next();
+            state.mode = Mode::WantOwn;
+        } else {
+            // Counting on from it would lead to a number that nobody reads. In another epoch the
+            // server counts the requests from the first one that it gets.
+            new_epoch(state, context, true);
+        }
         context.say(
             Level::Alarm,
             "R6",

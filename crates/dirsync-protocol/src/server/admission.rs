@@ -5,6 +5,7 @@ use dirsync_message::{Challenge, Request, RequestKind, ServerEpoch, Side};
 use super::lifecycle::{holds_deletions, new_life};
 use super::publication::Publication;
 use super::submission::{Submission, submit_delta, submit_full};
+use crate::bounds::check_request;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::simulation::Rule;
 use crate::tables::{Registration, RegistrationState, ServerState, SideAnswer, Tables};
@@ -61,6 +62,7 @@ pub fn receive<T: Tables + ?Sized>(
         RegistrationState::Suspended => return Ok(Received::Suspended),
         RegistrationState::Invited | RegistrationState::Active => {}
     }
+    check_request(&server, request)?;
     if let Some(received) =
         compare_epochs(tables, context, &mut server, &mut registration, request)?
     {

@@ -108,7 +108,7 @@ pub fn list_body<T: Tables + ?Sized>(
 
 fn deletion(number: u64, id: EntryId, stamp: &mut Stamp) -> Transaction<'static> {
     // The stamp of a deletion says nothing to a receiver; one more than the last costs no byte.
-    *stamp = Stamp(stamp.0 + 1);
+    *stamp = stamp.after(0);
     Transaction {
         number,
         stamp: *stamp,
@@ -277,9 +277,6 @@ pub fn own_body<T: Tables + ?Sized>(
     })?;
     tables.visit_submitted_tombstones(origin, &mut |(id, stamp)| {
         number += 1;
-        let mut before = Stamp(stamp.0.wrapping_sub(1));
-        let mut transaction = deletion(number, id, &mut before);
-        transaction.stamp = stamp;
-        visit(&transaction)
+        visit(&Transaction { stamp, ..deletion(number, id, &mut Stamp(0)) })
     })
 }

@@ -11,7 +11,8 @@ use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError};
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Hold, Numbered, Position, Registration, RegistrationState, ServerState, Stored, Tables,
+    Hold, Numbered, Position, Registration, RegistrationState, ServerState, StoreError, Stored,
+    Tables,
 };
 
 /// Writes a registration as it is decided; data that the requestor brings is kept.
@@ -180,11 +181,12 @@ pub fn new_life<T: Tables + ?Sized>(
     server: &mut ServerState,
     over: ServerEpoch,
 ) -> Stored<()> {
-    server.epoch = ServerEpoch {
-        generation: server.epoch.generation.max(over.generation) + 1,
-        instance: server.epoch.instance,
-        random: context.draws.number(),
+    let Some(generation) = server.epoch.generation_after(&over) else {
+        let why = format!("the generation of {} is the last one there is", server.epoch);
+        return Err(StoreError::corrupt("begin a new server epoch", why));
     };
+    server.epoch =
+        ServerEpoch { generation, instance: server.epoch.instance, random: context.draws.number() };
     server.recovering = true;
     tables.put_server(server)?;
     for mut registration in tables.registrations()? {

@@ -1,0 +1,187 @@
+//! What a message may say is bounded: no number of it stops anybody.
+
+use std::io::{Cursor, Read, Write};
+
+use dirsync_carrier::{Arrived, BodyEncoder, Outgoing, message_bytes, open_message};
+use dirsync_directory::PostofficeName;
+use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
+use dirsync_store::Store;
+
+use crate::site::{SERVER, World};
+
+const A: &str = "SOUTH/A";
+const B: &str = "SOUTH/B";
+
+/// A server and two requestors, each with an entry that all list.
+fn three_sites() -> World {
+    let mut world = World::new(&[A, B]);
+    world.cycle();
+    world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
+    world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
+    world.cycle();
+    world.cycle();
+    assert_eq!(world.converged().len(), 3);
+    world
+}
+
+/// The message with head and body as `alter` makes them, under an envelope that is right.
+fn forged(bytes: Vec<u8>, alter: &dyn Fn(&str, &str) -> (String, String)) -> Vec<u8> {
+    let mut message = open_message(Cursor::new(bytes)).unwrap();
+    let mut body = String::new();
+    message.body.read_to_string(&mut body).unwrap();
+    let (head, body) = alter(&message.head, &body);
+    let mut encoder = BodyEncoder::new(3).unwrap();
+    encoder.write_all(body.as_bytes()).unwrap();
+    message_bytes(&Outgoing {
+        from: &message.envelope.from,
+        to: &message.envelope.to,
+        epoch: "",
+        number: 0,
+        part: 1,
+        head: &head,
+        body: &encoder.finish().unwrap(),
+    })
+}
+
+/// Replaces the one message that waits for `to` from `from`.
+fn forge(world: &World, to: &str, from: &str, alter: &dyn Fn(&str, &str) -> (String, String)) {
+    let (to, from): (PostofficeName, PostofficeName) = (to.parse().unwrap(), from.parse().unwrap());
+    let waiting: Vec<Arrived> = world
+        .network
+        .pending(&to)
+        .into_iter()
+        .filter(|arrived| arrived.sender == from.folded())
+        .collect();
+    let [arrived] = waiting.as_slice() else { panic!("one message from {from}: {waiting:?}") };
+    let bytes = forged(world.network.copy(&to, arrived).unwrap(), alter);
+    world.network.deliver(&to, arrived, bytes);
+}
+
+/// Everybody goes on: after some cycles a new entry of each is listed by all, and the numbers in
+/// force are ones that can be sent.
+fn all_goes_on(world: &mut World, what: &str) {
+    for _ in 0..6 {
+        world.cycle();
+    }
+    world
+        .site(A)
+        .import(&[("1", "Ana", "SMTP:ana@a.example", "2"), ("3", "Di", "SMTP:di@a.example", "1")]);
+    world.site(B).import(&[("2", "Cy", "SMTP:c@b", "1"), ("4", "Ed", "SMTP:ed@b", "")]);
+    for _ in 0..6 {
+        world.cycle();
+    }
+    let list = world.converged();
+    let names = ["Ana", "Di", "Cy", "Ed"];
+    assert_eq!(list.len(), names.len(), "{what}: {list:?}");
+    assert!(names.iter().all(|name| list.iter().any(|line| line.contains(name))), "{what}");
+    let server = world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap();
+    assert!(server.epoch.generation < GENERATION_MAX && !server.fenced, "{what}");
+    assert!(!server.recovering, "{what}: nobody is waited for");
+}
+
+/// Values at and around every limit, and a usual one that is far ahead.
+fn values() -> Vec<u64> {
+    let mut values = vec![NUMBER_MAX, NUMBER_MAX - 1, NUMBER_MAX + 1, u64::MAX, 1 << 20, 1 << 32];
+    values.extend([(1 << 32) + 7, GENERATION_MAX, GENERATION_MAX - 1, GENERATION_MAX + 1]);
+    values
+}
+
+fn with_number(text: &str, field: &str, number: u64) -> String {
+    let prefix = format!("{field}=");
+    let line = text.lines().find(|line| line.starts_with(&prefix)).map(str::to_owned);
+    let line = line.unwrap_or_else(|| panic!("no {field} in {text}"));
+    let value = &line[prefix.len()..];
+    let changed = match field {
+        "epoch-heard" | "server-epoch" | "after-epoch" => {
+            format!("{number}.{}", value.split_once('.').unwrap().1)
+        }
+        "point" | "stated" => {
+            let mut parts: Vec<&str> = value.split('/').collect();
+            let number = number.to_string();
+            parts[1] = &number;
+            parts.join("/")
+        }
+        "own-digest" | "list-digest" => format!("{number}-{}", value.split_once('-').unwrap().1),
+        _ => number.to_string(),
+    };
+    text.replace(&line, &format!("{prefix}{changed}"))
+}
+
+/// §15: a request names a server epoch of a generation near 2^62; and so with every other number, in
+/// both directions.
+#[test]
+fn no_number_bricks_a_server() {
+    let request = ["number", "own-from", "own-to", "own-digest", "epoch-heard", "point"];
+    let request = request.iter().chain(&["list-digest", "clock"]);
+    let update = ["answers", "server-epoch", "ack", "after", "after-epoch", "stated", "point"];
+    let update = update.iter().chain(&["head", "list-digest", "part"]);
+    let fields = request.map(|field| (true, *field)).chain(update.map(|field| (false, *field)));
+    for (in_request, field) in fields {
+        for value in values() {
+            let mut world = three_sites();
+            world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
+            world.site(B).import(&[("2", "Cy", "SMTP:c@b", "7")]);
+            world.now += 60_000;
+            world.send(A);
+            world.send(B);
+            let alter = |head: &str, body: &str| (with_number(head, field, value), body.to_owned());
+            if in_request {
+                forge(&world, SERVER, A, &alter);
+                world.process();
+            } else {
+                world.process();
+                forge(&world, A, SERVER, &alter);
+                world.apply(A);
+            }
+            all_goes_on(&mut world, &format!("{field} {value}"));
+        }
+    }
+}
+
+/// A stamp later than any clock shows is taken for what it is, and whoever takes it over goes on.
+#[test]
+fn no_stamp_bricks_anybody() {
+    for stamp in [NUMBER_MAX, NUMBER_MAX - 1, NUMBER_MAX + 1, u64::MAX] {
+        let mut world = three_sites();
+        world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
+        world.now += 60_000;
+        world.send(A);
+        forge(&world, SERVER, A, &|head, body| {
+            let line = body.lines().find(|line| line.contains(" M ")).unwrap();
+            let number = line.split('@').next().unwrap();
+            let (_, change) = line.split_once(" M ").unwrap();
+            let altered = format!("{number}@+{stamp} M {change}");
+            (head.to_owned(), body.replace(line, &altered))
+        });
+        world.process();
+        // What follows deletes the entry behind it, so that a deletion follows the stamp in the list.
+        world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1")]);
+        all_goes_on(&mut world, &format!("stamp {stamp}"));
+        let mut tables = world.site(A).store.begin().unwrap();
+        assert!(tables.requestor().unwrap().last_stamp.0 <= NUMBER_MAX, "stamp {stamp}");
+    }
+}
+
+/// A server that followed a forged epoch as far as it may is followed by those who lag behind it.
+#[test]
+fn a_generation_is_followed_by_a_step_at_most() {
+    use dirsync_protocol::bounds::GENERATION_STEP_MAX;
+
+    let generation = |world: &mut World| {
+        world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap().epoch.generation
+    };
+    for (ahead, followed) in [(GENERATION_STEP_MAX, true), (GENERATION_STEP_MAX + 1, false)] {
+        let mut world = three_sites();
+        let before = generation(&mut world);
+        world.send(A);
+        forge(&world, SERVER, A, &|head, body| {
+            assert!(Head::parse(head).is_ok());
+            (with_number(head, "epoch-heard", before + ahead), body.to_owned())
+        });
+        let report = world.process();
+        let expected = if followed { before + ahead + 1 } else { before };
+        assert_eq!(generation(&mut world), expected);
+        assert_eq!(report.refused, u64::from(!followed));
+        all_goes_on(&mut world, &format!("{ahead} ahead"));
+    }
+}
