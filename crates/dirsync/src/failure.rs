@@ -31,12 +31,15 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do.
     pub hint: Option<String>,
+    /// It says already which file failed.
+    names_file: bool,
 }
 
 impl Failure {
     /// A mistake in how the command was used or configured.
     pub fn usage(text: impl fmt::Display) -> Self {
-        Self { status: ExitStatus::Usage, error: anyhow::anyhow!("{text}"), hint: None }
+        let error = anyhow::anyhow!("{text}");
+        Self { status: ExitStatus::Usage, error, hint: None, names_file: false }
     }
 
     /// With another exit code.
@@ -63,8 +66,12 @@ impl Failure {
         text
     }
 
-    /// Names the database where it is what failed, and says what to do about it.
+    /// Names the database where it is what failed, and says what to do about it. Who knows best says
+    /// it first: what is said after that changes nothing.
     pub fn about(mut self, database: &Path) -> Self {
+        if std::mem::replace(&mut self.names_file, true) {
+            return self;
+        }
         let Some(kind) = store_error(&self.error).map(|error| error.kind) else { return self };
         let path = database.display().to_string();
         if !self.error.to_string().contains(&path) {
@@ -111,7 +118,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
                 Some(StepError::Carrier(CarrierError::Unreachable { .. }))
             );
         let status = if unreachable { ExitStatus::Unreachable } else { ExitStatus::Failed };
-        Self { status, error, hint: None }
+        Self { status, error, hint: None, names_file: false }
     }
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod failure;
 mod home;
+mod identity;
 mod invitation;
 mod office;
 mod platform;

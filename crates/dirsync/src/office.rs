@@ -19,6 +19,7 @@ use dirsync_store::{Store, Transaction};
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home::{self, Away};
+use crate::identity::INSTALLATION_NOTE;
 
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
@@ -91,15 +92,19 @@ impl Office {
     }
 
     fn open_locked(folder: &Path, config: Config, lock: PostofficeLock) -> Outcome<Self> {
-        let store = SqliteStore::open(folder.join(DATABASE))?;
-        Self::with_store(folder, config, store, Some(lock))
+        let path = database(folder);
+        let store = SqliteStore::open(&path).map_err(|error| Failure::from(error).about(&path))?;
+        Self::with_store(folder, config, store, Some(lock)).map_err(|failure| failure.about(&path))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it.
     pub fn read(folder: &Path) -> Outcome<Self> {
         require_folder(folder)?;
-        let store = SqliteStore::open_read_only(folder.join(DATABASE))?;
+        let path = database(folder);
+        let opened = SqliteStore::open_read_only(&path);
+        let store = opened.map_err(|error| Failure::from(error).about(&path))?;
         Self::with_store(folder, load_config(folder)?, store, None)
+            .map_err(|failure| failure.about(&path))
     }
 
     fn with_store(
@@ -113,9 +118,7 @@ impl Office {
             let state = tables.requestor()?;
             (state.name, state.server, tables.server()?.map(|server| server.epoch))
         };
-        let key_path = folder.join(KEYS).join(format!("{KEY}.pub"));
-        let key = fs::read_to_string(&key_path)
-            .with_context(|| format!("could not read \"{}\"", key_path.display()))?;
+        let key = public_key(folder)?;
         if let Some(epoch) = epoch {
             let instance = read_instance(folder)?;
             if instance != epoch.instance {
@@ -133,7 +136,7 @@ impl Office {
             name,
             server,
             is_server: epoch.is_some(),
-            key: key.trim().to_owned(),
+            key,
             _lock: lock,
         })
     }
@@ -343,6 +346,7 @@ pub fn make_folder(
     let mut store = SqliteStore::create(&beside)?;
     let mut tables = store.begin()?;
     found(&mut *tables, &key)?;
+    tables.put_note(INSTALLATION_NOTE, Some(&key))?;
     tables.commit()?;
     store.checkpoint_truncate()?;
     drop(store);
@@ -384,6 +388,19 @@ pub fn make_instance(folder: &Path) -> Outcome<Instance> {
     let path = folder.join(KEYS).join(INSTANCE);
     durable::replace_file(&path, |output| writeln!(output, "{instance}"))?;
     Ok(instance)
+}
+
+/// The public key of a folder, in OpenSSH's one-line form, which ends with the postoffice's name.
+pub fn public_key(folder: &Path) -> Outcome<String> {
+    let path = folder.join(KEYS).join(format!("{KEY}.pub"));
+    let key = fs::read_to_string(&path)
+        .with_context(|| format!("could not read \"{}\"", path.display()))?;
+    Ok(key.trim().to_owned())
+}
+
+/// Whether a folder is that of a server installation.
+pub fn has_instance(folder: &Path) -> bool {
+    folder.join(KEYS).join(INSTANCE).exists()
 }
 
 /// The server installation's name.

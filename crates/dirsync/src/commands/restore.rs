@@ -1,22 +1,27 @@
 //! `dirsync backup` and `dirsync restore`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dirsync_agent::restoring;
 use dirsync_carrier::durable;
 use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::tables::StoreErrorKind;
+use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
+use crate::identity::Identity;
 use crate::office::{
     Office, database, known_decisions, lock, now_ms, random_seed, remove_database, require_home,
 };
+use crate::platform;
+
+/// What is added to the name of a database that a restore replaced.
+const KEPT: &str = ".before-restore";
 
 /// `dirsync backup FILE`.
 pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
@@ -24,7 +29,11 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
         return Err(Failure::usage(format!("\"{}\" exists already", file.display())));
     }
     let office = Office::read(folder)?;
-    office.store.backup_to(file)?;
+    office.store.backup_to(file).map_err(|error| match error.kind {
+        // The database itself was read.
+        StoreErrorKind::Full | StoreErrorKind::ReadOnly => Failure::from(error).about(file),
+        _ => Failure::from(error),
+    })?;
     let bytes = fs::metadata(file)?.len();
     if json {
         print_json(&json!({ "file": file.display().to_string(), "bytes": bytes }));
@@ -48,6 +57,7 @@ pub fn restore(folder: &Path, file: &Path, json: bool) -> Outcome {
             "{} is restored; what others know that this copy does not comes back by itself",
             office.name
         );
+        println!("the database that it replaced is kept as {}{KEPT}", database(folder).display());
     }
     Ok(ExitStatus::Done)
 }
@@ -56,17 +66,9 @@ pub fn restore(folder: &Path, file: &Path, json: bool) -> Outcome {
 pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
     let _lock = lock(folder, "restore")?;
     require_home(folder)?;
+    let here = Identity::of_folder(folder)?;
     // The copy is opened and checked before anything is replaced.
-    let copy = SqliteStore::open_read_only(file)
-        .with_context(|| format!("\"{}\" cannot be restored", file.display()))?;
-    let wrong = copy.integrity_check()?;
-    if !wrong.is_empty() {
-        return Err(Failure::from(anyhow::anyhow!(
-            "\"{}\" is damaged: {}",
-            file.display(),
-            wrong.join("; ")
-        )));
-    }
+    let copy = open_copy(folder, &here, file)?;
     let path = database(folder);
     let beside = path.with_extension("db.restoring");
     remove_database(&beside)?;
@@ -74,12 +76,77 @@ pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
     drop(copy);
     begin_anew(folder, &beside)?;
     empty_log(&path)?;
+    keep_old(&path)?;
     for suffix in ["-wal", "-shm"] {
-        let mut left = path.clone().into_os_string();
-        left.push(suffix);
-        durable::remove_file(Path::new(&left))?;
+        durable::remove_file(&with_suffix(&path, suffix))?;
     }
     durable::move_file(&beside, &path)?;
+    Ok(())
+}
+
+/// Opens the copy. What is wrong with it is said of it, not of the database that it was to replace.
+fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Outcome<SqliteStore> {
+    let name = file.display();
+    if !file.is_file() {
+        return Err(anyhow::anyhow!("there is no file \"{name}\": nothing was changed").into());
+    }
+    let refused = |error: StoreError| {
+        let failure =
+            anyhow::anyhow!("\"{name}\" cannot be restored: {error}; nothing was changed");
+        let hint = match error.kind {
+            StoreErrorKind::Newer => "use the program that made it, or a newer one",
+            _ => "name a file that `dirsync backup` has written; another copy may be whole",
+        };
+        Failure::from(failure).hint(hint)
+    };
+    let mut copy = SqliteStore::open_read_only(file).map_err(refused)?;
+    let wrong = copy.integrity_check().map_err(refused)?;
+    if !wrong.is_empty() {
+        let wrong = wrong.join("; ");
+        return Err(anyhow::anyhow!("\"{name}\" is damaged: {wrong}; nothing was changed").into());
+    }
+    let identity = copy.begin().and_then(|mut tables| Identity::of_database(&mut *tables));
+    here.require_same(folder, &identity.map_err(refused)?, file)?;
+    Ok(copy)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Keeps the database that is replaced, in the place of the one that was kept before. A log that could
+/// not be emptied into it is kept with it.
+fn keep_old(path: &Path) -> Outcome<()> {
+    let kept = with_suffix(path, KEPT);
+    keep_file(path, &kept)?;
+    let (log, kept_log) = (with_suffix(path, "-wal"), with_suffix(&kept, "-wal"));
+    if fs::metadata(&log).is_ok_and(|data| data.len() > 0) {
+        keep_file(&log, &kept_log)?;
+    } else {
+        durable::remove_file(&kept_log)?;
+    }
+    Ok(())
+}
+
+/// Gives a file a second name, in the place of whatever had that name; at no time is it without its
+/// first one. Where there are no links it is copied.
+fn keep_file(path: &Path, kept: &Path) -> Outcome<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let beside = with_suffix(kept, ".new");
+    durable::remove_file(&beside)?;
+    let linked = fs::hard_link(path, &beside).or_else(|_| fs::copy(path, &beside).map(|_| ()));
+    linked
+        .and_then(|()| {
+            let file = fs::File::open(&beside)?;
+            platform::make_private(&file)?;
+            file.sync_all()
+        })
+        .with_context(|| format!("could not keep the old database as \"{}\"", kept.display()))?;
+    durable::move_file(&beside, kept)?;
     Ok(())
 }
 
