@@ -58,19 +58,21 @@ impl fmt::Display for Away {
 }
 
 impl Away {
-    /// What a person can say about the folder.
-    pub fn ways_out(folder: &Path) -> String {
-        let keep = word_to_keep(folder);
-        format!(
-            "if the old folder is gone for good, say `dirsync moved`; if it is not, and this is to be \
-             the one, `{keep}`; otherwise leave this one alone"
-        )
+    /// What a person can say or do about it, a line each.
+    pub fn ways_out(self, folder: &Path) -> [String; 3] {
+        let old = if self == Self::Machine { "machine" } else { "folder" };
+        [
+            format!("if the old {old} is gone for good, say `dirsync moved` here"),
+            format!("if it is not, and this is to be the one, say `{}`", word_to_keep(folder)),
+            "otherwise leave this one alone".to_owned(),
+        ]
     }
 
     /// The refusal of a command.
     pub fn failure(self, folder: &Path) -> Failure {
         let text = anyhow::anyhow!("{self}: nothing was read or sent");
-        Failure::from(text).with_status(ExitStatus::Failed).hint(Self::ways_out(folder))
+        let hint = self.ways_out(folder).join("; ");
+        Failure::from(text).with_status(ExitStatus::Failed).hint(hint)
     }
 }
 

@@ -207,7 +207,7 @@ impl Site {
     fn is_away(&mut self, office: &mut Office) -> Outcome<bool> {
         let away = office.away()?;
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
-            let ways_out = Away::ways_out(&self.folder);
+            let ways_out = away.ways_out(&self.folder).join("; ");
             self.say("run", "error", &format!("{away}: nothing is read or sent; {ways_out}"));
         }
         self.away = away;

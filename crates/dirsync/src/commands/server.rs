@@ -141,7 +141,7 @@ pub fn moved(folder: &Path, json: bool) -> Outcome {
         print_json(&json!({ "postoffice": name, "moved": away.is_some() }));
     } else if away.is_some() {
         println!("{} lives in {} from now on", office.name, folder.display());
-        println!("the old folder must not be used again");
+        println!("the old one must not be used again");
     } else {
         println!("{} lives here already; nothing was changed", office.name);
     }

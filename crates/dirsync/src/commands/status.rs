@@ -11,7 +11,7 @@ use crate::cli::WhyArgs;
 use crate::commands::requestor::registrations_json;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
-use crate::home::{self, Away};
+use crate::home;
 use crate::office::{Office, now_ms};
 use crate::time;
 use crate::waiting::Waiting;
@@ -97,7 +97,7 @@ fn time_noted<T: Tables + ?Sized>(tables: &mut T, name: &str) -> Outcome<u64> {
 fn print_waiting(waits: &Waiting, folder: &Path) {
     if let Some(away) = waits.away {
         println!("  STOPPED   {away}: nothing is read or sent here");
-        println!("            {}", Away::ways_out(folder));
+        away.ways_out(folder).iter().for_each(|line| println!("            {line}"));
     } else if let Some(stopped) = waits.stopped {
         println!("  STOPPED   {stopped}: nothing is sent from here");
         if stopped == "fenced" {

@@ -73,7 +73,7 @@ pub const SECTIONS: &[Section] = &[
     ),
     section(
         "alarm",
-        "A command that is run when something becomes held, quarantined, overdue or fenced, and \
+        "A command that is run when something becomes held, quarantined, overdue, fenced or copied, and \
          again when that is over. It also finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in \
          its environment.",
     ),
