@@ -3,12 +3,14 @@
 mod changes;
 mod exchange;
 mod lives;
+mod sources;
 
 pub use changes::own_row;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{ListPlace, Mode};
+pub use sources::Files;
 
 use crate::naming::{SERVER, entry, letter_of};
 use crate::network::Letter;
@@ -56,6 +58,9 @@ impl World {
         self.trace.push(step.clone());
         let known = self.trace.len();
         let done = self.do_step(step)?;
+        if let Some(why) = self.broken.pop() {
+            return Err(why);
+        }
         if !done {
             self.trace.truncate(known - 1);
         }

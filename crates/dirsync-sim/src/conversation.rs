@@ -203,6 +203,7 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
     "a_deletion_survives_two_restores",
+    "absence_from_a_source",
     "absence_longer_than_the_horizon",
     "acknowledged_more_than_was_made",
     "address_reuse_in_one_cycle",
@@ -221,6 +222,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "first_fill_overtaken",
     "first_fill_overtaken_and_purged",
     "full_disk_at_the_server",
+    "hand_entries_survive_a_source",
     "house_moves_up",
     "hub_restored_without_begging",
     "late_message_of_an_old_epoch",
@@ -293,6 +295,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "two_servers_each_with_a_requestor",
     "two_servers_in_turn",
     "two_servers_with_their_own_postoffice",
+    "two_sources_and_hands_after_a_reinstallation",
     "update_across_lives_fits_exactly",
 ];
 
@@ -301,6 +304,7 @@ pub const TOLD: &[(&str, &str)] = &told![
 pub const BEING_MENDED: &[&str] = &[
     "a_deletion_survives_two_restores",
     "claim_keeps_hidden_details",
+    "hand_entries_survive_a_source",
     "restore_twice",
     "server_restore_fences_nobody",
     "three_copies_backwards",

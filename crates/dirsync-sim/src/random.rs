@@ -255,10 +255,22 @@ fn change(random: &mut Random, kind: Kind, key: String, names: &[char], collides
             _ => Change::Claim(key),
         },
         Kind::Mass => Change::Mass,
-        _ => {
+        _ => read(random, key),
+    }
+}
+
+/// What happens around a source.
+fn read(random: &mut Random, key: String) -> Change {
+    let source = random.pick(&["list", "list", "more", "part"]).to_owned();
+    match random.below(8) {
+        0 | 1 => {
             let letter = &key[..1];
-            let count = random.below(4);
-            Change::Read((1..=count).map(|number| format!("{letter}{number}")).collect())
+            let numbers = (1..5).filter(|_| random.one_in(2));
+            Change::File(source, numbers.map(|number| format!("{letter}{number}")).collect())
         }
+        2 => Change::Line(source, key),
+        3 => Change::Decide(random.one_in(2)),
+        4 => Change::Read(source, false),
+        _ => Change::Read(source, true),
     }
 }

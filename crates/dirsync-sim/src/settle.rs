@@ -56,6 +56,9 @@ impl World {
     /// What is broken.
     pub fn cycle(&mut self, approve: bool, parts: Parts) -> Checked<usize> {
         for machine in self.machines() {
+            if self.is_live(&machine) {
+                self.read_sources(&machine)?;
+            }
             self.send(&machine, Trouble::None)?;
         }
         for letter in self.network.take_all(true) {

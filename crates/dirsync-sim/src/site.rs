@@ -1,9 +1,11 @@
 //! One database of a world, in memory or in a file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use dirsync_agent::decisions::Decision;
+use dirsync_directory::EntryId;
 use dirsync_protocol::tables::{StoreError, StoreErrorKind, Stored};
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{MemoryStore, Store, Transaction};
@@ -18,6 +20,8 @@ enum Place {
 /// One machine: a database, a clock, and a log of decisions.
 pub struct Site {
     place: Place,
+    /// What each source has named in this life of the database, by a second account.
+    named: BTreeMap<String, BTreeSet<EntryId>>,
     /// How far its clock is off, in milliseconds.
     pub skew: i64,
     /// Its disk is full: nothing can be written.
@@ -40,7 +44,8 @@ impl Site {
         } else {
             Place::Memory(Box::default())
         };
-        Self { place, skew: 0, full: false, decisions: Vec::new() }
+        let named = BTreeMap::new();
+        Self { place, named, skew: 0, full: false, decisions: Vec::new() }
     }
 
     /// A copy as a backup takes it: what was committed.
@@ -59,12 +64,23 @@ impl Site {
             }
         };
         let (skew, full, decisions) = (self.skew, self.full, self.decisions.clone());
-        Self { place, skew, full, decisions }
+        Self { place, named: self.named.clone(), skew, full, decisions }
     }
 
     /// Takes the database of a copy, and keeps clock and decisions.
     pub fn restore(&mut self, copy: &Self) {
-        self.place = copy.copy().place;
+        let Self { place, named, .. } = copy.copy();
+        (self.place, self.named) = (place, named);
+    }
+
+    /// Whether a source has named an entry in this life of the database.
+    pub fn has_named(&self, source: &str, id: EntryId) -> bool {
+        self.named.get(source).is_some_and(|named| named.contains(&id))
+    }
+
+    /// A source has named entries.
+    pub fn name(&mut self, source: &str, ids: BTreeSet<EntryId>) {
+        self.named.entry(source.into()).or_default().extend(ids);
     }
 
     /// The store.

@@ -5,7 +5,10 @@
 //! | `A1 +a1`, `A1 +a1@x,y` | A1 adds a1, with addresses |
 //! | `A1 ~a1`, `A1 -a1`, `A1 a1>x,y`, `A1 cls a1` | modifies, deletes, renames, moves out of or into the narrow view |
 //! | `A1 release a1 B`, `A1 withdraw a1`, `B1 claim a1` | hands an entry over |
-//! | `A1 mass`, `A1 read a1 a2` | deletes everything; a source is read that names these entries |
+//! | `A1 mass` | deletes everything that was made by hand |
+//! | `A1 file list a1 a2`, `A1 line list a1` | the file of A's source `list` names just these; its line of a1 changes |
+//! | `A1 read list`, `A1 read list broken` | the source is read; only the file's beginning. `part` is one that names only some |
+//! | `A1 approve`, `A1 reject` | a person decides what A1 holds of what its sources ask for |
 //! | `A1 view narrow` | asks for another view: `all`, `narrow`, `untitled`, `neighbours` |
 //! | `req A1` | T1 |
 //! | `t2 A`, `t2 A 1 s2 keep` | a server takes the oldest (or another) request; `keep`: it stays under way |
@@ -86,10 +89,16 @@ pub enum Change {
     Withdraw(String),
     /// Taken over.
     Claim(String),
-    /// Everything is deleted.
+    /// Everything that was made by hand is deleted.
     Mass,
-    /// A source that names exactly these entries is read.
-    Read(Vec<String>),
+    /// The file of a source names exactly these entries.
+    File(String, Vec<String>),
+    /// Another phone number in the file of a source.
+    Line(String, String),
+    /// A source is read, to its end or not.
+    Read(String, bool),
+    /// A person approves, or rejects, what is held of what sources ask for.
+    Decide(bool),
 }
 
 /// See the module.
@@ -237,10 +246,14 @@ impl fmt::Display for Change {
             Self::Withdraw(key) => write!(f, "withdraw {key}"),
             Self::Claim(key) => write!(f, "claim {key}"),
             Self::Mass => f.write_str("mass"),
-            Self::Read(keys) => {
-                f.write_str("read")?;
+            Self::File(source, keys) => {
+                write!(f, "file {source}")?;
                 keys.iter().try_for_each(|key| write!(f, " {key}"))
             }
+            Self::Line(source, key) => write!(f, "line {source} {key}"),
+            Self::Read(source, true) => write!(f, "read {source}"),
+            Self::Read(source, false) => write!(f, "read {source} broken"),
+            Self::Decide(approve) => f.write_str(if *approve { "approve" } else { "reject" }),
         }
     }
 }
@@ -392,7 +405,14 @@ fn parse_change(words: &[&str]) -> Option<Change> {
         ["release", key, to] => Change::Release(text(key), text(to)),
         ["withdraw", key] => Change::Withdraw(text(key)),
         ["claim", key] => Change::Claim(text(key)),
-        ["read", keys @ ..] => Change::Read(keys.iter().map(|key| text(key)).collect()),
+        ["file", source, keys @ ..] => {
+            Change::File(text(source), keys.iter().map(|key| text(key)).collect())
+        }
+        ["line", source, key] => Change::Line(text(source), text(key)),
+        ["read", source] => Change::Read(text(source), true),
+        ["read", source, "broken"] => Change::Read(text(source), false),
+        ["approve"] => Change::Decide(true),
+        ["reject"] => Change::Decide(false),
         [word] => match (word.chars().next()?, word.split_once('>')) {
             ('+', _) => {
                 let (key, wanted) = word[1..].split_once('@').unwrap_or((&word[1..], &word[1..]));
@@ -461,7 +481,11 @@ mod tests {
             "A1 release a1 B",
             "B1 claim a1",
             "A1 mass",
-            "A1 read a1 a2",
+            "A1 file list a1 a2",
+            "A1 line part a1",
+            "A1 read list",
+            "A1 read list broken",
+            "A1 approve",
             "A1 view untitled",
             "req A1",
             "req A1 dies 3",

@@ -18,7 +18,7 @@ use dirsync_protocol::tables::{
 };
 use dirsync_store::{Store, Transaction};
 
-use crate::act::own_row;
+use crate::act::{Files, own_row};
 use crate::check::Ghost;
 use crate::naming::{SERVER, Sight, entry, name_of, postoffice, record};
 use crate::network::Network;
@@ -83,8 +83,12 @@ pub struct World {
     pub network: Network,
     /// What every step said, with the site that said it.
     pub events: Vec<(String, Event)>,
+    /// The files that feed its postoffices.
+    pub files: Files,
     /// What the checker remembers.
     pub ghost: Ghost,
+    /// What was found out to be broken during a step.
+    pub(crate) broken: Vec<String>,
     /// Every step that was done, to be replayed.
     pub trace: Vec<Step>,
     drawn: u64,
@@ -112,7 +116,9 @@ impl World {
             standby: None,
             network: Network::default(),
             events: Vec::new(),
+            files: Files::new(),
             ghost: Ghost::default(),
+            broken: Vec::new(),
             trace: Vec::new(),
             drawn: 0,
             setup,
@@ -186,7 +192,9 @@ impl World {
             standby: self.standby.as_ref().map(Site::copy),
             network: self.network.fork(),
             events: Vec::new(),
+            files: self.files.clone(),
             ghost: self.ghost.clone(),
+            broken: Vec::new(),
             trace: self.trace.clone(),
             drawn: self.drawn,
         }

@@ -1,11 +1,8 @@
 //! Changes that a postoffice makes of its own entries.
 
-use std::collections::BTreeSet;
-
-use dirsync_agent::changes::{ReadRow, ReadSettings, SourceRead};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
-use dirsync_protocol::requestor;
+use dirsync_protocol::requestor::{self, ADOPTED};
 use dirsync_protocol::tables::OwnRow;
 
 use crate::check::{list_of, own_of};
@@ -15,21 +12,26 @@ use crate::naming::{
 use crate::step::Change;
 use crate::world::World;
 
-/// The source that feeds every entry of a world.
-pub const SOURCE: &str = "list";
+/// The source of entries that a person keeps.
+pub(super) const HAND: &str = "hand";
 
-/// A row for an own entry.
+/// A row for an own entry that is made by hand.
 pub fn own_row(key: &str, record: dirsync_directory::Record) -> OwnRow {
     OwnRow {
         id: entry(key),
         first_origin: first_origin(key),
         key: key.into(),
-        source: SOURCE.into(),
+        source: HAND.into(),
         record,
         numbers: ChangeNumbers::default(),
         stamp: Stamp(0),
         released_to: None,
     }
+}
+
+/// Whether a hand may change an entry: no source feeds it, and it is not on offer.
+fn is_by_hand(row: &OwnRow) -> bool {
+    row.released_to.is_none() && [HAND, ADOPTED].contains(&row.source.as_str())
 }
 
 impl World {
@@ -61,8 +63,7 @@ impl World {
             Change::Delete(key) => self.delete_own(machine, key),
             Change::Mass => {
                 let own = own_of(self.site(machine)).into_values();
-                let keys: Vec<String> =
-                    own.filter(|row| row.released_to.is_none()).map(|row| row.key).collect();
+                let keys: Vec<String> = own.filter(is_by_hand).map(|row| row.key).collect();
                 keys.len() >= 2 && keys.iter().all(|key| self.delete_own(machine, key))
             }
             Change::Release(key, to) => {
@@ -79,7 +80,10 @@ impl World {
                 released && self.release(machine, key, None)
             }
             Change::Claim(key) => self.claim(machine, key),
-            Change::Read(keys) => self.read_source(machine, keys),
+            Change::File(source, keys) => self.write_file(&name, source, keys),
+            Change::Line(source, key) => self.write_line(&name, source, key),
+            Change::Read(source, complete) => self.read_source(machine, source, *complete),
+            Change::Decide(approve) => self.decide_reads(machine, *approve),
         }
     }
 
@@ -108,7 +112,7 @@ impl World {
             return false;
         }
         let claimed = self.run_at(machine, |tables, context| {
-            requestor::claim(tables, context.now, id, SOURCE).is_ok()
+            requestor::claim(tables, context.now, id, HAND).is_ok()
         });
         if claimed {
             // Who deleted it and claims what is still listed has it again, with its former content.
@@ -125,13 +129,13 @@ impl World {
         key: &str,
         edit: impl FnOnce(&mut (Vec<String>, bool)),
     ) -> bool {
-        let Some(row) = self.own_row(machine, key) else { return false };
+        let Some(row) = self.own_row(machine, key).filter(is_by_hand) else { return false };
         let mut content = (addresses_of(&row.record), is_hidden(&row.record));
         edit(&mut content);
         let change = self.ghost.next_change(name_of(machine));
         let addresses: Vec<&str> = content.0.iter().map(String::as_str).collect();
         let record = record(&addresses, content.1, change);
-        self.put(machine, OwnRow { record, ..row })
+        self.put(machine, OwnRow { record, source: HAND.into(), ..row })
     }
 
     /// An own entry that is not on offer.
@@ -153,7 +157,7 @@ impl World {
     }
 
     fn delete_own(&mut self, machine: &str, key: &str) -> bool {
-        if self.own_row(machine, key).is_none() {
+        if !self.own_row(machine, key).is_some_and(|row| is_by_hand(&row)) {
             return false;
         }
         self.change(machine, |changes| {
@@ -163,7 +167,7 @@ impl World {
         true
     }
 
-    fn note_deletion(&mut self, machine: &str, key: &str) {
+    pub(super) fn note_deletion(&mut self, machine: &str, key: &str) {
         let id = entry(key);
         let change = self.ghost.next_change(name_of(machine));
         self.ghost.deleted.insert(id, change);
@@ -172,47 +176,5 @@ impl World {
         if let Some(tombstone) = tombstone {
             self.ghost.deletions.insert((id, tombstone.stamp), change);
         }
-    }
-
-    /// A complete read of a source that names these entries, and all that is on offer.
-    fn read_source(&mut self, machine: &str, keys: &[String]) -> bool {
-        let name = name_of(machine).to_owned();
-        let before = own_of(self.site(machine));
-        let mut rows: Vec<(String, dirsync_directory::Record)> = Vec::new();
-        let kept =
-            before.values().filter(|row| row.released_to.is_some() || keys.contains(&row.key));
-        rows.extend(kept.map(|row| (row.key.clone(), row.record.clone())));
-        let known: BTreeSet<String> = before.values().map(|row| row.key.clone()).collect();
-        for key in keys.iter().filter(|key| !known.contains(*key)) {
-            if key[..1].to_uppercase() != name {
-                return false;
-            }
-            self.ghost.allow(key, entry(key), &name);
-            let change = self.ghost.next_change(&name);
-            self.ghost.latest.insert(entry(key), (change, true));
-            let record = record(&[key], false, change);
-            self.ghost.written.insert(change, record.clone());
-            rows.push((key.clone(), record));
-        }
-        self.run_at(machine, |tables, context| {
-            let settings = ReadSettings {
-                source: SOURCE.into(),
-                whole: true,
-                guards: Default::default(),
-                fingerprint: String::new(),
-                now: context.now,
-            };
-            let mut read = SourceRead::begin(tables, settings).expect("it can be read");
-            for (line, (key, record)) in (2..).zip(&rows) {
-                let row = ReadRow { origin: None, key, record: record.as_ref(), line };
-                read.row(row).expect("it can be written");
-            }
-            read.finish(true).expect("it can be written");
-        });
-        let after = own_of(self.site(machine));
-        for row in before.values().filter(|row| !after.contains_key(&row.id)) {
-            self.note_deletion(machine, &row.key);
-        }
-        true
     }
 }

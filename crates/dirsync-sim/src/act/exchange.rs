@@ -221,6 +221,7 @@ impl World {
     pub(super) fn turn(&mut self, at: &str) -> Checked<bool> {
         if self.has_machine(at) {
             self.take_inbox(at)?;
+            self.read_sources(at)?;
             self.send(at, Trouble::None)?;
             return Ok(true);
         }

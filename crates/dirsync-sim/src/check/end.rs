@@ -75,6 +75,7 @@ impl World {
         if state.req_sync != state.req_seq {
             return Err(format!("I9: {name} was never acknowledged"));
         }
+        self.check_sources(machine)?;
         self.check_latest(name, &own)?;
         self.check_acknowledged(server, name, &own)
     }
