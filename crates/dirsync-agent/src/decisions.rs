@@ -193,7 +193,14 @@ pub fn carry_out<T: Tables + ?Sized>(
             registration.state = RegistrationState::Suspended;
         })?,
         DecisionKind::Resume => change(tables, name, |registration| {
-            registration.state = RegistrationState::Active;
+            if registration.state == RegistrationState::Suspended {
+                // Who was never heard is still to come.
+                registration.state =
+                    match registration.key.is_some() || registration.epoch.is_some() {
+                        true => RegistrationState::Active,
+                        false => RegistrationState::Invited,
+                    };
+            }
         })?,
         DecisionKind::Remove => {
             server::remove(tables, context, name)?;

@@ -168,7 +168,7 @@ pub enum RequestorCommand {
     List,
     /// One registration
     Show { name: PostofficeName },
-    /// Change what a requestor is allowed to see
+    /// Change what a requestor may see, or where its messages travel; what is not named stays
     Set(RequestorSetArgs),
     /// Let its requests wait
     Suspend { name: PostofficeName },
@@ -177,6 +177,9 @@ pub enum RequestorCommand {
     /// Retire the postoffice and its entries everywhere
     Remove {
         name: PostofficeName,
+        /// Do not ask, however many entries leave all lists
+        #[arg(long)]
+        yes: bool,
         /// Only say what would happen
         #[arg(long)]
         dry_run: bool,
@@ -210,9 +213,46 @@ pub struct RequestorSetArgs {
     pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub view: ViewArgs,
+    #[command(flatten)]
+    pub lift: LiftArgs,
 }
 
-/// What a requestor may see; each part that is left out puts no limit.
+/// The limits that are to be lifted: leaving a limit out lifts none.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LiftArgs {
+    /// Lift the limit on address types
+    #[arg(long, conflicts_with = "types")]
+    pub all_types: bool,
+    /// Lift the limit on origins
+    #[arg(long, conflicts_with = "origins")]
+    pub all_origins: bool,
+    /// Lift the limit on kinds
+    #[arg(long, conflicts_with = "kinds")]
+    pub all_kinds: bool,
+    /// Lift the limit on details
+    #[arg(long, conflicts_with = "attributes")]
+    pub all_attributes: bool,
+    /// Lift the filter
+    #[arg(long, conflicts_with = "filter")]
+    pub no_filter: bool,
+    /// Lift all limits
+    #[arg(long, conflicts_with_all = ["types", "origins", "kinds", "attributes", "filter"])]
+    pub everything: bool,
+}
+
+impl LiftArgs {
+    /// Whether a limit is to be lifted.
+    pub fn any(&self) -> bool {
+        self.all_types
+            || self.all_origins
+            || self.all_kinds
+            || self.all_attributes
+            || self.no_filter
+            || self.everything
+    }
+}
+
+/// What a requestor may see: of a new one, a part that is left out puts no limit.
 #[derive(Debug, Args)]
 pub struct ViewArgs {
     /// Address types it may see, e.g. SMTP,X400

@@ -1,5 +1,6 @@
 //! `dirsync requestor …`: the server's registrations.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -11,9 +12,10 @@ use dirsync_protocol::invitation::secret_hash;
 use dirsync_protocol::tables::{Registration, RegistrationState};
 use serde_json::json;
 
-use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs, ViewArgs};
+use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
 use crate::commands::init::shared_folder;
 use crate::commands::print_json;
+use crate::commands::view::{self, Seen};
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invitation::{Invitation, VALID_MS};
 use crate::office::{Office, now_ms, random_seed};
@@ -26,13 +28,11 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Outcome {
         RequestorCommand::List => list(folder, None, json),
         RequestorCommand::Show { name } => list(folder, Some(&name), json),
         RequestorCommand::Set(arguments) => set(folder, &arguments, json),
-        RequestorCommand::Suspend { name } => {
-            decide_on(folder, &name, DecisionKind::Suspend, "suspended", json)
+        RequestorCommand::Suspend { name } => suspend(folder, &name, true, json),
+        RequestorCommand::Resume { name } => suspend(folder, &name, false, json),
+        RequestorCommand::Remove { name, yes, dry_run } => {
+            remove(folder, &name, yes, dry_run, json)
         }
-        RequestorCommand::Resume { name } => {
-            decide_on(folder, &name, DecisionKind::Resume, "resumed", json)
-        }
-        RequestorCommand::Remove { name, dry_run } => remove(folder, &name, dry_run, json),
     }
 }
 
@@ -61,21 +61,6 @@ pub fn decide(office: &mut Office, name: &PostofficeName, kind: DecisionKind) ->
     Ok(())
 }
 
-fn view_of(arguments: &ViewArgs) -> Outcome<View> {
-    let mut text = String::new();
-    let mut line = |word: &str, values: Vec<String>| {
-        if !values.is_empty() {
-            text.push_str(&format!("{word}\t{}\n", values.join("\t")));
-        }
-    };
-    line("types", arguments.types.clone());
-    line("origins", arguments.origins.iter().map(ToString::to_string).collect());
-    line("kinds", arguments.kinds.iter().map(ToString::to_string).collect());
-    line("attributes", arguments.attributes.clone());
-    line("filter", arguments.filter.iter().map(|f| dirsync_directory::escape(f).into()).collect());
-    text.parse().map_err(Failure::usage)
-}
-
 /// Registers a requestor and gives its invitation. It is written to `out` first: when that fails, or
 /// the process dies in between, nobody is registered, and the command can be given again.
 pub fn invite(
@@ -100,8 +85,8 @@ pub fn invite(
     let secret = HEXLOWER.encode(&seed[..16]);
     let expires = now_ms() + VALID_MS;
     let view = match taking_part {
-        Some(known) if view.is_everything() => known.view_allowed.clone(),
-        _ => view,
+        Some(known) => view::changed(&known.view_allowed, view),
+        None => view,
     };
     let kind = DecisionKind::Invite {
         secret_hash: secret_hash(&secret),
@@ -128,36 +113,79 @@ pub fn invite(
 fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Outcome {
     let mut office = open_server(folder, "requestor add")?;
     let carrier = format!("folder:{}", shared_folder(&arguments.folder)?.display());
-    let view = view_of(&arguments.view)?;
+    let view = view::named(&arguments.view)?;
     let default = format!("{}.invitation", arguments.name.to_string().replace('/', "-"));
     let out = arguments.out.clone().unwrap_or_else(|| default.into());
     invite(&mut office, &arguments.name, &carrier, view, arguments.again, Some(&out))?;
+    let mut tables = office.begin()?;
+    let view = tables.registration(&arguments.name)?.map(|known| known.view_allowed);
+    let seen = Seen::of(&mut *tables, view.unwrap_or_default())?;
     if json {
         print_json(&json!({
             "postoffice": arguments.name.to_string(), "invitation": out.display().to_string(),
-            "carrier": carrier,
+            "carrier": carrier, "sees": seen.json(),
         }));
     } else {
         println!("{} is invited; its invitation is {}", arguments.name, out.display());
+        println!("it may see: {}", seen.words());
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
 }
 
-/// Changes what is given; a view that is not given stays.
+/// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
-    let name = &arguments.name;
-    let view = view_of(&arguments.view)?;
-    if let Some(shared) = &arguments.folder {
-        let carrier = format!("folder:{}", shared_folder(shared)?.display());
-        let kind = DecisionKind::Carrier(carrier);
-        if view.is_everything() {
-            return decide_on(folder, name, kind, "changed", json);
-        }
-        let mut office = open_server(folder, "requestor set")?;
-        decide(&mut office, name, kind)?;
+    let RequestorSetArgs { name, folder: shared, view, lift } = arguments;
+    let named = view::named(view)?;
+    let mut office = open_server(folder, "requestor set")?;
+    let known = taking_part(&mut office, name)?;
+    let before = known.view_allowed;
+    let after = view::lifted(view::changed(&before, named.clone()), lift);
+    let view_named = !named.is_everything() || lift.any();
+    if !view_named && shared.is_none() {
+        return Err(Failure::usage(format!("name what is to change of {name}")).hint(
+            "each limit on what it may see is changed by its option, and lifted by a word of its own, \
+             e.g. --all-kinds; `dirsync requestor show NAME` shows them",
+        ));
     }
-    decide_on(folder, name, DecisionKind::Allow(view), "changed", json)
+    if let Some(shared) = shared {
+        let carrier = format!("folder:{}", shared_folder(shared)?.display());
+        decide(&mut office, name, DecisionKind::Carrier(carrier))?;
+    }
+    if view_named {
+        decide(&mut office, name, DecisionKind::Allow(after.clone()))?;
+    }
+    let mut tables = office.begin()?;
+    let (before, after) = (Seen::of(&mut *tables, before)?, Seen::of(&mut *tables, after)?);
+    if json {
+        print_json(&json!({ "postoffice": name.to_string(), "done": "changed",
+                            "before": before.json(), "after": after.json() }));
+    } else {
+        println!("{name} is changed; what it may see:");
+        println!("  before: {}", before.words());
+        println!("  after:  {}", after.words());
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The registration of a postoffice that takes part, or will.
+fn taking_part(office: &mut Office, name: &PostofficeName) -> Outcome<Registration> {
+    match office.begin()?.registration(name)? {
+        None => Err(Failure::usage(format!("{name} is not registered"))),
+        Some(known) if known.state == RegistrationState::Removed => {
+            Err(Failure::usage(format!("{name} was removed"))
+                .hint("`dirsync requestor add NAME --folder DIR` invites it anew"))
+        }
+        Some(known) => Ok(known),
+    }
+}
+
+/// The same of one that is not the server's own.
+fn taking_part_elsewhere(office: &mut Office, name: &PostofficeName) -> Outcome<Registration> {
+    if *name == office.name {
+        return Err(Failure::usage("the server's own postoffice always takes part"));
+    }
+    taking_part(office, name)
 }
 
 fn last_contact(registration: &Registration) -> String {
@@ -167,21 +195,17 @@ fn last_contact(registration: &Registration) -> String {
     }
 }
 
-fn decide_on(
-    folder: &Path,
-    name: &PostofficeName,
-    kind: DecisionKind,
-    done: &str,
-    json: bool,
-) -> Outcome {
+fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> Outcome {
     let mut office = open_server(folder, "requestor")?;
-    if office.begin()?.registration(name)?.is_none() {
-        return Err(Failure::usage(format!("{name} is not registered")));
+    let known = taking_part_elsewhere(&mut office, name)?;
+    let suspended = known.state == RegistrationState::Suspended;
+    let (kind, done) = match suspend {
+        true => (DecisionKind::Suspend, "suspended"),
+        false => (DecisionKind::Resume, "resumed"),
+    };
+    if suspended != suspend {
+        decide(&mut office, name, kind)?;
     }
-    if *name == office.name && matches!(kind, DecisionKind::Remove | DecisionKind::Suspend) {
-        return Err(Failure::usage("the server's own postoffice always takes part"));
-    }
-    decide(&mut office, name, kind)?;
     if json {
         print_json(&json!({ "postoffice": name.to_string(), "done": done }));
     } else {
@@ -190,18 +214,54 @@ fn decide_on(
     Ok(ExitStatus::Done)
 }
 
-fn remove(folder: &Path, name: &PostofficeName, dry_run: bool, json: bool) -> Outcome {
-    if !dry_run {
-        return decide_on(folder, name, DecisionKind::Remove, "removed", json);
-    }
-    let mut office = Office::read(folder)?;
+/// All entries of an origin leave all lists. Of more than the guard lets go unseen it asks first.
+fn remove(folder: &Path, name: &PostofficeName, yes: bool, dry_run: bool, json: bool) -> Outcome {
+    let mut office = open_server(folder, "requestor remove")?;
+    taking_part_elsewhere(&mut office, name)?;
     let entries = office.begin()?.published_count(name)?;
+    if dry_run {
+        if json {
+            print_json(
+                &json!({ "postoffice": name.to_string(), "entries": entries, "done": null }),
+            );
+        } else {
+            println!("{entries} entries of {name} would be deleted at every postoffice");
+        }
+        return Ok(ExitStatus::Done);
+    }
+    if !yes && office.config.guards.delete.exceeded(entries, entries) {
+        let question = format!("{entries} entries of {name} will be deleted at every postoffice");
+        if json || !confirmed(&question)? {
+            return Err(Failure::usage(format!("{question}: nothing was changed")).hint(
+                "--yes removes it; `dirsync requestor suspend` lets its requests wait and keeps its \
+                 entries",
+            ));
+        }
+    }
+    decide(&mut office, name, DecisionKind::Remove)?;
     if json {
-        print_json(&json!({ "postoffice": name.to_string(), "entries": entries, "done": null }));
+        let name = name.to_string();
+        print_json(&json!({ "postoffice": name, "entries": entries, "done": "removed" }));
     } else {
-        println!("{entries} entries of {name} would be deleted at every postoffice");
+        println!("{name} is removed, and {entries} entries with it");
+        println!(
+            "the way back: `dirsync requestor add {name} --folder DIR` invites it anew; it begins in a \
+             new folder, and its entries return when it has read its sources there"
+        );
     }
     Ok(ExitStatus::Done)
+}
+
+/// Asks a person. Where there is none nothing is confirmed.
+fn confirmed(question: &str) -> Outcome<bool> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question}. Say \"yes\" to go on: ");
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// The word for a registration in `status` and lists.

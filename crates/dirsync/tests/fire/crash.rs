@@ -320,7 +320,7 @@ fn crash_requestor_set() {
 fn crash_requestor_remove() {
     struck_everywhere(&Scene {
         before: &CHANGED,
-        command: "-C hq requestor remove SOUTH/A",
+        command: "-C hq requestor remove SOUTH/A --yes",
         ..Scene::default()
     });
 }

@@ -115,3 +115,110 @@ fn a_deletion_rejected_at_the_server_is_closed() {
     let unknown = place.run(&format!("-C hq held approve {other}")).expect(2);
     assert!(unknown.err.contains("is not held"), "{}", unknown.err);
 }
+
+fn registration(place: &Place, name: &str) -> serde_json::Value {
+    place.run(&format!("-C hq requestor show {name} --json")).expect(0).json()
+}
+
+/// `failure-stories` §15: a change of one limit lifted another, and a partner got salaries.
+#[test]
+fn what_is_not_named_keeps_its_limit() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..4));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place
+        .run("-C hq entry add --key room --kind resource --name Room --address X400:room@x.example")
+        .expect(0);
+    place.run("-C hq cycle").expect(0);
+    let view = || registration(&place, "SOUTH/SALES")["view"].clone();
+    place.run("-C hq requestor set SOUTH/SALES --attributes title --types SMTP").expect(0);
+    let set = place.run("-C hq requestor set SOUTH/SALES --kinds mailbox,list").expect(0);
+    assert_eq!(view(), "types\tSMTP\nkinds\tmailbox\tlist\nattributes\ttitle\n");
+    assert!(set.out.contains("before: types SMTP; attributes title"), "{}", set.out);
+    assert!(
+        set.out.contains("after:  types SMTP; kinds mailbox list; attributes title"),
+        "{}",
+        set.out
+    );
+    // Where messages travel is no limit of what is seen.
+    place.run("-C hq requestor set SOUTH/SALES --folder other").expect(0);
+    assert_eq!(view(), "types\tSMTP\nkinds\tmailbox\tlist\nattributes\ttitle\n");
+    let nothing = place.run("-C hq requestor set SOUTH/SALES").expect(2);
+    assert!(nothing.err.contains("name what is to change"), "{}", nothing.err);
+    assert_eq!(view(), "types\tSMTP\nkinds\tmailbox\tlist\nattributes\ttitle\n");
+    // A word of its own lifts each limit, and says how many entries more are seen.
+    let lifted = place.run("-C hq requestor set SOUTH/SALES --all-types --json").expect(0).json();
+    assert_eq!((&lifted["before"]["entries"], &lifted["after"]["entries"]), (&4.into(), &4.into()));
+    let lifted = place.run("-C hq requestor set SOUTH/SALES --all-kinds --json").expect(0).json();
+    assert_eq!((&lifted["before"]["entries"], &lifted["after"]["entries"]), (&4.into(), &5.into()));
+    assert_eq!(view(), "attributes\ttitle\n");
+    place.run("-C hq requestor set SOUTH/SALES --filter (name=Room) --origins NORTH/HQ").expect(0);
+    place.run("-C hq requestor set SOUTH/SALES --all-attributes --no-filter").expect(0);
+    assert_eq!(view(), "origins\tNORTH/HQ\n");
+    place.run("-C hq requestor set SOUTH/SALES --kinds mailbox --all-kinds").expect(2);
+    place.run("-C hq requestor set SOUTH/SALES --everything").expect(0);
+    assert_eq!(view(), "");
+    // Who is invited again keeps the limits that are not named, too.
+    place.run("-C hq requestor set SOUTH/SALES --attributes title --types SMTP").expect(0);
+    place
+        .run("-C hq requestor add SOUTH/SALES --folder share --again --types X400 --out again")
+        .expect(0);
+    assert_eq!(view(), "types\tX400\nattributes\ttitle\n");
+}
+
+/// A removal is a deletion of all its entries: of many it asks, and says the way back.
+#[test]
+fn a_removal_of_many_entries_asks() {
+    let place = Place::two_sites();
+    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    place.run("-C depot init --invitation depot.invitation").expect(0);
+    place.write("people.csv", &people(0..30));
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.write("few.csv", &people(50..53));
+    place.run("-C depot import few.csv --whole").expect(0);
+    for _ in 0..2 {
+        place.run("-C depot send").expect(0);
+        place.cycle();
+    }
+    assert_eq!(place.status("hq")["entries"], 33);
+    let asked = place.run("-C hq requestor remove SOUTH/SALES").expect(2);
+    assert!(asked.err.contains("30 entries") && asked.err.contains("--yes"), "{}", asked.err);
+    assert!(asked.err.contains("requestor suspend"), "{}", asked.err);
+    assert_eq!(registration(&place, "SOUTH/SALES")["state"], "active");
+    assert!(!place.read("hq/decisions.log").contains("\tremove\t"), "nothing was decided");
+    place.cycle();
+    assert_eq!(place.status("hq")["entries"], 33);
+    // Few go without a question, as few deletions do.
+    let few = place.run("-C hq requestor remove ALPS/DEPOT").expect(0);
+    assert!(few.out.contains("3 entries") && few.out.contains("requestor add"), "{}", few.out);
+    let many = place.run("-C hq requestor remove SOUTH/SALES --yes --json").expect(0).json();
+    assert_eq!(many["entries"], 30);
+    place.run("-C hq cycle").expect(0);
+    assert_eq!(place.status("hq")["entries"], 0);
+    // Who was removed cannot be changed, only invited.
+    for command in ["set SOUTH/SALES --types SMTP", "suspend SOUTH/SALES", "remove SOUTH/SALES"] {
+        let ran = place.run(&format!("-C hq requestor {command}")).expect(2);
+        assert!(ran.err.contains("was removed"), "{command}: {}", ran.err);
+    }
+}
+
+/// Who was suspended before its first contact is still to be heard after it is resumed.
+#[test]
+fn resumed_is_what_it_was_before() {
+    let place = Place::two_sites();
+    for name in ["SOUTH/SALES", "ALPS/DEPOT"] {
+        place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation");
+        place.run(&format!("-C hq requestor suspend {name}")).expect(0);
+        assert_eq!(registration(&place, name)["state"], "suspended");
+        place.run(&format!("-C hq requestor resume {name}")).expect(0);
+        assert_eq!(registration(&place, name)["state"], "invited");
+        let line = place.read("hq/decisions.log").lines().count();
+        place.run(&format!("-C hq requestor resume {name}")).expect(0);
+        assert_eq!(place.read("hq/decisions.log").lines().count(), line, "nothing to decide");
+    }
+    place.cycle();
+    assert_eq!(registration(&place, "SOUTH/SALES")["state"], "active");
+    place.run("-C hq requestor suspend SOUTH/SALES").expect(0);
+    place.run("-C hq requestor resume SOUTH/SALES").expect(0);
+    assert_eq!(registration(&place, "SOUTH/SALES")["state"], "active");
+}
