@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::{sim, tidy, workspace};
 
 pub const HELP: &str = "\
-Run everything a change must pass: format, lints, tests, worlds, house rules
+Run everything a change must pass: format, lints, tests, worlds, histories, house rules
 
 Usage: cargo xtask ci
 
@@ -47,6 +47,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
         stage("tests", || cargo(&["test", "--workspace"])),
         stage("worlds", || simulation(&["--seeds", "10000"])),
         stage("small histories", || simulation(&["--exhaustive", "3"])),
+        stage("histories", histories),
         stage("house rules", house_rules),
         stage("dependencies", dependencies),
     ];
@@ -75,6 +76,24 @@ fn simulation(words: &[&str]) -> Verdict {
         Ok(()) => Verdict::Passed,
         Err(failure) => Verdict::Failed(failure.to_string()),
     }
+}
+
+/// With the program that the tests were built with: another profile takes minutes.
+#[cfg(unix)]
+fn histories() -> Verdict {
+    let binary = workspace::root().join("target/debug/dirsync");
+    let binary = binary.to_string_lossy();
+    let words = ["--count", "30", "--binary", &binary, "--without", "reinstalls,members"];
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    match crate::histories::run(&words) {
+        Ok(()) => Verdict::Passed,
+        Err(failure) => Verdict::Failed(failure.to_string()),
+    }
+}
+
+#[cfg(not(unix))]
+fn histories() -> Verdict {
+    Verdict::Skipped("they need Unix")
 }
 
 fn cargo(words: &[&str]) -> Verdict {

@@ -4,7 +4,7 @@
 //! titles and departments are skewed as in a real company; addresses are unique.
 
 mod names;
-mod random;
+pub mod random;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -8,6 +8,8 @@ mod bench;
 mod ci;
 mod failure;
 mod generator;
+#[cfg(unix)]
+mod histories;
 mod rust_source;
 mod sim;
 mod tidy;
@@ -23,11 +25,12 @@ The project's automation
 Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
-  ci        Run everything a change must pass: format, lints, tests, house rules
-  tidy      Check the house rules alone
-  bench     Measure the release binary as a whole process, on Unix, also beside its peers
-  sim       Run the shipped steps in worlds full of faults
-  generate  Write a synthetic directory as CSV
+  ci         Run everything a change must pass: format, lints, tests, house rules
+  tidy       Check the house rules alone
+  bench      Measure the release binary as a whole process, on Unix, also beside its peers
+  sim        Run the shipped steps in worlds full of faults
+  histories  Run the real program through random histories, on Unix
+  generate   Write a synthetic directory as CSV
 
 \"cargo xtask COMMAND --help\" says more.
 ";
@@ -60,6 +63,8 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "tidy" => (tidy::HELP, tidy::run),
         #[cfg(unix)]
         "bench" => (bench::HELP, bench::run),
+        #[cfg(unix)]
+        "histories" => (histories::HELP, histories::run),
         "generate" => (generator::HELP, generator::run),
         "--help" | "-h" | "help" => {
             print!("{HELP}");
