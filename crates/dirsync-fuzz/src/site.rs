@@ -102,6 +102,7 @@ impl<S: Store> Site<S> {
             whole: true,
             guards: Default::default(),
             fingerprint: String::new(),
+            configured: Vec::new(),
             now,
         };
         let mut read = SourceRead::begin(&mut *tables, settings).expect("a store");

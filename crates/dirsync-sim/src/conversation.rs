@@ -304,7 +304,6 @@ pub const TOLD: &[(&str, &str)] = &told![
 pub const BEING_MENDED: &[&str] = &[
     "a_deletion_survives_two_restores",
     "claim_keeps_hidden_details",
-    "hand_entries_survive_a_source",
     "restore_twice",
     "server_restore_fences_nobody",
     "three_copies_backwards",

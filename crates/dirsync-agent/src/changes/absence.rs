@@ -1,7 +1,6 @@
 //! What a whole read lacks: only a complete read deletes, and not too much at once.
 
 use dirsync_directory::EntryId;
-use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::Tables;
 
 use super::read::{ReadError, SourceRead};
@@ -25,9 +24,6 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
         }
         let source = self.settings.source.clone();
         let mut absent = self.elements.unseen(&source);
-        if self.elements.only_source(&source) {
-            absent.extend(self.elements.unseen(ADOPTED));
-        }
         if let Some(why) = self.may_not_delete(complete) {
             if !absent.is_empty() {
                 self.report.absent_kept = absent.len() as u64;
@@ -84,18 +80,16 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
         self.end_earlier_holds(false)
     }
 
-    fn may_not_delete(&self, complete: bool) -> Option<String> {
+    pub(super) fn may_not_delete(&self, complete: bool) -> Option<String> {
         if !complete {
             return Some("the read did not end well".into());
         }
         if self.keyless > 0 {
             return Some(format!("{} rows lack a readable key", self.keyless));
         }
-        if !self.changes.state().epoch_accepted {
+        if !self.changes.state().knows_its_own() {
             return Some(
-                "the directory server has not answered yet: what it holds of this postoffice is \
-                 not known"
-                    .into(),
+                "what the directory server holds of this postoffice is not known yet".into(),
             );
         }
         None

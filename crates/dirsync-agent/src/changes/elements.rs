@@ -3,20 +3,17 @@
 use std::ops::ControlFlow;
 
 use dirsync_directory::EntryId;
-use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::{RequestorTables, Stored};
-
-use super::hand::HAND;
 
 /// Bytes of the content element that are kept: enough that two versions never seem equal.
 const ELEMENT_BYTES: usize = 8;
 
-/// One own entry: 25 bytes, so that a million take 25 MB.
+/// One own entry: 26 bytes, so that a million take 26 MB.
 #[derive(Clone, Copy)]
 struct Element {
     id: [u8; 16],
     content: [u8; ELEMENT_BYTES],
-    source: u8,
+    source: u16,
 }
 
 /// All own entries, by id.
@@ -34,21 +31,26 @@ fn shortened(element: u128) -> [u8; ELEMENT_BYTES] {
     element.to_be_bytes()[..ELEMENT_BYTES].try_into().expect("eight of sixteen bytes")
 }
 
+/// Stands for all sources for which there is no number left: nothing is absent from their reads.
+const UNNUMBERED: u16 = u16::MAX;
+
+/// The number of a source; a new one is given one.
+fn number_of(sources: &mut Vec<String>, source: &str) -> u16 {
+    let known = sources.iter().position(|known| known == source);
+    let number = u16::try_from(known.unwrap_or(sources.len())).unwrap_or(UNNUMBERED);
+    if known.is_none() && number < UNNUMBERED {
+        sources.push(source.to_owned());
+    }
+    number
+}
+
 impl Elements {
     /// Reads them.
     pub(super) fn load<T: RequestorTables + ?Sized>(tables: &mut T) -> Stored<Self> {
         let mut elements = Vec::new();
         let mut sources: Vec<String> = Vec::new();
         tables.visit_own_elements(&mut |(id, element, source)| {
-            let number = match sources.iter().position(|known| known == source) {
-                Some(number) => number,
-                None => {
-                    sources.push(source.to_owned());
-                    sources.len() - 1
-                }
-            };
-            // More than 255 sources share the last number; that only costs a look at the row.
-            let source = u8::try_from(number).unwrap_or(u8::MAX);
+            let source = number_of(&mut sources, source);
             elements.push(Element { id: *id.as_bytes(), content: shortened(element), source });
             ControlFlow::Continue(())
         })?;
@@ -76,7 +78,8 @@ impl Elements {
 
     /// The source that feeds an entry.
     pub(super) fn source(&self, place: Place) -> &str {
-        &self.sources[usize::from(self.elements[place.0].source)]
+        let number = usize::from(self.elements[place.0].source);
+        self.sources.get(number).map_or("one of too many sources", String::as_str)
     }
 
     /// Whether the read named an entry.
@@ -84,9 +87,14 @@ impl Elements {
         self.seen[place.0 / 64] >> (place.0 % 64) & 1 == 1
     }
 
-    /// Whether no other source feeds entries here; those of hands and adopted ones do not count.
-    pub(super) fn only_source(&self, source: &str) -> bool {
-        self.sources.iter().all(|known| known == source || known == ADOPTED || known == HAND)
+    /// All sources that feed entries.
+    pub(super) fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// Makes an entry one of a source's.
+    pub(super) fn take_over(&mut self, place: Place, source: &str) {
+        self.elements[place.0].source = number_of(&mut self.sources, source);
     }
 
     /// How many entries a source feeds.

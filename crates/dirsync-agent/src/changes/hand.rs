@@ -3,12 +3,9 @@
 use dirsync_directory::{EntryId, Record, RecordError};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
-use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, OwnChanges};
+use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, HAND, OwnChanges};
 use dirsync_protocol::tables::{OwnRow, RequestorTables, StoreError};
 use thiserror::Error;
-
-/// The source of entries that a person keeps.
-pub const HAND: &str = "hand";
 
 /// Why a change by hand is refused.
 #[derive(Debug, Error)]
@@ -89,6 +86,8 @@ pub fn change_by_hand<T: RequestorTables + ?Sized>(
         },
     };
     let outcome = changes.put(row)?;
+    // A person has decided about it, whatever was to be asked.
+    changes.tables().delete_held_change(id)?;
     changes.finish()?;
     Ok((id, outcome))
 }
@@ -109,5 +108,6 @@ pub fn delete_by_hand<T: RequestorTables + ?Sized>(
         return Err(HandError::Fed { key: old.key, source_name: old.source });
     }
     changes.delete(id, true)?;
+    changes.tables().delete_held_change(id)?;
     Ok(changes.finish()?)
 }

@@ -4,6 +4,8 @@ use dirsync_directory::EntryId;
 use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::tables::{OwnRow, RequestorTables, Stored};
 
+use super::unclaimed::{UNCLAIMED, keep_by_hand};
+
 /// Makes held changes; `None` all of them. Returns how many. What was rejected is closed and stays as
 /// it is. Deletions travel marked as approved, so that the server does not hold them again.
 ///
@@ -39,7 +41,7 @@ pub fn approve<T: RequestorTables + ?Sized>(
 }
 
 /// Turns held changes down; `None` all of them. Returns how many. The entries stay as they are until
-/// the source asks for something else.
+/// the source asks for something else; one that no source names is kept by hand from then on.
 ///
 /// # Errors
 ///
@@ -47,11 +49,16 @@ pub fn approve<T: RequestorTables + ?Sized>(
 pub fn reject<T: RequestorTables + ?Sized>(tables: &mut T, ids: Option<&[EntryId]>) -> Stored<u64> {
     let mut count = 0;
     for mut held in tables.held_changes()? {
-        if !held.rejected && ids.is_none_or(|ids| ids.contains(&held.id)) {
-            held.rejected = true;
-            tables.put_held_change(&held)?;
-            count += 1;
+        if held.rejected || ids.is_some_and(|ids| !ids.contains(&held.id)) {
+            continue;
         }
+        count += 1;
+        if held.kind == UNCLAIMED {
+            keep_by_hand(tables, &held)?;
+            continue;
+        }
+        held.rejected = true;
+        tables.put_held_change(&held)?;
     }
     Ok(count)
 }

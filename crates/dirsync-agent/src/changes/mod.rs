@@ -6,9 +6,12 @@ mod elements;
 mod hand;
 mod held;
 mod read;
+mod strangers;
+mod unclaimed;
 
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
 pub use read::{
-    Example, Guards, ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead,
+    ConfiguredSource, Example, Guards, ReadError, ReadReport, ReadRow, ReadSettings, RowFault,
+    SourceRead,
 };

@@ -10,11 +10,12 @@ use dirsync_directory::{EntryId, IdDeriver, PostofficeName, Record, RecordRef, o
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
-use dirsync_protocol::requestor::{ADOPTED, OwnChanges};
+use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables};
 use thiserror::Error;
 
-use super::elements::Elements;
+use super::elements::{Elements, Place};
+use super::strangers::AdoptedStrangers;
 
 /// Most examples of each kind that a report carries.
 pub const EXAMPLES_MAX: usize = 1000;
@@ -32,8 +33,17 @@ pub struct Guards {
     pub settings: GuardLimits,
 }
 
+/// A source of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredSource {
+    /// Its name.
+    pub name: String,
+    /// Its rows are the whole list.
+    pub whole: bool,
+}
+
 /// What a read has to know beside its rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ReadSettings {
     /// The source's name.
     pub source: String,
@@ -43,6 +53,9 @@ pub struct ReadSettings {
     pub guards: Guards,
     /// Fingerprint of the settings that shape the rows: format, map, filter. Empty: not compared.
     pub fingerprint: String,
+    /// All sources of the settings. An entry that came back by a merge is asked about when each whole
+    /// one has had its say; one that none of these feeds any more goes to the first that names it.
+    pub configured: Vec<ConfiguredSource>,
     /// The time, in milliseconds since 1970.
     pub now: u64,
 }
@@ -105,9 +118,12 @@ pub struct ReadReport {
     pub held_removals: u64,
     /// Absent entries that were left alone, and why.
     pub absent_kept: u64,
+    /// Entries that no source names, as a merge brought them back or their source left the settings:
+    /// they wait for a person.
+    pub unclaimed: u64,
     /// What the administrator has to know.
     pub warnings: Vec<String>,
-    /// Examples by kind: `added`, `changed`, `removed`, `held`.
+    /// Examples by kind: `added`, `changed`, `removed`, `held`, `unclaimed`.
     pub examples: BTreeMap<&'static str, Vec<Example>>,
 }
 
@@ -155,6 +171,7 @@ pub struct SourceRead<'t, T: Tables + ?Sized> {
     deriver: IdDeriver,
     new: BTreeSet<EntryId>,
     twice: BTreeSet<EntryId>,
+    adopted_strangers: AdoptedStrangers,
     pending: BTreeMap<EntryId, Pending>,
     pub(super) keyless: u64,
     pub(super) earlier_holds: BTreeMap<EntryId, HeldChange>,
@@ -169,6 +186,8 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
     /// When the store fails.
     pub fn begin(tables: &'t mut T, settings: ReadSettings) -> Result<Self, ReadError> {
         let elements = Elements::load(tables)?;
+        let me = tables.requestor()?.name;
+        let adopted_strangers = AdoptedStrangers::find(tables, &me, &elements.unseen(ADOPTED))?;
         let mut has_tombstones = false;
         tables.visit_own_tombstones(dirsync_message::ReqSeq(0), &mut |_| {
             has_tombstones = true;
@@ -177,7 +196,11 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
         let earlier_holds = tables
             .held_changes()?
             .into_iter()
-            .filter(|held| held.source == settings.source)
+            .filter(|held| {
+                let place = elements.find(held.id);
+                held.source == settings.source
+                    || place.is_some_and(|place| elements.source(place) == settings.source)
+            })
             .map(|held| (held.id, held))
             .collect();
         for case in tables.quarantined()? {
@@ -186,17 +209,16 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
                 tables.delete_quarantined(case.number)?;
             }
         }
-        let changes = OwnChanges::begin(tables, settings.now)?;
-        let me = changes.state().name.clone();
         Ok(Self {
             deriver: IdDeriver::new(&me),
-            changes,
+            changes: OwnChanges::begin(tables, settings.now)?,
             settings,
             elements,
             report: ReadReport::default(),
             me,
             new: BTreeSet::new(),
             twice: BTreeSet::new(),
+            adopted_strangers,
             pending: BTreeMap::new(),
             keyless: 0,
             earlier_holds,
@@ -219,11 +241,13 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
         let mut place = self.elements.find(derived);
         let mut id = derived;
         if place.is_none()
-            && let Some(adopted) =
-                self.changes.tables().adopted_id(&self.settings.source, row.key)?
+            && let Some(adopted) = self.adopted_id(row.key)?
         {
             id = adopted;
             place = self.elements.find(adopted);
+        }
+        if let Some(place) = place {
+            self.take_over(id, place)?;
         }
         // What is held already was checked when it was taken.
         let is_held = place.is_some_and(|place| {
@@ -245,11 +269,45 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
             return Ok(());
         }
         let source = self.elements.source(place);
-        if source != self.settings.source && source != ADOPTED {
+        if source != self.settings.source {
             let reason = format!("the source \"{source}\" feeds this entry already");
             return self.quarantine(row.line, row.key, reason, row.record.name);
         }
         self.known_row(id, row)
+    }
+
+    /// The id that a key stands for which was not given here first.
+    fn adopted_id(&mut self, key: &str) -> Result<Option<EntryId>, ReadError> {
+        let source = self.settings.source.clone();
+        let known = self.changes.tables().adopted_id(&source, key)?;
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.adopted_strangers.with_key(key);
+        if found.is_some() {
+            self.changes.tables().put_adopted_id(&source, key, found)?;
+        }
+        Ok(found)
+    }
+
+    /// A named entry that nobody else feeds is this source's from now on, also where the change of its
+    /// content waits for a person.
+    fn take_over(&mut self, id: EntryId, place: Place) -> Result<(), ReadError> {
+        let feeder = self.elements.source(place);
+        let is_configured =
+            |name: &str| self.settings.configured.iter().any(|source| source.name == name);
+        let has_no_feeder = feeder == ADOPTED
+            || is_configured(&self.settings.source) && feeder != HAND && !is_configured(feeder);
+        if !has_no_feeder || feeder == self.settings.source {
+            return Ok(());
+        }
+        let source = self.settings.source.clone();
+        if let Some(row) = self.changes.tables().own(id)? {
+            self.changes.tables().put_own(&OwnRow { source: source.clone(), ..row })?;
+            self.changes.tables().delete_held_change(id)?;
+        }
+        self.elements.take_over(place, &source);
+        Ok(())
     }
 
     fn known_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
@@ -345,6 +403,10 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
     pub fn finish(mut self, complete: bool) -> Result<ReadReport, ReadError> {
         self.settle_pending()?;
         self.settle_absence(complete)?;
+        let tells_all = self.settings.whole && self.may_not_delete(complete).is_none();
+        if tells_all {
+            self.ask_about_unclaimed()?;
+        }
         let source = self.settings.source.clone();
         let memory = self.changes.tables().source_memory(&source)?.unwrap_or_default();
         let good = complete && self.settings.whole && self.keyless == 0;
@@ -357,6 +419,7 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
             read_at: self.settings.now,
             settings: self.settings.fingerprint.clone(),
             seen: memory.seen,
+            told_all: memory.told_all || tells_all,
         };
         self.changes.tables().put_source_memory(&source, &memory)?;
         let before = self.settings.now.saturating_sub(WINDOW_MS);

@@ -157,6 +157,7 @@ delegate! {
         fn purge_guard_events(before: u64) -> ();
         fn source_memory(source: &str) -> Option<SourceMemory>;
         fn put_source_memory(source: &str, memory: &SourceMemory) -> ();
+        fn forget_reads() -> ();
     }
     ServerTables {
         fn server() -> Option<ServerState>;

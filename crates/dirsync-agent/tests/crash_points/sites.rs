@@ -161,6 +161,7 @@ impl Sites {
             whole: true,
             guards: Default::default(),
             fingerprint: String::new(),
+            configured: Vec::new(),
             now: self.now,
         };
         let mut store = self.open(site, faults);

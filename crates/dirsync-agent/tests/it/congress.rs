@@ -62,6 +62,7 @@ fn import(world: &mut World, site: &'static str, state: &str) -> ReadReport {
         whole: true,
         guards: Default::default(),
         fingerprint: String::new(),
+        configured: Vec::new(),
         now: site.now,
     };
     let options = OpenOptions { map: Some(map()), encoding: None };

@@ -4,4 +4,5 @@ mod congress;
 mod cycle;
 mod limits;
 mod site;
+mod sources;
 mod stories;

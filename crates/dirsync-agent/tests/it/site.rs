@@ -77,6 +77,7 @@ impl Site {
             whole: true,
             guards: Default::default(),
             fingerprint: String::new(),
+            configured: Vec::new(),
             now: self.now,
         };
         let mut tables = self.store.begin().unwrap();

@@ -94,6 +94,7 @@ fn changed_settings_are_a_dry_run_first() {
             whole: true,
             guards: Default::default(),
             fingerprint: fingerprint.into(),
+            configured: Vec::new(),
             now: site.now,
         };
         let mut tables = site.store.begin().unwrap();
@@ -212,6 +213,7 @@ fn shared_body_shows_only_the_view() {
             whole: true,
             guards: Default::default(),
             fingerprint: String::new(),
+            configured: Vec::new(),
             now,
         };
         let mut tables = site.store.begin().unwrap();

@@ -17,6 +17,8 @@ use crate::tables::{Mode, OwnRow, OwnTombstone, Quarantined, RequestorState, Sto
 
 /// The source of entries that came back from the server and that no source has named again yet.
 pub const ADOPTED: &str = "adopted";
+/// The source of entries that a person keeps.
+pub const HAND: &str = "hand";
 
 /// How many entries each row of the merge table concerned.
 #[derive(Debug, Default)]
@@ -72,6 +74,7 @@ pub(super) fn merge<T: Tables + ?Sized>(
         new_epoch(state, context, true);
     }
     number_anew(tables, state)?;
+    tables.forget_reads()?;
     state.req_sync = ReqSeq(0);
     state.mode = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
     context.say(
@@ -106,7 +109,12 @@ fn merge_entry<T: Tables + ?Sized>(
     };
     let released_to = theirs.released_to.flatten().cloned();
     let ours = tables.own(theirs.id)?;
-    let source = ours.as_ref().map_or(ADOPTED.to_owned(), |ours| ours.source.clone());
+    // The server does not know sources. What fed our version may have given the entry up before
+    // somebody made the later one, so that its absence from a read says nothing any more.
+    let source = match &ours {
+        Some(ours) if ours.source == HAND || ours.stamp >= theirs.stamp => ours.source.clone(),
+        _ => ADOPTED.to_owned(),
+    };
     let row = OwnRow {
         id: theirs.id,
         first_origin: first_origin.clone(),
@@ -127,6 +135,8 @@ fn merge_entry<T: Tables + ?Sized>(
             }
             if theirs.stamp > ours.stamp {
                 tables.put_own(&row)?;
+                // What waits for a person was asked about the version that lost.
+                tables.delete_held_change(row.id)?;
                 tally.replaced += u64::from(!same);
             } else {
                 tally.kept += u64::from(!same);
@@ -184,6 +194,7 @@ fn drop_deleted_there<T: Tables + ?Sized>(
         let Some(ours) = tables.own(*id)? else { continue };
         if *stamp >= ours.stamp {
             tables.delete_own(*id)?;
+            tables.delete_held_change(*id)?;
             tables.put_own_tombstone(&OwnTombstone {
                 id: *id,
                 req_seq: ReqSeq(1),

@@ -11,7 +11,7 @@ mod verify;
 
 pub use change::{ChangeOutcome, OwnChanges};
 pub use list::ListWriter;
-pub use merge::ADOPTED;
+pub use merge::{ADOPTED, HAND};
 pub use receive::{Applied, receive};
 pub use rejoin::{new_epoch, rejoin};
 pub use request::{make_request, visit_request_body};

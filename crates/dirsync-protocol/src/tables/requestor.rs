@@ -84,6 +84,14 @@ pub struct RequestorState {
     pub secret: Option<String>,
 }
 
+impl RequestorState {
+    /// Whether this postoffice knows what the server holds of it: before the first answer, and
+    /// between a restore and the merge that follows, it does not.
+    pub fn knows_its_own(&self) -> bool {
+        self.epoch_accepted && self.mode == Mode::Normal
+    }
+}
+
 /// A replace that arrives in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staging {
@@ -221,7 +229,8 @@ pub struct HeldChange {
     pub id: EntryId,
     /// The source whose read asks for it.
     pub source: String,
-    /// What would happen: `delete`, `blank`, `move`, `short-read`.
+    /// What would happen: `delete`, `short-read`, `blank`, `move`, `settings`, or `unclaimed` for an
+    /// entry that no source names.
     pub kind: String,
     /// The entry as the source has it now; none for a deletion.
     pub record: Option<Record>,
@@ -261,6 +270,8 @@ pub struct SourceMemory {
     pub settings: String,
     /// What its file looked like (size and times), to notice changes.
     pub seen: String,
+    /// A complete read of the whole list has told since the last merge which entries it feeds.
+    pub told_all: bool,
 }
 
 /// The tables of a requestor. Every postoffice has them, the server too.
@@ -356,4 +367,6 @@ pub trait RequestorTables {
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>>;
     /// Remembers a source.
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()>;
+    /// Forgets what the files of all sources looked like and that they told all: each is read again.
+    fn forget_reads(&mut self) -> Stored<()>;
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_agent::changes::{
-    Guards, ReadRow, ReadSettings, SourceRead, approve as approve_held, reject as reject_held,
+    ConfiguredSource, Guards, ReadRow, ReadSettings, SourceRead, approve as approve_held,
+    reject as reject_held,
 };
 use dirsync_directory::{EntryId, Record};
 use dirsync_protocol::tables::OwnRow;
@@ -75,6 +76,11 @@ impl World {
         let offered = before.values().filter(|row| row.released_to.is_some());
         lines.extend(offered.filter(|row| row.source == source).map(line_of));
         let strict = self.setup.guard;
+        let configured: Vec<ConfiguredSource> = self
+            .sources_of(&name)
+            .into_iter()
+            .map(|name| ConfiguredSource { whole: name != PARTIAL, name })
+            .collect();
         let guards = Guards { delete: strict, blank: strict, moved: strict, settings: strict };
         self.run_at(machine, |tables, context| {
             let settings = ReadSettings {
@@ -82,6 +88,7 @@ impl World {
                 whole: source != PARTIAL,
                 guards,
                 fingerprint: String::new(),
+                configured,
                 now: context.now,
             };
             let mut read = SourceRead::begin(tables, settings).expect("it can be read");

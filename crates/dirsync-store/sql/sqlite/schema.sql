@@ -199,7 +199,8 @@ CREATE TABLE source_memory (
     good_rows INTEGER NOT NULL, -- rows of the last good whole read
     read_at   INTEGER NOT NULL, -- when that was
     settings  TEXT NOT NULL,    -- fingerprint of its settings then
-    seen      TEXT NOT NULL     -- what its file looked like
+    seen      TEXT NOT NULL,    -- what its file looked like
+    told_all  INTEGER NOT NULL  -- since the last merge a complete read told which entries it feeds
 ) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------------------------------ server

@@ -22,6 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
     held_changes_are_kept_and_ordered_by_key,
     guarded_changes_are_kept_by_source_and_purged,
     source_memories_are_kept,
+    the_reads_of_all_sources_are_forgotten_at_once,
 ];
 
 fn the_requestor_row_is_kept(store: &mut dyn Store) {
@@ -254,6 +255,7 @@ fn source_memories_are_kept(store: &mut dyn Store) {
             read_at: GREATEST - 1,
             settings: text.into(),
             seen: text.into(),
+            told_all: true,
         };
         assert_eq!(discard(store, |tx| tx.source_memory(text)), None);
         check_kept(
@@ -270,4 +272,24 @@ fn source_memories_are_kept(store: &mut dyn Store) {
             Some(empty.clone()),
         );
     }
+}
+
+fn the_reads_of_all_sources_are_forgotten_at_once(store: &mut dyn Store) {
+    let memory = |good_rows, seen: &str, told_all| SourceMemory {
+        good_rows,
+        read_at: 7,
+        settings: "map".into(),
+        seen: seen.into(),
+        told_all,
+    };
+    check_kept(
+        store,
+        |tx| {
+            tx.put_source_memory("a", &memory(1, "file", true))?;
+            tx.put_source_memory("b", &memory(2, "other", false))?;
+            tx.forget_reads()
+        },
+        |tx| Ok((tx.source_memory("a")?, tx.source_memory("b")?)),
+        (Some(memory(1, "", false)), Some(memory(2, "", false))),
+    );
 }

@@ -302,4 +302,13 @@ impl RequestorTables for MemoryTransaction<'_> {
         self.put(|state| &mut state.sources, source.to_owned(), Some(memory.clone()));
         Ok(())
     }
+
+    fn forget_reads(&mut self) -> Stored<()> {
+        let sources = self.read("forget the reads of all sources")?.sources.clone();
+        for (source, memory) in sources {
+            let forgotten = SourceMemory { seen: String::new(), told_all: false, ..memory };
+            self.put(|state| &mut state.sources, source, Some(forgotten));
+        }
+        Ok(())
+    }
 }

@@ -211,24 +211,33 @@ impl RequestorTables for SqliteTransaction<'_> {
     }
 
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>> {
-        let sql = "SELECT good_rows, read_at, settings, seen FROM source_memory WHERE source = ?1";
+        let sql = "SELECT good_rows, read_at, settings, seen, told_all FROM source_memory \
+                   WHERE source = ?1";
         self.one("read what is known of a source", sql, [source], |row, _| {
             Ok(SourceMemory {
                 good_rows: row.number()?,
                 read_at: row.number()?,
                 settings: row.text()?.into(),
                 seen: row.text()?.into(),
+                told_all: row.flag()?,
             })
         })
     }
 
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()> {
         let action = "write what is known of a source";
-        let sql = "REPLACE INTO source_memory (source, good_rows, read_at, settings, seen) \
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql = "REPLACE INTO source_memory \
+                   (source, good_rows, read_at, settings, seen, told_all) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let (good_rows, read_at) =
             (integer(action, memory.good_rows)?, integer(action, memory.read_at)?);
-        let params = params![source, good_rows, read_at, memory.settings, memory.seen];
+        let SourceMemory { settings, seen, told_all, .. } = memory;
+        let params = params![source, good_rows, read_at, settings, seen, told_all];
         self.execute(action, sql, params).map(|_| ())
+    }
+
+    fn forget_reads(&mut self) -> Stored<()> {
+        let sql = "UPDATE source_memory SET seen = '', told_all = 0";
+        self.execute("forget the reads of all sources", sql, []).map(|_| ())
     }
 }

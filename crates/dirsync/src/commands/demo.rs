@@ -174,6 +174,7 @@ impl Demo {
             whole: true,
             guards: office.config.guards,
             fingerprint: String::new(),
+            configured: Vec::new(),
             now: now_ms(),
         };
         let options = OpenOptions { encoding: None, map };

@@ -48,20 +48,24 @@ impl Case {
 
 /// All cases, open and closed: those of the own sources, and what waits at the server.
 fn cases<T: Tables + ?Sized>(tables: &mut T, is_server: bool) -> Outcome<Vec<Case>> {
-    let mut cases: Vec<Case> = tables
-        .held_changes()?
-        .into_iter()
-        .map(|held| Case {
+    let mut cases = Vec::new();
+    for held in tables.held_changes()? {
+        // A deletion has no content of its own: the name is that of the entry as it stands.
+        let record = match held.record {
+            Some(record) => Some(record),
+            None => tables.own(held.id)?.map(|row| row.record),
+        };
+        cases.push(Case {
             id: held.id,
             kind: held.kind,
             source: held.source,
             origin: None,
             key: held.key,
-            name: held.record.as_ref().map_or(String::new(), |record| shown(&record.name)),
+            name: record.map_or(String::new(), |record| shown(&record.name)),
             since: held.since,
             rejected: held.rejected,
-        })
-        .collect();
+        });
+    }
     if !is_server {
         return Ok(cases);
     }

@@ -37,6 +37,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
         whole: arguments.whole,
         guards: office.config.guards,
         fingerprint: String::new(),
+        configured: steps::configured(&office),
         now: now_ms(),
     };
     let progress = ProgressBar::new_spinner();
@@ -63,7 +64,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
         return Ok(ExitStatus::Failed);
     }
     let report = &intake.report;
-    let waits = report.held + report.held_removals + report.quarantined > 0;
+    let waits = report.held + report.held_removals + report.unclaimed + report.quarantined > 0;
     Ok(crate::commands::waiting(waits))
 }
 
@@ -95,6 +96,7 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
         ("changed", report.changed, "changed"),
         ("removed", report.removed, "removed"),
         ("held for a person", report.held + report.held_removals, "held"),
+        ("named by no source and held for a person", report.unclaimed, "unclaimed"),
         ("quarantined", report.quarantined, ""),
         ("skipped as another origin's", report.foreign, ""),
     ] {
@@ -103,7 +105,7 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
         }
         println!("{count} {would}{word}");
         let examples = report.examples.get(kind).map_or(&[][..], Vec::as_slice);
-        if dry_run || kind == "held" {
+        if dry_run || kind == "held" || kind == "unclaimed" {
             for example in examples.iter().take(SHOWN) {
                 println!("  {} ({})", example.name, example.key);
             }
@@ -121,7 +123,7 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
-    if report.held + report.held_removals > 0 && !dry_run {
+    if report.held + report.held_removals + report.unclaimed > 0 && !dry_run {
         eprintln!(
             "hint: `dirsync held list` shows them, `dirsync held approve --all` lets them through"
         );
@@ -157,6 +159,7 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         "added": report.added, "changed": report.changed, "foreign": report.foreign,
         "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
         "held_removals": report.held_removals, "absent_kept": report.absent_kept,
+        "unclaimed": report.unclaimed,
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,
         "notes": intake.notes, "examples": examples, "taken": taken,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use dirsync_agent::changes::ReadSettings;
+use dirsync_agent::changes::{ConfiguredSource, ReadSettings};
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step;
@@ -198,12 +198,15 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
         whole: source.whole,
         guards: office.config.guards,
         fingerprint: source.fingerprint.clone(),
+        configured: configured(office),
         now: now_ms(),
     };
     let mut tables = office.begin()?;
     let memory = tables.source_memory(&source.name)?;
-    let accepted = tables.requestor()?.epoch_accepted;
-    let mark = format!("{seen} {} {accepted}", source.fingerprint);
+    let knows = tables.requestor()?.knows_its_own();
+    // What a read deletes, and about whom it asks, rests on these too.
+    let rest = format!("{:?} {knows}", settings.configured);
+    let mark = format!("{seen} {} {}", source.fingerprint, blake3::hash(rest.as_bytes()).to_hex());
     if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
         return Ok(None);
     }
@@ -240,6 +243,14 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
             Ok(Some(Done::new(lines, json!({ "source": source.name, "failed": true }), false)))
         }
     }
+}
+
+/// The sources of the settings, as a read has to know them.
+pub fn configured(office: &Office) -> Vec<ConfiguredSource> {
+    let sources = office.config.sources.iter();
+    sources
+        .map(|source| ConfiguredSource { name: source.name.clone(), whole: source.whole })
+        .collect()
 }
 
 fn fingerprint(file: &Path) -> String {
@@ -279,7 +290,7 @@ pub fn log_intake(office: &mut Office, source: &str, intake: &Intake) -> Outcome
         "source": source, "rows": report.rows, "unchanged": report.unchanged,
         "added": report.added, "changed": report.changed, "foreign": report.foreign,
         "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
-        "held_removals": report.held_removals,
+        "held_removals": report.held_removals, "unclaimed": report.unclaimed,
     });
     Ok(Done::new(lines, fields, moved))
 }

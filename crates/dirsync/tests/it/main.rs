@@ -7,4 +7,5 @@ mod help;
 mod restores;
 mod site;
 mod sites;
+mod sources;
 mod trouble;

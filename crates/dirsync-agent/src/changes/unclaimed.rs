@@ -1,0 +1,90 @@
+//! Entries that no source names, because a merge brought them back or because their source left the
+//! settings: a person decides.
+
+use dirsync_protocol::requestor::{ADOPTED, HAND};
+use dirsync_protocol::tables::{HeldChange, OwnRow, RequestorTables, Stored, Tables};
+
+use super::read::{ReadError, SourceRead};
+
+/// The kind of a case about such an entry.
+pub const UNCLAIMED: &str = "unclaimed";
+
+impl<T: Tables + ?Sized> SourceRead<'_, T> {
+    /// Holds a deletion of each, once, when all whole sources have told which entries they feed. The
+    /// entries stay published meanwhile, and the case is closed when a source names the entry.
+    pub(super) fn ask_about_unclaimed(&mut self) -> Result<(), ReadError> {
+        for source in self.settings.configured.clone() {
+            if !source.whole || source.name == self.settings.source {
+                continue;
+            }
+            let memory = self.changes.tables().source_memory(&source.name)?;
+            if !memory.is_some_and(|memory| memory.told_all) {
+                return Ok(());
+            }
+        }
+        let mut unclaimed = self.elements.unseen(ADOPTED);
+        for source in self.elements.sources().to_vec() {
+            if self.left_the_settings(&source)? {
+                unclaimed.extend(self.elements.unseen(&source));
+            }
+        }
+        if unclaimed.is_empty() {
+            return Ok(());
+        }
+        let asked: std::collections::BTreeSet<_> =
+            self.changes.tables().held_changes()?.into_iter().map(|held| held.id).collect();
+        for id in unclaimed {
+            let row = self.changes.tables().own(id)?;
+            // What is on offer leaves when it is claimed.
+            let Some(row) = row.filter(|row| row.released_to.is_none()) else { continue };
+            if asked.contains(&id) {
+                continue;
+            }
+            self.report.unclaimed += 1;
+            self.report.example(UNCLAIMED, &row.key, &row.record.name);
+            let since = self.settings.now;
+            self.changes.tables().put_held_change(&HeldChange {
+                id,
+                source: row.source,
+                kind: UNCLAIMED.into(),
+                record: None,
+                key: row.key,
+                since,
+                rejected: false,
+            })?;
+        }
+        if self.report.unclaimed > 0 {
+            self.report.warnings.push(format!(
+                "{} entries are named by no source (any more): they stay listed until a person \
+                 decides",
+                self.report.unclaimed
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a source was in the settings and is no longer. What `import` read never was.
+    fn left_the_settings(&mut self, source: &str) -> Result<bool, ReadError> {
+        let stays = [HAND, ADOPTED, &self.settings.source].contains(&source)
+            || self.settings.configured.iter().any(|configured| configured.name == source);
+        if stays {
+            return Ok(false);
+        }
+        let memory = self.changes.tables().source_memory(source)?;
+        Ok(memory.is_some_and(|memory| !memory.settings.is_empty()))
+    }
+}
+
+/// Turns the deletion of such an entry down: a person keeps it from now on.
+pub(super) fn keep_by_hand<T: RequestorTables + ?Sized>(
+    tables: &mut T,
+    held: &HeldChange,
+) -> Stored<()> {
+    tables.delete_held_change(held.id)?;
+    let Some(row) = tables.own(held.id)? else { return Ok(()) };
+    let state = tables.requestor()?;
+    if row.first_origin != state.name {
+        tables.put_adopted_id(HAND, &row.key, Some(row.id))?;
+    }
+    tables.put_own(&OwnRow { source: HAND.into(), ..row })
+}

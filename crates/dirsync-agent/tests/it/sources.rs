@@ -1,0 +1,290 @@
+//! Several sources, and entries by hand, at one postoffice.
+
+use std::collections::BTreeMap;
+
+use dirsync_agent::changes::{
+    ConfiguredSource, HandChange, ReadReport, ReadRow, ReadSettings, SourceRead, approve,
+    change_by_hand, reject,
+};
+use dirsync_agent::restoring::begin_anew;
+use dirsync_directory::{EntryId, Record};
+use dirsync_message::ReqSeq;
+use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_store::{MemoryStore, Store};
+
+use crate::site::{Site, World};
+
+const SITE: &str = "SOUTH/A";
+
+fn source(name: &str, whole: bool) -> ConfiguredSource {
+    ConfiguredSource { name: name.into(), whole }
+}
+
+fn record(key: &str, phone: &str) -> Record {
+    Record {
+        kind: "mailbox".into(),
+        name: format!("Person {key}"),
+        addresses: format!("SMTP:{key}@x.example"),
+        details: format!("telephoneNumber/{phone}\n"),
+    }
+}
+
+/// Reads a source of the settings whose rows are (key, phone).
+fn read(
+    site: &mut Site,
+    configured: &[ConfiguredSource],
+    name: &str,
+    rows: &[(&str, &str)],
+) -> ReadReport {
+    let settings = ReadSettings {
+        source: name.into(),
+        whole: configured.iter().any(|source| source.name == name && source.whole),
+        fingerprint: "map".into(),
+        configured: configured.to_vec(),
+        now: site.now,
+        ..ReadSettings::default()
+    };
+    let mut tables = site.store.begin().unwrap();
+    let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
+    for (line, (key, phone)) in (2..).zip(rows) {
+        let record = record(key, phone);
+        read.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
+    }
+    let report = read.finish(true).unwrap();
+    tables.commit().unwrap();
+    report
+}
+
+fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
+    let change = HandChange { key: key.into(), record: record(key, phone), add: true };
+    let now = site.now;
+    let mut tables = site.store.begin().unwrap();
+    change_by_hand(&mut *tables, now, change).map_err(|error| error.to_string())?;
+    tables.commit().unwrap();
+    Ok(())
+}
+
+/// Own entries: key to (phone, source).
+fn own(site: &mut Site) -> BTreeMap<String, (String, String)> {
+    let mut own = BTreeMap::new();
+    let mut tables = site.store.begin().unwrap();
+    tables
+        .visit_own(ReqSeq(0), &mut |row| {
+            let phone = row.record.details.trim_end().split_once('/').unwrap().1.to_owned();
+            own.insert(row.key.clone(), (phone, row.source.clone()));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    own
+}
+
+fn fed(own: &BTreeMap<String, (String, String)>, source: &str) -> Vec<String> {
+    own.iter().filter(|(_, (_, feeder))| feeder == source).map(|(key, _)| key.clone()).collect()
+}
+
+/// What is held: (kind, key, id).
+fn held(site: &mut Site) -> Vec<(String, String, EntryId)> {
+    let held = site.store.begin().unwrap().held_changes().unwrap();
+    held.into_iter().map(|held| (held.kind, held.key, held.id)).collect()
+}
+
+fn kinds(site: &mut Site) -> Vec<(String, String)> {
+    held(site).into_iter().map(|(kind, key, _)| (kind, key)).collect()
+}
+
+fn case(kind: &str, key: &str) -> (String, String) {
+    (kind.into(), key.into())
+}
+
+fn restore(site: &mut Site, backup: &MemoryStore) {
+    site.store = backup.clone();
+    let mut draws = Draws::new(&site.around().seed);
+    let mut events = Vec::new();
+    let guard = GuardLimits::default();
+    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
+    let mut tables = site.store.begin().unwrap();
+    begin_anew(&mut *tables, &mut context, &[]).unwrap();
+    tables.commit().unwrap();
+}
+
+fn merged(world: &mut World) {
+    for _ in 0..4 {
+        world.cycle();
+    }
+}
+
+/// The backup says that the source feeds the entry, which a person has taken over since: the later
+/// version came from nobody knows where, and the source's silence deletes it no more.
+#[test]
+fn an_entry_that_changed_hands_is_not_the_sources_after_a_restore() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let hr = [source("hr", true)];
+    let site = world.site(SITE);
+    read(site, &hr, "hr", &[("ana", "1"), ("ben", "1"), ("cara", "1"), ("dora", "1")]);
+    by_hand(site, "greta", "1").unwrap();
+    world.cycle();
+    let backup = world.site(SITE).store.clone();
+    let rest = [("ben", "1"), ("cara", "2"), ("dora", "1")];
+    assert_eq!(read(world.site(SITE), &hr, "hr", &rest).removed, 1);
+    by_hand(world.site(SITE), "ana", "7").unwrap();
+    world.cycle();
+    let site = world.site(SITE);
+    restore(site, &backup);
+    // What the server holds is not known yet: nobody is deleted.
+    let report = read(site, &hr, "hr", &rest);
+    assert_eq!((report.removed, report.absent_kept), (0, 1));
+    merged(&mut world);
+    let report = read(world.site(SITE), &hr, "hr", &rest);
+    assert_eq!((report.removed, report.unclaimed), (0, 1));
+    let site = world.site(SITE);
+    let all = own(site);
+    assert_eq!(all["ana"], ("7".into(), "adopted".into()), "the person's version");
+    assert_eq!(fed(&all, "hr"), ["ben", "cara", "dora"], "what it names is its own");
+    assert_eq!(fed(&all, "hand"), ["greta"], "what a hand keeps stays with it");
+    assert_eq!(kinds(site), [case("unclaimed", "ana")]);
+    merged(&mut world);
+    assert_eq!(world.converged().len(), 5, "published meanwhile");
+}
+
+/// Who is asked about depends on all whole sources, and each names its own.
+#[test]
+fn adopted_entries_wait_for_every_whole_source_and_go_to_whom_names_them() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let sources = [source("hr", true), source("guests", true), source("cars", false)];
+    let empty = world.site(SITE).store.clone();
+    let site = world.site(SITE);
+    read(site, &sources, "hr", &[("ana", "1"), ("ben", "1")]);
+    read(site, &sources, "guests", &[("gil", "1"), ("gus", "1")]);
+    read(site, &sources, "cars", &[("van", "1"), ("bus", "1")]);
+    by_hand(site, "greta", "1").unwrap();
+    world.cycle();
+    let before = world.converged();
+    restore(world.site(SITE), &empty);
+    merged(&mut world);
+
+    let site = world.site(SITE);
+    let report = read(site, &sources, "hr", &[("ana", "1"), ("ben", "2")]);
+    assert_eq!((report.unchanged, report.changed, report.unclaimed), (1, 1, 0));
+    assert!(kinds(site).is_empty(), "guests has not been read yet");
+    let report = read(site, &sources, "guests", &[("gil", "1")]);
+    assert_eq!((report.removed, report.unclaimed), (0, 4));
+    let asked = ["bus", "greta", "gus", "van"].map(|key| case("unclaimed", key));
+    assert_eq!(kinds(site), asked);
+    assert_eq!(read(site, &sources, "guests", &[("gil", "1")]).unclaimed, 0, "once");
+    // A partial source closes the cases of the entries that it names.
+    read(site, &sources, "cars", &[("van", "1")]);
+    by_hand(site, "greta", "5").unwrap_err();
+    assert_eq!(kinds(site), ["bus", "greta", "gus"].map(|key| case("unclaimed", key)));
+    let ids: Vec<EntryId> = held(site).into_iter().map(|(.., id)| id).collect();
+    let now = site.now;
+    let mut tables = site.store.begin().unwrap();
+    assert_eq!(reject(&mut *tables, Some(&ids[..2])).unwrap(), 2);
+    assert_eq!(approve(&mut *tables, now, Some(&ids[2..])).unwrap(), 1);
+    tables.commit().unwrap();
+    for name in ["hr", "guests"] {
+        let rows: &[(&str, &str)] =
+            if name == "hr" { &[("ana", "1"), ("ben", "2")] } else { &[("gil", "1")] };
+        assert_eq!(read(site, &sources, name, rows).unclaimed, 0, "it was decided");
+    }
+    let all = own(site);
+    assert_eq!(fed(&all, "hand"), ["bus", "greta"]);
+    assert_eq!(fed(&all, "cars"), ["van"]);
+    assert_eq!(all.len(), 6);
+    merged(&mut world);
+    let after = world.converged();
+    let ids = |lines: &[String]| -> Vec<String> {
+        lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    assert!(ids(&after).iter().all(|id| ids(&before).contains(id)), "ids are kept");
+    assert_eq!(after.len(), 6);
+}
+
+/// A change that waits for a person does not leave the entry to nobody.
+#[test]
+fn a_named_entry_is_the_sources_also_while_its_change_is_held() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let sources = [source("hr", true), source("guests", true)];
+    let empty = world.site(SITE).store.clone();
+    let keys: Vec<String> = (0..30).map(|number| format!("p{number}")).collect();
+    let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
+    read(world.site(SITE), &sources, "hr", &rows);
+    world.cycle();
+    restore(world.site(SITE), &empty);
+    merged(&mut world);
+    let site = world.site(SITE);
+    let settings = ReadSettings {
+        source: "hr".into(),
+        whole: true,
+        configured: sources.to_vec(),
+        now: site.now,
+        ..ReadSettings::default()
+    };
+    let mut tables = site.store.begin().unwrap();
+    let mut reading = SourceRead::begin(&mut *tables, settings).unwrap();
+    for (line, key) in (2..).zip(&keys) {
+        let record = Record { details: String::new(), ..record(key, "") };
+        reading.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
+    }
+    assert_eq!(reading.finish(true).unwrap().held, 30, "all lose their number");
+    tables.commit().unwrap();
+    let report = read(site, &sources, "guests", &[("gil", "1")]);
+    assert_eq!(report.unclaimed, 0);
+    assert_eq!(kinds(site).len(), 30);
+    assert!(kinds(site).iter().all(|(kind, _)| kind == "blank"));
+    assert_eq!(read(site, &sources, "hr", &rows).unchanged, 30);
+    assert!(kinds(site).is_empty(), "named as they are, nothing waits");
+}
+
+/// A source that was renamed feeds on; one that left the settings leaves questions, not deletions; one
+/// that comes back has its entries again.
+#[test]
+fn a_source_may_be_renamed_leave_and_return() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let site = world.site(SITE);
+    let import = |site: &mut Site, rows: &[(&str, &str)]| {
+        let mut tables = site.store.begin().unwrap();
+        let settings =
+            ReadSettings { source: "import".into(), now: site.now, ..ReadSettings::default() };
+        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
+        for (line, (key, phone)) in (2..).zip(rows) {
+            let record = record(key, phone);
+            read.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
+        }
+        let report = read.finish(true).unwrap();
+        tables.commit().unwrap();
+        report
+    };
+    import(site, &[("ana", "1"), ("zoe", "1")]);
+    world.cycle();
+    let site = world.site(SITE);
+    let old = [source("hr", true), source("guests", true)];
+    read(site, &old, "hr", &[("ana", "1"), ("ben", "1"), ("cara", "1")]);
+    read(site, &old, "guests", &[("gil", "1"), ("gus", "1")]);
+    assert_eq!(fed(&own(site), "hr"), ["ana", "ben", "cara"], "taken over from the import");
+    assert_eq!(fed(&own(site), "import"), ["zoe"]);
+    assert_eq!(import(site, &[("ben", "9")]).quarantined, 1, "but not the other way round");
+
+    let renamed = [source("people", true), source("guests", true)];
+    let report = read(site, &renamed, "people", &[("ana", "1"), ("ben", "2")]);
+    assert_eq!((report.changed, report.quarantined, report.removed), (1, 0, 0));
+    assert_eq!(fed(&own(site), "people"), ["ana", "ben"]);
+    assert_eq!(kinds(site), [case("unclaimed", "cara")], "named by hr alone, which is gone");
+    let back = [source("people", true), source("guests", true), source("hr", false)];
+    read(site, &back, "hr", &[("cara", "1")]);
+    assert!(kinds(site).is_empty(), "who names the entry closes the case");
+
+    let fewer = [source("people", true)];
+    read(site, &fewer, "people", &[("ana", "1"), ("ben", "2")]);
+    assert_eq!(kinds(site), ["cara", "gil", "gus"].map(|key| case("unclaimed", key)));
+    let all = [source("people", true), source("guests", true), source("hr", false)];
+    let report = read(site, &all, "guests", &[("gil", "1")]);
+    assert_eq!((report.removed, report.unchanged), (1, 1), "its own again: gus was deleted there");
+    assert_eq!(kinds(site), [case("unclaimed", "cara")]);
+    world.cycle();
+    assert_eq!(world.converged().len(), 5);
+}
