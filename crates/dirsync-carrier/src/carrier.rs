@@ -7,7 +7,7 @@ use dirsync_directory::PostofficeName;
 use thiserror::Error;
 
 use crate::durable::FileError;
-use crate::{EncodedBody, EnvelopeError, Message};
+use crate::{EncodedBody, EnvelopeError, Message, name};
 
 /// A message on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,13 @@ pub struct Arrived {
     pub bytes: u64,
     /// When it was last written, in milliseconds since 1970.
     pub modified: u64,
+}
+
+impl Arrived {
+    /// Whether its name says that this postoffice sent it.
+    pub fn is_from(&self, name: &PostofficeName) -> bool {
+        self.sender == name.folded() || name::hint(name.as_str()).as_ref() == Some(&self.sender)
+    }
 }
 
 /// A carrier could not do what it was asked.
@@ -110,6 +117,25 @@ pub trait Carrier {
     ///
     /// When the file cannot be moved.
     fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError>;
+
+    /// Keeps a message of `sender` aside until it can be taken; [`Self::waiting`] tells of it. Returns
+    /// where it is now; none where it is gone because somebody else took it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be moved.
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError>;
+
+    /// What was kept waiting, by sender, epoch, number and part.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be reached.
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError>;
 
     /// Removes what was set aside before `before` (milliseconds since 1970). Returns how many.
     ///

@@ -64,6 +64,19 @@ pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
     assert!(to.refuse(&arrived[1], "a reason").expect("moved"));
     let left = to.arrived().expect("reachable");
     assert_eq!(left.len(), 1, "what was taken or refused does not arrive again");
+
+    let east = name("EAST/HQ");
+    assert!(to.waiting().expect("reachable").is_empty());
+    let kept = to.keep_waiting(&left[0], &east).expect("moved").expect("there");
+    assert!(to.arrived().expect("reachable").is_empty(), "what waits does not arrive again");
+    assert_eq!(to.waiting().expect("reachable"), std::slice::from_ref(&kept));
+    assert!(kept.is_from(&east) && !kept.is_from(&north), "under the sender that it has");
+    assert_eq!((&kept.epoch, kept.number), (&left[0].epoch, 10));
+    assert!(to.open(&kept).expect("opened").expect("there").is_ok());
+    let gone = to.keep_waiting(&left[0], &east).expect("harmless");
+    assert!(gone.is_none(), "somebody else was first");
+    assert!(to.finished(&kept).expect("moved"));
+    assert!(to.waiting().expect("reachable").is_empty());
 }
 
 #[cfg(test)]

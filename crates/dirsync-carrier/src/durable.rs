@@ -86,6 +86,20 @@ pub fn failure_pending() -> bool {
     FAIL_AT.get().is_some()
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many entries of folders this thread has read.
+    pub(crate) static ENTRIES_READ: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What lies in a folder.
+pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    #[cfg(test)]
+    ENTRIES_READ.set(ENTRIES_READ.get() + entries.len() as u64);
+    Ok(entries)
+}
+
 /// One file operation: it can be made to fail, and its error says what and where.
 pub(crate) fn step<T>(
     action: &'static str,
@@ -218,8 +232,8 @@ fn make_temporary(path: &Path) -> io::Result<NamedTempFile> {
 /// cannot be removed is so at the next writing.
 fn remove_dead(path: &Path) {
     let prefix = temporary_prefix(path);
-    let Ok(entries) = fs::read_dir(parent(path)) else { return };
-    for entry in entries.flatten() {
+    let Ok(entries) = read_folder(parent(path)) else { return };
+    for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let letters =
@@ -382,7 +396,7 @@ fn ends_a_line(file: &mut File, length: u64) -> io::Result<bool> {
 /// When the folder cannot be read.
 pub fn clean_temporaries(folder: &Path, before: std::time::SystemTime) -> Result<u64, FileError> {
     let mut removed = 0;
-    for entry in step("read the folder", folder, || fs::read_dir(folder))?.flatten() {
+    for entry in step("read the folder", folder, || read_folder(folder))? {
         let name = entry.file_name();
         let old = entry
             .metadata()

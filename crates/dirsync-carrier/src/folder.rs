@@ -2,8 +2,8 @@
 //!
 //! `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`, where names and epochs are base32 of their
 //! folded text, so that no name ever becomes a path and names are unique without case. Only the
-//! addressee moves files: to `done/` when it took them, to `refused/` when it cannot. Below `ROOT`
-//! links are not followed: whoever may write there must not choose what else is read or written.
+//! addressee moves files: to `done/` when it took them, to `refused/` when it cannot, to `waiting/`
+//! when it cannot yet. Below `ROOT` links are not followed: whoever may write there must not choose what else is read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -22,6 +22,7 @@ use crate::together::together;
 
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
+const WAITING: &str = "waiting";
 const REASON_SUFFIX: &str = ".reason.txt";
 /// Older unread messages of one sender to one addressee that are kept: newer ones say more, but
 /// parts of one answer belong together.
@@ -139,6 +140,26 @@ impl FolderCarrier {
         Ok(Some(folder.join(name)))
     }
 
+    fn set_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, FileError> {
+        let name = name::name_from(sender, arrived);
+        let inbox = self.inbox(&self.me);
+        if !is_folder(&inbox)? {
+            return Ok(None);
+        }
+        let folder = inbox.join(WAITING);
+        make_folder(&folder)?;
+        let path = folder.join(&name);
+        // Not synced: after a power failure it may be where it was, and is kept again.
+        let moved = arrived.path == path || durable::rename(&arrived.path, &path)?;
+        let kept = name::read(&name).filter(|_| moved);
+        let (bytes, modified) = (arrived.bytes, arrived.modified);
+        Ok(kept.map(|kept| Arrived { path, bytes, modified, ..kept }))
+    }
+
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, DONE)? else { return Ok(false) };
         // Not synced, which a server with a thousand requests in its inbox would feel: what it says
@@ -147,10 +168,11 @@ impl FolderCarrier {
     }
 
     /// The reason first: when the process dies in between, the message is still there to be refused
-    /// again, and none is set aside without a reason.
+    /// again, and none is set aside without a reason. What such a process left of the reason's file
+    /// goes with what was refused: to look for it now would cost as much as there is refused.
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
-        durable::replace_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
+        durable::write_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
         let moved = durable::move_file(&arrived.path, &target)?;
         if !moved && !target.exists() {
             durable::unlink(&reason_of(&target))?;
@@ -161,7 +183,7 @@ impl FolderCarrier {
     fn purge_places(&self, before: u64) -> Result<u64, FileError> {
         let inbox = self.inbox(&self.me);
         let mut removed = 0;
-        for folder in [inbox.join(DONE), inbox.join(REFUSED)] {
+        for folder in [inbox.join(DONE), inbox.join(REFUSED), inbox.join(WAITING)] {
             let mut messages = scan(&folder)?.messages;
             messages.retain(|message| message.modified < before);
             for message in &messages {
@@ -195,9 +217,7 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     if !is_folder(folder)? {
         return Ok(scan);
     }
-    let entries = durable::step("read the folder", folder, || {
-        fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()
-    })?;
+    let entries = durable::step("read the folder", folder, || durable::read_folder(folder))?;
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
@@ -214,7 +234,7 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
                 scan.temporaries.push(path);
             }
             _ if name.starts_with('.') => {}
-            _ if [DONE, REFUSED].contains(&&*name) => {}
+            _ if [DONE, REFUSED, WAITING].contains(&&*name) => {}
             _ => scan.strangers.push(path),
         }
     }
@@ -322,6 +342,24 @@ impl Carrier for FolderCarrier {
         let moved = self.set_aside(arrived, reason);
         self.reach()?;
         Ok(moved?)
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError> {
+        let kept = self.set_waiting(arrived, sender);
+        self.reach()?;
+        Ok(kept?)
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        let inbox = self.inbox(&self.me);
+        let scanned = is_folder(&inbox)
+            .and_then(|there| if there { scan(&inbox.join(WAITING)) } else { Ok(Scan::default()) });
+        self.reach()?;
+        Ok(scanned?.messages)
     }
 
     fn purge(&self, before: u64) -> Result<u64, CarrierError> {
@@ -561,6 +599,29 @@ mod tests {
         let refusing =
             full_at_each(true, |carrier, _, arrived| carrier.refuse(&arrived[0], "why").map(drop));
         assert_eq!(refusing, 13, "inbox 1, refused/ 3, the reason's file 6, move 3");
+    }
+
+    /// Twice as much junk costs twice as much to set aside, not four times.
+    #[test]
+    fn setting_junk_aside_is_linear() {
+        let entries_read = |count: u64| {
+            let folder = tempfile::tempdir().unwrap();
+            let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+            let inbox = carrier.make_inbox().unwrap();
+            let token = name::encode("a/junk");
+            for number in 1..=count {
+                fs::write(inbox.join(format!("{token}-{token}-{number}-1.dirsync")), "junk").unwrap();
+            }
+            durable::ENTRIES_READ.set(0);
+            for message in carrier.arrived().unwrap() {
+                assert!(carrier.open(&message).unwrap().unwrap().is_err());
+                assert!(carrier.refuse(&message, "it is junk").unwrap());
+            }
+            assert!(carrier.arrived().unwrap().is_empty());
+            durable::ENTRIES_READ.get()
+        };
+        let (once, twice) = (entries_read(40), entries_read(80));
+        assert!(twice <= 2 * once + 2, "{once} and {twice} entries of folders were read");
     }
 
     #[test]

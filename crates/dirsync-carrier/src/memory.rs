@@ -17,6 +17,8 @@ type Inboxes = BTreeMap<String, BTreeMap<Arrived, Vec<u8>>>;
 #[derive(Clone, Default)]
 pub struct MemoryNetwork {
     inboxes: Rc<RefCell<Inboxes>>,
+    /// By addressee, what its messages that wait were.
+    waiting: Rc<RefCell<Inboxes>>,
 }
 
 struct MemoryCarrier {
@@ -36,6 +38,12 @@ impl MemoryNetwork {
         inboxes.get(to.folded()).map_or(Vec::new(), |inbox| inbox.keys().cloned().collect())
     }
 
+    /// What a postoffice keeps waiting.
+    pub fn waiting(&self, to: &PostofficeName) -> Vec<Arrived> {
+        let waiting = self.waiting.borrow();
+        waiting.get(to.folded()).map_or(Vec::new(), |waiting| waiting.keys().cloned().collect())
+    }
+
     /// Loses a message.
     pub fn lose(&self, to: &PostofficeName, message: &Arrived) {
         if let Some(inbox) = self.inboxes.borrow_mut().get_mut(to.folded()) {
@@ -52,6 +60,15 @@ impl MemoryNetwork {
     pub fn deliver(&self, to: &PostofficeName, message: &Arrived, bytes: Vec<u8>) {
         let mut inboxes = self.inboxes.borrow_mut();
         inboxes.entry(to.folded().to_owned()).or_default().insert(message.clone(), bytes);
+    }
+}
+
+impl MemoryCarrier {
+    fn take(&self, arrived: &Arrived) -> Option<Vec<u8>> {
+        let take = |inboxes: &RefCell<Inboxes>| {
+            inboxes.borrow_mut().get_mut(&self.me).and_then(|inbox| inbox.remove(arrived))
+        };
+        take(&self.network.inboxes).or_else(|| take(&self.network.waiting))
     }
 }
 
@@ -81,20 +98,40 @@ impl Carrier for MemoryCarrier {
         &self,
         arrived: &Arrived,
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
-        let inboxes = self.network.inboxes.borrow();
-        let Some(bytes) = inboxes.get(&self.me).and_then(|inbox| inbox.get(arrived)) else {
-            return Ok(None);
+        let bytes = |inboxes: &RefCell<Inboxes>| {
+            inboxes.borrow().get(&self.me).and_then(|inbox| inbox.get(arrived).cloned())
         };
-        Ok(Some(open_message(Cursor::new(bytes.clone()))))
+        let bytes = bytes(&self.network.inboxes).or_else(|| bytes(&self.network.waiting));
+        Ok(bytes.map(|bytes| open_message(Cursor::new(bytes))))
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
-        let mut inboxes = self.network.inboxes.borrow_mut();
-        Ok(inboxes.get_mut(&self.me).is_some_and(|inbox| inbox.remove(arrived).is_some()))
+        Ok(self.take(arrived).is_some())
     }
 
     fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, CarrierError> {
         self.finished(arrived)
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError> {
+        let Some(bytes) = self.take(arrived) else { return Ok(None) };
+        let kept = Arrived {
+            sender: sender.folded().to_owned(),
+            path: PathBuf::from("waiting"),
+            ..arrived.clone()
+        };
+        let mut waiting = self.network.waiting.borrow_mut();
+        waiting.entry(self.me.clone()).or_default().insert(kept.clone(), bytes);
+        Ok(Some(kept))
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        let waiting = self.network.waiting.borrow();
+        Ok(waiting.get(&self.me).map_or(Vec::new(), |waiting| waiting.keys().cloned().collect()))
     }
 
     fn purge(&self, _: u64) -> Result<u64, CarrierError> {

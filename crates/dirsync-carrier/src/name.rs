@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
-use dirsync_directory::fold;
+use dirsync_directory::{PostofficeName, fold};
 
 use crate::carrier::{Arrived, Outgoing};
 
@@ -53,8 +53,16 @@ pub(crate) fn hint(text: &str) -> Option<String> {
 
 /// The name of a message's file.
 pub(crate) fn file_name(message: &Outgoing<'_>) -> String {
-    let (from, epoch) = (encode(message.from.as_str()), encode(message.epoch));
-    format!("{from}-{epoch}-{}-{}{SUFFIX}", message.number, message.part)
+    name_of(message.from.as_str(), message.epoch, message.number, message.part)
+}
+
+/// The name of the file of a message that has arrived, with the sender that it really has.
+pub(crate) fn name_from(sender: &PostofficeName, arrived: &Arrived) -> String {
+    name_of(sender.as_str(), &arrived.epoch, arrived.number, arrived.part)
+}
+
+fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
+    format!("{}-{}-{number}-{part}{SUFFIX}", encode(sender), encode(epoch))
 }
 
 /// Reads a file's name; none where it is not one that [`file_name`] makes.
@@ -77,8 +85,6 @@ pub(crate) fn read(name: &str) -> Option<Arrived> {
 
 #[cfg(test)]
 mod tests {
-    use dirsync_directory::PostofficeName;
-
     use super::*;
 
     #[test]

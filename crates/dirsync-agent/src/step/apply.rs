@@ -7,6 +7,7 @@ use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_store::Store;
 
 use super::transport::{Incoming, Opening, open};
+use super::turn::Turn;
 use super::{RefusedMessage, StepError, Surroundings, refusal};
 
 /// What T3 did.
@@ -26,6 +27,8 @@ pub struct ApplyReport {
     pub refused: u64,
     /// Bytes of the message files taken.
     pub bytes: u64,
+    /// Messages that were not looked at: the next step begins with them.
+    pub left: u64,
 }
 
 /// Applies every update that has arrived, each in one transaction.
@@ -40,27 +43,29 @@ pub fn apply(
 ) -> Result<ApplyReport, StepError> {
     let mut report = ApplyReport::default();
     let mut draws = Draws::new(&around.seed);
-    for arrived in carrier.arrived()? {
-        match open(carrier, &arrived, around)? {
+    let mut arrived = carrier.arrived()?;
+    let mut turn = Turn::begin(store, "T3", &mut arrived)?;
+    let mut looked_at = 0;
+    for one in &arrived {
+        if turn.left() == 0 {
+            break;
+        }
+        let taken = report.updates;
+        match open(carrier, one, around)? {
             Opening::NotYet => {}
             Opening::Gone => {}
-            Opening::Refused(why) => refuse(carrier, &arrived, &why, &mut report)?,
+            Opening::Refused(why) => refuse(carrier, one, &why, &mut report)?,
             Opening::Message(incoming) => {
-                let Head::Update(update) = &incoming.head else { continue };
-                let update = update.clone();
-                take(
-                    store,
-                    carrier,
-                    &arrived,
-                    *incoming,
-                    &update,
-                    around,
-                    &mut draws,
-                    &mut report,
-                )?;
+                if let Head::Update(update) = &incoming.head {
+                    let update = update.clone();
+                    take(store, carrier, one, *incoming, &update, around, &mut draws, &mut report)?;
+                }
             }
         }
+        looked_at += 1;
+        turn.count_untaken(usize::from(report.updates == taken));
     }
+    report.left = turn.end(store, &arrived, looked_at)?;
     Ok(report)
 }
 

@@ -10,6 +10,8 @@ mod post;
 mod process;
 mod send;
 mod transport;
+mod turn;
+mod waiting;
 
 use dirsync_carrier::CarrierError;
 use dirsync_message::{BodyError, HeadError};
@@ -20,8 +22,12 @@ use dirsync_protocol::tables::StoreError;
 use thiserror::Error;
 
 pub use apply::{ApplyReport, apply};
-pub use process::{Carriers, ProcessReport, answer_requests, process, take_requests};
+pub use process::{
+    Carriers, ProcessReport, answer_requests, process, requests_arrived, take_requests,
+};
 pub use send::{SendReport, send};
+pub use turn::UNTAKEN_PER_STEP_MAX;
+pub use waiting::STRANGERS_WAITING_MAX;
 
 /// What a step is given beside store and carrier.
 #[derive(Clone, Debug)]

@@ -14,6 +14,8 @@ use dirsync_store::Store;
 use super::admit::admit;
 use super::post::Post;
 use super::transport::{Incoming, Opening, open, write_transaction};
+use super::turn::Turn;
+use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{RefusedMessage, StepError, Surroundings, refusal};
 use crate::decisions::DecisionsLog;
 
@@ -37,6 +39,8 @@ pub struct ProcessReport {
     pub refused: u64,
     /// Postoffices whose requests wait for an administrator.
     pub waiting: BTreeSet<PostofficeName>,
+    /// Messages that were not looked at: the next step begins with them.
+    pub left: u64,
 }
 
 /// The carriers of a server: by the text of its registrations' `carrier`.
@@ -115,27 +119,64 @@ fn take_all(
     draws: &mut Draws,
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
-    for carrier in carriers.values() {
-        let arrived = carrier.arrived()?;
-        for batch in arrived.chunks(REQUESTS_PER_TRANSACTION) {
-            take_batch(store, *carrier, batch, decisions, around, draws, report)?;
+    for (place, carrier) in carriers {
+        let mut room = WaitingRoom::of(*carrier)?;
+        let ready = ready(store, &room)?;
+        for batch in ready.chunks(REQUESTS_PER_TRANSACTION) {
+            take_batch(store, &mut room, *carrier, batch, decisions, around, draws, report)?;
         }
+        let mut arrived = carrier.arrived()?;
+        let mut turn = Turn::begin(store, place, &mut arrived)?;
+        let mut looked_at = 0;
+        while looked_at < arrived.len() && turn.left() > 0 {
+            let size = REQUESTS_PER_TRANSACTION.min(turn.left()).min(arrived.len() - looked_at);
+            let batch = &arrived[looked_at..looked_at + size];
+            let taken =
+                take_batch(store, &mut room, *carrier, batch, decisions, around, draws, report)?;
+            looked_at += size;
+            turn.count_untaken(size - taken);
+        }
+        report.left += turn.end(store, &arrived, looked_at)?;
     }
     Ok(())
 }
 
-/// C3: everything a request changes is committed, then its file may go.
+/// The requests that need not wait any longer.
+fn ready(store: &mut dyn Store, room: &WaitingRoom<'_>) -> Result<Vec<Arrived>, StepError> {
+    Ok(if room.is_empty() { Vec::new() } else { room.ready(&store.begin()?.registrations()?) })
+}
+
+/// Whether T2 has anything to do: a message has arrived, or one need not wait any longer.
+///
+/// # Errors
+///
+/// As [`process`].
+pub fn requests_arrived(store: &mut dyn Store, carriers: &Carriers<'_>) -> Result<bool, StepError> {
+    for carrier in carriers.values() {
+        if !carrier.arrived()?.is_empty() || !ready(store, &WaitingRoom::of(*carrier)?)?.is_empty()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// C3: everything a request changes is committed, then its file may go. Returns how many of the
+/// messages were taken.
+#[expect(clippy::too_many_arguments, reason = "the parts of one step, named where it is called")]
 fn take_batch(
     store: &mut dyn Store,
+    room: &mut WaitingRoom<'_>,
     carrier: &dyn Carrier,
     batch: &[Arrived],
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
     draws: &mut Draws,
     report: &mut ProcessReport,
-) -> Result<(), StepError> {
+) -> Result<usize, StepError> {
     let mut tables = store.begin()?;
     let mut taken = Vec::new();
+    let mut waiting = Vec::new();
     let mut refused = Vec::new();
     for arrived in batch {
         match open(carrier, arrived, around)? {
@@ -148,6 +189,7 @@ fn take_batch(
                 match take(&mut *tables, *incoming, decisions, around, draws, report)? {
                     Verdict::Taken => taken.push(arrived),
                     Verdict::Left => {}
+                    Verdict::Waits(sender, why) => waiting.push((arrived, sender, why)),
                     Verdict::Refused(why) => refused.push((arrived, why)),
                 }
             }
@@ -161,8 +203,20 @@ fn take_batch(
     }
     tables.commit()?;
     report.requests += taken.len() as u64;
-    for arrived in taken {
+    for arrived in &taken {
         carrier.finished(arrived)?;
+    }
+    for (arrived, sender, why) in waiting {
+        match room.keep(arrived, &sender, why)? {
+            Kept::Waits(event) => {
+                report.events.extend(event);
+                report.waiting.insert(sender);
+            }
+            Kept::TooMany => {
+                let why = format!("{sender} is not registered, and too many others wait");
+                refused.push((arrived, RefusedMessage::Said(why)));
+            }
+        }
     }
     for (arrived, why) in refused {
         carrier.refuse(arrived, &why.to_string())?;
@@ -173,7 +227,7 @@ fn take_batch(
             text: format!("a message was refused and set aside: {why}"),
         });
     }
-    Ok(())
+    Ok(taken.len())
 }
 
 /// The name of the note that says up to which number changes were pushed.
@@ -195,6 +249,8 @@ enum Verdict {
     Taken,
     /// It is none of this step's.
     Left,
+    /// It cannot be taken yet.
+    Waits(PostofficeName, Waits),
     /// It cannot be taken. The sender's next request says all that it says.
     Refused(RefusedMessage),
 }
@@ -224,16 +280,17 @@ fn take<T: Tables + ?Sized>(
     match outcome {
         Ok(received) => {
             tables.release_savepoint()?;
-            report.events.append(&mut events);
-            Ok(match received {
+            let waits = |why| Verdict::Waits(request.from.clone(), why);
+            let verdict = match received {
                 Received::Taken | Received::Repeated => Verdict::Taken,
-                Received::NotAdmitted | Received::Suspended => {
-                    report.waiting.insert(request.from.clone());
-                    let why = format!("{} is not registered, or suspended", request.from);
-                    Verdict::Refused(RefusedMessage::Said(why))
-                }
+                Received::NotAdmitted => waits(Waits::Unknown),
+                Received::Suspended => waits(Waits::Suspended),
                 Received::Fenced => Verdict::Left,
-            })
+            };
+            // That one waits is said when it begins to.
+            events.retain(|event| received != Received::NotAdmitted || event.rule != "S2");
+            report.events.append(&mut events);
+            Ok(verdict)
         }
         Err(error) => {
             tables.rollback_savepoint()?;

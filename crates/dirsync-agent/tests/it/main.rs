@@ -3,6 +3,7 @@
 mod congress;
 mod cycle;
 mod limits;
+mod inbox;
 mod site;
 mod sources;
 mod stories;

@@ -7,7 +7,7 @@ use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::{
-    ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, send,
+    ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, requests_arrived, send,
 };
 use dirsync_carrier::{Carrier, MemoryNetwork};
 use dirsync_directory::{PostofficeName, Record, View};
@@ -121,18 +121,27 @@ impl World {
     }
 
     pub fn add(&mut self, name: &'static str) {
-        let postoffice: PostofficeName = name.parse().unwrap();
+        self.invite(name);
+        self.uninvited(name);
+    }
+
+    /// Registers a postoffice at the server.
+    pub fn invite(&mut self, name: &'static str) {
         let secret = format!("secret of {name}");
-        let decision = Decision {
-            at: self.now,
-            postoffice: postoffice.clone(),
-            kind: DecisionKind::Invite {
+        self.decide(
+            name,
+            DecisionKind::Invite {
                 secret_hash: secret_hash(&secret),
                 expires: self.now + DAY_MS,
                 carrier: "net".into(),
                 view: View::default(),
             },
-        };
+        );
+    }
+
+    /// What an administrator decides at the server.
+    pub fn decide(&mut self, name: &str, kind: DecisionKind) {
+        let decision = Decision { at: self.now, postoffice: name.parse().unwrap(), kind };
         let server = self.sites.get_mut(SERVER).unwrap();
         let mut draws = Draws::new(&server.around().seed);
         let mut events = Vec::new();
@@ -140,9 +149,15 @@ impl World {
         let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
         let mut tables = server.store.begin().unwrap();
         carry_out(&mut *tables, &mut context, &decision).unwrap();
-        assert!(tables.registration(&postoffice).unwrap().is_some());
+        assert!(tables.registration(&decision.postoffice).unwrap().is_some());
         tables.commit().unwrap();
         server.decisions.push(decision);
+    }
+
+    /// A postoffice with an invitation, of which the server need not know anything.
+    pub fn uninvited(&mut self, name: &'static str) {
+        let postoffice: PostofficeName = name.parse().unwrap();
+        let secret = format!("secret of {name}");
         let mut site = Site {
             name: postoffice,
             store: MemoryStore::new(),
@@ -156,6 +171,15 @@ impl World {
         found_requestor(&mut *tables, &mut draws, &site.name, &server, Some(secret)).unwrap();
         tables.commit().unwrap();
         self.sites.insert(name, site);
+    }
+
+    /// Whether the server has anything to do.
+    pub fn requests_arrived(&mut self) -> bool {
+        let network = self.network.clone();
+        let site = self.site(SERVER);
+        let carrier = network.carrier(&site.name);
+        let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
+        requests_arrived(&mut site.store, &carriers).unwrap()
     }
 
     pub fn site(&mut self, name: &str) -> &mut Site {

@@ -1,0 +1,78 @@
+//! In which order a step looks at what has arrived, and how much of it.
+//!
+//! Messages that can be taken leave the inbox and are no more than their senders write. Those that
+//! cannot be taken may be anything, in any number: a step ends its look after a number of them, and
+//! the next one begins where it ended, so that none stands in front of the others for ever.
+
+use dirsync_carrier::Arrived;
+use dirsync_protocol::tables::StoreError;
+use dirsync_store::Store;
+
+/// After so many messages of one inbox that it cannot take a step looks no further.
+pub const UNTAKEN_PER_STEP_MAX: usize = 1000;
+
+/// A step's look at one inbox.
+pub(super) struct Turn {
+    note: String,
+    began_after: Option<String>,
+    untaken: usize,
+}
+
+impl Turn {
+    /// Puts what has arrived at `place` into the order in which it is this step's turn.
+    pub(super) fn begin(
+        store: &mut dyn Store,
+        place: &str,
+        arrived: &mut [Arrived],
+    ) -> Result<Self, StoreError> {
+        let note = format!("looked-at:{place}");
+        let began_after = if arrived.is_empty() { None } else { store.begin()?.note(&note)? };
+        if let Some(after) = &began_after {
+            let after = place_of(after);
+            let at = arrived.iter().position(|message| Some(place_in_order(message)) > after);
+            arrived.rotate_left(at.unwrap_or(0));
+        }
+        Ok(Self { note, began_after, untaken: 0 })
+    }
+
+    /// How many messages may still be looked at, if none can be taken.
+    pub(super) fn left(&self) -> usize {
+        UNTAKEN_PER_STEP_MAX.saturating_sub(self.untaken)
+    }
+
+    /// So many of those that were looked at could not be taken.
+    pub(super) fn count_untaken(&mut self, untaken: usize) {
+        self.untaken += untaken;
+    }
+
+    /// Remembers where the next step begins: after the last message that was looked at, if there are
+    /// others behind it. Returns how many.
+    pub(super) fn end(
+        self,
+        store: &mut dyn Store,
+        arrived: &[Arrived],
+        looked_at: usize,
+    ) -> Result<u64, StoreError> {
+        let behind = arrived.len() - looked_at;
+        let last = arrived[..looked_at].last().filter(|_| behind > 0).map(|last| {
+            let (sender, epoch, number, part) = place_in_order(last);
+            format!("{sender}\t{epoch}\t{number}\t{part}")
+        });
+        if last != self.began_after {
+            let mut tables = store.begin()?;
+            tables.put_note(&self.note, last.as_deref())?;
+            tables.commit()?;
+        }
+        Ok(behind as u64)
+    }
+}
+
+fn place_in_order(message: &Arrived) -> (&str, &str, u64, u32) {
+    (&message.sender, &message.epoch, message.number, message.part)
+}
+
+fn place_of(note: &str) -> Option<(&str, &str, u64, u32)> {
+    let mut fields = note.split('\t');
+    let (sender, epoch) = (fields.next()?, fields.next()?);
+    Some((sender, epoch, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}

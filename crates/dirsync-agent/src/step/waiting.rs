@@ -1,0 +1,133 @@
+//! Requests that cannot be taken yet: their sender is not registered, or suspended.
+//!
+//! They are kept aside, so that they are neither read again in each step nor in the way of others,
+//! and taken in the first step after an administrator has decided. A request says everything that its
+//! sender's earlier ones said, so one for each sender is enough.
+
+use std::collections::BTreeMap;
+
+use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::tables::{Registration, RegistrationState};
+
+/// So many senders that are not registered may wait in one place; the requests of more are refused.
+pub const STRANGERS_WAITING_MAX: usize = 256;
+
+/// Why a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Its sender is not registered.
+    Unknown,
+    /// Its sender is suspended.
+    Suspended,
+}
+
+/// What waits in one place.
+pub(super) struct WaitingRoom<'c> {
+    carrier: &'c dyn Carrier,
+    by_sender: BTreeMap<String, Arrived>,
+}
+
+/// What became of a request that has to wait.
+pub(super) enum Kept {
+    /// It waits, or a newer one of its sender does.
+    Waits(Option<Event>),
+    /// Too many wait already.
+    TooMany,
+}
+
+impl<'c> WaitingRoom<'c> {
+    pub(super) fn of(carrier: &'c dyn Carrier) -> Result<Self, CarrierError> {
+        let mut by_sender = BTreeMap::<String, Arrived>::new();
+        for one in carrier.waiting()? {
+            let other = by_sender.remove(&one.sender);
+            // A process that died in between left two.
+            let (newer, older) = match other {
+                Some(other) if is_newer(&other, &one) => (other, Some(one)),
+                other => (one, other),
+            };
+            older.map_or(Ok(true), |older| carrier.finished(&older))?;
+            by_sender.insert(newer.sender.clone(), newer);
+        }
+        Ok(Self { carrier, by_sender })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_sender.is_empty()
+    }
+
+    /// The requests that need not wait any longer.
+    pub(super) fn ready(&self, registrations: &[Registration]) -> Vec<Arrived> {
+        let waits_no_more = |arrived: &&Arrived| {
+            registrations.iter().any(|registration| {
+                registration.state != RegistrationState::Suspended
+                    && arrived.is_from(&registration.name)
+            })
+        };
+        self.by_sender.values().filter(waits_no_more).cloned().collect()
+    }
+
+    /// Lets a request wait. Only the first one of a sender is worth saying.
+    pub(super) fn keep(
+        &mut self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+        why: Waits,
+    ) -> Result<Kept, CarrierError> {
+        let before = self.by_sender.values().find(|waiting| waiting.is_from(sender)).cloned();
+        match &before {
+            Some(before) if before == arrived => return Ok(Kept::Waits(None)),
+            Some(before) if is_newer(before, arrived) => {
+                self.carrier.finished(arrived)?;
+                return Ok(Kept::Waits(None));
+            }
+            None if why == Waits::Unknown && self.by_sender.len() >= STRANGERS_WAITING_MAX => {
+                return Ok(Kept::TooMany);
+            }
+            _ => {}
+        }
+        let Some(kept) = self.carrier.keep_waiting(arrived, sender)? else {
+            return Ok(Kept::Waits(None));
+        };
+        if let Some(before) = &before {
+            self.by_sender.remove(&before.sender);
+            if !is_same_message(before, &kept) {
+                self.carrier.finished(before)?;
+            }
+        }
+        self.by_sender.insert(kept.sender.clone(), kept);
+        Ok(Kept::Waits(before.is_none().then(|| begins(sender, why))))
+    }
+}
+
+/// Whether the one took the place of the other.
+fn is_same_message(one: &Arrived, other: &Arrived) -> bool {
+    let name = |message: &Arrived| (message.epoch.clone(), message.number, message.part);
+    name(one) == name(other)
+}
+
+/// Numbers tell what is newer, whatever clocks say; epochs have no order.
+fn is_newer(one: &Arrived, other: &Arrived) -> bool {
+    if one.epoch == other.epoch { one.number > other.number } else { one.modified > other.modified }
+}
+
+fn begins(sender: &PostofficeName, why: Waits) -> Event {
+    let (level, rule, text) = match why {
+        Waits::Unknown => (
+            Level::Warning,
+            "S2",
+            format!(
+                "{sender} is not registered; its request waits for `dirsync requestor add {sender}`"
+            ),
+        ),
+        Waits::Suspended => (
+            Level::Notice,
+            "S3",
+            format!(
+                "{sender} is suspended; its request waits for `dirsync requestor resume {sender}`"
+            ),
+        ),
+    };
+    Event { level, rule, text }
+}

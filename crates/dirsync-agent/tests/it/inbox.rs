@@ -1,0 +1,155 @@
+//! What lies in an inbox and cannot be taken: junk, and requests that have to wait.
+
+use dirsync_agent::decisions::DecisionKind;
+use dirsync_agent::step::{STRANGERS_WAITING_MAX, UNTAKEN_PER_STEP_MAX};
+use dirsync_carrier::Arrived;
+use dirsync_directory::PostofficeName;
+
+use crate::site::{SERVER, World};
+
+const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@south.example", "100");
+const BEN: (&str, &str, &str, &str) = ("1", "Ben Okoye", "SMTP:ben@west.example", "200");
+
+fn name(text: &str) -> PostofficeName {
+    text.parse().unwrap()
+}
+
+/// What is no message, sent under names that stand before those of all postoffices.
+fn junk(world: &World, to: &str, count: usize) {
+    for number in 1..=count as u64 {
+        let sender = "a/junk".to_owned();
+        let arrived = Arrived {
+            sender,
+            epoch: "e".into(),
+            number,
+            part: 1,
+            path: Default::default(),
+            bytes: 4,
+            modified: 0,
+        };
+        world.network.deliver(&name(to), &arrived, b"junk".to_vec());
+    }
+}
+
+/// A step looks at a bounded number of what it cannot take; the rest, and what stands behind it, are
+/// looked at in the next steps.
+#[test]
+fn junk_is_looked_at_a_bounded_number_at_a_time() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.site("SOUTH/A").import(&[ANA]);
+    world.site("WEST/B").import(&[BEN]);
+    world.cycle();
+    for to in [SERVER, "SOUTH/A"] {
+        junk(&world, to, 2 * UNTAKEN_PER_STEP_MAX + 1);
+    }
+    world.site("SOUTH/A").import(&[ANA, ("2", "Cara Li", "SMTP:cara@south.example", "")]);
+    world.send("SOUTH/A");
+    world.send("WEST/B");
+    for (refused, left, requests) in [
+        (UNTAKEN_PER_STEP_MAX, UNTAKEN_PER_STEP_MAX + 3, 0),
+        (UNTAKEN_PER_STEP_MAX, 3, 0),
+        (1, 0, 2),
+        (0, 0, 0),
+    ] {
+        let report = world.process();
+        let seen = (report.refused as usize, report.left as usize, report.requests);
+        assert_eq!(seen, (refused, left, requests));
+    }
+    for (refused, left) in
+        [(UNTAKEN_PER_STEP_MAX, UNTAKEN_PER_STEP_MAX + 2), (UNTAKEN_PER_STEP_MAX, 2), (1, 0)]
+    {
+        let report = world.apply("SOUTH/A");
+        assert_eq!((report.refused as usize, report.left as usize), (refused, left));
+    }
+    world.apply("WEST/B");
+    world.cycle();
+    assert_eq!(world.converged().len(), 3);
+}
+
+/// Files that seem half written stay where they are; those behind them are taken all the same.
+#[test]
+fn what_stays_in_an_inbox_is_in_nobodys_way() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.cycle();
+    let server = name(SERVER);
+    world.send("WEST/B");
+    let whole = world.network.pending(&server).remove(0);
+    let half = world.network.copy(&server, &whole).unwrap()[..40].to_vec();
+    for number in 1..=2 * UNTAKEN_PER_STEP_MAX as u64 {
+        let arrived = Arrived {
+            sender: "a/half".into(),
+            number,
+            modified: world.site(SERVER).now,
+            ..whole.clone()
+        };
+        world.network.deliver(&server, &arrived, half.clone());
+    }
+    world.site("SOUTH/A").import(&[ANA]);
+    world.send("SOUTH/A");
+    let taken: Vec<u64> = (0..6).map(|_| world.process().requests).collect();
+    assert_eq!(taken, [0, 0, 2, 0, 0, 0], "each step begins where the last one ended");
+    assert_eq!(world.network.pending(&server).len(), 2 * UNTAKEN_PER_STEP_MAX);
+}
+
+/// Suspended or unknown: the request waits, the newest one of each sender, and is said once.
+#[test]
+fn a_request_waits_until_its_sender_may_be_heard() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.cycle();
+    let server = name(SERVER);
+    world.decide("SOUTH/A", DecisionKind::Suspend);
+    world.site("SOUTH/A").import(&[ANA]);
+    world.uninvited("EAST/C");
+    world.site("EAST/C").import(&[("1", "Eve Roe", "SMTP:eve@east.example", "")]);
+    let mut said = Vec::new();
+    for round in 1..=3 {
+        world.send("SOUTH/A");
+        world.send("EAST/C");
+        world.send("WEST/B");
+        let report = world.process();
+        said.extend(report.events.iter().map(|event| event.text.clone()));
+        assert_eq!((report.requests, report.refused), (1, 0), "{round}");
+        assert_eq!(report.waiting.len(), 2, "{round}");
+        let waiting: Vec<_> = world.network.waiting(&server);
+        assert_eq!(waiting.len(), 2, "one of each sender: {waiting:?}");
+        assert!(world.network.pending(&server).is_empty());
+    }
+    assert_eq!(said.len(), 2, "each is said once: {said:?}");
+    assert!(said[0].contains("EAST/C is not registered"), "{said:?}");
+    assert!(said[1].contains("SOUTH/A is suspended"), "{said:?}");
+    let numbers: Vec<_> = world.network.waiting(&server).iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [3, 4], "the newest ones");
+    assert!(!world.requests_arrived());
+    world.decide("SOUTH/A", DecisionKind::Resume);
+    assert!(world.requests_arrived());
+    assert_eq!(world.process().requests, 1, "at the next step");
+    assert_eq!(world.network.waiting(&server).len(), 1);
+    world.invite("EAST/C");
+    assert!(world.requests_arrived());
+    assert_eq!(world.process().requests, 1, "at the next step");
+    assert!(world.network.waiting(&server).is_empty());
+    for site in ["SOUTH/A", "EAST/C"] {
+        world.apply(site);
+    }
+    world.cycle();
+    world.cycle();
+    assert_eq!(world.converged().len(), 2);
+}
+
+/// Anybody who may write there can invent senders: those who are registered wait all the same.
+#[test]
+fn only_so_many_strangers_wait() {
+    let mut world = World::new(&["SOUTH/A", "WEST/B"]);
+    world.cycle();
+    world.decide("SOUTH/A", DecisionKind::Suspend);
+    for number in 0..STRANGERS_WAITING_MAX + 2 {
+        let stranger: &'static str = format!("EAST/{number}").leak();
+        world.uninvited(stranger);
+        world.send(stranger);
+    }
+    world.send("SOUTH/A");
+    let report = world.process();
+    assert_eq!(report.refused, 2);
+    assert_eq!(world.network.waiting(&name(SERVER)).len(), STRANGERS_WAITING_MAX + 1);
+    assert!(report.waiting.contains(&name("SOUTH/A")));
+}
