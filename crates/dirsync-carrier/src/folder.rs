@@ -43,6 +43,17 @@ pub struct FolderCarrier {
     part_bytes_max: u64,
 }
 
+/// What lies in an inbox.
+#[derive(Debug)]
+pub struct InboxContents {
+    /// How many messages no step has looked at yet.
+    pub messages: u64,
+    /// The messages that are kept waiting.
+    pub waiting: Vec<Arrived>,
+    /// What is neither a message nor a temporary or hidden file. It is never touched.
+    pub strangers: Vec<PathBuf>,
+}
+
 impl FolderCarrier {
     /// Access of `me` to the folder `root`.
     pub fn new(root: impl Into<PathBuf>, me: PostofficeName, part_bytes_max: u64) -> Self {
@@ -82,16 +93,16 @@ impl FolderCarrier {
         self.reach().err().unwrap_or_else(|| error.into())
     }
 
-    /// What lies in the own inbox and is neither a message nor a temporary or hidden file. It is
-    /// never touched.
+    /// What lies in the own inbox.
     ///
     /// # Errors
     ///
     /// When the place cannot be reached.
-    pub fn strangers(&self) -> Result<Vec<PathBuf>, CarrierError> {
+    pub fn contents(&self) -> Result<InboxContents, CarrierError> {
         let scanned = scan(&self.inbox(&self.me));
-        self.reach()?;
-        Ok(scanned?.strangers)
+        let waiting = self.waiting()?;
+        let Scan { messages, strangers, .. } = scanned?;
+        Ok(InboxContents { messages: messages.len() as u64, waiting, strangers })
     }
 
     /// Removes own unread messages that newer ones make superfluous, so that the folder of a site
@@ -457,7 +468,7 @@ mod tests {
         assert_eq!(receiver.arrived().unwrap().len(), 1, "a message");
         message.path = link.clone();
         assert!(receiver.open(&message).unwrap().unwrap().is_err(), "a message");
-        assert_eq!(receiver.strangers().unwrap(), [link]);
+        assert_eq!(receiver.contents().unwrap().strangers, [link]);
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
     }
 
@@ -478,7 +489,7 @@ mod tests {
         }
         fs::create_dir(inbox.join(DONE)).unwrap();
         assert_eq!(receiver.arrived().unwrap(), std::slice::from_ref(&whole));
-        assert_eq!(receiver.strangers().unwrap(), strangers.map(|name| inbox.join(name)));
+        assert_eq!(receiver.contents().unwrap().strangers, strangers.map(|name| inbox.join(name)));
         fs::write(&whole.path, &bytes[..bytes.len() - 1]).unwrap();
         let error = receiver.open(&whole).unwrap().unwrap().err().unwrap();
         assert!(matches!(error, EnvelopeError::Truncated { .. }), "{error}");
@@ -610,7 +621,8 @@ mod tests {
             let inbox = carrier.make_inbox().unwrap();
             let token = name::encode("a/junk");
             for number in 1..=count {
-                fs::write(inbox.join(format!("{token}-{token}-{number}-1.dirsync")), "junk").unwrap();
+                fs::write(inbox.join(format!("{token}-{token}-{number}-1.dirsync")), "junk")
+                    .unwrap();
             }
             durable::ENTRIES_READ.set(0);
             for message in carrier.arrived().unwrap() {

@@ -22,6 +22,6 @@ pub use envelope::{
     Envelope, EnvelopeError, Message, message_bytes, open_message, open_message_within,
     write_message,
 };
-pub use folder::FolderCarrier;
+pub use folder::{FolderCarrier, InboxContents};
 pub use lock::{LockError, PostofficeLock};
 pub use memory::MemoryNetwork;

@@ -7,6 +7,7 @@ mod config;
 mod failure;
 mod home;
 mod identity;
+mod inbox;
 mod invitation;
 mod office;
 mod platform;

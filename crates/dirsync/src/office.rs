@@ -1,6 +1,6 @@
 //! A postoffice folder: configuration, database, key, carriers, and its lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use dirsync_carrier::{Carrier, FolderCarrier, LockError, PostofficeLock, durable
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Draws, Event, Level};
-use dirsync_protocol::tables::{LogLine, RegistrationState, Stored};
+use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
 
@@ -171,25 +171,35 @@ impl Office {
     /// The carriers of a server's registrations, by their text.
     pub fn carriers(&mut self) -> Outcome<BTreeMap<String, Box<dyn Carrier>>> {
         let registrations = self.store.begin()?.registrations()?;
+        let texts: BTreeSet<String> =
+            registrations.into_iter().map(|registration| registration.carrier).collect();
         let mut carriers = BTreeMap::new();
-        for registration in registrations {
-            if !carriers.contains_key(&registration.carrier)
-                && registration.state != RegistrationState::Suspended
-            {
-                let carrier = self.carrier_of(&registration.carrier)?;
-                carriers.insert(registration.carrier, carrier);
-            }
+        for text in texts {
+            let carrier = self.carrier_of(&text)?;
+            carriers.insert(text, carrier);
         }
         Ok(carriers)
     }
 
+    /// The places in which messages for this postoffice arrive.
+    pub fn places(&mut self) -> Outcome<Vec<FolderCarrier>> {
+        let mut texts: BTreeSet<String> = self.begin()?.note(CARRIER_NOTE)?.into_iter().collect();
+        let registrations = self.begin()?.registrations()?;
+        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        texts.iter().map(|text| self.folder_carrier(text)).collect()
+    }
+
     fn carrier_of(&self, text: &str) -> Outcome<Box<dyn Carrier>> {
+        Ok(Box::new(self.folder_carrier(text)?))
+    }
+
+    fn folder_carrier(&self, text: &str) -> Outcome<FolderCarrier> {
         let root = match text.strip_prefix("folder:") {
             Some(root) => PathBuf::from(root),
             None if text == LOCAL => self.folder.join(TRANSIT),
             None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
         };
-        Ok(Box::new(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes)))
+        Ok(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes))
     }
 
     /// The folders in which messages for this postoffice arrive, for watching them.

@@ -123,7 +123,7 @@ fn begins(sender: &PostofficeName, why: Waits) -> Event {
         ),
         Waits::Suspended => (
             Level::Notice,
-            "S3",
+            "S2",
             format!(
                 "{sender} is suspended; its request waits for `dirsync requestor resume {sender}`"
             ),

@@ -2,8 +2,8 @@
 
 mod congress;
 mod cycle;
-mod limits;
 mod inbox;
+mod limits;
 mod site;
 mod sources;
 mod stories;

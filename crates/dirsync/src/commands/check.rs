@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::CheckArgs;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Outcome};
+use crate::inbox::Inbox;
 use crate::office::Office;
 
 /// `dirsync check`: reads everything and says what contradicts itself.
@@ -35,6 +36,7 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Outcome {
     }
     let mut office = Office::read(folder)?;
     wrong.extend(office.store.integrity_check()?);
+    let inbox = Inbox::of(&mut office)?;
     let is_server = office.is_server;
     let mut tables = office.begin()?;
     check_list(&mut *tables, &mut wrong)?;
@@ -43,8 +45,11 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Outcome {
         check_server(&mut *tables, &mut wrong)?;
     }
     if json {
-        print_json(&json!({ "wrong": wrong }));
-    } else if wrong.is_empty() {
+        print_json(&json!({ "wrong": wrong, "inbox": inbox.json() }));
+        return Ok(outcome(&wrong));
+    }
+    inbox.lines().iter().for_each(|(word, text)| println!("{word}: {text}"));
+    if wrong.is_empty() {
         println!("everything agrees");
     } else {
         wrong.iter().for_each(|line| println!("{line}"));
@@ -54,7 +59,11 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Outcome {
             );
         }
     }
-    Ok(if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
+    Ok(outcome(&wrong))
+}
+
+fn outcome(wrong: &[String]) -> ExitStatus {
+    if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
 fn check_list<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Outcome<()> {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
 use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// So long what was applied waits to be confirmed: changes often come several together, and where
 /// many sites share a machine, what others have yet to apply comes first.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
+/// So long after a step that did not look at all that had arrived the next one begins.
+const LEFT_PAUSE: Duration = Duration::from_secs(1);
 /// How often the flag that a signal sets is looked at.
 const SIGNAL: Duration = Duration::from_millis(100);
 
@@ -118,6 +121,8 @@ struct Site {
     confirm_pause: Duration,
     /// No schedule says when to send.
     continuous: bool,
+    /// A step did not look at all that has arrived.
+    has_left: bool,
     watched: BTreeSet<PathBuf>,
     /// Why the postoffice is not at home, as it was said last.
     away: Option<Away>,
@@ -141,6 +146,7 @@ impl Site {
             confirm_at: None,
             confirm_pause,
             continuous: false,
+            has_left: false,
             watched: BTreeSet::new(),
             away: None,
             _lock: lock,
@@ -156,6 +162,7 @@ impl Site {
         match (self.not_before, self.confirm_at) {
             (Some(at), _) => until(at),
             (None, Some(at)) if self.continuous => until(at).min(self.poll),
+            _ if self.has_left => LEFT_PAUSE.min(self.poll),
             _ => self.poll,
         }
     }
@@ -193,6 +200,7 @@ impl Site {
         }
         self.note_agent(&mut office)?;
         self.continuous = office.config.schedule.is_none();
+        self.has_left = false;
         match office.config.schedule.clone() {
             Some(schedule) => self.scheduled(&mut office, &schedule)?,
             None => self.continuous(&mut office, once)?,
@@ -227,6 +235,7 @@ impl Site {
     }
 
     fn show(&mut self, done: &Done) {
+        self.has_left |= done.left > 0;
         for line in &done.lines {
             self.say(&line.step.clone(), &line.level.clone(), &line.text.clone());
         }
@@ -263,12 +272,9 @@ impl Site {
     }
 
     fn anything_arrived(&mut self, office: &mut Office) -> Outcome<bool> {
-        for carrier in office.carriers()?.values() {
-            if !carrier.arrived()?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let carriers = office.carriers()?;
+        let carriers = carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
+        Ok(requests_arrived(&mut office.store, &carriers)?)
     }
 
     /// T1 is due for own changes that have not been sent, to confirm what was applied, and now and
@@ -298,6 +304,7 @@ impl Site {
     fn apply(&mut self, office: &mut Office) -> Outcome<()> {
         let before = office.begin()?.requestor()?;
         let done = apply_step(office)?;
+        self.has_left |= done.left > 0;
         if done.moved {
             self.show(&done);
         }
@@ -358,6 +365,10 @@ impl Site {
                             self.show(&done);
                         }
                         Step::Apply => self.apply(office)?,
+                    }
+                    if self.has_left {
+                        // It is due until it has looked at everything.
+                        continue;
                     }
                     self.note_run(office, &note, scheduled_for)?;
                     self.note_missed(office, step, None)?;

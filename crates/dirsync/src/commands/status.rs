@@ -12,6 +12,7 @@ use crate::commands::requestor::registrations_json;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
 use crate::home;
+use crate::inbox::Inbox;
 use crate::office::{Office, now_ms};
 use crate::time;
 use crate::waiting::Waiting;
@@ -21,6 +22,7 @@ use crate::words::shown;
 pub fn status(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::read(folder)?;
     let waits = Waiting::of(&mut office)?;
+    let inbox = Inbox::of(&mut office)?;
     let requestors = registrations_json(&mut office, None)?;
     let is_server = office.is_server;
     let wal_bytes = office.store.wal_bytes();
@@ -55,6 +57,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "away": waits.away.map(|away| away.to_string()),
             "failed_sources": waits.failed_sources,
             "missed": missed,
+            "inbox": inbox.json(),
             "wal_bytes": wal_bytes,
         });
         if let Some(server) = &server {
@@ -64,7 +67,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             value["requestors"] = Value::Array(requestors);
         }
         print_json(&value);
-        return Ok(waiting(waits.any()));
+        return Ok(waiting(waits.any() || inbox.waits_for_a_person()));
     }
     let now = now_ms();
     let role = match &server {
@@ -81,12 +84,13 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     println!("  applied   {}", time::ago(last_applied, now));
     missed.iter().for_each(|text| println!("  missed    {text}"));
     print_waiting(&waits, folder);
+    inbox.lines().iter().for_each(|(word, text)| println!("  {word:9} {text}"));
     if let Some(server) = &server {
         let recovering = if server.recovering { ", recovering" } else { "" };
         println!("  last number {}{recovering}", server.head);
         print_requestors(&requestors);
     }
-    Ok(waiting(waits.any()))
+    Ok(waiting(waits.any() || inbox.waits_for_a_person()))
 }
 
 /// A time that a step noted; 0 for never.

@@ -27,17 +27,27 @@ pub struct Done {
     pub fields: serde_json::Map<String, serde_json::Value>,
     /// It moved something: another step may have something to do.
     pub moved: bool,
+    /// Messages that were not looked at.
+    pub left: u64,
 }
 
 impl Done {
     fn new(lines: Vec<LogLine>, fields: serde_json::Value, moved: bool) -> Self {
         let serde_json::Value::Object(fields) = fields else { unreachable!("an object is given") };
-        Self { lines, fields, moved }
+        Self { lines, fields, moved, left: 0 }
     }
 }
 
 fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What a step says of messages that it did not look at.
+fn left(messages: u64) -> String {
+    match messages {
+        0 => String::new(),
+        _ => format!("; {} left for the next step", plural(messages, "message", "messages")),
+    }
 }
 
 /// The note that says up to which own change a request was sent.
@@ -120,12 +130,13 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
         let names: Vec<String> = report.waiting.iter().map(ToString::to_string).collect();
         summary.push_str(&format!("; waiting for an administrator: {}", names.join(", ")));
     }
+    summary.push_str(&left(report.left));
     let lines = office.log("T2", &summary, &report.events)?;
     let fields = json!({
         "requests": report.requests, "messages": report.messages, "bytes": report.bytes,
-        "bodies": report.bodies, "refused": report.refused,
+        "bodies": report.bodies, "refused": report.refused, "left": report.left,
     });
-    Ok(Done::new(lines, fields, report.messages > 0))
+    Ok(Done { left: report.left, ..Done::new(lines, fields, report.messages > 0) })
 }
 
 /// T3, with the targets.
@@ -137,10 +148,11 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     let mut events = report.events;
     write_targets(office, &mut events)?;
     let summary = format!(
-        "{} applied, {} ({} bytes)",
+        "{} applied, {} ({} bytes){}",
         plural(report.updates, "update", "updates"),
         plural(report.rows, "entry changed", "entries changed"),
-        report.bytes
+        report.bytes,
+        left(report.left)
     );
     let lines = office.log_with("T3", &summary, &events, |tables, at| {
         if report.answered > 0 {
@@ -153,9 +165,9 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     })?;
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
-        "refused": report.refused,
+        "refused": report.refused, "left": report.left,
     });
-    Ok(Done::new(lines, fields, report.updates > 0))
+    Ok(Done { left: report.left, ..Done::new(lines, fields, report.updates > 0) })
 }
 
 /// C6: a target is written again when the list has moved on since; doing it twice is harmless.
