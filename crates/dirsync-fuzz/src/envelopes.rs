@@ -73,7 +73,7 @@ fn send(bytes: &mut Bytes<'_>) {
     let sent = carrier(&from).send(&outgoing).expect("it is sent");
     let arrived = carrier(&to).arrived().expect("the folder is there");
     let [arrived] = arrived.as_slice() else {
-        panic!("one message was sent: {arrived:?}, {:?}", carrier(&to).strangers())
+        panic!("one message was sent: {arrived:?}, {:?}", carrier(&to).contents())
     };
     assert_eq!((arrived.number, arrived.part, arrived.bytes), (7, part, sent));
     let file = std::fs::File::open(&arrived.path).expect("it is there");
