@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_directory::{PostofficeName, fold};
-use dirsync_protocol::tables::{ListPlace, Tables};
+use dirsync_protocol::tables::{ListPlace, ServerState, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::WhyArgs;
@@ -61,10 +61,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "wal_bytes": wal_bytes,
         });
         if let Some(server) = &server {
-            value["srv_seq"] = server.head.0.into();
-            value["cycle"] = server.cycle.into();
-            value["recovering"] = server.recovering.into();
-            value["requestors"] = Value::Array(requestors);
+            add_server(&mut value, server, requestors);
         }
         print_json(&value);
         return Ok(waiting(waits.any() || inbox.waits_for_a_person()));
@@ -91,6 +88,13 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         print_requestors(&requestors);
     }
     Ok(waiting(waits.any() || inbox.waits_for_a_person()))
+}
+
+fn add_server(value: &mut Value, server: &ServerState, requestors: Vec<Value>) {
+    value["srv_seq"] = server.head.0.into();
+    value["cycle"] = server.cycle.into();
+    value["recovering"] = server.recovering.into();
+    value["requestors"] = Value::Array(requestors);
 }
 
 /// A time that a step noted; 0 for never.
