@@ -8,7 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dirsync_directory::{EntryId, PostofficeName, View, escape, unescape};
+use dirsync_directory::{EntryId, PostofficeName, View, escape, excerpt, unescape};
+use dirsync_message::NUMBER_MAX;
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{Position, Registration, RegistrationState, Stored, Tables};
@@ -105,7 +106,7 @@ impl FromStr for Decision {
     type Err = ParseDecisionError;
 
     fn from_str(line: &str) -> Result<Self, ParseDecisionError> {
-        parse(line).ok_or_else(|| ParseDecisionError(line.into()))
+        parse(line).ok_or_else(|| ParseDecisionError(excerpt(line)))
     }
 }
 
@@ -116,12 +117,12 @@ fn parse(line: &str) -> Option<Decision> {
     let kind = match (word.as_str(), rest) {
         ("invite", [secret_hash, expires, carrier, view]) => DecisionKind::Invite {
             secret_hash: secret_hash.clone(),
-            expires: expires.parse().ok()?,
+            expires: time(expires)?,
             carrier: carrier.clone(),
-            view: view.parse().ok()?,
+            view: view_allowed(view)?,
         },
         ("key", [key]) => DecisionKind::Key(key.clone()),
-        ("allow", [view]) => DecisionKind::Allow(view.parse().ok()?),
+        ("allow", [view]) => DecisionKind::Allow(view_allowed(view)?),
         ("carrier", [carrier]) => DecisionKind::Carrier(carrier.clone()),
         ("suspend", []) => DecisionKind::Suspend,
         ("resume", []) => DecisionKind::Resume,
@@ -130,7 +131,17 @@ fn parse(line: &str) -> Option<Decision> {
         ("reject", [id]) => DecisionKind::RejectDeletion(id.parse().ok()?),
         _ => return None,
     };
-    Some(Decision { at: at.parse().ok()?, postoffice: postoffice.parse().ok()?, kind })
+    Some(Decision { at: time(at)?, postoffice: postoffice.parse().ok()?, kind })
+}
+
+/// A view that can be sent together with that which its site wants.
+fn view_allowed(text: &str) -> Option<View> {
+    text.parse().ok().filter(|view: &View| view.check_size().is_ok())
+}
+
+/// A time that the database can keep.
+fn time(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|time| *time <= NUMBER_MAX)
 }
 
 /// Where decisions are kept.

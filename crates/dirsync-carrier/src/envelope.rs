@@ -33,7 +33,7 @@ const VERSION: u32 = 1;
 /// Longest envelope, in bytes.
 const ENVELOPE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest head, in bytes.
-const HEAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const HEAD_BYTES_MAX: u64 = dirsync_message::HEAD_BYTES_MAX as u64;
 const HASH_CONTEXT: &str = "dirsync 1 hash of a message file";
 
 /// Why a file is no message that can be taken.

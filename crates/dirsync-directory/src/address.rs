@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::fold;
+use crate::{excerpt, fold};
 
 /// Longest address type, in bytes.
 const TYPE_BYTES_MAX: usize = 16;
@@ -35,11 +35,23 @@ pub enum AddressError {
     #[error("the value of the address \"{0}\" needs 1 to {VALUE_BYTES_MAX} bytes")]
     Length(String),
     /// The value holds a control character or an outer blank.
-    #[error("the address {0:?} holds a control character or an outer blank")]
+    #[error("the address \"{0}\" holds a control character or an outer blank")]
     Character(String),
 }
 
 impl Address {
+    /// The one spelling of an address type: its capitals.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no type of an address.
+    pub fn kind_of(text: &str) -> Result<String, AddressError> {
+        if !is_kind(text) {
+            return Err(AddressError::Type(excerpt(text)));
+        }
+        Ok(text.to_ascii_uppercase())
+    }
+
     /// The type, in capitals.
     pub fn kind(&self) -> &str {
         &self.text[..self.type_bytes]
@@ -61,22 +73,26 @@ impl Address {
     }
 }
 
+fn is_kind(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((kind, value)) = text.split_once(':') else {
-            return Err(AddressError::NoType(text.into()));
+            return Err(AddressError::NoType(excerpt(text)));
         };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-        if kind.is_empty() || kind.len() > TYPE_BYTES_MAX || !kind.bytes().all(plain) {
-            return Err(AddressError::Type(text.into()));
+        if !is_kind(kind) {
+            return Err(AddressError::Type(excerpt(text)));
         }
         if value.is_empty() || value.len() > VALUE_BYTES_MAX {
-            return Err(AddressError::Length(text.into()));
+            return Err(AddressError::Length(excerpt(text)));
         }
         if value.chars().any(char::is_control) || value.trim() != value {
-            return Err(AddressError::Character(text.into()));
+            return Err(AddressError::Character(excerpt(text)));
         }
         let type_bytes = kind.len();
         let mut text = text.to_owned();

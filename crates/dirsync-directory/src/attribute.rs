@@ -1,9 +1,12 @@
 //! Attribute names of an entry's details.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
+
+use crate::excerpt;
 
 /// Longest attribute description, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -104,12 +107,18 @@ fn is_description(text: &str) -> bool {
         && options.all(|option| !option.is_empty() && option.bytes().all(plain))
 }
 
+impl Borrow<str> for AttributeName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for AttributeName {
     type Err = AttributeNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if !is_description(text) {
-            return Err(AttributeNameError(text.into()));
+            return Err(AttributeNameError(excerpt(text)));
         }
         match Self::well_known(text) {
             Some(spelling) => Ok(Self(spelling.into())),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::{Address, AttributeName};
+use crate::{Address, AttributeName, excerpt};
 
 /// What an entry stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ impl FromStr for EntryKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownKind(text.into()))
+            .ok_or_else(|| UnknownKind(excerpt(text)))
     }
 }
 

@@ -9,8 +9,12 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::{AttributeName, RecordRef, fold, unescape};
+use crate::view::VIEW_BYTES_MAX;
+use crate::{AttributeName, RecordRef, excerpt, fold, unescape};
 
+/// Most terms of one party's filter: comparisons, and each further part between asterisks. A view in
+/// force is what two parties say, and may have twice as many. Each entry is compared with all of them.
+pub const FILTER_TERMS_MAX: usize = 256;
 /// Deepest nesting understood; deeper filters are refused, not a stack overflow. An `(&…)` around
 /// all is not counted: what [`Filter::and`] joins can be read again.
 const DEPTH_MAX: usize = 32;
@@ -49,6 +53,11 @@ impl Filter {
         matches(&self.node, record)
     }
 
+    /// How many terms it has: comparisons, and each further part between asterisks.
+    pub fn terms(&self) -> usize {
+        terms(&self.node)
+    }
+
     /// Both conditions at once.
     pub fn and(self, other: Self) -> Self {
         if self == other {
@@ -59,6 +68,14 @@ impl Filter {
             node => vec![node],
         });
         Self { node: Node::And(parts.collect()) }
+    }
+}
+
+fn terms(node: &Node) -> usize {
+    match node {
+        Node::And(nodes) | Node::Or(nodes) => nodes.iter().map(terms).sum(),
+        Node::Not(node) => terms(node),
+        Node::Match { parts, .. } => parts.len(),
     }
 }
 
@@ -103,11 +120,12 @@ fn value_matches(value: &str, parts: &[String]) -> bool {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    terms: usize,
 }
 
 impl Parser<'_> {
     fn error<T>(&self, expected: &'static str) -> Result<T, FilterError> {
-        Err(FilterError { text: self.text.into(), position: self.at + 1, expected })
+        Err(FilterError { text: excerpt(self.text), position: self.at + 1, expected })
     }
 
     fn rest(&self) -> &str {
@@ -161,9 +179,13 @@ impl Parser<'_> {
         let Some(length) = self.rest().find(['(', ')']) else {
             return self.error("\")\" is missing");
         };
-        let value = self.rest()[..length].to_owned();
+        let value = &self.text[self.at..self.at + length];
         let mut parts = Vec::new();
         for part in value.split('*') {
+            self.terms += 1;
+            if self.terms > 2 * FILTER_TERMS_MAX {
+                return self.error("it has too many terms");
+            }
             match unescape_hex(part) {
                 Some(part) => parts.push(fold(&part).into_owned()),
                 None => return self.error("\"\\\" needs two hexadecimal digits"),
@@ -192,12 +214,22 @@ impl FromStr for Filter {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parser = Parser { text, at: 0 };
+        if text.len() > 2 * VIEW_BYTES_MAX {
+            let expected = "it is too long";
+            return Err(FilterError { text: excerpt(text), position: 1, expected });
+        }
+        let mut parser = Parser { text, at: 0, terms: 0 };
         let node = parser.filter(usize::from(!text.starts_with("(&")))?;
         if parser.at != text.len() {
             return parser.error("nothing more is expected");
         }
-        Ok(Self { node })
+        let filter = Self { node };
+        // Folds and escapes can be longer than what they stand for.
+        if text.len() > VIEW_BYTES_MAX / 2 && filter.to_string().len() > 2 * VIEW_BYTES_MAX {
+            parser.at = 0;
+            return parser.error("it is too long");
+        }
+        Ok(filter)
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use thiserror::Error;
 
-use crate::PostofficeName;
+use crate::{PostofficeName, excerpt};
 
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
@@ -121,7 +121,7 @@ impl FromStr for EntryId {
             .decode(text.to_ascii_lowercase().as_bytes())
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| ParseIdError(text.into()))?;
+            .ok_or_else(|| ParseIdError(excerpt(text)))?;
         Ok(Self(bytes))
     }
 }

@@ -13,13 +13,14 @@ mod fold;
 mod id;
 mod postoffice;
 mod record;
+mod shown;
 mod view;
 
 pub use address::{Address, AddressError};
 pub use attribute::{AttributeName, AttributeNameError};
 pub use digest::{Bucket, BucketSums, SetDigest, list_element, own_element};
 pub use entry::{Entry, EntryKind, UnknownKind};
-pub use filter::{Filter, FilterError};
+pub use filter::{FILTER_TERMS_MAX, Filter, FilterError};
 pub use fold::fold;
 pub use id::{EntryId, IdDeriver, Key, KeyError, ParseIdError};
 pub use postoffice::{PostofficeName, PostofficeNameError};
@@ -27,4 +28,5 @@ pub use record::{
     ADDRESSES_MAX, DETAILS_BYTES_MAX, NAME_BYTES_MAX, Record, RecordError, RecordRef,
     VALUE_BYTES_MAX, escape, unescape,
 };
-pub use view::{View, ViewError, ViewHash};
+pub use shown::{excerpt, shown};
+pub use view::{VIEW_BYTES_MAX, VIEW_VALUES_MAX, View, ViewError, ViewHash};

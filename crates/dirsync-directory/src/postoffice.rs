@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::fold;
+use crate::{excerpt, fold};
 
 /// Longest network or postoffice part, in bytes. The original allowed ten characters
 /// (Q96001 [20]); that limit belongs to classic peers, not to ours.
@@ -55,17 +55,17 @@ impl FromStr for PostofficeName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((network, postoffice)) = text.split_once('/') else {
-            return Err(PostofficeNameError::Parts(text.into()));
+            return Err(PostofficeNameError::Parts(excerpt(text)));
         };
         if postoffice.contains('/') {
-            return Err(PostofficeNameError::Parts(text.into()));
+            return Err(PostofficeNameError::Parts(excerpt(text)));
         }
         for part in [network, postoffice] {
             if part.is_empty() || part.len() > PART_BYTES_MAX {
-                return Err(PostofficeNameError::Length(text.into()));
+                return Err(PostofficeNameError::Length(excerpt(text)));
             }
             if part.chars().any(char::is_control) || part.trim() != part {
-                return Err(PostofficeNameError::Character(text.into()));
+                return Err(PostofficeNameError::Character(excerpt(text)));
             }
         }
         let folded = fold(text);

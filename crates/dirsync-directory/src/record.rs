@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::address::AddressError;
 use crate::entry::UnknownKind;
-use crate::{Address, AttributeName, Entry, EntryKind};
+use crate::{Address, AttributeName, Entry, EntryKind, excerpt};
 
 /// Longest display name, in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
@@ -241,7 +241,7 @@ impl<'a> RecordRef<'a> {
     pub fn check(self) -> Result<(), RecordError> {
         if !EntryKind::ALL.iter().any(|kind| kind.as_str() == self.kind) {
             self.kind.parse::<EntryKind>()?;
-            return Err(RecordError::Escape(self.kind.into()));
+            return Err(RecordError::Escape(excerpt(self.kind)));
         }
         if self.name.is_empty() {
             return Err(RecordError::NoName);
@@ -260,16 +260,16 @@ impl<'a> RecordRef<'a> {
         }
         let mut keys = BTreeSet::new();
         for text in self.addresses.split('\t') {
-            let value = unescape(text).ok_or_else(|| RecordError::Escape(text.into()))?;
+            let value = unescape(text).ok_or_else(|| RecordError::Escape(excerpt(text)))?;
             let address: Address = value.parse()?;
             if address.as_str() != value {
-                return Err(AddressError::Type(value.into_owned()).into());
+                return Err(AddressError::Type(excerpt(&value)).into());
             }
             if keys.len() == ADDRESSES_MAX {
                 return Err(RecordError::Addresses);
             }
             if !keys.insert(address.comparison_key()) {
-                return Err(RecordError::AddressTwice(value.into_owned()));
+                return Err(RecordError::AddressTwice(excerpt(&value)));
             }
         }
         Ok(())
@@ -282,15 +282,15 @@ impl<'a> RecordRef<'a> {
         let mut previous = "";
         for line in self.details.split_inclusive('\n') {
             // Not `lines`, for which a CR or nothing ends a line too.
-            let line = line.strip_suffix('\n').ok_or_else(|| RecordError::Detail(line.into()))?;
+            let line = line.strip_suffix('\n').ok_or_else(|| RecordError::Detail(excerpt(line)))?;
             if line <= previous {
-                return Err(RecordError::DetailOrder(line.into()));
+                return Err(RecordError::DetailOrder(excerpt(line)));
             }
             previous = line;
             let (attribute, value) =
-                line.split_once('/').ok_or_else(|| RecordError::Detail(line.into()))?;
+                line.split_once('/').ok_or_else(|| RecordError::Detail(excerpt(line)))?;
             if !AttributeName::is_canonical(attribute) || value.is_empty() {
-                return Err(RecordError::Detail(line.into()));
+                return Err(RecordError::Detail(excerpt(line)));
             }
             if value.len() > VALUE_BYTES_MAX {
                 return Err(RecordError::ValueLength {
@@ -343,7 +343,7 @@ impl<'a> RecordRef<'a> {
 fn check_escapes(text: &str) -> Result<(), RecordError> {
     match unescape(text) {
         Some(_) if text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f) => Ok(()),
-        _ => Err(RecordError::Escape(text.into())),
+        _ => Err(RecordError::Escape(excerpt(text))),
     }
 }
 

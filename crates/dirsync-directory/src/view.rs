@@ -8,8 +8,15 @@ use data_encoding::HEXLOWER;
 use thiserror::Error;
 
 use crate::{
-    AttributeName, EntryKind, Filter, PostofficeName, Record, RecordRef, escape, unescape,
+    Address, AttributeName, EntryKind, FILTER_TERMS_MAX, Filter, PostofficeName, Record, RecordRef,
+    escape, excerpt, unescape,
 };
+
+/// Longest definition of what one party may or wants to see, in bytes of its text. A view in force is
+/// what two parties say, and may be twice as long.
+pub const VIEW_BYTES_MAX: usize = 64 * 1024;
+/// Most values of one line of a view.
+pub const VIEW_VALUES_MAX: usize = 1000;
 
 /// The fingerprint of a view's definition: equal definitions have equal hashes everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,16 +41,53 @@ pub struct View {
 
 /// Why a text is not a view.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the view line \"{line}\" is wrong: {reason}")]
-pub struct ViewError {
-    line: String,
-    reason: String,
+pub enum ViewError {
+    /// One of its lines.
+    #[error("the view line \"{line}\" is wrong: {reason}")]
+    Line {
+        /// The beginning of the line.
+        line: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is too long.
+    #[error("the view has {bytes} bytes, {VIEW_BYTES_MAX} are allowed")]
+    Length {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Its filter is too long.
+    #[error(
+        "the filter of the view has {terms} terms, {FILTER_TERMS_MAX} are allowed: name a list of \
+         values by an attribute of its own instead"
+    )]
+    Terms {
+        /// How many it has.
+        terms: usize,
+    },
 }
 
 impl View {
     /// Whether the view puts no limit at all.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Checks the size of a view that one party allows or wants. What two such views come to can be
+    /// read again.
+    ///
+    /// # Errors
+    ///
+    /// When the view, or its filter, is too large.
+    pub fn check_size(&self) -> Result<(), ViewError> {
+        let bytes = self.to_string().len();
+        if bytes > VIEW_BYTES_MAX {
+            return Err(ViewError::Length { bytes });
+        }
+        match self.filter.as_ref().map_or(0, Filter::terms) {
+            terms if terms > FILTER_TERMS_MAX => Err(ViewError::Terms { terms }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an entry of `owner` is visible.
@@ -64,11 +108,7 @@ impl View {
     /// What is shown of a visible entry when not everything is; `None` where all of it is.
     pub fn disclosed(&self, record: RecordRef<'_>) -> Option<Record> {
         let attributes = self.attributes.as_ref()?;
-        Some(
-            record.with_attributes(|name| {
-                attributes.iter().any(|attribute| attribute.as_str() == name)
-            }),
-        )
+        Some(record.with_attributes(|name| attributes.contains(name)))
     }
 
     /// What both views show: the view in force is what the server allows and the requestor wants.
@@ -155,18 +195,26 @@ impl FromStr for View {
             let values = words.iter().map(|word| word.parse().map_err(|e: T::Err| e.to_string()));
             values.collect::<Result<_, _>>().map(Some)
         }
+        if text.len() > 2 * VIEW_BYTES_MAX {
+            return Err(ViewError::Length { bytes: text.len() });
+        }
         let mut view = Self::default();
         for line in text.lines() {
-            let error = |reason: String| ViewError { line: line.into(), reason };
+            let error = |reason: String| ViewError::Line { line: excerpt(line), reason };
             let mut fields = line.split('\t');
             let word = fields.next().unwrap_or_default();
+            if fields.clone().count() > VIEW_VALUES_MAX {
+                return Err(error(format!("it has more than {VIEW_VALUES_MAX} values")));
+            }
             let words = fields
                 .map(|field| unescape(field).map(String::from))
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(|| error("a backslash is no escape".into()))?;
             match word {
                 "types" => {
-                    view.types = Some(words.iter().map(|word| word.to_ascii_uppercase()).collect());
+                    let types = words.iter().map(|word| Address::kind_of(word));
+                    let types = types.collect::<Result<_, _>>();
+                    view.types = Some(types.map_err(|e| error(e.to_string()))?);
                 }
                 "origins" => view.origins = values(&words).map_err(error)?,
                 "kinds" => view.kinds = values(&words).map_err(error)?,
@@ -179,7 +227,14 @@ impl FromStr for View {
                 _ => return Err(error("it begins with no known word".into())),
             }
         }
-        Ok(view)
+        // Folds and escapes can be longer than what they stand for.
+        match text.len() {
+            bytes if bytes < VIEW_BYTES_MAX / 4 => Ok(view),
+            _ => match view.to_string().len() {
+                bytes if bytes > 2 * VIEW_BYTES_MAX => Err(ViewError::Length { bytes }),
+                _ => Ok(view),
+            },
+        }
     }
 }
 
@@ -232,6 +287,35 @@ mod tests {
         assert_eq!(view("origins\tnorth/hq\n").hash(), view("origins\tNORTH/HQ\n").hash());
         assert_ne!(view("").hash(), view("types\n").hash());
         assert!("colour\tred\n".parse::<View>().is_err());
+    }
+
+    /// What one party may ask costs the server work for every entry, and what two parties ask must be
+    /// readable as an update's view.
+    #[test]
+    fn a_view_has_limits_and_two_views_come_to_one_that_can_be_read() {
+        let terms = |attribute: &str, count: usize| {
+            view(&format!("filter\t(|{})\n", format!("({attribute}=b)").repeat(count)))
+        };
+        let (left, right) = (terms("a", FILTER_TERMS_MAX), terms("c", FILTER_TERMS_MAX));
+        assert_eq!(left.check_size(), Ok(()));
+        let both = left.intersect(&right);
+        assert_eq!(both.to_string().parse(), Ok(both.clone()));
+        assert_eq!(both.check_size(), Err(ViewError::Terms { terms: 2 * FILTER_TERMS_MAX }));
+        let more = format!("filter\t(|{})\n", "(a=b)".repeat(2 * FILTER_TERMS_MAX + 1));
+        assert!(more.parse::<View>().unwrap_err().to_string().contains("too many terms"));
+        let parts = format!("filter\t(a={}*)\n", "*b".repeat(2 * FILTER_TERMS_MAX));
+        assert!(parts.parse::<View>().is_err(), "each part is looked for");
+        let longest =
+            |letter: &str| view(&format!("filter\t(a={})\n", letter.repeat(VIEW_BYTES_MAX - 13)));
+        let (left, right) = (longest("a"), longest("b"));
+        assert_eq!(left.check_size(), Ok(()));
+        assert_eq!(left.intersect(&right).to_string().parse(), Ok(left.intersect(&right)));
+        assert!(format!("{left}{left}x").parse::<View>().is_err());
+        let folds = format!("filter\t(a={})\n", "ŉ".repeat(VIEW_BYTES_MAX - 10));
+        assert!(folds.parse::<View>().is_err(), "what is printed can be read");
+        let values = |count: usize| format!("attributes{}\n", "\tou".repeat(count)).parse::<View>();
+        assert!(values(VIEW_VALUES_MAX).is_ok() && values(VIEW_VALUES_MAX + 1).is_err());
+        assert!("types\tno type\n".parse::<View>().is_err());
     }
 
     /// "ŉ" folds to two characters of three bytes.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
+use dirsync_directory::excerpt;
 use thiserror::Error;
 
 /// A text that is not the token it should be.
@@ -16,7 +17,7 @@ pub struct ParseTokenError {
 
 impl ParseTokenError {
     pub(crate) fn new(text: &str, what: &'static str) -> Self {
-        Self { text: text.into(), what }
+        Self { text: excerpt(text), what }
     }
 }
 
@@ -44,7 +45,7 @@ macro_rules! token {
             fn from_str(text: &str) -> Result<Self, ParseTokenError> {
                 let bytes = HEXLOWER.decode(text.as_bytes()).ok();
                 let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-                bytes.map(Self).ok_or_else(|| ParseTokenError { text: text.into(), what: $what })
+                bytes.map(Self).ok_or_else(|| ParseTokenError { text: excerpt(text), what: $what })
             }
         }
     };
@@ -84,7 +85,7 @@ impl FromStr for Instance {
 
     fn from_str(text: &str) -> Result<Self, ParseTokenError> {
         u64::from_str_radix(text, 16).ok().map(Self).filter(|i| i.to_string() == text).ok_or_else(
-            || ParseTokenError { text: text.into(), what: "an instance: 16 hexadecimal digits" },
+            || ParseTokenError { text: excerpt(text), what: "an instance: 16 hexadecimal digits" },
         )
     }
 }
@@ -146,7 +147,7 @@ impl FromStr for ServerEpoch {
             (parts.next().is_none() && epoch.to_string() == text).then_some(epoch)
         };
         parse().ok_or_else(|| ParseTokenError {
-            text: text.into(),
+            text: excerpt(text),
             what: "a server epoch: GENERATION.INSTANCE.RANDOM",
         })
     }

@@ -10,7 +10,9 @@ mod request;
 mod update;
 
 pub use error::{HeadError, HeadErrorKind};
+pub(crate) use update::outcome_bytes;
 
+use crate::update::OUTCOMES_BYTES_MAX;
 use crate::{FormatVersion, Request, Update};
 use fields::{FieldReader, FieldWriter};
 
@@ -18,8 +20,22 @@ use fields::{FieldReader, FieldWriter};
 const HEADER: &str = "[DIRSYNC]\n";
 /// The last line of a head.
 const TRAILER: &str = "[END]\n";
-/// Largest head that is read, in bytes: room for some hundred thousand outcomes.
-pub const HEAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest head that is read, in bytes: room for the outcomes, and 4 MiB for the rest.
+pub const HEAD_BYTES_MAX: usize = OUTCOMES_BYTES_MAX + 4 * 1024 * 1024;
+/// Most fields of a head, without its outcomes; newer formats may have more than this one.
+const FIELDS_MAX: usize = 100;
+/// Longest value of a field as it stands, in bytes. The longest of all are buckets with digests.
+const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest value of an outcome as it stands, in bytes: two names, an address, or a reason, escaped.
+const OUTCOME_BYTES_MAX: usize = 8 * 1024;
+/// Most ancestors that a request names; each is a restore or a renewal of its postoffice.
+pub const LINEAGE_MAX: usize = 1024;
+/// Longest proof of an invitation's secret, in bytes.
+const PROOF_BYTES_MAX: usize = 128;
+/// Longest public key, in bytes, with its comment.
+pub const PUBLIC_KEY_BYTES_MAX: usize = 1024;
+/// Longest version of a program, in bytes.
+pub const PROGRAM_BYTES_MAX: usize = 128;
 
 /// The head of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,14 +20,21 @@ mod version;
 
 pub use body::{
     BodyError, BodyFault, BodyReader, BodyWriter, LINE_BYTES_MAX, TRANSACTION_BYTES_MAX,
+    TRANSACTIONS_MAX, fits_a_body,
 };
 pub use epoch::{
     Challenge, GENERATION_MAX, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch,
 };
-pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind};
+pub use head::{
+    HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind, LINEAGE_MAX, PROGRAM_BYTES_MAX,
+    PUBLIC_KEY_BYTES_MAX,
+};
 pub use number::{Mark, NUMBER_MAX, ReqSeq, RequestNo, SrvSeq, Stamp};
 pub use point::{ParsePointError, SyncPoint};
 pub use request::{Admission, Health, OwnPart, Request, RequestKind};
 pub use transaction::{Change, Transaction};
-pub use update::{Body, BodyKind, Outcome, OutcomeKind, Own, Side, Update};
+pub use update::{
+    Body, BodyKind, OUTCOMES_BYTES_MAX, OUTCOMES_MAX, Outcome, OutcomeKind, Own, REASON_BYTES_MAX,
+    Side, Update,
+};
 pub use version::FormatVersion;

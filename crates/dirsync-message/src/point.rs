@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dirsync_directory::ViewHash;
+use dirsync_directory::{ViewHash, excerpt};
 use thiserror::Error;
 
 use crate::{Mark, ServerEpoch, SrvSeq};
@@ -51,6 +51,6 @@ impl FromStr for SyncPoint {
             };
             (point.to_string() == text).then_some(point)
         };
-        parse().ok_or_else(|| ParsePointError(text.into()))
+        parse().ok_or_else(|| ParsePointError(excerpt(text)))
     }
 }

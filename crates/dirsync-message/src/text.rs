@@ -1,10 +1,8 @@
-//! What errors repeat of a text.
-
-/// Most of a text that an error repeats, in characters.
-const EXCERPT_CHARS_MAX: usize = 60;
+//! The beginning of a text that may not be UTF-8, as errors repeat it.
 
 /// The beginning of a text, for people.
 pub(crate) fn excerpt(text: &[u8]) -> String {
-    let bytes = &text[..text.len().min(4 * EXCERPT_CHARS_MAX)];
-    String::from_utf8_lossy(bytes).chars().take(EXCERPT_CHARS_MAX).collect()
+    const BYTES_MAX: usize = 1024;
+    let beginning = String::from_utf8_lossy(&text[..text.len().min(BYTES_MAX)]);
+    dirsync_directory::excerpt(&beginning)
 }

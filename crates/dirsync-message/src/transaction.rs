@@ -1,6 +1,6 @@
 //! One transaction of a body.
 
-use dirsync_directory::{AttributeName, EntryId, PostofficeName, RecordError, RecordRef};
+use dirsync_directory::{AttributeName, EntryId, PostofficeName, RecordError, RecordRef, excerpt};
 
 use crate::Stamp;
 
@@ -46,10 +46,10 @@ impl Change<'_> {
                 if let Some(line) =
                     emptied.into_iter().find(|line| !AttributeName::is_canonical(line))
                 {
-                    return Err(RecordError::Detail(line.into()));
+                    return Err(RecordError::Detail(excerpt(line)));
                 }
                 if let Some(line) = unsorted(details) {
-                    return Err(RecordError::DetailOrder(line.into()));
+                    return Err(RecordError::DetailOrder(excerpt(line)));
                 }
                 let details: String = details.split_inclusive('\n').filter(valued).collect();
                 // What did not change is stood in for by something that is right.

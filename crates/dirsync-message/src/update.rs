@@ -4,7 +4,15 @@ use std::collections::BTreeSet;
 
 use dirsync_directory::{Address, Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
 
+use crate::head::outcome_bytes;
 use crate::{Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, SyncPoint};
+
+/// Most outcomes of one update. An entry without one is not thereby published: more wait than are told.
+pub const OUTCOMES_MAX: usize = 100_000;
+/// Most bytes of the outcomes of one update together.
+pub const OUTCOMES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest reason for which an entry is not accepted, in bytes.
+pub const REASON_BYTES_MAX: usize = 1024;
 
 /// An answer that concerns the addressed epoch, not the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +118,32 @@ pub struct Body {
     pub digest: Option<SetDigest>,
     /// Number of this part, from 1.
     pub part: u32,
+}
+
+impl Outcome {
+    /// As many outcomes as one update may bring. Transfers come first: their addressee drops the
+    /// entries, and the others can be told the next time.
+    pub fn within_limits(mut outcomes: Vec<Self>) -> Vec<Self> {
+        for outcome in &mut outcomes {
+            if let OutcomeKind::Invalid { reason } = &mut outcome.kind {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+            }
+        }
+        let bytes: usize = outcomes.iter().map(outcome_bytes).sum();
+        if outcomes.len() <= OUTCOMES_MAX && bytes <= OUTCOMES_BYTES_MAX {
+            return outcomes;
+        }
+        outcomes.sort_by_key(|outcome| !matches!(outcome.kind, OutcomeKind::Transferred { .. }));
+        outcomes.truncate(OUTCOMES_MAX);
+        let mut bytes = 0;
+        let fits = |outcome: &Self| {
+            bytes += outcome_bytes(outcome);
+            bytes <= OUTCOMES_BYTES_MAX
+        };
+        let count = outcomes.iter().map(fits).take_while(|fits| *fits).count();
+        outcomes.truncate(count);
+        outcomes
+    }
 }
 
 /// The head of an update: a pure function of committed server state.

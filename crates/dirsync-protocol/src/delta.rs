@@ -12,6 +12,9 @@ const NAME: &str = ":name";
 const ADDRESSES: &str = ":addresses";
 const RELEASE: &str = ":release";
 
+/// Most parts of an entry whose numbers are kept: with more, the entry travels whole.
+const PARTS_MAX: usize = 4096;
+
 /// The numbers of an entry's last changes.
 ///
 /// Every part that is not named changed last when the whole entry did, at `whole`. Emptied
@@ -38,6 +41,9 @@ impl ChangeNumbers {
         self.last = number;
         for part in parts {
             self.parts.insert(part, number);
+        }
+        if self.parts.len() > PARTS_MAX {
+            *self = Self::new(number);
         }
     }
 
@@ -150,8 +156,9 @@ pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) 
     let field = |part, text: &str| numbers.after(number, part).then(|| text.to_owned());
     let mut lines: Vec<&str> =
         record.details.lines().filter(|line| numbers.after(number, attribute(line))).collect();
+    let held: BTreeSet<&str> = record.details.lines().map(attribute).collect();
     for (part, changed) in &numbers.parts {
-        let empty = !record.details.lines().any(|line| attribute(line) == part);
+        let empty = !held.contains(part.as_str());
         if *changed > number && empty && !part.starts_with(':') {
             if !is_emptied(part) {
                 return None;
@@ -234,6 +241,20 @@ mod tests {
         let bare = record("Ana", "title\n");
         numbers.changed(14, changed_parts(old.as_ref(), bare.as_ref()));
         assert_eq!(delta_after(bare.as_ref(), &numbers, 12), None, "it would read as emptied");
+    }
+
+    /// Each attribute that an entry ever had would be kept otherwise.
+    #[test]
+    fn an_entry_of_very_many_attributes_travels_whole() {
+        let name = |number: usize| format!("a{number}");
+        let details: String = (0..PARTS_MAX + 1).map(|n| format!("{}/x\n", name(n))).collect();
+        let mut numbers = ChangeNumbers::new(1);
+        numbers.changed(2, (0..PARTS_MAX).map(name));
+        let all = record("Ana", &details);
+        assert!(delta_after(all.as_ref(), &numbers, 1).is_some());
+        numbers.changed(3, [name(PARTS_MAX)]);
+        assert_eq!(numbers, ChangeNumbers::new(3));
+        assert_eq!(delta_after(all.as_ref(), &numbers, 1), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read, Write};
 
 use dirsync_carrier::{Arrived, BodyEncoder, Outgoing, message_bytes, open_message};
-use dirsync_directory::PostofficeName;
+use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
 use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
 use dirsync_store::Store;
 
@@ -160,6 +160,36 @@ fn no_stamp_bricks_anybody() {
         let mut tables = world.site(A).store.begin().unwrap();
         assert!(tables.requestor().unwrap().last_stamp.0 <= NUMBER_MAX, "stamp {stamp}");
     }
+}
+
+/// What came in as one transaction, or in several, is refused when it could not leave again: the
+/// server would fail at every answer, and the requestor at every request.
+#[test]
+fn an_entry_that_no_message_can_carry_is_refused() {
+    // Written again, each line takes one byte more. The hashes keep it from being compressed too well.
+    let hash = |number: u64| blake3::hash(&number.to_be_bytes()).to_hex().repeat(63);
+    let raw: String = (0..4193).map(|number| format!("?{}\n", &hash(number)[..3999])).collect();
+    let name: PostofficeName = A.parse().unwrap();
+    let record = RecordRef { kind: "mailbox", name: "N", addresses: "X:a", details: &raw };
+    let digest = SetDigest::one(own_element(EntryId::derive(&name, "k"), None, record));
+    let mut world = World::new(&[A, B]);
+    world.cycle();
+    world.now += 60_000;
+    world.send(A);
+    world.send(B);
+    forge(&world, SERVER, A, &|head, _| {
+        let head = with_number(head, "own-to", 1);
+        let old = head.lines().find(|line| line.starts_with("own-digest=")).unwrap();
+        let head = head.replace(old, &format!("own-digest={digest}"));
+        let line = format!(" A k\tN\tX:a\n{raw}");
+        (head, format!("[DIRSYNC-TRANSACTIONS]\n*{A}\n{line}[END] 1\n"))
+    });
+    let report = world.process();
+    assert_eq!(report.refused, 1, "{:?}", report.events);
+    assert!(report.events.iter().any(|event| event.text.contains("no message can carry")));
+    world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
+    world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
+    all_goes_on(&mut world, "an entry of 16 MiB");
 }
 
 /// A server that followed a forged epoch as far as it may is followed by those who lag behind it.

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::{LINE_BYTES_MAX, TRANSACTION_BYTES_MAX};
+use super::{LINE_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX};
 
 /// A body that could not be read, or is refused. Nothing of it may be kept.
 #[derive(Debug, Error)]
@@ -49,6 +49,9 @@ pub enum BodyFault {
     /// A transaction over [`TRANSACTION_BYTES_MAX`].
     #[error("the transaction is longer than {TRANSACTION_BYTES_MAX} bytes")]
     TransactionLength,
+    /// More transactions than [`TRANSACTIONS_MAX`].
+    #[error("a body has at most {TRANSACTIONS_MAX} transactions")]
+    Transactions,
     /// The bytes are not UTF-8.
     #[error("the bytes are not UTF-8")]
     Utf8,

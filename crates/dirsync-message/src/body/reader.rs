@@ -8,7 +8,9 @@ use dirsync_directory::{EntryId, IdDeriver, PostofficeName, RecordRef, unescape}
 
 use super::fault::{BodyError, BodyFault};
 use super::line::{Shape, StampDelta, TransactionLine, decimal};
-use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
+use super::{
+    HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND, is_key,
+};
 use crate::text::excerpt;
 use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
@@ -217,6 +219,9 @@ impl<R: BufRead> BodyReader<R> {
 
     fn parse(&mut self) -> Result<Parsed, BodyError> {
         let line = self.lines.number;
+        if self.count == TRANSACTIONS_MAX {
+            return Err(self.refuse(0, BodyFault::Transactions));
+        }
         let parsed =
             TransactionLine::parse(&self.text).map_err(|(at, fault)| self.refuse(at, fault))?;
         self.number = self.next_number(parsed.number).map_err(|fault| self.refuse(0, fault))?;

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, escape};
 
 use super::reader::BodyReader;
-use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, USUAL_KIND, is_key};
+use super::{
+    HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND, is_key,
+};
 use crate::head::READ_BACK;
 use crate::{NUMBER_MAX, Stamp};
 
@@ -266,7 +268,10 @@ impl<W: Write> BodyWriter<W> {
     /// Writes the assembled transaction out, or takes it back.
     fn commit(&mut self, start: usize, number: u64, stamp: Stamp, sound: bool) -> io::Result<()> {
         let length = self.buffer.len() - start;
-        let sound = sound && number > self.number && number.max(stamp.0) <= NUMBER_MAX;
+        let sound = sound
+            && self.count < TRANSACTIONS_MAX
+            && number > self.number
+            && number.max(stamp.0) <= NUMBER_MAX;
         if !sound || length > TRANSACTION_BYTES_MAX {
             self.buffer.truncate(start);
             let error = format!("transaction {number} has no form in a message body");

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::HEAD_BYTES_MAX;
+use super::{FIELDS_MAX, HEAD_BYTES_MAX};
+use crate::OUTCOMES_MAX;
 
 /// What is wrong with a head, and where.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -49,6 +50,22 @@ pub enum HeadErrorKind {
     MissingField {
         /// Its name.
         field: &'static str,
+    },
+    /// More fields than a head has.
+    #[error("the head has more than {FIELDS_MAX} fields beside its outcomes")]
+    Fields,
+    /// More outcomes than an update may bring.
+    #[error("the head has more than {OUTCOMES_MAX} outcomes")]
+    Outcomes,
+    /// A field's value is too long.
+    #[error("the value of the field \"{field}\" has {bytes} bytes, {allowed} are allowed")]
+    ValueLength {
+        /// The beginning of its name.
+        field: String,
+        /// Its length.
+        bytes: usize,
+        /// How long it may be.
+        allowed: usize,
     },
     /// A field stands twice.
     #[error("the field \"{field}\" stands twice")]

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use dirsync_directory::{escape, unescape};
 
 use super::error::{HeadError, HeadErrorKind};
-use super::{HEAD_BYTES_MAX, HEADER, TRAILER};
+use super::{FIELDS_MAX, HEAD_BYTES_MAX, HEADER, OUTCOME_BYTES_MAX, TRAILER, VALUE_BYTES_MAX};
 use crate::text::excerpt;
-use crate::{FormatVersion, GENERATION_MAX, NUMBER_MAX, ServerEpoch, SyncPoint};
+use crate::{FormatVersion, GENERATION_MAX, NUMBER_MAX, OUTCOMES_MAX, ServerEpoch, SyncPoint};
 
 /// The field that may stand several times.
 const REPEATED: &str = "outcome";
@@ -92,6 +92,7 @@ impl<'a> FieldReader<'a> {
             if text == TRAILER {
                 break;
             }
+            check_length(text).map_err(|kind| HeadError { line, kind })?;
             let Some((name, field)) = field(text, line) else {
                 return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
             };
@@ -99,7 +100,12 @@ impl<'a> FieldReader<'a> {
                 reader.version = version(name, &field)?;
             }
             if name == REPEATED {
+                if reader.repeated.len() == OUTCOMES_MAX {
+                    return error(line, HeadErrorKind::Outcomes);
+                }
                 reader.repeated.push(field);
+            } else if reader.fields.len() == FIELDS_MAX {
+                return error(line, HeadErrorKind::Fields);
             } else if reader.fields.insert(name, field).is_some() {
                 return error(line, HeadErrorKind::Twice { field: name.into() });
             }
@@ -134,6 +140,16 @@ impl<'a> FieldReader<'a> {
         expected: &'static str,
     ) -> Result<Option<T>, HeadError> {
         self.parsed(name, expected, |text| text.parse().ok())
+    }
+
+    /// A text of at most `bytes_max` bytes; none when the field does not stand.
+    pub fn text(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        bytes_max: usize,
+    ) -> Result<Option<String>, HeadError> {
+        self.parsed(name, expected, |text| (text.len() <= bytes_max).then(|| text.to_owned()))
     }
 
     /// A field's value by way of `parse`; none when the field does not stand.
@@ -235,6 +251,18 @@ fn number(text: &str) -> Option<u64> {
 
 fn is_epoch(epoch: &ServerEpoch) -> bool {
     epoch.generation <= GENERATION_MAX
+}
+
+/// Before anything of the line is kept.
+fn check_length(text: &str) -> Result<(), HeadErrorKind> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    let allowed = if name == REPEATED { OUTCOME_BYTES_MAX } else { VALUE_BYTES_MAX };
+    let bytes = value.len().max(name.len());
+    if bytes > allowed {
+        let field = excerpt(name.as_bytes());
+        return Err(HeadErrorKind::ValueLength { field, bytes, allowed });
+    }
+    Ok(())
 }
 
 fn field(line: &str, number: u64) -> Option<(&str, Field<'_>)> {

@@ -3,14 +3,17 @@
 use dirsync_directory::View;
 
 use super::fields::FieldReader;
-use super::{Head, HeadError, begin, buckets, read_back};
+use super::{
+    Head, HeadError, LINEAGE_MAX, PROGRAM_BYTES_MAX, PROOF_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, begin,
+    buckets, read_back,
+};
 use crate::{Admission, Health, OwnPart, ReqEpoch, ReqSeq, Request, RequestKind, RequestNo};
 
 const KINDS: [&str; 3] = ["delta", "full", "want-own"];
 pub(super) const NAME_FORM: &str = "a postoffice name: NETWORK/POSTOFFICE";
 pub(super) const DIGEST_FORM: &str = "a digest: COUNT-SUM, the sum as 32 hexadecimal digits";
 pub(super) const HEX_FORM: &str = "32 hexadecimal digits";
-pub(super) const VIEW_FORM: &str = "a view: its lines, escaped";
+pub(super) const VIEW_FORM: &str = "a view within its limits: its lines, escaped";
 
 impl Request {
     /// The one text of this head; [`crate::Head::parse`] reads it.
@@ -62,7 +65,11 @@ impl Request {
             to: fields.required("to", NAME_FORM)?,
             epoch: fields.required("epoch", HEX_FORM)?,
             lineage: fields
-                .parsed("lineage", "requestor epochs, separated by commas", parse_lineage)?
+                .parsed(
+                    "lineage",
+                    "at most 1024 requestor epochs, separated by commas",
+                    parse_lineage,
+                )?
                 .unwrap_or_default(),
             number: fields.number("number", RequestNo)?,
             id: fields.required("request-id", HEX_FORM)?,
@@ -72,16 +79,23 @@ impl Request {
             list_digest: fields.required("list-digest", DIGEST_FORM)?,
             list_bad: fields.flag("list-bad")?,
             list_buckets: fields.parsed("list-buckets", buckets::SUMS_FORM, buckets::parse_sums)?,
-            view_wanted: fields.optional::<View>("view", VIEW_FORM)?.unwrap_or_default(),
+            view_wanted: fields.parsed("view", VIEW_FORM, view_wanted)?.unwrap_or_default(),
             admission: admission(fields)?,
             health: Health {
-                version: fields.optional("program", "a text")?.unwrap_or_default(),
+                version: fields
+                    .text("program", "a text of at most 128 bytes", PROGRAM_BYTES_MAX)?
+                    .unwrap_or_default(),
                 held: fields.count("held")?,
                 quarantined: fields.count("quarantined")?,
                 clock: fields.count("clock")?,
             },
         })
     }
+}
+
+/// A view that one party wants: half of what may be in force.
+fn view_wanted(text: &str) -> Option<View> {
+    text.parse().ok().filter(|view: &View| view.check_size().is_ok())
 }
 
 fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
@@ -101,8 +115,10 @@ fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
 }
 
 fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadError> {
-    let proof: Option<String> = fields.optional("admission-proof", "a text")?;
-    let key: Option<String> = fields.optional("admission-key", "a text")?;
+    let proof = "a text of at most 128 bytes";
+    let proof = fields.text("admission-proof", proof, PROOF_BYTES_MAX)?;
+    let key = "a text of at most 1024 bytes";
+    let key = fields.text("admission-key", key, PUBLIC_KEY_BYTES_MAX)?;
     match (proof, key) {
         (None, None) => Ok(None),
         (Some(proof), Some(key)) => Ok(Some(Admission { proof, key })),
@@ -117,5 +133,6 @@ fn lineage(epochs: &[ReqEpoch]) -> Option<String> {
 }
 
 fn parse_lineage(text: &str) -> Option<Vec<ReqEpoch>> {
-    text.split(',').map(|epoch| epoch.parse().ok()).collect()
+    let within = text.len() <= LINEAGE_MAX * (2 * size_of::<ReqEpoch>() + 1);
+    within.then(|| text.split(',').map(|epoch| epoch.parse().ok()).collect())?
 }

@@ -1,11 +1,14 @@
 //! The head of an update as text.
 
-use dirsync_directory::{Address, EntryId, PostofficeName, View};
+use dirsync_directory::{Address, EntryId, PostofficeName, View, escape};
 
 use super::fields::{FieldReader, FieldWriter};
 use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM};
 use super::{Head, HeadError, begin, buckets, read_back};
-use crate::{Body, BodyKind, Outcome, OutcomeKind, Own, ReqSeq, RequestNo, Side, SrvSeq, Update};
+use crate::{
+    Body, BodyKind, Outcome, OutcomeKind, Own, REASON_BYTES_MAX, ReqSeq, RequestNo, Side, SrvSeq,
+    Update,
+};
 
 const SIDES: [&str; 3] = ["own", "fenced", "removed"];
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
@@ -121,6 +124,11 @@ fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
     }))
 }
 
+/// How many bytes an outcome takes in a head.
+pub(crate) fn outcome_bytes(outcome: &Outcome) -> usize {
+    escape(&print_outcome(outcome)).len() + "outcome=\n".len()
+}
+
 /// `ID WORD …`, separated by tabs; none of the parts but the last can hold one.
 fn print_outcome(outcome: &Outcome) -> String {
     let id = outcome.id;
@@ -150,7 +158,9 @@ fn parse_outcome(text: &str) -> Option<Outcome> {
         "held" if rest.is_none() => OutcomeKind::Held,
         "transferred" => OutcomeKind::Transferred { to: party()? },
         "foreign-id" => OutcomeKind::ForeignId { owner: party()? },
-        "invalid" => OutcomeKind::Invalid { reason: rest?.into() },
+        "invalid" if rest?.len() <= REASON_BYTES_MAX => {
+            OutcomeKind::Invalid { reason: rest?.into() }
+        }
         _ => return None,
     };
     Some(Outcome { id, kind })

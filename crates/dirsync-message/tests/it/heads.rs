@@ -137,10 +137,31 @@ fn numbers_are_below_2_to_the_62nd() {
     }
 }
 
+/// More entries may wait than an update can say; it is read all the same, and ends no transfer less.
+#[test]
+fn outcomes_are_as_many_as_can_be_read() {
+    let outcome =
+        |number: u64, kind| Outcome { id: format!("{number:032x}").parse().unwrap(), kind };
+    let invalid = |number| {
+        let reason = "é".repeat(if number < 10 { 1_000_000 } else { 120 });
+        outcome(number, OutcomeKind::Invalid { reason })
+    };
+    let given: Vec<Outcome> = (0..OUTCOMES_MAX as u64 + 10)
+        .map(invalid)
+        .chain([outcome(7, OutcomeKind::Transferred { to: "A/B".parse().unwrap() })])
+        .collect();
+    let outcomes = Outcome::within_limits(given);
+    assert!(outcomes.len() > 10_000 && outcomes.len() < OUTCOMES_MAX, "{}", outcomes.len());
+    assert!(matches!(outcomes[0].kind, OutcomeKind::Transferred { .. }));
+    let Head::Update(update) = Head::parse(UPDATE).unwrap() else { panic!("it is an update") };
+    let text = Update { outcomes, ..*update }.to_text();
+    assert!(text.len() < HEAD_BYTES_MAX && Head::parse(&text).is_ok());
+}
+
 #[test]
 fn a_head_over_its_limit_is_refused() {
     let text = format!("[DIRSYNC]\n{}", "x".repeat(HEAD_BYTES_MAX - 10));
-    assert!(matches!(wrong(&text).1, HeadErrorKind::Line { .. }), "at the limit it is read");
+    assert!(matches!(wrong(&text).1, HeadErrorKind::ValueLength { .. }), "it is looked into");
     let bytes = HEAD_BYTES_MAX + 1;
     assert_eq!(wrong(&(text + "x")), (1, HeadErrorKind::Length { bytes }));
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record, SetDigest, own_element};
-use dirsync_message::{Change, Own, ReqSeq, Stamp, Transaction};
+use dirsync_message::{Change, Own, ReqSeq, Stamp, Transaction, fits_a_body};
 
 use super::change::element;
 use super::rejoin::new_epoch;
@@ -107,6 +107,11 @@ fn merge_entry<T: Tables + ?Sized>(
     let Some(first_origin) = theirs.first_origin else {
         return Err(ReceiveError::Contradiction("an entry has no first origin".into()));
     };
+    if !fits_a_body(record.as_ref()) {
+        return Err(ReceiveError::Contradiction(
+            "it has an entry that no message can carry".into(),
+        ));
+    }
     let released_to = theirs.released_to.flatten().cloned();
     let ours = tables.own(theirs.id)?;
     // The server does not know sources. What fed our version may have given the entry up before

@@ -1,6 +1,6 @@
 //! A new life of a requestor's numbering.
 
-use dirsync_message::ReqEpoch;
+use dirsync_message::{LINEAGE_MAX, ReqEpoch};
 
 use crate::context::{Context, Level};
 use crate::tables::{Mode, RequestorState, RequestorTables, Stored};
@@ -10,6 +10,9 @@ use crate::tables::{Mode, RequestorState, RequestorTables, Stored};
 /// keep, and it starts with no lineage.
 pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends: bool) {
     if descends {
+        // The oldest ancestors are the ones that no server has in force any more.
+        let too_many = (state.lineage.len() + 1).saturating_sub(LINEAGE_MAX);
+        state.lineage.drain(..too_many);
         state.lineage.push(state.epoch);
     } else {
         state.lineage.clear();

@@ -1,6 +1,6 @@
 //! T2, first half: a request is taken, by the decision table of `protocol.md` §4.1.
 
-use dirsync_message::{Challenge, Request, RequestKind, ServerEpoch, Side};
+use dirsync_message::{Challenge, LINEAGE_MAX, Request, RequestKind, ServerEpoch, Side};
 
 use super::lifecycle::{holds_deletions, new_life};
 use super::publication::Publication;
@@ -9,6 +9,11 @@ use crate::bounds::check_request;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::simulation::Rule;
 use crate::tables::{Registration, RegistrationState, ServerState, SideAnswer, Tables};
+
+/// Most epochs of one postoffice that are remembered as retired; above that, those that it names itself.
+const RETIRED_MAX: usize = 4 * LINEAGE_MAX;
+/// Most epochs of one postoffice that are answered aside at once; of more, the last ones are.
+const SIDE_ANSWERS_MAX: usize = 16;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +110,9 @@ pub fn receive<T: Tables + ?Sized>(
 fn renew(registration: &mut Registration, request: &Request) {
     let retired = registration.epoch.replace(request.epoch);
     registration.retired.extend(retired);
+    if registration.retired.len() > RETIRED_MAX {
+        registration.retired = retired.into_iter().collect();
+    }
     registration.retired.extend(request.lineage.iter().copied());
     registration.retired.remove(&request.epoch);
     registration.side_answers.clear();
@@ -300,6 +308,9 @@ fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
 
 fn side_answer(registration: &mut Registration, request: &Request, side: Side) {
     registration.side_answers.retain(|answer| answer.epoch != request.epoch);
+    if registration.side_answers.len() == SIDE_ANSWERS_MAX {
+        registration.side_answers.remove(0);
+    }
     registration.side_answers.push(SideAnswer {
         epoch: request.epoch,
         side,

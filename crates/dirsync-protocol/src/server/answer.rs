@@ -245,7 +245,7 @@ pub fn prepare<T: Tables + ?Sized>(
     registration.answer_due = false;
     tables.put_registration(&registration)?;
     let mut head = head(&me, &server, &registration);
-    head.outcomes = outcomes.get(name).cloned().unwrap_or_default();
+    head.outcomes = Outcome::within_limits(outcomes.get(name).cloned().unwrap_or_default());
     if registration.send_own {
         head.own = own_of(&registration);
         return Ok(Some(Answer { head, plan: BodyPlan::Own }));

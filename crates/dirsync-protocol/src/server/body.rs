@@ -241,7 +241,7 @@ impl ListPlan {
         if let Some(attributes) = &self.view.1.attributes {
             let shown = |line: &&str| {
                 let name = line.split('/').next().unwrap_or_default().trim_end();
-                attributes.iter().any(|attribute| attribute.as_str() == name)
+                attributes.contains(name)
             };
             delta.details = delta.details.split_inclusive('\n').filter(shown).collect();
         }

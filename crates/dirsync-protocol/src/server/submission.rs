@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record, SetDigest, own_element};
-use dirsync_message::{Change, Request, Stamp, Transaction};
+use dirsync_message::{Change, Request, Stamp, Transaction, fits_a_body};
 
 use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
@@ -289,6 +289,12 @@ fn submit<T: Tables + ?Sized>(
         Some(old) if old.record.addresses == record.addresses => old.claim,
         _ => publication.next_claim(),
     };
+    if !fits_a_body(record.as_ref()) {
+        return Err(ReceiveError::Contradiction(format!(
+            "its change {} makes an entry that no message can carry",
+            transaction.number
+        )));
+    }
     let invalid = record.as_ref().check().err().map(|error| error.to_string());
     // What is published stays what it is until publication decides.
     let old_record = old.map(|old| old.record);

@@ -85,7 +85,7 @@ pub fn invite(
     let secret = HEXLOWER.encode(&seed[..16]);
     let expires = now_ms() + VALID_MS;
     let view = match taking_part {
-        Some(known) => view::changed(&known.view_allowed, view),
+        Some(known) => view::within_limits(view::changed(&known.view_allowed, view))?,
         None => view,
     };
     let kind = DecisionKind::Invite {
@@ -140,7 +140,7 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
     let mut office = open_server(folder, "requestor set")?;
     let known = taking_part(&mut office, name)?;
     let before = known.view_allowed;
-    let after = view::lifted(view::changed(&before, named.clone()), lift);
+    let after = view::within_limits(view::lifted(view::changed(&before, named.clone()), lift))?;
     let view_named = !named.is_everything() || lift.any();
     if !view_named && shared.is_none() {
         return Err(Failure::usage(format!("name what is to change of {name}")).hint(

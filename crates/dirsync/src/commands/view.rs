@@ -24,7 +24,14 @@ pub fn named(arguments: &ViewArgs) -> Outcome<View> {
     line("kinds", arguments.kinds.iter().map(ToString::to_string).collect());
     line("attributes", arguments.attributes.clone());
     line("filter", arguments.filter.iter().map(|f| dirsync_directory::escape(f).into()).collect());
-    text.parse().map_err(Failure::usage)
+    let view = text.parse().map_err(Failure::usage)?;
+    within_limits(view)
+}
+
+/// The view, unless it is larger than one that may be allowed.
+pub fn within_limits(view: View) -> Outcome<View> {
+    view.check_size().map_err(Failure::usage)?;
+    Ok(view)
 }
 
 /// The parts that are named take the place of those before; all others stay.

@@ -81,7 +81,11 @@ fn view<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> View {
     let kinds =
         list(reader, table, "kinds", |reader, text| reader.one_of("view.kinds", &text, &KINDS));
     let filter = reader.text(table, "filter").and_then(|text| filter(reader, &text));
-    View { types, origins, kinds, filter, attributes }
+    let view = View { types, origins, kinds, filter, attributes };
+    if let Err(error) = view.check_size() {
+        reader.report(Problem::at(table.span.clone(), error.to_string()));
+    }
+    view
 }
 
 /// A set of values that is not empty: an empty one would let nothing be seen, and so delete the
