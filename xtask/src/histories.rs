@@ -4,9 +4,11 @@
 //! Processes and files only: nothing of the program is linked, so nothing of it checks itself.
 
 mod check;
+mod copies;
 mod draw;
 mod entry;
 mod faults;
+mod feeding;
 mod lives;
 mod model;
 mod place;
@@ -62,7 +64,7 @@ const MEMORY: &str = "/dev/shm";
 /// How long what fails is shortened.
 const SHORTEN_FOR: Duration = Duration::from_secs(60);
 /// After so many failures no further history begins.
-const FAILURES_MAX: usize = 5;
+const FAILURES_MAX: usize = 12;
 
 /// How histories are run.
 struct Plan {

@@ -91,13 +91,15 @@ impl World {
                 seen.insert(site, one);
             }
         }
+        for (site, one) in &seen {
+            self.check_status(*site, one)?;
+        }
         for site in seen.keys() {
             self.check_own(*site, &seen)?;
         }
         self.check_server_list(&seen)?;
         for (site, one) in &seen {
             self.check_list(*site, one, &seen[&Site::Hq])?;
-            self.check_status(*site, one)?;
         }
         check_digests(&seen)?;
         self.check_registrations(&seen[&Site::Hq])?;

@@ -20,6 +20,8 @@ pub struct Faults {
     held: Vec<(PathBuf, PathBuf)>,
     /// What was put into inboxes and is no message.
     planted: Vec<PathBuf>,
+    /// Parts of inboxes that something else stands in the place of.
+    blocked: Vec<PathBuf>,
     taken: usize,
 }
 
@@ -59,6 +61,7 @@ impl Faults {
             Verb::Away | Verb::AsFile => return take_away(place, share, verb == Verb::AsFile),
             Verb::Back => return give_back(place, share),
             Verb::Return => return self.give_messages_back(place),
+            Verb::Block => return self.block(place, &root, number),
             _ => {}
         }
         let messages = messages(&root);
@@ -82,7 +85,7 @@ impl Faults {
                 let at = number * 7919 % bytes.len().max(1);
                 match verb {
                     Verb::Cut => bytes.truncate(at),
-                    Verb::Flip => bytes[at] ^= 1 << (number % 8),
+                    Verb::Flip if !bytes.is_empty() => bytes[at] ^= 1 << (number % 8),
                     _ => bytes.clear(),
                 }
                 fs::write(path, bytes).map_err(failed("write", path))
@@ -138,11 +141,58 @@ impl Faults {
         Ok(())
     }
 
+    /// A link or a file takes the place of a part of an inbox.
+    fn block(&mut self, place: &mut Place, root: &Path, number: usize) -> Checked<()> {
+        let inboxes = fs::read_dir(root).into_iter().flatten().flatten();
+        let mut inboxes: Vec<PathBuf> = inboxes.map(|inbox| inbox.path()).collect();
+        inboxes.sort();
+        if inboxes.is_empty() {
+            return Ok(());
+        }
+        let inbox = &inboxes[number % inboxes.len()];
+        let part = inbox.join(["done", "refused"][number / 3 % 2]);
+        let beside = beside(&part);
+        if beside.exists() || part.is_symlink() || part.is_file() {
+            return Ok(());
+        }
+        if part.is_dir() {
+            fs::rename(&part, &beside).map_err(failed("move", &part))?;
+        }
+        let blocked = match number / 6 % 2 {
+            0 => symlink("/", &part),
+            _ => fs::write(&part, "in the way"),
+        };
+        // An agent may have made it anew in between.
+        if blocked.is_ok() {
+            place.tell(format!("{} is blocked", part.display()));
+            self.blocked.push(part);
+        }
+        Ok(())
+    }
+
+    fn unblock(&mut self, place: &mut Place) -> Checked<()> {
+        for part in std::mem::take(&mut self.blocked) {
+            let beside = beside(&part);
+            fs::remove_file(&part).map_err(failed("remove", &part))?;
+            if beside.exists() {
+                fs::rename(&beside, &part).map_err(failed("move", &beside))?;
+            }
+            place.tell(format!("{} is free", part.display()));
+        }
+        Ok(())
+    }
+
+    /// Whether a step may fail, as a part of an inbox is not what it should be.
+    pub fn are_parts_blocked(&self) -> bool {
+        !self.blocked.is_empty()
+    }
+
     /// The faults stop: shares and late messages return, and somebody clears what is no message away.
     pub fn stop(&mut self, place: &mut Place) -> Checked<()> {
         for share in 0..SHARES.len() {
             give_back(place, share)?;
         }
+        self.unblock(place)?;
         for path in std::mem::take(&mut self.planted) {
             let Ok(data) = fs::symlink_metadata(&path) else { continue };
             let removed =
@@ -151,6 +201,10 @@ impl Faults {
         }
         self.give_messages_back(place)
     }
+}
+
+fn beside(part: &Path) -> PathBuf {
+    part.with_extension("beside")
 }
 
 fn junk(number: usize) -> Vec<u8> {

@@ -1,9 +1,9 @@
 //! Databases that are put back, folders that are made anew or copied, and what people decide.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
+use super::copies::failed;
 use super::faults;
 use super::model::{Feed, View};
 use super::place::{Checked, Ran};
@@ -12,30 +12,11 @@ use super::world::World;
 
 /// A database with the files that belong to it.
 const DATABASE: [&str; 3] = ["postoffice.db", "postoffice.db-wal", "postoffice.db-shm"];
-/// The copy of the server's folder.
-const COPY: &str = "hq.copy";
-
-fn failed(what: &str, path: &Path) -> impl Fn(std::io::Error) -> String {
-    move |error| format!("no life: could not {what} {}: {error}", path.display())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for file in fs::read_dir(from)? {
-        let file = file?;
-        let target = to.join(file.file_name());
-        if file.file_type()?.is_dir() {
-            copy_folder(&file.path(), &target)?;
-        } else if file.file_type()?.is_file() {
-            fs::copy(file.path(), target)?;
-        }
-    }
-    Ok(())
-}
 
 impl World {
     pub(super) fn backup(&mut self, site: Site) -> Checked<()> {
-        let file = format!("{site}-{}.backup", self.backups.len());
+        self.backups_made += 1;
+        let file = format!("{site}-{}.backup", self.backups_made);
         let snapshot = self.model.snapshot(site);
         self.place.must(site, &["backup", &file])?;
         self.backups.push((file, snapshot));
@@ -118,36 +99,9 @@ impl World {
         let file = folder.join("dirsync.toml");
         fs::write(&file, settings).map_err(failed("write", &file))?;
         self.model.begin_anew(site);
+        self.drop_copy(site);
         // What backups of the former life have belongs to a key that is no longer known.
         self.backups.retain(|(_, snapshot)| snapshot.site != site);
-        Ok(())
-    }
-
-    pub(super) fn copy_server(&mut self) -> Checked<()> {
-        self.place.stop_agent(Site::Hq)?;
-        let (from, to) = (self.place.site(Site::Hq), self.place.path(COPY));
-        let _ = fs::remove_dir_all(&to);
-        copy_folder(&from, &to).map_err(failed("copy", &from))?;
-        self.place.tell("the server's folder is copied");
-        self.copy = Some(self.model.snapshot(Site::Hq));
-        Ok(())
-    }
-
-    /// The server's machine is gone; the copy becomes the server, with the newest log of decisions.
-    pub(super) fn promote(&mut self) -> Checked<()> {
-        let Some(snapshot) = self.copy.take() else { return Ok(()) };
-        self.place.stop_agent(Site::Hq)?;
-        let (old, copy) = (self.place.site(Site::Hq), self.place.path(COPY));
-        for file in ["decisions.log", "dirsync.toml"] {
-            let from = old.join(file);
-            fs::copy(&from, copy.join(file)).map_err(failed("copy", &from))?;
-        }
-        fs::remove_dir_all(&old).map_err(failed("remove", &old))?;
-        fs::rename(&copy, &old).map_err(failed("move", &copy))?;
-        self.place.must(Site::Hq, &["server", "promote"])?;
-        self.model.put_back(&snapshot, true);
-        // Backups of the old installation are another server's.
-        self.backups.retain(|(_, snapshot)| snapshot.site != Site::Hq);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ impl World {
     pub(super) fn rest(&mut self, by_agents: bool) -> Checked<()> {
         self.place.stop_agents()?;
         self.faults.stop(&mut self.place)?;
+        self.mend_sources()?;
         for site in Site::REQUESTORS {
             if std::mem::take(&mut self.model.site(site).suspended) {
                 self.place.must(Site::Hq, &["requestor", "resume", site.postoffice()])?;

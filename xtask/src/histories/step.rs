@@ -94,13 +94,13 @@ pub enum Kind {
     Backups,
     Changes,
     Contests,
+    Copies,
     Foreign,
     Held,
     Junk,
     Kills,
     Members,
     Messages,
-    Promotions,
     Putbacks,
     Reinstalls,
     Restores,
@@ -118,13 +118,13 @@ impl Kind {
         (Self::Backups, "backups"),
         (Self::Changes, "changes"),
         (Self::Contests, "contests"),
+        (Self::Copies, "copies"),
         (Self::Foreign, "foreign"),
         (Self::Held, "held"),
         (Self::Junk, "junk"),
         (Self::Kills, "kills"),
         (Self::Members, "members"),
         (Self::Messages, "messages"),
-        (Self::Promotions, "promotions"),
         (Self::Putbacks, "putbacks"),
         (Self::Reinstalls, "reinstalls"),
         (Self::Restores, "restores"),
@@ -185,8 +185,11 @@ verbs! {
     Contest "contest" Contests Any 4
     Import "import" Sources Any 5
     Rows "rows" Sources Any 6
+    Spoil "spoil" Sources Any 2
     Rest "rest" Steps All 1
     Watch "watch" Steps All 3
+    Ask "ask" Steps Any 3
+    Repair "repair" Steps Any 1
     Send "send" Steps Any 6
     Process "process" Steps Server 8
     Apply "apply" Steps Any 6
@@ -204,8 +207,11 @@ verbs! {
     PutBack "put-back" Putbacks Any 4
     Foreign "restore-foreign" Foreign Any 2
     Reinstall "reinstall" Reinstalls Requestor 3
-    CopyServer "copy" Promotions Server 2
-    Promote "promote" Promotions Server 2
+    Copy "copy" Copies Any 3
+    Stray "use-copy" Copies Any 1
+    Move "move" Copies Any 2
+    Rejoin "rejoin" Copies Any 1
+    Promote "promote" Copies Server 4
     View "view" Views Server 4
     Suspend "suspend" Members Server 2
     Resume "resume" Members Server 2
@@ -223,6 +229,7 @@ verbs! {
     Plant "plant" Junk Share 4
     Away "away" Shares Share 3
     AsFile "as-file" Shares Share 1
+    Block "block" Shares Share 2
     Back "back" Shares Share 4
 }
 
