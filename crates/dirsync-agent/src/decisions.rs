@@ -12,7 +12,7 @@ use dirsync_directory::{EntryId, PostofficeName, View, escape, excerpt, unescape
 use dirsync_message::NUMBER_MAX;
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
-use dirsync_protocol::tables::{Position, Registration, RegistrationState, Stored, Tables};
+use dirsync_protocol::tables::{Copies, Position, Registration, RegistrationState, Stored, Tables};
 use thiserror::Error;
 
 /// What an administrator decided.
@@ -37,7 +37,7 @@ pub enum DecisionKind {
     Carrier(String),
     /// Its requests wait.
     Suspend,
-    /// Its requests are taken again.
+    /// Its requests are taken again, and one machine is left of several that were copies.
     Resume,
     /// It is removed, and its entries with it.
     Remove,
@@ -212,6 +212,7 @@ pub fn carry_out<T: Tables + ?Sized>(
                         false => RegistrationState::Invited,
                     };
             }
+            registration.copies = Copies::One;
         })?,
         DecisionKind::Remove => {
             server::remove(tables, context, name)?;
@@ -271,6 +272,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         send_own: false,
         challenge: None,
         side_answers: Vec::new(),
+        copies: Copies::One,
         position: Position::default(),
         spoke_in: None,
         own_digest: dirsync_directory::SetDigest::default(),

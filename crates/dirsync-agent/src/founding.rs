@@ -72,6 +72,8 @@ pub fn found_server<T: Tables + ?Sized>(
         cycle: 0,
         claims: 0,
         last_run: 0,
+        overtaken: 0,
+        overtaken_at: 0,
     })?;
     tables.put_registration(&Registration {
         state: RegistrationState::Active,

@@ -5,6 +5,7 @@ use dirsync_message::{Instance, ServerEpoch};
 use dirsync_protocol::context::{Context, Level, ReceiveError};
 use dirsync_protocol::requestor::new_epoch;
 use dirsync_protocol::server::{self, new_life};
+use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::{Mode, Stored, Tables};
 
 use crate::decisions::{Decision, carry_out_all};
@@ -22,16 +23,17 @@ pub fn begin_anew<T: Tables + ?Sized>(
     decisions: &[Decision],
 ) -> Result<(), ReceiveError> {
     let mut state = tables.requestor()?;
-    // A requestor keeps its epoch: the server recognises the older copy and asks it to merge. Its own
-    // word that it was restored only saves the cycle in which that would be noticed.
-    if state.epoch_accepted {
-        state.mode = Mode::WantOwn;
+    // A person's word that this copy is the postoffice now: its own life may have been retired since
+    // the copy was made, so it takes part as one that descends from nobody (rule `told`).
+    if Rule::Told.holds() {
+        new_epoch(&mut state, context, false);
     } else {
-        new_epoch(&mut state, context, true);
+        state.mode = Mode::WantOwn;
     }
     tables.put_requestor(&state)?;
     if let Some(mut server) = tables.server()? {
         let over = server.epoch;
+        server.overtaken = 0;
         new_life(tables, context, &mut server, over)?;
         carry_out_all(tables, context, decisions)?;
     }

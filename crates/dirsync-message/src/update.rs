@@ -71,12 +71,16 @@ pub enum OutcomeKind {
 }
 
 /// That the body carries the submitted set of the addressee, to be merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
     /// To be repeated by the full export.
     pub challenge: Challenge,
     /// Digest of the submitted set that follows.
     pub digest: SetDigest,
+    /// The epoch in force, whose set this is.
+    pub in_force: ReqEpoch,
+    /// The epochs that were in force before: who merges this set descends from them too.
+    pub retired: BTreeSet<ReqEpoch>,
 }
 
 /// What the body is to the list.

@@ -112,6 +112,20 @@ Rule {
     StubStamp = "stubstamp",
     /// what the server never held is not remembered as deleted
     DeadDeletion = "deaddel",
+    /// who merges a set does not descend from the lives that it belonged to
+    Heir = "heir",
+    /// a merge forgets deletions of what is not held here
+    OwnDeletions = "owndels",
+    /// a restore that a person ordered goes on in the copy's own life
+    Told = "told",
+    /// two ids of one request number are taken for one machine
+    Doubled = "doubled",
+    /// what another machine is told is taken from it
+    Addressee = "addressee",
+    /// a server that hears later lives of its own again and again begins anew each time
+    ServerDoubled = "srvdoubled",
+    /// an entry is handed over as the new owner's view shows it
+    Offer = "offer",
 }
 }
 

@@ -17,8 +17,8 @@ pub use requestor::{
     RequestorState, RequestorTables, SourceMemory, Staging,
 };
 pub use server::{
-    Hold, IssuedPoint, Numbered, Position, Published, Registration, RegistrationState, SeenIn,
-    ServerRow, ServerState, ServerTables, SideAnswer, Submitted, Tombstone,
+    Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration, RegistrationState,
+    SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted, Tombstone,
 };
 
 /// What kind of trouble a store is in, so that callers can say what to do about it.

@@ -9,8 +9,8 @@ use dirsync_message::{
 };
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{
-    Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published, Registration, RegistrationState,
-    RequestorState, SeenIn, ServerRow, SideAnswer, Submitted, Tombstone,
+    Copies, Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published, Registration,
+    RegistrationState, RequestorState, SeenIn, ServerRow, SideAnswer, Submitted, Tombstone,
 };
 
 /// The greatest counter or time that a store has to keep: 2^63 - 1. Marks and the random parts of
@@ -231,6 +231,7 @@ pub fn registration(name: &str) -> Registration {
                 request_id: RequestId([0xfe; 16]),
             })
             .collect(),
+        copies: Copies::Contest,
         position: Position {
             point: Some(point(12)),
             digest: digest(3),

@@ -6,6 +6,7 @@ use dirsync_protocol::context::{Draws, Event, Level};
 use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_store::Store;
 
+use super::left::{note_left, without_left};
 use super::transport::{Incoming, Opening, open};
 use super::turn::Turn;
 use super::{RefusedMessage, StepError, Surroundings, refusal};
@@ -43,7 +44,8 @@ pub fn apply(
 ) -> Result<ApplyReport, StepError> {
     let mut report = ApplyReport::default();
     let mut draws = Draws::new(&around.seed);
-    let mut arrived = carrier.arrived()?;
+    let arrived = carrier.arrived()?;
+    let mut arrived = without_left(store, carrier, arrived, around)?;
     let mut turn = Turn::begin(store, "T3", &mut arrived)?;
     let mut looked_at = 0;
     for one in &arrived {
@@ -88,8 +90,13 @@ fn take(
     match outcome {
         Ok(applied) => {
             // C5: list, point and numbers are committed, then the file may go.
+            if applied.for_another {
+                note_left(&mut *tables, arrived)?;
+            }
             tables.commit()?;
-            carrier.finished(arrived)?;
+            if !applied.for_another {
+                carrier.finished(arrived)?;
+            }
             count(report, applied, arrived);
             report.events.append(&mut events);
             Ok(())

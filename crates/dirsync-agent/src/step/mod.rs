@@ -6,6 +6,7 @@
 
 mod admit;
 mod apply;
+mod left;
 mod post;
 mod process;
 mod send;

@@ -83,12 +83,12 @@ impl<'a> Post<'a> {
     }
 }
 
-/// The epoch that a file's name says. A side answer and the answer proper may have one number: the
-/// addressed epoch tells them apart.
+/// The epoch that a file's name says. A side answer and the answer proper may have one number, and
+/// those of two machines with one name too: the request tells them apart.
 fn epoch(head: &Update) -> String {
     match head.side {
         Some(Side::Own | Side::Fenced | Side::Removed) => {
-            format!("{}.{}", head.server_epoch, head.epoch)
+            format!("{}.{}", head.server_epoch, head.request_id)
         }
         None => head.server_epoch.to_string(),
     }

@@ -13,6 +13,7 @@ const KINDS: [&str; 3] = ["delta", "full", "want-own"];
 pub(super) const NAME_FORM: &str = "a postoffice name: NETWORK/POSTOFFICE";
 pub(super) const DIGEST_FORM: &str = "a digest: COUNT-SUM, the sum as 32 hexadecimal digits";
 pub(super) const HEX_FORM: &str = "32 hexadecimal digits";
+const EPOCHS_FORM: &str = "at most 1024 requestor epochs, separated by commas";
 pub(super) const VIEW_FORM: &str = "a view within its limits: its lines, escaped";
 
 impl Request {
@@ -26,7 +27,7 @@ impl Request {
         fields.put("from", &self.from);
         fields.put("to", &self.to);
         fields.put("epoch", self.epoch);
-        fields.put_some("lineage", lineage(&self.lineage));
+        fields.put_some("lineage", print_epochs(&self.lineage));
         fields.put("number", self.number);
         fields.put("request-id", self.id);
         let kind = match self.own.kind {
@@ -64,13 +65,7 @@ impl Request {
             from: fields.required("from", NAME_FORM)?,
             to: fields.required("to", NAME_FORM)?,
             epoch: fields.required("epoch", HEX_FORM)?,
-            lineage: fields
-                .parsed(
-                    "lineage",
-                    "at most 1024 requestor epochs, separated by commas",
-                    parse_lineage,
-                )?
-                .unwrap_or_default(),
+            lineage: read_epochs(fields, "lineage")?,
             number: fields.number("number", RequestNo)?,
             id: fields.required("request-id", HEX_FORM)?,
             own: own_part(fields)?,
@@ -127,12 +122,20 @@ fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadErro
     }
 }
 
-fn lineage(epochs: &[ReqEpoch]) -> Option<String> {
-    let texts: Vec<String> = epochs.iter().map(ReqEpoch::to_string).collect();
+/// Epochs separated by commas; none where there are none.
+pub(super) fn print_epochs<'e>(epochs: impl IntoIterator<Item = &'e ReqEpoch>) -> Option<String> {
+    let texts: Vec<String> = epochs.into_iter().map(ReqEpoch::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }
 
-fn parse_lineage(text: &str) -> Option<Vec<ReqEpoch>> {
+pub(super) fn read_epochs(
+    fields: &mut FieldReader<'_>,
+    name: &'static str,
+) -> Result<Vec<ReqEpoch>, HeadError> {
+    Ok(fields.parsed(name, EPOCHS_FORM, parse_epochs)?.unwrap_or_default())
+}
+
+fn parse_epochs(text: &str) -> Option<Vec<ReqEpoch>> {
     let within = text.len() <= LINEAGE_MAX * (2 * size_of::<ReqEpoch>() + 1);
     within.then(|| text.split(',').map(|epoch| epoch.parse().ok()).collect())?
 }

@@ -3,7 +3,7 @@
 use dirsync_directory::{Address, EntryId, PostofficeName, View, escape};
 
 use super::fields::{FieldReader, FieldWriter};
-use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM};
+use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM, print_epochs, read_epochs};
 use super::{Head, HeadError, begin, buckets, read_back};
 use crate::{
     Body, BodyKind, Outcome, OutcomeKind, Own, REASON_BYTES_MAX, ReqSeq, RequestNo, Side, SrvSeq,
@@ -37,6 +37,8 @@ impl Update {
         if let Some(own) = &self.own {
             fields.put("own-challenge", own.challenge);
             fields.put("own-digest", own.digest);
+            fields.put("own-epoch", own.in_force);
+            fields.put_some("own-retired", print_epochs(&own.retired));
         }
         for outcome in &self.outcomes {
             fields.put("outcome", print_outcome(outcome));
@@ -76,7 +78,12 @@ impl Update {
 
 fn own(fields: &mut FieldReader<'_>) -> Result<Option<Own>, HeadError> {
     let Some(challenge) = fields.optional("own-challenge", HEX_FORM)? else { return Ok(None) };
-    Ok(Some(Own { challenge, digest: fields.required("own-digest", DIGEST_FORM)? }))
+    Ok(Some(Own {
+        challenge,
+        digest: fields.required("own-digest", DIGEST_FORM)?,
+        in_force: fields.required("own-epoch", HEX_FORM)?,
+        retired: read_epochs(fields, "own-retired")?.into_iter().collect(),
+    }))
 }
 
 fn put_body(fields: &mut FieldWriter, body: &Body) {

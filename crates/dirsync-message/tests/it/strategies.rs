@@ -200,7 +200,7 @@ fn body_head() -> impl Strategy<Value = Body> {
 pub fn update() -> impl Strategy<Value = Update> {
     let who = (postoffice(), postoffice(), token(), number(), token(), server_epoch());
     let side = of(prop::sample::select(vec![Side::Own, Side::Fenced, Side::Removed]));
-    let own = of((token(), digest()));
+    let own = of((token(), digest(), token(), vec(token(), 0..3)));
     let rest = (vec(outcome(), 0..4), of(body_head()), any::<bool>());
     (who, number(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
         let (from, to, epoch, answers, request_id, server_epoch) = who;
@@ -214,7 +214,12 @@ pub fn update() -> impl Strategy<Value = Update> {
             server_epoch,
             ack: ReqSeq(ack),
             side,
-            own: own.map(|(challenge, digest)| Own { challenge: Challenge(challenge), digest }),
+            own: own.map(|(challenge, digest, in_force, retired)| Own {
+                challenge: Challenge(challenge),
+                digest,
+                in_force: ReqEpoch(in_force),
+                retired: retired.into_iter().map(ReqEpoch).collect(),
+            }),
             outcomes,
             body,
             want_buckets,

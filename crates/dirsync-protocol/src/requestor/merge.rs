@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record, SetDigest, own_element};
-use dirsync_message::{Change, Own, ReqSeq, Stamp, Transaction, fits_a_body};
+use dirsync_message::{Change, LINEAGE_MAX, Own, ReqSeq, Stamp, Transaction, fits_a_body};
 
 use super::change::element;
 use super::rejoin::new_epoch;
@@ -36,7 +36,6 @@ pub(super) fn merge<T: Tables + ?Sized>(
     context: &mut Context<'_>,
     state: &mut RequestorState,
     own: &Own,
-    epoch_is_accepted: bool,
     body: &mut dyn TransactionSource,
 ) -> Result<(), ReceiveError> {
     let mut tally = Tally::default();
@@ -70,7 +69,8 @@ pub(super) fn merge<T: Tables + ?Sized>(
     if Rule::Merge.holds() {
         drop_deleted_there(tables, &held_there, &deleted_there, &mut tally)?;
     }
-    if epoch_is_accepted {
+    descend(state, own);
+    if own.in_force == state.epoch {
         new_epoch(state, context, true);
     }
     number_anew(tables, state)?;
@@ -93,6 +93,21 @@ pub(super) fn merge<T: Tables + ?Sized>(
         ),
     );
     Ok(())
+}
+
+/// Rule `heir`: whoever merges a set descends from each life that it belonged to. A server that is
+/// restored from before the merge was accepted has one of those in force.
+fn descend(state: &mut RequestorState, own: &Own) {
+    if !Rule::Heir.holds() {
+        return;
+    }
+    for epoch in own.retired.iter().chain([&own.in_force]) {
+        if *epoch != state.epoch && !state.lineage.contains(epoch) {
+            state.lineage.push(*epoch);
+        }
+    }
+    let beyond = state.lineage.len().saturating_sub(LINEAGE_MAX - 1);
+    state.lineage.drain(..beyond);
 }
 
 fn merge_entry<T: Tables + ?Sized>(
@@ -196,18 +211,24 @@ fn drop_deleted_there<T: Tables + ?Sized>(
         if held_there.contains(id) {
             continue;
         }
-        let Some(ours) = tables.own(*id)? else { continue };
-        if *stamp >= ours.stamp {
-            tables.delete_own(*id)?;
-            tables.delete_held_change(*id)?;
-            tables.put_own_tombstone(&OwnTombstone {
-                id: *id,
-                req_seq: ReqSeq(1),
-                stamp: *stamp,
-                approved: true,
-            })?;
-            tally.dropped += 1;
-            Branch::MergeDropped.take();
+        let deletion = OwnTombstone { id: *id, req_seq: ReqSeq(1), stamp: *stamp, approved: true };
+        match tables.own(*id)? {
+            Some(ours) if *stamp >= ours.stamp => {
+                tables.delete_own(*id)?;
+                tables.delete_held_change(*id)?;
+                tables.put_own_tombstone(&deletion)?;
+                tally.dropped += 1;
+                Branch::MergeDropped.take();
+            }
+            Some(_) => {}
+            // Rule `owndels`: a server that is restored from before the deletion is told of it.
+            None if Rule::OwnDeletions.holds() => {
+                let known = tables.own_tombstone(*id)?;
+                if known.is_none_or(|known| known.stamp < *stamp) {
+                    tables.put_own_tombstone(&deletion)?;
+                }
+            }
+            None => {}
         }
     }
     Ok(())

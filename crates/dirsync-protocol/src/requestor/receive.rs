@@ -26,6 +26,19 @@ pub struct Applied {
     pub rows: u64,
     /// The list would not have matched the update's digest: nothing of it was taken.
     pub digest_failed: bool,
+    /// It is for another machine of this name, and has to stay there for it.
+    pub for_another: bool,
+}
+
+/// What the header of an update came to.
+enum Header {
+    /// An answer to a request of this machine; the number of the last one whose answer was taken
+    /// before it.
+    Answer(RequestNo),
+    /// Nothing more of it is to be taken.
+    Taken,
+    /// It is for another machine.
+    ForAnother,
 }
 
 /// Takes an update, within the caller's transaction (commit point C5).
@@ -48,15 +61,19 @@ pub fn receive<T: Tables + ?Sized>(
         )));
     }
     if matches!(state.mode, Mode::Fenced | Mode::Removed) {
-        return Ok(Applied::default());
+        return Ok(Applied { for_another: is_for_another(&state, update), ..Applied::default() });
     }
     check_update(&state, update)?;
     if !hear_epoch(context, &mut state, update) {
         return Ok(Applied::default());
     }
-    let previous_answer = take_header(tables, context, &mut state, update, body)?;
+    let header = take_header(tables, context, &mut state, update, body)?;
     tables.put_requestor(&state)?;
-    let Some(previous_answer) = previous_answer else { return Ok(Applied::default()) };
+    let previous_answer = match header {
+        Header::Answer(previous) => previous,
+        Header::Taken => return Ok(Applied::default()),
+        Header::ForAnother => return Ok(Applied { for_another: true, ..Applied::default() }),
+    };
     drop_transferred(tables, context, update)?;
     let mut applied = Applied { answered: true, ..Applied::default() };
     let Some(list) = &update.body else { return Ok(applied) };
@@ -87,25 +104,24 @@ fn hear_epoch(context: &mut Context<'_>, state: &mut RequestorState, update: &Up
     }
 }
 
-/// R3 to R10. Returns the number of the last request whose answer was taken before; none where nothing
-/// of the list may be taken.
+/// R3 to R10.
 fn take_header<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
     state: &mut RequestorState,
     update: &Update,
     body: &mut dyn TransactionSource,
-) -> Result<Option<RequestNo>, ReceiveError> {
+) -> Result<Header, ReceiveError> {
     if update.epoch != state.epoch {
         context.say(
             Level::Debug,
             "R3",
             format!("an answer to epoch {} is not for epoch {}", update.epoch, state.epoch),
         );
-        return Ok(None);
+        return Ok(unless_for_another(state, update));
     }
     if stop_for_side(context, state, update.side) {
-        return Ok(None);
+        return Ok(Header::Taken);
     }
     if update.answers < state.last_answer && Rule::Answers.holds() {
         context.say(
@@ -113,27 +129,36 @@ fn take_header<T: Tables + ?Sized>(
             "R5",
             format!("answer to request {} after that to {}", update.answers, state.last_answer),
         );
-        return Ok(None);
+        return Ok(Header::Taken);
     }
     if !is_answer(state, update) {
         hear_stranger(context, state, update);
-        return Ok(None);
+        return Ok(unless_for_another(state, update));
     }
     if let Some(own) = &update.own {
         let repeated = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
         if state.mode != repeated {
-            let accepted = update.side != Some(Side::Own);
-            merge(tables, context, state, own, accepted, body)?;
+            merge(tables, context, state, own, body)?;
         }
         state.last_answer = update.answers;
-        return Ok(None);
+        return Ok(Header::Taken);
     }
     take_acknowledgement(context, state, update);
     let previous_answer = state.last_answer;
     state.last_answer = update.answers;
     state.send_buckets = update.want_buckets;
     tables.put_outcomes(&update.outcomes)?;
-    Ok(Some(previous_answer))
+    Ok(Header::Answer(previous_answer))
+}
+
+/// Rule `addressee`: of two machines with one name, each leaves the other what it is told.
+fn is_for_another(state: &RequestorState, update: &Update) -> bool {
+    let asked = (update.answers, update.request_id);
+    !state.sent.contains(&asked) && Rule::Addressee.holds()
+}
+
+fn unless_for_another(state: &RequestorState, update: &Update) -> Header {
+    if is_for_another(state, update) { Header::ForAnother } else { Header::Taken }
 }
 
 /// Whether an update answers a request of this machine.

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::BucketSums;
 use dirsync_message::{
-    Admission, Change, Health, OwnPart, ReqSeq, Request, RequestId, RequestKind, Transaction,
+    Admission, Change, Health, OwnPart, ReqSeq, Request, RequestId, RequestKind, RequestNo,
+    Transaction,
 };
 
 use crate::context::Context;
@@ -15,6 +16,9 @@ use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, RequestorTables
 /// Most request ids that are remembered while no answer comes; an answer to an older one says
 /// nothing that the next one does not say.
 const SENT_MAX: usize = 256;
+/// So many are remembered after their answer was taken: a late copy of it is this machine's own, and
+/// not left to another one (rule `addressee`).
+const SENT_KEPT: usize = 32;
 
 /// Numbers a new request and returns its head; none where this postoffice may not send.
 ///
@@ -36,11 +40,13 @@ pub fn make_request<T: RequestorTables + ?Sized>(
     }
     state.request_no = state.request_no.next();
     let id = RequestId(context.draws.token());
-    state.sent.retain(|(number, _)| *number >= state.last_answer);
-    state.sent.push((state.request_no, id));
-    if state.sent.len() > SENT_MAX {
+    let open = |sent: &(RequestNo, RequestId)| sent.0 >= state.last_answer;
+    while state.sent.len() >= SENT_MAX
+        || state.sent.len() >= SENT_KEPT && !state.sent.first().is_some_and(open)
+    {
         state.sent.remove(0);
     }
+    state.sent.push((state.request_no, id));
     let (kind, challenge, base) = match &state.mode {
         Mode::WantOwn => (RequestKind::WantOwn, None, None),
         Mode::Resubmitting { base, challenge } => {

@@ -8,7 +8,12 @@ use super::submission::{Submission, submit_delta, submit_full};
 use crate::bounds::check_request;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::simulation::Rule;
-use crate::tables::{Registration, RegistrationState, ServerState, SideAnswer, Tables};
+use crate::tables::{Copies, Registration, RegistrationState, ServerState, SideAnswer, Tables};
+
+/// So often a server takes a later life of its own instance for one that a restore lost.
+const OVERTAKEN_MAX: u64 = 2;
+/// After so long it counts anew, in milliseconds: four turns of two copies that run once a week.
+const OVERTAKEN_WITHIN_MS: u64 = 35 * 24 * 60 * 60 * 1000;
 
 /// Most epochs of one postoffice that are remembered as retired; above that, those that it names itself.
 const RETIRED_MAX: usize = 4 * LINEAGE_MAX;
@@ -86,6 +91,11 @@ pub fn receive<T: Tables + ?Sized>(
             return Ok(Received::Repeated);
         }
     };
+    if is_doubled(&registration, request) {
+        contest(context, &mut registration, request);
+        tables.put_registration(&registration)?;
+        return Ok(Received::Repeated);
+    }
     if request.number <= registration.request_no && Rule::RequestNumber.holds() {
         registration.answer_due = true;
         tables.put_registration(&registration)?;
@@ -106,6 +116,32 @@ pub fn receive<T: Tables + ?Sized>(
     Ok(Received::Taken)
 }
 
+/// Whether the newest number was used for another request before. A machine never does that: this
+/// is a copy of it, or it was put back from a copy.
+fn is_doubled(registration: &Registration, request: &Request) -> bool {
+    request.number == registration.request_no
+        && registration.request_id.is_some_and(|id| id != request.id)
+        && Rule::Doubled.holds()
+}
+
+/// S10a: the second machine of an epoch is asked to merge, and the first one with its next request.
+/// Of copies that take turns each would otherwise wait for answers that name the other's request.
+fn contest(context: &mut Context<'_>, registration: &mut Registration, request: &Request) {
+    open_challenge(context, registration);
+    side_answer(registration, request, Side::Own);
+    registration.copies = Copies::Contest;
+    registration.last_contact = context.now;
+    context.say(
+        Level::Alarm,
+        "S10a",
+        format!(
+            "{} used request number {} twice: two machines have its identity, or it was put back \
+             from a copy; it is asked to merge",
+            request.from, request.number
+        ),
+    );
+}
+
 /// S8: the new epoch takes the place of the old one and of all that it descends from.
 fn renew(registration: &mut Registration, request: &Request) {
     let retired = registration.epoch.replace(request.epoch);
@@ -116,6 +152,9 @@ fn renew(registration: &mut Registration, request: &Request) {
     registration.retired.extend(request.lineage.iter().copied());
     registration.retired.remove(&request.epoch);
     registration.side_answers.clear();
+    if registration.copies == Copies::Contest {
+        registration.copies = Copies::One;
+    }
     registration.request_no = dirsync_message::RequestNo(0);
     registration.applied = dirsync_message::ReqSeq(0);
 }
@@ -186,6 +225,11 @@ fn submit_own<T: Tables + ?Sized>(
     body: &mut dyn TransactionSource,
 ) -> Result<Submission, ReceiveError> {
     let submission = match request.own.kind {
+        _ if registration.copies == Copies::Contest => {
+            let text = format!("{} is asked to merge before anything is taken", request.from);
+            context.say(Level::Notice, "S10a", text);
+            Submission::SendOwn
+        }
         RequestKind::WantOwn => {
             context.say(
                 Level::Notice,
@@ -235,6 +279,20 @@ fn compare_epochs<T: Tables + ?Sized>(
         );
         return Ok(Some(Received::Fenced));
     }
+    if is_overtaken_again(context, server) {
+        server.fenced = true;
+        tables.put_server(server)?;
+        context.say(
+            Level::Alarm,
+            "S5a",
+            format!(
+                "{} heard the later epoch {heard}, the {OVERTAKEN_MAX} before were this server's \
+                 own: a copy of it goes on beside it; it answers nobody any more",
+                request.from
+            ),
+        );
+        return Ok(Some(Received::Fenced));
+    }
     context.say(
         Level::Alarm,
         "S5",
@@ -243,6 +301,20 @@ fn compare_epochs<T: Tables + ?Sized>(
     new_life(tables, context, server, heard)?;
     *registration = tables.registration(&request.from)?.expect("it was read above");
     Ok(None)
+}
+
+/// S5a: whether this server began anew over later lives of its own so often that they are no lost
+/// ones. After a restore nobody goes on; a copy that takes turns with this server does.
+fn is_overtaken_again(context: &Context<'_>, server: &mut ServerState) -> bool {
+    if context.now.saturating_sub(server.overtaken_at) > OVERTAKEN_WITHIN_MS {
+        server.overtaken = 0;
+    }
+    if server.overtaken >= OVERTAKEN_MAX && Rule::ServerDoubled.holds() {
+        return true;
+    }
+    server.overtaken += 1;
+    server.overtaken_at = context.now;
+    false
 }
 
 enum Epoch {
@@ -271,6 +343,7 @@ fn admit_epoch(
     let stranger = !request.lineage.is_empty() && !request.lineage.contains(&current);
     if registration.retired.contains(&request.epoch) || stranger {
         side_answer(registration, request, Side::Fenced);
+        registration.copies = Copies::Fenced;
         context.say(
             Level::Alarm,
             "S7",
@@ -288,6 +361,10 @@ fn admit_epoch(
         && request.own.base == Some(registration.own_digest);
     if answers_challenge || !Rule::Challenge.holds() {
         return Epoch::Resubmitted;
+    }
+    if request.lineage.is_empty() && registration.copies == Copies::Fenced {
+        // A life that descends from nobody is a person's word on which machine stays.
+        registration.copies = Copies::One;
     }
     open_challenge(context, registration);
     side_answer(registration, request, Side::Own);
@@ -307,7 +384,10 @@ fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
 }
 
 fn side_answer(registration: &mut Registration, request: &Request, side: Side) {
-    registration.side_answers.retain(|answer| answer.epoch != request.epoch);
+    // The newest request of an epoch is answered; two machines that share number and epoch, both.
+    let of_copy =
+        |answer: &SideAnswer| answer.answers == request.number && answer.request_id != request.id;
+    registration.side_answers.retain(|answer| answer.epoch != request.epoch || of_copy(answer));
     if registration.side_answers.len() == SIDE_ANSWERS_MAX {
         registration.side_answers.remove(0);
     }

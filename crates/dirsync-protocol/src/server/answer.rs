@@ -7,7 +7,7 @@ use dirsync_directory::{
     Address, Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
 };
 use dirsync_message::{
-    BodyKind, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint, Update,
+    BodyKind, LINEAGE_MAX, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint, Update,
 };
 
 use super::body::ensure_view;
@@ -210,17 +210,16 @@ pub fn side_answers<T: Tables + ?Sized>(
         .into_iter()
         .map(|side| {
             let own = own_of(&registration).filter(|_| side.side == Side::Own);
-            Answer {
-                head: Update {
-                    epoch: side.epoch,
-                    answers: side.answers,
-                    request_id: side.request_id,
-                    side: Some(side.side),
-                    own,
-                    ..head(&me, &server, &registration)
-                },
-                plan: if own.is_some() { BodyPlan::Own } else { BodyPlan::None },
-            }
+            let plan = if own.is_some() { BodyPlan::Own } else { BodyPlan::None };
+            let head = Update {
+                epoch: side.epoch,
+                answers: side.answers,
+                request_id: side.request_id,
+                side: Some(side.side),
+                own,
+                ..head(&me, &server, &registration)
+            };
+            Answer { head, plan }
         })
         .collect())
 }
@@ -275,8 +274,12 @@ fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) 
 }
 
 fn own_of(registration: &Registration) -> Option<Own> {
-    let digest = registration.own_digest;
-    registration.challenge.map(|challenge| Own { challenge, digest })
+    Some(Own {
+        challenge: registration.challenge?,
+        digest: registration.own_digest,
+        in_force: registration.epoch?,
+        retired: registration.retired.iter().copied().take(LINEAGE_MAX).collect(),
+    })
 }
 
 /// B1 to B4.

@@ -11,8 +11,8 @@ use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError};
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Hold, Numbered, Position, Registration, RegistrationState, ServerState, StoreError, Stored,
-    Tables,
+    Copies, Hold, Numbered, Position, Registration, RegistrationState, ServerState, StoreError,
+    Stored, Tables,
 };
 
 /// Writes a registration as it is decided; data that the requestor brings is kept.
@@ -81,6 +81,7 @@ pub fn remove<T: Tables + ?Sized>(
         answer_due: false,
         send_own: false,
         challenge: None,
+        copies: Copies::One,
         position: Position::default(),
         own_digest: SetDigest::default(),
         ..registration
@@ -216,6 +217,7 @@ pub fn promote<T: Tables + ?Sized>(
     let old = server.epoch;
     server.epoch.instance = instance;
     server.fenced = false;
+    server.overtaken = 0;
     new_life(tables, context, &mut server, old)?;
     Ok(true)
 }

@@ -56,7 +56,7 @@ pub struct RequestorState {
     pub request_no: RequestNo,
     /// Highest request number whose answer was taken.
     pub last_answer: RequestNo,
-    /// Ids of the requests not older than `last_answer`.
+    /// Ids of the requests not older than `last_answer`, and of the last ones before.
     pub sent: Vec<(RequestNo, RequestId)>,
     /// Newest server epoch ever heard.
     pub epoch_heard: Option<ServerEpoch>,

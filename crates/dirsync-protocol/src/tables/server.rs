@@ -32,6 +32,11 @@ pub struct ServerState {
     pub claims: u64,
     /// Last time the server ran, in milliseconds since 1970.
     pub last_run: u64,
+    /// How often it has begun anew because a later life of its own instance was heard, since a person
+    /// restored or promoted it, and not longer ago than `server::admission` says.
+    pub overtaken: u64,
+    /// When that was the last time, in milliseconds since 1970.
+    pub overtaken_at: u64,
 }
 
 /// The position a requestor stated last.
@@ -59,6 +64,19 @@ pub enum RegistrationState {
     Suspended,
     /// An administrator removed it: its entries are gone and its name is remembered.
     Removed,
+}
+
+/// Whether several machines are one postoffice: copies of its folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// One, as far as is known.
+    #[default]
+    One,
+    /// Two used one number. Each is asked to merge and to renew its epoch; the first that does goes
+    /// on. Nothing else is taken until then.
+    Contest,
+    /// A machine whose epoch is retired spoke and was fenced: a person has to say which one stays.
+    Fenced,
 }
 
 /// What the server keeps about one requestor (`protocol.md` §2.2, `reg[name]`).
@@ -94,8 +112,10 @@ pub struct Registration {
     pub send_own: bool,
     /// The open challenge.
     pub challenge: Option<Challenge>,
-    /// Answers due to epochs that are not the accepted one.
+    /// Answers due to epochs that are not the accepted one, and to a second machine of that one.
     pub side_answers: Vec<SideAnswer>,
+    /// Whether several machines are this postoffice.
+    pub copies: Copies,
     /// Where its list stands, as it last said.
     pub position: Position,
     /// The server epoch in which it last submitted with knowledge of that epoch.

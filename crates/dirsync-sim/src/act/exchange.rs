@@ -370,8 +370,10 @@ impl World {
     fn twice<R>(&mut self, at: &str, again: impl FnOnce(&mut Self) -> Checked<R>) -> Checked<R> {
         let once = self.site(at).copy();
         let events: Vec<(String, Event)> = std::mem::take(&mut self.events);
+        let left = self.network.take_delivered(at);
         let result = again(self);
         self.network.take_delivered(at);
+        left.into_iter().for_each(|letter| self.network.deliver(at, letter));
         self.sites.insert(site_of(at).to_owned(), once);
         self.events = events;
         result

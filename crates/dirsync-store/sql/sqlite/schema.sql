@@ -1,5 +1,4 @@
--- The postoffice database, version 1. A new database gets this file as it stands; an older one is
--- brought here by the numbered files in migrations/. Names, addresses and details are plain text;
+-- The postoffice database, version 1. A new database gets this file as it stands. Names, addresses and details are plain text;
 -- ids are 16 bytes (select hex(id)); times are milliseconds since 1970; flags are 0 or 1.
 
 -- ------------------------------------------------------------------------------------ common
@@ -53,7 +52,7 @@ CREATE TABLE requestor (
     last_stamp     INTEGER NOT NULL, -- stamp of the last own change
     request_no     INTEGER NOT NULL, -- number of the last request
     last_answer    INTEGER NOT NULL, -- highest request number whose answer was taken
-    sent           TEXT NOT NULL,    -- NUMBER=ID of the requests not older than that
+    sent           TEXT NOT NULL,    -- NUMBER=ID of the requests not older than that, and of some before
     epoch_heard    TEXT,             -- newest server epoch ever heard
     point          TEXT,             -- where the list stands: EPOCH/NUMBER/MARK/VIEW/complete
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of the list
@@ -215,7 +214,9 @@ CREATE TABLE server (
     fenced     INTEGER NOT NULL, -- replaced by another instance
     cycle      INTEGER NOT NULL, -- number of the last cycle that took a request
     claims     INTEGER NOT NULL, -- number of the last claim on an address
-    last_run   INTEGER NOT NULL  -- last time the server ran
+    last_run   INTEGER NOT NULL, -- last time the server ran
+    overtaken  INTEGER NOT NULL, -- times it began anew over a later life of its own instance
+    overtaken_at INTEGER NOT NULL -- the last of these times
 ) STRICT;
 
 -- What the server keeps about each requestor.
@@ -238,6 +239,7 @@ CREATE TABLE registration (
     send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
     challenge      TEXT,             -- the open challenge
     side_answers   TEXT NOT NULL,    -- lines EPOCH own|fenced|removed NUMBER ID
+    copies         TEXT NOT NULL,    -- one, contest, fenced: whether several machines have its name
     point          TEXT,             -- where its list stands
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of its list
     list_bad       INTEGER NOT NULL, -- its list did not match an update's digest

@@ -42,6 +42,8 @@ fn the_server_row_is_kept(store: &mut dyn Store) {
         cycle: GREATEST - 2,
         claims: GREATEST - 3,
         last_run: GREATEST - 4,
+        overtaken: 3,
+        overtaken_at: GREATEST - 5,
     };
     check_kept(store, |tx| tx.put_server(&state), |tx| tx.server(), Some(state.clone()));
     let next = ServerState { recovering: false, fenced: true, epoch: server_epoch(0), ..state };

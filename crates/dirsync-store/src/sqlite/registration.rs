@@ -3,7 +3,7 @@
 use dirsync_directory::{BucketSums, PostofficeName};
 use dirsync_message::{Health, ReqSeq, RequestNo, Side, SrvSeq};
 use dirsync_protocol::tables::{
-    Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
+    Copies, Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
 };
 use rusqlite::params;
 
@@ -16,7 +16,7 @@ macro_rules! select_registration {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
              epoch, retired, applied, request_no, request_id, answer_due, send_own, challenge, \
-             side_answers, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
+             side_answers, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
              own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
         )
@@ -25,10 +25,10 @@ macro_rules! select_registration {
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
      carrier, view_allowed, view_wanted, epoch, retired, applied, request_no, request_id, \
-     answer_due, send_own, challenge, side_answers, point, list_digest, list_bad, bucket_bits, \
+     answer_due, send_own, challenge, side_answers, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -45,6 +45,23 @@ fn read_state(word: &str) -> Option<RegistrationState> {
         "active" => Some(RegistrationState::Active),
         "suspended" => Some(RegistrationState::Suspended),
         "removed" => Some(RegistrationState::Removed),
+        _ => None,
+    }
+}
+
+fn copies_word(copies: Copies) -> &'static str {
+    match copies {
+        Copies::One => "one",
+        Copies::Contest => "contest",
+        Copies::Fenced => "fenced",
+    }
+}
+
+fn read_copies(word: &str) -> Option<Copies> {
+    match word {
+        "one" => Some(Copies::One),
+        "contest" => Some(Copies::Contest),
+        "fenced" => Some(Copies::Fenced),
         _ => None,
     }
 }
@@ -126,6 +143,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         send_own: columns.flag()?,
         challenge: columns.optional_parsed()?,
         side_answers: columns.read(|text| text.lines().map(read_side_line).collect())?,
+        copies: columns.read(read_copies)?,
         position: read_position(columns)?,
         spoke_in: columns.optional_parsed()?,
         own_digest: columns.parsed()?,
@@ -179,6 +197,7 @@ impl SqliteTransaction<'_> {
             registration.send_own,
             text_of(&registration.challenge),
             registration.side_answers.iter().map(side_line).collect::<String>(),
+            copies_word(registration.copies),
             text_of(&position.point),
             position.digest.to_string(),
             position.bad,
@@ -196,8 +215,8 @@ impl SqliteTransaction<'_> {
     }
 
     pub(super) fn read_server(&mut self) -> Stored<Option<ServerState>> {
-        let sql = "SELECT epoch, head, horizon, recovering, fenced, cycle, claims, last_run \
-                   FROM server";
+        let sql = "SELECT epoch, head, horizon, recovering, fenced, cycle, claims, last_run, \
+                   overtaken, overtaken_at FROM server";
         self.one("read the server's state", sql, [], |columns, _| {
             Ok(ServerState {
                 epoch: columns.parsed()?,
@@ -208,6 +227,8 @@ impl SqliteTransaction<'_> {
                 cycle: columns.number()?,
                 claims: columns.number()?,
                 last_run: columns.number()?,
+                overtaken: columns.number()?,
+                overtaken_at: columns.number()?,
             })
         })
     }
@@ -215,7 +236,8 @@ impl SqliteTransaction<'_> {
     pub(super) fn write_server(&mut self, state: &ServerState) -> Stored<()> {
         let action = "write the server's state";
         let sql = "REPLACE INTO server (one, epoch, head, horizon, recovering, fenced, cycle, \
-                   claims, last_run) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                   claims, last_run, overtaken, overtaken_at) \
+                   VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let params = params![
             state.epoch.to_string(),
             integer(action, state.head.0)?,
@@ -225,6 +247,8 @@ impl SqliteTransaction<'_> {
             integer(action, state.cycle)?,
             integer(action, state.claims)?,
             integer(action, state.last_run)?,
+            integer(action, state.overtaken)?,
+            integer(action, state.overtaken_at)?,
         ];
         self.execute(action, sql, params).map(|_| ())
     }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::failure::{failed, file_failed, refused};
 
 /// The version of the schema that this program writes.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// In a database's header: "DSyn".
 const APPLICATION_ID: u32 = 0x4453_796e;
@@ -19,9 +19,8 @@ const APPLICATION_ID: u32 = 0x4453_796e;
 const SCHEMA: &str = include_str!("../../sql/sqlite/schema.sql");
 
 /// What leads from each version to the next: the first from 1 to 2. Each is applied in one
-/// transaction with its version.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] =
-    [include_str!("../../sql/sqlite/migrations/0002-parts-of-one-body.sql")];
+/// transaction with its version. Until the first release the schema changes in place.
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] = [];
 
 /// Gives an empty database the newest schema.
 pub(super) fn make(connection: &mut Connection) -> Stored<()> {
@@ -182,28 +181,6 @@ mod tests {
         }
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "untouched");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
-    }
-
-    /// The requestor's row as version 1 had it, with a replace under way.
-    const VERSION_1: &str = "ALTER TABLE requestor DROP COLUMN filling;
-        ALTER TABLE requestor RENAME COLUMN staging_head TO staging_answer;
-        INSERT INTO requestor VALUES (1, 'N/A', 'N/HUB', 'e', '', 1, 7, 6, 5, 4, 3, '', NULL, NULL,
-            '0-0', '0-0', 'p', 'everything', 3, '2-2', 0, 0, '', '', 'normal', NULL, NULL, NULL);";
-
-    #[test]
-    fn version_1_becomes_what_is_new() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut old = newest(&folder.path().join("old.db"));
-        old.execute_batch(VERSION_1).unwrap();
-        upgrade(&mut old, 1).unwrap();
-        let columns = "SELECT group_concat(name || type || \"notnull\" ) FROM
-            (SELECT * FROM pragma_table_info('requestor') ORDER BY name)";
-        let columns = |of: &Connection| of.query_row(columns, [], |row| row.get::<_, String>(0));
-        let new = newest(&folder.path().join("new.db"));
-        assert_eq!(columns(&old).unwrap(), columns(&new).unwrap());
-        let kept = "SELECT req_seq, staging_point IS NULL AND staging_head IS NULL FROM requestor";
-        let kept = old.query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        assert_eq!(kept.unwrap(), (7, true), "what was under way is asked for again");
     }
 
     #[test]

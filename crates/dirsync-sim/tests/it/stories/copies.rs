@@ -1,5 +1,7 @@
 //! Copies of a folder that work side by side, and copies of a server that take the place of later ones.
 
+use std::collections::BTreeSet;
+
 use dirsync_sim::world::World;
 
 /// All orders of some words.
@@ -14,6 +16,29 @@ fn orders<'a>(words: &[&'a str]) -> Vec<Vec<&'a str>> {
     begun.collect()
 }
 
+/// A machine that is fenced sends nothing; that is no reason to end a round.
+fn run_unless_fenced(world: &mut World, step: &str) -> Result<(), String> {
+    match step.strip_prefix("req ") {
+        Some(machine) if !world.is_live(machine) => Ok(()),
+        _ => world.try_run(step),
+    }
+}
+
+/// Whether in rounds of this order some requestor's requests come to each of two servers: where each has
+/// its own requestors, nobody can know of both.
+fn crosses(order: &[&str]) -> bool {
+    ["turn A1", "turn B1"].iter().any(|requestor| {
+        let sent = order.iter().enumerate().filter(|(_, step)| step == &requestor);
+        let taken_by: BTreeSet<&str> = sent
+            .filter_map(|(at, _)| {
+                let later = order[at..].iter().chain(&order[..at]);
+                later.copied().find(|step| step.starts_with("turn s"))
+            })
+            .collect();
+        taken_by.len() == 2
+    })
+}
+
 /// Plays a beginning and then rounds of each order; says for which of them something is wrong.
 fn in_every_order(
     postoffices: &str,
@@ -21,13 +46,29 @@ fn in_every_order(
     round: &[&str],
     check: impl Fn(&mut World) -> Result<(), String>,
 ) {
-    let orders = orders(round);
+    in_orders(postoffices, beginning, orders(round), check);
+}
+
+fn in_orders(
+    postoffices: &str,
+    beginning: &str,
+    orders: Vec<Vec<&str>>,
+    check: impl Fn(&mut World) -> Result<(), String>,
+) {
     let wrong: Vec<String> = orders
         .iter()
         .filter_map(|order| {
             let mut world = World::new(postoffices);
             let played = world.try_run(beginning).and_then(|()| {
-                (0..4).try_for_each(|_| world.try_run(&order.join("; ")))?;
+                for _ in 0..4 {
+                    order.iter().try_for_each(|step| run_unless_fenced(&mut world, step))?;
+                }
+                // A cycle ends with T2 and T3, wherever in it the rounds begin.
+                let servers = world.live_servers();
+                servers.iter().try_for_each(|server| world.try_run(&format!("turn {server}")))?;
+                for machine in world.machines() {
+                    run_unless_fenced(&mut world, &format!("inbox {machine}"))?;
+                }
                 check(&mut world)?;
                 world.try_settle(true).map(|_| ())
             });
@@ -38,12 +79,11 @@ fn in_every_order(
 }
 
 fn one_lives(world: &mut World, name: &str) -> Result<(), String> {
-    let live = world.live_machines(name);
+    let live = if name == "s" { world.live_servers() } else { world.live_machines(name) };
     if live.len() == 1 { Ok(()) } else { Err(format!("{} live", live.join(" and "))) }
 }
 
 #[test]
-#[ignore = "being mended"]
 fn one_of_two_copies_is_fenced_in_any_order_of_steps() {
     let beginning = "A1 +a1; B1 +b1; cycle; cycle; clone A1; A1 +a2; A2 ~a1; B1 +b2; turn B1";
     let round = ["req A1", "inbox A1", "req A2", "inbox A2", "turn s1"];
@@ -51,7 +91,6 @@ fn one_of_two_copies_is_fenced_in_any_order_of_steps() {
 }
 
 #[test]
-#[ignore = "being mended"]
 fn two_of_three_copies_are_fenced_in_any_order_of_turns() {
     let beginning =
         "A1 +a1; B1 +b1; cycle; cycle; clone A1; clone A1; A1 +a2; A2 ~a1; A3 -a1; turn B1";
@@ -60,14 +99,11 @@ fn two_of_three_copies_are_fenced_in_any_order_of_turns() {
 }
 
 #[test]
-#[ignore = "being mended"]
 fn one_of_two_servers_is_fenced_in_any_order_of_turns() {
     let beginning = "A1 +a1; B1 +b1; cycle; cycle; clone s1; A1 +a2; B1 ~b1";
     let round = ["turn A1", "turn s1", "turn B1", "turn A1", "turn s2"];
-    in_every_order("AB", beginning, &round, |world| {
-        let live = world.live_servers();
-        if live.len() == 1 { Ok(()) } else { Err(format!("{} live", live.join(" and "))) }
-    });
+    let orders = orders(&round).into_iter().filter(|order| crosses(order)).collect();
+    in_orders("AB", beginning, orders, |world| one_lives(world, "s"));
 }
 
 /// The server's backup is made at each step of what a requestor goes through, and restored at its end.
@@ -91,7 +127,6 @@ fn restored_from_each_step(script: &str) {
 }
 
 #[test]
-#[ignore = "being mended"]
 fn server_restore_fences_nobody() {
     let exchange = "req A1; t2 A; an A; t3 A1";
     let doubled = "req A1; A1 +a8; req A1; t2 A; t2 A; an A; t3 A1";
@@ -105,8 +140,8 @@ fn server_restore_fences_nobody() {
     ));
     // Two of them.
     restored_from_each_step(&format!(
-        "{beginning}; reinstall A1; {exchange}; {exchange}; reinstall A1; {doubled}; {doubled}; \
-         {exchange}"
+        "{beginning}; reinstall A1; {exchange}; {exchange}; reinstall A1; {doubled}; A1 -a8; \
+         {doubled}; {exchange}"
     ));
     // A merge after a restore of the requestor.
     for restore in ["restore A1", "restore A1 told"] {

@@ -1,0 +1,57 @@
+//! Updates for another machine of the same name: they stay where they are, and are not opened again.
+
+use std::collections::BTreeSet;
+
+use dirsync_carrier::{Arrived, Carrier};
+use dirsync_protocol::tables::{Stored, Tables};
+use dirsync_store::Store;
+
+use super::{StepError, Surroundings};
+
+/// How long such a message waits for its addressee, in milliseconds. A site on a weekly schedule has
+/// looked for it twice by then.
+const KEPT_MS: u64 = 15 * 24 * 60 * 60 * 1000;
+
+/// Names the notes of these messages.
+const NOTE: &str = "left:";
+
+/// What has arrived without the messages that were left before. Those that nobody came for in all that
+/// time are set aside, and what is noted of messages that are gone is forgotten.
+pub(super) fn without_left(
+    store: &mut dyn Store,
+    carrier: &dyn Carrier,
+    arrived: Vec<Arrived>,
+    around: &Surroundings,
+) -> Result<Vec<Arrived>, StepError> {
+    let mut tables = store.begin()?;
+    let noted: BTreeSet<String> = tables.notes(NOTE)?.into_iter().map(|(name, _)| name).collect();
+    if noted.is_empty() {
+        return Ok(arrived);
+    }
+    let (left, others): (Vec<_>, Vec<_>) =
+        arrived.into_iter().partition(|message| noted.contains(&note_of(message)));
+    let there: BTreeSet<String> = left.iter().map(note_of).collect();
+    for gone in noted.difference(&there) {
+        tables.put_note(gone, None)?;
+    }
+    if there.len() < noted.len() {
+        tables.commit()?;
+    } else {
+        drop(tables);
+    }
+    for stale in left.iter().filter(|left| around.now.saturating_sub(left.modified) > KEPT_MS) {
+        carrier.finished(stale)?;
+    }
+    Ok(others)
+}
+
+/// Remembers that a message is for another machine, in the transaction that took its header.
+pub(super) fn note_left<T: Tables + ?Sized>(tables: &mut T, arrived: &Arrived) -> Stored<()> {
+    tables.put_note(&note_of(arrived), Some(""))
+}
+
+/// A file that is written again is another message.
+fn note_of(arrived: &Arrived) -> String {
+    let Arrived { sender, epoch, number, part, modified, .. } = arrived;
+    format!("{NOTE}{sender} {epoch} {number} {part} {modified}")
+}
