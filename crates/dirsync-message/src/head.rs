@@ -6,10 +6,12 @@
 mod buckets;
 mod error;
 mod fields;
+mod offer;
 mod request;
 mod update;
 
 pub use error::{HeadError, HeadErrorKind};
+pub(crate) use offer::offer_bytes;
 pub(crate) use update::outcome_bytes;
 
 use crate::update::OUTCOMES_BYTES_MAX;

@@ -34,7 +34,7 @@ pub use point::{ParsePointError, SyncPoint};
 pub use request::{Admission, Health, OwnPart, Request, RequestKind};
 pub use transaction::{Change, Transaction};
 pub use update::{
-    Body, BodyKind, OUTCOMES_BYTES_MAX, OUTCOMES_MAX, Outcome, OutcomeKind, Own, REASON_BYTES_MAX,
-    Side, Update,
+    Body, BodyKind, OFFERS_BYTES_MAX, OFFERS_MAX, OUTCOMES_BYTES_MAX, OUTCOMES_MAX, Offer, Outcome,
+    OutcomeKind, Own, REASON_BYTES_MAX, Side, Update,
 };
 pub use version::FormatVersion;

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_directory::{Address, Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
+use dirsync_directory::{
+    Address, Bucket, EntryId, PostofficeName, Record, SetDigest, View, ViewHash,
+};
 
-use crate::head::outcome_bytes;
-use crate::{Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, SyncPoint};
+use crate::head::{offer_bytes, outcome_bytes};
+use crate::{
+    Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp, SyncPoint,
+};
 
 /// Most outcomes of one update. An entry without one is not thereby published: more wait than are told.
 pub const OUTCOMES_MAX: usize = 100_000;
 /// Most bytes of the outcomes of one update together.
 pub const OUTCOMES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most entries released to a postoffice that one update brings whole; those that are claimed make room
+/// for the others.
+pub const OFFERS_MAX: usize = 1000;
+/// Most bytes of the offers of one update together. An entry that is larger alone is not offered.
+pub const OFFERS_BYTES_MAX: usize = 1024 * 1024;
 /// Longest reason for which an entry is not accepted, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
 
@@ -68,6 +77,24 @@ pub enum OutcomeKind {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// An entry that its owner releases to the addressee, whole: its view may hide some of it, and who
+/// claims it owns all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The entry.
+    pub id: EntryId,
+    /// Stamp of its last change.
+    pub stamp: Stamp,
+    /// Its owner.
+    pub owner: PostofficeName,
+    /// The postoffice whose key the id derives from.
+    pub first_origin: PostofficeName,
+    /// Its key there.
+    pub key: String,
+    /// Its content.
+    pub record: Record,
 }
 
 /// That the body carries the submitted set of the addressee, to be merged.
@@ -150,6 +177,19 @@ impl Outcome {
     }
 }
 
+impl Offer {
+    /// As many offers as one update may bring, the first of them.
+    pub fn within_limits(offers: &[Self]) -> Vec<Self> {
+        let mut bytes = 0;
+        let fits = |offer: &&Self| {
+            bytes += offer_bytes(offer);
+            bytes <= OFFERS_BYTES_MAX
+        };
+        let sendable = offers.iter().filter(|offer| offer_bytes(offer) <= OFFERS_BYTES_MAX);
+        sendable.take(OFFERS_MAX).take_while(fits).cloned().collect()
+    }
+}
+
 /// The head of an update: a pure function of committed server state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
@@ -173,6 +213,8 @@ pub struct Update {
     pub own: Option<Own>,
     /// Own entries that are not published as submitted.
     pub outcomes: Vec<Outcome>,
+    /// Entries that are released to the addressee; only where its view is limited.
+    pub offers: Vec<Offer>,
     /// The list side; none when the requestor shall keep what it has.
     pub body: Option<Body>,
     /// That the next request shall bring the list's buckets.

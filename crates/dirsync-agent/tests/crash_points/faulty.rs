@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash};
-use dirsync_message::{Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
+use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::tables::{
     CommonTables, Flow, HeldChange, IssuedPoint, ListPlace, ListRow, LogLine, Numbered, OwnRow,
     OwnTombstone, OwnedListRow, Quarantined, Registration, RequestorState, RequestorTables,
@@ -148,7 +148,9 @@ delegate! {
         fn list_buckets(place: ListPlace) -> BucketSums;
         fn change_list_buckets(place: ListPlace, changes: &[(Bucket, SetDigest, SetDigest)]) -> ();
         fn outcomes() -> Vec<Outcome>;
+        fn offers() -> Vec<Offer>;
         fn put_outcomes(outcomes: &[Outcome]) -> ();
+        fn put_offers(offers: &[Offer]) -> ();
         fn held_changes() -> Vec<HeldChange>;
         fn put_held_change(held: &HeldChange) -> ();
         fn delete_held_change(id: EntryId) -> ();

@@ -12,8 +12,8 @@ use super::{FIELDS_MAX, HEAD_BYTES_MAX, HEADER, OUTCOME_BYTES_MAX, TRAILER, VALU
 use crate::text::excerpt;
 use crate::{FormatVersion, GENERATION_MAX, NUMBER_MAX, OUTCOMES_MAX, ServerEpoch, SyncPoint};
 
-/// The field that may stand several times.
-const REPEATED: &str = "outcome";
+/// The fields that may stand several times.
+const REPEATED: [&str; 2] = ["outcome", "offer"];
 const NUMBER_FORM: &str = "a number below 2^62";
 const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM, the generation at most 2^40";
 const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
@@ -67,7 +67,7 @@ pub(super) struct Field<'a> {
 pub(super) struct FieldReader<'a> {
     version: FormatVersion,
     fields: BTreeMap<&'a str, Field<'a>>,
-    repeated: Vec<Field<'a>>,
+    repeated: Vec<(&'a str, Field<'a>)>,
     lines: u64,
 }
 
@@ -99,11 +99,11 @@ impl<'a> FieldReader<'a> {
             if line == 2 {
                 reader.version = version(name, &field)?;
             }
-            if name == REPEATED {
+            if REPEATED.contains(&name) {
                 if reader.repeated.len() == OUTCOMES_MAX {
                     return error(line, HeadErrorKind::Outcomes);
                 }
-                reader.repeated.push(field);
+                reader.repeated.push((name, field));
             } else if reader.fields.len() == FIELDS_MAX {
                 return error(line, HeadErrorKind::Fields);
             } else if reader.fields.insert(name, field).is_some() {
@@ -204,14 +204,15 @@ impl<'a> FieldReader<'a> {
         Ok(self.parsed(name, NUMBER_FORM, number)?.unwrap_or(0))
     }
 
-    /// All fields that may stand several times, in their order.
+    /// All fields of a name that may stand several times, in their order.
     pub fn repeated<T>(
         &mut self,
+        name: &'static str,
         expected: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, HeadError> {
-        let fields = std::mem::take(&mut self.repeated);
-        fields.into_iter().map(|field| field.parsed(REPEATED, expected, &parse)).collect()
+        let of_name = self.repeated.extract_if(.., |(repeated, _)| *repeated == name);
+        of_name.map(|(_, field)| field.parsed(name, expected, &parse)).collect()
     }
 
     pub fn missing(&self, field: &'static str) -> HeadError {
@@ -221,7 +222,7 @@ impl<'a> FieldReader<'a> {
     /// Checks that no field is left.
     pub fn end(&self) -> Result<(), HeadError> {
         let left = self.fields.iter().map(|(name, field)| (field.line, *name));
-        let left = left.chain(self.repeated.iter().map(|field| (field.line, REPEATED)));
+        let left = left.chain(self.repeated.iter().map(|(name, field)| (field.line, *name)));
         match left.min() {
             None => Ok(()),
             Some((line, name)) => {
@@ -256,7 +257,7 @@ fn is_epoch(epoch: &ServerEpoch) -> bool {
 /// Before anything of the line is kept.
 fn check_length(text: &str) -> Result<(), HeadErrorKind> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
-    let allowed = if name == REPEATED { OUTCOME_BYTES_MAX } else { VALUE_BYTES_MAX };
+    let allowed = if name == REPEATED[0] { OUTCOME_BYTES_MAX } else { VALUE_BYTES_MAX };
     let bytes = value.len().max(name.len());
     if bytes > allowed {
         let field = excerpt(name.as_bytes());

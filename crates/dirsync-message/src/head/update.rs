@@ -3,6 +3,7 @@
 use dirsync_directory::{Address, EntryId, PostofficeName, View, escape};
 
 use super::fields::{FieldReader, FieldWriter};
+use super::offer::{OFFER_FORM, parse_offer, print_offer};
 use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM, print_epochs, read_epochs};
 use super::{Head, HeadError, begin, buckets, read_back};
 use crate::{
@@ -43,6 +44,9 @@ impl Update {
         for outcome in &self.outcomes {
             fields.put("outcome", print_outcome(outcome));
         }
+        for offer in &self.offers {
+            fields.put("offer", print_offer(offer));
+        }
         if let Some(body) = &self.body {
             put_body(&mut fields, body);
         }
@@ -69,7 +73,12 @@ impl Update {
                 }
             }),
             own: own(fields)?,
-            outcomes: fields.repeated("ID, word and what belongs to it", parse_outcome)?,
+            outcomes: fields.repeated(
+                "outcome",
+                "ID, word and what belongs to it",
+                parse_outcome,
+            )?,
+            offers: fields.repeated("offer", OFFER_FORM, parse_offer)?,
             body: body(fields)?,
             want_buckets: fields.flag("want-buckets")?,
         })

@@ -174,6 +174,26 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     (id(), kind).prop_map(|(id, kind)| Outcome { id, kind })
 }
 
+/// Texts that anybody chose, in a record that is right.
+fn offer() -> impl Strategy<Value = Offer> {
+    let texts = (hostile(), "[^\\p{C}]{1,20}", "[^\\p{C}]{1,20}");
+    (id(), number(), postoffice(), postoffice(), texts).prop_map(
+        |(id, stamp, owner, first_origin, (key, name, title))| Offer {
+            id,
+            stamp: Stamp(stamp),
+            owner,
+            first_origin,
+            key,
+            record: Record {
+                kind: "contact".into(),
+                name: escape(&name).into_owned(),
+                addresses: "SMTP:a@north.example".into(),
+                details: format!("title/{}\n", escape(&title)),
+            },
+        },
+    )
+}
+
 fn body_head() -> impl Strategy<Value = Body> {
     let kind = prop_oneof![
         Just(BodyKind::Delta),
@@ -201,10 +221,10 @@ pub fn update() -> impl Strategy<Value = Update> {
     let who = (postoffice(), postoffice(), token(), number(), token(), server_epoch());
     let side = of(prop::sample::select(vec![Side::Own, Side::Fenced, Side::Removed]));
     let own = of((token(), digest(), token(), vec(token(), 0..3)));
-    let rest = (vec(outcome(), 0..4), of(body_head()), any::<bool>());
+    let rest = (vec(outcome(), 0..4), vec(offer(), 0..3), of(body_head()), any::<bool>());
     (who, number(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
         let (from, to, epoch, answers, request_id, server_epoch) = who;
-        let (outcomes, body, want_buckets) = rest;
+        let (outcomes, offers, body, want_buckets) = rest;
         Update {
             from,
             to,
@@ -221,6 +241,7 @@ pub fn update() -> impl Strategy<Value = Update> {
                 retired: retired.into_iter().map(ReqEpoch).collect(),
             }),
             outcomes,
+            offers,
             body,
             want_buckets,
         }

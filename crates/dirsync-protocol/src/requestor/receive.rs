@@ -148,6 +148,7 @@ fn take_header<T: Tables + ?Sized>(
     state.last_answer = update.answers;
     state.send_buckets = update.want_buckets;
     tables.put_outcomes(&update.outcomes)?;
+    tables.put_offers(&update.offers)?;
     Ok(Header::Answer(previous_answer))
 }
 

@@ -1,12 +1,13 @@
 //! Handing an entry over to another origin (`protocol.md` §5.2): the id survives.
 
 use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_message::Offer;
 use thiserror::Error;
 
 use super::change::OwnChanges;
 use crate::delta::ChangeNumbers;
 use crate::simulation::Rule;
-use crate::tables::{ListPlace, OwnRow, RequestorTables, StoreError};
+use crate::tables::{ListPlace, OwnRow, OwnedListRow, RequestorTables, StoreError};
 
 /// Why an entry cannot be handed over.
 #[derive(Debug, Error)]
@@ -20,6 +21,12 @@ pub enum TransferError {
     /// Only a listed entry can be claimed.
     #[error("entry {0} is not in the list")]
     NotListed(EntryId),
+    /// The view hides details, and the whole entry has not come yet.
+    #[error(
+        "entry {0} is not known whole here: this postoffice's view hides some of it, and the server \
+         has not sent the rest yet; try again after the next cycle"
+    )]
+    NotWhole(EntryId),
     /// It is released to nobody, or to somebody else.
     #[error("entry {id} of {owner} is not released to this postoffice")]
     NotReleased {
@@ -47,6 +54,31 @@ pub fn release<T: RequestorTables + ?Sized>(
     Ok(changes.finish()?)
 }
 
+/// The entry as its owner offers it. What the server sent of it outside the list is whole, also where
+/// the list shows a part of it or nothing (rule `offer`).
+fn find_offer<T: RequestorTables + ?Sized>(
+    changes: &mut OwnChanges<'_, T>,
+    me: &PostofficeName,
+    id: EntryId,
+) -> Result<Offer, TransferError> {
+    let offers = changes.tables().offers()?;
+    if let Some(offer) = offers.into_iter().find(|offer| offer.id == id)
+        && Rule::Offer.holds()
+    {
+        return Ok(offer);
+    }
+    let row = changes.tables().list_row(ListPlace::Live, id)?;
+    let row = row.ok_or(TransferError::NotListed(id))?;
+    if row.released_to.as_ref() != Some(me) {
+        return Err(TransferError::NotReleased { id, owner: row.owner });
+    }
+    if changes.state().view.attributes.is_some() && Rule::Offer.holds() {
+        return Err(TransferError::NotWhole(id));
+    }
+    let OwnedListRow { id, owner, first_origin, key, stamp, record, .. } = row;
+    Ok(Offer { id, stamp, owner, first_origin, key, record })
+}
+
 /// Takes over an entry that its owner released to this postoffice. The source that will feed it
 /// finds it by the same key.
 ///
@@ -60,12 +92,8 @@ pub fn claim<T: RequestorTables + ?Sized>(
     source: &str,
 ) -> Result<(), TransferError> {
     let mut changes = OwnChanges::begin(tables, now)?;
-    let offered =
-        changes.tables().list_row(ListPlace::Live, id)?.ok_or(TransferError::NotListed(id))?;
     let me = changes.state().name.clone();
-    if offered.released_to.as_ref() != Some(&me) {
-        return Err(TransferError::NotReleased { id, owner: offered.owner });
-    }
+    let offered = find_offer(&mut changes, &me, id)?;
     if Rule::ClaimStamp.holds() {
         changes.follow(offered.stamp);
     }

@@ -7,7 +7,8 @@ use dirsync_directory::{
     Address, Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
 };
 use dirsync_message::{
-    BodyKind, LINEAGE_MAX, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint, Update,
+    BodyKind, LINEAGE_MAX, Offer, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint,
+    Update,
 };
 
 use super::body::ensure_view;
@@ -128,22 +129,32 @@ pub fn answer_unasked<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
     Ok(true)
 }
 
-/// What origins have to be told of entries that are not published as submitted.
+/// What one postoffice has to be told beside the list.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Its entries that are not published as submitted.
+    outcomes: Vec<Outcome>,
+    /// Entries that are released to it.
+    offers: Vec<Offer>,
+}
+
+/// What postoffices have to be told beside the list.
 ///
 /// # Errors
 ///
 /// When the store fails.
-pub fn outcomes<T: Tables + ?Sized>(
-    tables: &mut T,
-) -> Stored<BTreeMap<PostofficeName, Vec<Outcome>>> {
+pub fn outcomes<T: Tables + ?Sized>(tables: &mut T) -> Stored<BTreeMap<PostofficeName, Told>> {
     let mut unsettled: Vec<ServerRow> = Vec::new();
     tables.visit_unsettled(&mut |row| {
         unsettled.push(row.clone());
         ControlFlow::Continue(())
     })?;
-    let mut outcomes: BTreeMap<PostofficeName, Vec<Outcome>> = BTreeMap::new();
+    let mut told: BTreeMap<PostofficeName, Told> = BTreeMap::new();
+    for (to, offer) in unsettled.iter().filter_map(offer_of) {
+        told.entry(to).or_default().offers.push(offer);
+    }
     let mut tell = |origin: &PostofficeName, id: EntryId, kind: OutcomeKind| {
-        outcomes.entry(origin.clone()).or_default().push(Outcome { id, kind });
+        told.entry(origin.clone()).or_default().outcomes.push(Outcome { id, kind });
     };
     for row in unsettled {
         let Some(submitted) = &row.submitted else {
@@ -189,7 +200,21 @@ pub fn outcomes<T: Tables + ?Sized>(
             }
         }
     }
-    Ok(outcomes)
+    Ok(told)
+}
+
+/// The entry of a row that is published as released, and to whom.
+fn offer_of(row: &ServerRow) -> Option<(PostofficeName, Offer)> {
+    let published = row.published.as_ref()?;
+    let offer = Offer {
+        id: row.id,
+        stamp: published.stamp,
+        owner: row.origin.clone(),
+        first_origin: row.first_origin.clone(),
+        key: row.key.clone(),
+        record: row.published_record()?.to_record(),
+    };
+    Some((published.released_to.clone()?, offer))
 }
 
 /// The answers due to epochs of a requestor that are not the accepted one; they are settled.
@@ -233,7 +258,7 @@ pub fn prepare<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
     name: &PostofficeName,
-    outcomes: &BTreeMap<PostofficeName, Vec<Outcome>>,
+    told: &BTreeMap<PostofficeName, Told>,
 ) -> Stored<Option<Answer>> {
     let Some(server) = tables.server()? else { return Ok(None) };
     let Some(mut registration) = tables.registration(name)? else { return Ok(None) };
@@ -244,13 +269,19 @@ pub fn prepare<T: Tables + ?Sized>(
     registration.answer_due = false;
     tables.put_registration(&registration)?;
     let mut head = head(&me, &server, &registration);
-    head.outcomes = Outcome::within_limits(outcomes.get(name).cloned().unwrap_or_default());
+    let told = told.get(name);
+    let outcomes = told.map(|told| told.outcomes.clone()).unwrap_or_default();
+    head.outcomes = Outcome::within_limits(outcomes);
     if registration.send_own {
         head.own = own_of(&registration);
         return Ok(Some(Answer { head, plan: BodyPlan::Own }));
     }
     let view = registration.view_allowed.intersect(&registration.view_wanted);
     let view = (view.hash(), view);
+    // A list with everything has the entry whole already.
+    if let Some(told) = told.filter(|_| !view.1.is_everything()) {
+        head.offers = Offer::within_limits(&told.offers);
+    }
     ensure_view(tables, server.head, &view)?;
     let plan = choose(tables, context, &server, &registration, view, &mut head)?;
     Ok(Some(Answer { head, plan }))
@@ -268,6 +299,7 @@ fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) 
         side: None,
         own: None,
         outcomes: Vec::new(),
+        offers: Vec::new(),
         body: None,
         want_buckets: false,
     }

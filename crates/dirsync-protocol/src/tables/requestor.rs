@@ -4,7 +4,7 @@ use dirsync_directory::{
     Bucket, BucketSums, EntryId, PostofficeName, Record, RecordRef, SetDigest, View,
 };
 use dirsync_message::{
-    Challenge, Outcome, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp,
+    Challenge, Offer, Outcome, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp,
     SyncPoint,
 };
 
@@ -349,6 +349,11 @@ pub trait RequestorTables {
     fn outcomes(&mut self) -> Stored<Vec<Outcome>>;
     /// Replaces what the server said.
     fn put_outcomes(&mut self, outcomes: &[Outcome]) -> Stored<()>;
+
+    /// The entries that the server brought whole because they are released to this postoffice.
+    fn offers(&mut self) -> Stored<Vec<Offer>>;
+    /// Replaces them.
+    fn put_offers(&mut self, offers: &[Offer]) -> Stored<()>;
 
     /// The changes that wait for a person, by key.
     fn held_changes(&mut self) -> Stored<Vec<HeldChange>>;

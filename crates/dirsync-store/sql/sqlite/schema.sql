@@ -169,6 +169,20 @@ CREATE TABLE outcome (
     reason  TEXT                 -- invalid: what is wrong with it
 ) STRICT;
 
+-- Entries released to this postoffice, whole: its view may hide some of them.
+CREATE TABLE offer (
+    place        INTEGER PRIMARY KEY, -- in the server's order
+    id           BLOB NOT NULL,       -- the entry
+    stamp        INTEGER NOT NULL,    -- stamp of its last change
+    owner        TEXT NOT NULL,       -- its owner
+    first_origin TEXT NOT NULL,       -- whose key the id derives from
+    key          TEXT NOT NULL,       -- its key there
+    kind         TEXT NOT NULL,       -- mailbox, contact, resource, list
+    name         TEXT NOT NULL,       -- display name
+    addresses    TEXT NOT NULL,       -- TYPE:value, separated by tabs, the first is primary
+    details      TEXT NOT NULL        -- lines attribute/value
+) STRICT;
+
 -- Changes that wait for a person here.
 CREATE TABLE held_change (
     id        BLOB PRIMARY KEY, -- the entry

@@ -1,7 +1,7 @@
 //! Own entries, their deletions, and what a requestor remembers.
 
 use dirsync_directory::own_element;
-use dirsync_message::{Outcome, OutcomeKind, ReqSeq, Stamp};
+use dirsync_message::{Offer, Outcome, OutcomeKind, ReqSeq, Stamp};
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{HeldChange, Mode, OwnRow, RequestorState, SourceMemory};
 
@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
     own_tombstones_are_kept_and_visited_by_number,
     adopted_ids_are_kept_by_source_and_key,
     outcomes_are_replaced_as_a_whole,
+    offers_are_replaced_as_a_whole,
     held_changes_are_kept_and_ordered_by_key,
     guarded_changes_are_kept_by_source_and_purged,
     source_memories_are_kept,
@@ -189,6 +190,25 @@ fn outcomes_are_replaced_as_a_whole(store: &mut dyn Store) {
     let fewer = &outcomes[3..5];
     check_kept(store, |tx| tx.put_outcomes(fewer), |tx| tx.outcomes(), fewer.to_vec());
     check_kept(store, |tx| tx.put_outcomes(&[]), |tx| tx.outcomes(), Vec::new());
+}
+
+fn offers_are_replaced_as_a_whole(store: &mut dyn Store) {
+    let offers: Vec<Offer> = (0..)
+        .zip(TEXTS)
+        .map(|(n, text)| Offer {
+            id: entry_id(20 - n),
+            stamp: Stamp(GREATEST - n),
+            owner: postoffice("South/Hq"),
+            first_origin: postoffice("WEST/HQ"),
+            key: text.into(),
+            record: record("contact", text, "'"),
+        })
+        .collect();
+    assert_eq!(discard(store, |tx| tx.offers()), []);
+    check_kept(store, |tx| tx.put_offers(&offers), |tx| tx.offers(), offers.clone());
+    let fewer = &offers[1..2];
+    check_kept(store, |tx| tx.put_offers(fewer), |tx| tx.offers(), fewer.to_vec());
+    check_kept(store, |tx| tx.put_offers(&[]), |tx| tx.offers(), Vec::new());
 }
 
 fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {

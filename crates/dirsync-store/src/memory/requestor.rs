@@ -3,7 +3,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest, own_element};
-use dirsync_message::{Outcome, ReqSeq};
+use dirsync_message::{Offer, Outcome, ReqSeq};
 use dirsync_protocol::tables::{
     Flow, HeldChange, ListPlace, ListRow, OwnRow, OwnTombstone, OwnedListRow, RequestorState,
     RequestorTables, SourceMemory, StoreError, StoreErrorKind, Stored,
@@ -248,6 +248,16 @@ impl RequestorTables for MemoryTransaction<'_> {
     fn put_outcomes(&mut self, outcomes: &[Outcome]) -> Stored<()> {
         self.read("write the outcomes")?;
         self.replace(|state| &mut state.outcomes, outcomes.to_vec());
+        Ok(())
+    }
+
+    fn offers(&mut self) -> Stored<Vec<Offer>> {
+        Ok(self.read("read the offers")?.offers.clone())
+    }
+
+    fn put_offers(&mut self, offers: &[Offer]) -> Stored<()> {
+        self.read("write the offers")?;
+        self.replace(|state| &mut state.offers, offers.to_vec());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_directory::{Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
-use dirsync_message::{Outcome, ServerEpoch, SrvSeq, Stamp};
+use dirsync_message::{Offer, Outcome, ServerEpoch, SrvSeq, Stamp};
 use dirsync_protocol::tables::{
     HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
     Registration, RequestorState, ServerRow, ServerState, SourceMemory, Tombstone,
@@ -54,6 +54,7 @@ pub(super) struct State {
     pub live: List,
     pub staged: List,
     pub outcomes: Vec<Outcome>,
+    pub offers: Vec<Offer>,
     pub held_changes: BTreeMap<EntryId, HeldChange>,
     pub guard_events: BTreeMap<u64, GuardEvent>,
     pub sources: BTreeMap<String, SourceMemory>,

@@ -15,6 +15,7 @@ mod log_limit;
 mod names;
 mod network_filesystem;
 mod numbered;
+mod offer;
 mod own;
 mod registration;
 mod requestor;

@@ -1,7 +1,7 @@
 //! The tables of a requestor.
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest};
-use dirsync_message::{Outcome, ReqSeq};
+use dirsync_message::{Offer, Outcome, ReqSeq};
 use dirsync_protocol::tables::{
     Flow, HeldChange, ListPlace, ListRow, OwnRow, OwnTombstone, OwnedListRow, RequestorState,
     RequestorTables, SourceMemory, Stored,
@@ -148,6 +148,14 @@ impl RequestorTables for SqliteTransaction<'_> {
 
     fn put_outcomes(&mut self, outcomes: &[Outcome]) -> Stored<()> {
         self.write_outcomes(outcomes)
+    }
+
+    fn offers(&mut self) -> Stored<Vec<Offer>> {
+        self.read_offers()
+    }
+
+    fn put_offers(&mut self, offers: &[Offer]) -> Stored<()> {
+        self.write_offers(offers)
     }
 
     fn held_changes(&mut self) -> Stored<Vec<HeldChange>> {
