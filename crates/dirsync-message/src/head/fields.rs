@@ -67,7 +67,7 @@ pub(super) struct Field<'a> {
 pub(super) struct FieldReader<'a> {
     version: FormatVersion,
     fields: BTreeMap<&'a str, Field<'a>>,
-    repeated: Vec<(&'a str, Field<'a>)>,
+    repeated: [Vec<Field<'a>>; REPEATED.len()],
     lines: u64,
 }
 
@@ -84,7 +84,7 @@ impl<'a> FieldReader<'a> {
         let mut reader = Self {
             version: FormatVersion::CURRENT,
             fields: BTreeMap::new(),
-            repeated: Vec::new(),
+            repeated: Default::default(),
             lines: 1,
         };
         for (text, line) in lines.by_ref() {
@@ -99,11 +99,11 @@ impl<'a> FieldReader<'a> {
             if line == 2 {
                 reader.version = version(name, &field)?;
             }
-            if REPEATED.contains(&name) {
-                if reader.repeated.len() == OUTCOMES_MAX {
+            if let Some(at) = REPEATED.iter().position(|repeated| *repeated == name) {
+                if reader.repeated[at].len() == OUTCOMES_MAX {
                     return error(line, HeadErrorKind::Outcomes);
                 }
-                reader.repeated.push((name, field));
+                reader.repeated[at].push(field);
             } else if reader.fields.len() == FIELDS_MAX {
                 return error(line, HeadErrorKind::Fields);
             } else if reader.fields.insert(name, field).is_some() {
@@ -211,8 +211,9 @@ impl<'a> FieldReader<'a> {
         expected: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, HeadError> {
-        let of_name = self.repeated.extract_if(.., |(repeated, _)| *repeated == name);
-        of_name.map(|(_, field)| field.parsed(name, expected, &parse)).collect()
+        let at = REPEATED.iter().position(|repeated| *repeated == name);
+        let fields = at.map(|at| std::mem::take(&mut self.repeated[at])).unwrap_or_default();
+        fields.into_iter().map(|field| field.parsed(name, expected, &parse)).collect()
     }
 
     pub fn missing(&self, field: &'static str) -> HeadError {
@@ -222,7 +223,10 @@ impl<'a> FieldReader<'a> {
     /// Checks that no field is left.
     pub fn end(&self) -> Result<(), HeadError> {
         let left = self.fields.iter().map(|(name, field)| (field.line, *name));
-        let left = left.chain(self.repeated.iter().map(|(name, field)| (field.line, *name)));
+        let repeated = REPEATED.iter().zip(&self.repeated);
+        let left = left.chain(
+            repeated.flat_map(|(name, fields)| fields.iter().map(|field| (field.line, *name))),
+        );
         match left.min() {
             None => Ok(()),
             Some((line, name)) => {
