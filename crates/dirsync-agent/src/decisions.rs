@@ -268,6 +268,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         applied: dirsync_message::ReqSeq(0),
         request_no: dirsync_message::RequestNo(0),
         request_id: None,
+        taken: Vec::new(),
         answer_due: false,
         send_own: false,
         challenge: None,

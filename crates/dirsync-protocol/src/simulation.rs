@@ -112,6 +112,8 @@ Rule {
     StubStamp = "stubstamp",
     /// what the server never held is not remembered as deleted
     DeadDeletion = "deaddel",
+    /// a life that descends from nobody is given the challenge of an earlier one
+    ChallengeFresh = "chalfresh",
     /// who merges a set does not descend from the lives that it belonged to
     Heir = "heir",
     /// a merge forgets deletions of what is not held here

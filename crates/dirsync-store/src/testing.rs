@@ -231,6 +231,10 @@ pub fn registration(name: &str) -> Registration {
                 request_id: RequestId([0xfe; 16]),
             })
             .collect(),
+        taken: vec![
+            (RequestNo(GREATEST - 1), RequestId([7; 16])),
+            (RequestNo(GREATEST), RequestId([6; 16])),
+        ],
         copies: Copies::Contest,
         position: Position {
             point: Some(point(12)),

@@ -12,6 +12,8 @@ use crate::tables::{Copies, Registration, RegistrationState, ServerState, SideAn
 
 /// So often a server takes a later life of its own instance for one that a restore lost.
 const OVERTAKEN_MAX: u64 = 2;
+/// So many requests of each postoffice are remembered by number and id.
+const TAKEN_MAX: usize = 16;
 /// After so long it counts anew, in milliseconds: four turns of two copies that run once a week.
 const OVERTAKEN_WITHIN_MS: u64 = 35 * 24 * 60 * 60 * 1000;
 
@@ -54,24 +56,10 @@ pub fn receive<T: Tables + ?Sized>(
         context.say(Level::Error, "S1", "this server was replaced; it answers nobody");
         return Ok(Received::Fenced);
     }
-    let Some(mut registration) = tables.registration(&request.from)? else {
-        context.say(Level::Notice, "S2", format!("{} is not registered", request.from));
-        return Ok(Received::NotAdmitted);
+    let mut registration = match registered(tables, context, request)? {
+        Ok(registration) => registration,
+        Err(received) => return Ok(received),
     };
-    match registration.state {
-        RegistrationState::Removed => {
-            side_answer(&mut registration, request, Side::Removed);
-            tables.put_registration(&registration)?;
-            context.say(
-                Level::Warning,
-                "S3",
-                format!("{} was removed and still sends", request.from),
-            );
-            return Ok(Received::Repeated);
-        }
-        RegistrationState::Suspended => return Ok(Received::Suspended),
-        RegistrationState::Invited | RegistrationState::Active => {}
-    }
     check_request(&server, request)?;
     if let Some(received) =
         compare_epochs(tables, context, &mut server, &mut registration, request)?
@@ -108,6 +96,9 @@ pub fn receive<T: Tables + ?Sized>(
     }
     registration.request_no = request.number;
     registration.request_id = Some(request.id);
+    registration.taken.push((request.number, request.id));
+    let beyond = registration.taken.len().saturating_sub(TAKEN_MAX);
+    registration.taken.drain(..beyond);
     registration.answer_due = true;
     registration.send_own = false;
     registration.last_contact = context.now;
@@ -116,12 +107,39 @@ pub fn receive<T: Tables + ?Sized>(
     Ok(Received::Taken)
 }
 
-/// Whether the newest number was used for another request before. A machine never does that: this
-/// is a copy of it, or it was put back from a copy.
+/// S2 and S3: the sender's registration, if its requests are taken.
+fn registered<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    request: &Request,
+) -> Result<Result<Registration, Received>, ReceiveError> {
+    let Some(mut registration) = tables.registration(&request.from)? else {
+        context.say(Level::Notice, "S2", format!("{} is not registered", request.from));
+        return Ok(Err(Received::NotAdmitted));
+    };
+    Ok(match registration.state {
+        RegistrationState::Removed => {
+            side_answer(&mut registration, request, Side::Removed);
+            tables.put_registration(&registration)?;
+            let text = format!("{} was removed and still sends", request.from);
+            context.say(Level::Warning, "S3", text);
+            Err(Received::Repeated)
+        }
+        RegistrationState::Suspended => Err(Received::Suspended),
+        RegistrationState::Invited | RegistrationState::Active => Ok(registration),
+    })
+}
+
+/// Whether this request's number was used for another one before. A machine never does that: this is
+/// a copy of it, or it was put back from a copy. So is one whose number lies before all that are
+/// remembered and that was made later than the newest: it was not merely overtaken under way.
 fn is_doubled(registration: &Registration, request: &Request) -> bool {
-    request.number == registration.request_no
-        && registration.request_id.is_some_and(|id| id != request.id)
-        && Rule::Doubled.holds()
+    let taken = &registration.taken;
+    let other = taken.iter().find(|(number, _)| *number == request.number);
+    let before_all = taken.len() == TAKEN_MAX
+        && request.number < taken[0].0
+        && request.health.clock > registration.health.clock;
+    (before_all || other.is_some_and(|(_, id)| *id != request.id)) && Rule::Doubled.holds()
 }
 
 /// S10a: the second machine of an epoch is asked to merge, and the first one with its next request.
@@ -135,7 +153,7 @@ fn contest(context: &mut Context<'_>, registration: &mut Registration, request: 
         Level::Alarm,
         "S10a",
         format!(
-            "{} used request number {} twice: two machines have its identity, or it was put back \
+            "{} used request number {} before: two machines have its identity, or it was put back \
              from a copy; it is asked to merge",
             request.from, request.number
         ),
@@ -155,6 +173,7 @@ fn renew(registration: &mut Registration, request: &Request) {
     if registration.copies == Copies::Contest {
         registration.copies = Copies::One;
     }
+    registration.taken.clear();
     registration.request_no = dirsync_message::RequestNo(0);
     registration.applied = dirsync_message::ReqSeq(0);
 }
@@ -365,6 +384,10 @@ fn admit_epoch(
     if request.lineage.is_empty() && registration.copies == Copies::Fenced {
         // A life that descends from nobody is a person's word on which machine stays.
         registration.copies = Copies::One;
+    }
+    if request.lineage.is_empty() && Rule::ChallengeFresh.holds() {
+        // An export that an earlier life made for the open challenge must not come first.
+        registration.challenge = None;
     }
     open_challenge(context, registration);
     side_answer(registration, request, Side::Own);

@@ -78,6 +78,7 @@ pub fn remove<T: Tables + ?Sized>(
         applied: ReqSeq(0),
         request_no: RequestNo(0),
         request_id: None,
+        taken: Vec::new(),
         answer_due: false,
         send_own: false,
         challenge: None,

@@ -106,6 +106,8 @@ pub struct Registration {
     pub request_no: RequestNo,
     /// Its id.
     pub request_id: Option<RequestId>,
+    /// Numbers and ids of the last requests of its epoch that were taken, oldest first.
+    pub taken: Vec<(RequestNo, RequestId)>,
     /// It has to be answered.
     pub answer_due: bool,
     /// The answer has to bring what is held of its own entries.

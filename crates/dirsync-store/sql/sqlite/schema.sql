@@ -253,6 +253,7 @@ CREATE TABLE registration (
     send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
     challenge      TEXT,             -- the open challenge
     side_answers   TEXT NOT NULL,    -- lines EPOCH own|fenced|removed NUMBER ID
+    taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch
     copies         TEXT NOT NULL,    -- one, contest, fenced: whether several machines have its name
     point          TEXT,             -- where its list stands
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of its list

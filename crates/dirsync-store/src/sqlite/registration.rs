@@ -8,6 +8,7 @@ use dirsync_protocol::tables::{
 use rusqlite::params;
 
 use super::columns::{Columns, integer, text_of, words_of};
+use super::requestor_state::{read_sent, sent_text};
 use super::transaction::SqliteTransaction;
 
 /// Reads whole registrations, as [`read_registration`] expects them.
@@ -16,7 +17,7 @@ macro_rules! select_registration {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
              epoch, retired, applied, request_no, request_id, answer_due, send_own, challenge, \
-             side_answers, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
+             side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
              own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
         )
@@ -25,10 +26,10 @@ macro_rules! select_registration {
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
      carrier, view_allowed, view_wanted, epoch, retired, applied, request_no, request_id, \
-     answer_due, send_own, challenge, side_answers, copies, point, list_digest, list_bad, bucket_bits, \
+     answer_due, send_own, challenge, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -143,6 +144,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         send_own: columns.flag()?,
         challenge: columns.optional_parsed()?,
         side_answers: columns.read(|text| text.lines().map(read_side_line).collect())?,
+        taken: read_sent(columns)?,
         copies: columns.read(read_copies)?,
         position: read_position(columns)?,
         spoke_in: columns.optional_parsed()?,
@@ -197,6 +199,7 @@ impl SqliteTransaction<'_> {
             registration.send_own,
             text_of(&registration.challenge),
             registration.side_answers.iter().map(side_line).collect::<String>(),
+            sent_text(&registration.taken),
             copies_word(registration.copies),
             text_of(&position.point),
             position.digest.to_string(),

@@ -31,6 +31,17 @@ impl std::str::FromStr for Sent {
     }
 }
 
+/// The numbers and ids of requests, separated by spaces.
+pub(super) fn read_sent(columns: &mut Columns<'_, '_>) -> Stored<Vec<(RequestNo, RequestId)>> {
+    let sent = columns.words::<Sent, Vec<_>>()?;
+    Ok(sent.into_iter().map(|Sent(number, id)| (number, id)).collect())
+}
+
+/// As [`read_sent`] reads them.
+pub(super) fn sent_text(sent: &[(RequestNo, RequestId)]) -> String {
+    words_of(sent.iter().map(|(number, id)| format!("{number}={id}")))
+}
+
 fn read_staging(columns: &mut Columns<'_, '_>) -> Stored<Option<Staging>> {
     let Some(point) = columns.optional_parsed()? else {
         columns.skip(3);
@@ -82,7 +93,7 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         last_stamp: Stamp(columns.number()?),
         request_no: RequestNo(columns.number()?),
         last_answer: RequestNo(columns.number()?),
-        sent: columns.words::<Sent, Vec<_>>()?.into_iter().map(|Sent(no, id)| (no, id)).collect(),
+        sent: read_sent(columns)?,
         epoch_heard: columns.optional_parsed()?,
         point: columns.optional_parsed()?,
         list_digest: columns.parsed()?,
@@ -123,7 +134,7 @@ impl SqliteTransaction<'_> {
             integer(action, state.last_stamp.0)?,
             integer(action, state.request_no.0)?,
             integer(action, state.last_answer.0)?,
-            words_of(state.sent.iter().map(|(number, id)| format!("{number}={id}"))),
+            sent_text(&state.sent),
             text_of(&state.epoch_heard),
             text_of(&state.point),
             state.list_digest.to_string(),
