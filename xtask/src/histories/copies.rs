@@ -23,6 +23,9 @@ const QUESTIONS: [&[&str]; 12] = [
     &["check"],
 ];
 
+/// So many times two machines of one name may take turns until one is fenced.
+const TURNS_MAX: usize = 6;
+
 /// What a failed file operation of a history was about.
 pub(super) fn failed(what: &str, path: &Path) -> impl Fn(std::io::Error) -> String {
     move |error| format!("no life: could not {what} {}: {error}", path.display())
@@ -113,6 +116,61 @@ impl World {
         let rejoin = rejoin && site != Site::Hq;
         self.place.must(site, &[if rejoin { "rejoin" } else { "moved" }])?;
         Ok(())
+    }
+
+    /// A cloned machine, which nothing on it can tell: both work, until one of them is fenced. Then a
+    /// person ends one; where the first was fenced it is the one to keep.
+    pub(super) fn run_twins(&mut self, site: Site, number: usize) -> Checked<()> {
+        let state = self.model.state(site);
+        if state.removed || state.suspended || !self.faults.are_none(&self.place) {
+            return Ok(());
+        }
+        self.place.stop_agent(site)?;
+        self.place.stop_agent(Site::Hq)?;
+        let twin = format!("{site}.twin");
+        let (from, to) = (self.place.site(site), self.place.path(&twin));
+        copy_folder(&from, &to).map_err(failed("copy", &from))?;
+        let settings = to.join("dirsync.toml");
+        let text = fs::read_to_string(&settings).map_err(failed("read", &settings))?;
+        let text = format!("{text}[postoffice]\nhome_check = false\n");
+        fs::write(&settings, text).map_err(failed("write", &settings))?;
+        self.place.tell(format!("{site} runs twice"));
+        let fenced = self.turns(&[site.folder(), &twin], number)?;
+        fs::remove_dir_all(&to).map_err(failed("remove", &to))?;
+        let Some(fenced) = fenced else {
+            return Err(format!("twins: two machines of {site} take turns, and none is fenced"));
+        };
+        if fenced != twin {
+            self.place.must(site, &["rejoin"])?;
+        }
+        self.place.must(Site::Hq, &["requestor", "resume", site.postoffice()])?;
+        self.model.site(site).was_reset = true;
+        Ok(())
+    }
+
+    /// Machines of one name take turns, with the server between them or after them, until one is
+    /// fenced. Returns which.
+    fn turns(&mut self, machines: &[&str], number: usize) -> Checked<Option<String>> {
+        for _ in 0..TURNS_MAX {
+            for (at, machine) in machines.iter().enumerate() {
+                let between = number % 2 == 0 || at + 1 == machines.len();
+                let words: &[&str] =
+                    if number / 2 % 2 == 0 { &["cycle"] } else { &["run", "--once"] };
+                for folder in [*machine, "hq"].into_iter().take(1 + usize::from(between)) {
+                    let ran = self.place.run_in(folder, words, None)?;
+                    if !ran.is_done() {
+                        return Err(format!("twins: {folder} {} fails: {}", words[0], ran.err));
+                    }
+                }
+            }
+            for machine in machines {
+                let status = self.place.run_in(machine, &["status", "--json"], None)?.json()?;
+                if status["stopped"] == "fenced" {
+                    return Ok(Some((*machine).to_owned()));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Somebody looks. That never fails, and changes nothing.

@@ -187,6 +187,12 @@ impl Faults {
         !self.blocked.is_empty()
     }
 
+    /// Whether nothing is away, in the way, or late.
+    pub fn are_none(&self, place: &Place) -> bool {
+        let there = (0..SHARES.len()).all(|share| is_there(place, share));
+        there && self.held.is_empty() && self.planted.is_empty() && self.blocked.is_empty()
+    }
+
     /// The faults stop: shares and late messages return, and somebody clears what is no message away.
     pub fn stop(&mut self, place: &mut Place) -> Checked<()> {
         for share in 0..SHARES.len() {

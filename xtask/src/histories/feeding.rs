@@ -120,8 +120,8 @@ impl World {
             return Ok(());
         }
         let path = self.source_file(site);
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let _ = fs::remove_file(&path);
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+        fs::remove_file(&path).map_err(|error| format!("no file: {}: {error}", path.display()))?;
         let half = text.len() / 2;
         let outcome = match number % 4 {
             0 => Ok(()),

@@ -109,11 +109,12 @@ pub enum Kind {
     Sources,
     Steps,
     Transfers,
+    Twins,
     Views,
 }
 
 impl Kind {
-    pub const ALL: [(Self, &'static str); 20] = [
+    pub const ALL: [(Self, &'static str); 21] = [
         (Self::Agents, "agents"),
         (Self::Backups, "backups"),
         (Self::Changes, "changes"),
@@ -133,6 +134,7 @@ impl Kind {
         (Self::Sources, "sources"),
         (Self::Steps, "steps"),
         (Self::Transfers, "transfers"),
+        (Self::Twins, "twins"),
         (Self::Views, "views"),
     ];
 
@@ -212,6 +214,7 @@ verbs! {
     Move "move" Copies Any 2
     Rejoin "rejoin" Copies Any 1
     Promote "promote" Copies Server 4
+    Twins "twins" Twins Requestor 3
     View "view" Views Server 4
     Suspend "suspend" Members Server 2
     Resume "resume" Members Server 2

@@ -111,6 +111,7 @@ impl World {
             Verb::Promote => self.promote(),
             Verb::Stray => self.use_copy(site),
             Verb::Move | Verb::Rejoin => self.move_to_copy(site, step.verb == Verb::Rejoin),
+            Verb::Twins => self.run_twins(site, number),
             Verb::Spoil => self.spoil(site, number),
             Verb::Ask => self.ask(site, number),
             Verb::Repair => self.exchange(site, &["check", "--repair"], None),
