@@ -16,7 +16,7 @@ mod settle;
 mod step;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +44,7 @@ Options:
   --count N      So many histories [default: 30]
   --from S       Their seeds begin here [default: 0]
   --seed S       This one alone, with all that was done
-  --steps N      Steps of a history [default: 30]
+  --steps N      Steps of a history [default: 40]
   --play STEPS   These steps instead, separated by semicolons, or a file with one a line
   --without K,…  Without kinds of events; an unknown one lists them
   --only K,…     With these kinds alone, beside changes, steps and backups
@@ -74,6 +74,16 @@ struct Plan {
     without: BTreeSet<Kind>,
     keep: bool,
     whole: bool,
+}
+
+/// How often each command succeeded.
+type Counts = BTreeMap<String, usize>;
+
+/// What came of a history.
+struct Played {
+    outcome: Checked<()>,
+    told: Vec<String>,
+    counts: Counts,
 }
 
 /// A history that does not end as the model says.
@@ -144,7 +154,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     Ok(Plan {
         binary,
         folder: parent.join(format!("dirsync-histories-{}", std::process::id())),
-        length: arguments.number("--steps", 30)?,
+        length: arguments.number("--steps", 40)?,
         without,
         keep: arguments.has("--keep"),
         whole: arguments.has("--whole"),
@@ -170,18 +180,20 @@ fn played(text: &str) -> Result<Vec<Step>, Failure> {
 
 impl Plan {
     /// Does the steps in a folder of their own.
-    fn play(&self, name: &str, steps: &[Step]) -> (Checked<()>, Vec<String>) {
-        let folder = self.folder.join(name);
-        let place = match Place::new(&self.binary, folder, self.keep) {
+    fn play(&self, name: &str, steps: &[Step]) -> Played {
+        let nothing = |why| Played { outcome: Err(why), told: Vec::new(), counts: Counts::new() };
+        let place = match Place::new(&self.binary, self.folder.join(name), self.keep) {
             Ok(place) => place,
-            Err(why) => return (Err(why), Vec::new()),
+            Err(why) => return nothing(why),
         };
         let mut world = match World::new(place) {
             Ok(world) => world,
-            Err(why) => return (Err(format!("beginning: {why}")), Vec::new()),
+            Err(why) => return nothing(format!("beginning: {why}")),
         };
         let outcome = steps.iter().try_for_each(|step| world.step(step));
-        (outcome, std::mem::take(&mut world.place.told))
+        let place = &mut world.place;
+        let (told, counts) = (std::mem::take(&mut place.told), std::mem::take(&mut place.counts));
+        Played { outcome, told, counts }
     }
 
     /// The shortest history found that fails in the same way. Kills fall at other moments each time,
@@ -197,7 +209,7 @@ impl Plan {
             while at < shortest.steps.len() && Instant::now() < end {
                 let mut steps = shortest.steps.clone();
                 steps.drain(at..(at + size).min(steps.len()));
-                let (outcome, told) = self.play(name, &steps);
+                let Played { outcome, told, .. } = self.play(name, &steps);
                 match outcome {
                     Err(why) if kind(&why) == wanted => {
                         changed = true;
@@ -213,7 +225,7 @@ impl Plan {
 }
 
 fn one(plan: &Plan, seed: Option<u64>, steps: &[Step]) -> Vec<Broken> {
-    let (outcome, told) = plan.play("one", steps);
+    let Played { outcome, told, .. } = plan.play("one", steps);
     told.iter().for_each(|line| println!("{line}"));
     let Err(why) = outcome else {
         println!("everything is as it should be");
@@ -227,9 +239,10 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
     let start = Instant::now();
     let next = AtomicU64::new(from);
     let failures = Mutex::new(Vec::new());
+    let all = Mutex::new(Counts::new());
     std::thread::scope(|scope| {
         for job in 0..jobs {
-            let (next, failures) = (&next, &failures);
+            let (next, failures, all) = (&next, &failures, &all);
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -238,7 +251,10 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
                         return;
                     }
                     let steps = draw::history(seed, plan.length, &plan.without);
-                    let (outcome, told) = plan.play(&format!("job{job}"), &steps);
+                    let Played { outcome, told, counts } = plan.play(&format!("job{job}"), &steps);
+                    for (command, count) in counts {
+                        *locked(all).entry(command).or_default() += count;
+                    }
                     let Err(why) = outcome else { continue };
                     println!("seed {seed}: {why}");
                     let broken = Broken { seed: Some(seed), why, steps, told };
@@ -254,12 +270,16 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
     let failures = failures.into_inner().unwrap_or_default();
     let done = next.load(Ordering::Relaxed).min(from + count) - from;
     let seconds = start.elapsed().as_secs_f64();
+    let counts = all.into_inner().unwrap_or_default();
+    let counts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    println!("commands that succeeded: {}", counts.join(", "));
     println!("seeds {from}..{}: {} failed, {seconds:.0} s", from + done, failures.len());
     failures
 }
 
-fn locked(failures: &Mutex<Vec<Broken>>) -> std::sync::MutexGuard<'_, Vec<Broken>> {
-    failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Broken {

@@ -100,7 +100,7 @@ impl World {
 
     pub(super) fn promote(&mut self) -> Checked<()> {
         if !self.take_copy(Site::Hq)? {
-            return Ok(());
+            return self.copy(Site::Hq);
         }
         self.place.must(Site::Hq, &["server", "promote"])?;
         // Backups of the old installation are another server's.
@@ -110,8 +110,11 @@ impl World {
 
     /// The copy goes on in the place of the folder, as its own or as one of two.
     pub(super) fn move_to_copy(&mut self, site: Site, rejoin: bool) -> Checked<()> {
-        if self.model.state(site).removed || !self.take_copy(site)? {
+        if self.model.state(site).removed {
             return Ok(());
+        }
+        if !self.take_copy(site)? {
+            return self.copy(site);
         }
         let rejoin = rejoin && site != Site::Hq;
         self.place.must(site, &[if rejoin { "rejoin" } else { "moved" }])?;

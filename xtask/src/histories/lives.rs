@@ -37,7 +37,7 @@ impl World {
         number: usize,
         dies: Option<Duration>,
     ) -> Checked<()> {
-        let Some(at) = self.backup_of(number, |of| of == site) else { return Ok(()) };
+        let Some(at) = self.backup_of(number, |of| of == site) else { return self.backup(site) };
         let (file, snapshot) = self.backups[at].clone();
         let ran = self.place.run(site, &["restore", &file], dies)?;
         match ran.code {
@@ -66,7 +66,7 @@ impl World {
 
     /// The database's file is copied back, without a word to the program.
     pub(super) fn put_back(&mut self, site: Site, number: usize) -> Checked<()> {
-        let Some(at) = self.backup_of(number, |of| of == site) else { return Ok(()) };
+        let Some(at) = self.backup_of(number, |of| of == site) else { return self.backup(site) };
         let (file, snapshot) = self.backups[at].clone();
         self.place.stop_agent(site)?;
         for name in DATABASE {
@@ -193,8 +193,12 @@ impl World {
 
     /// An entry by hand is offered to another postoffice.
     pub(super) fn release(&mut self, site: Site, number: usize) -> Checked<()> {
-        let key = Feed::Hand.key(site, number);
-        let to = Site::ALL[(number / Feed::Hand.keys()) % Site::ALL.len()];
+        let keys = self.model.keys(site, Feed::Hand, true);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let key = keys[number % keys.len()].clone();
+        let to = Self::heir(number);
         let entry = self.model.entry(site, Feed::Hand, &key).clone();
         if to == site || entry.owner != site || !entry.is_definite() || entry.latest().is_none() {
             return Ok(());
@@ -203,6 +207,21 @@ impl World {
         let entry = self.model.entry(site, Feed::Hand, &key);
         (entry.offered, entry.resets) = (true, 0);
         Ok(())
+    }
+
+    /// To whom a release of this number is.
+    fn heir(number: usize) -> Site {
+        Site::ALL[(number / Feed::Hand.keys()) % Site::ALL.len()]
+    }
+
+    /// An offer with the cycle that brings it to its heir, and the claim.
+    pub(super) fn hand_over(&mut self, site: Site, number: usize) -> Checked<()> {
+        self.release(site, number)?;
+        let to = Self::heir(number);
+        for at in [site, Site::Hq, to] {
+            self.exchange(at, &["cycle"], None)?;
+        }
+        self.claim(to, number)
     }
 
     /// A postoffice takes an entry over that is offered to it.

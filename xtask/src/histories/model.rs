@@ -222,6 +222,17 @@ impl Model {
         })
     }
 
+    /// The keys of a postoffice's entries that exist, or that do not.
+    pub fn keys(&self, site: Site, feed: Feed, existing: bool) -> Vec<String> {
+        let keys = (0..feed.keys()).map(|number| feed.key(site, number));
+        keys.filter(|key| {
+            let entry = self.entries.get(key);
+            let exists = entry.is_some_and(|e| e.latest().is_some() && e.owner == site);
+            exists == existing && entry.is_none_or(|entry| entry.owner == site)
+        })
+        .collect()
+    }
+
     /// The owner may have made a version; `certain` where its command succeeded.
     pub fn made(&mut self, key: &str, version: Option<Content>, certain: bool) {
         if let Some(entry) = self.entries.get_mut(key) {

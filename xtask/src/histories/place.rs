@@ -49,6 +49,8 @@ pub struct Place {
     agents: BTreeMap<Site, Child>,
     /// All that was done, a line each.
     pub told: Vec<String>,
+    /// How often each command succeeded, and how many processes were killed.
+    pub counts: BTreeMap<String, usize>,
     keep: bool,
 }
 
@@ -56,7 +58,14 @@ impl Place {
     pub fn new(binary: &Path, folder: PathBuf, keep: bool) -> Checked<Self> {
         fs::create_dir_all(&folder)
             .map_err(|error| format!("no folder: {}: {error}", folder.display()))?;
-        Ok(Self { folder, binary: binary.into(), agents: BTreeMap::new(), told: vec![], keep })
+        Ok(Self {
+            folder,
+            binary: binary.into(),
+            agents: BTreeMap::new(),
+            told: Vec::new(),
+            counts: BTreeMap::new(),
+            keep,
+        })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -102,6 +111,7 @@ impl Place {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let ran = Ran { code, out: read(&out), err: read(&err) };
+        self.count(&words[2..], &ran);
         let shown = code.map_or("killed".to_owned(), |code| code.to_string());
         // Of what only looks there is much, and it says nothing.
         let only_looks = ["export", "status", "check", "held"].contains(&words[2]);
@@ -112,6 +122,15 @@ impl Place {
             return Err(format!("panic: {line}: {}", ran.err));
         }
         Ok(ran)
+    }
+
+    fn count(&mut self, words: &[&str], ran: &Ran) {
+        let with_two = ["entry", "held", "requestor", "server", "quarantine"].contains(&words[0]);
+        let name = words[..1 + usize::from(with_two)].join(" ");
+        let name = if ran.code.is_none() { "killed".to_owned() } else { name };
+        if ran.is_done() || ran.code.is_none() {
+            *self.counts.entry(name).or_default() += 1;
+        }
     }
 
     /// The same, and it has to succeed.
@@ -161,6 +180,7 @@ impl Place {
         if let Some(mut child) = self.agents.remove(&site) {
             let _ = child.kill();
             let _ = child.wait();
+            *self.counts.entry("killed".to_owned()).or_default() += 1;
             self.tell(format!("agent of {site} killed"));
         }
     }

@@ -188,7 +188,7 @@ verbs! {
     Import "import" Sources Any 5
     Rows "rows" Sources Any 6
     Spoil "spoil" Sources Any 2
-    Rest "rest" Steps All 1
+    Rest "rest" Steps All 2
     Watch "watch" Steps All 3
     Ask "ask" Steps Any 3
     Repair "repair" Steps Any 1
@@ -205,10 +205,10 @@ verbs! {
     Approve "approve" Held Any 2
     Reject "reject" Held Any 2
     Backup "backup" Backups Any 6
-    Restore "restore" Restores Any 6
-    PutBack "put-back" Putbacks Any 4
+    Restore "restore" Restores Any 9
+    PutBack "put-back" Putbacks Any 6
     Foreign "restore-foreign" Foreign Any 2
-    Reinstall "reinstall" Reinstalls Requestor 3
+    Reinstall "reinstall" Reinstalls Requestor 4
     Copy "copy" Copies Any 3
     Stray "use-copy" Copies Any 1
     Move "move" Copies Any 2
@@ -222,6 +222,7 @@ verbs! {
     Readmit "readmit" Members Server 1
     Release "release" Transfers Any 4
     Claim "claim" Transfers Any 6
+    HandOver "hand-over" Transfers Any 4
     Lose "lose" Messages Share 4
     Hold "hold" Messages Share 4
     Return "return" Messages Share 3

@@ -121,12 +121,18 @@ impl World {
             }
             Verb::Release => self.release(site, number),
             Verb::Claim => self.claim(site, number),
+            Verb::HandOver => self.hand_over(site, number),
             _ => Ok(()),
         }
     }
 
     /// A step of the cycle: it is done, something waits, or a place is away.
-    fn exchange(&mut self, site: Site, words: &[&str], dies: Option<Duration>) -> Checked<()> {
+    pub(super) fn exchange(
+        &mut self,
+        site: Site,
+        words: &[&str],
+        dies: Option<Duration>,
+    ) -> Checked<()> {
         let ran = self.place.run(site, words, dies)?;
         let shares: Vec<usize> = match site {
             Site::Hq => vec![0, 1],
@@ -149,7 +155,12 @@ impl World {
         number: usize,
         dies: Option<Duration>,
     ) -> Checked<()> {
-        let key = Feed::Hand.key(site, number);
+        // Where there is one that this can be done to, it is done to one of those.
+        let keys = self.model.keys(site, Feed::Hand, verb != Verb::Add);
+        let key = match keys.len() {
+            0 => Feed::Hand.key(site, number),
+            count => keys[number % count].clone(),
+        };
         let mut content = self.model.next_content(&key);
         if verb == Verb::Contest {
             content.address = contested(number / Feed::Hand.keys());
