@@ -12,7 +12,7 @@ use super::step::Site;
 use super::world::World;
 
 /// What a postoffice says of itself.
-struct Seen {
+pub(super) struct Seen {
     own: List,
     list: List,
     /// The list as it was exported, byte by byte.
@@ -82,8 +82,8 @@ impl World {
         Ok(())
     }
 
-    /// Everything that must hold at rest. Returns the own entries and the list of each postoffice.
-    pub(super) fn check(&mut self) -> Checked<BTreeMap<Site, (List, List)>> {
+    /// Everything that must hold at rest. Returns what each postoffice said of itself.
+    pub(super) fn check(&mut self) -> Checked<BTreeMap<Site, Seen>> {
         let mut seen = BTreeMap::new();
         for site in Site::ALL {
             if !self.model.state(site).removed {
@@ -110,7 +110,7 @@ impl World {
                 return Err(format!("check: at {site}: {}{}", ran.out, ran.err));
             }
         }
-        Ok(seen.into_iter().map(|(site, one)| (site, (one.own, one.list))).collect())
+        Ok(seen)
     }
 
     fn look(&mut self, site: Site) -> Checked<Seen> {
@@ -283,7 +283,7 @@ impl World {
             .entries
             .values()
             .any(|e| e.latest().is_some_and(|c| c.address.contains(":all")));
-        if number("quarantined") > 0 && !state.was_reset && !contested {
+        if number("quarantined") > state.quarantined && !state.was_reset && !contested {
             return wrong("something is in quarantine");
         }
         Ok(())
@@ -318,16 +318,18 @@ impl World {
     }
 
     /// From here on everything is exactly known.
-    pub(super) fn note_settled(&mut self, seen: BTreeMap<Site, (List, List)>) {
+    pub(super) fn note_settled(&mut self, seen: BTreeMap<Site, Seen>) {
         for site in Site::ALL {
             let state = self.model.site(site);
             (state.reset, state.was_reset, state.view_changed) = (false, false, false);
         }
         let mut owned = BTreeMap::new();
         self.lists.clear();
-        for (site, (own, list)) in seen {
-            owned.insert(site, own);
-            self.lists.insert(site, list);
+        for (site, one) in seen {
+            let quarantined = one.status["quarantined"].as_u64().unwrap_or_default();
+            self.model.site(site).quarantined = quarantined;
+            owned.insert(site, one.own);
+            self.lists.insert(site, one.list);
         }
         self.model.settled(&owned);
     }

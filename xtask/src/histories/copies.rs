@@ -156,9 +156,9 @@ impl World {
     fn turns(&mut self, machines: &[&str], number: usize) -> Checked<Option<String>> {
         for _ in 0..TURNS_MAX {
             for (at, machine) in machines.iter().enumerate() {
-                let between = number % 2 == 0 || at + 1 == machines.len();
+                let between = number.is_multiple_of(2) || at + 1 == machines.len();
                 let words: &[&str] =
-                    if number / 2 % 2 == 0 { &["cycle"] } else { &["run", "--once"] };
+                    if (number / 2).is_multiple_of(2) { &["cycle"] } else { &["run", "--once"] };
                 for folder in [*machine, "hq"].into_iter().take(1 + usize::from(between)) {
                     let ran = self.place.run_in(folder, words, None)?;
                     if !ran.is_done() {

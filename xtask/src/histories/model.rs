@@ -140,6 +140,8 @@ pub struct State {
     /// Its database was put back or made anew: since the last look at the lists, and ever.
     pub reset: bool,
     pub was_reset: bool,
+    /// So many of its changes were in quarantine when everything was settled.
+    pub quarantined: u64,
     /// What it sees was changed since the lists were equal.
     pub view_changed: bool,
     /// The view that the server allows, and the one that its settings want.
