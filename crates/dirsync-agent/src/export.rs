@@ -84,7 +84,16 @@ pub fn export<T: Tables + ?Sized>(
     Ok(count)
 }
 
-/// Replaces a file with the export in one step. Returns how many entries.
+/// An export that was written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// How many entries.
+    pub entries: u64,
+    /// Hash of the file's content.
+    pub content: blake3::Hash,
+}
+
+/// Replaces a file with the export in one step.
 ///
 /// # Errors
 ///
@@ -93,24 +102,46 @@ pub fn export_to_file<T: Tables + ?Sized>(
     tables: &mut T,
     path: &Path,
     settings: ExportSettings,
-) -> Result<u64, ExportError> {
+) -> Result<Exported, ExportError> {
     let mut outcome = Ok(0);
-    let replaced = replace_file(path, |output| match export(tables, output, settings) {
-        Ok(count) => {
-            outcome = Ok(count);
-            Ok(())
-        }
-        Err(ExportError::Output(error)) => Err(error),
-        Err(other) => {
-            let text = other.to_string();
-            outcome = Err(other);
-            Err(io::Error::other(text))
+    let mut hasher = blake3::Hasher::new();
+    let replaced = replace_file(path, |output| {
+        let mut output = Hashed { output, hasher: &mut hasher };
+        match export(tables, &mut output, settings) {
+            Ok(count) => {
+                outcome = Ok(count);
+                Ok(())
+            }
+            Err(ExportError::Output(error)) => Err(error),
+            Err(other) => {
+                let text = other.to_string();
+                outcome = Err(other);
+                Err(io::Error::other(text))
+            }
         }
     });
     // What failed in the store is not the file's fault.
-    let count = outcome?;
+    let entries = outcome?;
     replaced?;
-    Ok(count)
+    Ok(Exported { entries, content: hasher.finalize() })
+}
+
+/// Hashes what is written.
+struct Hashed<'o> {
+    output: &'o mut dyn Write,
+    hasher: &'o mut blake3::Hasher,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(buffer)?;
+        self.hasher.update(&buffer[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 fn own_by_name<T: Tables + ?Sized>(

@@ -6,6 +6,7 @@ use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
 use crate::commands::steps::FIRST_UNANSWERED;
+use crate::commands::targets;
 use crate::failure::Outcome;
 use crate::home::Away;
 use crate::office::{Office, now_ms};
@@ -30,6 +31,8 @@ pub struct Waiting {
     pub away: Option<Away>,
     /// Sources that could not be read, by name.
     pub failed_sources: Vec<String>,
+    /// Targets that could not be written: file and reason.
+    pub failed_targets: Vec<(String, String)>,
 }
 
 impl Waiting {
@@ -56,6 +59,7 @@ impl Waiting {
             .into_iter()
             .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
             .collect();
+        waiting.failed_targets = targets::failed(&mut *tables)?;
         if is_server {
             waiting.held += held_deletions(&mut *tables)?;
             if tables.server()?.is_some_and(|server| server.fenced) {
@@ -92,6 +96,7 @@ impl Waiting {
             || !self.overdue.is_empty()
             || self.stopped.is_some()
             || !self.failed_sources.is_empty()
+            || !self.failed_targets.is_empty()
     }
 }
 

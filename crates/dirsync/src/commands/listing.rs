@@ -35,7 +35,7 @@ pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Outcome {
             Err(error) => Err(error.into()),
         };
     };
-    let count = export_to_file(&mut *tables, path, settings)?;
+    let count = export_to_file(&mut *tables, path, settings)?.entries;
     if json {
         print_json(&json!({ "file": path.display().to_string(), "entries": count }));
     } else {

@@ -14,6 +14,7 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod steps;
+pub mod targets;
 pub mod view;
 
 use crate::cli::{Cli, Command, ConfigCommand};

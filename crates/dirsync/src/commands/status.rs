@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_directory::{PostofficeName, fold};
-use dirsync_protocol::tables::{ListPlace, ServerState, Tables};
+use dirsync_protocol::tables::{ListPlace, RequestorState, ServerState, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::WhyArgs;
 use crate::commands::requestor::registrations_json;
+use crate::commands::targets::{self, PutRight};
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
 use crate::home;
@@ -31,6 +32,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     let server = tables.server()?;
     let last_sent = time_noted(&mut *tables, "last_sent")?;
     let last_applied = time_noted(&mut *tables, "last_applied")?;
+    let put_right = targets::put_right(&mut *tables)?;
     let missed: Vec<String> = tables.notes("missed:")?.into_iter().map(|(_, text)| text).collect();
     let digest = format!("{:032x}", state.list_digest.sum);
     let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
@@ -56,6 +58,8 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "stopped": waits.stopped,
             "away": waits.away.map(|away| away.to_string()),
             "failed_sources": waits.failed_sources,
+            "failed_targets": targets_json(&waits),
+            "targets_put_right": put_right.iter().map(|(_, right)| right.times).sum::<u64>(),
             "missed": missed,
             "inbox": inbox.json(),
             "wal_bytes": wal_bytes,
@@ -72,14 +76,11 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         None => format!("directory requestor of {}", state.server),
     };
     println!("{}: {role}", state.name);
-    println!("  list      {} entries at {srv_sync}, digest {digest}", state.list_digest.count);
-    println!(
-        "  own       {} entries, {} of {} changes acknowledged",
-        state.own_digest.count, state.req_sync, state.req_seq
-    );
+    print_numbers(&state, &digest);
     println!("  sent      {}", time::ago(last_sent, now));
     println!("  applied   {}", time::ago(last_applied, now));
     missed.iter().for_each(|text| println!("  missed    {text}"));
+    print_put_right(&put_right);
     print_waiting(&waits, folder);
     inbox.lines().iter().for_each(|(word, text)| println!("  {word:9} {text}"));
     if let Some(server) = &server {
@@ -88,6 +89,15 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         print_requestors(&requestors);
     }
     Ok(waiting(waits.any() || inbox.waits_for_a_person()))
+}
+
+fn print_numbers(state: &RequestorState, digest: &str) {
+    let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
+    println!("  list      {} entries at {srv_sync}, digest {digest}", state.list_digest.count);
+    println!(
+        "  own       {} entries, {} of {} changes acknowledged",
+        state.own_digest.count, state.req_sync, state.req_seq
+    );
 }
 
 fn add_server(value: &mut Value, server: &ServerState, requestors: Vec<Value>) {
@@ -127,6 +137,22 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     for source in &waits.failed_sources {
         println!("  source    \"{source}\" could not be read: `dirsync log`");
     }
+    for (_, error) in &waits.failed_targets {
+        println!("  target    not written: {}", shown(error));
+    }
+}
+
+fn print_put_right(targets: &[(String, PutRight)]) {
+    let now = now_ms();
+    for (file, PutRight { times, last }) in targets {
+        let (file, last) = (shown(file), time::ago(*last, now));
+        println!("  target    \"{file}\" was altered and put right, {times} in all, last {last}");
+    }
+}
+
+fn targets_json(waits: &Waiting) -> Vec<Value> {
+    let failed = waits.failed_targets.iter();
+    failed.map(|(file, error)| json!({ "file": file, "error": error })).collect()
 }
 
 /// The registrations, a line each.

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use dirsync_agent::changes::{ConfiguredSource, ReadSettings};
-use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step;
 use dirsync_carrier::Carrier;
@@ -14,7 +13,8 @@ use dirsync_protocol::tables::{LogLine, RequestorState};
 use serde_json::json;
 
 use crate::commands::print_json;
-use crate::config::{SourceConfig, TargetConfig};
+use crate::commands::targets::write_targets;
+use crate::config::SourceConfig;
 use crate::failure::{ExitStatus, Outcome};
 use crate::office::{Office, now_ms};
 
@@ -145,16 +145,20 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     let around = office.around()?;
     let before = office.begin()?.requestor()?;
     let report = step::apply(&mut office.store, &*carrier, &around)?;
-    let mut events = report.events;
-    write_targets(office, &mut events)?;
-    let summary = format!(
+    let targets = write_targets(office)?;
+    let mut summary = format!(
         "{} applied, {} ({} bytes){}",
         plural(report.updates, "update", "updates"),
         plural(report.rows, "entry changed", "entries changed"),
         report.bytes,
         left(report.left)
     );
-    let lines = office.log_with("T3", &summary, &events, |tables, at| {
+    if targets.put_right > 0 {
+        let count = plural(targets.put_right, "target", "targets");
+        summary.push_str(&format!("; {count} put right"));
+    }
+    let mut lines = targets.lines;
+    lines.extend(office.log_with("T3", &summary, &report.events, |tables, at| {
         if report.answered > 0 {
             tables.put_note("last_applied", Some(&at.to_string()))?;
         }
@@ -162,44 +166,12 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
             tables.put_note(FIRST_UNANSWERED, None)?;
         }
         Ok(())
-    })?;
+    })?);
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
-        "refused": report.refused, "left": report.left,
+        "refused": report.refused, "left": report.left, "targets_put_right": targets.put_right,
     });
     Ok(Done { left: report.left, ..Done::new(lines, fields, report.updates > 0) })
-}
-
-/// C6: a target is written again when the list has moved on since; doing it twice is harmless.
-fn write_targets(office: &mut Office, events: &mut Vec<Event>) -> Outcome<()> {
-    for target in office.config.targets.clone() {
-        if let Err(failure) = write_target(office, &target) {
-            // One target holds up neither the others nor the list.
-            events.push(Event {
-                level: Level::Error,
-                rule: "C6",
-                text: format!("a target was not written: {}", failure.text()),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<()> {
-    let mut tables = office.begin()?;
-    let state = tables.requestor()?;
-    let digest = if target.own { state.own_digest } else { state.list_digest };
-    let mark = format!("{digest} {target:?}");
-    let note = format!("target:{}", target.file.display());
-    if tables.note(&note)?.as_deref() == Some(&mark) && target.file.exists() {
-        return Ok(());
-    }
-    let settings =
-        ExportSettings { format: target.format, own: target.own, for_people: target.for_people };
-    export_to_file(&mut *tables, &target.file, settings)?;
-    tables.put_note(&note, Some(&mark))?;
-    tables.commit()?;
-    Ok(())
 }
 
 /// T0 from one configured source. A file that has not changed is not read again.

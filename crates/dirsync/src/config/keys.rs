@@ -55,7 +55,8 @@ pub const SECTIONS: &[Section] = &[
         many: true,
         ..section(
             "target",
-            "A file to which the list is written after each change of it. May stand several times.",
+            "A file that equals the list after each T3: what others altered there is put right. May \
+             stand several times.",
         )
     },
     section(
@@ -141,7 +142,8 @@ pub const KEYS: &[Key] = &[
     key("source.format", "`csv`, `ldif` or `vcard`", "",
         "Its format; by default as the file's extension says."),
     key("source.whole", "true or false", "false",
-        "The file is the whole list: an entry that it lacks is deleted (guarded)."),
+        "The file is the whole list: an entry that this source named before and that it lacks is \
+         deleted (guarded)."),
     key("source.encoding", "encoding name", "",
         "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
 

@@ -110,3 +110,115 @@ fn hand_entries_survive_a_source() {
     assert_eq!(place.status("hq")["entries"], 19);
     assert_eq!(place.status("hq")["digest"], place.status("sales")["digest"]);
 }
+
+const TARGETS: [&str; 3] = ["list.csv", "list.ldif", "own.csv"];
+
+/// The targets of `sales`, beside which nothing may be stale.
+fn with_targets(place: &Place) {
+    place.write(
+        "sales/dirsync.toml",
+        "[[target]]\nfile = \"../list.csv\"\n[[target]]\nfile = \"../list.ldif\"\n\
+         [[target]]\nfile = \"../own.csv\"\nown = true\n",
+    );
+}
+
+/// Asserts that each target is what `export` prints.
+#[track_caller]
+fn targets_equal_the_list(place: &Place) {
+    for target in TARGETS {
+        let own = if target.starts_with("own") { "--own " } else { "" };
+        let format = target.split_once('.').unwrap().1;
+        let list = place.run(&format!("-C sales export {own}--format {format}")).expect(0).out;
+        assert_eq!(place.read(target), list, "{target}");
+    }
+}
+
+/// `failure-stories` §15: a note that says that a file is up to date proves nothing.
+#[test]
+fn a_target_equals_its_list() {
+    let place = Place::two_sites();
+    with_targets(&place);
+    place.write("people.csv", &people(0..3));
+    place.run("-C hq import people.csv --whole").expect(0);
+    add_by_hand(&place, "greta");
+    cycles(&place, 2);
+    targets_equal_the_list(&place);
+    place.run("-C sales backup sales.backup").expect(0);
+
+    // The list moves on and is put back: the notes of the backup know nothing of the files.
+    place.write("people.csv", &people(0..2));
+    place.run("-C hq import people.csv --whole").expect(0);
+    cycles(&place, 2);
+    targets_equal_the_list(&place);
+    place.run("-C sales restore sales.backup").expect(0);
+    place.run("-C sales apply").expect(0);
+    targets_equal_the_list(&place);
+    cycles(&place, 3);
+    targets_equal_the_list(&place);
+    assert!(!place.read("list.csv").contains("p2@x.example"), "who was deleted is gone");
+
+    // Altered, cut, emptied or removed by others: put right, said, and counted.
+    let before = place.status("sales")["targets_put_right"].as_u64().unwrap();
+    let csv = place.read("list.csv");
+    place.write("list.csv", &csv.replace("Person 1", "Person 9"));
+    place.write("list.ldif", "");
+    std::fs::remove_file(place.path("own.csv")).unwrap();
+    let apply = place.run("-C sales apply").expect(0);
+    targets_equal_the_list(&place);
+    assert!(apply.out.contains("3 targets put right"), "{}", apply.out);
+    assert!(apply.err.contains("list.csv\" was not what was written there last"), "{}", apply.err);
+    assert!(apply.err.contains("own.csv\" was gone"), "{}", apply.err);
+    assert_eq!(place.status("sales")["targets_put_right"], before + 3);
+    assert!(place.run("-C sales status").expect(0).out.contains("was altered and put right"));
+
+    // A file that only looks different is left alone.
+    let copy = place.read("list.csv");
+    std::fs::remove_file(place.path("list.csv")).unwrap();
+    place.write("list.csv", &copy);
+    let apply = place.run("-C sales apply").expect(0);
+    assert!(!apply.out.contains("put right"), "{}", apply.out);
+}
+
+/// What stands in a target's place and is no file is named; the other targets are written.
+#[test]
+fn one_target_that_is_no_file_holds_up_no_other() {
+    let place = Place::two_sites();
+    with_targets(&place);
+    add_by_hand(&place, "greta");
+    cycles(&place, 2);
+    targets_equal_the_list(&place);
+    place.write("elsewhere.csv", "not ours\n");
+    let in_the_way: [(&str, &dyn Fn()); 3] = [
+        ("is a link", &|| {
+            std::os::unix::fs::symlink(place.path("elsewhere.csv"), place.path("list.csv"))
+                .unwrap();
+        }),
+        ("is a folder", &|| std::fs::create_dir(place.path("list.csv")).unwrap()),
+        ("is no ordinary file", &|| {
+            let made = std::process::Command::new("mkfifo").arg(place.path("list.csv")).status();
+            assert!(made.unwrap().success());
+        }),
+    ];
+    for (number, (says, put_in_the_way)) in in_the_way.into_iter().enumerate() {
+        std::fs::remove_file(place.path("list.csv")).unwrap();
+        put_in_the_way();
+        add_by_hand(&place, &format!("more{number}"));
+        place.run("-C sales send").expect(0);
+        place.run("-C hq cycle").expect(0);
+        let apply = place.run("-C sales apply").expect(3);
+        assert!(apply.err.contains(says) && apply.err.contains("list.csv"), "{}", apply.err);
+        let status = place.run("-C sales status").expect(3).out;
+        assert!(status.contains("target    not written") && status.contains(says), "{status}");
+        for target in &TARGETS[1..] {
+            assert!(place.read(target).contains(&format!("more{number}")), "{target}");
+        }
+        assert_eq!(place.read("elsewhere.csv"), "not ours\n");
+        match std::fs::symlink_metadata(place.path("list.csv")).unwrap().is_dir() {
+            true => std::fs::remove_dir(place.path("list.csv")).unwrap(),
+            false => std::fs::remove_file(place.path("list.csv")).unwrap(),
+        }
+        place.run("-C sales apply").expect(0);
+        targets_equal_the_list(&place);
+        assert_eq!(place.status("sales")["failed_targets"].as_array().unwrap().len(), 0);
+    }
+}

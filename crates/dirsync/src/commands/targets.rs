@@ -1,0 +1,331 @@
+//! The files of `[[target]]`: after each T3 each of them equals the list.
+//!
+//! Of what was written last its hash is noted, with the list that it shows and how the file looked
+//! then. A file that still looks so is not read. Where it looks different, as after a restore, its
+//! hash decides. Because two changes within one tick of a file system's clock look alike, a look
+//! counts only once the content was compared again [`SETTLE_MS`] after it was first seen.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::Path;
+
+use anyhow::Context as _;
+use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_protocol::context::Level;
+use dirsync_protocol::tables::{LogLine, Stored, Tables};
+use serde::{Deserialize, Serialize};
+
+use crate::config::TargetConfig;
+use crate::failure::Outcome;
+use crate::office::{Office, now_ms};
+
+/// The notes of targets that could not be written.
+const ERRORS: &str = "target-error:";
+/// The notes of what was written last.
+const WRITTEN: &str = "target:";
+/// The notes of targets that were put right.
+const PUT_RIGHT: &str = "target-put-right:";
+
+/// The coarsest clocks of file systems count in steps of two seconds.
+const SETTLE_MS: u64 = 2_500;
+
+/// What the targets came to.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// What the log says of them.
+    pub lines: Vec<LogLine>,
+    /// How many were put right.
+    pub put_right: u64,
+}
+
+/// How a file looks from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Look {
+    bytes: u64,
+    times: String,
+}
+
+/// What was written last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    /// The list and the settings that it shows.
+    shows: String,
+    /// Hash of the content.
+    content: String,
+    /// How the file looked with this content.
+    look: Look,
+    /// When it was first seen to look so, in milliseconds since 1970.
+    since: u64,
+    /// The look alone says that the content is the same.
+    settled: bool,
+}
+
+/// How often a target was put right, and when last, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutRight {
+    /// How often.
+    pub times: u64,
+    /// When last.
+    pub last: u64,
+}
+
+/// Writes each target that does not equal the list (C6). One that cannot be written holds up neither
+/// the others nor the list.
+pub fn write_targets(office: &mut Office) -> Outcome<Targets> {
+    let mut targets = Targets::default();
+    for target in office.config.targets.clone() {
+        let written = write_target(office, &target);
+        let file = target.file.display().to_string();
+        let (put_right, error) = match written {
+            Ok(put_right) => (put_right, None),
+            Err(failure) => (None, Some(failure.text())),
+        };
+        let mut tables = office.begin()?;
+        let note = format!("{ERRORS}{file}");
+        let before = tables.note(&note)?;
+        if before == error && put_right.is_none() {
+            continue;
+        }
+        tables.put_note(&note, error.as_deref())?;
+        let mut say = |level: Level, text: String| -> Stored<()> {
+            let (step, level) = ("T3".into(), level.to_string());
+            let line = LogLine { at: now_ms(), step, level, text: format!("{text} [C6]") };
+            tables.put_log(&line)?;
+            targets.lines.push(line);
+            Ok(())
+        };
+        match &error {
+            Some(error) => say(Level::Error, format!("a target was not written: {error}"))?,
+            None if before.is_some() => {
+                say(Level::Notice, format!("the target \"{file}\" can be written again"))?;
+            }
+            None => {}
+        }
+        if let Some(how) = put_right {
+            targets.put_right += 1;
+            say(Level::Warning, format!("the target \"{file}\" {how}: it was put right"))?;
+        }
+        tables.commit()?;
+    }
+    forget_errors(office)?;
+    Ok(targets)
+}
+
+/// Forgets the errors of targets that left the settings.
+fn forget_errors(office: &mut Office) -> Outcome<()> {
+    let files: Vec<String> =
+        office.config.targets.iter().map(|target| target.file.display().to_string()).collect();
+    let mut tables = office.begin()?;
+    let errors = tables.notes(ERRORS)?;
+    let gone =
+        errors.iter().filter(|(note, _)| !files.iter().any(|file| note[ERRORS.len()..] == *file));
+    let gone: Vec<&String> = gone.map(|(note, _)| note).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    gone.into_iter().try_for_each(|note| tables.put_note(note, None))?;
+    Ok(tables.commit()?)
+}
+
+/// Writes a target if it has to be. Returns what was found where somebody else had been at the file.
+fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<Option<&'static str>> {
+    let now = now_ms();
+    let file = &target.file;
+    let note = format!("{WRITTEN}{}", file.display());
+    let mut tables = office.begin()?;
+    let state = tables.requestor()?;
+    let digest = if target.own { state.own_digest } else { state.list_digest };
+    let shows = blake3::hash(format!("{digest} {target:?}").as_bytes()).to_hex().to_string();
+    let known: Option<Written> =
+        tables.note(&note)?.and_then(|text| serde_json::from_str(&text).ok());
+    let found = find(file, known.as_ref(), &shows, now)?;
+    let put_right = match found {
+        Found::Equal(written) => {
+            if known.as_ref() != Some(&written) {
+                put_written(&mut *tables, &note, &written)?;
+                tables.commit()?;
+            }
+            return Ok(None);
+        }
+        Found::Behind => None,
+        Found::Altered(how) => Some(how),
+    };
+    let settings =
+        ExportSettings { format: target.format, own: target.own, for_people: target.for_people };
+    let exported = export_to_file(&mut *tables, file, settings)?;
+    let look =
+        look(file)?.map_or_else(|| Look { bytes: 0, times: String::new() }, |(look, _)| look);
+    let content = exported.content.to_hex().to_string();
+    put_written(
+        &mut *tables,
+        &note,
+        &Written { shows, content, look, since: now, settled: false },
+    )?;
+    if put_right.is_some() {
+        let note = format!("{PUT_RIGHT}{}", file.display());
+        let before: PutRight = tables
+            .note(&note)?
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let after = PutRight { times: before.times.saturating_add(1), last: now };
+        tables.put_note(&note, Some(&serde_json::to_string(&after)?))?;
+    }
+    tables.commit()?;
+    Ok(put_right)
+}
+
+fn put_written<T: Tables + ?Sized>(tables: &mut T, note: &str, written: &Written) -> Outcome<()> {
+    Ok(tables.put_note(note, Some(&serde_json::to_string(written)?))?)
+}
+
+/// What is there in a target's place.
+enum Found {
+    /// What it should show; the note about it.
+    Equal(Written),
+    /// What was written last, and the list has moved on; or nothing was ever written.
+    Behind,
+    /// Something else than what was written last.
+    Altered(&'static str),
+}
+
+fn find(file: &Path, known: Option<&Written>, shows: &str, now: u64) -> Outcome<Found> {
+    let found = look(file)?;
+    let Some(known) = known else { return Ok(Found::Behind) };
+    let Some((look, data)) = found else { return Ok(Found::Altered("was gone")) };
+    let is_current = known.shows == shows;
+    let looks_same = known.look == look;
+    if looks_same && !is_current {
+        return Ok(Found::Behind);
+    }
+    if looks_same && known.settled {
+        return Ok(Found::Equal(known.clone()));
+    }
+    let altered = Found::Altered("was not what was written there last");
+    if look.bytes != known.look.bytes || hash(file, &data)? != Some(known.content.clone()) {
+        return Ok(altered);
+    }
+    if !is_current {
+        return Ok(Found::Behind);
+    }
+    // A clock that was set back begins again.
+    let since = if looks_same && known.since <= now { known.since } else { now };
+    let settled = now - since >= SETTLE_MS;
+    Ok(Found::Equal(Written { look, since, settled, ..known.clone() }))
+}
+
+/// How a target looks; none where there is nothing.
+fn look(file: &Path) -> Outcome<Option<(Look, Metadata)>> {
+    let data = match fs::symlink_metadata(file) {
+        Ok(data) => data,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(anyhow::Error::from(error)
+                .context(format!("could not look at \"{}\"", file.display()))
+                .into());
+        }
+    };
+    if !data.is_file() {
+        let kind = if data.is_symlink() {
+            "a link"
+        } else if data.is_dir() {
+            "a folder"
+        } else {
+            "no ordinary file"
+        };
+        return Err(anyhow::anyhow!(
+            "\"{}\" is {kind}: move it away, and the target is written there again",
+            file.display()
+        )
+        .into());
+    }
+    Ok(Some((Look { bytes: data.len(), times: times(&data) }, data)))
+}
+
+/// What changes with a file's content, and with what file has the name.
+#[cfg(unix)]
+fn times(data: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    format!(
+        "{}.{} {}.{} {} {}",
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+        data.dev(),
+        data.ino()
+    )
+}
+
+#[cfg(not(unix))]
+fn times(data: &Metadata) -> String {
+    format!("{:?} {:?}", data.modified().ok(), data.created().ok())
+}
+
+/// The hash of a file's content; none where it is not the file that was looked at.
+fn hash(file: &Path, looked_at: &Metadata) -> Outcome<Option<String>> {
+    let read = || -> io::Result<Option<String>> {
+        let open = File::open(file)?;
+        if times(&open.metadata()?) != times(looked_at) {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(open)?;
+        Ok(Some(hasher.finalize().to_hex().to_string()))
+    };
+    Ok(read().with_context(|| format!("could not read \"{}\"", file.display()))?)
+}
+
+/// The targets that were put right, by file.
+pub fn put_right<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<(String, PutRight)>> {
+    let notes = tables.notes(PUT_RIGHT)?.into_iter();
+    Ok(notes
+        .filter_map(|(note, text)| {
+            Some((note[PUT_RIGHT.len()..].to_owned(), serde_json::from_str(&text).ok()?))
+        })
+        .collect())
+}
+
+/// The targets that could not be written, with the reason.
+pub fn failed<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<(String, String)>> {
+    let notes = tables.notes(ERRORS)?.into_iter();
+    Ok(notes.map(|(note, text)| (note[ERRORS.len()..].to_owned(), text)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, SETTLE_MS, Written, find, look};
+
+    /// A file system's clock may stand still between two changes: until it has surely moved on, the
+    /// content is read, and from then on it is not.
+    #[test]
+    fn a_look_is_believed_only_when_the_file_has_looked_so_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("list.csv");
+        std::fs::write(&file, "old").unwrap();
+        let written = |content: &[u8], since, settled| Written {
+            shows: "list".into(),
+            content: blake3::hash(content).to_hex().to_string(),
+            look: look(&file).unwrap().unwrap().0,
+            since,
+            settled,
+        };
+        let is_settled = |known: &Written, now| match find(&file, Some(known), "list", now).unwrap()
+        {
+            Found::Equal(written) => Some(written.settled),
+            Found::Behind | Found::Altered(_) => None,
+        };
+        let fresh = written(b"old", 1_000_000, false);
+        assert_eq!(is_settled(&fresh, 1_000_000 + SETTLE_MS - 1), Some(false));
+        assert_eq!(is_settled(&fresh, 1_000_000 + SETTLE_MS), Some(true));
+        assert_eq!(is_settled(&fresh, 1), Some(false), "a clock that was set back begins again");
+        // The same look with another content: it was altered within the tick in which it was written.
+        assert_eq!(is_settled(&written(b"new", 1_000_000, false), 1_000_000 + SETTLE_MS), None);
+        assert_eq!(is_settled(&written(b"new", 0, true), 1_000_000), Some(true), "not read again");
+        // Another look is no reason to trust it yet.
+        let known = written(b"old", 0, true);
+        std::fs::rename(&file, folder.path().join("moved")).unwrap();
+        std::fs::write(&file, "old").unwrap();
+        assert_eq!(is_settled(&known, 1_000_000), Some(false));
+        assert!(matches!(find(&file, Some(&known), "another list", 1).unwrap(), Found::Behind));
+    }
+}
