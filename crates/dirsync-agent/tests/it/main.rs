@@ -1,5 +1,6 @@
 //! The steps together, on the store and the network in memory.
 
+mod claims;
 mod congress;
 mod cycle;
 mod inbox;

@@ -15,6 +15,7 @@ use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::requestor::rejoin;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::{MemoryStore, Store};
 
@@ -50,6 +51,18 @@ impl Site {
             compression: 3,
             settle_ms: 60_000,
         }
+    }
+
+    /// A person's word that this is the machine to keep; whether it was fenced.
+    pub fn rejoin(&mut self) -> bool {
+        let mut draws = Draws::new(&self.around().seed);
+        let mut events = Vec::new();
+        let guard = GuardLimits::default();
+        let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
+        let mut tables = self.store.begin().unwrap();
+        let rejoined = rejoin(&mut *tables, &mut context).unwrap();
+        tables.commit().unwrap();
+        rejoined
     }
 
     /// The list, one line an entry.

@@ -15,9 +15,9 @@ use dirsync_store::{MemoryStore, Store};
 
 use crate::site::{Site, World};
 
-const SITE: &str = "SOUTH/A";
+pub const SITE: &str = "SOUTH/A";
 
-fn source(name: &str, whole: bool) -> ConfiguredSource {
+pub fn source(name: &str, whole: bool) -> ConfiguredSource {
     ConfiguredSource { name: name.into(), whole }
 }
 
@@ -37,6 +37,17 @@ fn read(
     name: &str,
     rows: &[(&str, &str)],
 ) -> ReadReport {
+    read_rows(site, configured, name, rows, true)
+}
+
+/// The same, where the read may break off at its end.
+pub fn read_rows(
+    site: &mut Site,
+    configured: &[ConfiguredSource],
+    name: &str,
+    rows: &[(&str, &str)],
+    complete: bool,
+) -> ReadReport {
     let settings = ReadSettings {
         source: name.into(),
         whole: configured.iter().any(|source| source.name == name && source.whole),
@@ -51,12 +62,12 @@ fn read(
         let record = record(key, phone);
         read.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
     }
-    let report = read.finish(true).unwrap();
+    let report = read.finish(complete).unwrap();
     tables.commit().unwrap();
     report
 }
 
-fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
+pub fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
     let change = HandChange { key: key.into(), record: record(key, phone), add: true };
     let now = site.now;
     let mut tables = site.store.begin().unwrap();
@@ -66,7 +77,7 @@ fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
 }
 
 /// Own entries: key to (phone, source).
-fn own(site: &mut Site) -> BTreeMap<String, (String, String)> {
+pub fn own(site: &mut Site) -> BTreeMap<String, (String, String)> {
     let mut own = BTreeMap::new();
     let mut tables = site.store.begin().unwrap();
     tables
@@ -84,7 +95,7 @@ fn fed(own: &BTreeMap<String, (String, String)>, source: &str) -> Vec<String> {
 }
 
 /// What is held: (kind, key, id).
-fn held(site: &mut Site) -> Vec<(String, String, EntryId)> {
+pub fn held(site: &mut Site) -> Vec<(String, String, EntryId)> {
     let held = site.store.begin().unwrap().held_changes().unwrap();
     held.into_iter().map(|held| (held.kind, held.key, held.id)).collect()
 }
@@ -97,7 +108,7 @@ fn case(kind: &str, key: &str) -> (String, String) {
     (kind.into(), key.into())
 }
 
-fn restore(site: &mut Site, backup: &MemoryStore) {
+pub fn restore(site: &mut Site, backup: &MemoryStore) {
     site.store = backup.clone();
     let mut draws = Draws::new(&site.around().seed);
     let mut events = Vec::new();
@@ -108,7 +119,7 @@ fn restore(site: &mut Site, backup: &MemoryStore) {
     tables.commit().unwrap();
 }
 
-fn merged(world: &mut World) {
+pub fn merged(world: &mut World) {
     for _ in 0..4 {
         world.cycle();
     }
