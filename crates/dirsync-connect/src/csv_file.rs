@@ -155,9 +155,10 @@ impl CsvSource {
         if key.is_empty() {
             return rejected(line, &text(&self.row), "the row has no key".into());
         }
-        if let Err(error) = key.parse::<dirsync_directory::Key>() {
-            return rejected(line, &text(&self.row), error.to_string());
-        }
+        let key = match key.parse::<dirsync_directory::Key>() {
+            Ok(key) => key.into_string(),
+            Err(error) => return rejected(line, &text(&self.row), error.to_string()),
+        };
         let origin = match self.subject.origin.as_str() {
             "" => None,
             origin => match origin.parse() {
@@ -167,7 +168,7 @@ impl CsvSource {
         };
         let derived_key = matches!(&self.columns, Columns::Foreign(plan) if plan.key_is_mail);
         let record = self.draft.record();
-        Item::Row(SourceRow { origin, key: key.clone(), record, line, derived_key })
+        Item::Row(SourceRow { origin, key, record, line, derived_key })
     }
 }
 

@@ -127,9 +127,10 @@ fn row(
         let reason = "the record has no key: no entryUUID, objectGUID, employeeNumber or mail";
         return rejected(first, "", reason.into());
     }
-    if let Err(error) = key.parse::<dirsync_directory::Key>() {
-        return rejected(first, "", error.to_string());
-    }
+    let key = match key.parse::<dirsync_directory::Key>() {
+        Ok(key) => key.into_string(),
+        Err(error) => return rejected(first, "", error.to_string()),
+    };
     Item::Row(SourceRow { origin, key, record: draft.record(), line: first, derived_key })
 }
 

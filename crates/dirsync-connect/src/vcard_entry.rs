@@ -53,9 +53,10 @@ pub(crate) fn item_of(first: u64, text: &str) -> Item {
     let Some(key) = own_key.or(mail) else {
         return rejected(first, "", "the card has no key: neither UID nor EMAIL".into());
     };
-    if let Err(error) = key.parse::<Key>() {
-        return rejected(first, "", error.to_string());
-    }
+    let key = match key.parse::<Key>() {
+        Ok(key) => key.into_string(),
+        Err(error) => return rejected(first, "", error.to_string()),
+    };
     let origin = match found.origin.map(|origin| origin.parse::<PostofficeName>()).transpose() {
         Ok(origin) => origin,
         Err(error) => return rejected(first, "", format!("X-DIRSYNC-ORIGIN: {error}")),

@@ -1,9 +1,11 @@
 //! Keys and entry ids.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
+use icu_normalizer::ComposingNormalizerBorrowed;
 use thiserror::Error;
 
 use crate::{PostofficeName, excerpt};
@@ -14,7 +16,8 @@ const KEY_BYTES_MAX: usize = 256;
 /// Separates this use of BLAKE3 from every other.
 const ID_CONTEXT: &str = "dirsync 1 entry id of first origin and key";
 
-/// What a source calls an entry for ever: entryUUID, objectGUID, a CSV column. Compared exactly.
+/// What a source calls an entry for ever: entryUUID, objectGUID, a CSV column. Compared exactly, in
+/// normalization form C: a file that decomposes its letters has the same keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
@@ -22,17 +25,22 @@ pub struct Key(String);
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeyError {
     /// Empty, or longer than 256 bytes.
-    #[error("a key needs 1 to {KEY_BYTES_MAX} bytes, and {0:?} has {len}", len = .0.len())]
-    Length(String),
+    #[error("a key needs 1 to {KEY_BYTES_MAX} bytes, and \"{0}\" has {1}")]
+    Length(String, usize),
     /// Holds a control character.
-    #[error("the key {0:?} holds a control character")]
+    #[error("the key \"{0}\" holds a control character")]
     Character(String),
 }
 
 impl Key {
-    /// The key as its source wrote it.
+    /// The key, in normalization form C.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The key, in normalization form C.
+    pub fn into_string(self) -> String {
+        self.0
     }
 }
 
@@ -40,13 +48,33 @@ impl FromStr for Key {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() || text.len() > KEY_BYTES_MAX {
-            return Err(KeyError::Length(text.into()));
+        let key = composed(text);
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(KeyError::Length(excerpt(text), key.len()));
         }
-        if text.chars().any(char::is_control) {
-            return Err(KeyError::Character(text.into()));
+        if key.chars().any(char::is_control) {
+            return Err(KeyError::Character(excerpt(text)));
         }
-        Ok(Self(text.into()))
+        Ok(Self(key.into_owned()))
+    }
+}
+
+/// A text in normalization form C, the one form of a [`Key`].
+pub fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+}
+
+impl Key {
+    /// Whether a text is a key as it stands, without making one of it.
+    pub fn is_key(text: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control();
+        (1..=KEY_BYTES_MAX).contains(&text.len())
+            && (text.bytes().all(plain)
+                || !text.chars().any(char::is_control)
+                    && ComposingNormalizerBorrowed::new_nfc().is_normalized(text))
     }
 }
 
@@ -106,7 +134,7 @@ impl IdDeriver {
     /// The id of the entry that this origin calls `key`.
     pub fn id(&self, key: &str) -> EntryId {
         let mut hasher = self.0.clone();
-        hasher.update(key.as_bytes());
+        hasher.update(composed(key).as_bytes());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
         EntryId(bytes)
@@ -149,5 +177,26 @@ mod tests {
         assert_eq!(id, EntryId::derive(&"north/hq".parse().unwrap(), "4711"));
         assert_ne!(id, EntryId::derive(&north, "4712"));
         assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn keys_compare_in_one_normalization_form() {
+        let north: PostofficeName = "NORTH/HQ".parse().unwrap();
+        let keys: [Key; 2] = ["Zu\u{308}rich", "Z\u{fc}rich"].map(|key| key.parse().unwrap());
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(
+            EntryId::derive(&north, "Zu\u{308}rich"),
+            EntryId::derive(&north, "Z\u{fc}rich")
+        );
+        assert_ne!(EntryId::derive(&north, "zürich"), EntryId::derive(&north, "Zürich"));
+        assert!("a\0".parse::<Key>().is_err());
+        let long = |length| "k".repeat(length);
+        for text in [&long(0), &long(1), &long(256), &long(257), "é", "e\u{301}", "\u{85}", "a\tb"]
+        {
+            assert_eq!(
+                Key::is_key(text),
+                text.parse::<Key>().is_ok_and(|key| key.as_str() == text)
+            );
+        }
     }
 }

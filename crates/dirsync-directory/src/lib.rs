@@ -22,11 +22,11 @@ pub use digest::{Bucket, BucketSums, SetDigest, list_element, own_element};
 pub use entry::{Entry, EntryKind, UnknownKind};
 pub use filter::{FILTER_TERMS_MAX, Filter, FilterError};
 pub use fold::fold;
-pub use id::{EntryId, IdDeriver, Key, KeyError, ParseIdError};
+pub use id::{EntryId, IdDeriver, Key, KeyError, ParseIdError, composed};
 pub use postoffice::{PostofficeName, PostofficeNameError};
 pub use record::{
     ADDRESSES_MAX, DETAILS_BYTES_MAX, NAME_BYTES_MAX, Record, RecordError, RecordRef,
     VALUE_BYTES_MAX, escape, unescape,
 };
-pub use shown::{excerpt, shown};
+pub use shown::{excerpt, is_hidden, shown};
 pub use view::{VIEW_BYTES_MAX, VIEW_VALUES_MAX, View, ViewError, ViewHash};

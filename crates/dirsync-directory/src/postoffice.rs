@@ -6,8 +6,12 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup, Script};
+use icu_properties::{CodePointMapData, PropertyNamesShort};
 use thiserror::Error;
 
+use crate::shown::is_hidden;
 use crate::{excerpt, fold};
 
 /// Longest network or postoffice part, in bytes. The original allowed ten characters
@@ -33,9 +37,47 @@ pub enum PostofficeNameError {
     /// A part is empty or longer than 64 bytes.
     #[error("each part of the postoffice name \"{0}\" needs 1 to {PART_BYTES_MAX} bytes")]
     Length(String),
-    /// A part holds a control character, or begins or ends with a blank.
-    #[error("the postoffice name {0:?} holds a control character or an outer blank")]
-    Character(String),
+    /// A part begins or ends with a blank, or has two together.
+    #[error("the postoffice name \"{0}\" has a blank at an end, or two together")]
+    Blank(String),
+    /// A part has no letter and no digit.
+    #[error("each part of the postoffice name \"{0}\" needs a letter or a digit")]
+    Empty(String),
+    /// A part holds something else than letters, digits and a few signs.
+    #[error(
+        "the postoffice name \"{name}\" holds \"{character}\": letters, digits, blanks and - _ . & \
+         can stand in it"
+    )]
+    Character {
+        /// The name.
+        name: String,
+        /// The character.
+        character: String,
+    },
+    /// It is written with variants of letters, such as full-width ones.
+    #[error(
+        "the postoffice name \"{name}\" has letters in a special form, which look like those of \
+         another name: write \"{plain}\""
+    )]
+    Form {
+        /// The name.
+        name: String,
+        /// The name in ordinary letters.
+        plain: String,
+    },
+    /// Its letters are of two scripts.
+    #[error(
+        "the postoffice name \"{name}\" has letters of two scripts, {} and {}, which can look alike: \
+         write all of it in one",
+        scripts[0],
+        scripts[1]
+    )]
+    Scripts {
+        /// The name.
+        name: String,
+        /// The short names of the scripts, as Unicode has them.
+        scripts: [String; 2],
+    },
 }
 
 impl PostofficeName {
@@ -64,12 +106,81 @@ impl FromStr for PostofficeName {
             if part.is_empty() || part.len() > PART_BYTES_MAX {
                 return Err(PostofficeNameError::Length(excerpt(text)));
             }
-            if part.chars().any(char::is_control) || part.trim() != part {
-                return Err(PostofficeNameError::Character(excerpt(text)));
+            if part.trim() != part || part.contains("  ") {
+                return Err(PostofficeNameError::Blank(excerpt(text)));
             }
+            if !part.chars().any(char::is_alphanumeric) {
+                return Err(PostofficeNameError::Empty(excerpt(text)));
+            }
+        }
+        if !text.is_ascii() || !text.bytes().all(is_plain) {
+            check_letters(text)?;
         }
         let folded = fold(text);
         Ok(Self { text: text.into(), folded: folded.into() })
+    }
+}
+
+/// What a name can hold of ASCII; the slash stands between its parts.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_. &/".contains(&byte)
+}
+
+/// Names that look alike must not be two: who is who is decided by people who read them.
+fn check_letters(text: &str) -> Result<(), PostofficeNameError> {
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(text);
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    for character in composed.chars() {
+        let letter = GeneralCategoryGroup::Letter
+            .union(GeneralCategoryGroup::Mark)
+            .union(GeneralCategoryGroup::DecimalNumber)
+            .contains(categories.get(character));
+        let plain = u8::try_from(character).is_ok_and(is_plain);
+        if is_hidden(character) || !letter && !plain {
+            return Err(PostofficeNameError::Character {
+                name: excerpt(text),
+                character: excerpt(&character.to_string()),
+            });
+        }
+    }
+    let ordinary = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
+    if ordinary != composed {
+        return Err(PostofficeNameError::Form { name: excerpt(text), plain: excerpt(&ordinary) });
+    }
+    let scripts = CodePointMapData::<Script>::new();
+    let mut first = None;
+    for character in composed.chars() {
+        let script = scripts.get(character);
+        if matches!(script, Script::Common | Script::Inherited) {
+            continue;
+        }
+        match first {
+            None => first = Some(script),
+            Some(one) => {
+                first = Some(together(one, script).ok_or_else(|| {
+                    let names = PropertyNamesShort::<Script>::new();
+                    let scripts =
+                        [one, script].map(|script| names.get(script).unwrap_or("?").to_owned());
+                    PostofficeNameError::Scripts { name: excerpt(text), scripts }
+                })?)
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The script that letters of both are written in, where that is one: Japanese has three, which are not
+/// mistaken for each other, and Korean and Chinese write Han beside their own.
+fn together(one: Script, other: Script) -> Option<Script> {
+    const JAPANESE: [Script; 2] = [Script::Hiragana, Script::Katakana];
+    match (one, other) {
+        (one, other) if one == other => Some(one),
+        (Script::Han, other @ (Script::Hangul | Script::Bopomofo)) => Some(other),
+        (one @ (Script::Hangul | Script::Bopomofo), Script::Han) => Some(one),
+        (one, other) if JAPANESE.contains(&one) && JAPANESE.contains(&other) => Some(one),
+        (Script::Han, other) if JAPANESE.contains(&other) => Some(other),
+        (one, Script::Han) if JAPANESE.contains(&one) => Some(one),
+        _ => None,
     }
 }
 
@@ -122,9 +233,41 @@ mod tests {
         assert_eq!(name.to_string(), "North/Hq");
     }
 
+    /// Two names that look alike would be one to the administrator who admits the second.
+    #[test]
+    fn twin_names_are_refused_and_told_why() {
+        let why = |text: &str| text.parse::<PostofficeName>().unwrap_err().to_string();
+        assert!(why("N\u{41e}RTH/HQ").contains("two scripts, Latn and Cyrl"));
+        assert!(why("NORTH/\u{41d}\u{41e}").contains("one"), "also of two scripts in two parts");
+        assert!(why("\u{ff2e}ORTH/HQ").contains("write \"NORTH/HQ\""), "full width");
+        assert!(why("NORTH/H\u{202e}Q").contains("\\u{202e}"), "a turned direction");
+        for hidden in ['\u{200b}', '\u{200d}', '\u{ad}', '\u{34f}', '\u{2028}', '\u{85}', '\u{61c}']
+        {
+            assert!(why(&format!("NORTH/H{hidden}Q")).contains("\\u{"), "{hidden:?}");
+        }
+        for good in [
+            "NORTH/HQ",
+            "R&D_2/a.b-c d",
+            "København/Åse",
+            "Zu\u{308}rich/HQ",
+            "МОСКВА/Центр 1",
+            "東京/ホームです",
+            "서울/本部",
+            "मुंबई/कार्यालय",
+            "القاهرة/المكتب",
+        ] {
+            assert!(good.parse::<PostofficeName>().is_ok(), "{good}");
+        }
+        let composed: PostofficeName = "Zürich/HQ".parse().unwrap();
+        assert_eq!(composed, "Zu\u{308}rich/HQ".parse().unwrap());
+    }
+
     #[test]
     fn names_that_are_none_are_refused() {
         for text in ["NORTH", "A/B/C", "/HQ", "NORTH/", "NORTH/ HQ", "NO\nRTH/HQ"] {
+            assert!(text.parse::<PostofficeName>().is_err(), "{text:?}");
+        }
+        for text in ["../HQ", "N//Q", "N/A  B", "N/A,B", "N/\"A\"", "N/A\\B", "N/A\0", "N/A=B"] {
             assert!(text.parse::<PostofficeName>().is_err(), "{text:?}");
         }
         assert!(format!("{}/HQ", "N".repeat(64)).parse::<PostofficeName>().is_ok());

@@ -97,6 +97,9 @@ pub enum RecordError {
     /// All details together are too long.
     #[error("the details have {0} bytes, {DETAILS_BYTES_MAX} are allowed")]
     DetailsLength(usize),
+    /// A text holds U+0000, which is no part of any text and ends it in many programs.
+    #[error("\"{0}\" holds the character NUL")]
+    Nul(String),
     /// A backslash is followed by something that is no escape.
     #[error("\"{0}\" holds a backslash that is no escape")]
     Escape(String),
@@ -342,6 +345,7 @@ impl<'a> RecordRef<'a> {
 
 fn check_escapes(text: &str) -> Result<(), RecordError> {
     match unescape(text) {
+        Some(value) if value.contains('\0') => Err(RecordError::Nul(excerpt(text))),
         Some(_) if text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f) => Ok(()),
         _ => Err(RecordError::Escape(excerpt(text))),
     }
@@ -393,6 +397,9 @@ mod tests {
         assert!(matches!(wrong(|r| r.addresses = "X:a\tX:A".into()), RecordError::AddressTwice(_)));
         assert!(matches!(wrong(|r| r.details = "b/1\na/1\n".into()), RecordError::DetailOrder(_)));
         assert!(matches!(wrong(|r| r.details = "title/a\\q\n".into()), RecordError::Escape(_)));
+        assert!(matches!(wrong(|r| r.name = "A\\x00na".into()), RecordError::Nul(_)));
+        assert!(matches!(wrong(|r| r.details = "title/\\x00\n".into()), RecordError::Nul(_)));
+        assert!(matches!(wrong(|r| r.addresses = "X:a\\x00".into()), RecordError::Address(_)));
         assert!(matches!(wrong(|r| r.details = "TITLE/a\n".into()), RecordError::Detail(_)));
     }
 

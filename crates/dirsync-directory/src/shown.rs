@@ -43,7 +43,7 @@ pub fn excerpt(text: &str) -> String {
 }
 
 /// Whether a character is not seen, or changes how others are seen.
-pub(crate) fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }

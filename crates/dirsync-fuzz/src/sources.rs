@@ -132,7 +132,7 @@ fn written_and_read(format: Format, for_people: bool, rows: &[SourceRow]) {
         lines.map(|(name, _)| name.parse().expect("it was checked")).collect();
     let attributes = attributes.into_iter().collect();
     let mut target = Target::begin(Vec::new(), format, attributes, for_people).expect("memory");
-    let other: PostofficeName = "NORTH/Hq, 1".parse().expect("a name");
+    let other: PostofficeName = "NORTH/Hq & 1".parse().expect("a name");
     for row in rows {
         let origin = row.origin.as_ref().unwrap_or(&other);
         let written = ExportRow { origin, key: &row.key, record: row.record.as_ref() };

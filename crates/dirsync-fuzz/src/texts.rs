@@ -50,7 +50,8 @@ pub fn names(data: &[u8]) {
         assert!(AttributeName::is_canonical(name.as_str()));
     }
     assert!(!AttributeName::is_canonical(text) || text.parse::<AttributeName>().is_ok());
-    has_one_text::<Key>(text);
+    let key = prints_back::<Key>(text);
+    assert_eq!(Key::is_key(text), key.is_some_and(|key| key.as_str() == text));
     prints_back::<EntryKind>(text);
     match Template::parse(text) {
         Ok(template) => assert_eq!(template.as_str(), text),

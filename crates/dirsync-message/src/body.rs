@@ -21,8 +21,6 @@ const TRAILER: &str = "[END] ";
 
 /// The kind that an `A` leaves out.
 const USUAL_KIND: &str = "mailbox";
-/// Longest key, in bytes; the rule of [`dirsync_directory::Key`], without its allocation.
-const KEY_BYTES_MAX: usize = 256;
 
 /// Longest line of a body, in bytes without its LF.
 pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -45,25 +43,4 @@ pub fn fits_a_body(record: RecordRef<'_>) -> bool {
     line <= LINE_BYTES_MAX
         && line + details <= TRANSACTION_BYTES_MAX
         && lines.all(|line| line.len() <= LINE_BYTES_MAX)
-}
-
-/// Whether a text is a [`dirsync_directory::Key`].
-fn is_key(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control();
-    (1..=KEY_BYTES_MAX).contains(&text.len())
-        && (text.bytes().all(plain) || !text.chars().any(char::is_control))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dirsync_directory::Key;
-
-    #[test]
-    fn keys_are_the_directory_s_keys() {
-        let long = |length| "k".repeat(length);
-        for text in [&long(0), &long(1), &long(256), &long(257), "é", "\u{85}", "a\tb", "a b"] {
-            assert_eq!(is_key(text), text.parse::<Key>().is_ok(), "{text:?}");
-        }
-    }
 }

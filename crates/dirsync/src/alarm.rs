@@ -72,6 +72,7 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
 /// fails is said in the log and stops nothing.
 fn sound(office: &mut Office, when: &str, kind: &str, text: &str) -> Outcome<()> {
     let subject = format!("dirsync {}: {kind} {when}: {text}", office.name);
+    let subject = dirsync_directory::shown(&subject).into_owned();
     let mut events = Vec::new();
     let words = office.config.alarm.clone();
     if let Some((program, arguments)) = words.split_first() {

@@ -81,7 +81,7 @@ mod tests {
         let invitation = Invitation {
             server: "NORTH/HQ".parse().unwrap(),
             server_key: "ssh-ed25519 AAAA NORTH/HQ".into(),
-            postoffice: "SOUTH/\"SALES\"".parse().unwrap(),
+            postoffice: "SOUTH/R&D SALES".parse().unwrap(),
             secret: "s3cret".into(),
             expires: 1_700_000_000_000,
             carrier: "folder:C:\\share".into(),

@@ -1,5 +1,8 @@
 //! `dirsync`: the directory synchronization system on the command line.
 
+#[macro_use]
+mod output;
+
 mod alarm;
 mod cli;
 mod commands;
@@ -47,7 +50,14 @@ fn end_with_the_output() {
 
 fn main() -> ExitCode {
     end_with_the_output();
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            eprint!("{}", error.render());
+            return ExitCode::from(ExitStatus::Usage as u8);
+        }
+    };
     let json = cli.json;
     match commands::run(cli) {
         Ok(status) => ExitCode::from(status as u8),
@@ -56,7 +66,7 @@ fn main() -> ExitCode {
                 let error = serde_json::json!({
                     "error": failure.text(), "hint": failure.hint,
                 });
-                println!("{error:#}");
+                commands::print_json(&error);
             }
             eprintln!("error: {}", failure.text());
             if let Some(hint) = &failure.hint {

@@ -1,6 +1,6 @@
 //! T0 by hand.
 
-use dirsync_directory::{EntryId, Record, RecordError};
+use dirsync_directory::{EntryId, Record, RecordError, composed};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, HAND, OwnChanges};
@@ -59,6 +59,7 @@ pub fn change_by_hand<T: RequestorTables + ?Sized>(
     change: HandChange,
 ) -> Result<(EntryId, ChangeOutcome), HandError> {
     let HandChange { key, record, add } = change;
+    let key = composed(&key).into_owned();
     if let Err(error) = record.as_ref().check() {
         return Err(HandError::Record { key, error });
     }

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::{EntryId, IdDeriver, PostofficeName, Record, RecordRef, own_element};
+use dirsync_directory::{
+    EntryId, IdDeriver, PostofficeName, Record, RecordRef, composed, own_element,
+};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
@@ -233,6 +235,8 @@ impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
     /// When the store fails.
     pub fn row(&mut self, row: ReadRow<'_>) -> Result<(), ReadError> {
         self.report.rows += 1;
+        let key = composed(row.key);
+        let row = ReadRow { key: &key, ..row };
         if row.origin.is_some_and(|origin| *origin != self.me) {
             self.report.foreign += 1;
             return Ok(());

@@ -4,13 +4,11 @@ use std::io::{self, BufRead, Read};
 use std::mem;
 use std::ops::Range;
 
-use dirsync_directory::{EntryId, IdDeriver, PostofficeName, RecordRef, unescape};
+use dirsync_directory::{EntryId, IdDeriver, Key, PostofficeName, RecordRef, unescape};
 
 use super::fault::{BodyError, BodyFault};
 use super::line::{Shape, StampDelta, TransactionLine, decimal};
-use super::{
-    HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND, is_key,
-};
+use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND};
 use crate::text::excerpt;
 use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
@@ -259,7 +257,7 @@ impl<R: BufRead> BodyReader<R> {
         };
         origin.used = true;
         let escaped = &self.text[key.clone()];
-        let unescaped = unescape(escaped).filter(|text| is_key(text));
+        let unescaped = unescape(escaped).filter(|text| Key::is_key(text));
         let Some(unescaped) = unescaped else {
             return Err(self.refuse(key.start, BodyFault::Key));
         };

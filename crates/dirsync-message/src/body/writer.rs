@@ -2,12 +2,10 @@
 
 use std::io::{self, Write};
 
-use dirsync_directory::{EntryId, PostofficeName, RecordRef, escape};
+use dirsync_directory::{EntryId, Key, PostofficeName, RecordRef, escape};
 
 use super::reader::BodyReader;
-use super::{
-    HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND, is_key,
-};
+use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND};
 use crate::head::READ_BACK;
 use crate::{NUMBER_MAX, Stamp};
 
@@ -64,7 +62,7 @@ impl<W: Write> BodyWriter<W> {
             self.put("\t");
             self.put(record.addresses);
         }
-        let mut sound = self.end_line(line) && is_key(key) && is_kind(record.kind);
+        let mut sound = self.end_line(line) && Key::is_key(key) && is_kind(record.kind);
         sound &= !record.name.contains('\t');
         sound &= record.addresses.is_empty() || are_addresses(record.addresses);
         self.put_release(released_to.map(Some));
@@ -109,7 +107,7 @@ impl<W: Write> BodyWriter<W> {
             self.put("\t");
             self.put(addresses);
         }
-        let mut sound = self.end_line(line) && is_key(key) && kind.is_none_or(is_kind);
+        let mut sound = self.end_line(line) && Key::is_key(key) && kind.is_none_or(is_kind);
         sound &= name.is_none_or(|name| !name.is_empty() && !name.contains('\t'));
         sound &= addresses.is_none_or(are_addresses);
         self.put_release(released_to);

@@ -1,6 +1,6 @@
 //! Bodies: what is written is read, and a damaged one is refused whole.
 
-use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, escape};
+use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, composed, escape};
 use dirsync_message::*;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -121,6 +121,7 @@ fn fault(text: &str) -> (u64, usize, BodyFault) {
 
 fn key() -> impl Strategy<Value = String> {
     prop_oneof!["[ -~]{1,8}", "[^\\pC]{1,6}", Just("CN=a\\,b".into()), Just("[END] 1".into())]
+        .prop_map(|text| composed(&text).into_owned())
 }
 
 fn field() -> impl Strategy<Value = String> {

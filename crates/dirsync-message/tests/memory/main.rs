@@ -92,7 +92,7 @@ fn heads() -> Vec<(&'static str, usize, String)> {
         ),
         (
             "300,000 outcomes",
-            8 * MIB,
+            10 * MIB,
             UPDATE.replacen("outcome=", &(outcome.repeat(300_000) + "outcome="), 1),
         ),
         ("30 outcomes with reasons of 512 KiB", MIB, {

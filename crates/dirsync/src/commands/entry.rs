@@ -1,10 +1,11 @@
 //! `dirsync entry …`.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
-use dirsync_directory::{Entry, EntryId, Record, fold};
+use dirsync_directory::{Entry, EntryId, Record, composed, fold, unescape};
 use dirsync_protocol::requestor::{claim, release};
 use dirsync_protocol::tables::{ListPlace, ListRow, OwnRow, Tables};
 use serde_json::{Value, json};
@@ -136,7 +137,7 @@ fn own_entry<T: Tables + ?Sized>(tables: &mut T, text: &str) -> Outcome<OwnRow> 
     }
     let mut found = None;
     tables.visit_own(dirsync_message::ReqSeq(0), &mut |row| {
-        if row.key != text {
+        if row.key != composed(text) {
             return ControlFlow::Continue(());
         }
         found = Some(row.clone());
@@ -150,15 +151,16 @@ fn own_entry<T: Tables + ?Sized>(tables: &mut T, text: &str) -> Outcome<OwnRow> 
 
 fn row_json(row: ListRow<'_>) -> Value {
     let entry = row.record.to_entry();
-    let addresses: Vec<String> = row.record.address_texts().map(shown).collect();
+    let value = |text: &str| unescape(text).map_or_else(|| text.to_owned(), Cow::into_owned);
+    let addresses: Vec<String> = row.record.address_texts().map(value).collect();
     let mut details: std::collections::BTreeMap<String, Vec<String>> =
         std::collections::BTreeMap::new();
-    for (name, value) in row.record.detail_lines() {
-        details.entry(name.to_owned()).or_default().push(shown(value));
+    for (name, text) in row.record.detail_lines() {
+        details.entry(name.to_owned()).or_default().push(value(text));
     }
     json!({
         "id": row.id.to_string(), "origin": row.owner.to_string(), "key": row.key,
-        "kind": row.record.kind, "name": shown(row.record.name),
+        "kind": row.record.kind, "name": value(row.record.name),
         "address": addresses.first().cloned().unwrap_or_default(), "addresses": addresses,
         "details": details, "srv_seq": row.srv_seq.0,
         "released_to": row.released_to.map(ToString::to_string), "valid": entry.is_ok(),
@@ -193,7 +195,7 @@ fn show(folder: &Path, text: &str, json: bool) -> Outcome {
                 key == wanted || key.split_once(':').is_some_and(|(_, value)| value == wanted)
             })
         };
-        if row.id.to_string() == wanted || row.key == text || by_address() {
+        if row.id.to_string() == wanted || row.key == composed(text) || by_address() {
             found.push(row_json(row));
         }
         ControlFlow::Continue(())
@@ -213,17 +215,19 @@ fn show(folder: &Path, text: &str, json: bool) -> Outcome {
         print_json(&one);
         return Ok(ExitStatus::Done);
     }
+    let in_line =
+        |value: &Value| value.as_str().map(|text| dirsync_directory::shown(text).into_owned());
     for entry in found {
-        let text = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
+        let text = |key: &str| in_line(&entry[key]).unwrap_or("-".into());
         println!("{}", text("name"));
         println!("  id      {}", text("id"));
         println!("  origin  {}   key {}   kind {}", text("origin"), text("key"), text("kind"));
         for address in entry["addresses"].as_array().into_iter().flatten() {
-            println!("  address {}", address.as_str().unwrap_or_default());
+            println!("  address {}", in_line(address).unwrap_or_default());
         }
         for (name, values) in entry["details"].as_object().into_iter().flatten() {
             for value in values.as_array().into_iter().flatten() {
-                println!("  {name}: {}", value.as_str().unwrap_or_default());
+                println!("  {name}: {}", in_line(value).unwrap_or_default());
             }
         }
     }

@@ -1,15 +1,32 @@
 //! `dirsync message show`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
 use anyhow::Context as _;
 use dirsync_carrier::open_message;
+use dirsync_message::LINE_BYTES_MAX;
 use serde_json::json;
 
 use crate::cli::MessageCommand;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Outcome};
+use crate::output::visible;
+
+/// Most bytes of a line that are read at a time: none is longer.
+const PIECE_BYTES_MAX: u64 = LINE_BYTES_MAX as u64 + 1;
+
+/// Copies lines without hidden characters; bytes that are not UTF-8 are replaced.
+fn copy_visible(body: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if body.take(PIECE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        output.write_all(visible(&String::from_utf8_lossy(&line)).as_bytes())?;
+    }
+}
 
 /// `dirsync message show FILE`.
 pub fn run(command: &MessageCommand, json: bool) -> Outcome {
@@ -29,8 +46,9 @@ pub fn run(command: &MessageCommand, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     let mut output = io::stdout().lock();
-    let copied =
-        output.write_all(head.as_bytes()).and_then(|()| io::copy(&mut message.body, &mut output));
+    let copied = output
+        .write_all(visible(&head).as_bytes())
+        .and_then(|()| copy_visible(&mut message.body, &mut output));
     match copied {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitStatus::Done),

@@ -20,6 +20,7 @@ pub mod view;
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::failure::{ExitStatus, Outcome};
 use crate::office::database;
+use crate::output::visible_json;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Outcome {
@@ -59,7 +60,7 @@ fn dispatch(cli: Cli) -> Outcome {
 
 /// Prints a document in place of the people's words.
 pub fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+    println!("{}", visible_json(value));
 }
 
 /// 3 where something waits, else 0.

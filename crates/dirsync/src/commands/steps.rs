@@ -309,10 +309,11 @@ fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
         return ExitStatus::Done;
     }
     for line in steps.iter().flat_map(|(_, done)| &done.lines) {
+        let text = dirsync_directory::shown(&line.text);
         if line.level == "info" {
-            println!("{} {}", line.step, line.text);
+            println!("{} {text}", line.step);
         } else {
-            eprintln!("{} {}: {}", line.step, line.level, line.text);
+            eprintln!("{} {}: {text}", line.step, line.level);
         }
     }
     ExitStatus::Done

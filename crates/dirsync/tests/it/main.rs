@@ -4,6 +4,7 @@ mod agent;
 mod copies;
 mod decisions;
 mod help;
+mod hidden;
 mod inbox;
 mod restores;
 mod site;
