@@ -299,3 +299,40 @@ fn a_source_may_be_renamed_leave_and_return() {
     world.cycle();
     assert_eq!(world.converged().len(), 5);
 }
+
+/// Whatever was asked about an entry, its source closes the case by naming the entry as it is: for a
+/// deletion, a short read, and a change of address; and it closes none of another source.
+#[test]
+fn a_case_is_closed_when_its_source_names_the_entry_again() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let sources = [source("hr", true), source("guests", true)];
+    let keys: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
+    let guests: Vec<(String, &str)> = (0..40).map(|number| (format!("g{number}"), "1")).collect();
+    let guests: Vec<(&str, &str)> = guests.iter().map(|(key, phone)| (&**key, *phone)).collect();
+    read(world.site(SITE), &sources, "hr", &rows);
+    read(world.site(SITE), &sources, "guests", &guests);
+    world.cycle();
+    let site = world.site(SITE);
+    assert_eq!(read(site, &sources, "guests", &guests[..25]).held_removals, 15);
+    for (left, kind) in [(25, "delete"), (10, "short-read")] {
+        let report = read(site, &sources, "hr", &rows[..left]);
+        assert_eq!((report.removed, report.held_removals), (0, 40 - left as u64));
+        let cases = kinds(site);
+        assert_eq!(cases.iter().filter(|case| case.1.starts_with('p')).count(), 40 - left);
+        assert!(cases.iter().any(|case| case.0 == kind), "{cases:?}");
+        // One of them is named again, then all.
+        let mut one_more = rows[..left].to_vec();
+        one_more.push(rows[39]);
+        read(site, &sources, "hr", &one_more);
+        assert_eq!(kinds(site).len(), 15 + 39 - left);
+        assert_eq!(read(site, &sources, "hr", &rows).unchanged, 40);
+        assert_eq!(kinds(site).len(), 15, "those of the guests stay");
+    }
+    assert!(kinds(site).iter().all(|(kind, key)| kind == "delete" && key.starts_with('g')));
+    read(site, &sources, "guests", &guests);
+    assert!(kinds(site).is_empty());
+    world.cycle();
+    assert_eq!(world.converged().len(), 80);
+}
