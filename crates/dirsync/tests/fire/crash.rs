@@ -321,6 +321,7 @@ fn crash_requestor_remove() {
     struck_everywhere(&Scene {
         before: &CHANGED,
         command: "-C hq requestor remove SOUTH/A --yes",
+        done_already: Some("was removed"),
         ..Scene::default()
     });
 }
