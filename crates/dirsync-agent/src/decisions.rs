@@ -2,8 +2,10 @@
 //! approvals cannot be derived again from any requestor.
 //!
 //! One line a decision, tab-separated and escaped: time (milliseconds since 1970), word, postoffice,
-//! then what the word needs. The line is on disk before the database commits what it says; a restore
-//! keeps the longer log and replays it.
+//! then what the word needs. The line is on disk before the database commits what it says, and an older
+//! database carries out what it lacks of the log ([`catch_up`]).
+
+mod progress;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +16,8 @@ use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{Copies, Position, Registration, RegistrationState, Stored, Tables};
 use thiserror::Error;
+
+pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, renewed_log};
 
 /// What an administrator decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,9 @@ pub enum DecisionKind {
     ApproveDeletion(EntryId),
     /// A held deletion of one of its entries was turned down.
     RejectDeletion(EntryId),
+    /// The log was lost and written anew by the server, so many times by now: what follows is all that
+    /// its database knew.
+    Renew(u64),
 }
 
 /// One line of the log.
@@ -98,6 +105,10 @@ impl fmt::Display for Decision {
                 line(f, "reject")?;
                 write!(f, "\t{id}")
             }
+            DecisionKind::Renew(times) => {
+                line(f, "renew")?;
+                write!(f, "\t{times}")
+            }
         }
     }
 }
@@ -129,6 +140,7 @@ fn parse(line: &str) -> Option<Decision> {
         ("remove", []) => DecisionKind::Remove,
         ("approve", [id]) => DecisionKind::ApproveDeletion(id.parse().ok()?),
         ("reject", [id]) => DecisionKind::RejectDeletion(id.parse().ok()?),
+        ("renew", [times]) => DecisionKind::Renew(times.parse().ok()?),
         _ => return None,
     };
     Some(Decision { at: time(at)?, postoffice: postoffice.parse().ok()?, kind })
@@ -144,6 +156,9 @@ fn time(text: &str) -> Option<u64> {
     text.parse().ok().filter(|time| *time <= NUMBER_MAX)
 }
 
+/// How a line ends that a crash cut off: with it no part of a line is a decision.
+pub const CUT_OFF: &str = "\t\tcut off";
+
 /// Where decisions are kept.
 pub trait DecisionsLog {
     /// Adds a decision; it is on disk when this returns.
@@ -152,6 +167,13 @@ pub trait DecisionsLog {
     ///
     /// When it could not be kept: then it must not take effect.
     fn append(&mut self, decision: &Decision) -> std::io::Result<()>;
+
+    /// All lines, from the first on, without one at the end that a crash cut off.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn lines(&mut self) -> std::io::Result<Vec<String>>;
 }
 
 /// A log in memory, for simulations.
@@ -159,6 +181,10 @@ impl DecisionsLog for Vec<Decision> {
     fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
         self.push(decision.clone());
         Ok(())
+    }
+
+    fn lines(&mut self) -> std::io::Result<Vec<String>> {
+        Ok(self.iter().map(ToString::to_string).collect())
     }
 }
 
@@ -223,21 +249,10 @@ pub fn carry_out<T: Tables + ?Sized>(
         DecisionKind::RejectDeletion(id) => {
             server::reject_deletion(tables, &[*id])?;
         }
+        // It says how to read what follows.
+        DecisionKind::Renew(_) => {}
     }
     Ok(())
-}
-
-/// Makes every decision of a log take effect, in its order.
-///
-/// # Errors
-///
-/// When the store fails.
-pub fn carry_out_all<T: Tables + ?Sized>(
-    tables: &mut T,
-    context: &mut Context<'_>,
-    decisions: &[Decision],
-) -> Result<(), ReceiveError> {
-    decisions.iter().try_for_each(|decision| carry_out(tables, context, decision))
 }
 
 fn change<T: Tables + ?Sized>(
@@ -305,11 +320,17 @@ mod tests {
             DecisionKind::Remove,
             DecisionKind::ApproveDeletion(id),
             DecisionKind::RejectDeletion(id),
+            DecisionKind::Renew(2),
         ];
         for kind in kinds {
             let decision = Decision { at: 7, postoffice: postoffice.clone(), kind };
             let line = decision.to_string();
             assert!(!line.contains('\n'));
+            // What a crash leaves of it is no decision, whatever it looks like.
+            for cut in (0..line.len()).filter(|cut| line.is_char_boundary(*cut)) {
+                let line = format!("{}{CUT_OFF}", &line[..cut]);
+                assert!(line.parse::<Decision>().is_err(), "{line}");
+            }
             assert_eq!(line.parse(), Ok(decision));
         }
         assert!("7\tforget\tSOUTH/SALES".parse::<Decision>().is_err());

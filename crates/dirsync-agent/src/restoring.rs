@@ -8,7 +8,7 @@ use dirsync_protocol::server::{self, new_life};
 use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::{Mode, Stored, Tables};
 
-use crate::decisions::{Decision, carry_out_all};
+use crate::decisions::{DecideError, DecisionsLog, catch_up};
 
 /// Begins the new life of a copy that takes the database's place, and makes every decision since
 /// take effect again. The copy of a server gets a new epoch and is recovering; a requestor asks what
@@ -16,11 +16,22 @@ use crate::decisions::{Decision, carry_out_all};
 ///
 /// # Errors
 ///
-/// When the store fails.
+/// When the store fails, or the log cannot be read.
 pub fn begin_anew<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
-    decisions: &[Decision],
+    decisions: &mut dyn DecisionsLog,
+) -> Result<(), DecideError> {
+    begin_life(tables, context)?;
+    if tables.server()?.is_some() {
+        catch_up(tables, context, decisions)?;
+    }
+    Ok(())
+}
+
+fn begin_life<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
 ) -> Result<(), ReceiveError> {
     let mut state = tables.requestor()?;
     // A person's word that this copy is the postoffice now: its own life may have been retired since
@@ -35,7 +46,6 @@ pub fn begin_anew<T: Tables + ?Sized>(
         let over = server.epoch;
         server.overtaken = 0;
         new_life(tables, context, &mut server, over)?;
-        carry_out_all(tables, context, decisions)?;
     }
     Ok(())
 }
@@ -69,11 +79,11 @@ pub fn promote<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
     instance: Instance,
-    decisions: &[Decision],
-) -> Result<Option<ServerEpoch>, ReceiveError> {
+    decisions: &mut dyn DecisionsLog,
+) -> Result<Option<ServerEpoch>, DecideError> {
     if !server::promote(tables, context, instance)? {
         return Ok(None);
     }
-    carry_out_all(tables, context, decisions)?;
+    catch_up(tables, context, decisions)?;
     Ok(tables.server()?.map(|server| server.epoch))
 }

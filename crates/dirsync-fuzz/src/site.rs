@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use dirsync_agent::changes::{ReadRow, ReadSettings, SourceRead};
-use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_agent::decisions::{Decision, DecisionKind, decide};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::Surroundings;
 use dirsync_directory::{BucketSums, PostofficeName, RecordRef, SetDigest, View};
@@ -78,9 +78,9 @@ impl<S: Store> Site<S> {
         let (now, guard) = (around.now, around.guard);
         let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
         let mut tables = self.store.begin().expect("a store");
-        carry_out(&mut *tables, &mut context, &decision).expect("a store");
+        let log = &mut self.decisions;
+        decide(&mut *tables, &mut context, log, &[decision]).expect("a store");
         tables.commit().expect("a store");
-        self.decisions.push(decision);
     }
 
     pub(crate) fn found_requestor(&mut self) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::Surroundings;
 use dirsync_directory::{EntryId, View};
@@ -278,9 +278,12 @@ impl World {
     /// When the store fails.
     pub fn decide(&mut self, server: &str, name: &str, kind: DecisionKind) {
         let decision = Decision { at: self.clock(server), postoffice: postoffice(name), kind };
-        self.site(server).decisions.push(decision.clone());
-        self.run_at(server, |tables, context| carry_out(tables, context, &decision))
-            .expect("a decision can be carried out");
+        let mut log = std::mem::take(&mut self.site(server).decisions);
+        self.run_at(server, |tables, context| {
+            decisions::decide(tables, context, &mut log, &[decision])
+        })
+        .expect("a decision can be carried out");
+        self.site(server).decisions = log;
     }
 
     /// Where a machine's or server's database is.

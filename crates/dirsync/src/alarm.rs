@@ -58,6 +58,9 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
     for name in &waits.failed_sources {
         subjects.insert(format!("source {name}"), format!("source \"{name}\" could not be read"));
     }
+    for text in &waits.decisions {
+        subjects.insert("decisions".into(), text.clone());
+    }
     if let Some(stopped) = waits.stopped {
         let text = match waits.away {
             Some(away) => format!("{away}: dirsync status"),

@@ -285,6 +285,8 @@ pub enum ServerCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Write decisions.log anew from what the database knows, when the newest one is lost
+    RenewLog,
 }
 
 #[derive(Debug, Args)]

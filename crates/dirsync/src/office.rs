@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use dirsync_agent::decisions::{Decision, DecisionsLog};
+use dirsync_agent::decisions::{CUT_OFF, Decision, DecisionsLog, LogState, catch_up, log_state};
 use dirsync_agent::step::Surroundings;
 use dirsync_carrier::{Carrier, FolderCarrier, LockError, PostofficeLock, durable};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
-use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::context::{Context, Draws, Event, Level};
 use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
@@ -79,7 +80,9 @@ impl Office {
         require_folder(folder)?;
         let lock = lock(folder, purpose)?;
         let config = require_home(folder)?;
-        Self::open_locked(folder, config, lock)
+        let mut office = Self::open_locked(folder, config, lock)?;
+        office.catch_up().map_err(|failure| failure.about(&database(folder)))?;
+        Ok(office)
     }
 
     /// The same where it is not at home: for what a person says about that, and for the agent, which
@@ -97,8 +100,22 @@ impl Office {
         Self::with_store(folder, config, store, Some(lock)).map_err(|failure| failure.about(&path))
     }
 
-    /// Opens a postoffice to read it, also while an agent works on it.
+    /// Opens a postoffice to read it, also while an agent works on it. A server's database that was put
+    /// back shows nothing of a time before its decisions, if they can be carried out.
     pub fn read(folder: &Path) -> Outcome<Self> {
+        let mut office = Self::read_only(folder)?;
+        if office.log_state()?.behind == 0 || office.away()?.is_some() {
+            return Ok(office);
+        }
+        if let Err(failure) = Self::open(folder, "read") {
+            let text = failure.text();
+            eprintln!("warning: decisions of the log could not be carried out: {text}");
+            return Ok(office);
+        }
+        Self::read_only(folder)
+    }
+
+    fn read_only(folder: &Path) -> Outcome<Self> {
         require_folder(folder)?;
         let path = database(folder);
         let opened = SqliteStore::open_read_only(&path);
@@ -139,6 +156,34 @@ impl Office {
             key,
             _lock: lock,
         })
+    }
+
+    /// How the decisions log stands to the database.
+    pub fn log_state(&mut self) -> Outcome<LogState> {
+        if !self.is_server {
+            return Ok(LogState::default());
+        }
+        let mut log = self.decisions();
+        Ok(log_state(&mut *self.store.begin()?, &mut log)?)
+    }
+
+    /// Carries out what the decisions log has and the database does not know.
+    fn catch_up(&mut self) -> Outcome<()> {
+        if !self.is_server {
+            return Ok(());
+        }
+        let mut log = self.decisions();
+        let mut draws = Draws::new(&random_seed()?);
+        let mut events = Vec::new();
+        let guard = self.config.guards.delete;
+        let mut tables = self.store.begin()?;
+        let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+        let carried_out = catch_up(&mut *tables, &mut context, &mut log)?;
+        tables.commit()?;
+        if carried_out > 0 {
+            self.log("admin", &format!("{carried_out} decisions carried out"), &events)?;
+        }
+        Ok(())
     }
 
     /// Why this postoffice does not work where it is; none where it is at home, or nobody wants to know.
@@ -218,7 +263,7 @@ impl Office {
 
     /// The decisions log.
     pub fn decisions(&self) -> FileDecisions {
-        FileDecisions { path: self.folder.join(DECISIONS) }
+        FileDecisions::of(&self.folder)
     }
 
     /// Keeps what a step had to say, and a line that sums it up.
@@ -299,30 +344,52 @@ pub struct FileDecisions {
     path: PathBuf,
 }
 
-/// All decisions of a folder's log. A line that cannot be read is said and passed over: the others
-/// must not be lost with it.
-pub fn known_decisions(folder: &Path) -> Outcome<Vec<Decision>> {
-    let path = folder.join(DECISIONS);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(anyhow::Error::from(error)
-                .context(format!("could not read \"{}\"", path.display()))
-                .into());
-        }
-    };
-    let lines: Vec<_> = text.lines().map(str::parse::<Decision>).collect();
-    let wrong = lines.iter().filter(|line| line.is_err()).count();
-    if wrong > 0 {
-        eprintln!("warning: {wrong} lines of \"{}\" cannot be read", path.display());
+impl FileDecisions {
+    /// The log of the postoffice in a folder.
+    pub fn of(folder: &Path) -> Self {
+        Self { path: folder.join(DECISIONS) }
     }
-    Ok(lines.into_iter().flatten().collect())
+
+    /// Writes the log anew; the one before is kept beside. Returns where.
+    pub fn replace(&mut self, decisions: &[Decision]) -> Outcome<PathBuf> {
+        let kept = self.path.with_extension("log.before-renewal");
+        let old = self.text()?;
+        durable::replace_private_file(&kept, |output| output.write_all(old.as_bytes()))?;
+        durable::replace_private_file(&self.path, |output| {
+            decisions.iter().try_for_each(|decision| writeln!(output, "{decision}"))
+        })?;
+        Ok(kept)
+    }
+
+    /// Its text; a byte that is none of UTF-8 makes its line one that is no decision.
+    fn text(&self) -> std::io::Result<String> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(std::io::Error::new(
+                error.kind(),
+                format!("could not read \"{}\": {error}", self.path.display()),
+            )),
+        }
+    }
 }
 
 impl DecisionsLog for FileDecisions {
     fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
+        if self.text()?.chars().next_back().is_some_and(|last| last != '\n') {
+            // What a crash cut off may look like a decision, about somebody else.
+            fs::OpenOptions::new()
+                .append(true)
+                .open(&self.path)
+                .and_then(|mut file| file.write_all(format!("{CUT_OFF}\n").as_bytes()))?;
+        }
         durable::append_line(&self.path, &decision.to_string()).map_err(std::io::Error::other)
+    }
+
+    fn lines(&mut self) -> std::io::Result<Vec<String>> {
+        let text = self.text()?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        Ok(whole.split_terminator('\n').map(str::to_owned).collect())
     }
 }
 

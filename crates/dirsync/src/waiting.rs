@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use dirsync_agent::decisions::LogState;
 use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
@@ -33,6 +34,8 @@ pub struct Waiting {
     pub failed_sources: Vec<String>,
     /// Targets that could not be written: file and reason.
     pub failed_targets: Vec<(String, String)>,
+    /// What is wrong with the decisions log of a server.
+    pub decisions: Vec<String>,
 }
 
 impl Waiting {
@@ -42,10 +45,12 @@ impl Waiting {
         let schedule = office.config.schedule.clone();
         let is_server = office.is_server;
         let away = office.away()?;
+        let decisions = words_of(office.log_state()?);
         let mut tables = office.begin()?;
         let mut waiting = Self {
             held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
             quarantined: tables.quarantined()?.len() as u64,
+            decisions,
             ..Self::default()
         };
         let state = tables.requestor()?;
@@ -97,7 +102,30 @@ impl Waiting {
             || self.stopped.is_some()
             || !self.failed_sources.is_empty()
             || !self.failed_targets.is_empty()
+            || !self.decisions.is_empty()
     }
+}
+
+/// What is wrong with a decisions log, and what to do.
+fn words_of(log: LogState) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(carried_out) = log.lost {
+        words.push(format!(
+            "decisions.log is not the one of this database, which has carried out {carried_out} lines \
+             that are not in it: nothing is undone, but after a restore they would be forgotten; put \
+             the newest decisions.log back, or write it anew with `dirsync server renew-log`"
+        ));
+    }
+    if log.unreadable > 0 {
+        words.push(format!(
+            "{} lines of decisions.log cannot be read, and are not carried out",
+            log.unreadable
+        ));
+    }
+    if log.behind > 0 {
+        words.push(format!("{} lines of decisions.log are not carried out yet", log.behind));
+    }
+    words
 }
 
 fn is_late(since: u64, schedule: Option<&dirsync_protocol::schedule::Schedule>) -> bool {

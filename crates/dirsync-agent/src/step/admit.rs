@@ -6,7 +6,7 @@ use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::tables::Tables;
 
 use super::{StepError, Surroundings};
-use crate::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
+use crate::decisions::{Decision, DecisionKind, DecisionsLog, decide};
 
 /// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.
@@ -53,12 +53,7 @@ pub(super) fn admit<T: Tables + ?Sized>(
         postoffice: request.from.clone(),
         kind: DecisionKind::Key(admission.key.clone()),
     };
-    decisions.append(&decision).map_err(StepError::Decisions)?;
-    match carry_out(tables, context, &decision) {
-        Ok(()) => {}
-        Err(dirsync_protocol::context::ReceiveError::Store(error)) => return Err(error.into()),
-        Err(other) => unreachable!("pinning a key reads no message: {other}"),
-    }
+    decide(tables, context, decisions, &[decision])?;
     say(context, Level::Notice, format!("the key of {} is pinned", request.from));
     Ok(true)
 }

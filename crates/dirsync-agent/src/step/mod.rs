@@ -22,6 +22,8 @@ use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::tables::StoreError;
 use thiserror::Error;
 
+use crate::decisions::DecideError;
+
 pub use apply::{ApplyReport, apply};
 pub use process::{
     Carriers, ProcessReport, answer_requests, process, requests_arrived, take_requests,
@@ -71,9 +73,20 @@ pub enum StepError {
     /// A message could not be written.
     #[error("could not write a message: {0}")]
     Encode(#[from] std::io::Error),
-    /// The decisions log could not be written.
-    #[error("could not write the decisions log: {0}")]
+    /// The decisions log could not be read or written.
+    #[error("could not read or write the decisions log: {0}")]
     Decisions(std::io::Error),
+}
+
+impl From<DecideError> for StepError {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Log(error) => Self::Decisions(error),
+            DecideError::Receive(ReceiveError::Store(error)) => Self::Store(error),
+            // No decision reads a message.
+            DecideError::Receive(other) => Self::Decisions(std::io::Error::other(other)),
+        }
+    }
 }
 
 /// Why one message is refused; others go on.

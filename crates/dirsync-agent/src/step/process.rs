@@ -17,7 +17,7 @@ use super::transport::{Incoming, Opening, open, write_transaction};
 use super::turn::Turn;
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{RefusedMessage, StepError, Surroundings, refusal};
-use crate::decisions::DecisionsLog;
+use crate::decisions::{DecisionsLog, catch_up};
 
 /// Requests that are taken in one transaction of the database.
 const REQUESTS_PER_TRANSACTION: usize = 100;
@@ -119,6 +119,7 @@ fn take_all(
     draws: &mut Draws,
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
+    carry_out_decisions(store, decisions, around, draws, report)?;
     for (place, carrier) in carriers {
         let mut room = WaitingRoom::of(*carrier)?;
         let ready = ready(store, &room)?;
@@ -138,6 +139,23 @@ fn take_all(
         }
         report.left += turn.end(store, &arrived, looked_at)?;
     }
+    Ok(())
+}
+
+/// A database that was put back may be older than the log of decisions: nobody is served before it has
+/// caught up.
+fn carry_out_decisions(
+    store: &mut dyn Store,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let mut tables = store.begin()?;
+    let mut events = Vec::new();
+    around.run(draws, &mut events, |context| catch_up(&mut *tables, context, decisions))?;
+    tables.commit()?;
+    report.events.append(&mut events);
     Ok(())
 }
 

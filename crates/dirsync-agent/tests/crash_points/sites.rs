@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use dirsync_agent::changes::{HandChange, ReadRow, ReadSettings, SourceRead, change_by_hand};
-use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
+use dirsync_agent::decisions::{self, Decision, DecisionKind, DecisionsLog};
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::restoring;
@@ -49,6 +49,11 @@ struct FileDecisions(PathBuf);
 impl DecisionsLog for FileDecisions {
     fn append(&mut self, decision: &Decision) -> io::Result<()> {
         durable::append_line(&self.0, &decision.to_string()).map_err(io::Error::other)
+    }
+
+    fn lines(&mut self) -> io::Result<Vec<String>> {
+        let text = std::fs::read_to_string(&self.0)?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 }
 
@@ -146,12 +151,12 @@ impl Sites {
         let mut draws = Draws::new(&self.around(SERVER).seed);
         let mut events = Vec::new();
         let guard = GuardLimits::default();
-        self.decisions().append(&decision)?;
         let mut store = self.open(SERVER, faults);
         let mut tables = store.begin()?;
         let mut context =
             Context { now: decision.at, draws: &mut draws, events: &mut events, guard };
-        carry_out(&mut *tables, &mut context, &decision)?;
+        let mut log = self.decisions();
+        decisions::decide(&mut *tables, &mut context, &mut log, &[decision])?;
         Ok(tables.commit()?)
     }
 
@@ -228,11 +233,11 @@ impl Sites {
         let mut draws = Draws::new(&self.around(site).seed);
         let mut events = Vec::new();
         let guard = GuardLimits::default();
-        let decisions = self.known_decisions();
+        let mut log = self.decisions();
         let mut store = self.open(site, faults);
         let mut tables = store.begin()?;
         let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
-        restoring::begin_anew(&mut *tables, &mut context, &decisions)?;
+        restoring::begin_anew(&mut *tables, &mut context, &mut log)?;
         Ok(tables.commit()?)
     }
 
@@ -240,12 +245,11 @@ impl Sites {
         let mut draws = Draws::new(&self.around(SERVER).seed);
         let mut events = Vec::new();
         let guard = GuardLimits::default();
-        let decisions = self.known_decisions();
+        let mut log = self.decisions();
         let mut store = self.open(SERVER, faults);
         let mut tables = store.begin()?;
         let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
-        let epoch =
-            restoring::promote(&mut *tables, &mut context, Instance(self.draws), &decisions)?;
+        let epoch = restoring::promote(&mut *tables, &mut context, Instance(self.draws), &mut log)?;
         assert!(epoch.is_some());
         Ok(tables.commit()?)
     }

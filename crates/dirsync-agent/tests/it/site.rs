@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
-use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_agent::decisions::{Decision, DecisionKind, decide};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::{
     ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, requests_arrived, send,
@@ -161,10 +161,10 @@ impl World {
         let guard = GuardLimits::default();
         let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
         let mut tables = server.store.begin().unwrap();
-        carry_out(&mut *tables, &mut context, &decision).unwrap();
-        assert!(tables.registration(&decision.postoffice).unwrap().is_some());
+        let postoffice = decision.postoffice.clone();
+        decide(&mut *tables, &mut context, &mut server.decisions, &[decision]).unwrap();
+        assert!(tables.registration(&postoffice).unwrap().is_some());
         tables.commit().unwrap();
-        server.decisions.push(decision);
     }
 
     /// A postoffice with an invitation, of which the server need not know anything.

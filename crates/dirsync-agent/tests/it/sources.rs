@@ -115,7 +115,7 @@ pub fn restore(site: &mut Site, backup: &MemoryStore) {
     let guard = GuardLimits::default();
     let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
     let mut tables = site.store.begin().unwrap();
-    begin_anew(&mut *tables, &mut context, &[]).unwrap();
+    begin_anew(&mut *tables, &mut context, &mut Vec::new()).unwrap();
     tables.commit().unwrap();
 }
 

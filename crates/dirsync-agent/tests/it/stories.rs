@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead, approve};
-use dirsync_agent::decisions::{Decision, DecisionKind, carry_out};
+use dirsync_agent::decisions::{Decision, DecisionKind, decide};
 use dirsync_carrier::Carrier;
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_protocol::context::{Context, Draws};
@@ -267,7 +267,7 @@ fn allow(world: &mut World, name: &str, view: View) {
     let mut context =
         Context { now: 1, draws: &mut draws, events: &mut events, guard: GuardLimits::default() };
     let mut tables = server.store.begin().unwrap();
-    carry_out(&mut *tables, &mut context, &decision).unwrap();
+    decide(&mut *tables, &mut context, &mut server.decisions, &[decision]).unwrap();
     tables.commit().unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Lives that begin and end: copies, restores, twins, moves, full disks, wrong clocks.
 
-use dirsync_agent::decisions::carry_out_all;
+use dirsync_agent::decisions::catch_up;
 use dirsync_agent::restoring::{begin_anew, promote};
 use dirsync_message::Instance;
 use dirsync_protocol::server::finish_recovery;
@@ -101,9 +101,9 @@ impl World {
     }
 
     fn become_server(&mut self, server: &str) -> Checked<()> {
-        let decisions = self.site(server).decisions.clone();
-        let promoted = self
-            .run_at(server, |tables, context| promote(tables, context, Instance(2), &decisions));
+        let mut log = self.site(server).decisions.clone();
+        let promoted =
+            self.run_at(server, |tables, context| promote(tables, context, Instance(2), &mut log));
         match promoted {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(format!("{server} holds no server's tables")),
@@ -132,12 +132,15 @@ impl World {
             && if is_server { !self.server_state(what).fenced } else { self.can_send(what) };
         if possible {
             self.site(what).restore(&backup);
-            let decisions = self.site(what).decisions.clone();
+            let mut log = self.site(what).decisions.clone();
             let begun = self.run_at(what, |tables, context| {
                 if told {
-                    return begin_anew(tables, context, &decisions);
+                    return begin_anew(tables, context, &mut log);
                 }
-                carry_out_all(tables, context, &decisions)
+                if is_server {
+                    catch_up(tables, context, &mut log)?;
+                }
+                Ok(())
             });
             begun.map_err(|error| error.to_string())?;
             self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);

@@ -10,7 +10,7 @@ use dirsync_protocol::tables::Tables;
 use serde_json::{Value, json};
 
 use crate::cli::{HeldArgs, HeldCommand, QuarantineCommand};
-use crate::commands::requestor::decide;
+use crate::commands::requestor::decide_all;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::office::{Office, now_ms};
@@ -150,16 +150,14 @@ fn decide_held(folder: &Path, arguments: &HeldArgs, approve: bool, json: bool) -
         changes::reject(&mut *tables, ids)?
     };
     tables.commit()?;
-    for deletion in open {
-        let Some(origin) = deletion.origin else { continue };
-        let kind = if approve {
-            DecisionKind::ApproveDeletion(deletion.id)
-        } else {
-            DecisionKind::RejectDeletion(deletion.id)
-        };
-        decide(&mut office, &origin, kind)?;
-        count += 1;
-    }
+    let kind = match approve {
+        true => DecisionKind::ApproveDeletion,
+        false => DecisionKind::RejectDeletion,
+    };
+    let decided: Vec<_> =
+        open.into_iter().filter_map(|case| Some((case.origin?, kind(case.id)))).collect();
+    count += decided.len() as u64;
+    decide_all(&mut office, decided)?;
     let word = if approve { "approved" } else { "rejected" };
     office.log("admin", &format!("{count} held changes {word}"), &[])?;
     if json {

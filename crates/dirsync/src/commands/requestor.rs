@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
-use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, carry_out};
+use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_protocol::context::{Context, Draws};
@@ -46,18 +46,31 @@ fn open_server(folder: &Path, purpose: &str) -> Outcome<Office> {
 
 /// Writes a decision down and makes it take effect: the log is on disk before the database says so.
 pub fn decide(office: &mut Office, name: &PostofficeName, kind: DecisionKind) -> Outcome<()> {
-    let decision = Decision { at: now_ms(), postoffice: name.clone(), kind };
+    decide_all(office, vec![(name.clone(), kind)])
+}
+
+/// The same of several decisions, which take effect together.
+pub fn decide_all(
+    office: &mut Office,
+    decided: Vec<(PostofficeName, DecisionKind)>,
+) -> Outcome<()> {
+    let at = now_ms();
+    let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
+    let made: Vec<Decision> = decided.into_iter().map(decision).collect();
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
     let guard = office.config.guards.delete;
-    office.decisions().append(&decision)?;
+    let mut log = office.decisions();
     let mut tables = office.begin()?;
-    let mut context = Context { now: decision.at, draws: &mut draws, events: &mut events, guard };
-    carry_out(&mut *tables, &mut context, &decision)?;
+    let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
+    decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
     tables.commit()?;
-    let line = decision.to_string();
-    let word = line.split('\t').nth(1).unwrap_or_default().to_owned();
-    office.log("admin", &format!("{word} {name}"), &events)?;
+    for decision in &made {
+        let line = decision.to_string();
+        let word = line.split('\t').nth(1).unwrap_or_default();
+        let events = std::mem::take(&mut events);
+        office.log("admin", &format!("{word} {}", decision.postoffice), &events)?;
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::identity::Identity;
 use crate::office::{
-    Office, database, known_decisions, lock, now_ms, random_seed, remove_database, require_home,
+    FileDecisions, Office, database, lock, now_ms, random_seed, remove_database, require_home,
 };
 use crate::platform;
 
@@ -168,8 +168,7 @@ fn begin_anew(folder: &Path, beside: &Path) -> Outcome<()> {
     let mut tables = store.begin()?;
     let guard = Default::default();
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    let decisions = known_decisions(folder)?;
-    restoring::begin_anew(&mut *tables, &mut context, &decisions)?;
+    restoring::begin_anew(&mut *tables, &mut context, &mut FileDecisions::of(folder))?;
     tables.commit()?;
     store.checkpoint_truncate()?;
     Ok(())

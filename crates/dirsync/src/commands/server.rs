@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dirsync_agent::restoring;
+use dirsync_agent::{decisions, restoring};
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
@@ -15,7 +15,7 @@ use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home;
 use crate::office::{
-    Office, database, known_decisions, lock, make_instance, now_ms, random_seed, require_folder,
+    FileDecisions, Office, database, lock, make_instance, now_ms, random_seed, require_folder,
 };
 
 /// `dirsync server …`.
@@ -23,6 +23,7 @@ pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
     match command {
         ServerCommand::Promote => promote(folder, json),
         ServerCommand::Recover { dry_run, .. } => recover(folder, *dry_run, json),
+        ServerCommand::RenewLog => renew_log(folder, json),
     }
 }
 
@@ -36,8 +37,8 @@ fn promote(folder: &Path, json: bool) -> Outcome {
     let guard = Default::default();
     let mut tables = store.begin()?;
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    let decisions = known_decisions(folder)?;
-    let promoted = restoring::promote(&mut *tables, &mut context, instance, &decisions)?;
+    let mut log = FileDecisions::of(folder);
+    let promoted = restoring::promote(&mut *tables, &mut context, instance, &mut log)?;
     let Some(epoch) = promoted else {
         return Err(Failure::usage("this postoffice is no copy of a directory server"));
     };
@@ -50,6 +51,34 @@ fn promote(folder: &Path, json: bool) -> Outcome {
     } else {
         println!("this is the directory server now, epoch {epoch}");
         println!("the old one has to stay stopped; requestors go on by themselves");
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// A lost log is written anew, so that a later restore has all registrations again.
+fn renew_log(folder: &Path, json: bool) -> Outcome {
+    let mut office = Office::open(folder, "server renew-log")?;
+    if !office.is_server {
+        return Err(Failure::usage(format!("{} is no directory server", office.name)));
+    }
+    let mut log = office.decisions();
+    let state = office.log_state()?;
+    if state.lost.is_none() && state.unreadable == 0 {
+        return Err(Failure::usage(
+            "decisions.log is the one of this database: nothing was changed",
+        ));
+    }
+    let mut tables = office.begin()?;
+    let known = decisions::renewed_log(&mut *tables, now_ms())?;
+    // The file is first: what a crash leaves is a log that agrees with no note, and is said again.
+    let kept = log.replace(&known)?;
+    tables.commit()?;
+    office.log("admin", "decisions.log was written anew", &[])?;
+    if json {
+        print_json(&json!({ "lines": known.len(), "kept": kept.display().to_string() }));
+    } else {
+        println!("decisions.log has {} lines now, from what the database knows", known.len());
+        println!("the one before is kept as {}", kept.display());
     }
     Ok(ExitStatus::Done)
 }

@@ -52,18 +52,13 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "digest": digest,
             "last_sent": time::json(last_sent),
             "last_applied": time::json(last_applied),
-            "held": waits.held,
-            "quarantined": waits.quarantined,
-            "overdue": waits.overdue.len(),
-            "stopped": waits.stopped,
-            "away": waits.away.map(|away| away.to_string()),
-            "failed_sources": waits.failed_sources,
             "failed_targets": targets_json(&waits),
             "targets_put_right": put_right.iter().map(|(_, right)| right.times).sum::<u64>(),
             "missed": missed,
             "inbox": inbox.json(),
             "wal_bytes": wal_bytes,
         });
+        add_waiting(&mut value, &waits);
         if let Some(server) = &server {
             add_server(&mut value, server, requestors);
         }
@@ -100,6 +95,16 @@ fn print_numbers(state: &RequestorState, digest: &str) {
     );
 }
 
+fn add_waiting(value: &mut Value, waits: &Waiting) {
+    value["held"] = waits.held.into();
+    value["quarantined"] = waits.quarantined.into();
+    value["overdue"] = waits.overdue.len().into();
+    value["stopped"] = waits.stopped.into();
+    value["away"] = waits.away.map(|away| away.to_string()).into();
+    value["failed_sources"] = waits.failed_sources.clone().into();
+    value["decisions"] = waits.decisions.clone().into();
+}
+
 fn add_server(value: &mut Value, server: &ServerState, requestors: Vec<Value>) {
     value["srv_seq"] = server.head.0.into();
     value["cycle"] = server.cycle.into();
@@ -133,6 +138,9 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     }
     if !waits.overdue.is_empty() {
         println!("  overdue   {}", waits.overdue.join(", "));
+    }
+    for trouble in &waits.decisions {
+        println!("  DECISIONS {trouble}");
     }
     for source in &waits.failed_sources {
         println!("  source    \"{source}\" could not be read: `dirsync log`");

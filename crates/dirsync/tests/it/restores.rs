@@ -158,3 +158,135 @@ fn a_backup_that_is_none_is_what_the_error_names() {
     assert!(ran.err.contains("depot/postoffice.db"), "{}", ran.err);
     assert!(!ran.err.contains("\"./postoffice.db\""), "{}", ran.err);
 }
+
+/// A database as it lies on the disk, and back: what a person does with `cp` while nothing runs.
+fn copied_by_hand(place: &Place, site: &str) -> Vec<u8> {
+    let log = place.path(&format!("{site}/postoffice.db-wal"));
+    assert!(log.metadata().map_or(0, |data| data.len()) == 0, "all is in the file");
+    std::fs::read(database(place, site)).unwrap()
+}
+
+fn put_back_by_hand(place: &Place, site: &str, bytes: &[u8]) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(place.path(&format!("{site}/postoffice.db{suffix}")));
+    }
+    std::fs::write(database(place, site), bytes).unwrap();
+}
+
+fn registrations(place: &Place) -> Vec<(String, String)> {
+    let listed = place.run("-C hq requestor list --json").json();
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+    let rows = listed.as_array().unwrap().iter();
+    rows.map(|row| (text(row, "state"), text(row, "view"))).collect()
+}
+
+/// Decisions after the copy: `depot` is removed, `sales` sees no details but titles any more, and `lab`
+/// is invited and takes part.
+fn decide_since(place: &Place) {
+    place.run("-C hq requestor remove ALPS/DEPOT --yes").expect(0);
+    place.run("-C hq requestor set SOUTH/SALES --attributes title").expect(0);
+    place.run("-C hq requestor add WEST/LAB --folder share --out lab.invitation").expect(0);
+    place.run("-C lab init --invitation lab.invitation").expect(0);
+    place.write("lab.csv", &people(30..32));
+    place.run("-C lab import lab.csv --whole").expect(0);
+    for _ in 0..2 {
+        place.run("-C lab send").expect(0);
+        settle(place);
+        place.run("-C lab apply").expect(0);
+    }
+}
+
+/// `failure-stories` §15: the server's database was copied back by hand; a removed site returned, and a
+/// view that had been limited was open.
+#[test]
+fn decisions_survive_a_restore_by_hand() {
+    for first in ["status", "process", "run --once"] {
+        let place = three_sites();
+        let old = copied_by_hand(&place, "hq");
+        decide_since(&place);
+        let decided = registrations(&place);
+        assert_eq!(decided[0].0, "removed");
+        assert_eq!(decided[2], ("active".into(), "attributes\ttitle\n".into()));
+        for site in ["sales", "depot", "lab"] {
+            place.run(&format!("-C {site} send"));
+        }
+        let lines = place.read("hq/decisions.log");
+        put_back_by_hand(&place, "hq", &old);
+        let ran = match first {
+            "run --once" => place.run("run hq --once"),
+            first => place.run(&format!("-C hq {first}")),
+        };
+        assert!([0, 3].contains(&ran.code), "{first}: {}{}", ran.out, ran.err);
+        assert!(
+            !ran.out.contains("p20@x.example"),
+            "{first}: an entry of the removed site is shown"
+        );
+        let now = registrations(&place);
+        assert_eq!((&now[0], &now[2]), (&decided[0], &decided[2]), "{first}");
+        for _ in 0..4 {
+            place.run("-C lab send");
+            settle(&place);
+            place.run("-C lab apply");
+            let seen = place.run("-C sales export").expect(0).out;
+            assert!(!seen.contains("+1 "), "{first}: a telephone number is disclosed");
+        }
+        assert_eq!(place.status("hq")["recovering"], false, "{first}");
+        assert_eq!(place.status("hq")["entries"], 8, "{first}");
+        assert_eq!(place.status("lab")["digest"], place.status("hq")["digest"], "{first}");
+        assert_eq!(place.read("hq/decisions.log"), lines, "{first}: nothing is decided again");
+        place.run("-C hq status").expect(0);
+        place.run("-C hq check").expect(0);
+    }
+}
+
+/// A log that is older than the database undoes nothing, and is said until a person has mended it.
+#[test]
+fn an_older_log_of_decisions_is_said_and_undoes_nothing() {
+    let place = three_sites();
+    let (old, old_log) = (copied_by_hand(&place, "hq"), place.read("hq/decisions.log"));
+    decide_since(&place);
+    let decided = registrations(&place);
+    let lost = [old_log.as_str(), "", "1\tremove\tSOUTH/SALES\n", "\u{0}\n"];
+    for log in lost {
+        place.write("hq/decisions.log", log);
+        let status = place.run("-C hq status").expect(3);
+        assert!(status.out.contains("decisions.log is not the one"), "{}", status.out);
+        assert_eq!(registrations(&place), decided);
+        // What is decided meanwhile takes effect, and does not hide it.
+        place.run("-C hq requestor set WEST/LAB --kinds mailbox").expect(0);
+        place.run("-C hq status").expect(3);
+        place.run("-C hq requestor set WEST/LAB --all-kinds").expect(0);
+        place.run("-C hq cycle").expect(3);
+        assert_eq!(registrations(&place), decided);
+    }
+    place.run("-C hq server renew-log").expect(0);
+    place.run("-C hq status").expect(0);
+    place.run("-C hq server renew-log").expect(2);
+    place.run("-C hq requestor suspend WEST/LAB").expect(0);
+    // The new log is good for each older database.
+    put_back_by_hand(&place, "hq", &old);
+    let states: Vec<String> = registrations(&place).into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, ["removed", "active", "active", "suspended"]);
+    assert_eq!(registrations(&place)[2].1, "attributes\ttitle\n");
+    place.run("-C hq status").expect(0);
+}
+
+/// A line that a crash cut off is no decision about somebody else, also when others follow.
+#[test]
+fn a_decision_that_was_cut_off_is_none() {
+    let place = three_sites();
+    let old = copied_by_hand(&place, "hq");
+    let log = place.read("hq/decisions.log");
+    place.write("hq/decisions.log", &format!("{log}9\tremove\tALPS/DEPOT"));
+    place.run("-C hq status").expect(0);
+    place.run("-C hq requestor set SOUTH/SALES --types SMTP").expect(0);
+    put_back_by_hand(&place, "hq", &old);
+    place.run("-C hq status").expect(0);
+    let now = registrations(&place);
+    assert_eq!((now[0].0.as_str(), now[2].1.as_str()), ("active", "types\tSMTP\n"));
+    // Another line that is none is said.
+    let log = place.read("hq/decisions.log");
+    place.write("hq/decisions.log", &format!("{log}nonsense\n"));
+    let status = place.run("-C hq status").expect(3);
+    assert!(status.out.contains("1 lines of decisions.log cannot be read"), "{}", status.out);
+}

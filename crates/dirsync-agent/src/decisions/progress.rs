@@ -1,0 +1,236 @@
+//! How far the log of decisions was carried out in a database.
+//!
+//! A database that was put back by hand is older than the log beside it. It notes how many lines of
+//! the log it has carried out, and a hash of them, in the transaction of each decision. Whatever comes
+//! after those lines is carried out before anything is answered. A log that does not begin with those
+//! lines is not the one of this database: nothing is carried out, and nothing is undone. A log that was
+//! lost is written anew from the database, with a first line that counts such renewals: a database of
+//! a time before it carries out all of it.
+
+use std::io;
+
+use dirsync_protocol::context::{Context, Level, ReceiveError};
+use dirsync_protocol::tables::{RegistrationState, StoreError, Stored, Tables};
+use thiserror::Error;
+
+use super::{CUT_OFF, Decision, DecisionKind, DecisionsLog, carry_out};
+
+/// The name of the note: how many renewals of the log, how many lines, and their hash.
+const NOTE: &str = "decisions";
+
+/// Lines of a log, and the hash of all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    renewals: u64,
+    lines: u64,
+    hash: blake3::Hash,
+}
+
+impl Progress {
+    /// Before the first line of a log.
+    fn none(renewals: u64) -> Self {
+        Self { renewals, lines: 0, hash: blake3::Hash::from_bytes([0; 32]) }
+    }
+
+    /// With one line more.
+    fn after(self, line: &str) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("dirsync 1 decisions carried out");
+        hasher.update(self.hash.as_bytes());
+        hasher.update(line.as_bytes());
+        Self { lines: self.lines + 1, hash: hasher.finalize(), ..self }
+    }
+
+    fn noted<T: Tables + ?Sized>(tables: &mut T) -> Stored<Self> {
+        let Some(note) = tables.note(NOTE)? else { return Ok(Self::none(0)) };
+        let read = || {
+            let mut words = note.split(' ');
+            let (renewals, lines) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            Some(Self { renewals, lines, hash: blake3::Hash::from_hex(words.next()?).ok()? })
+        };
+        // A note that cannot be read agrees with no log.
+        Ok(read().unwrap_or(Self { lines: u64::MAX, ..Self::none(u64::MAX) }))
+    }
+
+    fn put<T: Tables + ?Sized>(self, tables: &mut T) -> Stored<()> {
+        let Self { renewals, lines, hash } = self;
+        tables.put_note(NOTE, Some(&format!("{renewals} {lines} {}", hash.to_hex())))
+    }
+}
+
+/// How a log stands to a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// Lines that are not carried out yet.
+    pub behind: u64,
+    /// Lines that are no decisions, other than those that a crash cut off.
+    pub unreadable: u64,
+    /// How many lines were carried out here that the log does not begin with: an older log, or another
+    /// one, has its place.
+    pub lost: Option<u64>,
+}
+
+/// A decision that could not be carried out.
+#[derive(Debug, Error)]
+pub enum DecideError {
+    /// The log could not be read or written: nothing was decided.
+    #[error("could not keep the decision in the decisions log: {0}")]
+    Log(#[source] io::Error),
+    /// The decision is in the log and not in the database: it is carried out when that is opened.
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+}
+
+impl From<StoreError> for DecideError {
+    fn from(error: StoreError) -> Self {
+        Self::Receive(error.into())
+    }
+}
+
+/// Compares a log with what was carried out. Returns the lines that were not, and how far these lead.
+fn compare<'a, T: Tables + ?Sized>(
+    tables: &mut T,
+    lines: &'a [String],
+) -> Stored<(LogState, &'a [String], Progress)> {
+    let noted = Progress::noted(tables)?;
+    let is_unreadable =
+        |line: &&String| !line.ends_with(CUT_OFF) && line.parse::<Decision>().is_err();
+    let unreadable = lines.iter().filter(is_unreadable).count() as u64;
+    let renewals = renewals(lines);
+    let before = if noted.renewals < renewals { Progress::none(renewals) } else { noted };
+    let known = usize::try_from(before.lines).ok().and_then(|known| lines.split_at_checked(known));
+    let (known, rest) = known.unwrap_or((&[], &[]));
+    let reached = known.iter().fold(Progress::none(renewals), |reached, line| reached.after(line));
+    if reached != before {
+        let state = LogState { unreadable, lost: Some(noted.lines), behind: 0 };
+        return Ok((state, &[], noted));
+    }
+    let state = LogState { behind: rest.len() as u64, unreadable, lost: None };
+    Ok((state, rest, reached))
+}
+
+/// How often a log was written anew.
+fn renewals(lines: &[String]) -> u64 {
+    match lines.first().and_then(|line| line.parse::<Decision>().ok()) {
+        Some(Decision { kind: DecisionKind::Renew(times), .. }) => times,
+        _ => 0,
+    }
+}
+
+/// How a log stands to a database.
+///
+/// # Errors
+///
+/// When the store fails, or the log cannot be read.
+pub fn log_state<T: Tables + ?Sized>(
+    tables: &mut T,
+    log: &mut dyn DecisionsLog,
+) -> Result<LogState, DecideError> {
+    let lines = log.lines().map_err(DecideError::Log)?;
+    let (state, _, _) = compare(tables, &lines)?;
+    Ok(state)
+}
+
+/// Carries out what a log has and a database does not know yet, whole, within the caller's
+/// transaction. Nothing may be answered before. Returns how many decisions were carried out.
+///
+/// # Errors
+///
+/// When the store fails, or the log cannot be read.
+pub fn catch_up<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    log: &mut dyn DecisionsLog,
+) -> Result<u64, DecideError> {
+    let lines = log.lines().map_err(DecideError::Log)?;
+    Ok(carry_out_rest(tables, context, &lines)?.1)
+}
+
+/// Returns how far that leads, none where the log is not that of the database, and how many decisions
+/// were carried out.
+fn carry_out_rest<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    lines: &[String],
+) -> Result<(Option<Progress>, u64), ReceiveError> {
+    let (state, rest, reached) = compare(tables, lines)?;
+    if state.lost.is_some() {
+        return Ok((None, 0));
+    }
+    let mut progress = reached;
+    let mut count = 0;
+    for line in rest {
+        progress = progress.after(line);
+        if let Some(decision) = line.parse::<Decision>().ok().filter(|_| !line.ends_with(CUT_OFF)) {
+            carry_out(tables, context, &decision)?;
+            count += 1;
+        }
+    }
+    if progress != reached {
+        progress.put(tables)?;
+    }
+    if count > 0 {
+        let text =
+            format!("{count} decisions of the log were not carried out here yet: they are now");
+        context.say(Level::Warning, "9", text);
+    }
+    Ok((Some(progress), count))
+}
+
+/// Decides: each line is in the log before the caller commits what it changes.
+///
+/// # Errors
+///
+/// When the log cannot be written or the store fails.
+pub fn decide<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    log: &mut dyn DecisionsLog,
+    decisions: &[Decision],
+) -> Result<(), DecideError> {
+    let lines = log.lines().map_err(DecideError::Log)?;
+    let (mut progress, _) = carry_out_rest(tables, context, &lines)?;
+    for decision in decisions {
+        log.append(decision).map_err(DecideError::Log)?;
+        carry_out(tables, context, decision)?;
+        progress = progress.map(|progress| progress.after(&decision.to_string()));
+    }
+    // A log that is not that of the database stays so until a person has said what holds.
+    if let Some(progress) = progress {
+        progress.put(tables)?;
+    }
+    Ok(())
+}
+
+/// A log that was lost, written anew: the decisions that bring any older database to the
+/// registrations of this one. Deletions that were approved or turned down are in the entries themselves.
+/// It is noted here as carried out.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn renewed_log<T: Tables + ?Sized>(tables: &mut T, at: u64) -> Stored<Vec<Decision>> {
+    let own = tables.requestor()?.name;
+    let renewals = Progress::noted(tables)?.renewals.saturating_add(1);
+    let mut decided = vec![(own.clone(), DecisionKind::Renew(renewals))];
+    for registration in tables.registrations()? {
+        let name = registration.name;
+        if name == own {
+            continue;
+        }
+        let (secret_hash, expires) = registration.invitation.unwrap_or_default();
+        let (carrier, view) = (registration.carrier, registration.view_allowed);
+        let invite = DecisionKind::Invite { secret_hash, expires, carrier, view };
+        let ended = match registration.state {
+            RegistrationState::Suspended => Some(DecisionKind::Suspend),
+            RegistrationState::Removed => Some(DecisionKind::Remove),
+            RegistrationState::Invited | RegistrationState::Active => None,
+        };
+        let kinds = [Some(invite), registration.key.map(DecisionKind::Key), ended];
+        decided.extend(kinds.into_iter().flatten().map(|kind| (name.clone(), kind)));
+    }
+    let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
+    let decisions: Vec<Decision> = decided.into_iter().map(decision).collect();
+    let lines = decisions.iter().map(ToString::to_string);
+    lines.fold(Progress::none(renewals), |progress, line| progress.after(&line)).put(tables)?;
+    Ok(decisions)
+}
