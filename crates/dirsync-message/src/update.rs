@@ -32,6 +32,21 @@ pub enum Side {
     Fenced,
     /// The postoffice was removed.
     Removed,
+    /// The postoffice is suspended: this request waits.
+    Suspended,
+    /// Not admitted: its invitation has expired.
+    Expired,
+    /// Not admitted: another machine has this name.
+    Taken,
+    /// Not admitted: its secret is not that of the invitation in force.
+    Uninvited,
+}
+
+impl Side {
+    /// Whether it only says why a request was not taken: nothing else changes.
+    pub fn is_notice(self) -> bool {
+        matches!(self, Self::Suspended | Self::Expired | Self::Taken | Self::Uninvited)
+    }
 }
 
 /// Why an own entry is not published as it was submitted, or that another one contests it.

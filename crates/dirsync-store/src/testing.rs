@@ -222,15 +222,23 @@ pub fn registration(name: &str) -> Registration {
         answer_due: true,
         send_own: false,
         challenge: Some(Challenge([8; 16])),
-        side_answers: [Side::Own, Side::Fenced, Side::Removed]
-            .into_iter()
-            .map(|side| SideAnswer {
-                epoch: ReqEpoch([3; 16]),
-                side,
-                answers: RequestNo(GREATEST),
-                request_id: RequestId([0xfe; 16]),
-            })
-            .collect(),
+        side_answers: [
+            Side::Own,
+            Side::Fenced,
+            Side::Removed,
+            Side::Suspended,
+            Side::Expired,
+            Side::Taken,
+            Side::Uninvited,
+        ]
+        .into_iter()
+        .map(|side| SideAnswer {
+            epoch: ReqEpoch([3; 16]),
+            side,
+            answers: RequestNo(GREATEST),
+            request_id: RequestId([0xfe; 16]),
+        })
+        .collect(),
         taken: vec![
             (RequestNo(GREATEST - 1), RequestId([7; 16])),
             (RequestNo(GREATEST), RequestId([6; 16])),

@@ -61,6 +61,12 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
     for text in &waits.decisions {
         subjects.insert("decisions".into(), text.clone());
     }
+    if let Some(notice) = waits.notice {
+        subjects.insert("server".into(), notice.into());
+    }
+    if !waits.never.is_empty() {
+        subjects.insert("schedule".into(), waits.never.join("; "));
+    }
     if let Some(stopped) = waits.stopped {
         let text = match waits.away {
             Some(away) => format!("{away}: dirsync status"),

@@ -54,7 +54,7 @@ pub enum Command {
     /// Promote a copy of the server, or end a recovery
     #[command(
         subcommand,
-        after_help = "Examples:\n  dirsync -C hq server recover --finish --dry-run\n  dirsync -C hq server promote"
+        after_help = "Examples:\n  dirsync -C hq server recover --finish --dry-run\n  dirsync -C copy server promote"
     )]
     Server(ServerCommand),
     /// Add and change own entries from a file (T0)

@@ -48,6 +48,12 @@ impl Failure {
         self
     }
 
+    /// Says where it happened, before what happened.
+    pub fn within(mut self, place: String) -> Self {
+        self.error = self.error.context(place);
+        self
+    }
+
     /// Adds what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -393,6 +393,14 @@ impl DecisionsLog for FileDecisions {
     }
 }
 
+/// Refuses a folder that is a postoffice's already.
+pub fn require_none(folder: &Path) -> Outcome<()> {
+    if !folder.join(DATABASE).exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("\"{}\" is a postoffice folder already", folder.display())))
+}
+
 /// Makes the folder of a new postoffice: its parts, its key, and its database with what `found`
 /// writes into it. The database takes its place last, so that what a crash leaves is no postoffice
 /// yet and can be made again.
@@ -401,12 +409,7 @@ pub fn make_folder(
     name: &PostofficeName,
     found: impl FnOnce(&mut dyn Transaction, &str) -> Outcome<()>,
 ) -> Outcome<()> {
-    if folder.join(DATABASE).exists() {
-        return Err(Failure::usage(format!(
-            "\"{}\" is a postoffice folder already",
-            folder.display()
-        )));
-    }
+    require_none(folder)?;
     for part in [folder, &folder.join(TRANSIT), &folder.join(KEYS)] {
         durable::create_folder(part)?;
     }

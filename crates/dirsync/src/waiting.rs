@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use dirsync_agent::decisions::LogState;
+use dirsync_agent::step::NOTICE_NOTE;
 use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
@@ -36,6 +37,10 @@ pub struct Waiting {
     pub failed_targets: Vec<(String, String)>,
     /// What is wrong with the decisions log of a server.
     pub decisions: Vec<String>,
+    /// Why the server does not take this postoffice's requests, and what to do.
+    pub notice: Option<&'static str>,
+    /// What never happens on the schedule.
+    pub never: Vec<String>,
 }
 
 impl Waiting {
@@ -46,11 +51,13 @@ impl Waiting {
         let is_server = office.is_server;
         let away = office.away()?;
         let decisions = words_of(office.log_state()?);
+        let never = office.config.never(is_server);
         let mut tables = office.begin()?;
         let mut waiting = Self {
             held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
             quarantined: tables.quarantined()?.len() as u64,
             decisions,
+            never,
             ..Self::default()
         };
         let state = tables.requestor()?;
@@ -59,6 +66,7 @@ impl Waiting {
             Mode::Removed => Some("removed"),
             _ => None,
         };
+        waiting.notice = tables.note(NOTICE_NOTE)?.as_deref().map(notice_words);
         waiting.failed_sources = tables
             .notes("source-error:")?
             .into_iter()
@@ -103,6 +111,28 @@ impl Waiting {
             || !self.failed_sources.is_empty()
             || !self.failed_targets.is_empty()
             || !self.decisions.is_empty()
+            || !self.never.is_empty()
+            || self.notice.is_some()
+    }
+}
+
+/// What the server said of this postoffice, and what to do.
+fn notice_words(word: &str) -> &'static str {
+    match word {
+        "suspended" => {
+            "suspended by the server: requests wait there until its administrator resumes it"
+        }
+        "expired" => {
+            "not admitted: the invitation has expired; ask the server's administrator for another one"
+        }
+        "taken" => {
+            "not admitted: another machine has this name; ask the server's administrator which one is \
+             the right one, and stop the other"
+        }
+        _ => {
+            "not admitted: the invitation is not the one in force; ask the server's administrator for \
+             the newest one"
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! First contact: an invitation's secret admits a postoffice, and its key is pinned.
 
-use dirsync_message::Request;
+use dirsync_message::{Request, Side};
 use dirsync_protocol::context::{Context, Event, Level};
 use dirsync_protocol::invitation::is_proof;
+use dirsync_protocol::server;
 use dirsync_protocol::tables::Tables;
 
 use super::{StepError, Surroundings};
@@ -32,20 +33,24 @@ pub(super) fn admit<T: Tables + ?Sized>(
         is_proof(&admission.proof, hash, &admission.key) && around.now <= *expires
     });
     if !admitted {
-        let reason = match (&registration.invitation, &registration.key) {
-            (None, Some(_)) => "another machine has this name already",
-            (Some((_, expires)), _) if around.now > *expires => "its invitation has expired",
+        let side = match (&registration.invitation, &registration.key) {
+            (None, Some(_)) => Side::Taken,
+            (Some((_, expires)), _) if around.now > *expires => Side::Expired,
+            _ => Side::Uninvited,
+        };
+        server::tell(tables, request, side)?;
+        let reason = match side {
+            Side::Taken => "another machine has this name already",
+            Side::Expired => "its invitation has expired",
             _ => "its secret is not that of the invitation",
         };
-        say(
-            context,
-            Level::Alarm,
-            format!(
-                "{} is not admitted: {reason}; last contact {}; `dirsync requestor add {} --again` \
-                 invites it again",
-                request.from, registration.last_contact, request.from
-            ),
+        let name = &request.from;
+        let text = format!(
+            "{name} is not admitted: {reason}; ask first which machine is the right one: stop the other; \
+             if the right one is the one that was not admitted, `dirsync requestor add {name} \
+             --folder DIR --again` invites it, and it begins in a new folder"
         );
+        say(context, Level::Alarm, text);
         return Ok(false);
     }
     let decision = Decision {

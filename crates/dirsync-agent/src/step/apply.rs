@@ -1,9 +1,10 @@
 //! T3.
 
 use dirsync_carrier::{Arrived, Carrier};
-use dirsync_message::{Head, Update};
+use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event, Level};
 use dirsync_protocol::requestor::{Applied, receive};
+use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
@@ -89,6 +90,7 @@ fn take(
         around.run(draws, &mut events, |context| receive(&mut *tables, context, update, &mut body));
     match outcome {
         Ok(applied) => {
+            note_notice(&mut *tables, &applied)?;
             // C5: list, point and numbers are committed, then the file may go.
             if applied.for_another {
                 note_left(&mut *tables, arrived)?;
@@ -107,6 +109,22 @@ fn take(
             refuse(carrier, arrived, &why, report)
         }
     }
+}
+
+/// The name of the note that says why the server does not take this postoffice's requests.
+pub const NOTICE_NOTE: &str = "server-notice";
+
+/// What the server says of this postoffice, until it answers a request again.
+fn note_notice<T: Tables + ?Sized>(tables: &mut T, applied: &Applied) -> Stored<()> {
+    let word = match applied.notice {
+        Some(Side::Suspended) => "suspended",
+        Some(Side::Expired) => "expired",
+        Some(Side::Taken) => "taken",
+        Some(_) => "uninvited",
+        None if !applied.answered => return Ok(()),
+        None => return tables.put_note(NOTICE_NOTE, None),
+    };
+    tables.put_note(NOTICE_NOTE, Some(word))
 }
 
 fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {

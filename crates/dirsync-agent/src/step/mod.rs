@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::decisions::DecideError;
 
-pub use apply::{ApplyReport, apply};
+pub use apply::{ApplyReport, NOTICE_NOTE, apply};
 pub use process::{
     Carriers, ProcessReport, answer_requests, process, requests_arrived, take_requests,
 };

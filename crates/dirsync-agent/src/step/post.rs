@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_carrier::{Carrier, CarrierError, EncodedBody, Outgoing};
 use dirsync_directory::PostofficeName;
-use dirsync_message::{Side, Update};
+use dirsync_message::Update;
 
 use super::StepError;
 use super::process::ProcessReport;
@@ -87,7 +87,7 @@ impl<'a> Post<'a> {
 /// those of two machines with one name too: the request tells them apart.
 fn epoch(head: &Update) -> String {
     match head.side {
-        Some(Side::Own | Side::Fenced | Side::Removed) => {
+        Some(_) => {
             format!("{}.{}", head.server_epoch, head.request_id)
         }
         None => head.server_epoch.to_string(),

@@ -11,7 +11,8 @@ use crate::{
     Update,
 };
 
-const SIDES: [&str; 3] = ["own", "fenced", "removed"];
+const SIDES: [&str; 7] = ["own", "fenced", "removed", "suspended", "expired", "taken", "uninvited"];
+const SIDES_FORM: &str = "own, fenced, removed, suspended, expired, taken or uninvited";
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
 
 impl Update {
@@ -33,6 +34,10 @@ impl Update {
             Side::Own => SIDES[0],
             Side::Fenced => SIDES[1],
             Side::Removed => SIDES[2],
+            Side::Suspended => SIDES[3],
+            Side::Expired => SIDES[4],
+            Side::Taken => SIDES[5],
+            Side::Uninvited => SIDES[6],
         });
         fields.put_some("side", side);
         if let Some(own) = &self.own {
@@ -65,12 +70,14 @@ impl Update {
                 .epoch("server-epoch")?
                 .ok_or_else(|| fields.missing("server-epoch"))?,
             ack: fields.number("ack", ReqSeq)?,
-            side: fields.optional_word("side", "own, fenced or removed", &SIDES)?.map(|word| {
-                match word {
-                    0 => Side::Own,
-                    1 => Side::Fenced,
-                    _ => Side::Removed,
-                }
+            side: fields.optional_word("side", SIDES_FORM, &SIDES)?.map(|word| match word {
+                0 => Side::Own,
+                1 => Side::Fenced,
+                2 => Side::Removed,
+                3 => Side::Suspended,
+                4 => Side::Expired,
+                5 => Side::Taken,
+                _ => Side::Uninvited,
             }),
             own: own(fields)?,
             outcomes: fields.repeated(

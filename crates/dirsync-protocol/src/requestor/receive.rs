@@ -28,6 +28,8 @@ pub struct Applied {
     pub digest_failed: bool,
     /// It is for another machine of this name, and has to stay there for it.
     pub for_another: bool,
+    /// The server does not take this machine's requests, and says why.
+    pub notice: Option<Side>,
 }
 
 /// What the header of an update came to.
@@ -66,6 +68,12 @@ pub fn receive<T: Tables + ?Sized>(
     check_update(&state, update)?;
     if !hear_epoch(context, &mut state, update) {
         return Ok(Applied::default());
+    }
+    if let Some(side) = update.side.filter(|side| side.is_notice()) {
+        tables.put_requestor(&state)?;
+        let for_another = is_for_another(&state, update);
+        let notice = hear_notice(context, &state, update, side);
+        return Ok(Applied { notice, for_another, ..Applied::default() });
     }
     let header = take_header(tables, context, &mut state, update, body)?;
     tables.put_requestor(&state)?;
@@ -182,7 +190,7 @@ fn stop_for_side(
              until `dirsync rejoin` says that this one is to be kept",
         ),
         Some(Side::Removed) => (Mode::Removed, "the server removed this postoffice"),
-        Some(Side::Own) | None => return false,
+        _ => return false,
     };
     if mode == Mode::Fenced && !Rule::Fence.holds() {
         new_epoch(state, context, false);
@@ -191,6 +199,28 @@ fn stop_for_side(
     state.mode = mode;
     context.say(Level::Alarm, "R4", text);
     true
+}
+
+/// R4a: a request waits at the server, or was not taken. Only the newest one matters, and only to the
+/// machine that sent it.
+fn hear_notice(
+    context: &mut Context<'_>,
+    state: &RequestorState,
+    update: &Update,
+    side: Side,
+) -> Option<Side> {
+    let ours = update.epoch == state.epoch && is_answer(state, update);
+    if !ours || update.answers <= state.last_answer {
+        return None;
+    }
+    let text = match side {
+        Side::Suspended => "the server has suspended this postoffice: its requests wait there",
+        Side::Expired => "not admitted: the invitation has expired",
+        Side::Taken => "not admitted: another machine has this name at the server",
+        _ => "not admitted: the invitation is not the one in force at the server",
+    };
+    context.say(Level::Alarm, "R4a", text);
+    Some(side)
 }
 
 /// R8 and R9.

@@ -63,6 +63,11 @@ const DAY: i16 = 24 * 60;
 const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl ScheduledTime {
+    /// The step that it is for.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
     /// The minutes of one day at which it is due.
     fn minutes(&self) -> impl Iterator<Item = i16> {
         let (from, to, step) = match self.when {

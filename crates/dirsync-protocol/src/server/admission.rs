@@ -8,7 +8,9 @@ use super::submission::{Submission, submit_delta, submit_full};
 use crate::bounds::check_request;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::simulation::Rule;
-use crate::tables::{Copies, Registration, RegistrationState, ServerState, SideAnswer, Tables};
+use crate::tables::{
+    Copies, Registration, RegistrationState, ServerState, SideAnswer, Stored, Tables,
+};
 
 /// So often a server takes a later life of its own instance for one that a restore lost.
 const OVERTAKEN_MAX: u64 = 2;
@@ -107,7 +109,7 @@ pub fn receive<T: Tables + ?Sized>(
     Ok(Received::Taken)
 }
 
-/// S2 and S3: the sender's registration, if its requests are taken.
+/// S2 to S3a: the sender's registration, if its requests are taken.
 fn registered<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
@@ -125,7 +127,11 @@ fn registered<T: Tables + ?Sized>(
             context.say(Level::Warning, "S3", text);
             Err(Received::Repeated)
         }
-        RegistrationState::Suspended => Err(Received::Suspended),
+        RegistrationState::Suspended => {
+            side_answer(&mut registration, request, Side::Suspended);
+            tables.put_registration(&registration)?;
+            Err(Received::Suspended)
+        }
         RegistrationState::Invited | RegistrationState::Active => Ok(registration),
     })
 }
@@ -404,6 +410,17 @@ fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
     if registration.challenge.is_none() || !Rule::ChallengeKept.holds() {
         registration.challenge = Some(Challenge(context.draws.token()));
     }
+}
+
+/// Lets a sender be told why its request is not taken, if it is registered.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn tell<T: Tables + ?Sized>(tables: &mut T, request: &Request, side: Side) -> Stored<()> {
+    let Some(mut registration) = tables.registration(&request.from)? else { return Ok(()) };
+    side_answer(&mut registration, request, side);
+    tables.put_registration(&registration)
 }
 
 fn side_answer(registration: &mut Registration, request: &Request, side: Side) {

@@ -7,7 +7,7 @@ mod lifecycle;
 mod publication;
 mod submission;
 
-pub use admission::{Received, receive};
+pub use admission::{Received, receive, tell};
 pub use answer::{
     Answer, BodyPlan, ListPlan, PlanKind, Told, answer_unasked, outcomes, pending, prepare,
     side_answers,

@@ -72,6 +72,10 @@ fn side_line(answer: &SideAnswer) -> String {
         Side::Own => "own",
         Side::Fenced => "fenced",
         Side::Removed => "removed",
+        Side::Suspended => "suspended",
+        Side::Expired => "expired",
+        Side::Taken => "taken",
+        Side::Uninvited => "uninvited",
     };
     format!("{} {side} {} {}\n", answer.epoch, answer.answers, answer.request_id)
 }
@@ -84,6 +88,10 @@ fn read_side_line(line: &str) -> Option<SideAnswer> {
             "own" => Side::Own,
             "fenced" => Side::Fenced,
             "removed" => Side::Removed,
+            "suspended" => Side::Suspended,
+            "expired" => Side::Expired,
+            "taken" => Side::Taken,
+            "uninvited" => Side::Uninvited,
             _ => return None,
         },
         answers: words.next()?.parse().ok()?,

@@ -14,7 +14,11 @@ use crate::commands::print_json;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invitation::Invitation;
-use crate::office::{CARRIER_NOTE, LOCAL, make_folder, make_instance, random_seed};
+use crate::office::{
+    CARRIER_NOTE, LOCAL, has_instance, make_folder, make_instance, now_ms, public_key, random_seed,
+    require_none,
+};
+use crate::time;
 
 /// `dirsync init`.
 pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
@@ -56,8 +60,63 @@ fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, 
         .with_context(|| format!("could not read the invitation \"{}\"", file.display()))?;
     let invitation = Invitation::parse(&text)
         .map_err(|error| Failure::usage(format!("\"{}\": {error}", file.display())))?;
+    // A folder that is there has used it, most likely: that is said first.
+    require_none(folder)?;
+    check_invitation(&invitation, &text).map_err(|failure| failure.within(quoted(file)))?;
     make_requestor(folder, &invitation)?;
+    mark_used(file, &text, folder);
     Ok((invitation.postoffice.to_string(), "requestor", invitation.server.to_string()))
+}
+
+/// Refuses an invitation that shows that it admits nobody.
+fn check_invitation(invitation: &Invitation, text: &str) -> Outcome<()> {
+    let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
+    let another = format!(
+        "ask the server for another one: `dirsync requestor add {postoffice} --folder DIR --again`"
+    );
+    if *expires < now_ms() {
+        let text = format!("this invitation expired on {}", time::rfc3339(*expires));
+        return Err(Failure::usage(text).hint(another));
+    }
+    if let Some(used) = used(text) {
+        return Err(Failure::usage(format!("this invitation was used {used}")).hint(format!(
+            "it admits one machine; {another}; if that folder never sent anything and is gone, remove \
+             the line \"used\""
+        )));
+    }
+    if carrier.strip_prefix("folder:").is_none_or(str::is_empty) {
+        return Err(Failure::usage(format!("its carrier \"{carrier}\" is not known")).hint(another));
+    }
+    if secret.is_empty() {
+        return Err(Failure::usage("this invitation has no secret").hint(another));
+    }
+    if server == postoffice {
+        return Err(Failure::usage("this invitation invites the server itself").hint(another));
+    }
+    Ok(())
+}
+
+fn quoted(file: &Path) -> String {
+    format!("\"{}\"", file.display())
+}
+
+/// When and where an invitation was used.
+fn used(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("used = "))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
+/// Notes in an invitation's file that it was used: whoever finds it does not wait in vain. Where the
+/// file cannot be written the server says so later.
+fn mark_used(file: &Path, text: &str, folder: &Path) {
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let words = format!("on {} for {}", time::rfc3339(now_ms()), folder.display());
+    let line = toml::Value::String(words).to_string();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let marked = format!("{text}{end}used = {line}\n");
+    if let Err(error) = durable::replace_file(file, |output| output.write_all(marked.as_bytes())) {
+        eprintln!("warning: the invitation could not be marked as used: {error}");
+    }
 }
 
 /// Makes a requestor's folder from its invitation.
@@ -81,11 +140,30 @@ pub fn shared_folder(folder: &Path) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
+/// Lines that are well formed, and a schedule on which something never happens.
+fn say_never(path: &Path, never: &[String], json: bool) -> Outcome {
+    if json {
+        let mistakes: Vec<_> = never.iter().map(|reason| json!({ "reason": reason })).collect();
+        print_json(&json!({ "file": path.display().to_string(), "mistakes": mistakes }));
+        return Ok(ExitStatus::Usage);
+    }
+    Err(Failure::usage(format!("{}: {}", path.display(), never.join("; "))))
+}
+
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Outcome {
     let path = folder.join("dirsync.toml");
     match Config::load(&path) {
         Ok(config) => {
+            // Before there are keys nobody knows whether this becomes a server.
+            let is_postoffice = public_key(folder).is_ok();
+            let never = match is_postoffice {
+                true => config.never(has_instance(folder)),
+                false => Vec::new(),
+            };
+            if !never.is_empty() {
+                return say_never(&path, &never, json);
+            }
             if json {
                 print_json(&json!({ "file": path.display().to_string(), "mistakes": [] }));
             } else {

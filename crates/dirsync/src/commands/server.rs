@@ -15,7 +15,8 @@ use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home;
 use crate::office::{
-    FileDecisions, Office, database, lock, make_instance, now_ms, random_seed, require_folder,
+    FileDecisions, Office, database, lock, make_instance, now_ms, random_seed, read_instance,
+    require_folder,
 };
 
 /// `dirsync server …`.
@@ -31,6 +32,7 @@ pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
 fn promote(folder: &Path, json: bool) -> Outcome {
     let _lock = lock(folder, "server promote")?;
     let mut store = SqliteStore::open(database(folder))?;
+    require_copy(folder, &mut store)?;
     let instance = make_instance(folder)?;
     let mut draws = Draws::new(&random_seed()?);
     let mut events: Vec<Event> = Vec::new();
@@ -53,6 +55,23 @@ fn promote(folder: &Path, json: bool) -> Outcome {
         println!("the old one has to stay stopped; requestors go on by themselves");
     }
     Ok(ExitStatus::Done)
+}
+
+/// The server at its home is the server: a promotion would begin a new life, and its requestors would
+/// wait for all of them to speak again. One that was replaced may be the server again.
+fn require_copy(folder: &Path, store: &mut SqliteStore) -> Outcome<()> {
+    let Some(server) = store.begin()?.server()? else {
+        return Err(Failure::usage("this postoffice is no copy of a directory server"));
+    };
+    let is_copy = home::away(folder)?.is_some() || read_instance(folder)? != server.epoch.instance;
+    if is_copy || server.fenced {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "this is the directory server already, epoch {}: nothing was changed",
+        server.epoch
+    ))
+    .hint("`dirsync server promote` is for a copy of its folder, when the server itself is lost"))
 }
 
 /// A lost log is written anew, so that a later restore has all registrations again.

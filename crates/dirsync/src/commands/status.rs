@@ -103,6 +103,8 @@ fn add_waiting(value: &mut Value, waits: &Waiting) {
     value["away"] = waits.away.map(|away| away.to_string()).into();
     value["failed_sources"] = waits.failed_sources.clone().into();
     value["decisions"] = waits.decisions.clone().into();
+    value["never"] = waits.never.clone().into();
+    value["notice"] = waits.notice.into();
 }
 
 fn add_server(value: &mut Value, server: &ServerState, requestors: Vec<Value>) {
@@ -142,6 +144,10 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     for trouble in &waits.decisions {
         println!("  DECISIONS {trouble}");
     }
+    if let Some(notice) = waits.notice {
+        println!("  SERVER    {notice}");
+    }
+    waits.never.iter().for_each(|text| println!("  schedule  {text}"));
     for source in &waits.failed_sources {
         println!("  source    \"{source}\" could not be read: `dirsync log`");
     }

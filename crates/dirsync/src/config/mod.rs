@@ -6,6 +6,7 @@
 
 mod keys;
 mod map;
+mod never;
 mod problem;
 mod reader;
 mod reference;

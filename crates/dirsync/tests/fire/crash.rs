@@ -50,6 +50,8 @@ struct Scene {
     after: &'static [&'static str],
     /// The postoffice that the command works on contradicts itself until it is given again.
     halfway: bool,
+    /// The server's folder does not know where it lives, as one that was copied.
+    copied: bool,
 }
 
 const FOUND: [&str; 3] = [
@@ -190,6 +192,9 @@ fn struck_everywhere(scene: &Scene) {
             let settings = "[[target]]\nfile = \"list.csv\"\n[guard]\nentries = 1000\n";
             place.write("a/dirsync.toml", settings);
         }
+    }
+    if scene.copied {
+        std::fs::remove_file(place.path("hq/keys/home")).unwrap();
     }
     let snapshot = quick_folder();
     copy(place.folder.path(), snapshot.path());
@@ -415,7 +420,9 @@ fn crash_promote() {
     struck_everywhere(&Scene {
         before: &CHANGED,
         command: "-C hq server promote",
+        done_already: Some("is the directory server already"),
         halfway: true,
+        copied: true,
         ..Scene::default()
     });
 }

@@ -222,3 +222,73 @@ fn resumed_is_what_it_was_before() {
     place.run("-C hq requestor resume SOUTH/SALES").expect(0);
     assert_eq!(registration(&place, "SOUTH/SALES")["state"], "active");
 }
+
+/// Where the server works it is the server already: promoting it would begin a new life for nothing.
+#[test]
+fn the_server_itself_is_not_promoted() {
+    let place = Place::two_sites();
+    place.write("people.csv", &people(0..3));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.cycle();
+    let epoch = place.status("hq")["epoch"].clone();
+    let instance = place.read("hq/keys/instance");
+    let promoted = place.run("-C hq server promote").expect(2);
+    assert!(promoted.err.contains("is the directory server already"), "{}", promoted.err);
+    assert_eq!(
+        (place.status("hq")["epoch"].clone(), place.read("hq/keys/instance")),
+        (epoch, instance)
+    );
+    assert_eq!(place.status("hq")["recovering"], false);
+    place.run("-C sales server promote").expect(2);
+    assert!(!place.exists("sales/keys/instance"), "a requestor does not look like a server");
+    // A copy may be, once; then it is the server.
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([place.path("hq"), place.path("copy")])
+        .status();
+    assert!(copied.unwrap().success());
+    place.run("-C copy server promote").expect(0);
+    place.run("-C copy server promote").expect(2);
+    // The old one, replaced, may be the server again.
+    place.run("-C sales send").expect(0);
+    place.run("-C copy cycle");
+    place.run("-C sales apply").expect(0);
+    place.run("-C sales send").expect(0);
+    place.run("-C hq process").expect(3);
+    assert_eq!(place.status("hq")["stopped"], "fenced");
+    place.run("-C hq server promote").expect(0);
+}
+
+/// A schedule on which something never happens is said where it is checked, and in `status`.
+#[test]
+fn a_schedule_on_which_nothing_runs_is_said() {
+    let place = Place::two_sites();
+    let whole = "\"T1 every 5 min\", \"T2 every 5 min\", \"T3 every 5 min\"";
+    for (site, times, more, says) in [
+        ("hq", "\"T1 daily 22:00\", \"T3 daily 02:00\"", "", "no line for T2"),
+        ("hq", "\"T2 daily 22:00\"", "", "no line for T1"),
+        ("hq", "\"T1 daily 22:00\", \"T2 daily 22:00\"", "", "no line for T3"),
+        ("sales", "\"T1 daily 22:00\"", "", "no line for T3"),
+        ("sales", "\"T3 daily 22:00\"", "", "no line for T1"),
+        ("sales", whole, "", "T2 in \"schedule.times\" never runs"),
+        ("hq", whole, "window = \"10 s\"\npoll = \"1 min\"\n", "shorter than \"schedule.poll\""),
+    ] {
+        place.write(
+            &format!("{site}/dirsync.toml"),
+            &format!("[schedule]\ntimes = [{times}]\n{more}"),
+        );
+        let check = place.run(&format!("-C {site} config check")).expect(2);
+        assert!(check.err.contains(says), "{site} {times}: {}", check.err);
+        let json = place.run(&format!("-C {site} config check --json")).expect(2).json();
+        assert!(json["mistakes"][0]["reason"].as_str().unwrap().contains(says), "{json}");
+        let status = place.run(&format!("-C {site} status")).expect(3);
+        assert!(status.out.contains(says), "{site} {times}: {}", status.out);
+    }
+    place.write("hq/dirsync.toml", &format!("[schedule]\ntimes = [{whole}]\n"));
+    let both = "\"T1 Mon 22:00\", \"T3 Tue 06:00\"";
+    place.write("sales/dirsync.toml", &format!("[schedule]\ntimes = [{both}]\n"));
+    for site in ["hq", "sales"] {
+        place.run(&format!("-C {site} config check")).expect(0);
+        place.run(&format!("-C {site} status")).expect(0);
+    }
+}

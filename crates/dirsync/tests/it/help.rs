@@ -104,6 +104,13 @@ fn run_example(line: &str) {
     if line.contains(" restore ") {
         place.run("-C hq backup hq.backup").expect(0);
     }
+    if line.contains("-C copy ") {
+        let copied = std::process::Command::new("cp")
+            .arg("-r")
+            .args([place.path("hq"), place.path("copy")])
+            .status();
+        assert!(copied.unwrap().success());
+    }
     if line.contains(" message ") {
         place.run("-C sales send").expect(0);
         let inbox = std::fs::read_dir(place.path("share")).unwrap().flatten().next().unwrap();

@@ -134,10 +134,14 @@ fn two_servers_and_namesakes_are_refused() {
         again.err
     );
     // The invitation works once: a second machine with it has another key.
-    place.run("-C twin init --invitation sales.invitation").expect(0);
+    let used = place.run("-C twin init --invitation sales.invitation").expect(2);
+    assert!(used.err.contains("was used") && used.err.contains("--again"), "{}", used.err);
+    place.write("twin.invitation", place.read("sales.invitation").split("used = ").next().unwrap());
+    place.run("-C twin init --invitation twin.invitation").expect(0);
     place.run("-C twin send").expect(0);
-    let processed = place.run("-C hq process").expect(0);
+    let processed = place.run("-C hq process");
     assert!(processed.err.contains("another machine has this name"), "{}", processed.err);
+    assert!(processed.err.contains("which machine is the right one"), "{}", processed.err);
     let own = place.run("-C hq requestor remove NORTH/HQ").expect(2);
     assert!(own.err.contains("always takes part"), "{}", own.err);
 }
@@ -264,8 +268,8 @@ fn a_promoted_copy_is_the_server_and_the_old_one_fences_itself() {
 #[test]
 fn a_schedule_decides_what_the_agent_does() {
     let place = Place::two_sites();
-    place
-        .write("hq/dirsync.toml", "[schedule]\ntimes = [\"T1 every 1 min\", \"T2 every 1 min\"]\n");
+    let times = "\"T1 every 1 min\", \"T2 every 1 min\", \"T3 every 1 min\"";
+    place.write("hq/dirsync.toml", &format!("[schedule]\ntimes = [{times}]\n"));
     place.run("run hq --once").expect(0);
     assert_eq!(place.status("hq")["cycle"], 0, "what was due before is nobody's to miss");
     last_ran(&place, 90);
@@ -283,8 +287,8 @@ fn a_missed_window_is_said() {
     let due = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
     let due = jiff::tz::TimeZone::UTC.to_datetime(due).time();
     let line = format!("T1 daily {:02}:{:02}", due.hour(), due.minute());
-    place
-        .write("hq/dirsync.toml", &format!("[schedule]\ntimes = [\"{line}\"]\nwindow = \"1 h\"\n"));
+    let times = format!("\"{line}\", \"T2 every 5 min\", \"T3 every 5 min\"");
+    place.write("hq/dirsync.toml", &format!("[schedule]\ntimes = [{times}]\nwindow = \"1 h\"\n"));
     place.run("run hq --once").expect(0);
     last_ran(&place, 30 * 60);
     place.run("run hq --once").expect(0);

@@ -240,7 +240,9 @@ fn silent_peer_raises_an_alarm() {
     let place = Place::two_sites();
     place.cycle();
     for site in ["hq", "sales"] {
-        place.write(&format!("{site}/dirsync.toml"), "[schedule]\ntimes = [\"T1 every 1 min\"]\n");
+        let step = if site == "hq" { "\"T2 every 1 min\", " } else { "" };
+        let times = format!("{step}\"T1 every 1 min\", \"T3 every 1 min\"");
+        place.write(&format!("{site}/dirsync.toml"), &format!("[schedule]\ntimes = [{times}]\n"));
     }
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -306,7 +308,7 @@ fn a_read_that_breaks_off_deletes_nobody() {
 #[test]
 fn a_forged_invitation_admits_nobody() {
     let place = Place::two_sites();
-    let invitation = place.read("sales.invitation");
+    let invitation = place.read("sales.invitation").split("used = ").next().unwrap().to_owned();
     let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
     let forged = invitation.replace(secret, "secret = \"0123456789abcdef0123456789abcdef\"");
     place.write("forged.invitation", &forged);
@@ -318,9 +320,109 @@ fn a_forged_invitation_admits_nobody() {
         "{}",
         processed.err
     );
-    place.run("-C thief apply").expect(0);
+    place.run("-C thief apply").expect(3);
     assert_eq!(place.status("hq")["requestors"][1]["state"], "invited");
     place.run("-C sales send").expect(0);
     place.run("-C hq process").expect(0);
     assert_eq!(place.status("hq")["requestors"][1]["state"], "active");
+}
+
+/// What an invitation shows to be of no use is said before a folder is made with it.
+#[test]
+fn an_invitation_that_admits_nobody_makes_no_folder() {
+    let place = Place::two_sites();
+    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    let good = place.read("depot.invitation");
+    let with = |key: &str, value: &str| {
+        let line = |line: &str| match line.starts_with(key) {
+            true => format!("{key} = {value}\n"),
+            false => format!("{line}\n"),
+        };
+        good.lines().map(line).collect::<String>()
+    };
+    for (text, says) in [
+        (with("expires", "\"2020-01-01T00:00:00Z\""), "expired on 2020-01-01"),
+        (with("carrier", "\"pigeon:north\""), "its carrier \"pigeon:north\" is not known"),
+        (with("carrier", "\"folder:\""), "its carrier"),
+        (with("secret", "\"\""), "has no secret"),
+        (with("postoffice", "\"NORTH/HQ\""), "invites the server itself"),
+        ("server = ".into(), "bad.invitation"),
+        (good.replace("server_key", "key"), "server_key is missing"),
+    ] {
+        place.write("bad.invitation", &text);
+        let init = place.run("-C depot init --invitation bad.invitation").expect(2);
+        assert!(
+            init.err.contains(says) && init.err.contains("bad.invitation"),
+            "{says}: {}",
+            init.err
+        );
+        assert!(!place.exists("depot"), "{says}");
+    }
+    // It is marked when it was used, for whoever finds it and tries again.
+    place.run("-C depot init --invitation depot.invitation").expect(0);
+    let again = place.run("-C elsewhere init --invitation depot.invitation").expect(2);
+    assert!(again.err.contains("was used"), "{}", again.err);
+    assert!(again.err.contains("requestor add ALPS/DEPOT --folder DIR --again"), "{}", again.err);
+    assert!(!place.exists("elsewhere"));
+}
+
+/// Who is not admitted, or suspended, is answered, and shows why until it is served again.
+#[test]
+fn who_is_not_served_is_told_why() {
+    let place = Place::two_sites();
+    let invitation = place.read("sales.invitation").split("used = ").next().unwrap().to_owned();
+    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    place.run("-C depot init --invitation depot.invitation").expect(0);
+    let notice = |site: &str| {
+        let status = place.run(&format!("-C {site} status"));
+        let line = status.out.lines().find(|line| line.starts_with("  SERVER"));
+        (status.code, line.unwrap_or_default().to_owned())
+    };
+    let serve = |site: &str| {
+        place.run(&format!("-C {site} send")).expect(0);
+        place.run("-C hq process");
+        place.run(&format!("-C {site} apply"));
+    };
+    // The first machine takes the name; the second one waits no longer without a word.
+    serve("sales");
+    assert_eq!(notice("sales"), (0, String::new()));
+    place.write("twin.invitation", &invitation);
+    place.run("-C twin init --invitation twin.invitation").expect(0);
+    serve("twin");
+    let (code, line) = notice("twin");
+    assert!(code == 3 && line.contains("another machine has this name"), "{code} {line}");
+    serve("sales");
+    assert_eq!(notice("sales"), (0, String::new()));
+    // One whose secret is another, and the right one after it.
+    let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
+    let depot = place.read("depot.invitation").split("used = ").next().unwrap().to_owned();
+    let own = depot.lines().find(|line| line.starts_with("secret")).unwrap();
+    place.write("odd.invitation", &depot.replace(own, secret));
+    place.run("-C odd init --invitation odd.invitation").expect(0);
+    serve("odd");
+    let (code, line) = notice("odd");
+    assert!(code == 3 && line.contains("not the one in force"), "{code} {line}");
+    serve("depot");
+    assert_eq!(notice("depot"), (0, String::new()));
+    // Two that are suspended are told, once for each request, and served when they are resumed.
+    for (site, name) in [("sales", "SOUTH/SALES"), ("depot", "ALPS/DEPOT")] {
+        place.run(&format!("-C hq requestor suspend {name}")).expect(0);
+        let key = format!("{site}-late");
+        place
+            .run(&format!(
+                "-C {site} entry add --key {key} --name Late --address SMTP:{key}@x.example"
+            ))
+            .expect(0);
+        serve(site);
+        let (code, line) = notice(site);
+        assert!(code == 3 && line.contains("suspended by the server"), "{site}: {code} {line}");
+        let again = place.run("-C hq process --json").json();
+        assert_eq!(again["T2"]["messages"], 0, "it is not told again and again");
+        place.run(&format!("-C hq requestor resume {name}")).expect(0);
+        place.run("-C hq process").expect(0);
+        place.run(&format!("-C {site} apply")).expect(0);
+        assert_eq!(notice(site), (0, String::new()));
+        let listed = place.run(&format!("-C hq why {key}@x.example")).expect(0).out;
+        assert!(listed.contains("published for"), "the request that waited was taken: {listed}");
+    }
 }
