@@ -41,6 +41,7 @@ pub fn found_requestor<T: Tables + ?Sized>(
         staging: None,
         list_bad: false,
         send_buckets: false,
+        request_due: false,
         view_wanted: View::default(),
         view: View::default(),
         mode: Mode::Normal,

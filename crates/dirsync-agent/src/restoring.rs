@@ -39,7 +39,7 @@ fn begin_life<T: Tables + ?Sized>(
     if Rule::Told.holds() {
         new_epoch(&mut state, context, false);
     } else {
-        state.mode = Mode::WantOwn;
+        state.want_own();
     }
     tables.put_requestor(&state)?;
     if let Some(mut server) = tables.server()? {

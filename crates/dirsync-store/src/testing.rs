@@ -163,6 +163,7 @@ pub fn requestor() -> RequestorState {
         }),
         list_bad: true,
         send_buckets: false,
+        request_due: true,
         view_wanted: view(),
         view: View::default(),
         mode: Mode::Resubmitting { base: digest(5), challenge: Challenge([0xee; 16]) },

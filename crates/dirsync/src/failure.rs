@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use dirsync_agent::step::StepError;
 use dirsync_carrier::CarrierError;
 use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 
@@ -16,7 +15,7 @@ pub enum ExitStatus {
     Failed = 1,
     /// Usage or configuration.
     Usage = 2,
-    /// Done, but something is held, quarantined or overdue.
+    /// Done, but something is held, quarantined or overdue, or a place or source is in trouble.
     Waiting = 3,
     /// A peer or carrier could not be reached.
     Unreachable = 4,
@@ -118,11 +117,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error = error.into();
         let unreachable = error
             .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })))
-            || matches!(
-                error.downcast_ref(),
-                Some(StepError::Carrier(CarrierError::Unreachable { .. }))
-            );
+            .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })));
         let status = if unreachable { ExitStatus::Unreachable } else { ExitStatus::Failed };
         Self { status, error, hint: None, names_file: false }
     }

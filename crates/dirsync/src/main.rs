@@ -15,6 +15,7 @@ mod invitation;
 mod office;
 mod platform;
 mod time;
+mod trouble;
 mod waiting;
 mod watch;
 mod words;

@@ -205,12 +205,17 @@ impl Office {
 
     /// The carrier to the directory server.
     pub fn carrier(&mut self) -> Outcome<Box<dyn Carrier>> {
+        let text = self.carrier_text()?;
+        self.carrier_of(&text)
+    }
+
+    /// Where messages to the directory server travel, as registrations say it.
+    pub fn carrier_text(&mut self) -> Outcome<String> {
         if self.is_server {
-            return self.carrier_of(LOCAL);
+            return Ok(LOCAL.into());
         }
         let text = self.store.begin()?.note(CARRIER_NOTE)?;
-        let text = text.ok_or_else(|| Failure::usage("no carrier to the server is known"))?;
-        self.carrier_of(&text)
+        text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
     }
 
     /// The carriers of a server's registrations, by their text.

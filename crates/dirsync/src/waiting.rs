@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use crate::commands::steps::FIRST_UNANSWERED;
 use crate::commands::targets;
-use crate::failure::Outcome;
+use crate::failure::{ExitStatus, Outcome};
 use crate::home::Away;
 use crate::office::{Office, now_ms};
+use crate::trouble::{self, Trouble};
 
 /// In continuous mode a postoffice without an answer for so long is overdue.
 const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
@@ -41,6 +42,8 @@ pub struct Waiting {
     pub notice: Option<&'static str>,
     /// What never happens on the schedule.
     pub never: Vec<String>,
+    /// Places that cannot be used.
+    pub places: Vec<Trouble>,
 }
 
 impl Waiting {
@@ -73,6 +76,7 @@ impl Waiting {
             .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
             .collect();
         waiting.failed_targets = targets::failed(&mut *tables)?;
+        waiting.places = trouble::places(&mut *tables)?;
         if is_server {
             waiting.held += held_deletions(&mut *tables)?;
             if tables.server()?.is_some_and(|server| server.fenced) {
@@ -113,6 +117,23 @@ impl Waiting {
             || !self.decisions.is_empty()
             || !self.never.is_empty()
             || self.notice.is_some()
+            || !self.places.is_empty()
+    }
+
+    /// The exit code of a command after which this waits.
+    pub fn status(&self) -> ExitStatus {
+        self.status_with(false)
+    }
+
+    /// The same where something else may wait as well.
+    pub fn status_with(&self, waits: bool) -> ExitStatus {
+        if self.places.iter().any(|trouble| trouble.unreachable) {
+            ExitStatus::Unreachable
+        } else if waits || self.any() {
+            ExitStatus::Waiting
+        } else {
+            ExitStatus::Done
+        }
     }
 }
 

@@ -4,10 +4,23 @@ use dirsync_message::{Request, Side};
 use dirsync_protocol::context::{Context, Event, Level};
 use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::server;
-use dirsync_protocol::tables::Tables;
+use dirsync_protocol::tables::{StoreError, Tables};
 
 use super::{StepError, Surroundings};
 use crate::decisions::{Decision, DecisionKind, DecisionsLog, decide};
+
+/// A postoffice could not be admitted or turned away.
+pub(super) enum AdmitError {
+    Store(StoreError),
+    /// The log of decisions could not be written: nothing is decided.
+    Decisions(std::io::Error),
+}
+
+impl From<StoreError> for AdmitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.
@@ -17,7 +30,7 @@ pub(super) fn admit<T: Tables + ?Sized>(
     context: &mut Context<'_>,
     request: &Request,
     around: &Surroundings,
-) -> Result<bool, StepError> {
+) -> Result<bool, AdmitError> {
     let Some(registration) = tables.registration(&request.from)? else { return Ok(true) };
     let Some(admission) = &request.admission else {
         let known = registration.key.is_some() || registration.epoch.is_some();
@@ -58,7 +71,12 @@ pub(super) fn admit<T: Tables + ?Sized>(
         postoffice: request.from.clone(),
         kind: DecisionKind::Key(admission.key.clone()),
     };
-    decide(tables, context, decisions, &[decision])?;
+    if let Err(error) = decide(tables, context, decisions, &[decision]) {
+        return Err(match StepError::from(error) {
+            StepError::Store(error) => AdmitError::Store(error),
+            StepError::Decisions(error) | StepError::Encode(error) => AdmitError::Decisions(error),
+        });
+    }
     say(context, Level::Notice, format!("the key of {} is pinned", request.from));
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! T3.
 
-use dirsync_carrier::{Arrived, Carrier};
+use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event, Level};
 use dirsync_protocol::requestor::{Applied, receive};
@@ -8,9 +8,10 @@ use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
+use super::place::Failures;
 use super::transport::{Incoming, Opening, open};
 use super::turn::Turn;
-use super::{RefusedMessage, StepError, Surroundings, refusal};
+use super::{PlaceFailure, RefusedMessage, StepError, Surroundings, put_events, refusal};
 
 /// What T3 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +32,12 @@ pub struct ApplyReport {
     pub bytes: u64,
     /// Messages that were not looked at: the next step begins with them.
     pub left: u64,
+    /// What of the place could not be used.
+    pub failed: Vec<PlaceFailure>,
 }
+
+/// The step's name in the log.
+const STEP: &str = "T3";
 
 /// Applies every update that has arrived, each in one transaction.
 ///
@@ -45,32 +51,49 @@ pub fn apply(
 ) -> Result<ApplyReport, StepError> {
     let mut report = ApplyReport::default();
     let mut draws = Draws::new(&around.seed);
-    let arrived = carrier.arrived()?;
-    let mut arrived = without_left(store, carrier, arrived, around)?;
-    let mut turn = Turn::begin(store, "T3", &mut arrived)?;
+    let mut failures = Failures::default();
+    let mut arrived = match carrier.arrived() {
+        Ok(arrived) => without_left(store, carrier, arrived, around, &mut failures)?,
+        Err(error) => {
+            failures.add("", None, &error);
+            Vec::new()
+        }
+    };
+    let mut turn = Turn::begin(store, STEP, &mut arrived)?;
     let mut looked_at = 0;
     for one in &arrived {
         if turn.left() == 0 {
             break;
         }
         let taken = report.updates;
-        match open(carrier, one, around)? {
-            Opening::NotYet => {}
-            Opening::Gone => {}
-            Opening::Refused(why) => refuse(carrier, one, &why, &mut report)?,
-            Opening::Message(incoming) => {
+        let moved = match open(carrier, one, around) {
+            Ok(Opening::NotYet | Opening::Gone) => Ok(false),
+            Ok(Opening::Refused(why)) => refuse(store, carrier, one, &why, around, &mut report)?,
+            Ok(Opening::Message(incoming)) => {
                 if let Head::Update(update) = &incoming.head {
                     let update = update.clone();
-                    take(store, carrier, one, *incoming, &update, around, &mut draws, &mut report)?;
+                    take(store, carrier, one, *incoming, &update, around, &mut draws, &mut report)?
+                } else {
+                    Ok(false)
                 }
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = moved
+            && !failures.add("", None, &error)
+        {
+            break;
         }
         looked_at += 1;
         turn.count_untaken(usize::from(report.updates == taken));
     }
     report.left = turn.end(store, &arrived, looked_at)?;
+    report.failed = failures.0;
     Ok(report)
 }
+
+/// Whether the message was moved aside; a failure of that is the place's.
+type Moved = Result<bool, CarrierError>;
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one step, named where it is called")]
 fn take(
@@ -82,7 +105,7 @@ fn take(
     around: &Surroundings,
     draws: &mut Draws,
     report: &mut ApplyReport,
-) -> Result<(), StepError> {
+) -> Result<Moved, StepError> {
     let mut events = Vec::new();
     let mut tables = store.begin()?;
     let mut body = incoming.body;
@@ -95,18 +118,16 @@ fn take(
             if applied.for_another {
                 note_left(&mut *tables, arrived)?;
             }
+            put_events(&mut *tables, STEP, around.now, &events)?;
             tables.commit()?;
-            if !applied.for_another {
-                carrier.finished(arrived)?;
-            }
             count(report, applied, arrived);
             report.events.append(&mut events);
-            Ok(())
+            Ok(if applied.for_another { Ok(false) } else { carrier.finished(arrived) })
         }
         Err(error) => {
             drop(tables);
             let why = refusal(error)?;
-            refuse(carrier, arrived, &why, report)
+            refuse(store, carrier, arrived, &why, around, report)
         }
     }
 }
@@ -136,17 +157,22 @@ fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {
 }
 
 fn refuse(
+    store: &mut dyn Store,
     carrier: &dyn Carrier,
     arrived: &Arrived,
     why: &RefusedMessage,
+    around: &Surroundings,
     report: &mut ApplyReport,
-) -> Result<(), StepError> {
-    carrier.refuse(arrived, &why.to_string())?;
-    report.refused += 1;
-    report.events.push(Event {
-        level: Level::Error,
-        rule: "T3",
-        text: format!("a message was refused and set aside: {why}"),
-    });
-    Ok(())
+) -> Result<Moved, StepError> {
+    let moved = carrier.refuse(arrived, &why.to_string());
+    if moved.is_ok() {
+        let text = format!("a message was refused and set aside: {why}");
+        let event = Event { level: Level::Error, rule: STEP, text };
+        let mut tables = store.begin()?;
+        put_events(&mut *tables, STEP, around.now, std::slice::from_ref(&event))?;
+        tables.commit()?;
+        report.refused += 1;
+        report.events.push(event);
+    }
+    Ok(moved)
 }

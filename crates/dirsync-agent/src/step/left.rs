@@ -6,6 +6,7 @@ use dirsync_carrier::{Arrived, Carrier};
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
+use super::place::Failures;
 use super::{StepError, Surroundings};
 
 /// How long such a message waits for its addressee, in milliseconds. A site on a weekly schedule has
@@ -22,6 +23,7 @@ pub(super) fn without_left(
     carrier: &dyn Carrier,
     arrived: Vec<Arrived>,
     around: &Surroundings,
+    failures: &mut Failures,
 ) -> Result<Vec<Arrived>, StepError> {
     let mut tables = store.begin()?;
     let noted: BTreeSet<String> = tables.notes(NOTE)?.into_iter().map(|(name, _)| name).collect();
@@ -40,7 +42,9 @@ pub(super) fn without_left(
         drop(tables);
     }
     for stale in left.iter().filter(|left| around.now.saturating_sub(left.modified) > KEPT_MS) {
-        carrier.finished(stale)?;
+        if let Err(error) = carrier.finished(stale) {
+            failures.add("", None, &error);
+        }
     }
     Ok(others)
 }

@@ -7,24 +7,26 @@
 mod admit;
 mod apply;
 mod left;
+mod place;
 mod post;
 mod process;
+mod push;
 mod send;
 mod transport;
 mod turn;
 mod waiting;
 
-use dirsync_carrier::CarrierError;
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
-use dirsync_protocol::context::{Context, Draws, Event, ReceiveError};
+use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::tables::StoreError;
+use dirsync_protocol::tables::{CommonTables, LogLine, StoreError, Stored};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
 
 pub use apply::{ApplyReport, NOTICE_NOTE, apply};
+pub use place::PlaceFailure;
 pub use process::{
     Carriers, ProcessReport, answer_requests, process, requests_arrived, take_requests,
 };
@@ -62,20 +64,44 @@ impl Surroundings {
 }
 
 /// A step could not be done. Nothing is half done: the next run does it.
+///
+/// A place that fails is none: its messages wait, everything else is done, and the report names it
+/// ([`PlaceFailure`]).
 #[derive(Debug, Error)]
 pub enum StepError {
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The carrier failed.
-    #[error(transparent)]
-    Carrier(#[from] CarrierError),
     /// A message could not be written.
     #[error("could not write a message: {0}")]
     Encode(#[from] std::io::Error),
     /// The decisions log could not be read or written.
     #[error("could not read or write the decisions log: {0}")]
     Decisions(std::io::Error),
+}
+
+/// The lines of the log that a step's events are. Who follows the protocol sees the others as well.
+pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
+    events
+        .iter()
+        .filter(|event| event.level > Level::Debug)
+        .map(|event| LogLine {
+            at,
+            step: step.into(),
+            level: event.level.to_string(),
+            text: format!("{} [{}]", event.text, event.rule),
+        })
+        .collect()
+}
+
+/// Logs events in the transaction that makes them true: whatever fails later, they are said.
+pub(crate) fn put_events<T: CommonTables + ?Sized>(
+    tables: &mut T,
+    step: &str,
+    at: u64,
+    events: &[Event],
+) -> Stored<()> {
+    log_lines(step, at, events).iter().try_for_each(|line| tables.put_log(line))
 }
 
 impl From<DecideError> for StepError {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Carrier, CarrierError, EncodedBody, Outgoing};
+use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Update;
 
-use super::StepError;
+use super::place::Failures;
 use super::process::ProcessReport;
 
 /// Through which carrier each requestor is reached, and what was sent.
@@ -15,7 +15,8 @@ pub(super) struct Post<'a> {
     routes: BTreeMap<PostofficeName, (&'a str, &'a dyn Carrier)>,
     messages: u64,
     bytes: u64,
-    failed: Option<CarrierError>,
+    failures: Failures,
+    unsent: Vec<Update>,
 }
 
 impl<'a> Post<'a> {
@@ -38,15 +39,18 @@ impl<'a> Post<'a> {
     }
 
     /// Sends one body under several heads, each to somebody else. Who cannot be reached does not keep
-    /// the others waiting: [`Self::finish`] tells.
+    /// the others waiting: [`Self::finish`] tells. Nothing more is sent to them in this step.
     pub(super) fn send(&mut self, heads: &[Update], part: u32, body: &EncodedBody) {
         let mut by_carrier: BTreeMap<&str, (&dyn Carrier, Vec<&Update>)> = BTreeMap::new();
         for head in heads {
-            if let Some((place, carrier)) = self.routes.get(&head.to) {
+            let Some((place, carrier)) = self.routes.get(&head.to) else { continue };
+            if self.is_cut_off(place, &head.to) {
+                self.unsent.push(head.clone());
+            } else {
                 by_carrier.entry(place).or_insert((*carrier, Vec::new())).1.push(head);
             }
         }
-        for (carrier, heads) in by_carrier.into_values() {
+        for (place, (carrier, heads)) in by_carrier {
             let texts: Vec<_> = heads.iter().map(|head| (epoch(head), head.to_text())).collect();
             let outgoing: Vec<_> = heads
                 .iter()
@@ -61,25 +65,33 @@ impl<'a> Post<'a> {
                     body,
                 })
                 .collect();
-            for sent in carrier.send_all(&outgoing) {
+            for (head, sent) in heads.iter().zip(carrier.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
                         self.messages += 1;
                         self.bytes += bytes;
                     }
                     Err(error) => {
-                        self.failed.get_or_insert(error);
+                        self.failures.add(place, Some(&head.to), &error);
+                        self.unsent.push((*head).clone());
                     }
                 }
             }
         }
     }
 
-    /// Says what was sent, or the first thing that went wrong.
-    pub(super) fn finish(self, report: &mut ProcessReport) -> Result<(), StepError> {
+    fn is_cut_off(&self, place: &str, to: &PostofficeName) -> bool {
+        let concerns = |to_failed: &Option<PostofficeName>| to_failed.as_ref() == Some(to);
+        self.failures.is_away(place)
+            || self.failures.0.iter().any(|failure| failure.place == place && concerns(&failure.to))
+    }
+
+    /// Says what was sent and what failed. Returns the answers that are still to be sent.
+    pub(super) fn finish(self, report: &mut ProcessReport) -> Vec<Update> {
         report.messages += self.messages;
         report.bytes += self.bytes;
-        self.failed.map_or(Ok(()), |error| Err(error.into()))
+        report.failed.extend(self.failures.0);
+        self.unsent
     }
 }
 

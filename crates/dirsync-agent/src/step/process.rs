@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, EncodedBody};
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{Body, BodyWriter, Head, SrvSeq, Update};
 use dirsync_protocol::context::{Draws, Event, Level};
@@ -11,14 +11,18 @@ use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::admit;
+use super::admit::{AdmitError, admit};
+use super::place::{Failures, PlaceFailure};
 use super::post::Post;
+use super::push::push_changes;
 use super::transport::{Incoming, Opening, open, write_transaction};
 use super::turn::Turn;
 use super::waiting::{Kept, WaitingRoom, Waits};
-use super::{RefusedMessage, StepError, Surroundings, refusal};
+use super::{RefusedMessage, StepError, Surroundings, put_events, refusal};
 use crate::decisions::{DecisionsLog, catch_up};
 
+/// The step's name in the log.
+const STEP: &str = "T2";
 /// Requests that are taken in one transaction of the database.
 const REQUESTS_PER_TRANSACTION: usize = 100;
 
@@ -41,6 +45,8 @@ pub struct ProcessReport {
     pub waiting: BTreeSet<PostofficeName>,
     /// Messages that were not looked at: the next step begins with them.
     pub left: u64,
+    /// Places that could not be used; all others were served.
+    pub failed: Vec<PlaceFailure>,
 }
 
 /// The carriers of a server: by the text of its registrations' `carrier`.
@@ -69,7 +75,13 @@ pub fn process(
     if push {
         push_changes(store)?;
     }
-    answer_all(store, carriers, around, &mut draws, &mut report)?;
+    // Who is reached through a place that is away stays to be answered.
+    let away = |place: &String| {
+        report.failed.iter().any(|failure| failure.unreachable && failure.place == *place)
+    };
+    let mut carriers = carriers.clone();
+    carriers.retain(|place, _| !away(place));
+    answer_all(store, &carriers, around, &mut draws, &mut report)?;
     Ok(report)
 }
 
@@ -120,25 +132,12 @@ fn take_all(
     report: &mut ProcessReport,
 ) -> Result<(), StepError> {
     carry_out_decisions(store, decisions, around, draws, report)?;
-    for (place, carrier) in carriers {
-        let mut room = WaitingRoom::of(*carrier)?;
-        let ready = ready(store, &room)?;
-        for batch in ready.chunks(REQUESTS_PER_TRANSACTION) {
-            take_batch(store, &mut room, *carrier, batch, decisions, around, draws, report)?;
-        }
-        let mut arrived = carrier.arrived()?;
-        let mut turn = Turn::begin(store, place, &mut arrived)?;
-        let mut looked_at = 0;
-        while looked_at < arrived.len() && turn.left() > 0 {
-            let size = REQUESTS_PER_TRANSACTION.min(turn.left()).min(arrived.len() - looked_at);
-            let batch = &arrived[looked_at..looked_at + size];
-            let taken =
-                take_batch(store, &mut room, *carrier, batch, decisions, around, draws, report)?;
-            looked_at += size;
-            turn.count_untaken(size - taken);
-        }
-        report.left += turn.end(store, &arrived, looked_at)?;
+    let mut failures = Failures::default();
+    for (name, carrier) in carriers {
+        let mut place = Place { name, carrier: *carrier, failures: &mut failures };
+        take_place(store, &mut place, decisions, around, draws, report)?;
     }
+    report.failed.extend(failures.0);
     Ok(())
 }
 
@@ -154,9 +153,60 @@ fn carry_out_decisions(
     let mut tables = store.begin()?;
     let mut events = Vec::new();
     around.run(draws, &mut events, |context| catch_up(&mut *tables, context, decisions))?;
+    put_events(&mut *tables, STEP, around.now, &events)?;
     tables.commit()?;
     report.events.append(&mut events);
     Ok(())
+}
+
+fn take_place(
+    store: &mut dyn Store,
+    place: &mut Place<'_>,
+    decisions: &mut dyn DecisionsLog,
+    around: &Surroundings,
+    draws: &mut Draws,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let room = place.note(WaitingRoom::of(place.carrier));
+    let mut room = room.unwrap_or_else(|| WaitingRoom::empty(place.carrier));
+    let ready = ready(store, &room)?;
+    for batch in ready.chunks(REQUESTS_PER_TRANSACTION) {
+        take_batch(store, &mut room, place, batch, decisions, around, draws, report)?;
+    }
+    if place.is_away() {
+        return Ok(());
+    }
+    let Some(mut arrived) = place.note(place.carrier.arrived()) else { return Ok(()) };
+    let mut turn = Turn::begin(store, place.name, &mut arrived)?;
+    let mut looked_at = 0;
+    while looked_at < arrived.len() && turn.left() > 0 && !place.is_away() {
+        let size = REQUESTS_PER_TRANSACTION.min(turn.left()).min(arrived.len() - looked_at);
+        let batch = &arrived[looked_at..looked_at + size];
+        let taken = take_batch(store, &mut room, place, batch, decisions, around, draws, report)?;
+        looked_at += size;
+        turn.count_untaken(size - taken);
+    }
+    report.left += turn.end(store, &arrived, looked_at)?;
+    Ok(())
+}
+
+/// The place whose requests are taken.
+struct Place<'a> {
+    name: &'a str,
+    carrier: &'a dyn Carrier,
+    failures: &'a mut Failures,
+}
+
+impl Place<'_> {
+    /// What a carrier gave; none where it failed, which is noted. The next message is tried unless
+    /// the whole place is away.
+    fn note<T>(&mut self, result: Result<T, CarrierError>) -> Option<T> {
+        result.map_err(|error| self.failures.add(self.name, None, &error)).ok()
+    }
+
+    fn is_away(&self) -> bool {
+        self.failures.is_away(self.name)
+    }
 }
 
 /// The requests that need not wait any longer.
@@ -164,15 +214,18 @@ fn ready(store: &mut dyn Store, room: &WaitingRoom<'_>) -> Result<Vec<Arrived>, 
     Ok(if room.is_empty() { Vec::new() } else { room.ready(&store.begin()?.registrations()?) })
 }
 
-/// Whether T2 has anything to do: a message has arrived, or one need not wait any longer.
+/// Whether T2 has anything to do: a message has arrived, one need not wait any longer, or a place
+/// fails, which T2 tells.
 ///
 /// # Errors
 ///
-/// As [`process`].
+/// When the store fails.
 pub fn requests_arrived(store: &mut dyn Store, carriers: &Carriers<'_>) -> Result<bool, StepError> {
     for carrier in carriers.values() {
-        if !carrier.arrived()?.is_empty() || !ready(store, &WaitingRoom::of(*carrier)?)?.is_empty()
-        {
+        let (Ok(arrived), Ok(room)) = (carrier.arrived(), WaitingRoom::of(*carrier)) else {
+            return Ok(true);
+        };
+        if !arrived.is_empty() || !ready(store, &room)?.is_empty() {
             return Ok(true);
         }
     }
@@ -185,7 +238,7 @@ pub fn requests_arrived(store: &mut dyn Store, carriers: &Carriers<'_>) -> Resul
 fn take_batch(
     store: &mut dyn Store,
     room: &mut WaitingRoom<'_>,
-    carrier: &dyn Carrier,
+    place: &mut Place<'_>,
     batch: &[Arrived],
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
@@ -196,15 +249,24 @@ fn take_batch(
     let mut taken = Vec::new();
     let mut waiting = Vec::new();
     let mut refused = Vec::new();
+    let said = report.events.len();
     for arrived in batch {
-        match open(carrier, arrived, around)? {
+        let Some(opening) = place.note(open(place.carrier, arrived, around)) else {
+            if place.is_away() {
+                break;
+            }
+            continue;
+        };
+        match opening {
             Opening::NotYet | Opening::Gone => {}
             Opening::Refused(why) => refused.push((arrived, why)),
             Opening::Message(incoming) => {
                 if !matches!(incoming.head, Head::Request(_)) {
                     continue;
                 }
-                match take(&mut *tables, *incoming, decisions, around, draws, report)? {
+                let taking =
+                    take(&mut *tables, *incoming, decisions, around, draws, place.failures, report);
+                match taking? {
                     Verdict::Taken => taken.push(arrived),
                     Verdict::Left => {}
                     Verdict::Waits(sender, why) => waiting.push((arrived, sender, why)),
@@ -219,47 +281,65 @@ fn take_batch(
         server.cycle += 1;
         tables.put_server(&server)?;
     }
+    put_events(&mut *tables, STEP, around.now, &report.events[said..])?;
     tables.commit()?;
     report.requests += taken.len() as u64;
     for arrived in &taken {
-        carrier.finished(arrived)?;
+        place.note(place.carrier.finished(arrived));
     }
-    for (arrived, sender, why) in waiting {
-        match room.keep(arrived, &sender, why)? {
-            Kept::Waits(event) => {
-                report.events.extend(event);
-                report.waiting.insert(sender);
-            }
-            Kept::TooMany => {
-                let why = format!("{sender} is not registered, and too many others wait");
-                refused.push((arrived, RefusedMessage::Said(why)));
-            }
-        }
-    }
-    for (arrived, why) in refused {
-        carrier.refuse(arrived, &why.to_string())?;
-        report.refused += 1;
-        report.events.push(Event {
-            level: Level::Error,
-            rule: "T2",
-            text: format!("a message was refused and set aside: {why}"),
-        });
-    }
+    set_aside(store, room, place, waiting, refused, around, report)?;
     Ok(taken.len())
 }
 
-/// The name of the note that says up to which number changes were pushed.
-const PUSHED: &str = "pushed";
+/// What cannot be taken, or not yet, goes where it is in nobody's way.
+fn set_aside<'a>(
+    store: &mut dyn Store,
+    room: &mut WaitingRoom<'_>,
+    place: &mut Place<'_>,
+    waiting: Vec<(&'a Arrived, PostofficeName, Waits)>,
+    mut refused: Vec<(&'a Arrived, RefusedMessage)>,
+    around: &Surroundings,
+    report: &mut ProcessReport,
+) -> Result<(), StepError> {
+    let said = report.events.len();
+    for (arrived, sender, why) in waiting {
+        match place.note(room.keep(arrived, &sender, why)) {
+            Some(Kept::Waits(event)) => {
+                report.events.extend(event);
+                report.waiting.insert(sender);
+            }
+            Some(Kept::TooMany) => {
+                let why = format!("{sender} is not registered, and too many others wait");
+                refused.push((arrived, RefusedMessage::Said(why)));
+            }
+            None => {}
+        }
+    }
+    for (arrived, why) in refused {
+        if place.note(place.carrier.refuse(arrived, &why.to_string())).is_none() {
+            continue;
+        }
+        report.refused += 1;
+        report.events.push(Event {
+            level: Level::Error,
+            rule: STEP,
+            text: format!("a message was refused and set aside: {why}"),
+        });
+    }
+    log_events(store, around, &report.events[said..])
+}
 
-/// Lets requestors be answered unasked, once for every move of the list.
-fn push_changes(store: &mut dyn Store) -> Result<(), StepError> {
-    let mut tables = store.begin()?;
-    let Some(server) = tables.server()? else { return Ok(()) };
-    let mark = format!("{} {}", server.epoch, server.head);
-    if tables.note(PUSHED)?.as_ref() == Some(&mark) || !server::answer_unasked(&mut *tables)? {
+/// Logs what is true already, in a transaction of its own.
+fn log_events(
+    store: &mut dyn Store,
+    around: &Surroundings,
+    events: &[Event],
+) -> Result<(), StepError> {
+    if events.is_empty() {
         return Ok(());
     }
-    tables.put_note(PUSHED, Some(&mark))?;
+    let mut tables = store.begin()?;
+    put_events(&mut *tables, STEP, around.now, events)?;
     Ok(tables.commit()?)
 }
 
@@ -279,13 +359,25 @@ fn take<T: Tables + ?Sized>(
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
     draws: &mut Draws,
+    failures: &mut Failures,
     report: &mut ProcessReport,
 ) -> Result<Verdict, StepError> {
     let Head::Request(request) = &incoming.head else { return Ok(Verdict::Left) };
     let mut body = incoming.body;
     let mut events = Vec::new();
-    let admitted = around
-        .run(draws, &mut events, |context| admit(tables, decisions, context, request, around))?;
+    let admission = around
+        .run(draws, &mut events, |context| admit(tables, decisions, context, request, around));
+    let admitted = match admission {
+        Ok(admitted) => admitted,
+        Err(AdmitError::Store(error)) => return Err(error.into()),
+        // Who needs no decision is served all the same.
+        Err(AdmitError::Decisions(error)) => {
+            let text = format!("could not write the decisions log: {error}");
+            let place = "decisions.log".to_owned();
+            failures.add_text(PlaceFailure { place, to: None, unreachable: false, text });
+            return Ok(Verdict::Left);
+        }
+    };
     if !admitted {
         report.waiting.insert(request.from.clone());
         report.events.append(&mut events);
@@ -334,6 +426,7 @@ fn answer_all(
         return Ok(());
     }
     let outcomes = server::outcomes(&mut *tables)?;
+    let said = report.events.len();
     for name in due {
         let registration = tables.registration(&name)?.expect("it is due");
         let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
@@ -354,12 +447,21 @@ fn answer_all(
             None => {}
         }
     }
+    put_events(&mut *tables, STEP, around.now, &report.events[said..])?;
     tables.commit()?;
     answer_without_list(store, &mut post, around, single, report)?;
     for (plan, heads) in shared {
         answer_together(store, &mut post, around, draws, &plan, heads, report)?;
     }
-    post.finish(report)
+    let unsent = post.finish(report);
+    if !unsent.is_empty() {
+        let mut tables = store.begin()?;
+        for head in &unsent {
+            server::answer_again(&mut *tables, head)?;
+        }
+        tables.commit()?;
+    }
+    Ok(())
 }
 
 /// Answers that say nothing of the list: most have no body at all.

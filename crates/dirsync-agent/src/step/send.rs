@@ -6,23 +6,30 @@ use dirsync_carrier::{BodyEncoder, Carrier, Outgoing};
 use dirsync_message::{Health, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
+use dirsync_protocol::tables::RequestorState;
 use dirsync_store::Store;
 
+use super::place::Failures;
 use super::transport::write_transaction;
-use super::{StepError, Surroundings};
+use super::{PlaceFailure, StepError, Surroundings, put_events};
 
 /// What T1 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
     /// What there is to say.
     pub events: Vec<Event>,
-    /// The number of the request; none when this postoffice may not send.
+    /// The number of the request; none when this postoffice may not send, or the place failed.
     pub request: Option<u64>,
     /// Own transactions in it.
     pub transactions: u64,
     /// Bytes of the message file.
     pub bytes: u64,
+    /// The place, where it could not be used. The next run sends a request in its place.
+    pub failed: Vec<PlaceFailure>,
 }
+
+/// The step's name in the log.
+const STEP: &str = "T1";
 
 /// Sends a request to the directory server: own changes, and where the list stands.
 ///
@@ -54,6 +61,7 @@ pub fn send(
     let request = around.run(&mut draws, &mut events, |context| {
         make_request(&mut *tables, context, &around.key, health)
     })?;
+    put_events(&mut *tables, STEP, around.now, &events)?;
     report.events = events;
     let Some(request) = request else {
         tables.commit()?;
@@ -78,8 +86,7 @@ pub fn send(
     let body = writer.finish()?.finish()?;
     // C2: the number is committed before the message leaves.
     tables.commit()?;
-    report.request = Some(request.number.0);
-    report.bytes = carrier.send(&Outgoing {
+    let sent = carrier.send(&Outgoing {
         from: &request.from,
         to: &request.to,
         epoch: &request.epoch.to_string(),
@@ -87,7 +94,24 @@ pub fn send(
         part: 1,
         head: &request.to_text(),
         body: &body,
-    })?;
+    });
+    match sent {
+        Ok(bytes) => (report.request, report.bytes) = (Some(request.number.0), bytes),
+        Err(error) => {
+            let mut failures = Failures::default();
+            failures.add("", Some(&request.to), &error);
+            report.failed = failures.0;
+            send_again(store)?;
+        }
+    }
     debug_assert!(request.own.kind != RequestKind::WantOwn || report.transactions == 0);
     Ok(report)
+}
+
+/// A request that was numbered and did not leave is followed by another one.
+fn send_again(store: &mut dyn Store) -> Result<(), StepError> {
+    let mut tables = store.begin()?;
+    let state = tables.requestor()?;
+    tables.put_requestor(&RequestorState { request_due: true, ..state })?;
+    Ok(tables.commit()?)
 }

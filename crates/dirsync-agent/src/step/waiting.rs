@@ -53,6 +53,11 @@ impl<'c> WaitingRoom<'c> {
         Ok(Self { carrier, by_sender })
     }
 
+    /// One in which nothing is known to wait.
+    pub(super) fn empty(carrier: &'c dyn Carrier) -> Self {
+        Self { carrier, by_sender: BTreeMap::new() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_sender.is_empty()
     }

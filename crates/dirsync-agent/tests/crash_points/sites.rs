@@ -10,7 +10,7 @@ use dirsync_agent::decisions::{self, Decision, DecisionKind, DecisionsLog};
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::restoring;
-use dirsync_agent::step::{Surroundings, apply, process, send};
+use dirsync_agent::step::{PlaceFailure, Surroundings, apply, process, send};
 use dirsync_carrier::{Carrier, FolderCarrier, durable};
 use dirsync_connect::Format;
 use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, View};
@@ -55,6 +55,11 @@ impl DecisionsLog for FileDecisions {
         let text = std::fs::read_to_string(&self.0)?;
         Ok(text.lines().map(str::to_owned).collect())
     }
+}
+
+/// A place that failed is to these tests what a step that failed is.
+fn none_failed(failed: &[PlaceFailure]) -> Result<(), Failed> {
+    failed.first().map_or(Ok(()), |failure| Err(failure.text.clone().into()))
 }
 
 fn name(text: &str) -> PostofficeName {
@@ -202,7 +207,9 @@ impl Sites {
 
     pub fn send(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
         let around = self.around(site);
-        Ok(send(&mut self.open(site, faults), &self.carrier(site), &around, true)?.transactions)
+        let report = send(&mut self.open(site, faults), &self.carrier(site), &around, true)?;
+        none_failed(&report.failed)?;
+        Ok(report.transactions)
     }
 
     pub fn process(&mut self, faults: &Faults) -> Result<u64, Failed> {
@@ -212,12 +219,15 @@ impl Sites {
         let mut store = self.open(SERVER, faults);
         let mut decisions = self.decisions();
         let report = process(&mut store, &carriers, &mut decisions, &around, false)?;
+        none_failed(&report.failed)?;
         Ok(report.messages)
     }
 
     pub fn apply(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
         let around = self.around(site);
-        Ok(apply(&mut self.open(site, faults), &self.carrier(site), &around)?.rows)
+        let report = apply(&mut self.open(site, faults), &self.carrier(site), &around)?;
+        none_failed(&report.failed)?;
+        Ok(report.rows)
     }
 
     pub fn export(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {

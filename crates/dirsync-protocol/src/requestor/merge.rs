@@ -77,6 +77,7 @@ pub(super) fn merge<T: Tables + ?Sized>(
     tables.forget_reads()?;
     state.req_sync = ReqSeq(0);
     state.mode = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
+    state.request_due = true;
     context.say(
         Level::Notice,
         "R7",

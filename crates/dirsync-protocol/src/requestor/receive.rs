@@ -105,6 +105,7 @@ fn hear_epoch(context: &mut Context<'_>, state: &mut RequestorState, update: &Up
         heard => {
             if let Some(heard) = heard {
                 context.say(Level::Notice, "R2", format!("new server epoch {epoch} after {heard}"));
+                state.request_due = true;
             }
             state.epoch_heard = Some(epoch);
             true
@@ -155,6 +156,7 @@ fn take_header<T: Tables + ?Sized>(
     let previous_answer = state.last_answer;
     state.last_answer = update.answers;
     state.send_buckets = update.want_buckets;
+    state.request_due |= update.want_buckets;
     tables.put_outcomes(&update.outcomes)?;
     tables.put_offers(&update.offers)?;
     Ok(Header::Answer(previous_answer))
@@ -226,7 +228,7 @@ fn hear_notice(
 /// R8 and R9.
 fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) {
     if update.ack > state.req_seq {
-        state.mode = Mode::WantOwn;
+        state.want_own();
         context.say(
             Level::Alarm,
             "R8",
@@ -243,6 +245,7 @@ fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, u
                 "R9",
                 format!("the server went back from change {} to {}", state.req_sync, update.ack),
             );
+            state.request_due = true;
         }
         state.req_sync =
             if Rule::OwnLog.holds() { update.ack } else { state.req_sync.max(update.ack) };
@@ -259,7 +262,7 @@ fn hear_stranger(context: &mut Context<'_>, state: &mut RequestorState, update: 
     if update.answers >= state.request_no || contradicts {
         if is_reachable(state.request_no, update.answers) {
             state.request_no = state.request_no.max(update.answers).next();
-            state.mode = Mode::WantOwn;
+            state.want_own();
         } else {
             // Counting on from it would lead to a number that nobody reads. In another epoch the
             // server counts the requests from the first one that it gets.
@@ -382,6 +385,7 @@ fn undo<T: Tables + ?Sized>(
 ) -> Result<(), ReceiveError> {
     tables.rollback_savepoint()?;
     state.list_bad = true;
+    state.request_due = true;
     state.staging = None;
     context.say(
         Level::Error,

@@ -21,6 +21,7 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
     state.epoch_accepted = false;
     state.mode = Mode::WantOwn;
     state.req_sync = dirsync_message::ReqSeq(0);
+    state.request_due = true;
 }
 
 /// `rejoin`: a person's word that this fenced machine is the one to keep (`protocol.md` §6.5).

@@ -39,6 +39,7 @@ pub fn make_request<T: RequestorTables + ?Sized>(
         return Ok(None);
     }
     state.request_no = state.request_no.next();
+    state.request_due = false;
     let id = RequestId(context.draws.token());
     let open = |sent: &(RequestNo, RequestId)| sent.0 >= state.last_answer;
     while state.sent.len() >= SENT_MAX

@@ -15,7 +15,7 @@ use super::body::ensure_view;
 use crate::context::{Context, Level};
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Position, Registration, RegistrationState, ServerRow, ServerState, Stored, Tables,
+    Position, Registration, RegistrationState, ServerRow, ServerState, SideAnswer, Stored, Tables,
 };
 
 /// From this many entries on a differing list is located by buckets before anything is sent again.
@@ -93,10 +93,59 @@ impl PlanKind {
 pub fn pending<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<PostofficeName>> {
     let registrations = tables.registrations()?;
     let due = |registration: &Registration| {
-        !registration.side_answers.is_empty()
-            || registration.answer_due && registration.state == RegistrationState::Active
+        !registration.side_answers.is_empty() || is_main_answer_due(registration)
     };
     Ok(registrations.into_iter().filter(due).map(|registration| registration.name).collect())
+}
+
+/// A postoffice that this life of the server knows by its key alone hears of the new epoch as well.
+fn is_main_answer_due(registration: &Registration) -> bool {
+    use RegistrationState::{Active, Invited};
+    registration.answer_due && matches!(registration.state, Active | Invited)
+}
+
+/// Makes an answer due again that was prepared and could not be sent.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn answer_again<T: Tables + ?Sized>(tables: &mut T, unsent: &Update) -> Stored<()> {
+    let Some(mut registration) = tables.registration(&unsent.to)? else { return Ok(()) };
+    match unsent.side {
+        None => registration.answer_due = true,
+        Some(side) => {
+            registration.side_answers.retain(|answer| answer.epoch != unsent.epoch);
+            registration.side_answers.push(SideAnswer {
+                epoch: unsent.epoch,
+                side,
+                answers: unsent.answers,
+                request_id: unsent.request_id,
+            });
+        }
+    }
+    tables.put_registration(&registration)
+}
+
+/// Lets everybody be answered unasked who may be waiting for this life of the server: when it begins,
+/// so that all speak in it, and when its recovery is over, so that all get what was kept from them.
+/// [`answer_unasked`] does not reach those, as their points may be unknown.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn announce_epoch<T: Tables + ?Sized>(tables: &mut T) -> Stored<()> {
+    for mut registration in tables.registrations()? {
+        let was_heard = match registration.state {
+            RegistrationState::Active => registration.request_id.is_some(),
+            RegistrationState::Invited => registration.key.is_some(),
+            RegistrationState::Suspended | RegistrationState::Removed => false,
+        };
+        if was_heard && !registration.answer_due {
+            registration.answer_due = true;
+            tables.put_registration(&registration)?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets every requestor be answered that the list has moved past, unasked, where an update from the
@@ -262,13 +311,16 @@ pub fn prepare<T: Tables + ?Sized>(
 ) -> Stored<Option<Answer>> {
     let Some(server) = tables.server()? else { return Ok(None) };
     let Some(mut registration) = tables.registration(name)? else { return Ok(None) };
-    if !registration.answer_due || registration.state != RegistrationState::Active {
+    if !is_main_answer_due(&registration) {
         return Ok(None);
     }
     let me = tables.requestor()?.name;
     registration.answer_due = false;
     tables.put_registration(&registration)?;
     let mut head = head(&me, &server, &registration);
+    if registration.state == RegistrationState::Invited {
+        return Ok(Some(Answer { head, plan: BodyPlan::None }));
+    }
     let told = told.get(name);
     let outcomes = told.map(|told| told.outcomes.clone()).unwrap_or_default();
     head.outcomes = Outcome::within_limits(outcomes);

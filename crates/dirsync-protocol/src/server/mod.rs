@@ -9,8 +9,8 @@ mod submission;
 
 pub use admission::{Received, receive, tell};
 pub use answer::{
-    Answer, BodyPlan, ListPlan, PlanKind, Told, answer_unasked, outcomes, pending, prepare,
-    side_answers,
+    Answer, BodyPlan, ListPlan, PlanKind, Told, announce_epoch, answer_again, answer_unasked,
+    outcomes, pending, prepare, side_answers,
 };
 pub use body::{issue_point, list_body, own_body};
 pub use lifecycle::{

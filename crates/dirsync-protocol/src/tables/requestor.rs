@@ -74,6 +74,9 @@ pub struct RequestorState {
     pub list_bad: bool,
     /// The server asked for the list's buckets.
     pub send_buckets: bool,
+    /// Something that was learned or decided since the last request needs one more: without it the
+    /// server cannot go on.
+    pub request_due: bool,
     /// What this postoffice wants to see.
     pub view_wanted: View,
     /// The view that `list` was made under.
@@ -89,6 +92,14 @@ impl RequestorState {
     /// between a restore and the merge that follows, it does not.
     pub fn knows_its_own(&self) -> bool {
         self.epoch_accepted && self.mode == Mode::Normal
+    }
+}
+
+impl RequestorState {
+    /// Lets the next request, which is due, ask what the server holds of the own entries.
+    pub fn want_own(&mut self) {
+        self.mode = Mode::WantOwn;
+        self.request_due = true;
     }
 }
 

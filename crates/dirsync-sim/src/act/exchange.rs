@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_agent::decisions::Decision;
-use dirsync_agent::step::{StepError, answer_requests, apply, send, take_requests};
+use dirsync_agent::step::{PlaceFailure, StepError, answer_requests, apply, send, take_requests};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::server::pending;
@@ -41,6 +41,7 @@ impl World {
         if let Some(report) = sent {
             self.ghost.damaged.remove(machine);
             self.note(machine, report.events);
+            failed_with_reason(machine, trouble, &report.failed)?;
         }
         Ok(self.network.posted() > before || trouble != Trouble::None)
     }
@@ -94,7 +95,8 @@ impl World {
         })?;
         let Some(report) = taken else { return Ok(Taken { failed: true, ..Taken::default() }) };
         self.note(server, report.events);
-        Ok(Taken { refused: report.refused > 0, ..Taken::default() })
+        let failed = failed_with_reason(server, trouble, &report.failed)?;
+        Ok(Taken { failed, refused: report.refused > 0, ..Taken::default() })
     }
 
     /// T3 for one letter; the letter is delivered as it is.
@@ -120,7 +122,8 @@ impl World {
         let digest_failed = report.events.iter().any(|event| event.rule == "R18");
         let (refused, list_changed) = (report.refused > 0, report.list_changed);
         self.note(machine, report.events);
-        Ok(Taken { failed: false, refused, digest_failed, list_changed })
+        let failed = failed_with_reason(machine, trouble, &report.failed)?;
+        Ok(Taken { failed, refused, digest_failed, list_changed })
     }
 
     /// Whether a server has something to say to a postoffice.
@@ -152,6 +155,7 @@ impl World {
         self.network.answering(Parts::One, None);
         if let Some(report) = answered {
             self.note(server, report.events);
+            failed_with_reason(server, trouble, &report.failed)?;
         }
         self.check_no_repair(known)?;
         self.check_server(server)
@@ -377,5 +381,15 @@ impl World {
         self.sites.insert(site_of(at).to_owned(), once);
         self.events = events;
         result
+    }
+}
+
+/// Whether a place failed; it may only where the world disturbed it.
+fn failed_with_reason(at: &str, trouble: Trouble, failed: &[PlaceFailure]) -> Checked<bool> {
+    match failed.first() {
+        Some(failure) if trouble == Trouble::None => {
+            Err(format!("a step at {at} failed: {}", failure.text))
+        }
+        first => Ok(first.is_some()),
     }
 }

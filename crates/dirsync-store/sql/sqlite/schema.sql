@@ -64,6 +64,7 @@ CREATE TABLE requestor (
     staging_digest TEXT,             -- ... COUNT-SUM of the staged rows
     list_bad       INTEGER NOT NULL, -- the list did not match an update's digest
     send_buckets   INTEGER NOT NULL, -- the server asked for the list's buckets
+    request_due    INTEGER NOT NULL, -- something since the last request needs one more
     view_wanted    TEXT NOT NULL,    -- what this postoffice wants to see
     view           TEXT NOT NULL,    -- the view that the list was made under
     mode           TEXT NOT NULL,    -- normal, want-own, resubmitting, fenced, removed

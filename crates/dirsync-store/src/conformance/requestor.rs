@@ -43,6 +43,7 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
         epoch_accepted: false,
         list_bad: false,
         send_buckets: true,
+        request_due: false,
         mode: Mode::Normal,
         list_digest: digest(0),
         ..full

@@ -1,5 +1,7 @@
 //! The tables that every postoffice has beside its protocol state.
 
+use std::sync::Arc;
+
 use dirsync_protocol::tables::{CommonTables, Flow, LogLine, Quarantined, Stored};
 
 use super::{MemoryTransaction, failure, visit_all};
@@ -29,13 +31,13 @@ impl CommonTables for MemoryTransaction<'_> {
 
     fn put_log(&mut self, line: &LogLine) -> Stored<()> {
         self.read("write to the log")?;
-        self.append(|state| &mut state.log, line.clone());
+        self.append(|state| &mut state.log, Arc::new(line.clone()));
         Ok(())
     }
 
     fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()> {
         let state = self.read("read the log")?;
-        visit_all(state.log.values().filter(|line| line.at >= since), visit);
+        visit_all(state.log.values().map(|line| &**line).filter(|line| line.at >= since), visit);
         Ok(())
     }
 

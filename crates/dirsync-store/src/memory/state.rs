@@ -1,6 +1,7 @@
 //! What a store in memory holds: one map per table, and the indexes that make visits ordered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dirsync_directory::{Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
 use dirsync_message::{Offer, Outcome, ServerEpoch, SrvSeq, Stamp};
@@ -74,7 +75,8 @@ pub(super) struct State {
 
     pub quarantined: BTreeMap<u64, Quarantined>,
     pub last_case: u64,
-    pub log: BTreeMap<u64, LogLine>,
+    /// Shared, so that a copy of a store costs no copy of its log.
+    pub log: BTreeMap<u64, Arc<LogLine>>,
     pub notes: BTreeMap<String, String>,
 }
 

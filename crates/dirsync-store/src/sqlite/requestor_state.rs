@@ -10,14 +10,14 @@ use super::transaction::SqliteTransaction;
 const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, view_wanted, view, mode, base, challenge, secret) \
+     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, secret) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
 
 const GET: &str = "SELECT name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, view_wanted, view, mode, base, challenge, secret FROM requestor";
+     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, secret FROM requestor";
 
 /// A request that was sent: `NUMBER=ID`.
 struct Sent(RequestNo, RequestId);
@@ -102,6 +102,7 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         staging: read_staging(columns)?,
         list_bad: columns.flag()?,
         send_buckets: columns.flag()?,
+        request_due: columns.flag()?,
         view_wanted: columns.view()?,
         view: columns.view()?,
         mode: read_mode(columns)?,
@@ -146,6 +147,7 @@ impl SqliteTransaction<'_> {
             staging.map(|staging| staging.digest.to_string()),
             state.list_bad,
             state.send_buckets,
+            state.request_due,
             state.view_wanted.to_string(),
             state.view.to_string(),
             mode_word(&state.mode),

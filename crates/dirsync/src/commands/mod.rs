@@ -63,7 +63,7 @@ pub fn print_json(value: &serde_json::Value) {
     println!("{}", visible_json(value));
 }
 
-/// 3 where something waits, else 0.
+/// 3 where something waits for a person, else 0.
 pub fn waiting(waits: bool) -> ExitStatus {
     if waits { ExitStatus::Waiting } else { ExitStatus::Done }
 }

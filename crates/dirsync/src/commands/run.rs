@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
 use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step, clock_jump};
+use dirsync_protocol::tables::Mode;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -28,6 +29,7 @@ use crate::home::Away;
 use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
 use crate::platform;
 use crate::time;
+use crate::trouble::is_due_again;
 use crate::watch::{self, Watcher};
 use crate::words::shown;
 
@@ -244,7 +246,8 @@ impl Site {
     /// What has changed decides.
     fn continuous(&mut self, office: &mut Office, once: bool) -> Outcome<()> {
         self.read_sources(office)?;
-        let mut apply_due = !office.carrier()?.arrived()?.is_empty();
+        let has_arrived = office.carrier()?.arrived().map_or(true, |arrived| !arrived.is_empty());
+        let mut apply_due = has_arrived || is_due_again(&mut *office.begin()?, "T3", false)?;
         if !office.is_server && apply_due {
             self.apply(office)?;
             apply_due = false;
@@ -254,7 +257,8 @@ impl Site {
             apply_due = true;
         }
         if office.is_server {
-            let arrived = self.anything_arrived(office)?;
+            let arrived =
+                self.anything_arrived(office)? || is_due_again(&mut *office.begin()?, "T2", false)?;
             if arrived || apply_due {
                 let done = process_step(office, true)?;
                 self.show(&done);
@@ -286,7 +290,13 @@ impl Site {
         let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
         let heartbeat = self.sent_at.is_none_or(|at| at.elapsed() >= HEARTBEAT);
         let confirm = self.confirm_at.is_some_and(|at| at <= Instant::now());
-        Ok(unsent || confirm || heartbeat || once)
+        let stopped = matches!(state.mode, Mode::Fenced | Mode::Removed);
+        let needed = state.request_due && !stopped;
+        if is_due_again(&mut *tables, "T3", true)? {
+            // The same place: a number would be used up at each look at it.
+            return Ok(false);
+        }
+        Ok(unsent || needed || confirm || heartbeat || once)
     }
 
     fn send(&mut self, office: &mut Office) -> Outcome<()> {
@@ -309,13 +319,9 @@ impl Site {
             self.show(&done);
         }
         let after = office.begin()?.requestor()?;
-        // A changed list is confirmed, several changes of it together; whatever needs an answer of
-        // ours is given at once.
-        let now = Instant::now();
-        if before.mode != after.mode || after.send_buckets || after.list_bad != before.list_bad {
-            self.confirm_at = Some(now);
-        } else if before.point != after.point {
-            self.confirm_at.get_or_insert(now + self.confirm_pause);
+        // A changed list is confirmed, several changes of it together.
+        if before.point != after.point {
+            self.confirm_at.get_or_insert(Instant::now() + self.confirm_pause);
         }
         Ok(())
     }

@@ -8,14 +8,15 @@ use dirsync_protocol::tables::{ListPlace, RequestorState, ServerState, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::WhyArgs;
+use crate::commands::print_json;
 use crate::commands::requestor::registrations_json;
 use crate::commands::targets::{self, PutRight};
-use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Outcome};
 use crate::home;
 use crate::inbox::Inbox;
 use crate::office::{Office, now_ms};
 use crate::time;
+use crate::trouble::Trouble;
 use crate::waiting::Waiting;
 use crate::words::shown;
 
@@ -54,6 +55,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "last_applied": time::json(last_applied),
             "failed_targets": targets_json(&waits),
             "targets_put_right": put_right.iter().map(|(_, right)| right.times).sum::<u64>(),
+            "failed_places": places_json(&waits),
             "missed": missed,
             "inbox": inbox.json(),
             "wal_bytes": wal_bytes,
@@ -63,17 +65,15 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             add_server(&mut value, server, requestors);
         }
         print_json(&value);
-        return Ok(waiting(waits.any() || inbox.waits_for_a_person()));
+        return Ok(waits.status_with(inbox.waits_for_a_person()));
     }
-    let now = now_ms();
     let role = match &server {
         Some(server) => format!("directory server, cycle {}", server.cycle),
         None => format!("directory requestor of {}", state.server),
     };
     println!("{}: {role}", state.name);
     print_numbers(&state, &digest);
-    println!("  sent      {}", time::ago(last_sent, now));
-    println!("  applied   {}", time::ago(last_applied, now));
+    print_times(last_sent, last_applied);
     missed.iter().for_each(|text| println!("  missed    {text}"));
     print_put_right(&put_right);
     print_waiting(&waits, folder);
@@ -83,7 +83,13 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         println!("  last number {}{recovering}", server.head);
         print_requestors(&requestors);
     }
-    Ok(waiting(waits.any() || inbox.waits_for_a_person()))
+    Ok(waits.status_with(inbox.waits_for_a_person()))
+}
+
+fn print_times(last_sent: u64, last_applied: u64) {
+    let now = now_ms();
+    println!("  sent      {}", time::ago(last_sent, now));
+    println!("  applied   {}", time::ago(last_applied, now));
 }
 
 fn print_numbers(state: &RequestorState, digest: &str) {
@@ -154,6 +160,10 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     for (_, error) in &waits.failed_targets {
         println!("  target    not written: {}", shown(error));
     }
+    for trouble in &waits.places {
+        let since = time::ago(trouble.since, now_ms());
+        println!("  place     {}, first {since}", shown(&trouble.text));
+    }
 }
 
 fn print_put_right(targets: &[(String, PutRight)]) {
@@ -167,6 +177,18 @@ fn print_put_right(targets: &[(String, PutRight)]) {
 fn targets_json(waits: &Waiting) -> Vec<Value> {
     let failed = waits.failed_targets.iter();
     failed.map(|(file, error)| json!({ "file": file, "error": error })).collect()
+}
+
+fn places_json(waits: &Waiting) -> Vec<Value> {
+    let place = |trouble: &Trouble| {
+        json!({
+            "place": trouble.place,
+            "unreachable": trouble.unreachable,
+            "error": trouble.text,
+            "since": time::json(trouble.since),
+        })
+    };
+    waits.places.iter().map(place).collect()
 }
 
 /// The registrations, a line each.

@@ -6,10 +6,11 @@ use std::time::UNIX_EPOCH;
 
 use dirsync_agent::changes::{ConfiguredSource, ReadSettings};
 use dirsync_agent::intake::{Intake, take_in};
-use dirsync_agent::step;
+use dirsync_agent::step::{self, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::{Event, Level};
-use dirsync_protocol::tables::{LogLine, RequestorState};
+use dirsync_protocol::tables::{LogLine, RequestorState, Stored};
+use dirsync_store::Transaction;
 use serde_json::json;
 
 use crate::commands::print_json;
@@ -17,6 +18,8 @@ use crate::commands::targets::write_targets;
 use crate::config::SourceConfig;
 use crate::failure::{ExitStatus, Outcome};
 use crate::office::{Office, now_ms};
+use crate::trouble::note_places;
+use crate::waiting::Waiting;
 
 /// What a step did, for people and for scripts.
 #[derive(Debug, Default)]
@@ -29,12 +32,24 @@ pub struct Done {
     pub moved: bool,
     /// Messages that were not looked at.
     pub left: u64,
+    /// Places that it could not use, whether or not the log has said so before.
+    pub failed: Vec<PlaceFailure>,
 }
 
 impl Done {
     fn new(lines: Vec<LogLine>, fields: serde_json::Value, moved: bool) -> Self {
         let serde_json::Value::Object(fields) = fields else { unreachable!("an object is given") };
-        Self { lines, fields, moved, left: 0 }
+        Self { lines, fields, moved, left: 0, failed: Vec::new() }
+    }
+
+    /// With the places that could not be used.
+    fn without(mut self, failed: Vec<PlaceFailure>) -> Self {
+        let texts: Vec<&str> = failed.iter().map(|failure| &*failure.text).collect();
+        if !texts.is_empty() {
+            self.fields.insert("failed".into(), json!(texts));
+        }
+        self.failed = failed;
+        self
     }
 }
 
@@ -74,7 +89,13 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
         ),
         None => "nothing may be sent from here".to_owned(),
     };
-    let lines = office.log_with("T1", &summary, &report.events, |tables, at| {
+    let said = Said {
+        step: "T1",
+        summary: (report.failed.is_empty()).then_some(&*summary),
+        events: &report.events,
+        failed: &report.failed,
+    };
+    let lines = log_step(office, said, |tables, at| {
         if report.request.is_none() {
             return Ok(());
         }
@@ -89,7 +110,7 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
     let fields = json!({
         "request": report.request, "changes": report.transactions, "bytes": report.bytes,
     });
-    Ok(Done::new(lines, fields, report.request.is_some()))
+    Ok(Done::new(lines, fields, report.request.is_some()).without(report.failed))
 }
 
 /// The view that the configuration asks for takes effect with the next request.
@@ -131,12 +152,20 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
         summary.push_str(&format!("; waiting for an administrator: {}", names.join(", ")));
     }
     summary.push_str(&left(report.left));
-    let lines = office.log("T2", &summary, &report.events)?;
+    let moved = report.requests + report.messages + report.refused > 0;
+    let said = Said {
+        step: "T2",
+        summary: (moved || report.failed.is_empty()).then_some(&*summary),
+        events: &report.events,
+        failed: &report.failed,
+    };
+    let lines = log_step(office, said, |_, _| Ok(()))?;
     let fields = json!({
         "requests": report.requests, "messages": report.messages, "bytes": report.bytes,
         "bodies": report.bodies, "refused": report.refused, "left": report.left,
     });
-    Ok(Done { left: report.left, ..Done::new(lines, fields, report.messages > 0) })
+    let done = Done::new(lines, fields, report.messages > 0).without(report.failed);
+    Ok(Done { left: report.left, ..done })
 }
 
 /// T3, with the targets.
@@ -157,8 +186,15 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         let count = plural(targets.put_right, "target", "targets");
         summary.push_str(&format!("; {count} put right"));
     }
+    let moved = report.updates + report.refused > 0;
+    let said = Said {
+        step: "T3",
+        summary: (moved || report.failed.is_empty()).then_some(&*summary),
+        events: &report.events,
+        failed: &report.failed,
+    };
     let mut lines = targets.lines;
-    lines.extend(office.log_with("T3", &summary, &report.events, |tables, at| {
+    lines.extend(log_step(office, said, |tables, at| {
         if report.answered > 0 {
             tables.put_note("last_applied", Some(&at.to_string()))?;
         }
@@ -171,7 +207,41 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
         "refused": report.refused, "left": report.left, "targets_put_right": targets.put_right,
     });
-    Ok(Done { left: report.left, ..Done::new(lines, fields, report.updates > 0) })
+    let done = Done::new(lines, fields, moved).without(report.failed);
+    Ok(Done { left: report.left, ..done })
+}
+
+/// What a step has to say beside what it logged itself.
+struct Said<'a> {
+    step: &'static str,
+    /// None where nothing moved: a place that is away is not told of at each poll.
+    summary: Option<&'a str>,
+    /// Its events, which are in the log already.
+    events: &'a [Event],
+    failed: &'a [PlaceFailure],
+}
+
+/// Logs the summary of a step with the places that it could not use, and what else belongs into that
+/// transaction. Returns all lines of the step.
+fn log_step(
+    office: &mut Office,
+    said: Said<'_>,
+    and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
+) -> Outcome<Vec<LogLine>> {
+    let at = now_ms();
+    let place = office.carrier_text()?;
+    let mut lines = log_lines(said.step, at, said.events);
+    let mut tables = office.begin()?;
+    lines.extend(note_places(&mut *tables, said.step, &place, said.failed, at)?);
+    if let Some(summary) = said.summary {
+        let (level, text) = (Level::Info.to_string(), summary.to_owned());
+        let line = LogLine { at, step: said.step.into(), level, text };
+        tables.put_log(&line)?;
+        lines.push(line);
+    }
+    and(&mut *tables, at)?;
+    tables.commit()?;
+    Ok(lines)
 }
 
 /// T0 from one configured source. A file that has not changed is not read again.
@@ -300,6 +370,14 @@ pub fn cycle_steps(office: &mut Office, verify: bool) -> Outcome<Vec<(&'static s
 }
 
 fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
+    for (step, done) in &steps {
+        for failure in &done.failed {
+            // The log says it now and then, a command each time.
+            if done.lines.iter().all(|line| line.text != failure.text) {
+                eprintln!("{step} error: {}", failure.text);
+            }
+        }
+    }
     if json {
         let steps: serde_json::Map<_, _> = steps
             .into_iter()
@@ -347,10 +425,7 @@ pub fn cycle(folder: &Path, json: bool) -> Outcome {
     finish(report(steps, json), &mut office)
 }
 
-/// Exit code 3 where something waits for a person.
+/// Exit code 3 where something waits for a person, 4 where a place could not be reached.
 fn finish(status: ExitStatus, office: &mut Office) -> Outcome {
-    if status == ExitStatus::Done && crate::waiting::Waiting::of(office)?.any() {
-        return Ok(ExitStatus::Waiting);
-    }
-    Ok(status)
+    if status == ExitStatus::Done { Ok(Waiting::of(office)?.status()) } else { Ok(status) }
 }

@@ -157,3 +157,69 @@ fn an_alarm_sounds_once_when_it_begins_and_once_when_it_is_over() {
     assert_eq!(lines.len(), 2, "{alarms}");
     assert!(lines[0].contains("held begins") && lines[1].contains("held is over"), "{alarms}");
 }
+
+/// A server with two requestors, each on a folder of its own: `share` and `share2`.
+pub fn three_sites() -> Place {
+    let place = Place::two_sites();
+    place.run("-C hq requestor add WEST/WORKS --folder share2 --out works.invitation").expect(0);
+    place.run("-C works init --invitation works.invitation").expect(0);
+    place
+}
+
+pub const SITES: [&str; 3] = ["hq", "sales", "works"];
+
+/// Whether all three lists have so many entries and are equal.
+pub fn are_equal(place: &Place, entries: u64) -> bool {
+    let lists = SITES.map(|site| place.status(site));
+    lists.iter().all(|list| list["entries"] == entries && list["digest"] == lists[0]["digest"])
+}
+
+/// Three sites whose agents neither look at files by the clock nor send without need.
+fn sites_that_rest() -> Place {
+    let place = three_sites();
+    for site in SITES {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 h\"\n");
+    }
+    place
+}
+
+pub fn add(place: &Place, site: &str, name: &str) {
+    let address = format!("SMTP:{name}@{site}.example");
+    place.run_words(&["-C", site, "entry", "add", "--name", name, "--address", &address]).expect(0);
+}
+
+/// `failure-stories` §15: whatever needs another request sends it, without a command.
+#[test]
+fn agent_alone_heals_a_restore() {
+    let place = sites_that_rest();
+    let agent = Agent::start(&place, &SITES);
+    for site in SITES {
+        add(&place, site, "first");
+    }
+    eventually("the first fill", || are_equal(&place, 3));
+    place.run("-C sales backup sales.backup").expect(0);
+    place.run("-C hq backup hq.backup").expect(0);
+    add(&place, "sales", "second");
+    eventually("a change", || are_equal(&place, 4));
+
+    place.run("-C sales restore sales.backup").expect(0);
+    eventually("equal lists after a requestor's restore", || {
+        are_equal(&place, 4) && place.status("sales")["own_entries"] == 2
+    });
+
+    add(&place, "works", "second");
+    eventually("another change", || are_equal(&place, 5));
+    place.run("-C hq restore hq.backup").expect(0);
+    eventually("equal lists after the server's restore", || {
+        are_equal(&place, 5) && place.status("hq")["recovering"] == false
+    });
+
+    add(&place, "works", "third");
+    eventually("a third change", || are_equal(&place, 6));
+    assert_eq!(agent.terminate(), 0);
+    place.run("-C hq restore hq.backup").expect(0);
+    let _agent = Agent::start(&place, &SITES);
+    eventually("equal lists after a restore before the agent starts", || {
+        are_equal(&place, 6) && place.status("hq")["recovering"] == false
+    });
+}

@@ -48,7 +48,8 @@ fn the_reference_is_what_the_program_says() {
     let mut reference = String::from(
         "# Command line\n\nWhat `--help` says, command by command; a test keeps this page true.\n\n\
          Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, but something is held,\n\
-         quarantined or overdue; 4 a peer or carrier could not be reached; 130 interrupted.\n",
+         quarantined or overdue, or a place or source is in trouble; 4 a peer or carrier could not be reached,\n\
+         everything else was done; 130 interrupted.\n",
     );
     for command in COMMANDS {
         let help = place.run(&format!("{command} --help")).expect(0).out;

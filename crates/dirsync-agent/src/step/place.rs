@@ -1,0 +1,47 @@
+//! Places that a step could not use.
+
+use dirsync_carrier::CarrierError;
+use dirsync_directory::PostofficeName;
+
+/// A place that a step could not use, wholly or in part. Everything else was done; what waits there is
+/// tried again by the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceFailure {
+    /// The place, by its name among [`super::Carriers`]; empty where a step has one carrier only.
+    pub place: String,
+    /// The addressee whose messages could not be written; none where the own inbox failed.
+    pub to: Option<PostofficeName>,
+    /// The whole place is away, for instance a folder that is not mounted.
+    pub unreachable: bool,
+    /// What failed, and why.
+    pub text: String,
+}
+
+/// The failures of one step: of each place and addressee the first one.
+#[derive(Debug, Default)]
+pub(super) struct Failures(pub Vec<PlaceFailure>);
+
+impl Failures {
+    /// Notes a failure. Returns whether the rest of the place may still work.
+    pub fn add(&mut self, place: &str, to: Option<&PostofficeName>, error: &CarrierError) -> bool {
+        let unreachable = matches!(error, CarrierError::Unreachable { .. });
+        let text = error.to_string();
+        self.add_text(PlaceFailure { place: place.into(), to: to.cloned(), unreachable, text });
+        !unreachable
+    }
+
+    pub fn add_text(&mut self, failure: PlaceFailure) {
+        let of_it =
+            |known: &&mut PlaceFailure| known.place == failure.place && known.to == failure.to;
+        match self.0.iter_mut().find(of_it) {
+            Some(known) if known.unreachable || !failure.unreachable => {}
+            Some(known) => *known = failure,
+            None => self.0.push(failure),
+        }
+    }
+
+    /// Whether a place is away.
+    pub fn is_away(&self, place: &str) -> bool {
+        self.0.iter().any(|failure| failure.unreachable && failure.place == place)
+    }
+}
