@@ -1,44 +1,82 @@
 //! The administrator's command, run when something begins to need a person and when it is over.
+//!
+//! That it is to be run is committed together with what it tells ([`sound_alarms`]); the command itself
+//! runs beside the steps ([`Bell`]), for a limited time, and is run again where the agent ended before
+//! it had.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
-use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::context::Level;
+use dirsync_protocol::tables::LogLine;
 
-use crate::failure::Outcome;
-use crate::office::Office;
+use crate::failure::{ExitStatus, Outcome};
+use crate::office::{Office, now_ms};
+use crate::platform;
 use crate::waiting::Waiting;
 
-/// Compares what waits with what was said before, and runs the command once for each beginning and
-/// each end. Returns whether anything waits.
-pub fn sound_alarms(office: &mut Office) -> Outcome<bool> {
+/// The notes of what was begun and is not over.
+const ALARMS: &str = "alarm:";
+/// The notes of calls that the command has still to make, in their order.
+const CALLS: &str = "alarm-call:";
+/// The note that says why the last call failed.
+pub const ALARM_ERROR: &str = "alarm-error";
+/// How long a command that is asked to end may take to do so.
+const ENDING: Duration = Duration::from_millis(500);
+/// How often a running command is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Compares what waits with what was said before, and commits a log line and a call for each beginning
+/// and each end. Returns the exit code that what waits stands for.
+pub fn sound_alarms(office: &mut Office) -> Outcome<ExitStatus> {
     let waits = Waiting::of(office)?;
     let now = subjects(&waits);
     let before: BTreeMap<String, String> = office
         .begin()?
-        .notes("alarm:")?
+        .notes(ALARMS)?
         .into_iter()
-        .filter_map(|(name, text)| Some((name.strip_prefix("alarm:")?.to_owned(), text)))
+        .filter_map(|(name, text)| Some((name.strip_prefix(ALARMS)?.to_owned(), text)))
         .collect();
     for (kind, text) in &now {
         if !before.contains_key(kind) {
-            note(office, kind, Some(text))?;
-            sound(office, "begins", kind, text)?;
+            sound(office, kind, "begins", text, Some(text))?;
         }
     }
     for (kind, text) in &before {
         if !now.contains_key(kind) {
-            note(office, kind, None)?;
-            sound(office, "is over", kind, text)?;
+            sound(office, kind, "is over", text, None)?;
         }
     }
-    Ok(waits.any())
+    Ok(waits.status())
 }
 
-fn note(office: &mut Office, kind: &str, text: Option<&str>) -> Outcome<()> {
+fn sound(
+    office: &mut Office,
+    kind: &str,
+    when: &str,
+    text: &str,
+    note: Option<&str>,
+) -> Outcome<()> {
+    let subject = format!("dirsync {}: {kind} {when}: {text}", office.name);
+    let calls = !office.config.alarm.is_empty();
     let mut tables = office.begin()?;
-    tables.put_note(&format!("alarm:{kind}"), text)?;
+    tables.put_note(&format!("{ALARMS}{kind}"), note)?;
+    if calls {
+        let last = tables.notes(CALLS)?.pop();
+        let last = last.and_then(|(name, _)| name.strip_prefix(CALLS)?.parse::<u64>().ok());
+        let number = last.map_or(0, |last| last.saturating_add(1));
+        tables.put_note(&format!("{CALLS}{number:020}"), Some(&subject))?;
+    }
+    tables.put_log(&line(Level::Info, format!("{kind} {when}: {text}")))?;
     Ok(tables.commit()?)
+}
+
+fn line(level: Level, text: String) -> LogLine {
+    LogLine { at: now_ms(), step: "alarm".into(), level: level.to_string(), text }
 }
 
 fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
@@ -67,6 +105,15 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
     if !waits.never.is_empty() {
         subjects.insert("schedule".into(), waits.never.join("; "));
     }
+    for (file, error) in &waits.failed_targets {
+        subjects.insert(format!("target {file}"), format!("it could not be written: {error}"));
+    }
+    for trouble in &waits.places {
+        subjects.insert(format!("place {}", trouble.place), trouble.text.clone());
+    }
+    if let Some(failure) = &waits.failed_step {
+        subjects.insert("step".into(), failure.clone());
+    }
     if let Some(stopped) = waits.stopped {
         let text = match waits.away {
             Some(away) => format!("{away}: dirsync status"),
@@ -77,32 +124,137 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
     subjects
 }
 
-/// Runs the command with `{subject}` filled in; the same stands in its environment. A command that
-/// fails is said in the log and stops nothing.
-fn sound(office: &mut Office, when: &str, kind: &str, text: &str) -> Outcome<()> {
-    let subject = format!("dirsync {}: {kind} {when}: {text}", office.name);
-    let subject = dirsync_directory::shown(&subject).into_owned();
-    let mut events = Vec::new();
-    let words = office.config.alarm.clone();
-    if let Some((program, arguments)) = words.split_first() {
-        let arguments = arguments.iter().map(|word| word.replace("{subject}", &subject));
-        let outcome = Command::new(program)
-            .args(arguments)
+/// What a call came to.
+enum Ended {
+    /// It was made, or cannot be made: why.
+    Made(Option<String>),
+    /// The agent ended first: it is made when the agent runs again.
+    Interrupted,
+}
+
+/// The calls of one postoffice, one at a time, beside its steps.
+pub struct Bell {
+    stop: Arc<AtomicBool>,
+    wake: Sender<()>,
+    ended: Sender<(String, Ended)>,
+    outcomes: Receiver<(String, Ended)>,
+    rings: bool,
+}
+
+impl Bell {
+    /// A bell that wakes the agent when a call has ended, and gives up when the agent stops.
+    pub fn new(stop: Arc<AtomicBool>, wake: Sender<()>) -> Self {
+        let (ended, outcomes) = channel();
+        Self { stop, wake, ended, outcomes, rings: false }
+    }
+
+    /// Writes down what the last call came to, and begins the next one.
+    pub fn ring(&mut self, office: &mut Office) -> Outcome<()> {
+        while let Ok(outcome) = self.outcomes.try_recv() {
+            self.note(office, outcome)?;
+        }
+        let Some((program, arguments)) = office.config.alarm.clone().split_first().map(own) else {
+            return Ok(());
+        };
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let call = office.begin()?.notes(CALLS)?.into_iter().next();
+        let Some((name, subject)) = call.filter(|_| !self.rings) else { return Ok(()) };
+        let limit = office.config.alarm_timeout;
+        let mut command = Command::new(&program);
+        command
+            .args(arguments.iter().map(|word| word.replace("{subject}", &subject)))
             .env("DIRSYNC_SUBJECT", &subject)
             .env("DIRSYNC_POSTOFFICE_NAME", office.name.as_str())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status();
-        let failed = match outcome {
-            Ok(status) if status.success() => None,
-            Ok(status) => Some(status.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(why) = failed {
-            let text = format!("the alarm command \"{program}\" failed: {why}");
-            events.push(Event { level: Level::Error, rule: "alarm", text });
-        }
+            .stdout(Stdio::null());
+        let (stop, wake, ended) = (Arc::clone(&self.stop), self.wake.clone(), self.ended.clone());
+        self.rings = true;
+        std::thread::spawn(move || {
+            let outcome = match run(command, limit, &stop) {
+                Ended::Made(why) => Ended::Made(
+                    why.map(|why| format!("the alarm command \"{program}\" failed: {why}")),
+                ),
+                interrupted @ Ended::Interrupted => interrupted,
+            };
+            // Nobody listens any more only when the agent ends.
+            let _ = ended.send((name, outcome));
+            let _ = wake.send(());
+        });
+        Ok(())
     }
-    office.log("alarm", &format!("{kind} {when}: {text}"), &events)?;
-    Ok(())
+
+    /// Waits for a call under way. Returns whether there was one.
+    pub fn wait(&mut self, open: impl FnOnce() -> Outcome<Office>) -> Outcome<bool> {
+        if !self.rings {
+            return Ok(false);
+        }
+        let outcome = match self.outcomes.recv() {
+            Ok((_, Ended::Interrupted)) | Err(_) => {
+                self.rings = false;
+                return Ok(false);
+            }
+            Ok(outcome) => outcome,
+        };
+        let mut office = open()?;
+        self.note(&mut office, outcome)?;
+        self.ring(&mut office)?;
+        Ok(true)
+    }
+
+    fn note(&mut self, office: &mut Office, (name, outcome): (String, Ended)) -> Outcome<()> {
+        self.rings = false;
+        let Ended::Made(error) = outcome else { return Ok(()) };
+        let mut tables = office.begin()?;
+        tables.put_note(&name, None)?;
+        tables.put_note(ALARM_ERROR, error.as_deref())?;
+        if let Some(error) = error {
+            tables.put_log(&line(Level::Error, error))?;
+        }
+        Ok(tables.commit()?)
+    }
+}
+
+fn own((program, arguments): (&String, &[String])) -> (String, Vec<String>) {
+    (program.clone(), arguments.to_vec())
+}
+
+/// Runs a command in a process group of its own, which is ended when its time is over.
+fn run(mut command: Command, limit: Duration, stop: &AtomicBool) -> Ended {
+    platform::lead_group(&mut command);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ended::Made(Some(error.to_string())),
+    };
+    let end = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ended::Made(None),
+            Ok(Some(status)) => return Ended::Made(Some(status.to_string())),
+            Err(error) => return Ended::Made(Some(error.to_string())),
+            Ok(None) => {}
+        }
+        if stop.load(Ordering::Relaxed) {
+            end_group(&mut child);
+            return Ended::Interrupted;
+        }
+        if Instant::now() >= end {
+            end_group(&mut child);
+            let seconds = limit.as_secs();
+            return Ended::Made(Some(format!("it was ended after {seconds} s, its time limit")));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Asks the whole group to end, then ends it.
+fn end_group(child: &mut Child) {
+    platform::terminate_group(child);
+    let end = Instant::now() + ENDING;
+    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(LOOK);
+    }
+    platform::kill_group(child);
+    let _ = child.wait();
 }

@@ -1,6 +1,7 @@
 //! What only some operating systems have: signals and systemd. Without them the agent is ended by its
 //! host.
 
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +13,38 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Outcome<()> {
         signal_hook::flag::register(*signal, Arc::clone(stop))?;
     }
     Ok(())
+}
+
+/// Makes a command the leader of a process group, which can be ended as a whole.
+pub fn lead_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
+}
+
+/// Asks a process and its group to end.
+pub fn terminate_group(child: &mut Child) {
+    #[cfg(unix)]
+    signal_group(child, nix::sys::signal::Signal::SIGTERM);
+    #[cfg(not(unix))]
+    let _ = child;
+}
+
+/// Ends a process and its group.
+pub fn kill_group(child: &mut Child) {
+    #[cfg(unix)]
+    signal_group(child, nix::sys::signal::Signal::SIGKILL);
+    // It may have ended by itself.
+    let _ = child.kill();
+}
+
+#[cfg(unix)]
+fn signal_group(child: &Child, signal: nix::sys::signal::Signal) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        // Nobody is left in it, perhaps.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), signal);
+    }
 }
 
 /// Tells systemd that the agent works; without systemd it is nothing.

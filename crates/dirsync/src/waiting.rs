@@ -7,6 +7,8 @@ use dirsync_agent::step::NOTICE_NOTE;
 use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
+use crate::alarm::ALARM_ERROR;
+use crate::commands::run::STEP_ERROR;
 use crate::commands::steps::FIRST_UNANSWERED;
 use crate::commands::targets;
 use crate::failure::{ExitStatus, Outcome};
@@ -42,6 +44,10 @@ pub struct Waiting {
     pub notice: Option<&'static str>,
     /// What never happens on the schedule.
     pub never: Vec<String>,
+    /// The step that cannot be done, and why.
+    pub failed_step: Option<String>,
+    /// Why the alarm command failed last.
+    pub failed_alarm: Option<String>,
     /// Places that cannot be used.
     pub places: Vec<Trouble>,
 }
@@ -76,6 +82,8 @@ impl Waiting {
             .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
             .collect();
         waiting.failed_targets = targets::failed(&mut *tables)?;
+        waiting.failed_step = tables.note(STEP_ERROR)?;
+        waiting.failed_alarm = tables.note(ALARM_ERROR)?;
         waiting.places = trouble::places(&mut *tables)?;
         if is_server {
             waiting.held += held_deletions(&mut *tables)?;
@@ -118,6 +126,8 @@ impl Waiting {
             || !self.never.is_empty()
             || self.notice.is_some()
             || !self.places.is_empty()
+            || self.failed_step.is_some()
+            || self.failed_alarm.is_some()
     }
 
     /// The exit code of a command after which this waits.

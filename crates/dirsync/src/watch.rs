@@ -1,7 +1,7 @@
 //! What wakes the agent: file events, where the operating system has them.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use dirsync_carrier::PostofficeLock;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
@@ -20,9 +20,10 @@ impl Watcher {
     }
 }
 
-/// A watcher, where there is one, and where it says that something happened.
-pub fn watch() -> (Option<Watcher>, Receiver<()>) {
+/// A watcher, where there is one, what else can say that something happened, and where both say it.
+pub fn watch() -> (Option<Watcher>, Sender<()>, Receiver<()>) {
     let (sender, receiver) = channel();
+    let waker = sender.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         if event.is_ok_and(|event| !wakes(&event)) {
             return;
@@ -30,7 +31,7 @@ pub fn watch() -> (Option<Watcher>, Receiver<()>) {
         // Nobody listens any more only when the agent ends.
         let _ = sender.send(());
     });
-    (watcher.ok().map(Watcher), receiver)
+    (watcher.ok().map(Watcher), waker, receiver)
 }
 
 /// Whether an event is a reason to look. What the agent's own work makes happen must never be one: it

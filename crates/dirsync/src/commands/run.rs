@@ -10,6 +10,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dirsync_agent::step::requests_arrived;
@@ -19,12 +21,12 @@ use dirsync_protocol::tables::Mode;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::alarm::sound_alarms;
+use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
 use crate::commands::steps::{
     Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
 };
-use crate::failure::{ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home::Away;
 use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
 use crate::platform;
@@ -43,6 +45,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
 /// So long after a step that did not look at all that had arrived the next one begins.
 const LEFT_PAUSE: Duration = Duration::from_secs(1);
+/// The note that says why a turn of the agent failed.
+pub const STEP_ERROR: &str = "step-error";
+/// So long a step may take to end when the agent is to stop.
+const GRACE: Duration = Duration::from_millis(1500);
+/// As much as the main thread has.
+const WORKER_STACK: usize = 8 * 1024 * 1024;
 /// How often the flag that a signal sets is looked at.
 const SIGNAL: Duration = Duration::from_millis(100);
 
@@ -54,34 +62,74 @@ pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
         arguments.folders.clone()
     };
     let log = if arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
-    let confirm_pause = if arguments.once { Duration::ZERO } else { CONFIRM_PAUSE };
-    let mut sites = Vec::new();
-    for folder in folders {
-        sites.push(Site::new(folder, log, confirm_pause)?);
-    }
+    let once = arguments.once;
     let stop = Arc::new(AtomicBool::new(false));
     platform::stop_on_signals(&stop)?;
-    let (mut watcher, wake) = watch::watch();
+    let (sender, ended) = channel();
+    let stopped = Arc::clone(&stop);
+    let worker = std::thread::Builder::new()
+        .stack_size(WORKER_STACK)
+        .spawn(move || sender.send(look_after(folders, log, once, &stopped)))?;
+    // Whatever the work hangs in, a signal is heard here.
+    while !stop.load(Ordering::Relaxed) {
+        match ended.recv_timeout(SIGNAL) {
+            Ok(outcome) => return outcome,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(panicked(worker)),
+        }
+    }
+    platform::stopping();
+    match ended.recv_timeout(GRACE) {
+        Ok(outcome) => outcome,
+        // What hangs is cut off, which is as harmless as a crash at this place.
+        Err(RecvTimeoutError::Timeout) => std::process::exit(ExitStatus::Done as i32),
+        Err(RecvTimeoutError::Disconnected) => Err(panicked(worker)),
+    }
+}
+
+fn panicked<T>(worker: JoinHandle<T>) -> Failure {
+    match worker.join() {
+        Err(panic) => std::panic::resume_unwind(panic),
+        Ok(_) => anyhow::anyhow!("the agent ended and did not say why").into(),
+    }
+}
+
+/// The work of the agent, until it is stopped.
+fn look_after(
+    folders: Vec<PathBuf>,
+    log: LogFormat,
+    once: bool,
+    stop: &Arc<AtomicBool>,
+) -> Outcome {
+    let (mut watcher, waker, wake) = watch::watch();
+    let confirm_pause = if once { Duration::ZERO } else { CONFIRM_PAUSE };
+    let mut sites = Vec::new();
+    for folder in folders {
+        let bell = Bell::new(Arc::clone(stop), waker.clone());
+        sites.push(Site::new(folder, log, confirm_pause, bell)?);
+    }
     platform::ready();
     loop {
         for site in &mut sites {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            site.turn(arguments.once, watcher.as_mut());
+            site.turn(once, watcher.as_mut());
         }
-        if arguments.once || stop.load(Ordering::Relaxed) {
+        if once || stop.load(Ordering::Relaxed) {
             break;
         }
-        wait(&stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
+        wait(stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
     }
-    platform::stopping();
-    let waits = sites.iter().any(|site| site.waits);
+    for site in &mut sites {
+        site.end_calls()?;
+    }
     let failed = sites.iter().any(|site| site.failures > 0);
-    Ok(match (arguments.once, failed, waits) {
-        (true, true, _) => ExitStatus::Failed,
-        (true, false, true) => ExitStatus::Waiting,
-        _ => ExitStatus::Done,
+    let waits = sites.iter().map(|site| site.waits).max_by_key(|status| *status as u8);
+    Ok(match (once, failed) {
+        (true, true) => ExitStatus::Failed,
+        (true, false) => waits.unwrap_or(ExitStatus::Done),
+        (false, _) => ExitStatus::Done,
     })
 }
 
@@ -112,7 +160,10 @@ struct Site {
     folder: PathBuf,
     log: LogFormat,
     poll: Duration,
-    waits: bool,
+    waits: ExitStatus,
+    bell: Bell,
+    /// What failed last, and when that is said again.
+    failure: Option<(String, Instant)>,
     failures: u32,
     not_before: Option<Instant>,
     sent_at: Option<Instant>,
@@ -132,7 +183,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration) -> Outcome<Self> {
+    fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration, bell: Bell) -> Outcome<Self> {
         let office = Office::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let poll = office.config.poll;
@@ -140,7 +191,9 @@ impl Site {
             folder,
             log,
             poll,
-            waits: false,
+            waits: ExitStatus::Done,
+            bell,
+            failure: None,
             failures: 0,
             not_before: None,
             sent_at: None,
@@ -169,46 +222,83 @@ impl Site {
         }
     }
 
-    /// Does what is due. A failure concerns this postoffice alone, and is tried again later.
+    /// Does what is due. A failure concerns this postoffice alone, and is tried again at the next poll;
+    /// it is said again after twice as long each time.
     fn turn(&mut self, once: bool, watcher: Option<&mut Watcher>) {
-        if self.not_before.is_some_and(|at| Instant::now() < at) {
+        let now = Instant::now();
+        if self.not_before.is_some_and(|at| now < at) {
             return;
         }
-        match self.work(once, watcher) {
-            Ok(()) => {
-                self.failures = 0;
-                self.not_before = None;
-            }
-            Err(failure) => {
-                let delay = BackOff::default().delay(self.failures);
-                self.failures += 1;
-                self.not_before = Some(Instant::now() + delay);
-                let failure = failure.about(&database(&self.folder));
-                let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
-                let again = format!("tried again in {} s", delay.as_secs());
-                self.say("run", "error", &format!("{}{hint}; {again}", failure.text()));
-            }
+        let opened = Office::open_away(&self.folder, "run");
+        let done = opened.and_then(|mut office| {
+            let worked = self.work(&mut office, once, watcher);
+            let told = self.tell(&mut office, worked.as_ref().err());
+            worked.and(told)
+        });
+        let Err(failure) = done else {
+            (self.failures, self.not_before, self.failure) = (0, None, None);
+            return;
+        };
+        let failure = failure.about(&database(&self.folder));
+        let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+        let text = format!("{}{hint}", failure.text());
+        let pause = self.poll.min(BackOff::default().first);
+        self.not_before = Some(now + pause);
+        let known = self.failure.take().filter(|(known, _)| *known == text);
+        if known.is_none() {
+            self.failures = 0;
         }
+        let said_again = known.map_or(now, |(_, at)| at);
+        if now < said_again {
+            self.failure = Some((text, said_again));
+            return;
+        }
+        self.say("run", "error", &format!("{text}; tried again in {} s", pause.as_secs()));
+        self.failure = Some((text, now + BackOff::default().delay(self.failures)));
+        self.failures = self.failures.saturating_add(1);
     }
 
-    fn work(&mut self, once: bool, watcher: Option<&mut Watcher>) -> Outcome<()> {
-        let mut office = Office::open_away(&self.folder, "run")?;
+    fn work(
+        &mut self,
+        office: &mut Office,
+        once: bool,
+        watcher: Option<&mut Watcher>,
+    ) -> Outcome<()> {
         self.poll = office.config.poll;
-        if self.is_away(&mut office)? {
+        if self.is_away(office)? {
             return Ok(());
         }
         if let Some(watcher) = watcher {
-            self.watch(&mut office, watcher)?;
+            self.watch(office, watcher)?;
         }
-        self.note_agent(&mut office)?;
+        self.note_agent(office)?;
         self.continuous = office.config.schedule.is_none();
         self.has_left = false;
         match office.config.schedule.clone() {
-            Some(schedule) => self.scheduled(&mut office, &schedule)?,
-            None => self.continuous(&mut office, once)?,
+            Some(schedule) => self.scheduled(office, &schedule)?,
+            None => self.continuous(office, once)?,
         }
-        self.tidy_up(&mut office)?;
-        self.waits = sound_alarms(&mut office)?;
+        self.tidy_up(office)
+    }
+
+    /// Tells of everything that was committed, also by a turn that failed.
+    fn tell(&mut self, office: &mut Office, failure: Option<&Failure>) -> Outcome<()> {
+        let failure = failure.map(Failure::text);
+        let mut tables = office.begin()?;
+        if tables.note(STEP_ERROR)? != failure {
+            tables.put_note(STEP_ERROR, failure.as_deref())?;
+            tables.commit()?;
+        } else {
+            drop(tables);
+        }
+        self.waits = sound_alarms(office)?;
+        self.bell.ring(office)
+    }
+
+    /// Lets the calls be made that are due; the one under way is ended where the agent is to stop.
+    fn end_calls(&mut self) -> Outcome<()> {
+        let folder = self.folder.clone();
+        while self.bell.wait(|| Office::open_away(&folder, "run"))? {}
         Ok(())
     }
 
@@ -221,9 +311,6 @@ impl Site {
             self.say("run", "error", &format!("{away}: nothing is read or sent; {ways_out}"));
         }
         self.away = away;
-        if away.is_some() {
-            self.waits = sound_alarms(office)?;
-        }
         Ok(away.is_some())
     }
 
@@ -427,7 +514,8 @@ impl Site {
             let keep = office.config.clone();
             let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
             for carrier in office.carriers()?.into_values().chain([office.carrier()?]) {
-                carrier.purge(before(keep.keep_done))?;
+                // A place that is away is tidied up another day.
+                let _ = carrier.purge(before(keep.keep_done));
             }
             let mut tables = office.begin()?;
             tables.purge_log(before(keep.keep_log))?;

@@ -56,6 +56,8 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "failed_targets": targets_json(&waits),
             "targets_put_right": put_right.iter().map(|(_, right)| right.times).sum::<u64>(),
             "failed_places": places_json(&waits),
+            "failed_step": waits.failed_step,
+            "failed_alarm": waits.failed_alarm,
             "missed": missed,
             "inbox": inbox.json(),
             "wal_bytes": wal_bytes,
@@ -159,6 +161,12 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     }
     for (_, error) in &waits.failed_targets {
         println!("  target    not written: {}", shown(error));
+    }
+    if let Some(error) = &waits.failed_step {
+        println!("  agent     cannot go on: {}", shown(error));
+    }
+    if let Some(error) = &waits.failed_alarm {
+        println!("  alarm     {}", shown(error));
     }
     for trouble in &waits.places {
         let since = time::ago(trouble.since, now_ms());

@@ -74,8 +74,8 @@ pub const SECTIONS: &[Section] = &[
     ),
     section(
         "alarm",
-        "A command that is run when something becomes held, quarantined, overdue, fenced or copied, and \
-         again when that is over. It also finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in \
+        "A command that is run when something becomes held, quarantined, overdue, fenced or copied, when a \
+         place, source, target or step fails, and again when that is over. It also finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in \
          its environment.",
     ),
     section("keep", "How long things that are over are kept."),
@@ -185,6 +185,9 @@ pub const KEYS: &[Key] = &[
     key("alarm.command", "list of texts", "",
         "Required: the program and its arguments, without a shell; `{subject}` stands for what \
          happened."),
+
+    key("alarm.timeout", DURATION, "\"30 s\"",
+        "A command that takes longer is ended with all that it started; longer than zero."),
 
     key("keep.done", DURATION, "\"14 days\"", "Message files that were processed."),
     key("keep.log", DURATION, "\"90 days\"", "Lines of the log; longer than zero."),

@@ -59,6 +59,8 @@ pub struct Config {
     pub guards: Guards,
     /// The command that is run when something begins or ends to need a person.
     pub alarm: Vec<String>,
+    /// How long it may take; never zero.
+    pub alarm_timeout: Duration,
     /// How long what was taken is kept aside.
     pub keep_done: Duration,
     /// How long log lines are kept; never zero.
@@ -117,6 +119,7 @@ impl Default for Config {
             targets: Vec::new(),
             guards: Guards::default(),
             alarm: Vec::new(),
+            alarm_timeout: Duration::from_secs(30),
             keep_done: 14 * DAY,
             keep_log: 90 * DAY,
             keep_confirmed: 30 * DAY,

@@ -73,6 +73,7 @@ percent = 0
 
 [alarm]
 command = ["/usr/local/bin/page", "--subject", "{subject}"]
+timeout = "30 s"
 
 [keep]
 done = "14 days"
@@ -190,7 +191,10 @@ mod tests {
             text += &format!("{} = {}\n", key.path, key.default);
         }
         assert!(text.contains("guard.entries = 10") && text.contains("schedule.poll"));
-        assert_eq!(parse(&text), format!("{:?}", Config::default()));
+        // What a table requires besides.
+        text += "alarm.command = [\"page\"]\n";
+        let alarm = vec!["page".into()];
+        assert_eq!(parse(&text), format!("{:?}", Config { alarm, ..Config::default() }));
 
         let plain = "[[source]]\nname = \"a\"\nfile = \"a.csv\"\n[[target]]\nfile = \"b.csv\"\n";
         let mut full = String::new();

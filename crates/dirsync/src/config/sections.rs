@@ -63,7 +63,7 @@ const SECTIONS: [(&str, Section); 7] = [
     ("view", |reader, table, config| config.view = view(reader, table)),
     ("schedule", schedule),
     ("guard", |reader, table, config| config.guards = guards(reader, table)),
-    ("alarm", |reader, table, config| config.alarm = alarm(reader, table)),
+    ("alarm", alarm),
     ("keep", keep),
     ("carrier", carrier),
 ];
@@ -227,11 +227,14 @@ fn limits<'a>(reader: &mut Reader<'a>, table: &Table<'a>, default: GuardLimits) 
     }
 }
 
-fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<String> {
+fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
+    if let Some(timeout) = reader.duration(table, "timeout", false) {
+        config.alarm_timeout = timeout;
+    }
     if !reader.has(table, "command") {
         reader.missing(table, "command", "[\"/usr/local/bin/page\", \"{subject}\"]");
     }
-    let Some(command) = reader.texts(table, "command") else { return Vec::new() };
+    let Some(command) = reader.texts(table, "command") else { return };
     if reader.is_empty_list(table, "command") {
         let problem = Problem::at(command.span, "\"alarm.command\" is empty")
             .because("a program is expected")
@@ -241,7 +244,7 @@ fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<String> {
     for word in &command.value {
         unknown_braces(reader, word);
     }
-    command.value.into_iter().map(|word| word.value.to_owned()).collect()
+    config.alarm = command.value.into_iter().map(|word| word.value.to_owned()).collect();
 }
 
 /// A mistyped `{subjekt}` would reach the person who is called as it stands.

@@ -3,6 +3,7 @@
 mod agent;
 mod copies;
 mod decisions;
+mod edges;
 mod help;
 mod hidden;
 mod inbox;

@@ -1,0 +1,244 @@
+//! What others do to an agent: shares that go, programs that hang. All else goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::agent::{Agent, SITES, add, are_equal, eventually, three_sites};
+use crate::site::{Place, people};
+
+/// The folder in a share in which messages for a postoffice lie that moves them to `done/`.
+fn inbox_of(share: &Path, is_it: impl Fn(&Path) -> bool) -> PathBuf {
+    let inboxes = fs::read_dir(share).unwrap().flatten().map(|entry| entry.path());
+    inboxes.into_iter().find(|inbox| is_it(inbox)).unwrap()
+}
+
+fn polled_each_second(place: &Place) {
+    for site in SITES {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+    }
+}
+
+/// What is done to a share, and how it is undone.
+type Away = (&'static str, fn(&Path), fn(&Path));
+
+fn rename(from: &Path, to: &str) {
+    fs::rename(from, from.with_file_name(to)).unwrap();
+}
+
+const SERVER_INBOX: &str = "server-inbox";
+
+/// The server's inbox in the share, noted in a link-free file beside it.
+fn server_inbox(share: &Path) -> PathBuf {
+    PathBuf::from(fs::read_to_string(share.with_file_name(SERVER_INBOX)).unwrap())
+}
+
+fn put_in_the_way(part: &Path, link: bool) {
+    let kept = part.with_extension("kept");
+    if part.exists() {
+        fs::rename(part, kept).unwrap();
+    }
+    if link {
+        std::os::unix::fs::symlink("/tmp", part).unwrap();
+    } else {
+        fs::write(part, "in the way").unwrap();
+    }
+}
+
+fn clear_the_way(part: &Path) {
+    fs::remove_file(part).unwrap();
+    let kept = part.with_extension("kept");
+    if kept.exists() {
+        fs::rename(kept, part).unwrap();
+    }
+}
+
+const AWAYS: [Away; 4] = [
+    (
+        "it is not mounted",
+        |share| rename(share, "gone"),
+        |share| {
+            fs::rename(share.with_file_name("gone"), share).unwrap();
+        },
+    ),
+    ("a file is in its place", |share| put_in_the_way(share, false), clear_the_way),
+    (
+        "the server's inbox is a file",
+        |share| put_in_the_way(&server_inbox(share), false),
+        |share| clear_the_way(&server_inbox(share)),
+    ),
+    (
+        "done/ is a link",
+        |share| put_in_the_way(&server_inbox(share).join("done"), true),
+        |share| clear_the_way(&server_inbox(share).join("done")),
+    ),
+];
+
+/// `failure-stories` §15: two sites on two folders.
+#[test]
+fn one_share_away_stops_nobody() {
+    let place = three_sites();
+    polled_each_second(&place);
+    let agent = Agent::start(&place, &SITES);
+    for site in SITES {
+        add(&place, site, "first");
+    }
+    let mut entries = 3;
+    eventually("the first fill", || are_equal(&place, entries));
+    // Who wrote first has its inbox filled by the other: the server's is the one with requests done.
+    let share = place.path("share");
+    let inbox = inbox_of(&share, |inbox| {
+        let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
+        done.into_iter().any(|file| {
+            let shown = place.run_words(&["message", "show", file.path().to_str().unwrap()]);
+            shown.out.contains("message=request")
+        })
+    });
+    place.write(SERVER_INBOX, inbox.to_str().unwrap());
+    for (what, take_away, bring_back) in AWAYS {
+        take_away(&share);
+        add(&place, "sales", &format!("sales{entries}"));
+        add(&place, "works", &format!("works{entries}"));
+        eventually(&format!("{what}: the other site is served"), || {
+            ["hq", "works"]
+                .iter()
+                .all(|site| place.status(site)["entries"].as_u64() > Some(entries))
+        });
+        eventually(&format!("{what}: status says which"), || {
+            let status = place.run("-C hq status");
+            (status.code == 3 || status.code == 4) && status.out.contains("share")
+        });
+        assert!(place.run("-C hq log").expect(0).out.contains("alarm"), "{what}: an alarm");
+        bring_back(&share);
+        entries += 2;
+        eventually(&format!("{what}: what waited is delivered"), || are_equal(&place, entries));
+        eventually(&format!("{what}: it is over"), || {
+            SITES.iter().all(|site| place.run(&format!("-C {site} status")).code == 0)
+        });
+    }
+    assert_eq!(agent.terminate(), 0);
+}
+
+/// A command by hand serves everybody else and says by its exit code that one was not reached.
+#[test]
+fn a_command_serves_all_others_and_is_exit_4() {
+    let place = three_sites();
+    place.run("-C hq entry add --name Ana --address SMTP:ana@hq.example").expect(0);
+    place.run("-C sales send").expect(0);
+    place.run("-C works send").expect(0);
+    fs::rename(place.path("share"), place.path("gone")).unwrap();
+    let cycle = place.run("-C hq cycle --json").expect(4);
+    assert_eq!(cycle.json()["T2"]["failed"].as_array().unwrap().len(), 1, "{}", cycle.out);
+    place.run("-C works apply").expect(0);
+    assert_eq!(place.status("works")["entries"], 1);
+    let status = place.run("-C hq status --json").expect(4).json();
+    assert_eq!(status["failed_places"].as_array().unwrap().len(), 1);
+    fs::rename(place.path("gone"), place.path("share")).unwrap();
+    place.run("-C hq cycle").expect(0);
+    place.run("-C sales apply").expect(0);
+    assert_eq!(place.status("sales")["entries"], 1);
+}
+
+/// `failure-stories` §15: the deletions were held, then an answer could not be written.
+#[test]
+fn what_was_committed_is_said() {
+    let place = three_sites();
+    place.write("people.csv", &people(0..30));
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.cycle();
+    place.cycle();
+    place.write("people.csv", &people(0..18));
+    place.write("sales/dirsync.toml", "[guard]\nentries = 100\n");
+    place.run("-C sales import people.csv --whole").expect(0);
+    place.run("-C sales send").expect(0);
+    place.run("-C works send").expect(0);
+    // Nothing can be left for either of them any more.
+    let before: Vec<PathBuf> = ["share", "share2"].map(|share| place.path(share)).into();
+    for share in before {
+        for inbox in fs::read_dir(share).unwrap().flatten().map(|entry| entry.path()) {
+            let waits = fs::read_dir(&inbox).unwrap().flatten().any(|file| file.path().is_file());
+            if !waits {
+                put_in_the_way(&inbox, false);
+            }
+        }
+    }
+    place.run("run hq --once").expect(4);
+    let log = place.run("-C hq log").expect(0).out;
+    assert!(log.contains("12 deletions") || log.contains("held"), "{log}");
+    let alarms = log.lines().filter(|line| line.contains("alarm") && line.contains("held begins"));
+    assert_eq!(alarms.count(), 1, "{log}");
+}
+
+fn hanging(place: &Place, site: &str, timeout: &str) {
+    let script =
+        format!("echo $$ > {0}; sleep 600 & echo $! >> {0}; wait", place.path("group").display());
+    place.write(
+        &format!("{site}/dirsync.toml"),
+        &format!(
+            "[schedule]\npoll = \"1 s\"\n[alarm]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n\
+             timeout = \"{timeout}\"\n"
+        ),
+    );
+}
+
+/// Holds 28 deletions at `hq`, which is an alarm.
+fn hold(place: &Place) {
+    place.write("people.csv", &people(0..30));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.run("-C hq cycle").expect(0);
+    place.write("people.csv", &people(0..2));
+    place.run("-C hq import people.csv --whole").expect(3);
+}
+
+fn group_is_alive(place: &Place) -> bool {
+    place.read("group").lines().any(|process| {
+        let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // Who has ended and is not asked for yet is no more.
+        state.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+    })
+}
+
+/// `failure-stories` §15: neither the steps of any postoffice nor the agent's end wait for it.
+#[test]
+fn alarm_that_hangs_stops_nothing() {
+    let place = three_sites();
+    polled_each_second(&place);
+    hanging(&place, "hq", "1 h");
+    hold(&place);
+    let agent = Agent::start(&place, &SITES);
+    eventually("the alarm", || place.exists("group") && place.read("group").lines().count() == 2);
+    add(&place, "sales", "first");
+    add(&place, "works", "first");
+    eventually("everything else", || are_equal(&place, 32));
+    let begun = Instant::now();
+    assert_eq!(agent.terminate(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(!group_is_alive(&place), "it is ended with the agent");
+    // What was interrupted is not lost, and a limit ends it.
+    fs::remove_file(place.path("group")).unwrap();
+    hanging(&place, "hq", "1 s");
+    place.run("run hq --once").expect(3);
+    assert!(!group_is_alive(&place), "with all that it started");
+    let status = place.run("-C hq status").expect(3);
+    assert!(status.out.contains("its time limit"), "{}", status.out);
+    let log = place.run("-C hq log").expect(0).out;
+    assert!(log.contains("its time limit"), "{log}");
+}
+
+/// Whatever hangs, here the settings, SIGTERM ends the agent.
+#[test]
+fn sigterm_ends_an_agent_that_hangs() {
+    let place = three_sites();
+    polled_each_second(&place);
+    let agent = Agent::start(&place, &SITES);
+    add(&place, "sales", "first");
+    eventually("work", || place.status("works")["entries"] == 1);
+    let settings = place.path("hq/dirsync.toml");
+    fs::remove_file(&settings).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&settings).status().unwrap();
+    assert!(made.success());
+    std::thread::sleep(Duration::from_millis(1500));
+    let begun = Instant::now();
+    assert_eq!(agent.terminate(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
