@@ -287,6 +287,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         answer_due: false,
         send_own: false,
         challenge: None,
+        challenged: None,
         side_answers: Vec::new(),
         copies: Copies::One,
         position: Position::default(),

@@ -223,6 +223,7 @@ pub fn registration(name: &str) -> Registration {
         answer_due: true,
         send_own: false,
         challenge: Some(Challenge([8; 16])),
+        challenged: Some(ReqEpoch([9; 16])),
         side_answers: [
             Side::Own,
             Side::Fenced,

@@ -391,9 +391,11 @@ fn admit_epoch(
         // A life that descends from nobody is a person's word on which machine stays.
         registration.copies = Copies::One;
     }
-    if request.lineage.is_empty() && Rule::ChallengeFresh.holds() {
+    let first_word = request.lineage.is_empty() && registration.challenged != Some(request.epoch);
+    if first_word && Rule::ChallengeFresh.holds() {
         // An export that an earlier life made for the open challenge must not come first.
         registration.challenge = None;
+        registration.challenged = Some(request.epoch);
     }
     open_challenge(context, registration);
     side_answer(registration, request, Side::Own);

@@ -82,6 +82,7 @@ pub fn remove<T: Tables + ?Sized>(
         answer_due: false,
         send_own: false,
         challenge: None,
+        challenged: None,
         copies: Copies::One,
         position: Position::default(),
         own_digest: SetDigest::default(),

@@ -114,6 +114,8 @@ pub struct Registration {
     pub send_own: bool,
     /// The open challenge.
     pub challenge: Option<Challenge>,
+    /// The epoch that descends from nobody for whose sake the last challenge was opened.
+    pub challenged: Option<ReqEpoch>,
     /// Answers due to epochs that are not the accepted one, and to a second machine of that one.
     pub side_answers: Vec<SideAnswer>,
     /// Whether several machines are this postoffice.

@@ -253,6 +253,7 @@ CREATE TABLE registration (
     answer_due     INTEGER NOT NULL, -- it has to be answered
     send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
     challenge      TEXT,             -- the open challenge
+    challenged     TEXT,             -- the epoch without ancestors that it was opened for
     side_answers   TEXT NOT NULL,    -- lines EPOCH own|fenced|removed NUMBER ID
     taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch
     copies         TEXT NOT NULL,    -- one, contest, fenced: whether several machines have its name

@@ -17,7 +17,7 @@ macro_rules! select_registration {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
              epoch, retired, applied, request_no, request_id, answer_due, send_own, challenge, \
-             side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
+             challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
              own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
         )
@@ -26,10 +26,10 @@ macro_rules! select_registration {
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
      carrier, view_allowed, view_wanted, epoch, retired, applied, request_no, request_id, \
-     answer_due, send_own, challenge, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
+     answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -151,6 +151,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         answer_due: columns.flag()?,
         send_own: columns.flag()?,
         challenge: columns.optional_parsed()?,
+        challenged: columns.optional_parsed()?,
         side_answers: columns.read(|text| text.lines().map(read_side_line).collect())?,
         taken: read_sent(columns)?,
         copies: columns.read(read_copies)?,
@@ -206,6 +207,7 @@ impl SqliteTransaction<'_> {
             registration.answer_due,
             registration.send_own,
             text_of(&registration.challenge),
+            text_of(&registration.challenged),
             registration.side_answers.iter().map(side_line).collect::<String>(),
             sent_text(&registration.taken),
             copies_word(registration.copies),
