@@ -67,7 +67,7 @@ impl World {
         Ok(done)
     }
 
-    fn do_step(&mut self, step: &Step) -> Checked<bool> {
+    pub(crate) fn do_step(&mut self, step: &Step) -> Checked<bool> {
         match step {
             Step::Change(machine, change) => {
                 Ok(self.can_write(machine) && self.make_change(machine, change))

@@ -84,12 +84,12 @@ impl Calendar {
         world: &mut World,
         random: &mut Random,
         days: u64,
-        mut disturb: impl FnMut(&mut Random) -> Step,
+        mut disturb: impl FnMut(&mut World, &mut Random) -> Step,
     ) -> Checked<()> {
         for _ in 0..days * 24 * 60 / TICK_MIN {
             world.step(&Step::Pass(TICK_MIN))?;
             if random.one_in(12) {
-                let step = disturb(random);
+                let step = disturb(world, random);
                 world.step(&step)?;
             }
             self.note_arrivals(world, random);

@@ -4,6 +4,7 @@ mod after_step;
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record, SetDigest, list_element};
 use dirsync_message::{ReqSeq, SrvSeq, Stamp};
@@ -42,6 +43,13 @@ pub struct Ghost {
     pub faulty: bool,
     /// Two machines of one name, or a machine that was restored: checks that stamps decide are off.
     pub doubled: bool,
+    /// Postoffices of which a person restored an older copy by hand: it may be fenced.
+    pub put_back: BTreeSet<String>,
+    /// The server was restored: with a postoffice that was restored too, a late message of a life that
+    /// both have lost may win, and a person decides.
+    pub server_restored: bool,
+    /// Postoffices whose folder was copied: all machines but one are to be fenced.
+    pub copied: BTreeSet<String>,
     /// Deletions were forgotten.
     pub purged: bool,
     /// The open finding is looked at, or a person gave up what silent origins have: I6 is not checked.
@@ -99,7 +107,7 @@ pub fn published(site: &mut Site) -> Listed {
                 let twice = listed.insert(row.id, (row.origin.clone(), record));
                 assert!(twice.is_none(), "an id is published once");
             }
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         })
     });
     listed
@@ -120,6 +128,18 @@ pub fn list_of(site: &mut Site) -> Listed {
             visit((row.id, (row.owner.clone(), row.record.to_record())))
         })
     })
+}
+
+/// What is released to a postoffice, as far as its machine knows.
+pub fn claimable(site: &mut Site, name: &str) -> BTreeSet<EntryId> {
+    let me = postoffice(name);
+    let mut claimable: BTreeSet<EntryId> = site.gather(|tables, visit| {
+        tables.visit_list(ListPlace::Live, &mut |row| {
+            if row.released_to == Some(&me) { visit(row.id) } else { ControlFlow::Continue(()) }
+        })
+    });
+    claimable.extend(site.look(|tables| tables.offers()).into_iter().map(|offer| offer.id));
+    claimable
 }
 
 /// A machine's own entries.

@@ -208,6 +208,9 @@ fn is_acknowledged(world: &mut World, machine: &str) -> bool {
 /// The conversations that come with the simulator: every trace of `protocol.md` §11, and stories about
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
+    "a_copy_one_request_behind",
+    "a_copy_that_began_later",
+    "a_copy_that_went_ahead",
     "a_deletion_survives_two_restores",
     "absence_from_a_source",
     "absence_longer_than_the_horizon",
@@ -231,6 +234,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "hand_entries_survive_a_source",
     "house_moves_up",
     "hub_restored_without_begging",
+    "late_export_of_the_life_before_a_restore",
     "late_message_of_an_old_epoch",
     "leaving_the_view_is_a_delete",
     "loss_order_and_doubling_heal",
@@ -298,8 +302,10 @@ pub const TOLD: &[(&str, &str)] = &told![
     "two_copies_send_before_either_applies",
     "two_copies_with_nothing_to_say",
     "two_replaces_answer_one_request",
+    "two_servers_and_two_of_their_own_postoffice",
     "two_servers_each_with_a_requestor",
     "two_servers_in_turn",
+    "two_servers_of_which_one_is_behind",
     "two_servers_with_their_own_postoffice",
     "two_sources_and_hands_after_a_reinstallation",
     "update_across_lives_fits_exactly",

@@ -74,16 +74,19 @@ pub enum Sight {
     Narrow,
     /// Everything, without titles.
     Untitled,
+    /// Everything, of each entry little more than its name.
+    Bare,
     /// Only entries of A and B.
     Neighbours,
 }
 
 impl Sight {
     /// All of them, with their words.
-    pub const ALL: [(&'static str, Sight); 4] = [
+    pub const ALL: [(&'static str, Sight); 5] = [
         ("all", Sight::All),
         ("narrow", Sight::Narrow),
         ("untitled", Sight::Untitled),
+        ("bare", Sight::Bare),
         ("neighbours", Sight::Neighbours),
     ];
 
@@ -97,6 +100,7 @@ impl Sight {
             Self::All => "",
             Self::Narrow => "filter\t(ou=0)\n",
             Self::Untitled => "attributes\tou\ttelephoneNumber\n",
+            Self::Bare => "attributes\tou\n",
             Self::Neighbours => "origins\tN/A\tN/B\n",
         };
         text.parse().expect("it is a view")
@@ -107,11 +111,8 @@ impl Sight {
         match self {
             Self::Narrow if is_hidden(record) => None,
             Self::Neighbours if !["A", "B"].contains(&letter_of(owner)) => None,
-            Self::Untitled => {
-                let lines = record.details.split_inclusive('\n');
-                let details = lines.filter(|line| !line.starts_with("title/")).collect();
-                Some(Record { details, ..record.clone() })
-            }
+            Self::Untitled => Some(without(record, &["title/"])),
+            Self::Bare => Some(without(record, &["title/", "telephoneNumber/"])),
             _ => Some(record.clone()),
         }
     }
@@ -120,4 +121,11 @@ impl Sight {
     pub fn of(view: &View) -> Option<Self> {
         Self::ALL.into_iter().map(|(_, sight)| sight).find(|sight| sight.view() == *view)
     }
+}
+
+/// A record without some of its details.
+fn without(record: &Record, hidden: &[&str]) -> Record {
+    let lines = record.details.split_inclusive('\n');
+    let shown = lines.filter(|line| !hidden.iter().any(|name| line.starts_with(name)));
+    Record { details: shown.collect(), ..record.clone() }
 }

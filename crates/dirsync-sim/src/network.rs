@@ -60,6 +60,8 @@ pub struct Network(Rc<RefCell<State>>);
 struct State {
     under_way: Vec<Letter>,
     posted: u64,
+    /// The time, in milliseconds since 1970.
+    now: u64,
     /// By machine, what was delivered and not taken yet.
     delivered: BTreeMap<String, Vec<Letter>>,
     parts: Parts,
@@ -125,6 +127,11 @@ impl Network {
     /// Puts a letter under way again.
     pub fn put_back(&self, letter: Letter) {
         self.0.borrow_mut().under_way.push(letter);
+    }
+
+    /// What is sent from now on is as old as this, in milliseconds since 1970.
+    pub fn set_clock(&self, now: u64) {
+        self.0.borrow_mut().now = now;
     }
 
     /// How many messages were ever sent.
@@ -199,7 +206,7 @@ impl Carrier for Port {
             part: message.part,
             path: PathBuf::from(number.to_string()),
             bytes,
-            modified: 0,
+            modified: state.now,
         };
         let made_of = state.made_of.clone();
         let head = message.head.to_owned();
@@ -281,6 +288,12 @@ impl Letter {
             Ok(Head::Update(update)) => *update,
             _ => panic!("an update is wanted, not\n{}", self.head),
         }
+    }
+
+    /// Whether nothing happened to it under way.
+    pub fn is_whole(&self) -> bool {
+        let opened = open_message(Cursor::new(self.file.clone()));
+        opened.is_ok_and(|mut message| message.body.read_to_string(&mut String::new()).is_ok())
     }
 
     /// The body as text.

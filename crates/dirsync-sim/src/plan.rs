@@ -74,6 +74,10 @@ pub enum Kind {
     Decide,
     /// A list changes on disk.
     Damage,
+    /// A machine, one of its copies, or a server takes what lies in its inbox and sends.
+    Turn,
+    /// The server's folder is copied, and both work.
+    CloneServer,
 }
 
 use Kind::*;
@@ -229,6 +233,56 @@ pub const PROFILES: &[Profile] = &[
         ],
     ),
     (
+        "sources",
+        "AB",
+        &[
+            (Change, 5),
+            (Read, 18),
+            (Double, 2),
+            (Drop, 2),
+            (BackupMachine, 2),
+            (RestoreMachine, 2),
+            (Reinstall, 1),
+        ],
+    ),
+    (
+        "sources of all",
+        "ABS",
+        &[
+            (Change, 5),
+            (Read, 18),
+            (Hand, 4),
+            (Crash, 3),
+            (BackupServer, 1),
+            (RestoreServer, 1),
+            (Reinstall, 1),
+            (Mass, 1),
+            (Decide, 1),
+        ],
+    ),
+    (
+        "handed over through views",
+        "ABC",
+        &[
+            (Change, 8),
+            (Hand, 14),
+            (View, 4),
+            (Hide, 3),
+            (Double, 2),
+            (Drop, 2),
+            (BackupMachine, 1),
+            (RestoreMachine, 1),
+        ],
+    ),
+    ("copies in turn", "AB", &[(Change, 6), (Turn, 16), (Clone, 1), (Drop, 1)]),
+    ("three copies in turn", "AB", &[(Change, 6), (Turn, 20), (Clone, 2), (Double, 1)]),
+    ("servers in turn", "AB", &[(Change, 6), (Turn, 16), (CloneServer, 1), (Drop, 1)]),
+    (
+        "everything in turn",
+        "ABS",
+        &[(Change, 8), (Turn, 24), (Clone, 1), (CloneServer, 1), (Hand, 2), (Double, 1)],
+    ),
+    (
         "worst",
         "ABCS",
         &[
@@ -350,7 +404,8 @@ impl Plan {
         let guard = if has(Mass) || has(Decide) { STRICT } else { LENIENT };
         let bulk = if name == "large" { 600 } else { 0 };
         let (postoffices, push) = (postoffices.to_owned(), seed % 2 == 1);
-        let setup = Setup { postoffices, seed, sights, in_files, guard, push, bulk };
+        let in_turn = has(Turn);
+        let setup = Setup { postoffices, seed, sights, in_files, guard, push, bulk, in_turn };
         let plan = Self {
             profile: name,
             setup,

@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dirsync_store::testing::Random;
 
 use crate::calendar::Calendar;
-use crate::naming::Sight;
+use crate::check::{claimable, own_of};
+use crate::naming::{Sight, name_of};
 use crate::network::Parts;
 use crate::plan::{Kind, Plan};
 use crate::step::{Change, Delivery, Step, Trouble};
@@ -43,7 +44,7 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
                 world.step(step)?;
             }
             2 => {
-                let (_, other) = choose(&mut random, plan, &budget);
+                let (_, other) = choose(world, &mut random, plan, &budget);
                 world.step(&other)?;
             }
             _ => {}
@@ -52,7 +53,9 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
     }
     if plan.days > 0 {
         let mut calendar = Calendar::draw(world, &mut random);
-        calendar.live(world, &mut random, plan.days, |random| choose(random, plan, &budget).1)?;
+        calendar.live(world, &mut random, plan.days, |world, random| {
+            choose(world, random, plan, &budget).1
+        })?;
         return world.try_settle(plan.approving);
     }
     let mut done = 0;
@@ -60,7 +63,7 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
         if done == plan.steps {
             break;
         }
-        let (kind, step) = choose(&mut random, plan, &budget);
+        let (kind, step) = choose(world, &mut random, plan, &budget);
         if world.step(&step)? {
             done += 1;
             for (limited, left) in &mut budget {
@@ -140,13 +143,26 @@ fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
     Kind::Send
 }
 
-fn choose(random: &mut Random, plan: &Plan, budget: &[(Kind, u64)]) -> (Kind, Step) {
+fn choose(
+    world: &mut World,
+    random: &mut Random,
+    plan: &Plan,
+    budget: &[(Kind, u64)],
+) -> (Kind, Step) {
     let kind = choose_kind(random, budget);
+    if kind == Kind::Hand
+        && random.one_in(2)
+        && let Some(step) = hand_over(world, random)
+    {
+        return (kind, step);
+    }
     let names: Vec<char> = plan.setup.postoffices.chars().collect();
     let name = random.pick(&names);
     let twin = plan.has(Kind::Clone) && random.one_in(3);
-    let machine = format!("{name}{}", if twin { 2 } else { 1 });
-    let servers = plan.has(Kind::Promote) || plan.has(Kind::Move);
+    let number =
+        if twin && plan.has(Kind::Turn) { 2 + random.below(2) } else { 1 + u64::from(twin) };
+    let machine = format!("{name}{number}");
+    let servers = [Kind::Promote, Kind::Move, Kind::CloneServer].iter().any(|kind| plan.has(*kind));
     let server = if servers && random.one_in(2) { "s2" } else { "s1" }.to_owned();
     let owner = if random.one_in(4) { random.pick(&names) } else { name };
     let key = format!("{}{}", owner.to_ascii_lowercase(), 1 + random.below(plan.keys));
@@ -186,12 +202,41 @@ fn choose(random: &mut Random, plan: &Plan, budget: &[(Kind, u64)]) -> (Kind, St
         Kind::Decide if random.one_in(3) => Step::Reject,
         Kind::Decide => Step::Approve,
         Kind::Damage => Step::Damage(machine, key),
+        Kind::Turn => match random.below(5) {
+            0 | 1 => Step::Turn(server),
+            2 => Step::Inbox(machine),
+            _ => Step::Turn(machine),
+        },
+        Kind::CloneServer => Step::Clone("s1".into()),
     };
     (kind, step)
 }
 
 fn pick_site(random: &mut Random, machine: String, server: String) -> String {
     if random.one_in(3) { server } else { machine }
+}
+
+/// A machine claims what it could claim, or else offers what it has: blind choices come to that once in
+/// many worlds.
+fn hand_over(world: &mut World, random: &mut Random) -> Option<Step> {
+    let (mut claims, mut offers) = (Vec::new(), Vec::new());
+    for machine in world.live_machines("") {
+        for id in claimable(world.site(&machine), name_of(&machine)) {
+            claims.push(Step::Change(machine.clone(), Change::Claim(world.ghost.key(id).into())));
+        }
+        let own = own_of(world.site(&machine)).into_values();
+        offers.extend(
+            own.filter(|row| row.released_to.is_none()).map(|row| (machine.clone(), row.key)),
+        );
+    }
+    if !claims.is_empty() && !random.one_in(4) {
+        return Some(claims.swap_remove(random.below(claims.len() as u64) as usize));
+    }
+    let (machine, key) = offers.get(random.below(offers.len().max(1) as u64) as usize)?.clone();
+    let others: Vec<String> =
+        world.names().into_iter().filter(|name| name != name_of(&machine)).collect();
+    let to = others.get(random.below(others.len().max(1) as u64) as usize)?.clone();
+    Some(Step::Change(machine, Change::Release(key, to)))
 }
 
 /// A step of the cycle, undisturbed or not.

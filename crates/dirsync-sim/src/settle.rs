@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 
 use dirsync_protocol::tables::Mode;
+use dirsync_store::testing::Random;
 
-use crate::naming::name_of;
+use crate::naming::{SERVER, name_of};
 use crate::network::Parts;
-use crate::step::Trouble;
+use crate::step::{Change, Step, Trouble};
 use crate::world::{Checked, World};
 
 /// In so many cycles everything has to be quiet (I13).
 const CYCLES: usize = 14;
 /// In this cycle a person approves the deletions that are held.
 const APPROVAL: usize = 3;
+/// In this cycle in turn copies have been told apart, whatever was under way when it began.
+const TOLD_APART: usize = 6;
+/// Two servers are told apart first, and then what each of them kept apart.
+const TOLD_APART_AT_TWO_SERVERS: usize = 10;
 
 impl World {
     /// Ends the faults; returns how many cycles it took until nothing travelled any more.
@@ -35,18 +40,109 @@ impl World {
     pub fn try_settle(&mut self, approving: bool) -> Checked<usize> {
         self.sites.values_mut().for_each(|site| site.full = false);
         let mut last = String::new();
-        for cycle in 0..CYCLES {
+        let order = self.order();
+        if self.setup.in_turn {
+            self.change_everywhere();
+        }
+        let told_apart =
+            if self.servers().len() > 1 { TOLD_APART_AT_TWO_SERVERS } else { TOLD_APART };
+        let cycles = if self.setup.in_turn { CYCLES + TOLD_APART } else { CYCLES };
+        for cycle in 0..cycles {
             self.now += 1000;
             self.resume()?;
             let approve = approving && cycle == APPROVAL;
-            let travelled = self.cycle(approve, Parts::One)?;
+            let travelled = if self.setup.in_turn {
+                self.round(&order, approve)?
+            } else {
+                self.cycle(approve, Parts::One)?
+            };
+            if self.setup.in_turn && cycle >= told_apart {
+                let in_order = || {
+                    let steps: Vec<String> = order.iter().map(ToString::to_string).collect();
+                    steps.join("; ")
+                };
+                self.check_alone().map_err(|why| format!("{why}: {}", in_order()))?;
+            }
             match self.check_end() {
                 Ok(()) if travelled == 0 => return Ok(cycle),
                 Ok(()) => last = "I13: it never falls silent".into(),
                 Err(why) => last = why,
             }
         }
-        Err(format!("{last} after {CYCLES} cycles"))
+        Err(format!("{last} after {cycles} cycles"))
+    }
+
+    /// The order in which folders take turns, by the seed: with one server it comes once or several
+    /// times, and machines may send and apply at different times; with two each machine comes to both.
+    fn order(&mut self) -> Vec<Step> {
+        let mut random = Random::new(self.setup.seed);
+        let mut machines: Vec<String> =
+            self.machines().into_iter().filter(|machine| name_of(machine) != SERVER).collect();
+        let servers = self.servers();
+        if servers.len() > 1 {
+            let mut order = Vec::new();
+            for server in servers {
+                shuffle(&mut random, &mut machines);
+                order.extend(machines.iter().cloned().map(Step::Turn));
+                order.push(Step::Turn(server));
+            }
+            return order;
+        }
+        let mut order = Vec::new();
+        for machine in machines {
+            if random.one_in(2) {
+                order.push(Step::Turn(machine));
+            } else {
+                order.push(Step::Request(machine.clone(), Trouble::None));
+                order.push(Step::Inbox(machine));
+            }
+        }
+        for _ in 0..=random.below(3) {
+            order.extend(servers.iter().cloned().map(Step::Turn));
+        }
+        shuffle(&mut random, &mut order);
+        order
+    }
+
+    /// An entry of each machine is new: copies that never say anything could not be told apart.
+    fn change_everywhere(&mut self) {
+        for machine in self.machines().into_iter().filter(|machine| name_of(machine) != SERVER) {
+            let key = format!("{}9{}", name_of(&machine).to_lowercase(), &machine[1..]);
+            if self.can_send(&machine) {
+                self.make_change(&machine, &Change::Add(key.clone(), vec![key]));
+            }
+        }
+    }
+
+    /// Every folder has its turn; returns how many transactions and own sets travelled down.
+    fn round(&mut self, order: &[Step], approve: bool) -> Checked<usize> {
+        self.travelled = 0;
+        for step in order {
+            self.now += 1000;
+            self.do_step(step)?;
+            if let Some(why) = self.broken.pop() {
+                return Err(why);
+            }
+        }
+        if approve {
+            self.decide_held(true)?;
+        }
+        Ok(self.travelled)
+    }
+
+    /// Of all copies of a folder one is left that is not fenced.
+    fn check_alone(&mut self) -> Checked<()> {
+        let servers = self.live_servers();
+        if servers.len() != 1 {
+            return Err(format!("I11: \"{}\" live after so many turns", servers.join(" ")));
+        }
+        for name in self.ghost.copied.clone() {
+            let machines = self.live_machines(&name);
+            if machines.len() != 1 && !self.ghost.gone.contains(&name) {
+                return Err(format!("I11: \"{}\" live after so many turns", machines.join(" ")));
+            }
+        }
+        Ok(())
     }
 
     /// One cycle of everybody; returns how many transactions and own sets travelled down.
@@ -92,8 +188,12 @@ impl World {
             if self.ghost.gone.contains(&name) || !self.live_machines(&name).is_empty() {
                 continue;
             }
-            if !self.ghost.doubled {
-                return Err(format!("the only machine of {name} was fenced"));
+            let expected = !self.setup.in_turn || self.servers().len() > 1;
+            let copied = self.ghost.copied.contains(&name) && expected;
+            let put_back = self.ghost.put_back.contains(&name)
+                || self.ghost.doubled && self.ghost.server_restored;
+            if !copied && !put_back {
+                return Err(format!("every machine of {name} was fenced"));
             }
             let machines = self.machines();
             let Some(machine) = machines.iter().rfind(|machine| machine.starts_with(&name)) else {
@@ -104,5 +204,11 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+fn shuffle<T>(random: &mut Random, things: &mut [T]) {
+    for at in (1..things.len()).rev() {
+        things.swap(at, random.below(at as u64 + 1) as usize);
     }
 }

@@ -9,7 +9,7 @@
 //! | `A1 file list a1 a2`, `A1 line list a1` | the file of A's source `list` names just these; its line of a1 changes |
 //! | `A1 read list`, `A1 read list broken` | the source is read; only the file's beginning. `part` is one that names only some |
 //! | `A1 approve`, `A1 reject` | a person decides what A1 holds of what its sources ask for |
-//! | `A1 view narrow` | asks for another view: `all`, `narrow`, `untitled`, `neighbours` |
+//! | `A1 view narrow` | asks for another view: `all`, `narrow`, `untitled`, `bare`, `neighbours` |
 //! | `req A1` | T1 |
 //! | `t2 A`, `t2 A 1 s2 keep` | a server takes the oldest (or another) request; `keep`: it stays under way |
 //! | `an A`, `an A first`, `an A each`, `an A s2` | a server answers; `first`: only the first part arrives; `each`: in many parts |

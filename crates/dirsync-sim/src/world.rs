@@ -50,6 +50,8 @@ pub struct Setup {
     pub push: bool,
     /// So many more entries of A are in every list from the beginning.
     pub bulk: u64,
+    /// In the end folders and their copies take turns, always in the same order.
+    pub in_turn: bool,
 }
 
 impl Setup {
@@ -63,6 +65,7 @@ impl Setup {
             guard: LENIENT,
             push: false,
             bulk: 0,
+            in_turn: false,
         }
     }
 }
@@ -89,6 +92,8 @@ pub struct World {
     pub ghost: Ghost,
     /// What was found out to be broken during a step.
     pub(crate) broken: Vec<String>,
+    /// How many transactions and own sets travelled down in a round of turns.
+    pub(crate) travelled: usize,
     /// Every step that was done, to be replayed.
     pub trace: Vec<Step>,
     drawn: u64,
@@ -119,6 +124,7 @@ impl World {
             files: Files::new(),
             ghost: Ghost::default(),
             broken: Vec::new(),
+            travelled: 0,
             trace: Vec::new(),
             drawn: 0,
             setup,
@@ -195,6 +201,7 @@ impl World {
             files: self.files.clone(),
             ghost: self.ghost.clone(),
             broken: Vec::new(),
+            travelled: 0,
             trace: self.trace.clone(),
             drawn: self.drawn,
         }
@@ -224,6 +231,7 @@ impl World {
 
     /// What a step at a site is given.
     pub fn around(&mut self, at: &str) -> Surroundings {
+        self.network.set_clock(self.now);
         Surroundings {
             now: self.clock(at),
             seed: self.seed(),
@@ -388,7 +396,7 @@ impl World {
         servers.into_iter().filter(|server| !self.server_state(server).fenced).collect()
     }
 
-    fn servers(&self) -> Vec<String> {
+    pub(crate) fn servers(&self) -> Vec<String> {
         self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect()
     }
 

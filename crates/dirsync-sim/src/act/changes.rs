@@ -36,7 +36,7 @@ fn is_by_hand(row: &OwnRow) -> bool {
 
 impl World {
     /// T0. Returns whether there was anything to change.
-    pub(super) fn make_change(&mut self, machine: &str, change: &Change) -> bool {
+    pub(crate) fn make_change(&mut self, machine: &str, change: &Change) -> bool {
         let name = name_of(machine).to_owned();
         match change {
             Change::Add(key, addresses) => {
@@ -107,7 +107,9 @@ impl World {
         }
         let me = postoffice(name_of(machine));
         let list = list_of(self.site(machine));
-        if list.get(&id).is_none_or(|(owner, _)| *owner == me) {
+        let offers = self.read(machine, |tables| tables.offers());
+        let offered = offers.iter().find(|offer| offer.id == id).map(|offer| &offer.owner);
+        if offered.or(list.get(&id).map(|(owner, _)| owner)).is_none_or(|owner| *owner == me) {
             return false;
         }
         let claimed = self.run_at(machine, |tables, context| {

@@ -253,7 +253,11 @@ impl World {
         for number in self.network.numbers(false, name_of(machine)) {
             let letter = self.network.take(number).expect("it is under way");
             self.deliver_update(machine, &letter, Trouble::None)?;
+            let known = self.network.numbers(false, name_of(machine)).len();
             self.put_back_undelivered(machine, Delivery::Whole);
+            if self.network.numbers(false, name_of(machine)).len() == known {
+                self.travelled += letter.named().len() + usize::from(letter.update().own.is_some());
+            }
         }
         Ok(())
     }

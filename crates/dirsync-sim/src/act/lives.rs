@@ -58,7 +58,10 @@ impl World {
                 self.sites.insert("s2".into(), standby);
                 self.become_server("s2")?;
                 self.ghost.faulty = true;
-                self.ghost.doubled |= self.has_machine(&format!("{SERVER}2"));
+                if self.has_machine(&format!("{SERVER}2")) {
+                    self.ghost.doubled = true;
+                    self.ghost.copied.insert(SERVER.into());
+                }
                 Ok(true)
             }
             Step::Move => self.move_server(),
@@ -95,7 +98,11 @@ impl World {
             let folder = self.site(what).copy();
             self.sites.insert(copy, folder);
             self.ghost.faulty = true;
-            self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);
+            let name = if is_server { SERVER } else { name_of(what) };
+            if self.names().iter().any(|known| known == name) {
+                self.ghost.doubled = true;
+                self.ghost.copied.insert(name.into());
+            }
         }
         possible
     }
@@ -143,7 +150,14 @@ impl World {
                 Ok(())
             });
             begun.map_err(|error| error.to_string())?;
-            self.ghost.doubled |= !is_server || self.names().iter().any(|name| name == SERVER);
+            let name = if is_server { SERVER } else { name_of(what) };
+            if self.names().iter().any(|known| known == name) {
+                self.ghost.doubled = true;
+                if !told {
+                    self.ghost.put_back.insert(name.into());
+                }
+            }
+            self.ghost.server_restored |= is_server;
             self.ghost.faulty = true;
             self.relieve();
         }

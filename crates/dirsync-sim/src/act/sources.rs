@@ -7,7 +7,7 @@ use dirsync_agent::changes::{
     reject as reject_held,
 };
 use dirsync_directory::{EntryId, Record};
-use dirsync_protocol::tables::OwnRow;
+use dirsync_protocol::tables::{OwnRow, SourceMemory};
 
 use crate::check::own_of;
 use crate::naming::{change_of, entry, name_of, record};
@@ -121,13 +121,19 @@ impl World {
             gone.push(row.key.clone());
         }
         gone.iter().for_each(|key| self.note_deletion(machine, key));
-        for row in after.values().filter(|row| row.source == source) {
+        let fed: Vec<&OwnRow> = after.values().filter(|row| row.source == source).collect();
+        for row in &fed {
             let change = change_of(&row.record);
-            if before.get(&row.id).is_none_or(|old| change_of(&old.record) != change) {
+            let old = before.get(&row.id);
+            if old.is_none_or(|old| change_of(&old.record) != change) {
                 self.ghost.latest.insert(row.id, (change, true));
             }
+            if old.is_none() {
+                // Its line may be older than a deletion by hand: it is there again all the same.
+                self.ghost.acked.remove(&row.id);
+            }
         }
-        let named = lines.keys().map(|key| entry(key));
+        let named = fed.iter().filter(|row| lines.contains_key(&row.key)).map(|row| row.id);
         self.site(machine).name(source, named.collect());
     }
 
@@ -156,10 +162,24 @@ impl World {
         decided > 0
     }
 
-    /// Every source of a machine is read, as in each cycle of the program.
+    /// Every source of a machine is read whose file is new to it, as in each cycle of the program.
     pub(crate) fn read_sources(&mut self, machine: &str) -> Checked<()> {
-        for source in self.sources_of(name_of(machine)) {
-            self.read_source(machine, &source, true);
+        let name = name_of(machine).to_owned();
+        let sources = self.sources_of(&name);
+        for source in &sources {
+            let knows = self.state(machine).knows_its_own();
+            let lines = &self.files[&(name.clone(), source.clone())];
+            let mark = format!("{lines:?} {sources:?} {knows}");
+            let memory = self.read(machine, |tables| tables.source_memory(source));
+            if memory.is_some_and(|memory| memory.seen == mark) {
+                continue;
+            }
+            self.read_source(machine, source, true);
+            self.run_at(machine, |tables, _| {
+                let memory = tables.source_memory(source).expect("it can be read");
+                let memory = SourceMemory { seen: mark, ..memory.unwrap_or_default() };
+                tables.put_source_memory(source, &memory).expect("it can be written");
+            });
         }
         self.broken.first().map_or(Ok(()), |why| Err(why.clone()))
     }

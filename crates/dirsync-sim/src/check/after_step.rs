@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::{EntryId, SetDigest, own_element};
+use dirsync_directory::{EntryId, Record, SetDigest, own_element};
 use dirsync_message::{BodyKind, Stamp};
 
 use super::{
@@ -32,6 +32,9 @@ impl World {
             }
             if self.ghost.authors.get(&change_of(record)).is_some_and(|a| !allowed.contains(a)) {
                 return Err(format!("I1: {key} is published as a stranger changed it"));
+            }
+            if change_of(record) > 0 && !self.ghost.is_as_written(record) {
+                return Err(format!("I14: {key} is published as nobody wrote it"));
             }
             for address in addresses_of(record) {
                 if let Some(other) = addresses.insert(address.clone(), *id) {
@@ -175,6 +178,9 @@ impl World {
     ///
     /// What is broken.
     pub fn check_distinct(&self, letter: &Letter) -> Checked<()> {
+        if !letter.is_whole() {
+            return Ok(());
+        }
         let named = letter.named();
         let distinct: BTreeSet<EntryId> = named.iter().copied().collect();
         if distinct.len() == named.len() {
@@ -227,8 +233,7 @@ impl World {
             made_of.values().flat_map(|(_, record)| addresses_of(record)).collect();
         for (id, (owner, record)) in before.iter().filter(|(id, _)| !list.contains_key(id)) {
             let taken = addresses_of(record).iter().any(|address| addresses.contains(address));
-            let change = change_of(record);
-            if !taken && self.owner_still_has(*id, letter_of(owner), change, sight) {
+            if !taken && self.owner_still_has(*id, letter_of(owner), record, sight) {
                 return Err(format!("I6: {} vanished from {machine}", self.ghost.key(*id)));
             }
         }
@@ -236,21 +241,22 @@ impl World {
     }
 
     /// Whether the only machine of an entry's owner has it as it was listed, and shows it.
-    fn owner_still_has(&mut self, id: EntryId, owner: &str, change: u64, sight: Sight) -> bool {
+    fn owner_still_has(&mut self, id: EntryId, owner: &str, listed: &Record, sight: Sight) -> bool {
         let machines = self.live_machines(owner);
         let [machine] = &machines[..] else { return false };
         if self.ghost.vanishing_is_known
             || self.ghost.met_replaced.contains(owner)
             || self.ghost.gone.contains(owner)
-            || self.ghost.deleted_by(id) >= change
         {
             return false;
         }
         let own = own_of(self.site(machine));
         own.get(&id).is_some_and(|row| {
-            change_of(&row.record) == change
+            // Where the view hides which change it was, any deletion may explain it.
+            let deleted = self.ghost.deleted_by(id);
+            (deleted == 0 || deleted < change_of(listed))
                 && row.released_to.is_none()
-                && sight.shown(&postoffice(owner), &row.record).is_some()
+                && sight.shown(&postoffice(owner), &row.record).as_ref() == Some(listed)
         })
     }
 
