@@ -240,6 +240,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "loss_order_and_doubling_heal",
     "lost_part_of_a_changed_entry",
     "offer_after_the_deletion",
+    "old_server_runs_on_beside_a_restored_requestor",
     "older_answer_to_the_same_request",
     "older_fill_meets_a_part_of_a_newer",
     "replaced_server_is_asked",

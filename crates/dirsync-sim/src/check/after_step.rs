@@ -33,7 +33,8 @@ impl World {
             if self.ghost.authors.get(&change_of(record)).is_some_and(|a| !allowed.contains(a)) {
                 return Err(format!("I1: {key} is published as a stranger changed it"));
             }
-            if change_of(record) > 0 && !self.ghost.is_as_written(record) {
+            let written = self.ghost.written.get(&change_of(record));
+            if written.is_some_and(|written| written != record) {
                 return Err(format!("I14: {key} is published as nobody wrote it"));
             }
             for address in addresses_of(record) {

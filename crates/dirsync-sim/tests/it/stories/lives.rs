@@ -155,22 +155,3 @@ fn open_finding_first_contact_with_a_server_that_was_replaced() {
     settled.expect("it comes back");
     assert!(published(world.site("s2")).contains_key(&entry("b2")), "nothing is lost");
 }
-
-/// A failover while the old server runs on, and a requestor restored from before it heard the new
-/// one: the old server acknowledges and lists a new entry, the new one has counted the requestor as
-/// having spoken. The old server has to be stopped before the promotion.
-#[test]
-fn open_finding_an_entry_leaves_lists_for_a_cycle_when_the_old_server_runs_on() {
-    let trace = "standby; backup B1; req B1; promote; t2 B s2; an B first s2; t3 B1; req B1; \
-                 restore B1; B1 +b2@y; t2 B s2";
-    let mut world = World::new("ABC");
-    world.run(trace);
-    let found = world.try_settle(true).expect_err("the finding is closed: make it a conversation");
-    assert!(found.starts_with("I6: b2 vanished"), "{found}");
-    let mut world = World::new("ABC");
-    world.run(trace);
-    world.ghost.vanishing_is_known = true;
-    world.settle();
-    let published = published(world.site("s2"));
-    assert!(published.contains_key(&entry("b2")), "it is back: nothing is lost");
-}
