@@ -93,6 +93,10 @@ fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
         subjects
             .insert(format!("overdue {name}"), format!("{name} has not been heard for too long"));
     }
+    for name in &waits.doubled {
+        let text = format!("{name} runs on two machines: dirsync status");
+        subjects.insert(format!("doubled {name}"), text);
+    }
     for name in &waits.failed_sources {
         subjects.insert(format!("source {name}"), format!("source \"{name}\" could not be read"));
     }

@@ -172,7 +172,7 @@ pub enum RequestorCommand {
     Set(RequestorSetArgs),
     /// Let its requests wait
     Suspend { name: PostofficeName },
-    /// Take its requests again
+    /// Take its requests again, or say that one machine is left of several copies
     Resume { name: PostofficeName },
     /// Retire the postoffice and its entries everywhere
     Remove {

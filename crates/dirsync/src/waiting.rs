@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::decisions::LogState;
 use dirsync_agent::step::NOTICE_NOTE;
-use dirsync_protocol::tables::{Mode, Registration, RegistrationState};
+use dirsync_protocol::tables::{Copies, Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
 use crate::alarm::ALARM_ERROR;
@@ -34,6 +34,8 @@ pub struct Waiting {
     pub stopped: Option<&'static str>,
     /// Why it is not at home.
     pub away: Option<Away>,
+    /// At the server: postoffices that several machines are, by name.
+    pub doubled: Vec<String>,
     /// Sources that could not be read, by name.
     pub failed_sources: Vec<String>,
     /// Targets that could not be written: file and reason.
@@ -91,6 +93,12 @@ impl Waiting {
                 waiting.stopped = Some("fenced");
             }
         }
+        waiting.doubled = tables
+            .registrations()?
+            .iter()
+            .filter(|registration| registration.copies != Copies::One)
+            .map(|registration| registration.name.to_string())
+            .collect();
         waiting.away = away;
         if away.is_some() {
             waiting.stopped = Some("away");
@@ -120,6 +128,7 @@ impl Waiting {
             || self.quarantined > 0
             || !self.overdue.is_empty()
             || self.stopped.is_some()
+            || !self.doubled.is_empty()
             || !self.failed_sources.is_empty()
             || !self.failed_targets.is_empty()
             || !self.decisions.is_empty()

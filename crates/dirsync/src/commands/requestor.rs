@@ -9,7 +9,7 @@ use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::invitation::secret_hash;
-use dirsync_protocol::tables::{Registration, RegistrationState};
+use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
 use serde_json::json;
 
 use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
@@ -216,7 +216,9 @@ fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> O
         true => (DecisionKind::Suspend, "suspended"),
         false => (DecisionKind::Resume, "resumed"),
     };
-    if suspended != suspend {
+    // It is also a person's word that one machine is left of several copies.
+    let settles = !suspend && known.copies != Copies::One;
+    if suspended != suspend || settles {
         decide(&mut office, name, kind)?;
     }
     if json {

@@ -109,6 +109,7 @@ fn add_waiting(value: &mut Value, waits: &Waiting) {
     value["overdue"] = waits.overdue.len().into();
     value["stopped"] = waits.stopped.into();
     value["away"] = waits.away.map(|away| away.to_string()).into();
+    value["doubled"] = waits.doubled.clone().into();
     value["failed_sources"] = waits.failed_sources.clone().into();
     value["decisions"] = waits.decisions.clone().into();
     value["never"] = waits.never.clone().into();
@@ -148,6 +149,14 @@ fn print_waiting(waits: &Waiting, folder: &Path) {
     }
     if !waits.overdue.is_empty() {
         println!("  overdue   {}", waits.overdue.join(", "));
+    }
+    for name in &waits.doubled {
+        println!(
+            "  doubled   {name} runs on two machines: stop one; where the fenced one is to be kept,"
+        );
+        println!(
+            "            say `dirsync rejoin` there, else `dirsync requestor resume {name}` here"
+        );
     }
     for trouble in &waits.decisions {
         println!("  DECISIONS {trouble}");

@@ -2,6 +2,7 @@
 
 mod agent;
 mod copies;
+mod copies_in_turn;
 mod decisions;
 mod edges;
 mod help;
