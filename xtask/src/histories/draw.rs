@@ -41,7 +41,7 @@ pub fn history(seed: u64, length: usize, without: &BTreeSet<Kind>) -> Vec<Step> 
             at -= weight;
         }
     }
-    let by_agents = kinds.contains(&Kind::Agents) && random.below(3) == 0;
+    let by_agents = kinds.contains(&Kind::Alone) && random.below(2) == 0;
     let verb = if by_agents { Verb::RestByAgents } else { Verb::Rest };
     steps.push(Step { who: Who::All, verb, number: 0, dies: None });
     steps

@@ -218,7 +218,7 @@ fn junk(number: usize) -> Vec<u8> {
     (0..600).map(|_| random.below(256) as u8).collect()
 }
 
-fn make_fifo(path: &Path) -> std::io::Result<()> {
+pub(super) fn make_fifo(path: &Path) -> std::io::Result<()> {
     // The program of POSIX: the library's call is not among the features that are on.
     let status = Command::new("mkfifo").arg(path).status()?;
     status.success().then_some(()).ok_or_else(|| std::io::Error::other("mkfifo failed"))

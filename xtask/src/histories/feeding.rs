@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::entry::Format;
+use super::faults::make_fifo;
 use super::model::{Feed, View};
 use super::place::{Checked, Ran};
 use super::step::Site;
@@ -120,12 +121,16 @@ impl World {
             return Ok(());
         }
         let path = self.source_file(site);
-        let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+        if !path.is_file() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
         fs::remove_file(&path).map_err(|error| format!("no file: {}: {error}", path.display()))?;
         let half = text.len() / 2;
-        let outcome = match number % 4 {
+        let outcome = match number % 5 {
             0 => Ok(()),
             1 => fs::create_dir(&path),
+            4 => make_fifo(&path),
             2 => fs::write(&path, "neither keys nor values\n"),
             // In the middle of a row: one that is cut between fields is a row with less in it.
             _ => fs::write(&path, &text[..text[half..].find(" v").map_or(0, |at| half + at + 1)]),
@@ -139,10 +144,8 @@ impl World {
         for site in Site::ALL {
             if Feed::source_of(site).is_some() {
                 let path = self.source_file(site);
-                if path.is_dir() {
-                    let removed = fs::remove_dir(&path);
-                    removed.map_err(|error| format!("no file: {}: {error}", path.display()))?;
-                }
+                let removed = if path.is_dir() { fs::remove_dir(&path) } else { Ok(()) };
+                removed.map_err(|error| format!("no file: {}: {error}", path.display()))?;
                 self.write_source(site)?;
             }
         }
@@ -183,6 +186,10 @@ impl World {
             text += &format!(
                 "[[source]]\nname = \"people\"\nfile = \"../{site}-source.{end}\"\nwhole = {whole}\n"
             );
+        }
+        if number % 7 == 6 {
+            // Nobody may wait for it.
+            text += "[alarm]\ncommand = [\"sleep\", \"20\"]\n";
         }
         for (at, target) in ["list.csv", "own.csv"].iter().enumerate() {
             if number >> at & 1 == 1 {

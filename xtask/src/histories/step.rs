@@ -91,6 +91,7 @@ impl FromStr for Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Agents,
+    Alone,
     Backups,
     Changes,
     Contests,
@@ -114,8 +115,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 22] = [
         (Self::Agents, "agents"),
+        (Self::Alone, "alone"),
         (Self::Backups, "backups"),
         (Self::Changes, "changes"),
         (Self::Contests, "contests"),
@@ -199,7 +201,7 @@ verbs! {
     Once "once" Agents Any 4
     Agent "agent" Agents Any 5
     Stop "stop" Agents Any 3
-    RestByAgents "rest-by-agents" Agents All 0
+    RestByAgents "rest-by-agents" Alone All 0
     Kill "kill" Kills Any 4
     Settings "settings" Settings Any 4
     Approve "approve" Held Any 2
