@@ -241,7 +241,7 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
     let failures = Mutex::new(Vec::new());
     let all = Mutex::new(Counts::new());
     std::thread::scope(|scope| {
-        for job in 0..jobs {
+        for _ in 0..jobs {
             let (next, failures, all) = (&next, &failures, &all);
             scope.spawn(move || {
                 loop {
@@ -251,7 +251,7 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
                         return;
                     }
                     let steps = draw::history(seed, plan.length, &plan.without);
-                    let Played { outcome, told, counts } = plan.play(&format!("job{job}"), &steps);
+                    let Played { outcome, told, counts } = plan.play(&seed.to_string(), &steps);
                     for (command, count) in counts {
                         *locked(all).entry(command).or_default() += count;
                     }
@@ -260,7 +260,7 @@ fn many(plan: &Plan, from: u64, count: u64, jobs: usize) -> Vec<Broken> {
                     let broken = Broken { seed: Some(seed), why, steps, told };
                     let broken = match plan.whole {
                         true => broken,
-                        false => plan.shorten(&format!("job{job}"), broken),
+                        false => plan.shorten(&format!("{seed}-shorter"), broken),
                     };
                     locked(failures).push(broken);
                 }
