@@ -83,7 +83,7 @@ fn simulation(words: &[&str]) -> Verdict {
 fn histories() -> Verdict {
     let binary = workspace::root().join("target/debug/dirsync");
     let binary = binary.to_string_lossy();
-    let words = ["--count", "30", "--binary", &binary, "--without", "reinstalls,members"];
+    let words = ["--count", "30", "--binary", &binary];
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     match crate::histories::run(&words) {
         Ok(()) => Verdict::Passed,

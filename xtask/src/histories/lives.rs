@@ -138,7 +138,11 @@ impl World {
             }
             Verb::Readmit if state.removed && faults::is_there(&self.place, site.share()) => {
                 self.begin_anew(site, false)?;
-                self.model.forget(site);
+                let keys = self.model.forget(site);
+                let backups = self.backups.iter_mut().map(|(_, snapshot)| snapshot);
+                for snapshot in backups.chain(self.copies.values_mut()) {
+                    snapshot.forget(&keys);
+                }
             }
             _ => {}
         }

@@ -134,6 +134,19 @@ pub struct Snapshot {
     at_server: Option<BTreeMap<String, usize>>,
 }
 
+impl Snapshot {
+    /// Its entries are gone for good: whoever puts the server back removes them again, as the log of
+    /// decisions says.
+    pub fn forget(&mut self, keys: &[String]) {
+        for key in keys {
+            self.at_site.remove(key);
+            self.at_server.iter_mut().for_each(|at_server| {
+                at_server.remove(key);
+            });
+        }
+    }
+}
+
 /// What is known of one postoffice.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -278,12 +291,17 @@ impl Model {
     }
 
     /// A postoffice that was removed begins anew: the server has forgotten its entries too.
-    pub fn forget(&mut self, site: Site) {
+    /// Returns their keys.
+    pub fn forget(&mut self, site: Site) -> Vec<String> {
         self.site(site).removed = false;
         self.site(site).allowed = View::default();
-        for entry in self.entries.values_mut().filter(|entry| entry.owner == site) {
-            (entry.at_site, entry.at_server) = (0, 0);
-        }
+        let owned = self.entries.iter_mut().filter(|(_, entry)| entry.owner == site);
+        owned
+            .map(|(key, entry)| {
+                (entry.at_site, entry.at_server) = (0, 0);
+                key.clone()
+            })
+            .collect()
     }
 
     fn note_reset(&mut self, site: Site) {
