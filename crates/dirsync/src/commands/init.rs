@@ -64,7 +64,7 @@ fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, 
     require_none(folder)?;
     check_invitation(&invitation, &text).map_err(|failure| failure.within(quoted(file)))?;
     make_requestor(folder, &invitation)?;
-    mark_used(file, &text, folder);
+    mark_used(file, folder);
     Ok((invitation.postoffice.to_string(), "requestor", invitation.server.to_string()))
 }
 
@@ -108,13 +108,12 @@ fn used(text: &str) -> Option<String> {
 
 /// Notes in an invitation's file that it was used: whoever finds it does not wait in vain. Where the
 /// file cannot be written the server says so later.
-fn mark_used(file: &Path, text: &str, folder: &Path) {
+fn mark_used(file: &Path, folder: &Path) {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let words = format!("on {} for {}", time::rfc3339(now_ms()), folder.display());
     let line = toml::Value::String(words).to_string();
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    let marked = format!("{text}{end}used = {line}\n");
-    if let Err(error) = durable::replace_file(file, |output| output.write_all(marked.as_bytes())) {
+    // What a crash leaves of the line makes it no invitation: it was used.
+    if let Err(error) = durable::append_line(file, &format!("used = {line}")) {
         eprintln!("warning: the invitation could not be marked as used: {error}");
     }
 }
