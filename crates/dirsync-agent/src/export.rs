@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use dirsync_carrier::access::Access;
 use dirsync_carrier::durable::{FileError, replace_file};
 use dirsync_connect::{ExportRow, Format, Target};
 use dirsync_directory::{AttributeName, RecordRef};
@@ -105,7 +106,7 @@ pub fn export_to_file<T: Tables + ?Sized>(
 ) -> Result<Exported, ExportError> {
     let mut outcome = Ok(0);
     let mut hasher = blake3::Hasher::new();
-    let replaced = replace_file(path, |output| {
+    let replaced = replace_file(path, Access::Export, |output| {
         let mut output = Hashed { output, hasher: &mut hasher };
         match export(tables, &mut output, settings) {
             Ok(count) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{Format, Item, OpenError, OpenOptions, ReadError as FileReadError, open};
 use dirsync_directory::{Address, PostofficeName, fold, unescape};
 use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
@@ -71,7 +72,9 @@ pub fn take_in<T: Tables + ?Sized>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Intake, IntakeError> {
     const PROGRESS_ROWS: u64 = 1000;
-    let mut source = open(path, format, options)?;
+    let unread = |source| OpenError::Io { path: path.to_owned(), source };
+    let file = open_file(path, Links::Follow).map_err(unread)?;
+    let mut source = open(file, path, format, options)?;
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
     let mut broke_off = None;
     let mut read = SourceRead::begin(tables, settings)?;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
+use crate::access::{self, Access, Links, create_own_folder, open_folder, own, without_waiting};
+
 /// How temporary files begin; readers pass over them.
 pub const TEMPORARY_PREFIX: &str = ".dirsync-";
 /// How temporary files end.
@@ -138,50 +140,39 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// Replaces a file in one step: readers see the old content or the new, never a part. A new file
-/// may be read and written by the user and the group, a replaced one keeps its permissions. What
-/// earlier writers of the same file left that died is removed. Returns the bytes written.
+/// Replaces a file in one step: readers see the old content or the new, never a part, and at no time
+/// may anybody do more with it than `access` says. What earlier writers of the same file left that died
+/// is removed. Returns the bytes written.
 ///
 /// # Errors
 ///
-/// When it cannot be written; the old content then stands, and no temporary file is left.
+/// When it cannot be written; the old content then stands, and no temporary file is left. What is no
+/// file, for instance a device, is not replaced.
 pub fn replace_file(
     path: &Path,
+    access: Access,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
     remove_dead(path);
-    write_file(path, write)
+    replace(path, access, write)
 }
 
-/// As [`replace_file`], where the caller looks through the folder for what the dead left.
-pub(crate) fn write_file(
+/// As [`replace_file`], for a file of a shared folder, through which the caller looks for what the dead
+/// left.
+pub(crate) fn write_shared_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
-    replace(path, write, |file| share(file, path))
-}
-
-/// As [`replace_file`], for secrets: at no time may anybody but the user read or write it.
-///
-/// # Errors
-///
-/// As [`replace_file`].
-pub fn replace_private_file(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<u64, FileError> {
-    remove_dead(path);
-    // Temporary files are private already.
-    replace(path, write, |_| Ok(()))
+    replace(path, Access::Shared, write)
 }
 
 fn replace(
     path: &Path,
+    access: Access,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    set_permissions: impl FnOnce(&File) -> io::Result<()>,
 ) -> Result<u64, FileError> {
     let folder = parent(path);
-    let temporary = step("create a file in", folder, || make_temporary(path))?;
+    let temporary = step("create a file in", folder, || make_temporary(path, access))?;
     let inner = BufWriter::with_capacity(256 * 1024, temporary);
     let mut output = Counted { inner, bytes: 0 };
     let written = step("write", path, || write(&mut output).and_then(|()| output.flush()));
@@ -194,10 +185,15 @@ fn replace(
         bytes: Some(bytes),
         source: error.into_error(),
     })?;
-    step("set the permissions of", path, || set_permissions(temporary.as_file()))?;
+    step("set the permissions of", path, || {
+        access::set_permissions(temporary.as_file(), path, folder, access)
+    })?;
     // Network file systems may find out only now that there is no space.
     step("sync", path, || temporary.as_file().sync_all()).map_err(needed)?;
-    step("rename a file to", path, || temporary.persist(path).map_err(|error| error.error))?;
+    step("rename a file to", path, || {
+        access::require_replaceable(path)?;
+        temporary.persist(path).map_err(|error| error.error)
+    })?;
     sync_folder(folder)?;
     Ok(bytes)
 }
@@ -210,14 +206,13 @@ fn temporary_prefix(path: &Path) -> String {
 }
 
 /// Makes a file that is to become `path`, and locks it: the lock says that its writer lives.
-fn make_temporary(path: &Path) -> io::Result<NamedTempFile> {
+fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
     const TRIES: u32 = 10;
     let prefix = temporary_prefix(path);
     for _ in 0..TRIES {
-        let temporary = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(TEMPORARY_SUFFIX)
-            .tempfile_in(parent(path))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(TEMPORARY_SUFFIX);
+        let temporary = access::make_temporary(&mut builder, parent(path), access)?;
         // Another writer may take it for a dead one's before it is locked. Where there are no locks
         // nobody takes anything for dead.
         let taken = matches!(temporary.as_file().try_lock(), Err(TryLockError::WouldBlock));
@@ -240,28 +235,13 @@ fn remove_dead(path: &Path) {
             name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX));
         if letters.is_some_and(|letters| !letters.contains('.'))
             && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && let Ok(file) = fs::OpenOptions::new().write(true).open(entry.path())
+            && let Ok(file) = without_waiting(fs::OpenOptions::new().write(true), Links::Refuse)
+                .open(entry.path())
             && file.try_lock().is_ok()
         {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// Temporary files are private; what they become is as shared as what it replaces.
-#[cfg(unix)]
-fn share(file: &File, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = match fs::symlink_metadata(path) {
-        Ok(old) if old.is_file() => old.permissions().mode() & 0o777,
-        _ => 0o660,
-    };
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn share(_: &File, _: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn parent(path: &Path) -> &Path {
@@ -277,28 +257,44 @@ fn parent(path: &Path) -> &Path {
 ///
 /// When the folder cannot be synced.
 pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
-    step("sync the folder", folder, || File::open(folder)?.sync_all())
+    step("sync the folder", folder, || open_folder(folder)?.sync_all())
 }
 
-/// Makes a folder and those above it, durably.
+/// Makes a folder and those above it, durably; nobody but the user and the group may look into it.
 ///
 /// # Errors
 ///
 /// When it cannot be made.
 pub fn create_folder(folder: &Path) -> Result<(), FileError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = parent(folder);
-    if !above.exists() {
-        create_folder(above)?;
-    }
-    create_subfolder(folder)
+    create_with_those_above(folder, create_own_folder)
 }
 
-/// Makes a folder durably in one that is there.
+/// As [`create_folder`], for a folder that the user and the group write to.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn create_shared_folder(folder: &Path) -> Result<(), FileError> {
+    create_with_those_above(folder, |folder| access::create_shared_folder(folder, None))
+}
+
+fn create_with_those_above(
+    folder: &Path,
+    create: impl Fn(&Path) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let missing = folder.ancestors().take_while(|one| **one != *"" && !one.is_dir());
+    let missing: Vec<_> = missing.collect();
+    missing.into_iter().rev().try_for_each(|one| create_one(one, &create))
+}
+
+/// Makes a folder durably in one that is there; it is as shared as that one.
 pub(crate) fn create_subfolder(folder: &Path) -> Result<(), FileError> {
-    step("create the folder", folder, || match fs::create_dir(folder) {
+    let above = parent(folder);
+    create_one(folder, |folder| access::create_shared_folder(folder, Some(above)))
+}
+
+fn create_one(folder: &Path, create: impl Fn(&Path) -> io::Result<()>) -> Result<(), FileError> {
+    step("create the folder", folder, || match create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         other => other,
     })?;
@@ -354,7 +350,7 @@ pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
     })
 }
 
-/// Adds a line to a file and syncs it. A line that a crash cut off is ended first, and one that
+/// Adds a line to a file of the user's own and syncs it. A line that a crash cut off is ended first, and one that
 /// does not fit is taken back, so that no line ever runs into another.
 ///
 /// # Errors
@@ -364,7 +360,10 @@ pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
     let new = !path.exists();
     let text = format!("{line}\n");
     let (mut file, length, cut) = step("open", path, || {
-        let mut file = fs::OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut options = fs::OpenOptions::new();
+        own(options.create(true).read(true).append(true));
+        let mut file = without_waiting(&mut options, Links::Follow).open(path)?;
+        access::require_regular(&file)?;
         let length = file.metadata()?.len();
         let cut = if ends_a_line(&mut file, length)? { "" } else { "\n" };
         Ok((file, length, cut))
@@ -425,9 +424,9 @@ mod tests {
     fn durable_before_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.csv");
-        replace_file(&path, |output| output.write_all(b"old")).unwrap();
+        replace_file(&path, Access::Export, |output| output.write_all(b"old")).unwrap();
         TRACE.take();
-        replace_file(&path, |output| output.write_all(b"old")).unwrap();
+        replace_file(&path, Access::Export, |output| output.write_all(b"old")).unwrap();
         let order = [
             "create a file in",
             "write",
@@ -439,7 +438,8 @@ mod tests {
         assert_eq!(TRACE.take(), order, "data, rename, folder, and only then success");
         for nth in 1..=order.len() {
             fail_at(Some(nth as u64));
-            let error = replace_file(&path, |output| output.write_all(b"new")).unwrap_err();
+            let error =
+                replace_file(&path, Access::Export, |output| output.write_all(b"new")).unwrap_err();
             assert!(!failure_pending());
             assert_eq!(error.action, order[nth - 1]);
             assert!(error.to_string().contains("space"), "{error}");
@@ -449,7 +449,10 @@ mod tests {
             let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
             assert_eq!(left.len(), 1, "no temporary file is left: {left:?}");
         }
-        assert_eq!(replace_file(&path, |output| output.write_all(b"newest")).unwrap(), 6);
+        assert_eq!(
+            replace_file(&path, Access::Export, |output| output.write_all(b"newest")).unwrap(),
+            6
+        );
     }
 
     /// A writer that died leaves a file without a lock; one that lives has its own, and one of
@@ -460,20 +463,20 @@ mod tests {
         let path = folder.path().join("list");
         let names = [".dirsync-list.aBcDeF.tmp", ".dirsync-list.csv.aBcDeF.tmp", ".dirsync-x.tmp"];
         names.iter().for_each(|name| fs::write(folder.path().join(name), "half").unwrap());
-        let living = make_temporary(&path).unwrap();
+        let living = make_temporary(&path, Access::Own).unwrap();
         for round in 0..2 {
             if round == 0 {
-                replace_file(&path, |output| output.write_all(b"new")).unwrap();
+                replace_file(&path, Access::Export, |output| output.write_all(b"new")).unwrap();
             } else {
                 fs::write(folder.path().join(names[0]), "half").unwrap();
-                replace_private_file(&path, |output| output.write_all(b"new")).unwrap();
+                replace_file(&path, Access::Own, |output| output.write_all(b"new")).unwrap();
             }
             let left = names.map(|name| folder.path().join(name).exists());
             assert_eq!(left, [false, true, true]);
             assert!(living.path().exists());
         }
         let long = folder.path().join("ü".repeat(127));
-        replace_file(&long, |output| output.write_all(b"new")).unwrap();
+        replace_file(&long, Access::Own, |output| output.write_all(b"new")).unwrap();
     }
 
     #[test]
@@ -502,7 +505,7 @@ mod tests {
     #[test]
     fn a_full_disk_names_the_bytes_that_are_needed() {
         let folder = tempfile::tempdir().unwrap();
-        let error = replace_file(&folder.path().join("list"), |output| {
+        let error = replace_file(&folder.path().join("list"), Access::Own, |output| {
             output.write_all(&[0; 5000])?;
             Err(io::Error::from(io::ErrorKind::StorageFull))
         });
@@ -514,26 +517,65 @@ mod tests {
             (io::ErrorKind::StaleNetworkFileHandle, "mount it again"),
         ] {
             fail_at_with(1, kind);
-            let text =
-                replace_file(&folder.path().join("list"), |_| Ok(())).unwrap_err().to_string();
+            let text = replace_file(&folder.path().join("list"), Access::Own, |_| Ok(()))
+                .unwrap_err()
+                .to_string();
             assert!(text.contains(advice), "{text}");
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn permissions_are_kept_and_secrets_are_never_shared() {
+    fn a_file_has_the_permissions_of_what_it_is_for() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let path = folder.path().join("list");
-        replace_file(&path, |_| Ok(())).unwrap();
-        assert_eq!(mode(&path), 0o660);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        replace_file(&path, |_| Ok(())).unwrap();
-        assert_eq!(mode(&path), 0o644);
-        replace_private_file(&path, |_| Ok(())).unwrap();
-        assert_eq!(mode(&path), 0o600);
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for above in [0o700, 0o750, 0o770, 0o777] {
+            set(folder.path(), above);
+            for (access, new, over_0604) in [
+                (Access::Own, 0o600, 0o600),
+                (Access::Settings, 0o640, 0o604),
+                (Access::Export, 0o644, 0o604),
+                (Access::Shared, 0o600 | above & 0o060, 0o600 | above & 0o060),
+            ] {
+                let path = folder.path().join("list");
+                replace_file(&path, access, |_| Ok(())).unwrap();
+                // An umask may take from an export, and from nothing else.
+                let taken = if access == Access::Export { new & !mode(&path) } else { 0 };
+                assert_eq!(mode(&path), new & !taken, "{access:?} in {above:o}");
+                set(&path, 0o604);
+                replace_file(&path, access, |_| Ok(())).unwrap();
+                assert_eq!(mode(&path), over_0604, "{access:?} in {above:o}");
+                fs::remove_file(&path).unwrap();
+            }
+        }
+        let log = folder.path().join("log");
+        append_line(&log, "line").unwrap();
+        assert_eq!(mode(&log), 0o600);
+        create_folder(&folder.path().join("own")).unwrap();
+        assert_eq!(mode(&folder.path().join("own")) & 0o027, 0);
+    }
+
+    /// What is there may be anything: neither is it waited for, nor is it replaced.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_neither_replaced_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let named = |error: FileError| {
+            let text = error.to_string();
+            assert!(text.contains("named pipe") && text.contains("pipe\""), "{text}");
+        };
+        named(replace_file(&pipe, Access::Export, |_| Ok(())).unwrap_err());
+        named(append_line(&pipe, "line").unwrap_err());
+        let dead = folder.path().join(".dirsync-list.aBcDeF.tmp");
+        fs::rename(&pipe, &dead).unwrap();
+        replace_file(&folder.path().join("list"), Access::Export, |_| Ok(())).unwrap();
+        assert!(sync_folder(&dead).is_err(), "a folder that was exchanged for a pipe");
     }
 
     #[test]

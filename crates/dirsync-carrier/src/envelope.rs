@@ -26,7 +26,7 @@ use thiserror::Error;
 
 use crate::body::{BODY_BYTES_MAX, BodyDecoder, CheckedFile};
 use crate::carrier::Outgoing;
-use crate::durable::{FileError, write_file};
+use crate::durable::{FileError, write_shared_file};
 
 const MAGIC: &str = "DIRSYNC-ENVELOPE";
 const VERSION: u32 = 1;
@@ -127,7 +127,7 @@ fn front(message: &Outgoing<'_>) -> Vec<u8> {
 /// When the file cannot be written.
 pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileError> {
     let front = front(message);
-    write_file(path, |output| {
+    write_shared_file(path, |output| {
         output.write_all(&front)?;
         output.write_all(&message.body.0)
     })
@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn declared_sizes_allocate_nothing() {
-        let text = "DIRSYNC-ENVELOPE 1\nfrom: A/B\nto: C/D\nhead-bytes: 60000000\n\
+        let text = "DIRSYNC-ENVELOPE 1\nfrom: A/B\nto: C/D\nhead-bytes: 6000000\n\
                     body-bytes: 4000000000\nhash: 00\n\nx";
         let error = open_message(file_of(text.as_bytes())).err().unwrap();
         assert!(matches!(error, EnvelopeError::Truncated { .. }), "{error}");

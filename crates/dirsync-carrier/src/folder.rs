@@ -6,13 +6,14 @@
 //! when it cannot yet. Below `ROOT` links are not followed: whoever may write there must not choose what else is read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use dirsync_directory::PostofficeName;
 
+use crate::access::{Links, open_file};
 use crate::carrier::{Arrived, Carrier, CarrierError, Outgoing};
 use crate::durable::{self, FileError};
 use crate::envelope::{EnvelopeError, Message, open_message, write_message};
@@ -58,6 +59,11 @@ impl FolderCarrier {
     /// Access of `me` to the folder `root`.
     pub fn new(root: impl Into<PathBuf>, me: PostofficeName, part_bytes_max: u64) -> Self {
         Self { root: root.into(), me, part_bytes_max }
+    }
+
+    /// The shared folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder in which messages for a postoffice arrive.
@@ -183,7 +189,7 @@ impl FolderCarrier {
     /// goes with what was refused: to look for it now would cost as much as there is refused.
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
-        durable::write_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
+        durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
         let moved = durable::move_file(&arrived.path, &target)?;
         if !moved && !target.exists() {
             durable::unlink(&reason_of(&target))?;
@@ -318,25 +324,20 @@ impl Carrier for FolderCarrier {
         arrived: &Arrived,
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
         let path = &arrived.path;
-        let opened = durable::step("open", path, || {
-            let is_file = fs::symlink_metadata(path)?.is_file();
-            if is_file { File::open(path).map(Some) } else { Ok(None) }
-        });
-        match opened {
-            Ok(Some(file)) => match open_message(file) {
+        match durable::step("open", path, || open_file(path, Links::Refuse)) {
+            Ok(file) => match open_message(file) {
                 Ok(message) => Ok(Some(Ok(ahead(path, message)?))),
                 Err(error) => Ok(Some(Err(error))),
             },
-            Ok(None) => {
-                let text = "it is no file; links in a shared folder are not followed";
-                Ok(Some(Err(EnvelopeError::Io(io::Error::other(text)))))
-            }
             Err(error) => {
                 self.reach()?;
                 match error.source.kind() {
                     io::ErrorKind::NotFound => Ok(None),
                     // One site's wrong permissions must not stop the others' messages.
-                    io::ErrorKind::PermissionDenied => Ok(Some(Err(error.source.into()))),
+                    // Nor what was put in the place of a message.
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
+                        Ok(Some(Err(error.source.into())))
+                    }
                     _ => Err(error.into()),
                 }
             }
@@ -386,6 +387,7 @@ impl Carrier for FolderCarrier {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;
@@ -468,8 +470,17 @@ mod tests {
         assert_eq!(receiver.arrived().unwrap().len(), 1, "a message");
         message.path = link.clone();
         assert!(receiver.open(&message).unwrap().unwrap().is_err(), "a message");
-        assert_eq!(receiver.contents().unwrap().strangers, [link]);
+        assert_eq!(receiver.contents().unwrap().strangers, std::slice::from_ref(&link));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
+
+        // Exchanged between look and open: nobody writes to the pipe, and nobody waits for that.
+        fs::remove_file(&link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&link).status().unwrap().success());
+        let opened = receiver.open(&message).unwrap().unwrap();
+        assert!(opened.err().unwrap().to_string().contains("named pipe"), "a message");
+        // What is refused is moved as it is.
+        fs::remove_file(receiver.inbox(&south).join(DONE)).unwrap();
+        assert!(receiver.refuse(&message, "it is no message").unwrap());
     }
 
     /// `failure-stories` §7: what is still being copied, and what is none of ours, stays.

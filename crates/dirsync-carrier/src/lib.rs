@@ -4,6 +4,7 @@
 //! means; what is carried is two byte strings.
 #![deny(missing_docs)]
 
+pub mod access;
 mod body;
 mod carrier;
 pub mod conformance;

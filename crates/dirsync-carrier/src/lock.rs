@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::access::{Links, open_file, own, require_regular, without_waiting};
 use crate::durable::advice;
 
 /// A lock that is held while this value lives.
@@ -51,13 +52,10 @@ impl PostofficeLock {
     /// See [`LockError`].
     pub fn acquire(path: &Path, purpose: &str) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(io)?;
+        let mut options = OpenOptions::new();
+        own(options.create(true).truncate(false).read(true).write(true));
+        let mut file = without_waiting(&mut options, Links::Follow).open(path).map_err(io)?;
+        require_regular(&file).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -84,7 +82,9 @@ impl PostofficeLock {
 
     /// Whether this process was the last that took the lock.
     pub fn was_taken_here(path: &Path) -> bool {
-        std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(&said_by_this_process()))
+        let mut text = String::new();
+        open_file(path, Links::Follow).is_ok_and(|mut file| file.read_to_string(&mut text).is_ok())
+            && text.starts_with(&said_by_this_process())
     }
 }
 

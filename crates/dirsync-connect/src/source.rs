@@ -230,14 +230,18 @@ enum Rows {
     Vcard(VcardSource),
 }
 
-/// Opens a file as a source.
+/// Takes an open file as a source; `path` is what messages call it.
 ///
 /// # Errors
 ///
 /// See [`OpenError`].
-pub fn open(path: &Path, format: Format, options: &OpenOptions) -> Result<Source, OpenError> {
+pub fn open(
+    file: File,
+    path: &Path,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Source, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
     if file.metadata().map_err(io)?.is_dir() {
         return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
     }

@@ -91,7 +91,8 @@ fn read(
     content: &[u8],
 ) -> Option<(Vec<SourceRow>, Result<usize, String>)> {
     with_file(content, |path| {
-        let mut source = match open(path, format, options) {
+        let file = std::fs::File::open(path).expect("it was just written");
+        let mut source = match open(file, path, format, options) {
             Ok(source) => source,
             Err(error) => {
                 assert!(!error.to_string().is_empty());

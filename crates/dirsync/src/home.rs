@@ -14,6 +14,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
+use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::durable;
 
 use crate::failure::{ExitStatus, Failure, Outcome};
@@ -89,7 +90,7 @@ pub fn word_to_keep(folder: &Path) -> &'static str {
 pub fn note(folder: &Path) -> Outcome<()> {
     let key = random_seed()?;
     let text = written(&key, &place(folder)?);
-    durable::replace_private_file(&path(folder), |output| output.write_all(text.as_bytes()))?;
+    durable::replace_file(&path(folder), Access::Own, |output| output.write_all(text.as_bytes()))?;
     Ok(())
 }
 
@@ -97,8 +98,8 @@ pub fn note(folder: &Path) -> Outcome<()> {
 pub fn away(folder: &Path) -> Outcome<Option<Away>> {
     let path = path(folder);
     let mut text = String::new();
-    let read =
-        File::open(&path).and_then(|file| file.take(NOTE_BYTES_MAX).read_to_string(&mut text));
+    let read = open_file(&path, Links::Follow)
+        .and_then(|file| file.take(NOTE_BYTES_MAX).read_to_string(&mut text));
     match read {
         Ok(_) => Ok(compared(&text, &place(folder)?)),
         Err(error)

@@ -7,6 +7,7 @@ mod alarm;
 mod cli;
 mod commands;
 mod config;
+mod exposure;
 mod failure;
 mod home;
 mod identity;

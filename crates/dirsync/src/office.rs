@@ -1,14 +1,14 @@
 //! A postoffice folder: configuration, database, key, carriers, and its lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use dirsync_agent::decisions::{CUT_OFF, Decision, DecisionsLog, LogState, catch_up, log_state};
 use dirsync_agent::step::Surroundings;
+use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::{Carrier, FolderCarrier, LockError, PostofficeLock, durable};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
@@ -359,8 +359,8 @@ impl FileDecisions {
     pub fn replace(&mut self, decisions: &[Decision]) -> Outcome<PathBuf> {
         let kept = self.path.with_extension("log.before-renewal");
         let old = self.text()?;
-        durable::replace_private_file(&kept, |output| output.write_all(old.as_bytes()))?;
-        durable::replace_private_file(&self.path, |output| {
+        durable::replace_file(&kept, Access::Own, |output| output.write_all(old.as_bytes()))?;
+        durable::replace_file(&self.path, Access::Own, |output| {
             decisions.iter().try_for_each(|decision| writeln!(output, "{decision}"))
         })?;
         Ok(kept)
@@ -368,8 +368,10 @@ impl FileDecisions {
 
     /// Its text; a byte that is none of UTF-8 makes its line one that is no decision.
     fn text(&self) -> std::io::Result<String> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        let mut bytes = Vec::new();
+        let opened = open_file(&self.path, Links::Follow);
+        match opened.and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(std::io::Error::new(
                 error.kind(),
@@ -422,7 +424,7 @@ pub fn make_folder(
     home::note(folder)?;
     let config = folder.join("dirsync.toml");
     if !config.exists() {
-        durable::replace_file(&config, |output| {
+        durable::replace_file(&config, Access::Settings, |output| {
             output.write_all(crate::config::TEMPLATE.as_bytes())
         })?;
     }
@@ -439,6 +441,12 @@ pub fn make_folder(
     Ok(())
 }
 
+/// Reads a file of a folder. Whoever can write there may have put anything in its place: it is not
+/// waited for.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    std::io::read_to_string(open_file(path, Links::Follow)?)
+}
+
 /// Removes a database with what belongs to it.
 pub fn remove_database(path: &Path) -> Outcome<()> {
     for suffix in ["-journal", "-wal", "-shm", ""] {
@@ -452,18 +460,18 @@ pub fn remove_database(path: &Path) -> Outcome<()> {
 fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {
     let path = folder.join(KEYS).join(KEY);
     let public = folder.join(KEYS).join(format!("{KEY}.pub"));
-    if let Ok(key) = fs::read_to_string(&public) {
+    if let Ok(key) = read_text(&public) {
         return Ok(key.trim().to_owned());
     }
     let seed = random_seed()?;
     let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
     let key = ssh_key::PrivateKey::new(pair.into(), name.as_str())?;
-    durable::replace_private_file(&path, |output| {
+    durable::replace_file(&path, Access::Own, |output| {
         let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(std::io::Error::other)?;
         output.write_all(text.as_bytes())
     })?;
     let line = key.public_key().to_openssh()?;
-    durable::replace_file(&public, |output| writeln!(output, "{line}"))?;
+    durable::replace_file(&public, Access::Own, |output| writeln!(output, "{line}"))?;
     Ok(line)
 }
 
@@ -471,15 +479,14 @@ fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {
 pub fn make_instance(folder: &Path) -> Outcome<Instance> {
     let instance = Instance(Draws::new(&random_seed()?).number());
     let path = folder.join(KEYS).join(INSTANCE);
-    durable::replace_file(&path, |output| writeln!(output, "{instance}"))?;
+    durable::replace_file(&path, Access::Own, |output| writeln!(output, "{instance}"))?;
     Ok(instance)
 }
 
 /// The public key of a folder, in OpenSSH's one-line form, which ends with the postoffice's name.
 pub fn public_key(folder: &Path) -> Outcome<String> {
     let path = folder.join(KEYS).join(format!("{KEY}.pub"));
-    let key = fs::read_to_string(&path)
-        .with_context(|| format!("could not read \"{}\"", path.display()))?;
+    let key = read_text(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
     Ok(key.trim().to_owned())
 }
 
@@ -491,8 +498,8 @@ pub fn has_instance(folder: &Path) -> bool {
 /// The server installation's name.
 pub fn read_instance(folder: &Path) -> Outcome<Instance> {
     let path = folder.join(KEYS).join(INSTANCE);
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("could not read \"{}\"", path.display()))?;
+    let text =
+        read_text(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
     Ok(text.trim().parse::<Instance>()?)
 }
 

@@ -83,8 +83,7 @@ impl SqliteStore {
         // An empty file is what an interrupted attempt leaves.
         let left = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
         if !left {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
+            make_file(path).map_err(file_failed(action))?;
         }
         let mut connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(failed(action))?;
@@ -225,8 +224,7 @@ impl SqliteStore {
     }
 
     fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).open(path).map_err(file_failed(action))?;
+        make_file(path).map_err(file_failed(action))?;
         let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
         // All pages in one step: one snapshot, which no writer makes begin anew.
@@ -287,6 +285,18 @@ impl Store for SqliteStore {
         )?;
         Ok(Box::new(begun))
     }
+}
+
+/// Makes an empty file that nobody but the user may read. SQLite gives what it makes beside a database
+/// the database's permissions.
+fn make_file(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.write(true).create_new(true).open(path).map(drop)
 }
 
 fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connection> {

@@ -44,6 +44,11 @@ fn apply(connection: &mut Connection, action: &'static str, sql: &str, version: 
 pub(super) fn check_header(path: &Path) -> Stored<()> {
     let action = "open the database";
     let mut header = Vec::with_capacity(100);
+    // At a named pipe opening would wait.
+    if !std::fs::metadata(path).map_err(file_failed(action))?.is_file() {
+        let why = format!("{} is no file", path.display());
+        return Err(refused(action, StoreErrorKind::Other, why));
+    }
     let file = File::open(path).map_err(file_failed(action))?;
     file.take(100).read_to_end(&mut header).map_err(file_failed(action))?;
     if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {

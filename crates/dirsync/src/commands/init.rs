@@ -1,10 +1,12 @@
 //! `dirsync init` and `dirsync config check`.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::durable;
 use dirsync_protocol::context::Draws;
 use serde_json::json;
@@ -12,13 +14,17 @@ use serde_json::json;
 use crate::cli::InitArgs;
 use crate::commands::print_json;
 use crate::config::Config;
+use crate::exposure;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invitation::Invitation;
 use crate::office::{
-    CARRIER_NOTE, LOCAL, has_instance, make_folder, make_instance, now_ms, public_key, random_seed,
+    CARRIER_NOTE, LOCAL, Office, has_instance, make_folder, make_instance, now_ms, public_key, random_seed,
     require_none,
 };
 use crate::time;
+
+/// Longest file that is read as an invitation, in bytes.
+const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 
 /// `dirsync init`.
 pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
@@ -56,7 +62,9 @@ pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> O
 }
 
 fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, String)> {
-    let text = fs::read_to_string(file)
+    let mut text = String::new();
+    open_file(file, Links::Follow)
+        .and_then(|file| file.take(INVITATION_BYTES_MAX).read_to_string(&mut text))
         .with_context(|| format!("could not read the invitation \"{}\"", file.display()))?;
     let invitation = Invitation::parse(&text)
         .map_err(|error| Failure::usage(format!("\"{}\": {error}", file.display())))?;
@@ -133,7 +141,7 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Outcome<()> {
 
 /// The absolute form of a folder that is to be shared; it is made if it is not there.
 pub fn shared_folder(folder: &Path) -> Outcome<PathBuf> {
-    durable::create_folder(folder)?;
+    durable::create_shared_folder(folder)?;
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("cannot reach the shared folder \"{}\"", folder.display()))?;
     Ok(folder)
@@ -152,6 +160,11 @@ fn say_never(path: &Path, never: &[String], json: bool) -> Outcome {
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Outcome {
     let path = folder.join("dirsync.toml");
+    let warnings = match Office::read(folder) {
+        Ok(mut office) => exposure::of(&mut office)?,
+        // Settings can be checked before there is a postoffice.
+        Err(_) => exposure::of_settings(folder),
+    };
     match Config::load(&path) {
         Ok(config) => {
             // Before there are keys nobody knows whether this becomes a server.
@@ -164,8 +177,10 @@ pub fn check_config(folder: &Path, json: bool) -> Outcome {
                 return say_never(&path, &never, json);
             }
             if json {
-                print_json(&json!({ "file": path.display().to_string(), "mistakes": [] }));
+                let file = path.display().to_string();
+                print_json(&json!({ "file": file, "mistakes": [], "warnings": warnings }));
             } else {
+                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
                 println!(
                     "{}: no mistakes; {} sources, {} targets, {}",
                     path.display(),

@@ -1,9 +1,9 @@
 //! `dirsync message show`.
 
-use std::fs::File;
 use std::io::{self, BufRead, Read as _, Write};
 
 use anyhow::Context as _;
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::open_message;
 use dirsync_message::LINE_BYTES_MAX;
 use serde_json::json;
@@ -31,8 +31,8 @@ fn copy_visible(body: &mut impl BufRead, output: &mut impl Write) -> io::Result<
 /// `dirsync message show FILE`.
 pub fn run(command: &MessageCommand, json: bool) -> Outcome {
     let MessageCommand::Show { file: path } = command;
-    let file =
-        File::open(path).with_context(|| format!("could not open \"{}\"", path.display()))?;
+    let file = open_file(path, Links::Follow)
+        .with_context(|| format!("could not open \"{}\"", path.display()))?;
     let mut message =
         open_message(file).with_context(|| format!("\"{}\" cannot be shown", path.display()))?;
     let head = message.head;

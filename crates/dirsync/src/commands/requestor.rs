@@ -5,6 +5,7 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
+use dirsync_carrier::access::Access;
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_protocol::context::{Context, Draws};
@@ -117,7 +118,7 @@ pub fn invite(
     };
     if let Some(out) = out {
         let text = invitation.to_string();
-        durable::replace_file(out, |output| output.write_all(text.as_bytes()))?;
+        durable::replace_file(out, Access::Own, |output| output.write_all(text.as_bytes()))?;
     }
     decide(office, name, kind)?;
     Ok(invitation)

@@ -26,6 +26,7 @@ use crate::cli::RunArgs;
 use crate::commands::steps::{
     Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
 };
+use crate::exposure;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home::Away;
 use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
@@ -184,7 +185,7 @@ struct Site {
 
 impl Site {
     fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration, bell: Bell) -> Outcome<Self> {
-        let office = Office::open_away(&folder, "run")?;
+        let mut office = Office::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let poll = office.config.poll;
         let mut site = Self {
@@ -208,6 +209,9 @@ impl Site {
         };
         let name = office.name.clone();
         site.say("run", "info", &format!("{name} is looked after from {}", site.folder.display()));
+        for warning in exposure::of(&mut office)? {
+            site.say("run", "warning", &warning);
+        }
         Ok(site)
     }
 

@@ -11,6 +11,7 @@ use crate::cli::WhyArgs;
 use crate::commands::print_json;
 use crate::commands::requestor::registrations_json;
 use crate::commands::targets::{self, PutRight};
+use crate::exposure;
 use crate::failure::{ExitStatus, Outcome};
 use crate::home;
 use crate::inbox::Inbox;
@@ -25,6 +26,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::read(folder)?;
     let waits = Waiting::of(&mut office)?;
     let inbox = Inbox::of(&mut office)?;
+    let warnings = exposure::of(&mut office)?;
     let requestors = registrations_json(&mut office, None)?;
     let is_server = office.is_server;
     let wal_bytes = office.store.wal_bytes();
@@ -60,6 +62,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "failed_alarm": waits.failed_alarm,
             "missed": missed,
             "inbox": inbox.json(),
+            "warnings": warnings,
             "wal_bytes": wal_bytes,
         });
         add_waiting(&mut value, &waits);
@@ -69,17 +72,13 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
         print_json(&value);
         return Ok(waits.status_with(inbox.waits_for_a_person()));
     }
-    let role = match &server {
-        Some(server) => format!("directory server, cycle {}", server.cycle),
-        None => format!("directory requestor of {}", state.server),
-    };
-    println!("{}: {role}", state.name);
-    print_numbers(&state, &digest);
+    print_lists(&state, server.as_ref());
     print_times(last_sent, last_applied);
     missed.iter().for_each(|text| println!("  missed    {text}"));
     print_put_right(&put_right);
     print_waiting(&waits, folder);
     inbox.lines().iter().for_each(|(word, text)| println!("  {word:9} {text}"));
+    warnings.iter().for_each(|text| println!("  warning   {text}"));
     if let Some(server) = &server {
         let recovering = if server.recovering { ", recovering" } else { "" };
         println!("  last number {}{recovering}", server.head);
@@ -92,15 +91,6 @@ fn print_times(last_sent: u64, last_applied: u64) {
     let now = now_ms();
     println!("  sent      {}", time::ago(last_sent, now));
     println!("  applied   {}", time::ago(last_applied, now));
-}
-
-fn print_numbers(state: &RequestorState, digest: &str) {
-    let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
-    println!("  list      {} entries at {srv_sync}, digest {digest}", state.list_digest.count);
-    println!(
-        "  own       {} entries, {} of {} changes acknowledged",
-        state.own_digest.count, state.req_sync, state.req_seq
-    );
 }
 
 fn add_waiting(value: &mut Value, waits: &Waiting) {
@@ -121,6 +111,21 @@ fn add_server(value: &mut Value, server: &ServerState, requestors: Vec<Value>) {
     value["cycle"] = server.cycle.into();
     value["recovering"] = server.recovering.into();
     value["requestors"] = Value::Array(requestors);
+}
+
+fn print_lists(state: &RequestorState, server: Option<&ServerState>) {
+    let role = match server {
+        Some(server) => format!("directory server, cycle {}", server.cycle),
+        None => format!("directory requestor of {}", state.server),
+    };
+    println!("{}: {role}", state.name);
+    let srv_sync = state.point.map_or(0, |point| point.srv_seq.0);
+    let list = state.list_digest;
+    println!("  list      {} entries at {srv_sync}, digest {:032x}", list.count, list.sum);
+    println!(
+        "  own       {} entries, {} of {} changes acknowledged",
+        state.own_digest.count, state.req_sync, state.req_seq
+    );
 }
 
 /// A time that a step noted; 0 for never.

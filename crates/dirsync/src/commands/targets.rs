@@ -5,12 +5,13 @@
 //! hash decides. Because two changes within one tick of a file system's clock look alike, a look
 //! counts only once the content was compared again [`SETTLE_MS`] after it was first seen.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
 use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
@@ -264,7 +265,7 @@ fn times(data: &Metadata) -> String {
 /// The hash of a file's content; none where it is not the file that was looked at.
 fn hash(file: &Path, looked_at: &Metadata) -> Outcome<Option<String>> {
     let read = || -> io::Result<Option<String>> {
-        let open = File::open(file)?;
+        let open = open_file(file, Links::Follow)?;
         if times(&open.metadata()?) != times(looked_at) {
             return Ok(None);
         }

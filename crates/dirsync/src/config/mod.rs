@@ -16,12 +16,12 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dirsync_agent::changes::Guards;
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::View;
 use dirsync_protocol::schedule::Schedule;
@@ -165,7 +165,7 @@ fn read_file(path: &Path) -> Result<Option<String>, ConfigErrors> {
         Err(ConfigErrors::new(path, "", vec![Problem::of_file(message).because(reason)]))
     };
     let mut bytes = Vec::new();
-    let read = File::open(path)
+    let read = open_file(path, Links::Follow)
         .and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
     match read {
         Ok(length) if length > FILE_BYTES_MAX => {

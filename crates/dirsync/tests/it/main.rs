@@ -8,6 +8,7 @@ mod edges;
 mod help;
 mod hidden;
 mod inbox;
+mod outside;
 mod restores;
 mod site;
 mod sites;
