@@ -22,10 +22,10 @@ pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, ren
 /// What an administrator decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionKind {
-    /// Invited, or invited again: hash of the secret, when it expires, the carrier, the view allowed.
+    /// Invited, or invited again: the secret's verifier, when it expires, the carrier, the view allowed.
     Invite {
-        /// BLAKE3 of the secret, in hexadecimal.
-        secret_hash: String,
+        /// What proofs of the secret are checked with; it makes none.
+        verifier: String,
         /// When the secret expires, in milliseconds since 1970.
         expires: u64,
         /// Where its messages travel.
@@ -76,11 +76,11 @@ impl fmt::Display for Decision {
         let line =
             |f: &mut fmt::Formatter<'_>, word: &str| write!(f, "{}\t{word}\t{name}", self.at);
         match &self.kind {
-            DecisionKind::Invite { secret_hash, expires, carrier, view } => {
+            DecisionKind::Invite { verifier, expires, carrier, view } => {
                 line(f, "invite")?;
                 let view = view.to_string();
-                let [hash, carrier, view] = [secret_hash, carrier, &view].map(|text| escape(text));
-                write!(f, "\t{hash}\t{expires}\t{carrier}\t{view}")
+                let [verifier, carrier, view] = [verifier, carrier, &view].map(|text| escape(text));
+                write!(f, "\t{verifier}\t{expires}\t{carrier}\t{view}")
             }
             DecisionKind::Key(key) => {
                 line(f, "key")?;
@@ -126,8 +126,8 @@ fn parse(line: &str) -> Option<Decision> {
         line.split('\t').map(|field| unescape(field).map(String::from)).collect::<Option<_>>()?;
     let [at, word, postoffice, rest @ ..] = fields.as_slice() else { return None };
     let kind = match (word.as_str(), rest) {
-        ("invite", [secret_hash, expires, carrier, view]) => DecisionKind::Invite {
-            secret_hash: secret_hash.clone(),
+        ("invite", [verifier, expires, carrier, view]) => DecisionKind::Invite {
+            verifier: verifier.clone(),
             expires: time(expires)?,
             carrier: carrier.clone(),
             view: view_allowed(view)?,
@@ -200,7 +200,7 @@ pub fn carry_out<T: Tables + ?Sized>(
 ) -> Result<(), ReceiveError> {
     let name = &decision.postoffice;
     match &decision.kind {
-        DecisionKind::Invite { secret_hash, expires, carrier, view } => {
+        DecisionKind::Invite { verifier, expires, carrier, view } => {
             let known = tables.registration(name)?;
             let active = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
             server::register(
@@ -208,7 +208,7 @@ pub fn carry_out<T: Tables + ?Sized>(
                 &Registration {
                     state: active.map_or(RegistrationState::Invited, |known| known.state),
                     key: active.and_then(|known| known.key.clone()),
-                    invitation: Some((secret_hash.clone(), *expires)),
+                    invitation: Some((verifier.clone(), *expires)),
                     carrier: carrier.clone(),
                     view_allowed: view.clone(),
                     retired: known.map(|known| known.retired).unwrap_or_default(),
@@ -308,7 +308,7 @@ mod tests {
         let id = EntryId::derive(&postoffice, "1");
         let kinds = [
             DecisionKind::Invite {
-                secret_hash: "ab".into(),
+                verifier: "ab".into(),
                 expires: 5,
                 carrier: "folder:/srv/a\tb".into(),
                 view: "types\tSMTP\n".parse().unwrap(),

@@ -9,7 +9,7 @@ use dirsync_protocol::tables::{
 
 use crate::decisions::empty_registration;
 
-/// Writes the first state of a requestor. `secret` is the invitation's.
+/// Writes the first state of a requestor. `proof` says that it knows its invitation's secret.
 ///
 /// # Errors
 ///
@@ -19,7 +19,7 @@ pub fn found_requestor<T: Tables + ?Sized>(
     draws: &mut Draws,
     name: &PostofficeName,
     server: &PostofficeName,
-    secret: Option<String>,
+    proof: Option<String>,
 ) -> Stored<()> {
     tables.put_requestor(&RequestorState {
         name: name.clone(),
@@ -45,7 +45,7 @@ pub fn found_requestor<T: Tables + ?Sized>(
         view_wanted: View::default(),
         view: View::default(),
         mode: Mode::Normal,
-        secret,
+        proof,
     })
 }
 

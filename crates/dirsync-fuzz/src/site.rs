@@ -12,7 +12,7 @@ use dirsync_directory::{list_element, own_element};
 use dirsync_message::{Instance, ReqSeq, SrvSeq};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 use dirsync_store::Store;
 
@@ -67,7 +67,7 @@ impl<S: Store> Site<S> {
             at: START_MS,
             postoffice: name.parse().expect("a name"),
             kind: DecisionKind::Invite {
-                secret_hash: secret_hash(&secret(name)),
+                verifier: verifier(&secret(name)),
                 expires: START_MS * 2,
                 carrier: "net".into(),
                 view,
@@ -86,9 +86,9 @@ impl<S: Store> Site<S> {
     pub(crate) fn found_requestor(&mut self) {
         let mut draws = Draws::new(&self.around().seed);
         let server = NAMES[0].parse().expect("a name");
-        let secret = secret(self.name.as_str());
+        let proof = proof(&secret(self.name.as_str()), &self.around().key);
         let mut tables = self.store.begin().expect("a store");
-        found_requestor(&mut *tables, &mut draws, &self.name, &server, Some(secret))
+        found_requestor(&mut *tables, &mut draws, &self.name, &server, Some(proof))
             .expect("a store");
         tables.commit().expect("a store");
     }

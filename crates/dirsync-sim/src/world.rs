@@ -11,7 +11,7 @@ use dirsync_directory::{EntryId, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, ServerState, Stored,
@@ -249,8 +249,8 @@ impl World {
         let name = name_of(machine).to_owned();
         in_store(&mut site, |tables| {
             let (me, server) = (postoffice(&name), postoffice(SERVER));
-            found_requestor(tables, &mut draws, &me, &server, Some(secret_of(&name)))
-                .expect("a fresh store");
+            let proof = proof(&secret_of(&name), &key_of(&name));
+            found_requestor(tables, &mut draws, &me, &server, Some(proof)).expect("a fresh store");
         });
         self.sites.insert(machine.into(), site);
         self.want(machine, self.sight_of(&name));
@@ -271,7 +271,7 @@ impl World {
             server,
             name,
             DecisionKind::Invite {
-                secret_hash: secret_hash(&secret_of(name)),
+                verifier: verifier(&secret_of(name)),
                 expires: BEGINNING + 100 * YEAR_MS,
                 carrier: name.to_owned(),
                 view: View::default(),

@@ -167,7 +167,7 @@ pub fn requestor() -> RequestorState {
         view_wanted: view(),
         view: View::default(),
         mode: Mode::Resubmitting { base: digest(5), challenge: Challenge([0xee; 16]) },
-        secret: Some("s\0 '\u{e9}".into()),
+        proof: Some("s\0 '\u{e9}".into()),
     }
 }
 

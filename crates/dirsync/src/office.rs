@@ -385,7 +385,7 @@ impl DecisionsLog for FileDecisions {
     fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
         if self.text()?.chars().next_back().is_some_and(|last| last != '\n') {
             // What a crash cut off may look like a decision, about somebody else.
-            fs::OpenOptions::new()
+            std::fs::OpenOptions::new()
                 .append(true)
                 .open(&self.path)
                 .and_then(|mut file| file.write_all(format!("{CUT_OFF}\n").as_bytes()))?;

@@ -217,9 +217,9 @@ pub fn renewed_log<T: Tables + ?Sized>(tables: &mut T, at: u64) -> Stored<Vec<De
         if name == own {
             continue;
         }
-        let (secret_hash, expires) = registration.invitation.unwrap_or_default();
+        let (verifier, expires) = registration.invitation.unwrap_or_default();
         let (carrier, view) = (registration.carrier, registration.view_allowed);
-        let invite = DecisionKind::Invite { secret_hash, expires, carrier, view };
+        let invite = DecisionKind::Invite { verifier, expires, carrier, view };
         let ended = match registration.state {
             RegistrationState::Suspended => Some(DecisionKind::Suspend),
             RegistrationState::Removed => Some(DecisionKind::Remove),

@@ -42,8 +42,8 @@ pub(super) fn admit<T: Tables + ?Sized>(
     if registration.key.as_deref() == Some(&admission.key) {
         return Ok(true);
     }
-    let admitted = registration.invitation.as_ref().is_some_and(|(hash, expires)| {
-        is_proof(&admission.proof, hash, &admission.key) && around.now <= *expires
+    let admitted = registration.invitation.as_ref().is_some_and(|(verifier, expires)| {
+        is_proof(&admission.proof, verifier, &admission.key) && around.now <= *expires
     });
     if !admitted {
         let side = match (&registration.invitation, &registration.key) {

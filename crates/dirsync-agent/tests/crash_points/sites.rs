@@ -17,7 +17,7 @@ use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, View};
 use dirsync_message::{Instance, ReqSeq};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::server::forget_before;
 use dirsync_protocol::tables::{ListPlace, RegistrationState};
 use dirsync_store::Store;
@@ -133,17 +133,18 @@ impl Sites {
         for site in [A, B] {
             self.decide(&Faults::new(Fault::None), site, self.invite(site)).unwrap();
             let mut store = SqliteStore::create(self.database(site)).unwrap();
-            let mut draws = Draws::new(&self.around(site).seed);
+            let around = self.around(site);
+            let mut draws = Draws::new(&around.seed);
             let mut tables = store.begin().unwrap();
-            let secret = Some(format!("secret of {site}"));
-            found_requestor(&mut *tables, &mut draws, &name(site), &name(SERVER), secret).unwrap();
+            let proof = Some(proof(&format!("secret of {site}"), &around.key));
+            found_requestor(&mut *tables, &mut draws, &name(site), &name(SERVER), proof).unwrap();
             tables.commit().unwrap();
         }
     }
 
     fn invite(&self, site: &str) -> DecisionKind {
         DecisionKind::Invite {
-            secret_hash: secret_hash(&format!("secret of {site}")),
+            verifier: verifier(&format!("secret of {site}")),
             expires: self.now + DAY_MS,
             carrier: "share".into(),
             view: View::default(),

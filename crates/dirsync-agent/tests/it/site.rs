@@ -14,7 +14,7 @@ use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::requestor::rejoin;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::{MemoryStore, Store};
@@ -144,7 +144,7 @@ impl World {
         self.decide(
             name,
             DecisionKind::Invite {
-                secret_hash: secret_hash(&secret),
+                verifier: verifier(&secret),
                 expires: self.now + DAY_MS,
                 carrier: "net".into(),
                 view: View::default(),
@@ -178,10 +178,12 @@ impl World {
             now: self.now,
             draws: 0,
         };
-        let mut draws = Draws::new(&site.around().seed);
+        let around = site.around();
+        let mut draws = Draws::new(&around.seed);
+        let proof = Some(proof(&secret, &around.key));
         let mut tables = site.store.begin().unwrap();
         let server: PostofficeName = SERVER.parse().unwrap();
-        found_requestor(&mut *tables, &mut draws, &site.name, &server, Some(secret)).unwrap();
+        found_requestor(&mut *tables, &mut draws, &site.name, &server, proof).unwrap();
         tables.commit().unwrap();
         self.sites.insert(name, site);
     }

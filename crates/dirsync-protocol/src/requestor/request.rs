@@ -10,7 +10,6 @@ use dirsync_message::{
 
 use crate::context::Context;
 use crate::delta::delta_after;
-use crate::invitation::proof;
 use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, RequestorTables, Stored};
 
 /// Most request ids that are remembered while no answer comes; an answer to an older one says
@@ -83,9 +82,7 @@ pub fn make_request<T: RequestorTables + ?Sized>(
         list_bad: state.list_bad,
         list_buckets,
         view_wanted: state.view_wanted,
-        admission: state
-            .secret
-            .map(|secret| Admission { proof: proof(&secret, key), key: key.to_owned() }),
+        admission: state.proof.map(|proof| Admission { proof, key: key.to_owned() }),
         health,
     }))
 }

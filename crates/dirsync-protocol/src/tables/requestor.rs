@@ -83,8 +83,8 @@ pub struct RequestorState {
     pub view: View,
     /// How it stands towards the server.
     pub mode: Mode,
-    /// Secret of the invitation; none for a server's own postoffice.
-    pub secret: Option<String>,
+    /// The proof that it knew the invitation's secret; none for a server's own postoffice.
+    pub proof: Option<String>,
 }
 
 impl RequestorState {

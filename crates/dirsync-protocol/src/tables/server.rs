@@ -88,7 +88,7 @@ pub struct Registration {
     pub state: RegistrationState,
     /// Its pinned public key, in OpenSSH's one-line form; authority: the decisions log.
     pub key: Option<String>,
-    /// Hash of the invitation's secret and when it expires (milliseconds since 1970).
+    /// The verifier of the invitation's secret and when it expires (milliseconds since 1970).
     pub invitation: Option<(String, u64)>,
     /// Where its messages travel, e.g. `folder:/srv/dirsync`.
     pub carrier: String,

@@ -70,7 +70,7 @@ CREATE TABLE requestor (
     mode           TEXT NOT NULL,    -- normal, want-own, resubmitting, fenced, removed
     base           TEXT,             -- resubmitting: COUNT-SUM of the set that is replaced
     challenge      TEXT,             -- resubmitting: the challenge to repeat
-    secret         TEXT              -- one-time secret of the invitation, until the first answer
+    proof          TEXT              -- that it knew the invitation's secret, for its key alone
 ) STRICT;
 
 -- The postoffice's own entries.
@@ -240,7 +240,7 @@ CREATE TABLE registration (
     name           TEXT NOT NULL,    -- the requestor
     state          TEXT NOT NULL,    -- invited, active, suspended, removed
     key            TEXT,             -- its pinned public key, in OpenSSH's one-line form
-    invitation     TEXT,             -- hash of the invitation's secret
+    invitation     TEXT,             -- what proofs of the invitation's secret are checked with
     expires        INTEGER,          -- when the invitation expires
     carrier        TEXT NOT NULL,    -- where its messages travel
     view_allowed   TEXT NOT NULL,    -- what it is allowed to see

@@ -39,7 +39,7 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
         point: None,
         filling: None,
         staging: None,
-        secret: None,
+        proof: None,
         epoch_accepted: false,
         list_bad: false,
         send_buckets: true,
@@ -50,7 +50,7 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
     };
     check_kept(store, |tx| tx.put_requestor(&bare), |tx| tx.requestor(), bare.clone());
     for mode in [Mode::WantOwn, Mode::Fenced, Mode::Removed] {
-        let state = RequestorState { mode, secret: Some(String::new()), ..bare.clone() };
+        let state = RequestorState { mode, proof: Some(String::new()), ..bare.clone() };
         check_kept(store, |tx| tx.put_requestor(&state), |tx| tx.requestor(), state.clone());
     }
 }

@@ -10,14 +10,14 @@ use super::transaction::SqliteTransaction;
 const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, secret) \
+     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
      ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
 
 const GET: &str = "SELECT name, server, epoch, lineage, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, secret FROM requestor";
+     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof FROM requestor";
 
 /// A request that was sent: `NUMBER=ID`.
 struct Sent(RequestNo, RequestId);
@@ -106,7 +106,7 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         view_wanted: columns.view()?,
         view: columns.view()?,
         mode: read_mode(columns)?,
-        secret: columns.optional_text()?.map(str::to_owned),
+        proof: columns.optional_text()?.map(str::to_owned),
     })
 }
 
@@ -153,7 +153,7 @@ impl SqliteTransaction<'_> {
             mode_word(&state.mode),
             text_of(&base),
             text_of(&challenge),
-            state.secret,
+            state.proof,
         ];
         self.execute(action, PUT, params).map(|_| ())
     }

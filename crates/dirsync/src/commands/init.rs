@@ -9,6 +9,7 @@ use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::durable;
 use dirsync_protocol::context::Draws;
+use dirsync_protocol::invitation::proof;
 use serde_json::json;
 
 use crate::cli::InitArgs;
@@ -18,8 +19,8 @@ use crate::exposure;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invitation::Invitation;
 use crate::office::{
-    CARRIER_NOTE, LOCAL, Office, has_instance, make_folder, make_instance, now_ms, public_key, random_seed,
-    require_none,
+    CARRIER_NOTE, LOCAL, Office, has_instance, make_folder, make_instance, now_ms, public_key,
+    random_seed, require_none,
 };
 use crate::time;
 
@@ -45,6 +46,13 @@ pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
         );
     } else {
         println!("{name} is a directory requestor of {server} in {}", folder.display());
+        if let Some(file) = &arguments.invitation {
+            println!(
+                "\"{}\" lets whoever has it take part until the first request is answered: keep it \
+                 secret, then remove it",
+                file.display()
+            );
+        }
         println!(
             "next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running"
         );
@@ -129,10 +137,10 @@ fn mark_used(file: &Path, folder: &Path) {
 /// Makes a requestor's folder from its invitation.
 pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Outcome<()> {
     let Invitation { postoffice, server, .. } = invitation;
-    make_folder(folder, postoffice, |tables, _| {
+    make_folder(folder, postoffice, |tables, key| {
         let mut draws = Draws::new(&random_seed()?);
-        let secret = Some(invitation.secret.clone());
-        found_requestor(tables, &mut draws, postoffice, server, secret)?;
+        let proof = Some(proof(&invitation.secret, key));
+        found_requestor(tables, &mut draws, postoffice, server, proof)?;
         tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
         tables.put_note("server-key", Some(&invitation.server_key))?;
         Ok(())

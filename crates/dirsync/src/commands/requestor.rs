@@ -9,7 +9,7 @@ use dirsync_carrier::access::Access;
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::invitation::secret_hash;
+use dirsync_protocol::invitation::verifier;
 use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
 use serde_json::json;
 
@@ -103,7 +103,7 @@ pub fn invite(
         None => view,
     };
     let kind = DecisionKind::Invite {
-        secret_hash: secret_hash(&secret),
+        verifier: verifier(&secret),
         expires,
         carrier: carrier.to_owned(),
         view,

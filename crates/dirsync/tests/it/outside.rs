@@ -199,6 +199,19 @@ fn own_files_are_private() {
         }
         assert!(seen > 30, "{seen}");
         for site in ["SOUTH/SALES", "ALPS/DEPOT"] {
+            let invitation = place.read(&format!("{site}.invitation"));
+            let secret =
+                invitation.lines().find_map(|line| line.strip_prefix("secret = ")).unwrap();
+            let secret = secret.trim_matches('"');
+            for folder in ["hq", "SOUTH/SALES", "ALPS/DEPOT", "share"] {
+                walk(&place.path(folder), &mut |path| {
+                    let bytes = if path.is_file() { fs::read(path).unwrap() } else { Vec::new() };
+                    let told = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                    assert!(!told, "{} tells the secret of {site}", path.display());
+                });
+            }
+        }
+        for site in ["SOUTH/SALES", "ALPS/DEPOT"] {
             for end in ["invitation", "backup"] {
                 assert_eq!(mode(&place.path(&format!("{site}.{end}"))), 0o600, "{end}");
             }
