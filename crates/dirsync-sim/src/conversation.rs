@@ -223,6 +223,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "cloned_machine_is_detected",
     "cut_and_altered_messages",
     "dead_postoffice_has_an_end",
+    "decisions_survive_a_restore_by_hand",
     "deletion_after_a_restore_stands",
     "deletion_reaches_every_requestor",
     "exchange_between_origins",

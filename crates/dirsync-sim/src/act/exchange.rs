@@ -143,6 +143,7 @@ impl World {
         parts: Parts,
         trouble: Trouble,
     ) -> Checked<()> {
+        self.open_server(server)?;
         let published = self.published(server);
         self.network.answering(parts, Some(published));
         let (around, port) = (self.around(server), self.network.port(server));

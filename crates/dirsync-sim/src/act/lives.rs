@@ -131,7 +131,15 @@ impl World {
         ended.map_err(|error| error.to_string())
     }
 
-    /// A restore: the log of decisions is longer than the copy and is carried out again.
+    /// A server is opened, as before each of its steps: what the log of decisions says beyond the database,
+    /// which may have been put back, is carried out.
+    pub(super) fn open_server(&mut self, server: &str) -> Checked<()> {
+        let mut log = self.site(server).decisions.clone();
+        let opened = self.run_at(server, |tables, context| catch_up(tables, context, &mut log));
+        opened.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// A restore: the log of decisions stays, and is longer than the copy.
     fn restore(&mut self, what: &str, told: bool) -> Checked<bool> {
         let Some(backup) = self.backups.remove(what) else { return Ok(false) };
         let is_server = what.starts_with('s');
@@ -139,17 +147,12 @@ impl World {
             && if is_server { !self.server_state(what).fenced } else { self.can_send(what) };
         if possible {
             self.site(what).restore(&backup);
-            let mut log = self.site(what).decisions.clone();
-            let begun = self.run_at(what, |tables, context| {
-                if told {
-                    return begin_anew(tables, context, &mut log);
-                }
-                if is_server {
-                    catch_up(tables, context, &mut log)?;
-                }
-                Ok(())
-            });
-            begun.map_err(|error| error.to_string())?;
+            if told {
+                let mut log = self.site(what).decisions.clone();
+                let begun =
+                    self.run_at(what, |tables, context| begin_anew(tables, context, &mut log));
+                begun.map_err(|error| error.to_string())?;
+            }
             let name = if is_server { SERVER } else { name_of(what) };
             if self.names().iter().any(|known| known == name) {
                 self.ghost.doubled = true;
