@@ -129,7 +129,7 @@ pub fn digest(count: u64) -> SetDigest {
 pub fn view() -> View {
     View {
         types: Some(BTreeSet::from(["SMTP".into(), "X400".into()])),
-        origins: Some(BTreeSet::from([postoffice("NORTH/HQ"), postoffice("South/O'Brien %_")])),
+        origins: Some(BTreeSet::from([postoffice("NORTH/HQ"), postoffice("South/O-Brien &_")])),
         kinds: Some(BTreeSet::new()),
         filter: None,
         attributes: Some(BTreeSet::from(["title".parse().expect("a name of an attribute")])),
@@ -139,7 +139,7 @@ pub fn view() -> View {
 /// A requestor's row with every part set.
 pub fn requestor() -> RequestorState {
     RequestorState {
-        name: postoffice("North/O'Brien"),
+        name: postoffice("North/O-Brien"),
         server: postoffice("NORTH/SERVER"),
         epoch: ReqEpoch([0xff; 16]),
         lineage: vec![ReqEpoch([9; 16]), ReqEpoch([0; 16])],
