@@ -243,7 +243,7 @@ fn older_copies_that_begin_anew() {
         sites.begin_anew(&none(), A).unwrap();
     };
     let step: Step = |sites, faults| sites.begin_anew(faults, SERVER);
-    assert!(struck_everywhere(prepared, step) > 5);
+    assert!(struck_everywhere(prepared, step) > 2);
     let prepared: fn(&mut Sites) = |sites| {
         rolled_back(sites);
         sites.begin_anew(&none(), SERVER).unwrap();
@@ -255,7 +255,7 @@ fn older_copies_that_begin_anew() {
 #[test]
 fn a_promotion() {
     let step: Step = |sites, faults| sites.promote(faults);
-    assert!(struck_everywhere(changed, step) > 5);
+    assert!(struck_everywhere(changed, step) > 2);
 }
 
 #[test]

@@ -52,7 +52,11 @@ impl DecisionsLog for FileDecisions {
     }
 
     fn lines(&mut self) -> io::Result<Vec<String>> {
-        let text = std::fs::read_to_string(&self.0)?;
+        let text = match std::fs::read_to_string(&self.0) {
+            // Nothing was decided yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text?,
+        };
         Ok(text.lines().map(str::to_owned).collect())
     }
 }
