@@ -22,7 +22,7 @@ fn body(text: &str) -> EncodedBody {
 ///
 /// When a promise is broken.
 pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
-    let (north, south) = (name("NORTH/HQ"), name("South/.."));
+    let (north, south) = (name("NORTH/HQ"), name("South/..a"));
     let (from, to) = (connect(&north), connect(&south));
     let send = |number, part, text: &str| {
         let body = body(text);

@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn lines_of_later_versions_are_passed_over() {
-        let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/a\\b ümlaut".parse().unwrap());
+        let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/a.b ümlaut".parse().unwrap());
         let body = encoded(b"");
         let (epoch, number, part, head) = ("e", 1, 1, "");
         let outgoing = Outgoing { from: &from, to: &to, epoch, number, part, head, body: &body };

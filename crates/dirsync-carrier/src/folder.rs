@@ -418,13 +418,13 @@ mod tests {
         fs::create_dir(&root).unwrap();
         let carrier = |me: &str| FolderCarrier::new(&root, name(me), 1 << 20);
         let longest = format!("{}/{}", "n".repeat(64), "ü".repeat(32));
-        for to in ["../..", "CON/NUL.", "a:b/c*d", "A/b ümläut", &longest] {
-            send(&carrier("../evil"), &name(to), 1);
+        for to in ["..a/..b", "CON/NUL.", "-a/b & c.", "A/b ümläut", &longest] {
+            send(&carrier("..evil/.x"), &name(to), 1);
             let arrived = carrier(&to.to_uppercase()).arrived().unwrap();
             assert_eq!(arrived.len(), 1, "{to} is one postoffice in any case");
             assert!(carrier(to).finished(&arrived[0]).unwrap());
             send(&carrier(to), &name(to), 1);
-            assert_eq!(arrived[0].sender, "../evil");
+            assert_eq!(arrived[0].sender, "..evil/.x");
         }
         let outside: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
         assert_eq!(outside.len(), 1, "nothing was written outside: {outside:?}");

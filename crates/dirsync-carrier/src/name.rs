@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_longest_names_fit_and_stay_different() {
-        let long = |last: &str| format!("{}/{}{last}", "N".repeat(64), "ſ".repeat(31));
+        let long = |last: &str| format!("{}/{}{last}", "N".repeat(64), "Ŋ".repeat(31));
         let from: PostofficeName = long("a").parse().unwrap();
         let (epoch, body) = ("e".repeat(300), crate::EncodedBody(Vec::new()));
         let (number, part) = (u64::MAX, u32::MAX);

@@ -103,11 +103,10 @@ fn look_after(
     stop: &Arc<AtomicBool>,
 ) -> Outcome {
     let (mut watcher, waker, wake) = watch::watch();
-    let confirm_pause = if once { Duration::ZERO } else { CONFIRM_PAUSE };
     let mut sites = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
-        sites.push(Site::new(folder, log, confirm_pause, bell)?);
+        sites.push(Site::new(folder, log, once, bell)?);
     }
     platform::ready();
     loop {
@@ -173,6 +172,8 @@ struct Site {
     confirm_at: Option<Instant>,
     /// How long that waits for more to be said with it.
     confirm_pause: Duration,
+    /// It takes one turn, for a person or a timer who has to be told everything now.
+    once: bool,
     /// No schedule says when to send.
     continuous: bool,
     /// A step did not look at all that has arrived.
@@ -184,7 +185,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(folder: PathBuf, log: LogFormat, confirm_pause: Duration, bell: Bell) -> Outcome<Self> {
+    fn new(folder: PathBuf, log: LogFormat, once: bool, bell: Bell) -> Outcome<Self> {
         let mut office = Office::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let poll = office.config.poll;
@@ -200,7 +201,8 @@ impl Site {
             sent_at: None,
             verified_at: None,
             confirm_at: None,
-            confirm_pause,
+            confirm_pause: if once { Duration::ZERO } else { CONFIRM_PAUSE },
+            once,
             continuous: false,
             has_left: false,
             watched: BTreeSet::new(),
@@ -331,6 +333,12 @@ impl Site {
         self.has_left |= done.left > 0;
         for line in &done.lines {
             self.say(&line.step.clone(), &line.level.clone(), &line.text.clone());
+        }
+        for failure in &done.failed {
+            // The log says it now and then.
+            if self.once && done.lines.iter().all(|line| line.text != failure.text) {
+                self.say("run", "error", &failure.text);
+            }
         }
     }
 

@@ -312,7 +312,9 @@ fn a_lost_permission_is_said_and_healed_by_giving_it_back() {
         ("disk", 0o555, &WRITING[4..5]),
         ("hq/decisions.log", 0o444, &["-C hq requestor set SOUTH/A --types SMTP"][..]),
     ] {
-        // With a log that is there, a folder that may not be written is no hindrance.
+        // With a log that is there, a folder that may not be written is no hindrance. A place that could
+        // not be used is said until the same step can use it again.
+        nobody.run("-C a apply");
         nobody.run("-C a send").expect(0);
         let before = std::fs::metadata(place.path(path)).unwrap().permissions();
         let set = std::fs::Permissions::from_mode(mode);
