@@ -269,7 +269,12 @@ impl World {
         if status["failed_sources"].as_array().is_some_and(|sources| !sources.is_empty()) {
             return wrong("a source cannot be read");
         }
-        let waits = number("held") + number("quarantined") > 0;
+        let doubled = names_of(&status["doubled"]);
+        if doubled.iter().any(|name| !self.may_seem_doubled(name)) {
+            return wrong("a postoffice runs on two machines, which it never did,");
+        }
+        let alarm = !status["failed_alarm"].is_null();
+        let waits = number("held") + number("quarantined") > 0 || !doubled.is_empty() || alarm;
         if one.code != if waits { 3 } else { 0 } {
             return wrong("another exit code");
         }
@@ -291,6 +296,38 @@ impl World {
         let merged = state.was_reset || self.model.state(Site::Hq).was_reset;
         if number("quarantined") > state.quarantined && !merged && !contested {
             return wrong("something is in quarantine");
+        }
+        Ok(())
+    }
+
+    fn may_seem_doubled(&self, name: &str) -> bool {
+        let site = Site::ALL.into_iter().find(|site| site.postoffice() == name);
+        site.is_some_and(|site| self.model.state(site).by_hand)
+    }
+
+    /// A database that was put back without a word while a later life of it was under way may find that
+    /// life accepted: then it is as one of two machines, and a person says which is to be kept. Returns
+    /// whether that was needed.
+    pub(super) fn say_who_is_kept(&mut self) -> Checked<bool> {
+        let mut said = false;
+        for site in Site::REQUESTORS {
+            let state = self.model.state(site);
+            if state.by_hand && state.lives > 1 && !state.removed {
+                let status = self.place.must(site, &["status", "--json"])?.json()?;
+                if status["stopped"] == "fenced" {
+                    self.place.must(site, &["rejoin"])?;
+                    said = true;
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// Once everything is settled a person says of each postoffice that was put back by hand that it
+    /// is the only one.
+    pub(super) fn say_who_is_one(&mut self, seen: &BTreeMap<Site, Seen>) -> Checked<()> {
+        for name in names_of(&seen[&Site::Hq].status["doubled"]) {
+            self.place.must(Site::Hq, &["requestor", "resume", &name])?;
         }
         Ok(())
     }
@@ -328,6 +365,7 @@ impl World {
         for site in Site::ALL {
             let state = self.model.site(site);
             (state.reset, state.was_reset, state.view_changed) = (false, false, false);
+            (state.by_hand, state.lives) = (false, 0);
         }
         let mut owned = BTreeMap::new();
         self.lists.clear();
@@ -339,6 +377,11 @@ impl World {
         }
         self.model.settled(&owned);
     }
+}
+
+fn names_of(value: &Value) -> Vec<String> {
+    let names = value.as_array().into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Digests are equal exactly where lists are.

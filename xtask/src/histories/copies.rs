@@ -95,6 +95,7 @@ impl World {
         fs::rename(&copy, &old).map_err(failed("move", &copy))?;
         self.place.tell(format!("the copy is {site}'s folder"));
         self.model.put_back(&snapshot, true);
+        self.model.site(site).by_hand = true;
         Ok(true)
     }
 

@@ -79,6 +79,7 @@ impl World {
         fs::copy(&from, &to).map_err(failed("copy", &from))?;
         self.place.tell(format!("{file} is copied over {}", to.display()));
         self.model.put_back(&snapshot, true);
+        self.model.site(site).by_hand = true;
         Ok(())
     }
 

@@ -153,6 +153,10 @@ pub struct State {
     /// Its database was put back or made anew: since the last look at the lists, and ever.
     pub reset: bool,
     pub was_reset: bool,
+    /// Its database was put back without a word: to the server that may look like a second machine.
+    pub by_hand: bool,
+    /// How often it began another life since everything was settled.
+    pub lives: u32,
     /// So many of its changes were in quarantine when everything was settled.
     pub quarantined: u64,
     /// What it sees was changed since the lists were equal.
@@ -312,6 +316,7 @@ impl Model {
         }
         let state = self.site(site);
         (state.reset, state.was_reset) = (true, true);
+        state.lives += 1;
     }
 
     /// The server acknowledged all that a postoffice had made.

@@ -31,7 +31,11 @@ impl World {
             self.rest_by_agents()?;
         }
         self.cycle_until_quiet()?;
+        if self.say_who_is_kept()? {
+            self.cycle_until_quiet()?;
+        }
         let seen = self.check()?;
+        self.say_who_is_one(&seen)?;
         self.note_settled(seen);
         Ok(())
     }
@@ -72,6 +76,7 @@ impl World {
         loop {
             std::thread::sleep(LOOK_EVERY);
             self.place.check_agents()?;
+            self.say_who_is_kept()?;
             match self.check() {
                 Ok(_) => break,
                 Err(why) if Instant::now() > end => return Err(format!("agents: {why}")),
