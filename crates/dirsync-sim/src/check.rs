@@ -57,6 +57,9 @@ pub struct Ghost {
     /// Postoffices whose first contact was with a server that had been replaced. The other one does
     /// not wait for whom it has never heard of: I6 is not checked for what is theirs.
     pub met_replaced: BTreeSet<String>,
+    /// Entries that a server took while another one ran. The other may not have heard of them yet: I6
+    /// is not checked for them (an open finding of `docs/reliability.md`).
+    pub split: BTreeSet<EntryId>,
     /// Machines whose list changed on disk, until they look at it.
     pub damaged: BTreeSet<String>,
     /// Postoffices that were removed.

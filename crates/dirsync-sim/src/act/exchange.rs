@@ -317,6 +317,7 @@ impl World {
         if self.has_met_replaced(server, &letter.name) {
             self.ghost.met_replaced.insert(letter.name.clone());
         }
+        self.note_split(server, &letter.name, &before);
         self.check_stamps(server, &letter.name, &before)?;
         if self.server_state(server).fenced {
             self.relieve();

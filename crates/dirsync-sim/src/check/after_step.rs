@@ -112,6 +112,19 @@ impl World {
         submitted(self.site(server), name).into_iter().map(|(id, row)| (id, row.stamp)).collect()
     }
 
+    /// Remembers which entries a server took while another one ran, that it did not hold before.
+    pub(crate) fn note_split(
+        &mut self,
+        server: &str,
+        name: &str,
+        before: &BTreeMap<EntryId, Stamp>,
+    ) {
+        if self.live_servers().len() > 1 {
+            let after = self.submitted_stamps(server, name);
+            self.ghost.split.extend(after.into_keys().filter(|id| !before.contains_key(id)));
+        }
+    }
+
     /// I7: no entry's stamp went back.
     ///
     /// # Errors
@@ -232,11 +245,6 @@ impl World {
         }
         let addresses: Vec<String> =
             made_of.values().flat_map(|(_, record)| addresses_of(record)).collect();
-        // The open finding of docs/reliability.md: where an old server, or a copy of it, runs on, an entry
-        // that it acknowledged may leave lists until the other one hears of it.
-        if self.sites.contains_key("s1") && self.sites.contains_key("s2") {
-            return Ok(());
-        }
         for (id, (owner, record)) in before.iter().filter(|(id, _)| !list.contains_key(id)) {
             let taken = addresses_of(record).iter().any(|address| addresses.contains(address));
             if !taken && self.owner_still_has(*id, letter_of(owner), record, sight) {
@@ -251,6 +259,7 @@ impl World {
         let machines = self.live_machines(owner);
         let [machine] = &machines[..] else { return false };
         if self.ghost.vanishing_is_known
+            || self.ghost.split.contains(&id)
             || self.ghost.met_replaced.contains(owner)
             || self.ghost.gone.contains(owner)
         {
