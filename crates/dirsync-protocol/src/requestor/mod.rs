@@ -1,6 +1,7 @@
 //! The requestor's half: numbering own changes (T0), asking (T1), applying (T3).
 
 mod change;
+mod header;
 mod list;
 mod merge;
 mod receive;
