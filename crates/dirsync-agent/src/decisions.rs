@@ -281,8 +281,6 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         epoch: None,
         retired: std::collections::BTreeSet::new(),
         applied: dirsync_message::ReqSeq(0),
-        request_no: dirsync_message::RequestNo(0),
-        request_id: None,
         taken: Vec::new(),
         answer_due: false,
         send_own: false,

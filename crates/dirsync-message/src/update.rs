@@ -43,6 +43,35 @@ pub enum Side {
 }
 
 impl Side {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Own,
+        Self::Fenced,
+        Self::Removed,
+        Self::Suspended,
+        Self::Expired,
+        Self::Taken,
+        Self::Uninvited,
+    ];
+
+    /// The word that stands for it in messages and databases.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Fenced => "fenced",
+            Self::Removed => "removed",
+            Self::Suspended => "suspended",
+            Self::Expired => "expired",
+            Self::Taken => "taken",
+            Self::Uninvited => "uninvited",
+        }
+    }
+
+    /// The one that a word stands for.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|side| side.word() == word)
+    }
+
     /// Whether it only says why a request was not taken: nothing else changes.
     pub fn is_notice(self) -> bool {
         matches!(self, Self::Suspended | Self::Expired | Self::Taken | Self::Uninvited)

@@ -218,29 +218,19 @@ pub fn registration(name: &str) -> Registration {
         epoch: Some(ReqEpoch([0xab; 16])),
         retired: BTreeSet::from([ReqEpoch([0; 16]), ReqEpoch([0xff; 16])]),
         applied: ReqSeq(GREATEST),
-        request_no: RequestNo(GREATEST - 1),
-        request_id: Some(RequestId([7; 16])),
         answer_due: true,
         send_own: false,
         challenge: Some(Challenge([8; 16])),
         challenged: Some(ReqEpoch([9; 16])),
-        side_answers: [
-            Side::Own,
-            Side::Fenced,
-            Side::Removed,
-            Side::Suspended,
-            Side::Expired,
-            Side::Taken,
-            Side::Uninvited,
-        ]
-        .into_iter()
-        .map(|side| SideAnswer {
-            epoch: ReqEpoch([3; 16]),
-            side,
-            answers: RequestNo(GREATEST),
-            request_id: RequestId([0xfe; 16]),
-        })
-        .collect(),
+        side_answers: Side::ALL
+            .into_iter()
+            .map(|side| SideAnswer {
+                epoch: ReqEpoch([3; 16]),
+                side,
+                answers: RequestNo(GREATEST),
+                request_id: RequestId([0xfe; 16]),
+            })
+            .collect(),
         taken: vec![
             (RequestNo(GREATEST - 1), RequestId([7; 16])),
             (RequestNo(GREATEST), RequestId([6; 16])),

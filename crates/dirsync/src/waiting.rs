@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::decisions::LogState;
 use dirsync_agent::step::NOTICE_NOTE;
+use dirsync_message::Side;
 use dirsync_protocol::tables::{Copies, Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
@@ -77,7 +78,8 @@ impl Waiting {
             Mode::Removed => Some("removed"),
             _ => None,
         };
-        waiting.notice = tables.note(NOTICE_NOTE)?.as_deref().map(notice_words);
+        let notice = tables.note(NOTICE_NOTE)?;
+        waiting.notice = notice.as_deref().and_then(Side::of_word).map(notice_words);
         waiting.failed_sources = tables
             .notes("source-error:")?
             .into_iter()
@@ -157,15 +159,15 @@ impl Waiting {
 }
 
 /// What the server said of this postoffice, and what to do.
-fn notice_words(word: &str) -> &'static str {
-    match word {
-        "suspended" => {
+fn notice_words(side: Side) -> &'static str {
+    match side {
+        Side::Suspended => {
             "suspended by the server: requests wait there until its administrator resumes it"
         }
-        "expired" => {
+        Side::Expired => {
             "not admitted: the invitation has expired; ask the server's administrator for another one"
         }
-        "taken" => {
+        Side::Taken => {
             "not admitted: another machine has this name; ask the server's administrator which one is \
              the right one, and stop the other"
         }

@@ -137,15 +137,10 @@ pub const NOTICE_NOTE: &str = "server-notice";
 
 /// What the server says of this postoffice, until it answers a request again.
 fn note_notice<T: Tables + ?Sized>(tables: &mut T, applied: &Applied) -> Stored<()> {
-    let word = match applied.notice {
-        Some(Side::Suspended) => "suspended",
-        Some(Side::Expired) => "expired",
-        Some(Side::Taken) => "taken",
-        Some(_) => "uninvited",
-        None if !applied.answered => return Ok(()),
-        None => return tables.put_note(NOTICE_NOTE, None),
-    };
-    tables.put_note(NOTICE_NOTE, Some(word))
+    if applied.notice.is_none() && !applied.answered {
+        return Ok(());
+    }
+    tables.put_note(NOTICE_NOTE, applied.notice.map(Side::word))
 }
 
 fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {

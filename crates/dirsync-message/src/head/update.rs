@@ -11,7 +11,6 @@ use crate::{
     Update,
 };
 
-const SIDES: [&str; 7] = ["own", "fenced", "removed", "suspended", "expired", "taken", "uninvited"];
 const SIDES_FORM: &str = "own, fenced, removed, suspended, expired, taken or uninvited";
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
 
@@ -30,16 +29,7 @@ impl Update {
         fields.put("request-id", self.request_id);
         fields.put("server-epoch", self.server_epoch);
         fields.put("ack", self.ack);
-        let side = self.side.map(|side| match side {
-            Side::Own => SIDES[0],
-            Side::Fenced => SIDES[1],
-            Side::Removed => SIDES[2],
-            Side::Suspended => SIDES[3],
-            Side::Expired => SIDES[4],
-            Side::Taken => SIDES[5],
-            Side::Uninvited => SIDES[6],
-        });
-        fields.put_some("side", side);
+        fields.put_some("side", self.side.map(Side::word));
         if let Some(own) = &self.own {
             fields.put("own-challenge", own.challenge);
             fields.put("own-digest", own.digest);
@@ -70,15 +60,7 @@ impl Update {
                 .epoch("server-epoch")?
                 .ok_or_else(|| fields.missing("server-epoch"))?,
             ack: fields.number("ack", ReqSeq)?,
-            side: fields.optional_word("side", SIDES_FORM, &SIDES)?.map(|word| match word {
-                0 => Side::Own,
-                1 => Side::Fenced,
-                2 => Side::Removed,
-                3 => Side::Suspended,
-                4 => Side::Expired,
-                5 => Side::Taken,
-                _ => Side::Uninvited,
-            }),
+            side: fields.parsed("side", SIDES_FORM, Side::of_word)?,
             own: own(fields)?,
             outcomes: fields.repeated(
                 "outcome",

@@ -219,15 +219,7 @@ fn body_head() -> impl Strategy<Value = Body> {
 
 pub fn update() -> impl Strategy<Value = Update> {
     let who = (postoffice(), postoffice(), token(), number(), token(), server_epoch());
-    let side = of(prop::sample::select(vec![
-        Side::Own,
-        Side::Fenced,
-        Side::Removed,
-        Side::Suspended,
-        Side::Expired,
-        Side::Taken,
-        Side::Uninvited,
-    ]));
+    let side = of(prop::sample::select(Side::ALL.to_vec()));
     let own = of((token(), digest(), token(), vec(token(), 0..3)));
     let rest = (vec(outcome(), 0..4), vec(offer(), 0..3), of(body_head()), any::<bool>());
     (who, number(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {

@@ -1,6 +1,6 @@
 //! T2, first half: a request is taken, by the decision table of `protocol.md` §4.1.
 
-use dirsync_message::{Challenge, LINEAGE_MAX, Request, RequestKind, ServerEpoch, Side};
+use dirsync_message::{Challenge, LINEAGE_MAX, Request, RequestKind, RequestNo, ServerEpoch, Side};
 
 use super::lifecycle::{holds_deletions, new_life};
 use super::publication::Publication;
@@ -86,7 +86,8 @@ pub fn receive<T: Tables + ?Sized>(
         tables.put_registration(&registration)?;
         return Ok(Received::Repeated);
     }
-    if request.number <= registration.request_no && Rule::RequestNumber.holds() {
+    let newest = registration.newest_request().map_or(RequestNo(0), |(number, _)| number);
+    if request.number <= newest && Rule::RequestNumber.holds() {
         registration.answer_due = true;
         tables.put_registration(&registration)?;
         context.say(
@@ -96,8 +97,6 @@ pub fn receive<T: Tables + ?Sized>(
         );
         return Ok(Received::Repeated);
     }
-    registration.request_no = request.number;
-    registration.request_id = Some(request.id);
     registration.taken.push((request.number, request.id));
     let beyond = registration.taken.len().saturating_sub(TAKEN_MAX);
     registration.taken.drain(..beyond);
@@ -180,7 +179,6 @@ fn renew(registration: &mut Registration, request: &Request) {
         registration.copies = Copies::One;
     }
     registration.taken.clear();
-    registration.request_no = dirsync_message::RequestNo(0);
     registration.applied = dirsync_message::ReqSeq(0);
 }
 
@@ -291,32 +289,20 @@ fn compare_epochs<T: Tables + ?Sized>(
     };
     let Some(heard) = request.epoch_heard.filter(news) else { return Ok(None) };
     if heard.instance != server.epoch.instance && Rule::Instance.holds() {
-        server.fenced = true;
-        tables.put_server(server)?;
-        context.say(
-            Level::Alarm,
-            "S4",
-            format!(
-                "replaced by instance {}: {} heard its epoch {heard}, this server has {}; it \
-                 answers nobody any more",
-                heard.instance, request.from, server.epoch
-            ),
+        let text = format!(
+            "replaced by instance {}: {} heard its epoch {heard}, this server has {}; it answers \
+             nobody any more",
+            heard.instance, request.from, server.epoch
         );
-        return Ok(Some(Received::Fenced));
+        return fence(tables, context, server, "S4", text);
     }
     if is_overtaken_again(context, server) {
-        server.fenced = true;
-        tables.put_server(server)?;
-        context.say(
-            Level::Alarm,
-            "S5a",
-            format!(
-                "{} heard the later epoch {heard}, the {OVERTAKEN_MAX} before were this server's \
-                 own: a copy of it goes on beside it; it answers nobody any more",
-                request.from
-            ),
+        let text = format!(
+            "{} heard the later epoch {heard}, the {OVERTAKEN_MAX} before were this server's own: a \
+             copy of it goes on beside it; it answers nobody any more",
+            request.from
         );
-        return Ok(Some(Received::Fenced));
+        return fence(tables, context, server, "S5a", text);
     }
     context.say(
         Level::Alarm,
@@ -326,6 +312,20 @@ fn compare_epochs<T: Tables + ?Sized>(
     new_life(tables, context, server, heard)?;
     *registration = tables.registration(&request.from)?.expect("it was read above");
     Ok(None)
+}
+
+/// This server answers nobody any more.
+fn fence<T: Tables + ?Sized>(
+    tables: &mut T,
+    context: &mut Context<'_>,
+    server: &mut ServerState,
+    rule: &'static str,
+    text: String,
+) -> Result<Option<Received>, ReceiveError> {
+    server.fenced = true;
+    tables.put_server(server)?;
+    context.say(Level::Alarm, rule, text);
+    Ok(Some(Received::Fenced))
 }
 
 /// S5a: whether this server began anew over later lives of its own so often that they are no lost

@@ -7,8 +7,8 @@ use dirsync_directory::{
     Address, Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash, unescape,
 };
 use dirsync_message::{
-    BodyKind, LINEAGE_MAX, Offer, Outcome, OutcomeKind, Own, ServerEpoch, Side, SrvSeq, SyncPoint,
-    Update,
+    BodyKind, LINEAGE_MAX, Offer, Outcome, OutcomeKind, Own, RequestId, RequestNo, ServerEpoch,
+    Side, SrvSeq, SyncPoint, Update,
 };
 
 use super::body::ensure_view;
@@ -136,7 +136,7 @@ pub fn answer_again<T: Tables + ?Sized>(tables: &mut T, unsent: &Update) -> Stor
 pub fn announce_epoch<T: Tables + ?Sized>(tables: &mut T) -> Stored<()> {
     for mut registration in tables.registrations()? {
         let was_heard = match registration.state {
-            RegistrationState::Active => registration.request_id.is_some(),
+            RegistrationState::Active => registration.newest_request().is_some(),
             RegistrationState::Invited => registration.key.is_some(),
             RegistrationState::Suspended | RegistrationState::Removed => false,
         };
@@ -164,7 +164,7 @@ pub fn answer_unasked<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
     for mut registration in tables.registrations()? {
         let Some(point) = registration.position.point else { continue };
         let reachable = registration.state == RegistrationState::Active
-            && registration.request_id.is_some()
+            && registration.newest_request().is_some()
             && !registration.answer_due
             && !registration.send_own;
         if reachable
@@ -340,12 +340,14 @@ pub fn prepare<T: Tables + ?Sized>(
 }
 
 fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) -> Update {
+    let newest = registration.newest_request();
+    let (answers, request_id) = newest.unwrap_or((RequestNo(0), RequestId([0; 16])));
     Update {
         from: me.clone(),
         to: registration.name.clone(),
         epoch: registration.epoch.unwrap_or(dirsync_message::ReqEpoch([0; 16])),
-        answers: registration.request_no,
-        request_id: registration.request_id.unwrap_or(dirsync_message::RequestId([0; 16])),
+        answers,
+        request_id,
         server_epoch: server.epoch,
         ack: registration.applied,
         side: None,

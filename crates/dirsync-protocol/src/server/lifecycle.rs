@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, PostofficeName, SetDigest};
-use dirsync_message::{Instance, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
+use dirsync_message::{Instance, ReqSeq, ServerEpoch, SrvSeq, Stamp};
 
 use super::publication::{Deletion, Publication};
 use crate::context::{Context, Level, ReceiveError};
@@ -76,8 +76,6 @@ pub fn remove<T: Tables + ?Sized>(
         },
         epoch: None,
         applied: ReqSeq(0),
-        request_no: RequestNo(0),
-        request_id: None,
         taken: Vec::new(),
         answer_due: false,
         send_own: false,

@@ -102,11 +102,7 @@ pub struct Registration {
     pub retired: BTreeSet<ReqEpoch>,
     /// ReqSync.
     pub applied: ReqSeq,
-    /// Number of the newest request taken.
-    pub request_no: RequestNo,
-    /// Its id.
-    pub request_id: Option<RequestId>,
-    /// Numbers and ids of the last requests of its epoch that were taken, oldest first.
+    /// Numbers and ids of the last requests of its epoch that were taken, the newest last.
     pub taken: Vec<(RequestNo, RequestId)>,
     /// It has to be answered.
     pub answer_due: bool,
@@ -130,6 +126,13 @@ pub struct Registration {
     pub last_contact: u64,
     /// What it told of itself.
     pub health: Health,
+}
+
+impl Registration {
+    /// The newest request that was taken; none where there was none in its epoch.
+    pub fn newest_request(&self) -> Option<(RequestNo, RequestId)> {
+        self.taken.last().copied()
+    }
 }
 
 /// An answer due to an epoch that is not the accepted one.

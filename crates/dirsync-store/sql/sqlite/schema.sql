@@ -248,14 +248,12 @@ CREATE TABLE registration (
     epoch          TEXT,             -- the epoch accepted now
     retired        TEXT NOT NULL,    -- epochs that are not accepted any more
     applied        INTEGER NOT NULL, -- ReqSync
-    request_no     INTEGER NOT NULL, -- number of the newest request taken
-    request_id     TEXT,             -- its id
     answer_due     INTEGER NOT NULL, -- it has to be answered
     send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
     challenge      TEXT,             -- the open challenge
     challenged     TEXT,             -- the epoch without ancestors that it was opened for
     side_answers   TEXT NOT NULL,    -- lines EPOCH own|fenced|removed NUMBER ID
-    taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch
+    taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch, the newest last
     copies         TEXT NOT NULL,    -- one, contest, fenced: whether several machines have its name
     point          TEXT,             -- where its list stands
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of its list

@@ -67,7 +67,7 @@ fn registrations_are_kept_and_ordered_by_name(store: &mut dyn Store) {
             carrier: String::new(),
             epoch: None,
             retired: Default::default(),
-            request_id: None,
+            taken: Vec::new(),
             challenge: None,
             side_answers: Vec::new(),
             position: Position::default(),

@@ -1,7 +1,7 @@
 //! The server's row, and what the server keeps about each requestor.
 
 use dirsync_directory::{BucketSums, PostofficeName};
-use dirsync_message::{Health, ReqSeq, RequestNo, Side, SrvSeq};
+use dirsync_message::{Health, ReqSeq, Side, SrvSeq};
 use dirsync_protocol::tables::{
     Copies, Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
 };
@@ -16,7 +16,7 @@ macro_rules! select_registration {
     ($rest:literal) => {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
-             epoch, retired, applied, request_no, request_id, answer_due, send_own, challenge, \
+             epoch, retired, applied, answer_due, send_own, challenge, \
              challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
              own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
@@ -25,11 +25,11 @@ macro_rules! select_registration {
 }
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
-     carrier, view_allowed, view_wanted, epoch, retired, applied, request_no, request_id, \
+     carrier, view_allowed, view_wanted, epoch, retired, applied, \
      answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -68,15 +68,7 @@ fn read_copies(word: &str) -> Option<Copies> {
 }
 
 fn side_line(answer: &SideAnswer) -> String {
-    let side = match answer.side {
-        Side::Own => "own",
-        Side::Fenced => "fenced",
-        Side::Removed => "removed",
-        Side::Suspended => "suspended",
-        Side::Expired => "expired",
-        Side::Taken => "taken",
-        Side::Uninvited => "uninvited",
-    };
+    let side = answer.side.word();
     format!("{} {side} {} {}\n", answer.epoch, answer.answers, answer.request_id)
 }
 
@@ -84,16 +76,7 @@ fn read_side_line(line: &str) -> Option<SideAnswer> {
     let mut words = line.split(' ');
     Some(SideAnswer {
         epoch: words.next()?.parse().ok()?,
-        side: match words.next()? {
-            "own" => Side::Own,
-            "fenced" => Side::Fenced,
-            "removed" => Side::Removed,
-            "suspended" => Side::Suspended,
-            "expired" => Side::Expired,
-            "taken" => Side::Taken,
-            "uninvited" => Side::Uninvited,
-            _ => return None,
-        },
+        side: Side::of_word(words.next()?)?,
         answers: words.next()?.parse().ok()?,
         request_id: words.next()?.parse().ok()?,
     })
@@ -146,8 +129,6 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         epoch: columns.optional_parsed()?,
         retired: columns.words()?,
         applied: ReqSeq(columns.number()?),
-        request_no: RequestNo(columns.number()?),
-        request_id: columns.optional_parsed()?,
         answer_due: columns.flag()?,
         send_own: columns.flag()?,
         challenge: columns.optional_parsed()?,
@@ -202,8 +183,6 @@ impl SqliteTransaction<'_> {
             text_of(&registration.epoch),
             words_of(&registration.retired),
             integer(action, registration.applied.0)?,
-            integer(action, registration.request_no.0)?,
-            text_of(&registration.request_id),
             registration.answer_due,
             registration.send_own,
             text_of(&registration.challenge),
