@@ -86,25 +86,23 @@ impl From<StoreError> for DecideError {
     }
 }
 
-/// Compares a log with what was carried out. Returns the lines that were not, and how far these lead.
+/// Compares a log with what was carried out, without reading what its lines say. Returns the lines that
+/// were not, and how far the others lead.
 fn compare<'a, T: Tables + ?Sized>(
     tables: &mut T,
     lines: &'a [String],
 ) -> Stored<(LogState, &'a [String], Progress)> {
     let noted = Progress::noted(tables)?;
-    let is_unreadable =
-        |line: &&String| !line.ends_with(CUT_OFF) && line.parse::<Decision>().is_err();
-    let unreadable = lines.iter().filter(is_unreadable).count() as u64;
     let renewals = renewals(lines);
     let before = if noted.renewals < renewals { Progress::none(renewals) } else { noted };
     let known = usize::try_from(before.lines).ok().and_then(|known| lines.split_at_checked(known));
     let (known, rest) = known.unwrap_or((&[], &[]));
     let reached = known.iter().fold(Progress::none(renewals), |reached, line| reached.after(line));
     if reached != before {
-        let state = LogState { unreadable, lost: Some(noted.lines), behind: 0 };
+        let state = LogState { lost: Some(noted.lines), ..LogState::default() };
         return Ok((state, &[], noted));
     }
-    let state = LogState { behind: rest.len() as u64, unreadable, lost: None };
+    let state = LogState { behind: rest.len() as u64, ..LogState::default() };
     Ok((state, rest, reached))
 }
 
@@ -127,7 +125,9 @@ pub fn log_state<T: Tables + ?Sized>(
 ) -> Result<LogState, DecideError> {
     let lines = log.lines().map_err(DecideError::Log)?;
     let (state, _, _) = compare(tables, &lines)?;
-    Ok(state)
+    let is_unreadable =
+        |line: &&String| !line.ends_with(CUT_OFF) && line.parse::<Decision>().is_err();
+    Ok(LogState { unreadable: lines.iter().filter(is_unreadable).count() as u64, ..state })
 }
 
 /// Carries out what a log has and a database does not know yet, whole, within the caller's
@@ -145,8 +145,8 @@ pub fn catch_up<T: Tables + ?Sized>(
     Ok(carry_out_rest(tables, context, &lines)?.1)
 }
 
-/// Returns how far that leads, none where the log is not that of the database, and how many decisions
-/// were carried out.
+/// Returns how far the log is carried out then, or `None` if it is not the log of this database, and the
+/// number of decisions that were carried out.
 fn carry_out_rest<T: Tables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,

@@ -4,23 +4,10 @@ use dirsync_message::{Request, Side};
 use dirsync_protocol::context::{Context, Event, Level};
 use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::server;
-use dirsync_protocol::tables::{StoreError, Tables};
+use dirsync_protocol::tables::Tables;
 
-use super::{StepError, Surroundings};
-use crate::decisions::{Decision, DecisionKind, DecisionsLog, decide};
-
-/// A postoffice could not be admitted or turned away.
-pub(super) enum AdmitError {
-    Store(StoreError),
-    /// The log of decisions could not be written: nothing is decided.
-    Decisions(std::io::Error),
-}
-
-impl From<StoreError> for AdmitError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+use super::Surroundings;
+use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
 
 /// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.
@@ -30,7 +17,7 @@ pub(super) fn admit<T: Tables + ?Sized>(
     context: &mut Context<'_>,
     request: &Request,
     around: &Surroundings,
-) -> Result<bool, AdmitError> {
+) -> Result<bool, DecideError> {
     let Some(registration) = tables.registration(&request.from)? else { return Ok(true) };
     let Some(admission) = &request.admission else {
         let known = registration.key.is_some() || registration.epoch.is_some();
@@ -46,17 +33,14 @@ pub(super) fn admit<T: Tables + ?Sized>(
         is_proof(&admission.proof, verifier, &admission.key) && around.now <= *expires
     });
     if !admitted {
-        let side = match (&registration.invitation, &registration.key) {
-            (None, Some(_)) => Side::Taken,
-            (Some((_, expires)), _) if around.now > *expires => Side::Expired,
-            _ => Side::Uninvited,
+        let (side, reason) = match (&registration.invitation, &registration.key) {
+            (None, Some(_)) => (Side::Taken, "another machine has this name already"),
+            (Some((_, expires)), _) if around.now > *expires => {
+                (Side::Expired, "its invitation has expired")
+            }
+            _ => (Side::Uninvited, "its secret is not that of the invitation"),
         };
         server::tell(tables, request, side)?;
-        let reason = match side {
-            Side::Taken => "another machine has this name already",
-            Side::Expired => "its invitation has expired",
-            _ => "its secret is not that of the invitation",
-        };
         let name = &request.from;
         let text = format!(
             "{name} is not admitted: {reason}; ask first which machine is the right one: stop the other; \
@@ -71,12 +55,7 @@ pub(super) fn admit<T: Tables + ?Sized>(
         postoffice: request.from.clone(),
         kind: DecisionKind::Key(admission.key.clone()),
     };
-    if let Err(error) = decide(tables, context, decisions, &[decision]) {
-        return Err(match StepError::from(error) {
-            StepError::Store(error) => AdmitError::Store(error),
-            StepError::Decisions(error) | StepError::Encode(error) => AdmitError::Decisions(error),
-        });
-    }
+    decide(tables, context, decisions, &[decision])?;
     say(context, Level::Notice, format!("the key of {} is pinned", request.from));
     Ok(true)
 }

@@ -42,6 +42,11 @@ impl Failures {
 
     /// Whether a place is away.
     pub fn is_away(&self, place: &str) -> bool {
-        self.0.iter().any(|failure| failure.unreachable && failure.place == place)
+        is_away(&self.0, place)
     }
+}
+
+/// Whether a place is away, by the failures of a step.
+pub(super) fn is_away(failed: &[PlaceFailure], place: &str) -> bool {
+    failed.iter().any(|failure| failure.unreachable && failure.place == place)
 }

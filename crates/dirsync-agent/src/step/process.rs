@@ -11,15 +11,15 @@ use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::{AdmitError, admit};
-use super::place::{Failures, PlaceFailure};
+use super::admit::admit;
+use super::place::{Failures, PlaceFailure, is_away};
 use super::post::Post;
 use super::push::push_changes;
 use super::transport::{Incoming, Opening, open, write_transaction};
 use super::turn::Turn;
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{RefusedMessage, StepError, Surroundings, put_events, refusal};
-use crate::decisions::{DecisionsLog, catch_up};
+use crate::decisions::{DecideError, DecisionsLog, catch_up};
 
 /// The step's name in the log.
 const STEP: &str = "T2";
@@ -76,11 +76,8 @@ pub fn process(
         push_changes(store)?;
     }
     // Who is reached through a place that is away stays to be answered.
-    let away = |place: &String| {
-        report.failed.iter().any(|failure| failure.unreachable && failure.place == *place)
-    };
     let mut carriers = carriers.clone();
-    carriers.retain(|place, _| !away(place));
+    carriers.retain(|place, _| !is_away(&report.failed, place));
     answer_all(store, &carriers, around, &mut draws, &mut report)?;
     Ok(report)
 }
@@ -369,14 +366,14 @@ fn take<T: Tables + ?Sized>(
         .run(draws, &mut events, |context| admit(tables, decisions, context, request, around));
     let admitted = match admission {
         Ok(admitted) => admitted,
-        Err(AdmitError::Store(error)) => return Err(error.into()),
         // Who needs no decision is served all the same.
-        Err(AdmitError::Decisions(error)) => {
+        Err(DecideError::Log(error)) => {
             let text = format!("could not write the decisions log: {error}");
             let place = "decisions.log".to_owned();
             failures.add_text(PlaceFailure { place, to: None, unreachable: false, text });
             return Ok(Verdict::Left);
         }
+        Err(error) => return Err(error.into()),
     };
     if !admitted {
         report.waiting.insert(request.from.clone());
