@@ -1,13 +1,13 @@
 //! A postoffice folder: configuration, database, key, carriers, and its lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use dirsync_agent::decisions::{CUT_OFF, Decision, DecisionsLog, LogState, catch_up, log_state};
-use dirsync_agent::step::Surroundings;
+use dirsync_agent::step::{Surroundings, log_lines};
 use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::{Carrier, FolderCarrier, LockError, PostofficeLock, durable};
 use dirsync_directory::PostofficeName;
@@ -179,11 +179,11 @@ impl Office {
         let mut tables = self.store.begin()?;
         let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
         let carried_out = catch_up(&mut *tables, &mut context, &mut log)?;
-        tables.commit()?;
         if carried_out > 0 {
-            self.log("admin", &format!("{carried_out} decisions carried out"), &events)?;
+            let summary = format!("{carried_out} decisions carried out");
+            log_within(&mut *tables, "admin", &summary, &events)?;
         }
-        Ok(())
+        Ok(tables.commit()?)
     }
 
     /// Why this postoffice does not work where it is; none where it is at home, or nobody wants to know.
@@ -233,10 +233,16 @@ impl Office {
 
     /// The places in which messages for this postoffice arrive.
     pub fn places(&mut self) -> Outcome<Vec<FolderCarrier>> {
-        let mut texts: BTreeSet<String> = self.begin()?.note(CARRIER_NOTE)?.into_iter().collect();
-        let registrations = self.begin()?.registrations()?;
+        self.place_texts()?.iter().map(|text| self.folder_carrier(text)).collect()
+    }
+
+    /// The same, as registrations say them.
+    fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
+        let mut tables = self.begin()?;
+        let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();
+        let registrations = tables.registrations()?;
         texts.extend(registrations.into_iter().map(|registration| registration.carrier));
-        texts.iter().map(|text| self.folder_carrier(text)).collect()
+        Ok(texts)
     }
 
     fn carrier_of(&self, text: &str) -> Outcome<Box<dyn Carrier>> {
@@ -254,9 +260,7 @@ impl Office {
 
     /// The folders in which messages for this postoffice arrive, for watching them.
     pub fn inboxes(&mut self) -> Outcome<Vec<PathBuf>> {
-        let mut texts: Vec<String> = self.begin()?.note(CARRIER_NOTE)?.into_iter().collect();
-        let registrations = self.begin()?.registrations()?;
-        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        let texts = self.place_texts()?;
         let roots = texts.iter().filter_map(|text| text.strip_prefix("folder:"));
         let inbox = |root| {
             let carrier = FolderCarrier::new(root, self.name.clone(), 0);
@@ -271,49 +275,32 @@ impl Office {
         FileDecisions::of(&self.folder)
     }
 
-    /// Keeps what a step had to say, and a line that sums it up.
-    pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<Vec<LogLine>> {
-        self.log_with(step, summary, events, |_, _| Ok(()))
-    }
-
-    /// The same, with what else belongs into that transaction; it is given the time.
-    pub fn log_with(
-        &mut self,
-        step: &str,
-        summary: &str,
-        events: &[Event],
-        and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
-    ) -> Stored<Vec<LogLine>> {
-        let at = now_ms();
-        let mut lines: Vec<LogLine> = events
-            .iter()
-            .filter(|event| event.level > Level::Debug)
-            .map(|event| LogLine {
-                at,
-                step: step.into(),
-                level: event.level.to_string(),
-                text: format!("{} [{}]", event.text, event.rule),
-            })
-            .collect();
-        lines.push(LogLine {
-            at,
-            step: step.into(),
-            level: Level::Info.to_string(),
-            text: summary.into(),
-        });
+    /// Keeps what was done elsewhere, and a line that sums it up.
+    pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<()> {
         let mut tables = self.store.begin()?;
-        for line in &lines {
-            tables.put_log(line)?;
-        }
-        and(&mut *tables, at)?;
-        tables.commit()?;
-        Ok(lines)
+        log_within(&mut *tables, step, summary, events)?;
+        tables.commit()
     }
 
     /// A transaction.
     pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         self.store.begin()
     }
+}
+
+/// Logs what there is to say, and a line that sums it up, in the transaction that makes it true.
+pub fn log_within(
+    tables: &mut dyn Transaction,
+    step: &str,
+    summary: &str,
+    events: &[Event],
+) -> Stored<Vec<LogLine>> {
+    let at = now_ms();
+    let mut lines = log_lines(step, at, events);
+    let (level, text) = (Level::Info.to_string(), summary.into());
+    lines.push(LogLine { at, step: step.into(), level, text });
+    lines.iter().try_for_each(|line| tables.put_log(line))?;
+    Ok(lines)
 }
 
 /// Refuses a folder without a postoffice's database.
@@ -366,6 +353,20 @@ impl FileDecisions {
         Ok(kept)
     }
 
+    fn ends_in_a_line_cut_off(&self) -> std::io::Result<bool> {
+        let mut file = match open_file(&self.path, Links::Follow) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        if file.metadata()?.len() == 0 {
+            return Ok(false);
+        }
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok(last != *b"\n")
+    }
+
     /// Its text; a byte that is none of UTF-8 makes its line one that is no decision.
     fn text(&self) -> std::io::Result<String> {
         let mut bytes = Vec::new();
@@ -383,7 +384,7 @@ impl FileDecisions {
 
 impl DecisionsLog for FileDecisions {
     fn append(&mut self, decision: &Decision) -> std::io::Result<()> {
-        if self.text()?.chars().next_back().is_some_and(|last| last != '\n') {
+        if self.ends_in_a_line_cut_off()? {
             // What a crash cut off may look like a decision, about somebody else.
             std::fs::OpenOptions::new()
                 .append(true)
@@ -450,11 +451,16 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 /// Removes a database with what belongs to it.
 pub fn remove_database(path: &Path) -> Outcome<()> {
     for suffix in ["-journal", "-wal", "-shm", ""] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        durable::remove_file(Path::new(&file))?;
+        durable::remove_file(&with_suffix(path, suffix))?;
     }
     Ok(())
+}
+
+/// The file of this name with something behind it, for instance a database's log.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn make_key(folder: &Path, name: &PostofficeName) -> Outcome<String> {

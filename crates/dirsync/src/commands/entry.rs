@@ -8,12 +8,13 @@ use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
 use dirsync_directory::{Entry, EntryId, Record, composed, fold, unescape};
 use dirsync_protocol::requestor::{claim, release};
 use dirsync_protocol::tables::{ListPlace, ListRow, OwnRow, Tables};
+use dirsync_store::Transaction;
 use serde_json::{Value, json};
 
 use crate::cli::{EntryAddArgs, EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, now_ms};
+use crate::office::{Office, log_within, now_ms};
 use crate::words::shown;
 
 /// `dirsync entry …`.
@@ -29,21 +30,21 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Outcome {
             let mut tables = office.begin()?;
             let id = own_entry(&mut *tables, &entry)?.id;
             release(&mut *tables, now_ms(), id, Some(to.clone()))?;
-            tables.commit()?;
-            done(&mut office, json, id, &format!("released to {to}"))
+            done(tables, json, id, &format!("released to {to}"))
         }
         EntryCommand::Claim { id, source } => {
             let mut office = Office::open(folder, "entry claim")?;
             let mut tables = office.begin()?;
             claim(&mut *tables, now_ms(), id, &source)?;
-            tables.commit()?;
-            done(&mut office, json, id, "claimed")
+            done(tables, json, id, "claimed")
         }
     }
 }
 
-fn done(office: &mut Office, json: bool, id: EntryId, what: &str) -> Outcome {
-    office.log("T0", &format!("entry {id} {what} by hand"), &[])?;
+/// Commits what was done by hand, with its line in the log.
+fn done(mut tables: Box<dyn Transaction + '_>, json: bool, id: EntryId, what: &str) -> Outcome {
+    log_within(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[])?;
+    tables.commit()?;
     if json {
         print_json(&json!({ "id": id.to_string(), "done": what }));
     } else {
@@ -113,8 +114,7 @@ fn write(folder: &Path, what: &str, change: HandChange, json: bool) -> Outcome {
     let mut office = Office::open(folder, "entry")?;
     let mut tables = office.begin()?;
     let (id, _) = change_by_hand(&mut *tables, now_ms(), change)?;
-    tables.commit()?;
-    done(&mut office, json, id, what)
+    done(tables, json, id, what)
 }
 
 fn delete(folder: &Path, entry: &str, json: bool) -> Outcome {
@@ -122,8 +122,7 @@ fn delete(folder: &Path, entry: &str, json: bool) -> Outcome {
     let mut tables = office.begin()?;
     let id = own_entry(&mut *tables, entry)?.id;
     delete_by_hand(&mut *tables, now_ms(), id)?;
-    tables.commit()?;
-    done(&mut office, json, id, "deleted")
+    done(tables, json, id, "deleted")
 }
 
 /// An own entry by id or key.

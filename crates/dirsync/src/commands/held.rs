@@ -13,7 +13,7 @@ use crate::cli::{HeldArgs, HeldCommand, QuarantineCommand};
 use crate::commands::requestor::decide_all;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, now_ms};
+use crate::office::{Office, log_within, now_ms};
 use crate::time;
 use crate::words::shown;
 
@@ -226,9 +226,9 @@ fn close(folder: &Path, number: u64, retry: bool, json: bool) -> Outcome {
         memory.seen = String::new();
         tables.put_source_memory(&case.origin, &memory)?;
     }
-    tables.commit()?;
     let word = if retry { "retried" } else { "dropped" };
-    office.log("admin", &format!("quarantined case {number} {word}"), &[])?;
+    log_within(&mut *tables, "admin", &format!("quarantined case {number} {word}"), &[])?;
+    tables.commit()?;
     if json {
         print_json(&json!({ "number": number, "done": word }));
     } else if retry {

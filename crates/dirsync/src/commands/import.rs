@@ -56,8 +56,8 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
     if arguments.dry_run {
         drop(tables);
     } else {
+        steps::log_intake(&mut *tables, &arguments.source, &intake)?;
         tables.commit()?;
-        steps::log_intake(&mut office, &arguments.source, &intake)?;
     }
     print(&intake, arguments.dry_run, json);
     if intake.broke_off.is_some() {

@@ -19,7 +19,7 @@ use crate::commands::print_json;
 use crate::commands::view::{self, Seen};
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::invitation::{Invitation, VALID_MS};
-use crate::office::{Office, now_ms, random_seed};
+use crate::office::{Office, log_within, now_ms, random_seed};
 use crate::waiting::digest_matches;
 
 /// `dirsync requestor …`.
@@ -65,14 +65,14 @@ pub fn decide_all(
     let mut tables = office.begin()?;
     let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
     decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
-    tables.commit()?;
     for decision in &made {
         let line = decision.to_string();
         let word = line.split('\t').nth(1).unwrap_or_default();
         let events = std::mem::take(&mut events);
-        office.log("admin", &format!("{word} {}", decision.postoffice), &events)?;
+        let summary = format!("{word} {}", decision.postoffice);
+        log_within(&mut *tables, "admin", &summary, &events)?;
     }
-    Ok(())
+    Ok(tables.commit()?)
 }
 
 /// Registers a requestor and gives its invitation. It is written to `out` first: when that fails, or

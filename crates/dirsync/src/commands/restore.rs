@@ -1,7 +1,7 @@
 //! `dirsync backup` and `dirsync restore`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use dirsync_agent::restoring;
@@ -17,6 +17,7 @@ use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::identity::Identity;
 use crate::office::{
     FileDecisions, Office, database, lock, now_ms, random_seed, remove_database, require_home,
+    with_suffix,
 };
 use crate::platform;
 
@@ -108,12 +109,6 @@ fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Outcome<SqliteStore
     let identity = copy.begin().and_then(|mut tables| Identity::of_database(&mut *tables));
     here.require_same(folder, &identity.map_err(refused)?, file)?;
     Ok(copy)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// Keeps the database that is replaced, in the place of the one that was kept before. A log that could

@@ -15,8 +15,8 @@ use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home;
 use crate::office::{
-    FileDecisions, Office, database, lock, make_instance, now_ms, random_seed, read_instance,
-    require_folder,
+    FileDecisions, Office, database, lock, log_within, make_instance, now_ms, random_seed,
+    read_instance, require_folder,
 };
 
 /// `dirsync server …`.
@@ -91,8 +91,8 @@ fn renew_log(folder: &Path, json: bool) -> Outcome {
     let known = decisions::renewed_log(&mut *tables, now_ms())?;
     // The file is first: what a crash leaves is a log that agrees with no note, and is said again.
     let kept = log.replace(&known)?;
+    log_within(&mut *tables, "admin", "decisions.log was written anew", &[])?;
     tables.commit()?;
-    office.log("admin", "decisions.log was written anew", &[])?;
     if json {
         print_json(&json!({ "lines": known.len(), "kept": kept.display().to_string() }));
     } else {
@@ -151,12 +151,13 @@ pub fn rejoin(folder: &Path, json: bool) -> Outcome {
     if away && !rejoined {
         rejoined = restoring::keep_copy(&mut *tables, &mut context)?;
     }
+    if rejoined {
+        let summary = "rejoined: this machine is the one to keep";
+        log_within(&mut *tables, "admin", summary, &events)?;
+    }
     tables.commit()?;
     if away {
         home::note(folder)?;
-    }
-    if rejoined {
-        office.log("admin", "rejoined: this machine is the one to keep", &events)?;
     }
     if json {
         print_json(&json!({ "rejoined": rejoined }));

@@ -17,7 +17,7 @@ use crate::commands::print_json;
 use crate::commands::targets::write_targets;
 use crate::config::SourceConfig;
 use crate::failure::{ExitStatus, Outcome};
-use crate::office::{Office, now_ms};
+use crate::office::{Office, log_within, now_ms};
 use crate::trouble::note_places;
 use crate::waiting::Waiting;
 
@@ -281,8 +281,9 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
                 tables.put_source_memory(&source.name, &memory)?;
             }
             tables.put_note(&format!("source-error:{}", source.name), None)?;
+            let done = log_intake(&mut *tables, &source.name, &intake)?;
             tables.commit()?;
-            log_intake(office, &source.name, &intake).map(Some)
+            Ok(Some(done))
         }
         Err(error) => {
             drop(tables);
@@ -291,9 +292,10 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
             let note = format!("source-error:{}", source.name);
             let mut tables = office.begin()?;
             tables.put_note(&note, Some(&text))?;
-            tables.commit()?;
             let event = Event { level: Level::Error, rule: "T0", text };
-            let lines = office.log("T0", "a source could not be read", &[event])?;
+            let summary = "a source could not be read";
+            let lines = log_within(&mut *tables, "T0", summary, &[event])?;
+            tables.commit()?;
             Ok(Some(Done::new(lines, json!({ "source": source.name, "failed": true }), false)))
         }
     }
@@ -313,8 +315,8 @@ fn fingerprint(file: &Path) -> String {
     format!("{} {:?}", data.len(), modified)
 }
 
-/// The log line of a read.
-pub fn log_intake(office: &mut Office, source: &str, intake: &Intake) -> Outcome<Done> {
+/// Logs a read in the transaction that takes it in.
+pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Outcome<Done> {
     let report = &intake.report;
     let mut events: Vec<Event> = report
         .warnings
@@ -338,7 +340,7 @@ pub fn log_intake(office: &mut Office, source: &str, intake: &Intake) -> Outcome
         report.removed,
         report.held_removals
     );
-    let lines = office.log("T0", &summary, &events)?;
+    let lines = log_within(tables, "T0", &summary, &events)?;
     let moved = report.added + report.changed + report.removed > 0;
     let fields = json!({
         "source": source, "rows": report.rows, "unchanged": report.unchanged,

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use dirsync_protocol::tables::{ListPlace, RegistrationState};
+use dirsync_protocol::tables::{ListPlace, LogLine, RegistrationState};
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 
@@ -52,6 +52,8 @@ struct Scene {
     halfway: bool,
     /// The server's folder does not know where it lives, as one that was copied.
     copied: bool,
+    /// The site whose own entries it changes, which its log tells of.
+    changes: Option<&'static str>,
 }
 
 const FOUND: [&str; 3] = [
@@ -206,6 +208,8 @@ fn struck_everywhere(scene: &Scene) {
     let expected = content(&place);
     assert!(expected.iter().any(|line| line.starts_with("a ")), "{expected:?}");
 
+    put_back(snapshot.path(), place.folder.path());
+    let before = scene.changes.map(|site| own_and_told(&place, site));
     let every = number("DIRSYNC_EVERY", 0) == 1;
     for (calls, kill) in CALLS.iter().flat_map(|calls| [(calls, true), (calls, false)]) {
         let (mut nth, mut struck_at) = (1, 0);
@@ -217,6 +221,10 @@ fn struck_everywhere(scene: &Scene) {
             }
             let word = if kill { "dies" } else { "fails" };
             let at = format!("{} {word} at {} {nth}: {}", scene.command, calls.names, struck.err);
+            if let (Some(site), Some((own, told))) = (scene.changes, &before) {
+                let (own_now, told_now) = own_and_told(&place, site);
+                assert_eq!(own_now != *own, told_now > *told, "{at}: what changed is logged");
+            }
             look_after(&place, scene, &struck, &expected, &at);
             struck_at += 1;
             nth += match (every, kill) {
@@ -258,6 +266,22 @@ fn look_after(place: &Place, scene: &Scene, struck: &Struck, expected: &[String]
     assert!(content == expected, "{at}\ntoo much: {more:#?}\ntoo little: {less:#?}");
     let left = temporaries(place.folder.path());
     assert!(left.is_empty(), "{at}: {left:?}");
+}
+
+/// The own entries of a site, and how many lines of its log are about changes of them.
+fn own_and_told(place: &Place, site: &str) -> (Vec<String>, usize) {
+    let of_site = format!("{site} own ");
+    let own = content(place).into_iter().filter(|line| line.starts_with(&of_site)).collect();
+    let path = place.path(&format!("{site}/postoffice.db"));
+    let mut store = SqliteStore::open_read_only(path).unwrap();
+    let mut told = 0;
+    let mut tables = store.begin().unwrap();
+    let mut count = |line: &LogLine| {
+        told += usize::from(line.step == "T0");
+        ControlFlow::Continue(())
+    };
+    tables.visit_log(0, &mut count).unwrap();
+    (own, told)
 }
 
 /// A decision is on disk before the database says so: a restore could not know of it otherwise.
@@ -356,7 +380,12 @@ fn crash_held_approve() {
 
 #[test]
 fn crash_import() {
-    struck_everywhere(&Scene { before: &CHANGED[..8], command: CHANGED[8], ..Scene::default() });
+    struck_everywhere(&Scene {
+        before: &CHANGED[..8],
+        command: CHANGED[8],
+        changes: Some("a"),
+        ..Scene::default()
+    });
 }
 
 #[test]
@@ -365,6 +394,7 @@ fn crash_entry() {
         before: &CHANGED[..9],
         command: CHANGED[9],
         done_already: Some("exists already"),
+        changes: Some("hq"),
         ..Scene::default()
     });
 }
