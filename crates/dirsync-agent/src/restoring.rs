@@ -2,11 +2,11 @@
 //! the life that is lost for those of this one.
 
 use dirsync_message::{Instance, ServerEpoch};
-use dirsync_protocol::context::{Context, Level, ReceiveError};
+use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::requestor::new_epoch;
 use dirsync_protocol::server::{self, new_life};
 use dirsync_protocol::simulation::Rule;
-use dirsync_protocol::tables::{Mode, Stored, Tables};
+use dirsync_protocol::tables::Tables;
 
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 
@@ -48,24 +48,6 @@ fn begin_life<T: Tables + ?Sized>(
         new_life(tables, context, &mut server, over)?;
     }
     Ok(())
-}
-
-/// A person said that this copy of a requestor is the one to keep: it begins a life that does not
-/// descend from the present one, so that the machine it was copied from is fenced when both send.
-/// Returns whether it takes part at all: whoever was removed stays removed.
-///
-/// # Errors
-///
-/// When the store fails.
-pub fn keep_copy<T: Tables + ?Sized>(tables: &mut T, context: &mut Context<'_>) -> Stored<bool> {
-    let mut state = tables.requestor()?;
-    if state.mode == Mode::Removed {
-        return Ok(false);
-    }
-    new_epoch(&mut state, context, false);
-    context.say(Level::Notice, "6.5", format!("a copy to keep: new epoch {}", state.epoch));
-    tables.put_requestor(&state)?;
-    Ok(true)
 }
 
 /// Makes a copy of a directory server the server, under an instance name of its own, and makes every

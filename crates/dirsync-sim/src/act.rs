@@ -235,7 +235,8 @@ impl World {
     /// When it is not fenced.
     pub fn rejoin(&mut self, machine: &str) {
         assert_eq!(self.state(machine).mode, Mode::Fenced);
-        let rejoined = self.run_at(machine, |tables, context| requestor::rejoin(tables, context));
+        let rejoined =
+            self.run_at(machine, |tables, context| requestor::rejoin(tables, context, false));
         assert!(rejoined.expect("it can be written"), "{machine} was fenced");
     }
 

@@ -60,7 +60,7 @@ impl Site {
         let guard = GuardLimits::default();
         let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
         let mut tables = self.store.begin().unwrap();
-        let rejoined = rejoin(&mut *tables, &mut context).unwrap();
+        let rejoined = rejoin(&mut *tables, &mut context, false).unwrap();
         tables.commit().unwrap();
         rejoined
     }

@@ -24,8 +24,9 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
     state.request_due = true;
 }
 
-/// `rejoin`: a person's word that this fenced machine is the one to keep (`protocol.md` §6.5).
-/// Returns whether it was fenced.
+/// `rejoin`: a person's word that this machine is the one to keep (`protocol.md` §6.5). It is fenced, or
+/// `is_copy` says that its folder was copied: then the machine that it was copied from is fenced when
+/// both send. Returns whether it takes part again; one that was removed does not.
 ///
 /// # Errors
 ///
@@ -33,13 +34,18 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
 pub fn rejoin<T: RequestorTables + ?Sized>(
     tables: &mut T,
     context: &mut Context<'_>,
+    is_copy: bool,
 ) -> Stored<bool> {
     let mut state = tables.requestor()?;
-    let fenced = state.mode == Mode::Fenced;
-    if fenced {
+    let rejoins = match state.mode {
+        Mode::Fenced => true,
+        Mode::Removed => false,
+        _ => is_copy,
+    };
+    if rejoins {
         new_epoch(&mut state, context, false);
         context.say(Level::Notice, "6.5", format!("rejoined with the new epoch {}", state.epoch));
         tables.put_requestor(&state)?;
     }
-    Ok(fenced)
+    Ok(rejoins)
 }

@@ -147,10 +147,7 @@ pub fn rejoin(folder: &Path, json: bool) -> Outcome {
     let guard = office.config.guards.delete;
     let mut tables = office.begin()?;
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
-    let mut rejoined = requestor::rejoin(&mut *tables, &mut context)?;
-    if away && !rejoined {
-        rejoined = restoring::keep_copy(&mut *tables, &mut context)?;
-    }
+    let rejoined = requestor::rejoin(&mut *tables, &mut context, away)?;
     if rejoined {
         let summary = "rejoined: this machine is the one to keep";
         log_within(&mut *tables, "admin", summary, &events)?;
