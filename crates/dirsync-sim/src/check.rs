@@ -54,9 +54,6 @@ pub struct Ghost {
     pub purged: bool,
     /// The open finding is looked at, or a person gave up what silent origins have: I6 is not checked.
     pub vanishing_is_known: bool,
-    /// Postoffices whose first contact was with a server that had been replaced. The other one does
-    /// not wait for whom it has never heard of: I6 is not checked for what is theirs.
-    pub met_replaced: BTreeSet<String>,
     /// Entries that a server took while another one ran. The other may not have heard of them yet: I6
     /// is not checked for them (an open finding of `docs/reliability.md`).
     pub split: BTreeSet<EntryId>,

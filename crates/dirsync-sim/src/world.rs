@@ -400,25 +400,6 @@ impl World {
         self.sites.keys().filter(|site| site.starts_with('s')).cloned().collect()
     }
 
-    /// Whether a server that was replaced has the key of a postoffice that the newer one has not.
-    pub fn has_met_replaced(&mut self, server: &str, name: &str) -> bool {
-        let epoch = self.server_state(server).epoch;
-        let newer: Vec<String> = self
-            .servers()
-            .into_iter()
-            .filter(|other| self.server_state(other).epoch.is_newer_than(&epoch))
-            .collect();
-        !newer.is_empty()
-            && self.has_key(server, name)
-            && !newer.iter().any(|other| self.has_key(other, name))
-    }
-
-    fn has_key(&mut self, server: &str, name: &str) -> bool {
-        let name = postoffice(name);
-        let registration = self.read(server, |tables| tables.registration(&name));
-        registration.is_some_and(|registration| registration.key.is_some())
-    }
-
     /// One batch of own changes at a machine.
     ///
     /// # Panics

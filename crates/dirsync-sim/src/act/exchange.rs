@@ -314,9 +314,6 @@ impl World {
     ) -> Checked<()> {
         let before = self.submitted_stamps(server, &letter.name);
         let taken = self.take_request_with(server, letter, trouble)?;
-        if self.has_met_replaced(server, &letter.name) {
-            self.ghost.met_replaced.insert(letter.name.clone());
-        }
         self.note_split(server, &letter.name, &before);
         self.check_stamps(server, &letter.name, &before)?;
         if self.server_state(server).fenced {

@@ -260,7 +260,6 @@ impl World {
         let [machine] = &machines[..] else { return false };
         if self.ghost.vanishing_is_known
             || self.ghost.split.contains(&id)
-            || self.ghost.met_replaced.contains(owner)
             || self.ghost.gone.contains(owner)
         {
             return false;
