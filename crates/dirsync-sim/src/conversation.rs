@@ -247,6 +247,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "replaced_server_is_asked",
     "requestor_restored_reuses_numbers",
     "restore_twice",
+    "restored_requestor_merges_at_a_server_that_was_replaced",
     "server_dies_between_taking_and_answering",
     "server_restore_fences_nobody",
     "server_restored_and_overtaken",

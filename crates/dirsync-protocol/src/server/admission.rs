@@ -365,7 +365,11 @@ fn admit_epoch(
     if request.epoch == current {
         return Epoch::Current;
     }
-    let stranger = !request.lineage.is_empty() && !request.lineage.contains(&current);
+    let stranger = !request.lineage.is_empty()
+        && !request.lineage.contains(&current)
+        // What a person said of an epoch holds for those that it went on to, here or at a copy of this
+        // server.
+        && !registration.challenged.is_some_and(|epoch| request.lineage.contains(&epoch));
     if registration.retired.contains(&request.epoch) || stranger {
         side_answer(registration, request, Side::Fenced);
         registration.copies = Copies::Fenced;

@@ -7,6 +7,7 @@ use dirsync_agent::changes::{
     reject as reject_held,
 };
 use dirsync_directory::{EntryId, Record};
+use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::{OwnRow, SourceMemory};
 
 use crate::check::own_of;
@@ -128,8 +129,9 @@ impl World {
             if old.is_none_or(|old| change_of(&old.record) != change) {
                 self.ghost.latest.insert(row.id, (change, true));
             }
-            if old.is_none() {
-                // Its line may be older than a deletion by hand: it is there again all the same.
+            if old.is_none_or(|old| old.source == ADOPTED) {
+                // Its line may be older than a deletion by hand, or than a change by hand of which a
+                // reinstallation forgot that it was one: the source that names it has its way.
                 self.ghost.acked.remove(&row.id);
             }
         }

@@ -18,6 +18,10 @@ impl World {
     /// What is not yet, or not at all, as it should be at the end.
     pub fn check_end(&mut self) -> Checked<()> {
         let servers = self.live_servers();
+        if servers.len() > 1 && self.ghost.written.is_empty() {
+            // Servers that never had anything to say cannot be told apart.
+            return Ok(());
+        }
         let [server] = &servers[..] else { return Err(format!("I11: {} servers", servers.len())) };
         if self.server_state(server).recovering {
             return Err("I9: still recovering".into());
