@@ -2,8 +2,8 @@
 //! approvals cannot be derived again from any requestor.
 //!
 //! One line a decision, tab-separated and escaped: time (milliseconds since 1970), word, postoffice,
-//! then what the word needs. The line is on disk before the database commits what it says, and an older
-//! database carries out what it lacks of the log ([`catch_up`]).
+//! then the values of the word. A line is on disk before the database commits its decision. A database
+//! that is older than the log carries out the lines that it has not seen ([`catch_up`]).
 
 mod progress;
 
@@ -49,8 +49,8 @@ pub enum DecisionKind {
     ApproveDeletion(EntryId),
     /// A held deletion of one of its entries was turned down.
     RejectDeletion(EntryId),
-    /// The log was lost and written anew by the server, so many times by now: what follows is all that
-    /// its database knew.
+    /// The log was lost, and the server wrote it anew from its database. The number counts how often
+    /// that has happened; all decisions that the database knew follow.
     Renew(u64),
 }
 

@@ -64,6 +64,8 @@ impl Waiting {
         let away = office.away()?;
         let decisions = words_of(office.log_state()?);
         let never = office.config.never(is_server);
+        let sources: Vec<String> =
+            office.config.sources.iter().map(|source| source.name.clone()).collect();
         let mut tables = office.begin()?;
         let mut waiting = Self {
             held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
@@ -84,6 +86,7 @@ impl Waiting {
             .notes("source-error:")?
             .into_iter()
             .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
+            .filter(|name| sources.contains(name))
             .collect();
         waiting.failed_targets = targets::failed(&mut *tables)?;
         waiting.failed_step = tables.note(STEP_ERROR)?;

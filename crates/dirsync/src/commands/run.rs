@@ -5,6 +5,9 @@
 //! T1, an arrival starts T2 or T3. A place is looked at when the operating system says that
 //! something happened there, and at every poll in any case.
 
+mod continuous;
+mod scheduled;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,25 +17,21 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
-use dirsync_protocol::schedule::{BackOff, Due, Schedule, Step, clock_jump};
-use dirsync_protocol::tables::Mode;
+use dirsync_protocol::context::Level;
+use dirsync_protocol::schedule::{BackOff, clock_jump};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
-use crate::commands::steps::{
-    Done, SENT_UP_TO, apply_step, process_step, read_source, send_step, sent_up_to,
-};
+use crate::commands::steps::{Done, apply_step, read_source, send_step};
 use crate::exposure;
 use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::home::Away;
 use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
 use crate::platform;
 use crate::time;
-use crate::trouble::is_due_again;
 use crate::watch::{self, Watcher};
 use crate::words::shown;
 
@@ -342,63 +341,8 @@ impl Site {
         }
     }
 
-    /// What has changed decides.
-    fn continuous(&mut self, office: &mut Office, once: bool) -> Outcome<()> {
-        self.read_sources(office)?;
-        let has_arrived = office.carrier()?.arrived().map_or(true, |arrived| !arrived.is_empty());
-        let mut apply_due = has_arrived || is_due_again(&mut *office.begin()?, "T3", false)?;
-        if !office.is_server && apply_due {
-            self.apply(office)?;
-            apply_due = false;
-        }
-        if self.send_due(office, once)? {
-            self.send(office)?;
-            apply_due = true;
-        }
-        if office.is_server {
-            let arrived =
-                self.anything_arrived(office)? || is_due_again(&mut *office.begin()?, "T2", false)?;
-            if arrived || apply_due {
-                let done = process_step(office, true)?;
-                self.show(&done);
-                self.apply(office)?;
-                if self.send_due(office, false)? {
-                    // The server's own postoffice confirms like every requestor.
-                    self.send(office)?;
-                    let done = process_step(office, true)?;
-                    self.show(&done);
-                    self.apply(office)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn anything_arrived(&mut self, office: &mut Office) -> Outcome<bool> {
-        let carriers = office.carriers()?;
-        let carriers = carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
-        Ok(requests_arrived(&mut office.store, &carriers)?)
-    }
-
-    /// T1 is due for own changes that have not been sent, to confirm what was applied, and now and
-    /// then to ask for what others changed.
-    fn send_due(&mut self, office: &mut Office, once: bool) -> Outcome<bool> {
-        let mut tables = office.begin()?;
-        let state = tables.requestor()?;
-        let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
-        let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
-        let heartbeat = self.sent_at.is_none_or(|at| at.elapsed() >= HEARTBEAT);
-        let confirm = self.confirm_at.is_some_and(|at| at <= Instant::now());
-        let stopped = matches!(state.mode, Mode::Fenced | Mode::Removed);
-        let needed = state.request_due && !stopped;
-        if is_due_again(&mut *tables, "T3", true)? {
-            // The same place: a number would be used up at each look at it.
-            return Ok(false);
-        }
-        Ok(unsent || needed || confirm || heartbeat || once)
-    }
-
-    fn send(&mut self, office: &mut Office) -> Outcome<()> {
+    /// T1. Returns whether the request could be left.
+    fn send(&mut self, office: &mut Office) -> Outcome<bool> {
         let verify = self.verified_at.is_none_or(|at| at.elapsed() >= VERIFY);
         let done = send_step(office, verify)?;
         if verify {
@@ -407,105 +351,35 @@ impl Site {
         self.sent_at = Some(Instant::now());
         self.confirm_at = None;
         self.show(&done);
-        Ok(())
+        Ok(done.failed.is_empty())
     }
 
-    fn apply(&mut self, office: &mut Office) -> Outcome<()> {
+    /// T3. Returns whether it could use its place and write every target.
+    fn apply(&mut self, office: &mut Office) -> Outcome<bool> {
         let before = office.begin()?.requestor()?;
-        let done = apply_step(office)?;
-        self.has_left |= done.left > 0;
-        if done.moved {
-            self.show(&done);
+        let mut done = apply_step(office)?;
+        if !done.moved {
+            done.lines.retain(|line| line.level != Level::Info.to_string());
         }
+        self.show(&done);
         let after = office.begin()?.requestor()?;
         // A changed list is confirmed, several changes of it together.
         if before.point != after.point {
             self.confirm_at.get_or_insert(Instant::now() + self.confirm_pause);
         }
-        Ok(())
+        Ok(done.failed.is_empty())
     }
 
-    fn read_sources(&mut self, office: &mut Office) -> Outcome<()> {
+    /// T0. Returns whether every source could be read.
+    fn read_sources(&mut self, office: &mut Office) -> Outcome<bool> {
+        let mut complete = true;
         for source in office.config.sources.clone() {
             if let Some(done) = read_source(office, &source)? {
                 self.show(&done);
+                complete &= done.failed.is_empty();
             }
         }
-        Ok(())
-    }
-
-    /// The weekday and time decide.
-    fn scheduled(&mut self, office: &mut Office, schedule: &Schedule) -> Outcome<()> {
-        for step in [Step::Send, Step::Process, Step::Apply] {
-            if step == Step::Process && !office.is_server {
-                continue;
-            }
-            let note = format!("last_run:{step}");
-            let last = office.begin()?.note(&note)?.and_then(|text| text.parse::<Timestamp>().ok());
-            let now = Timestamp::from_millisecond(now_ms() as i64).unwrap_or(Timestamp::MIN);
-            let Some(last) = last else {
-                // From now on: what was due before this agent ever ran was nobody's to miss.
-                self.note_run(office, &note, now)?;
-                continue;
-            };
-            if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
-                // A clock that was ahead must not silence a postoffice until it is there again.
-                self.say(
-                    &step.to_string(),
-                    "warning",
-                    "the clock went back; the schedule begins anew",
-                );
-                self.note_run(office, &note, now)?;
-                continue;
-            }
-            match schedule.due(step, Some(last), now) {
-                Due::Now { scheduled_for } => {
-                    match step {
-                        Step::Send => {
-                            self.read_sources(office)?;
-                            self.send(office)?;
-                        }
-                        Step::Process => {
-                            let done = process_step(office, false)?;
-                            self.show(&done);
-                        }
-                        Step::Apply => self.apply(office)?,
-                    }
-                    if self.has_left {
-                        // It is due until it has looked at everything.
-                        continue;
-                    }
-                    self.note_run(office, &note, scheduled_for)?;
-                    self.note_missed(office, step, None)?;
-                }
-                Due::Missed { scheduled_for, .. } => {
-                    let text = format!("{step} of {scheduled_for} missed its run window");
-                    office.log(&step.to_string(), &text, &[])?;
-                    self.say(&step.to_string(), "warning", &text);
-                    self.note_run(office, &note, scheduled_for)?;
-                    self.note_missed(office, step, Some(&text))?;
-                }
-                Due::At(_) | Due::Never => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn note_run(&mut self, office: &mut Office, note: &str, at: Timestamp) -> Outcome<()> {
-        let mut tables = office.begin()?;
-        tables.put_note(note, Some(&at.to_string()))?;
-        Ok(tables.commit()?)
-    }
-
-    /// What `status` says of a step that missed its window, until it has run again.
-    fn note_missed(&mut self, office: &mut Office, step: Step, text: Option<&str>) -> Outcome<()> {
-        let name = format!("missed:{step}");
-        let mut tables = office.begin()?;
-        if tables.note(&name)?.as_deref() != text {
-            tables.put_note(&name, text)?;
-            tables.commit()?;
-        }
-        Ok(())
+        Ok(complete)
     }
 
     /// Once a day: what is past its time goes. A clock that jumped postpones that.

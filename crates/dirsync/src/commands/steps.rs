@@ -9,7 +9,7 @@ use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step::{self, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::{Event, Level};
-use dirsync_protocol::tables::{LogLine, RequestorState, Stored};
+use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
 use dirsync_store::Transaction;
 use serde_json::json;
 
@@ -66,13 +66,22 @@ fn left(messages: u64) -> String {
 }
 
 /// The note that says up to which own change a request was sent.
-pub const SENT_UP_TO: &str = "sent_up_to";
+const SENT_UP_TO: &str = "sent_up_to";
 /// The note that says since when a request waits for its answer.
 pub const FIRST_UNANSWERED: &str = "first_unanswered";
 
 /// What [`SENT_UP_TO`] says when all is sent.
-pub fn sent_up_to(state: &RequestorState) -> String {
+fn sent_up_to(state: &RequestorState) -> String {
     format!("{} {}", state.epoch, state.req_seq)
+}
+
+/// Whether there are own changes that were not sent, or another request is needed.
+pub fn is_to_send<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
+    let state = tables.requestor()?;
+    let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
+    let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
+    let stopped = matches!(state.mode, Mode::Fenced | Mode::Removed);
+    Ok(unsent || state.request_due && !stopped)
 }
 
 /// T1.
@@ -187,9 +196,10 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         summary.push_str(&format!("; {count} put right"));
     }
     let moved = report.updates + report.refused > 0;
+    let complete = report.failed.is_empty() && targets.failed.is_empty();
     let said = Said {
         step: "T3",
-        summary: (moved || report.failed.is_empty()).then_some(&*summary),
+        summary: (moved || complete).then_some(&*summary),
         events: &report.events,
         failed: &report.failed,
     };
@@ -207,7 +217,8 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
         "refused": report.refused, "left": report.left, "targets_put_right": targets.put_right,
     });
-    let done = Done::new(lines, fields, moved).without(report.failed);
+    let failed = report.failed.into_iter().chain(targets.failed).collect();
+    let done = Done::new(lines, fields, moved).without(failed);
     Ok(Done { left: report.left, ..done })
 }
 
@@ -280,7 +291,7 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
                 memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
                 tables.put_source_memory(&source.name, &memory)?;
             }
-            tables.put_note(&format!("source-error:{}", source.name), None)?;
+            tables.put_note(&source_error(source), None)?;
             let done = log_intake(&mut *tables, &source.name, &intake)?;
             tables.commit()?;
             Ok(Some(done))
@@ -289,16 +300,26 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
             drop(tables);
             let text =
                 format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
-            let note = format!("source-error:{}", source.name);
             let mut tables = office.begin()?;
-            tables.put_note(&note, Some(&text))?;
-            let event = Event { level: Level::Error, rule: "T0", text };
-            let summary = "a source could not be read";
-            let lines = log_within(&mut *tables, "T0", summary, &[event])?;
-            tables.commit()?;
-            Ok(Some(Done::new(lines, json!({ "source": source.name, "failed": true }), false)))
+            let mut lines = Vec::new();
+            let note = source_error(source);
+            if tables.note(&note)?.as_deref() != Some(&text) {
+                tables.put_note(&note, Some(&text))?;
+                let event = Event { level: Level::Error, rule: "T0", text: text.clone() };
+                lines = log_within(&mut *tables, "T0", "a source could not be read", &[event])?;
+                tables.commit()?;
+            }
+            let (place, text) = (source.name.clone(), format!("{text} [T0]"));
+            let failure = PlaceFailure { place, to: None, unreachable: false, text };
+            let done = Done::new(lines, json!({ "source": source.name }), false);
+            Ok(Some(done.without(vec![failure])))
         }
     }
+}
+
+/// The note of why a source could not be read.
+fn source_error(source: &SourceConfig) -> String {
+    format!("source-error:{}", source.name)
 }
 
 /// The sources of the settings, as a read has to know them.

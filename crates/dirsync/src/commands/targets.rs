@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
@@ -37,6 +38,8 @@ pub struct Targets {
     pub lines: Vec<LogLine>,
     /// How many were put right.
     pub put_right: u64,
+    /// Those that could not be written, whether or not the log has said so before.
+    pub failed: Vec<PlaceFailure>,
 }
 
 /// How a file looks from outside.
@@ -81,6 +84,11 @@ pub fn write_targets(office: &mut Office) -> Outcome<Targets> {
             Ok(put_right) => (put_right, None),
             Err(failure) => (None, Some(failure.text())),
         };
+        if let Some(text) = &error {
+            let text = format!("a target was not written: {text} [C6]");
+            let place = file.clone();
+            targets.failed.push(PlaceFailure { place, to: None, unreachable: false, text });
+        }
         let mut tables = office.begin()?;
         let note = format!("{ERRORS}{file}");
         let before = tables.note(&note)?;

@@ -173,3 +173,25 @@ fn the_clock_of_a_running_agent_jumps() {
         place.run(&format!("-C {site} check")).expect(0);
     }
 }
+
+/// A step that ran in its window and could not use a place is not one that missed it.
+#[test]
+fn a_step_that_met_a_place_that_was_away_has_not_missed_its_window() {
+    let place = Place::two_sites();
+    place.run("-C sales send").expect(0);
+    let settings = "[schedule]\ntimes = [\"T2 daily 03:00\"]\nwindow = \"1 h\"\nzone = \"UTC\"\n";
+    place.write("hq/dirsync.toml", settings);
+    let run_at = |clock: &str| {
+        let mut command = place.command(&["run", "hq", "--once"]);
+        command.env("LD_PRELOAD", library()).env("FAKETIME", format!("@{clock}")).env("TZ", "UTC");
+        command.output().unwrap().status.code()
+    };
+    let is_missed = || place.run("-C hq log").expect(0).out.contains("missed its run window");
+    run_at("2040-01-01 02:00:00");
+    std::fs::rename(place.path("share"), place.path("gone")).unwrap();
+    assert_eq!(run_at("2040-01-01 03:10:00"), Some(4));
+    assert_eq!(run_at("2040-01-01 04:10:00"), Some(4));
+    assert!(!is_missed());
+    run_at("2040-01-02 04:10:00");
+    assert!(is_missed(), "nobody ran it on the next day");
+}

@@ -53,7 +53,7 @@ fn clear_the_way(part: &Path) {
     }
 }
 
-const AWAYS: [Away; 4] = [
+const AWAYS: [Away; 5] = [
     (
         "it is not mounted",
         |share| rename(share, "gone"),
@@ -71,6 +71,16 @@ const AWAYS: [Away; 4] = [
         "done/ is a link",
         |share| put_in_the_way(&server_inbox(share).join("done"), true),
         |share| clear_the_way(&server_inbox(share).join("done")),
+    ),
+    (
+        "refused/ is a file, and junk has come",
+        |share| {
+            put_in_the_way(&server_inbox(share).join("refused"), false);
+            let done = fs::read_dir(server_inbox(share).join("done")).unwrap();
+            let name = done.flatten().next().unwrap().file_name();
+            fs::write(server_inbox(share).join(name), "no message").unwrap();
+        },
+        |share| clear_the_way(&server_inbox(share).join("refused")),
     ),
 ];
 
@@ -246,24 +256,32 @@ fn sigterm_ends_an_agent_that_hangs() {
 
 /// The agents of all sites do what is due at one time of a schedule: T1 everywhere, then T2, then T3.
 fn scheduled_cycle(place: &Place) {
-    use dirsync_store::Store;
-    use dirsync_store::sqlite::SqliteStore;
-
     for step in ["T1", "T2", "T3"] {
         for site in SITES {
-            let mut store =
-                SqliteStore::open(place.path(&format!("{site}/postoffice.db"))).unwrap();
-            let mut tables = store.begin().unwrap();
-            for other in ["T1", "T2", "T3"] {
-                let last =
-                    if other == step { "2020-01-01T00:00:00Z" } else { "2100-01-01T00:00:00Z" };
-                tables.put_note(&format!("last_run:{other}"), Some(last)).unwrap();
-            }
-            tables.commit().unwrap();
-            drop(store);
+            make_due(place, site, step);
             place.run(&format!("run {site} --once"));
         }
     }
+}
+
+/// A step's time has come at a site, and no other's.
+fn make_due(place: &Place, site: &str, step: &str) {
+    use dirsync_store::Store;
+    use dirsync_store::sqlite::SqliteStore;
+
+    let mut store = SqliteStore::open(place.path(&format!("{site}/postoffice.db"))).unwrap();
+    let mut tables = store.begin().unwrap();
+    for other in ["T1", "T2", "T3"] {
+        let last = if other == step { "2020-01-01T00:00:00Z" } else { "2100-01-01T00:00:00Z" };
+        tables.put_note(&format!("last_run:{other}"), Some(last)).unwrap();
+    }
+    tables.commit().unwrap();
+}
+
+/// Steps that are due once a day, whatever the time is.
+fn daily(steps: &[&str]) -> String {
+    let times: Vec<String> = steps.iter().map(|step| format!("\"{step} daily 00:00\"")).collect();
+    format!("[schedule]\ntimes = [{}]\nwindow = \"24 h\"\n", times.join(", "))
 }
 
 /// With a schedule no agent sends at once; three cycles are enough all the same.
@@ -296,3 +314,142 @@ fn a_schedule_heals_a_restore_within_three_cycles() {
         assert!(are_equal(&place, 4), "after a restore of {site}");
     }
 }
+
+/// The other postoffice on the same shared folder, and the server, go on.
+#[test]
+fn an_inbox_in_the_way_stops_no_other_on_its_share() {
+    let place = Place::two_sites();
+    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    place.run("-C depot init --invitation depot.invitation").expect(0);
+    let sites = ["hq", "sales", "depot"];
+    for site in sites {
+        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+    }
+    let agent = Agent::start(&place, &sites);
+    for site in sites {
+        add(&place, site, "first");
+    }
+    let have = |sites: &[&str], entries: u64| {
+        sites.iter().all(|site| place.status(site)["entries"] == entries)
+    };
+    eventually("the first fill", || have(&sites, 3));
+    let inbox = inbox_of(&place.path("share"), |inbox| {
+        let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
+        done.into_iter().any(|file| {
+            let shown = place.run_words(&["message", "show", file.path().to_str().unwrap()]).out;
+            shown.contains("message=update") && shown.contains("to=SOUTH/SALES")
+        })
+    });
+    put_in_the_way(&inbox, false);
+    add(&place, "depot", "second");
+    eventually("the others agree", || have(&["hq", "depot"], 4));
+    eventually("both say it", || {
+        ["hq", "sales"].iter().all(|site| place.run(&format!("-C {site} status")).code >= 3)
+    });
+    assert_eq!(place.run("-C depot status").code, 0);
+    clear_the_way(&inbox);
+    eventually("all agree", || have(&sites, 4));
+    eventually("it is over", || {
+        sites.iter().all(|site| place.run(&format!("-C {site} status")).code == 0)
+    });
+    assert_eq!(agent.terminate(), 0);
+}
+
+/// Neither the list nor a message has to move for it.
+#[test]
+fn a_target_that_can_be_written_again_is_within_a_poll() {
+    let place = three_sites();
+    polled_each_second(&place);
+    let targets = "[schedule]\npoll = \"1 s\"\n[[target]]\nfile = \"../out/gal.csv\"\n\
+                   [[target]]\nfile = \"../gal.csv\"\n";
+    for site in ["hq", "sales"] {
+        place.write(&format!("{site}/dirsync.toml"), &targets.replace("gal", site));
+    }
+    place.write("out", "in the way");
+    let _agent = Agent::start(&place, &SITES);
+    add(&place, "works", "first");
+    for site in ["hq", "sales"] {
+        let target = format!("{site}.csv");
+        eventually("the other target", || {
+            place.exists(&target) && place.read(&target).contains("first")
+        });
+        eventually("status", || {
+            let status = place.run(&format!("-C {site} status"));
+            status.code == 3 && status.out.contains("out/")
+        });
+    }
+    eventually("all that was to be sent is", || are_equal(&place, 1));
+    std::thread::sleep(Duration::from_secs(2));
+    let errors = |site: &str| {
+        let log = place.run(&format!("-C {site} log")).expect(0).out;
+        log.lines().filter(|line| line.contains("not written")).count()
+    };
+    assert_eq!([errors("hq"), errors("sales")], [1, 1], "it is said once");
+    fs::remove_file(place.path("out")).unwrap();
+    fs::create_dir(place.path("out")).unwrap();
+    for site in ["hq", "sales"] {
+        let target = format!("out/{site}.csv");
+        eventually("the target", || place.exists(&target) && place.read(&target).contains("first"));
+        eventually("it is over", || place.run(&format!("-C {site} status")).code == 0);
+    }
+}
+
+/// With a schedule: within its run window a step tries again what it could not use, and nothing else.
+#[test]
+fn a_place_that_is_back_is_used_within_the_run_window() {
+    let place = three_sites();
+    add(&place, "hq", "first");
+    for site in ["sales", "works"] {
+        place.run(&format!("-C {site} send")).expect(0);
+    }
+    place.write("hq/dirsync.toml", &daily(&["T1", "T2", "T3"]));
+    place.write("sales/dirsync.toml", &daily(&["T1", "T3"]));
+    let away = || fs::rename(place.path("share"), place.path("gone")).unwrap();
+    let back = || fs::rename(place.path("gone"), place.path("share")).unwrap();
+    make_due(&place, "hq", "T1");
+    place.run("run hq --once").expect(0);
+    // T2 answers one site, and the other when it can.
+    away();
+    make_due(&place, "hq", "T2");
+    for _ in 0..2 {
+        place.run("run hq --once").expect(4);
+    }
+    place.run("-C works apply").expect(0);
+    assert_eq!(place.status("works")["entries"], 1);
+    back();
+    place.run("run hq --once").expect(0);
+    place.run("-C sales apply").expect(0);
+    assert_eq!(place.status("sales")["entries"], 1);
+    let ran = |site: &str, step: &str| {
+        let log = place.run(&format!("-C {site} log")).expect(0).out;
+        log.lines().filter(|line| line.contains(step)).count()
+    };
+    let before = ran("hq", " T2 ");
+    place.run("run hq --once").expect(0);
+    assert_eq!(ran("hq", " T2 "), before, "it is not due any more");
+    // T1 uses no numbers up, and sends what waits.
+    add(&place, "sales", "second");
+    away();
+    make_due(&place, "sales", "T1");
+    for _ in 0..3 {
+        place.run("run sales --once").expect(4);
+    }
+    back();
+    place.run("run sales --once").expect(0);
+    let log = place.run("-C sales log").expect(0).out;
+    assert!(log.contains("request 3 sent"), "{log}");
+    // A source that comes late is read and sent.
+    place.write("works/dirsync.toml", &format!("{}{SOURCE}", daily(&["T1", "T3"])));
+    make_due(&place, "works", "T1");
+    for _ in 0..2 {
+        place.run("run works --once").expect(3);
+    }
+    place.write("late.csv", &people(0..2));
+    place.run("run works --once").expect(0);
+    for _ in 0..2 {
+        place.run("-C hq cycle").expect(0);
+    }
+    assert_eq!(place.status("hq")["entries"], 4);
+}
+
+const SOURCE: &str = "[[source]]\nname = \"hr\"\nfile = \"../late.csv\"\nwhole = true\n";

@@ -1,0 +1,128 @@
+//! With a schedule: its weekdays and times start the steps.
+//!
+//! A step that could not use a place, source or target stays due until it could, at each poll of its
+//! run window: who was reached is not kept waiting, and who was not is no day late.
+
+use dirsync_protocol::schedule::{Due, Schedule, Step, clock_jump};
+use jiff::Timestamp;
+
+use super::{DAY, Site};
+use crate::commands::steps::{is_to_send, process_step};
+use crate::failure::Outcome;
+use crate::office::{Office, now_ms};
+
+impl Site {
+    /// The weekday and time decide.
+    pub(super) fn scheduled(&mut self, office: &mut Office, schedule: &Schedule) -> Outcome<()> {
+        for step in [Step::Send, Step::Process, Step::Apply] {
+            if step == Step::Process && !office.is_server {
+                continue;
+            }
+            match self.due(office, schedule, step)? {
+                Due::Now { scheduled_for } => self.run_step(office, step, scheduled_for)?,
+                Due::Missed { scheduled_for, .. } => self.miss(office, step, scheduled_for)?,
+                Due::At(_) | Due::Never => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, office: &mut Office, schedule: &Schedule, step: Step) -> Outcome<Due> {
+        let last = note(office, &last_run(step))?.and_then(|text| text.parse::<Timestamp>().ok());
+        let now = Timestamp::from_millisecond(now_ms() as i64).unwrap_or(Timestamp::MIN);
+        let Some(last) = last else {
+            // From now on: what was due before this agent ever ran was nobody's to miss.
+            put_note(office, &last_run(step), Some(&now.to_string()))?;
+            return Ok(Due::Never);
+        };
+        if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
+            // A clock that was ahead must not silence a postoffice until it is there again.
+            let text = "the clock went back; the schedule begins anew";
+            self.say(&step.to_string(), "warning", text);
+            put_note(office, &last_run(step), Some(&now.to_string()))?;
+            return Ok(Due::Never);
+        }
+        Ok(schedule.due(step, Some(last), now))
+    }
+
+    fn run_step(
+        &mut self,
+        office: &mut Office,
+        step: Step,
+        scheduled_for: Timestamp,
+    ) -> Outcome<()> {
+        let again = is_incomplete(office, step, scheduled_for)?;
+        let complete = match step {
+            Step::Send => {
+                let has_read = self.read_sources(office)?;
+                let waits = is_to_send(&mut *office.begin()?)?;
+                // At each look at a place that is away a number would be used up.
+                let may_send = !again || waits && office.carrier()?.arrived().is_ok();
+                let has_sent = if may_send { self.send(office)? } else { !waits };
+                has_read && has_sent
+            }
+            Step::Process => {
+                let done = process_step(office, false)?;
+                self.show(&done);
+                done.failed.is_empty()
+            }
+            Step::Apply => self.apply(office)?,
+        };
+        if self.has_left {
+            // It is due until it has looked at everything.
+            return Ok(());
+        }
+        if !complete {
+            return put_note(office, &incomplete(step), Some(&scheduled_for.to_string()));
+        }
+        put_note(office, &last_run(step), Some(&scheduled_for.to_string()))?;
+        put_note(office, &incomplete(step), None)?;
+        put_note(office, &missed(step), None)
+    }
+
+    /// A step's run window is over. One that ran and could not use every place is not missed.
+    fn miss(&mut self, office: &mut Office, step: Step, scheduled_for: Timestamp) -> Outcome<()> {
+        let ran = is_incomplete(office, step, scheduled_for)?;
+        put_note(office, &last_run(step), Some(&scheduled_for.to_string()))?;
+        put_note(office, &incomplete(step), None)?;
+        if ran {
+            return Ok(());
+        }
+        let text = format!("{step} of {scheduled_for} missed its run window");
+        office.log(&step.to_string(), &text, &[])?;
+        self.say(&step.to_string(), "warning", &text);
+        put_note(office, &missed(step), Some(&text))
+    }
+}
+
+/// The note of the time for which a step ran last.
+fn last_run(step: Step) -> String {
+    format!("last_run:{step}")
+}
+
+/// The note of the time for which a step ran and could not use every place.
+fn incomplete(step: Step) -> String {
+    format!("incomplete:{step}")
+}
+
+/// The note by which `status` tells of a step that missed its window, until it has run again.
+fn missed(step: Step) -> String {
+    format!("missed:{step}")
+}
+
+fn is_incomplete(office: &mut Office, step: Step, scheduled_for: Timestamp) -> Outcome<bool> {
+    Ok(note(office, &incomplete(step))?.is_some_and(|at| at == scheduled_for.to_string()))
+}
+
+fn note(office: &mut Office, name: &str) -> Outcome<Option<String>> {
+    Ok(office.begin()?.note(name)?)
+}
+
+fn put_note(office: &mut Office, name: &str, text: Option<&str>) -> Outcome<()> {
+    let mut tables = office.begin()?;
+    if tables.note(name)?.as_deref() != text {
+        tables.put_note(name, text)?;
+        tables.commit()?;
+    }
+    Ok(())
+}
