@@ -9,6 +9,7 @@ mod deletions;
 mod deltas;
 mod lives;
 mod order;
+mod requests;
 mod store_failures;
 mod transfer;
 
