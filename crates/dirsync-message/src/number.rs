@@ -71,3 +71,20 @@ impl Stamp {
         Self(now.max(self.0.saturating_add(1)).min(NUMBER_MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows the last number has to have a form in a message, too.
+    #[test]
+    fn the_last_number_follows_itself() {
+        assert_eq!(RequestNo(NUMBER_MAX - 1).next(), RequestNo(NUMBER_MAX));
+        for number in [NUMBER_MAX, NUMBER_MAX + 1, u64::MAX] {
+            assert_eq!(ReqSeq(number).next(), ReqSeq(NUMBER_MAX));
+            assert_eq!(SrvSeq(number).next(), SrvSeq(NUMBER_MAX));
+            assert_eq!(Stamp(number).after(7), Stamp(NUMBER_MAX));
+        }
+        assert_eq!(Stamp(7).after(u64::MAX), Stamp(NUMBER_MAX));
+    }
+}

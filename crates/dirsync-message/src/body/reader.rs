@@ -442,4 +442,18 @@ mod tests {
         }
         assert_eq!(reader.count(), 1000);
     }
+
+    /// So many would take minutes to make.
+    #[test]
+    fn transactions_are_limited() {
+        let text = format!("{HEADER}\n*A/B\n A k\tN\tX:a\n");
+        for (before, is_read) in [(TRANSACTIONS_MAX - 1, true), (TRANSACTIONS_MAX, false)] {
+            let mut reader = BodyReader::new(text.as_bytes());
+            reader.count = before;
+            match reader.next() {
+                Ok(read) => assert!(read.is_some() && is_read),
+                Err(error) => assert!(error.to_string().contains("at most") && !is_read, "{error}"),
+            }
+        }
+    }
 }

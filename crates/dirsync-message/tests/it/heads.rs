@@ -133,6 +133,12 @@ fn numbers_are_below_2_to_the_62nd() {
             let generation = format!("{name}={}.{rest}", GENERATION_MAX + 1);
             let error = wrong(&text.replace(line, &generation)).1;
             assert!(matches!(error, HeadErrorKind::Value { .. }), "{name}: {error}");
+            if let [epoch, _, rest @ ..] = value.split('/').collect::<Vec<_>>().as_slice() {
+                let reached = |number: u64| format!("{name}={epoch}/{number}/{}", rest.join("/"));
+                assert!(Head::parse(&text.replace(line, &reached(NUMBER_MAX))).is_ok());
+                let error = wrong(&text.replace(line, &reached(NUMBER_MAX + 1))).1;
+                assert!(matches!(error, HeadErrorKind::Value { .. }), "{name}: {error}");
+            }
         }
     }
 }
@@ -154,8 +160,22 @@ fn outcomes_are_as_many_as_can_be_read() {
     assert!(outcomes.len() > 10_000 && outcomes.len() < OUTCOMES_MAX, "{}", outcomes.len());
     assert!(matches!(outcomes[0].kind, OutcomeKind::Transferred { .. }));
     let Head::Update(update) = Head::parse(UPDATE).unwrap() else { panic!("it is an update") };
-    let text = Update { outcomes, ..*update }.to_text();
+    let text = Update { outcomes, ..*update.clone() }.to_text();
     assert!(text.len() < HEAD_BYTES_MAX && Head::parse(&text).is_ok());
+
+    // Of short ones the number is the limit.
+    let held = (0..OUTCOMES_MAX as u64 + 10).map(|number| outcome(number, OutcomeKind::Held));
+    let outcomes = Outcome::within_limits(held.collect());
+    assert_eq!(outcomes.len(), OUTCOMES_MAX);
+    assert!(Head::parse(&Update { outcomes, ..*update.clone() }.to_text()).is_ok());
+
+    // So long may a reason be, and no longer.
+    let reason = "x".repeat(REASON_BYTES_MAX);
+    let outcomes = vec![outcome(1, OutcomeKind::Invalid { reason: reason.clone() })];
+    let text = Update { outcomes, ..*update }.to_text();
+    assert!(Head::parse(&text).is_ok());
+    let error = wrong(&text.replace(&reason, &format!("{reason}x"))).1;
+    assert!(matches!(error, HeadErrorKind::Value { field: "outcome", .. }), "{error}");
 }
 
 #[test]

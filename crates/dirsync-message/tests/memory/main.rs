@@ -67,9 +67,17 @@ fn heads() -> Vec<(&'static str, usize, String)> {
     let outcome = format!("outcome={}\\theld\n", "0".repeat(32));
     let reason = format!("outcome={}\\tinvalid\\t{}\n", "0".repeat(32), "x".repeat(MIB / 2));
     let buckets = many(300_000, |number| format!("{number}=1-{}", "0".repeat(32)));
-    let epochs = many(300_000, |number| format!("{number:032x}"));
-    let unknown: String = (0..1_000_000).map(|number| format!("{}=\n", letters(number))).collect();
+    let unknown: String =
+        (0..1_000_000).map(|number| format!("x-{}=\n", letters(number))).collect();
     let newer = |text: &str| text.replace("format=1.0", "format=1.9");
+    // In their place: a head has one form.
+    let admitted = |proof: &str, key: &str| {
+        let admission = format!("\nadmission-proof={proof}\nadmission-key={key}\nprogram=");
+        REQUEST.replace("\nprogram=", &admission)
+    };
+    assert!(Head::parse(&admitted("p", "k")).is_ok());
+    let lineage = |count| with(REQUEST, "lineage", &many(count, |number| format!("{number:032x}")));
+    assert!(Head::parse(&lineage(1000)).is_ok());
     vec![
         ("a filter of a million terms", MIB, with(REQUEST, "view", &terms(1_000_000))),
         ("a filter of ten thousand terms", MIB, with(REQUEST, "view", &terms(10_000))),
@@ -81,10 +89,14 @@ fn heads() -> Vec<(&'static str, usize, String)> {
         ("a view of 60,000 types", MIB, {
             with(REQUEST, "view", &format!("types{}\\n", "\\tX".repeat(60_000)))
         }),
-        ("a lineage of 300,000 epochs", MIB, with(REQUEST, "lineage", &epochs)),
+        ("a lineage of 300,000 epochs", MIB, lineage(300_000)),
+        ("a lineage of 20,000 epochs", MIB, lineage(20_000)),
         ("300,000 buckets", MIB, with(REQUEST, "list-buckets", &format!("12:{buckets}"))),
-        ("an admission key of 16 MiB", MIB, with(REQUEST, "admission-key", &"k".repeat(16 * MIB))),
+        ("an admission key of 16 MiB", MIB, admitted("p", &"k".repeat(16 * MIB))),
+        ("an admission key of 64 KiB", MIB, admitted("p", &"k".repeat(64 * KIB))),
+        ("an admission proof of 64 KiB", MIB, admitted(&"p".repeat(64 * KIB), "k")),
         ("a program's version of 16 MiB", MIB, with(REQUEST, "program", &"p".repeat(16 * MIB))),
+        ("a program's version of 64 KiB", MIB, with(REQUEST, "program", &"p".repeat(64 * KIB))),
         (
             "a million unknown fields",
             MIB,
