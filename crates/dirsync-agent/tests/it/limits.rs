@@ -2,9 +2,11 @@
 
 use std::io::{Cursor, Read, Write};
 
+use dirsync_agent::restoring::begin_anew;
 use dirsync_carrier::{Arrived, BodyEncoder, Outgoing, message_bytes, open_message};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
 use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
+use dirsync_protocol::context::{Context, Draws};
 use dirsync_store::Store;
 
 use crate::site::{SERVER, World};
@@ -214,4 +216,58 @@ fn a_generation_is_followed_by_a_step_at_most() {
         assert_eq!(report.refused, u64::from(!followed));
         all_goes_on(&mut world, &format!("{ahead} ahead"));
     }
+}
+
+/// After the last generation none follows that a head can say: nobody is believed to have heard it.
+#[test]
+fn the_last_generation_is_believed_of_nobody() {
+    for (behind, followed) in [(1, true), (0, false)] {
+        let mut world = three_sites();
+        let mut tables = world.site(SERVER).store.begin().unwrap();
+        let mut server = tables.server().unwrap().unwrap();
+        server.epoch.generation = GENERATION_MAX - 2;
+        tables.put_server(&server).unwrap();
+        tables.commit().unwrap();
+        world.send(A);
+        forge(&world, SERVER, A, &|head, body| {
+            (with_number(head, "epoch-heard", GENERATION_MAX - behind), body.to_owned())
+        });
+        let report = world.process();
+        assert_eq!(report.refused, u64::from(!followed), "{:?}", report.events);
+        let server = world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap();
+        let expected = GENERATION_MAX - if followed { 0 } else { 2 };
+        assert_eq!(server.epoch.generation, expected);
+    }
+}
+
+/// What a server gives back is looked at as well: a requestor would fail at its next request.
+#[test]
+fn a_merge_takes_no_entry_that_no_message_can_carry() {
+    let hash = |number: u64| blake3::hash(&number.to_be_bytes()).to_hex().repeat(63);
+    let raw: String = (0..4193).map(|number| format!("?{}\n", &hash(number)[..3999])).collect();
+    let mut world = three_sites();
+    let site = world.site(A);
+    let around = site.around();
+    let (mut draws, mut events) = (Draws::new(&around.seed), Vec::new());
+    let guard = around.guard;
+    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
+    let mut tables = site.store.begin().unwrap();
+    begin_anew(&mut *tables, &mut context, &mut Vec::new()).unwrap();
+    tables.commit().unwrap();
+    world.send(A);
+    world.process();
+    forge(&world, A, SERVER, &|head, body| {
+        let line = head.lines().find(|line| line.starts_with("own-digest=")).unwrap();
+        let name: PostofficeName = A.parse().unwrap();
+        let record = RecordRef { kind: "mailbox", name: "N", addresses: "X:a", details: &raw };
+        let digest = SetDigest::one(own_element(EntryId::derive(&name, "k"), None, record));
+        assert!(body.contains(" A 1\t"), "{body}");
+        let head = head.replace(line, &format!("own-digest={digest}"));
+        let entry = format!(" A k\tN\tX:a\n{raw}");
+        (head, format!("[DIRSYNC-TRANSACTIONS]\n*{A}\n{entry}[END] 1\n"))
+    });
+    let report = world.apply(A);
+    assert_eq!(report.refused, 1, "{:?}", report.events);
+    assert!(report.events.iter().any(|event| event.text.contains("no message can carry")));
+    all_goes_on(&mut world, "an entry of 16 MiB that comes back");
 }

@@ -68,7 +68,11 @@ pub fn read_rows(
 }
 
 pub fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
-    let change = HandChange { key: key.into(), record: record(key, phone), add: true };
+    hand(site, key, phone, true)
+}
+
+fn hand(site: &mut Site, key: &str, phone: &str, add: bool) -> Result<(), String> {
+    let change = HandChange { key: key.into(), record: record(key, phone), add };
     let now = site.now;
     let mut tables = site.store.begin().unwrap();
     change_by_hand(&mut *tables, now, change).map_err(|error| error.to_string())?;
@@ -140,6 +144,7 @@ fn an_entry_that_changed_hands_is_not_the_sources_after_a_restore() {
     let rest = [("ben", "1"), ("cara", "2"), ("dora", "1")];
     assert_eq!(read(world.site(SITE), &hr, "hr", &rest).removed, 1);
     by_hand(world.site(SITE), "ana", "7").unwrap();
+    hand(world.site(SITE), "greta", "2", false).unwrap();
     world.cycle();
     let site = world.site(SITE);
     restore(site, &backup);
@@ -153,7 +158,7 @@ fn an_entry_that_changed_hands_is_not_the_sources_after_a_restore() {
     let all = own(site);
     assert_eq!(all["ana"], ("7".into(), "adopted".into()), "the person's version");
     assert_eq!(fed(&all, "hr"), ["ben", "cara", "dora"], "what it names is its own");
-    assert_eq!(fed(&all, "hand"), ["greta"], "what a hand keeps stays with it");
+    assert_eq!(all["greta"], ("2".into(), "hand".into()), "what a hand keeps stays with it");
     assert_eq!(kinds(site), [case("unclaimed", "ana")]);
     merged(&mut world);
     assert_eq!(world.converged().len(), 5, "published meanwhile");
@@ -211,6 +216,49 @@ fn adopted_entries_wait_for_every_whole_source_and_go_to_whom_names_them() {
     };
     assert!(ids(&after).iter().all(|id| ids(&before).contains(id)), "ids are kept");
     assert_eq!(after.len(), 6);
+}
+
+/// What sources told before a merge says nothing of what the merge brought: each is heard again.
+#[test]
+fn after_a_merge_every_whole_source_has_to_tell_again() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let sources = [source("hr", true), source("guests", true)];
+    let site = world.site(SITE);
+    read(site, &sources, "hr", &[("ana", "1")]);
+    read(site, &sources, "guests", &[("gil", "1")]);
+    world.cycle();
+    read(world.site(SITE), &sources, "hr", &[("ana", "1")]);
+    read(world.site(SITE), &sources, "guests", &[("gil", "1")]);
+    let backup = world.site(SITE).store.clone();
+    read(world.site(SITE), &sources, "guests", &[("gil", "1"), ("gus", "1")]);
+    world.cycle();
+    restore(world.site(SITE), &backup);
+    merged(&mut world);
+    let site = world.site(SITE);
+    assert_eq!(read(site, &sources, "hr", &[("ana", "1")]).unclaimed, 0);
+    assert!(kinds(site).is_empty(), "guests may name gus, and has not been read yet");
+    let report = read(site, &sources, "guests", &[("gil", "1"), ("gus", "1")]);
+    assert_eq!((report.unchanged, report.unclaimed), (2, 0));
+    assert_eq!(fed(&own(site), "guests"), ["gil", "gus"]);
+}
+
+/// An import names what it names, as a source of the settings does.
+#[test]
+fn an_import_takes_over_what_a_merge_brought_back() {
+    let mut world = World::new(&[SITE]);
+    world.cycle();
+    let empty = world.site(SITE).store.clone();
+    let rows = [("1", "Ana", "SMTP:ana@a.example", "1"), ("2", "Ben", "SMTP:ben@a.example", "1")];
+    world.site(SITE).import(&rows);
+    world.cycle();
+    restore(world.site(SITE), &empty);
+    merged(&mut world);
+    let site = world.site(SITE);
+    assert_eq!(fed(&own(site), "adopted"), ["1", "2"]);
+    let report = site.import(&rows[..1]);
+    assert_eq!((report.unchanged, report.quarantined, report.removed), (1, 0, 0));
+    assert_eq!(fed(&own(site), "import"), ["1"]);
 }
 
 /// A change that waits for a person does not leave the entry to nobody.
