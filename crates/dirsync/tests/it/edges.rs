@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use dirsync_carrier::PostofficeLock;
+
 use crate::agent::{Agent, SITES, add, are_equal, eventually, three_sites};
 use crate::site::{Place, people};
 
@@ -236,7 +238,8 @@ fn alarm_that_hangs_stops_nothing() {
     assert!(log.contains("its time limit"), "{log}");
 }
 
-/// Whatever hangs, here the settings, SIGTERM ends the agent.
+/// Whatever a step hangs in, here a postoffice that another process does not let go, SIGTERM ends the
+/// agent. It would wait for it twenty seconds.
 #[test]
 fn sigterm_ends_an_agent_that_hangs() {
     let place = three_sites();
@@ -244,14 +247,19 @@ fn sigterm_ends_an_agent_that_hangs() {
     let agent = Agent::start(&place, &SITES);
     add(&place, "sales", "first");
     eventually("work", || place.status("works")["entries"] == 1);
-    let settings = place.path("hq/dirsync.toml");
-    fs::remove_file(&settings).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(&settings).status().unwrap();
-    assert!(made.success());
+    let lock = place.path("hq/transit/lock");
+    assert!(lock.exists());
+    let mut held = None;
+    eventually("the postoffice between two turns", || {
+        held = PostofficeLock::acquire(&lock, "test").ok();
+        held.is_some()
+    });
+    // So long that the agent has come to it at a poll.
     std::thread::sleep(Duration::from_millis(1500));
     let begun = Instant::now();
     assert_eq!(agent.terminate(), 0);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(held);
 }
 
 /// The agents of all sites do what is due at one time of a schedule: T1 everywhere, then T2, then T3.
@@ -312,6 +320,8 @@ fn a_schedule_heals_a_restore_within_three_cycles() {
             scheduled_cycle(&place);
         }
         assert!(are_equal(&place, 4), "after a restore of {site}");
+        assert_eq!(place.status("sales")["own_entries"], 2, "after a restore of {site}");
+        assert_eq!(place.status("hq")["recovering"], false, "after a restore of {site}");
     }
 }
 

@@ -58,10 +58,15 @@ fn what_is_no_message_is_counted_in_status_and_check() {
     for name in ["notes.txt", "a-b-c-d.dirsync"] {
         std::fs::write(inbox.join(name), "no message").unwrap();
     }
-    std::os::unix::fs::symlink("/etc/hostname", inbox.join("link.dirsync")).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(inbox.join("pipe.dirsync")).status();
+    // Under names that a message has, what is no file is none all the same.
+    let taken = std::fs::read_dir(inbox.join("done")).unwrap().flatten().next().unwrap();
+    let taken = taken.file_name().into_string().unwrap();
+    let [sender, epoch, ..] = taken.split('-').collect::<Vec<_>>()[..] else { panic!("{taken}") };
+    let like_a_message = |number: u64| inbox.join(format!("{sender}-{epoch}-{number}-1.dirsync"));
+    std::os::unix::fs::symlink(inbox.join("done").join(&taken), like_a_message(1001)).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(like_a_message(1002)).status();
     assert!(made.unwrap().success());
-    std::fs::create_dir(inbox.join("folder")).unwrap();
+    std::fs::create_dir(like_a_message(1003)).unwrap();
     let sites = ["hq", "sales"].map(|site| {
         let counts = ["status", "check"].map(|word| {
             let json = place.run(&format!("-C {site} {word} --json")).expect(0).json();
@@ -80,4 +85,6 @@ fn what_is_no_message_is_counted_in_status_and_check() {
     }
     place.cycle();
     assert!(inbox.join("notes.txt").exists(), "they are never touched");
+    let left = (1001..1004).filter(|number| like_a_message(*number).symlink_metadata().is_ok());
+    assert_eq!(left.count(), 3, "none of them");
 }
