@@ -37,6 +37,8 @@ pub(super) fn hear_epoch(
                 "R1",
                 format!("a server that was replaced still sends: its epoch is {epoch}, {heard} was heard"),
             );
+            // It learns of the later epoch from the next request, and begins anew or ends.
+            state.request_due = true;
             false
         }
         Some(heard) if epoch == heard => true,

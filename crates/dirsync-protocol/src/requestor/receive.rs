@@ -56,6 +56,7 @@ pub fn receive<T: Tables + ?Sized>(
     }
     check_update(&state, update)?;
     if !hear_epoch(context, &mut state, update) {
+        tables.put_requestor(&state)?;
         return Ok(Applied::default());
     }
     if let Some(side) = update.side.filter(|side| side.is_notice()) {

@@ -223,3 +223,70 @@ fn agent_alone_heals_a_restore() {
         are_equal(&place, 6) && place.status("hq")["recovering"] == false
     });
 }
+
+/// The same copy twice, a new folder for a name, and databases copied back by hand.
+#[test]
+fn agent_alone_heals_every_way_back() {
+    let place = sites_that_rest();
+    let database = |site: &str| place.path(&format!("{site}/postoffice.db"));
+    let agent = Agent::start(&place, &SITES);
+    for site in SITES {
+        add(&place, site, "first");
+    }
+    eventually("the first fill", || are_equal(&place, 3));
+    place.run("-C sales backup sales.backup").expect(0);
+    place.run("-C hq backup hq.backup").expect(0);
+    add(&place, "sales", "second");
+    add(&place, "works", "second");
+    eventually("a change", || are_equal(&place, 5));
+    for _ in 0..2 {
+        place.run("-C sales restore sales.backup").expect(0);
+        eventually("equal lists after a restore of sales", || {
+            are_equal(&place, 5) && place.status("sales")["own_entries"] == 2
+        });
+    }
+    add(&place, "sales", "third");
+    eventually("a change after both", || are_equal(&place, 6));
+    // The third one begins a generation that everybody has left behind.
+    for _ in 0..3 {
+        place.run("-C hq restore hq.backup").expect(0);
+        eventually("equal lists after a restore of hq", || {
+            are_equal(&place, 6) && place.status("hq")["recovering"] == false
+        });
+    }
+    assert_eq!(agent.terminate(), 0);
+
+    // A new folder, while the others' agents work.
+    std::fs::rename(place.path("works"), place.path("works.old")).unwrap();
+    let others = Agent::start(&place, &["hq", "sales"]);
+    place
+        .run("-C hq requestor add WEST/WORKS --folder share2 --again --out again.invitation")
+        .expect(0);
+    place.run("-C works init --invitation again.invitation").expect(0);
+    place.write("works/dirsync.toml", "[schedule]\npoll = \"1 h\"\n");
+    let works = Agent::start(&place, &["works"]);
+    eventually("equal lists after a reinstallation", || {
+        are_equal(&place, 6) && place.status("works")["own_entries"] == 2
+    });
+    assert_eq!([others.terminate(), works.terminate()], [0, 0]);
+
+    // Copied back by hand, while nothing runs.
+    for site in ["hq", "works"] {
+        std::fs::copy(database(site), place.path(&format!("{site}.copy"))).unwrap();
+    }
+    let agent = Agent::start(&place, &SITES);
+    add(&place, "works", "third");
+    add(&place, "sales", "fourth");
+    eventually("changes after the copies", || are_equal(&place, 8));
+    assert_eq!(agent.terminate(), 0);
+    for site in ["hq", "works"] {
+        for beside in ["postoffice.db-wal", "postoffice.db-shm"] {
+            let _ = std::fs::remove_file(place.path(&format!("{site}/{beside}")));
+        }
+        std::fs::copy(place.path(&format!("{site}.copy")), database(site)).unwrap();
+        let _agent = Agent::start(&place, &SITES);
+        eventually("equal lists after a copy by hand", || {
+            are_equal(&place, 8) && place.status("hq")["recovering"] == false
+        });
+    }
+}
