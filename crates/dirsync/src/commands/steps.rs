@@ -291,10 +291,18 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
                 memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
                 tables.put_source_memory(&source.name, &memory)?;
             }
-            tables.put_note(&source_error(source), None)?;
-            let done = log_intake(&mut *tables, &source.name, &intake)?;
+            let error = broke_off(&source.name, &intake);
+            let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
+            let report = &intake.report;
+            let moved = report.added + report.changed + report.removed > 0;
+            let done = if error.is_none() || is_new || moved {
+                log_intake(&mut *tables, &source.name, &intake)?
+            } else {
+                Done::default()
+            };
             tables.commit()?;
-            Ok(Some(done))
+            let failed = error.map(|text| source_failure(source, &text));
+            Ok(Some(done.without(failed.into_iter().collect())))
         }
         Err(error) => {
             drop(tables);
@@ -302,24 +310,41 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
                 format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
             let mut tables = office.begin()?;
             let mut lines = Vec::new();
-            let note = source_error(source);
-            if tables.note(&note)?.as_deref() != Some(&text) {
-                tables.put_note(&note, Some(&text))?;
+            if note_source_error(&mut *tables, source, Some(&text))? {
                 let event = Event { level: Level::Error, rule: "T0", text: text.clone() };
                 lines = log_within(&mut *tables, "T0", "a source could not be read", &[event])?;
                 tables.commit()?;
             }
-            let (place, text) = (source.name.clone(), format!("{text} [T0]"));
-            let failure = PlaceFailure { place, to: None, unreachable: false, text };
             let done = Done::new(lines, json!({ "source": source.name }), false);
-            Ok(Some(done.without(vec![failure])))
+            Ok(Some(done.without(vec![source_failure(source, &text)])))
         }
     }
 }
 
-/// The note of why a source could not be read.
-fn source_error(source: &SourceConfig) -> String {
-    format!("source-error:{}", source.name)
+/// Notes why a source could not be read to its end, for `status`. Returns whether that is new.
+fn note_source_error<T: Tables + ?Sized>(
+    tables: &mut T,
+    source: &SourceConfig,
+    error: Option<&str>,
+) -> Stored<bool> {
+    let note = format!("source-error:{}", source.name);
+    if tables.note(&note)?.as_deref() == error {
+        return Ok(false);
+    }
+    tables.put_note(&note, error)?;
+    Ok(true)
+}
+
+/// As its log line says it.
+fn source_failure(source: &SourceConfig, text: &str) -> PlaceFailure {
+    let (place, text) = (source.name.clone(), format!("{text} [T0]"));
+    PlaceFailure { place, to: None, unreachable: false, text }
+}
+
+/// Why a read is not complete, if it is not.
+fn broke_off(source: &str, intake: &Intake) -> Option<String> {
+    let error = intake.broke_off.as_ref()?;
+    Some(format!("source \"{source}\" was read in part; nobody is deleted: {error}"))
 }
 
 /// The sources of the settings, as a read has to know them.
@@ -344,8 +369,7 @@ pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -
         .iter()
         .map(|text| Event { level: Level::Warning, rule: "T0", text: text.clone() })
         .collect();
-    if let Some(error) = &intake.broke_off {
-        let text = format!("the read broke off, nobody is deleted: {error}");
+    if let Some(text) = broke_off(source, intake) {
         events.push(Event { level: Level::Error, rule: "T0", text });
     }
     let summary = format!(

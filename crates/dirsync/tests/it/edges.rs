@@ -463,3 +463,39 @@ fn a_place_that_is_back_is_used_within_the_run_window() {
 }
 
 const SOURCE: &str = "[[source]]\nname = \"hr\"\nfile = \"../late.csv\"\nwhole = true\n";
+
+/// A source that is missing, and one that ends inside a card: each is said once, `status` names both,
+/// and a third one is read.
+#[test]
+fn a_source_that_fails_holds_up_no_other_and_is_said_once() {
+    let place = Place::two_sites();
+    let source = |name: &str, file: &str| {
+        format!("[[source]]\nname = \"{name}\"\nfile = \"../{file}\"\nwhole = true\n")
+    };
+    let sources =
+        [source("gone", "gone.csv"), source("cut", "cut.vcf"), source("well", "well.csv")];
+    let settings = format!("[schedule]\npoll = \"1 s\"\n{}", sources.concat());
+    place.write("sales/dirsync.toml", &settings);
+    place.write("well.csv", &people(0..2));
+    place.write("cut.vcf", CARD);
+    let _agent = Agent::start(&place, &["hq", "sales"]);
+    let failed = || place.run("-C sales status --json").json()["failed_sources"].to_string();
+    eventually("the others", || place.status("hq")["entries"] == 2);
+    place.write("well.csv", &people(0..3));
+    eventually("a change", || place.status("hq")["entries"] == 3);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(failed(), r#"["cut","gone"]"#);
+    assert_eq!(place.run("-C sales status").code, 3);
+    let log = place.run("-C sales log").expect(0).out;
+    for text in ["\"gone\" was not read", "\"cut\" was read in part"] {
+        let said = |line: &&str| line.contains(text) && line.contains(" T0 ");
+        assert_eq!(log.lines().filter(said).count(), 1, "{log}");
+    }
+    place.write("cut.vcf", &format!("{CARD}FN:Ana\nEMAIL:ana@cards.example\nEND:VCARD\n"));
+    eventually("what was cut off", || place.status("hq")["entries"] == 4);
+    eventually("it is over", || failed() == r#"["gone"]"#);
+    place.write("sales/dirsync.toml", &settings.replace(&sources[0], ""));
+    eventually("who is no source any more", || place.run("-C sales status").code == 0);
+}
+
+const CARD: &str = "BEGIN:VCARD\nVERSION:3.0\nUID:ana\n";
