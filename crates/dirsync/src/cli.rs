@@ -299,7 +299,7 @@ pub struct ImportArgs {
     /// A map from CSV columns to entries
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
-    /// The file is the whole list: what it lacks is deleted (guarded)
+    /// The file is the whole list: entries that it named before and lacks now are deleted (guarded)
     #[arg(long)]
     pub whole: bool,
     /// The file's encoding, e.g. windows-1252; default: UTF-8 or as its mark says
