@@ -126,7 +126,8 @@ pub const KEYS: &[Key] = &[
         "When each step runs: the step, the days, the time, or an interval; for example \
          `\"T1 Mon-Fri 22:00\"`, `\"T3 every 15 min\"`."),
     key("schedule.window", DURATION, "\"8 h\"",
-        "How long after its time a step that was missed may still begin; longer than zero."),
+        "How long after its time a step that was missed may still begin, and one that could not use \
+         a place, source or target is tried again at each poll; longer than zero."),
     key("schedule.mode", "`scheduled` or `continuous`", "",
         "`scheduled`: steps run at `times`, of which there must be one, and is the default where \
          there is one; `continuous`: a change is sent at once and what arrives is processed at \
