@@ -1,5 +1,9 @@
 //! What a cycle does.
 
+use dirsync_agent::restoring::begin_anew;
+use dirsync_protocol::context::{Context, Draws};
+use dirsync_store::Store;
+
 use crate::site::{SERVER, World};
 
 const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@north.example", "100");
@@ -80,4 +84,47 @@ fn what_is_told_unasked_are_changes_and_each_once() {
     assert_eq!(world.process_unasked().messages, 0, "each move once");
     world.apply("SOUTH/A");
     assert_eq!(world.site("SOUTH/A").list().len(), 3, "without being asked for");
+}
+
+/// In continuous mode nobody asks without need: a new life of the server, and the end of its recovery,
+/// are told to everybody, and each once.
+#[test]
+fn a_new_life_and_the_end_of_its_recovery_are_announced_once() {
+    let sites = [SERVER, "SOUTH/A", "WEST/B"];
+    let mut world = World::new(&sites[1..]);
+    world.site(SERVER).import(&[ANA]);
+    for _ in 0..3 {
+        world.cycle();
+    }
+    assert_eq!(world.process_unasked().messages, 0, "there is nothing to tell");
+
+    let site = world.site(SERVER);
+    let around = site.around();
+    let (mut draws, mut events) = (Draws::new(&around.seed), Vec::new());
+    let guard = around.guard;
+    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
+    let mut tables = site.store.begin().unwrap();
+    begin_anew(&mut *tables, &mut context, &mut site.decisions).unwrap();
+    tables.commit().unwrap();
+
+    assert_eq!(world.process_unasked().messages, 3, "the new life");
+    assert_eq!(world.process_unasked().messages, 0, "once");
+    for name in sites {
+        world.apply(name);
+        let state = world.site(name).store.begin().unwrap().requestor().unwrap();
+        assert!(state.request_due, "{name} speaks in it");
+        world.send(name);
+    }
+    world.process_unasked();
+    let recovers = |world: &mut World| {
+        world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap().recovering
+    };
+    assert!(recovers(&mut world), "its own postoffice has to merge first");
+    for name in sites {
+        world.apply(name);
+    }
+    world.send(SERVER);
+    assert_eq!(world.process_unasked().messages, 3, "an answer, and the end of the recovery");
+    assert!(!recovers(&mut world));
+    assert_eq!(world.process_unasked().messages, 0, "once");
 }
