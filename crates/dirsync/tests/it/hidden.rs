@@ -73,6 +73,16 @@ fn foreign_text_is_shown_without_hidden_characters() {
         }
     }
     assert!(shown > 0, "a message was shown");
+    // What the agent says as it works: here of a source that is not there.
+    place.write(
+        "sales/dirsync.toml",
+        "[[source]]\nname = \"hr\"\nfile = \"../a\\u202Eb\\u2028c.csv\"\nwhole = true\n",
+    );
+    for format in ["text", "json"] {
+        let ran = place.run(&format!("run sales --once --log-format {format}"));
+        assert!(ran.err.contains("u{202e}b"), "{format}: {}", ran.err);
+        assert!(is_clean(&ran.err) && is_clean(&ran.out), "{format}: {:?}", ran.err);
+    }
 }
 
 #[test]
