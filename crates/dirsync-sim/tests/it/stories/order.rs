@@ -1,7 +1,7 @@
 //! Messages that are lost, doubled, late or out of order.
 
 use super::lists;
-use dirsync_protocol::tables::ServerState;
+use dirsync_protocol::tables::{RequestorState, ServerState};
 use dirsync_sim::step::Trouble;
 use dirsync_sim::world::World;
 
@@ -36,6 +36,8 @@ fn late_message_of_an_old_epoch() {
             world.deliver_update(&format!("{}1", letter.name), letter, Trouble::None).unwrap();
         }
     }
+    // The next request says so to whoever sent it (R1); nothing else has changed.
+    let states = states.map(|state| RequestorState { request_due: true, ..state });
     assert_eq!(["A1", "B1"].map(|machine| world.state(machine)), states, "dropped");
     let cycle = world.server_state("s1").cycle;
     assert_eq!(world.server_state("s1"), ServerState { cycle, ..server });

@@ -26,6 +26,19 @@ fn take_with(world: &mut World, machine: &str, field: &str, value: &str) {
 }
 
 #[test]
+fn an_older_server_epoch_needs_a_request() {
+    let mut world = World::new("AB");
+    world.run("A1 +a1; go A1; go B1; backup s1; req B1; t2 B; an B; restore s1 told");
+    world.run("req B1; t2 B; an B; t3 B1 1; req B1");
+    assert!(world.said("B1", "R2"));
+    assert!(!needs_one(&mut world, "B1"), "the new epoch was answered");
+    world.run("t3 B1");
+    assert!(world.said("B1", "R1"));
+    assert!(needs_one(&mut world, "B1"), "whoever sends it learns of the newer one");
+    world.settle();
+}
+
+#[test]
 fn a_newer_server_epoch_needs_a_request() {
     let mut world = World::new("AB");
     world.run("A1 +a1; go A1; go B1; backup s1; restore s1 told; req B1; t2 B; an B");
