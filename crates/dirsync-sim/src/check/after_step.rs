@@ -49,16 +49,20 @@ impl World {
         self.check_deletions_stay(server, &published)
     }
 
-    /// I1: an entry changes its owner only when the last one offered it, also over a deletion.
+    /// I1: an entry changes its owner only when the last one offered it, also over a deletion, or deleted
+    /// it before the other one made it anew.
     fn check_owners(&mut self, published: &Listed) -> Checked<()> {
         if self.ghost.faulty {
             return Ok(());
         }
-        for (id, (owner, _)) in published {
+        for (id, (owner, record)) in published {
             let owner = letter_of(owner).to_owned();
             let last = self.ghost.last_owner.insert(*id, owner.clone());
             let Some(last) = last.filter(|last| *last != owner) else { continue };
-            if !self.ghost.releases.contains(&(*id, last.clone(), owner.clone())) {
+            let made_anew = self.ghost.deletions.iter().any(|((of, _), deletion)| {
+                of == id && self.ghost.authors[deletion] == last && *deletion < change_of(record)
+            });
+            if !made_anew && !self.ghost.releases.contains(&(*id, last.clone(), owner.clone())) {
                 return Err(format!("I1: {} fell from {last} to {owner}", self.ghost.key(*id)));
             }
         }
