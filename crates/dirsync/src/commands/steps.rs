@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use dirsync_agent::changes::{ConfiguredSource, ReadSettings};
+use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
 use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step::{self, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
@@ -293,12 +293,10 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
             }
             let error = broke_off(&source.name, &intake);
             let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
-            let report = &intake.report;
-            let moved = report.added + report.changed + report.removed > 0;
-            let done = if error.is_none() || is_new || moved {
+            let done = if error.is_none() || is_new || has_moved(&intake.report) {
                 log_intake(&mut *tables, &source.name, &intake)?
             } else {
-                Done::default()
+                Done::new(Vec::new(), read_fields(&source.name, &intake.report), false)
             };
             tables.commit()?;
             let failed = error.map(|text| source_failure(source, &text));
@@ -386,14 +384,20 @@ pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -
         report.held_removals
     );
     let lines = log_within(tables, "T0", &summary, &events)?;
-    let moved = report.added + report.changed + report.removed > 0;
-    let fields = json!({
+    Ok(Done::new(lines, read_fields(source, report), has_moved(report)))
+}
+
+fn has_moved(report: &ReadReport) -> bool {
+    report.added + report.changed + report.removed > 0
+}
+
+fn read_fields(source: &str, report: &ReadReport) -> serde_json::Value {
+    json!({
         "source": source, "rows": report.rows, "unchanged": report.unchanged,
         "added": report.added, "changed": report.changed, "foreign": report.foreign,
         "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
         "held_removals": report.held_removals, "unclaimed": report.unclaimed,
-    });
-    Ok(Done::new(lines, fields, moved))
+    })
 }
 
 /// Everything that can be done now, in order: a requestor applies, takes its changes in, and
