@@ -305,17 +305,22 @@ impl World {
         site.is_some_and(|site| self.model.state(site).by_hand)
     }
 
-    /// A database that was put back without a word while a later life of it was under way may find that
-    /// life accepted: then it is as one of two machines, and a person says which is to be kept. Returns
-    /// whether that was needed.
+    /// A database that was put back without a word after another life of it, or of the server, had begun
+    /// may find that life accepted, and so may a promoted copy of a server that was restored after it was
+    /// copied. Then it is as one of two machines, and a person says which is to be kept. Returns whether
+    /// that was needed.
     pub(super) fn say_who_is_kept(&mut self) -> Checked<bool> {
         let mut said = false;
-        for site in Site::REQUESTORS {
+        let server_lives = self.model.state(Site::Hq).lives;
+        for site in Site::ALL {
             let state = self.model.state(site);
-            if state.by_hand && state.lives > 1 && !state.removed {
+            let words: &[&str] =
+                if site == Site::Hq { &["server", "promote"] } else { &["rejoin"] };
+            let others = if site == Site::Hq { 0 } else { server_lives };
+            if state.by_hand && state.lives + others > 1 && !state.removed {
                 let status = self.place.must(site, &["status", "--json"])?.json()?;
                 if status["stopped"] == "fenced" {
-                    self.place.must(site, &["rejoin"])?;
+                    self.place.must(site, words)?;
                     said = true;
                 }
             }
@@ -365,7 +370,7 @@ impl World {
         for site in Site::ALL {
             let state = self.model.site(site);
             (state.reset, state.was_reset, state.view_changed) = (false, false, false);
-            (state.by_hand, state.lives) = (false, 0);
+            state.by_hand = false;
         }
         let mut owned = BTreeMap::new();
         self.lists.clear();

@@ -148,7 +148,8 @@ impl World {
             self.place.must(site, &["rejoin"])?;
         }
         self.place.must(Site::Hq, &["requestor", "resume", site.postoffice()])?;
-        self.model.site(site).was_reset = true;
+        let state = self.model.site(site);
+        (state.was_reset, state.lives) = (true, state.lives + 1);
         Ok(())
     }
 

@@ -155,7 +155,7 @@ pub struct State {
     pub was_reset: bool,
     /// Its database was put back without a word: to the server that may look like a second machine.
     pub by_hand: bool,
-    /// How often it began another life since everything was settled.
+    /// How often it began another life.
     pub lives: u32,
     /// So many of its changes were in quarantine when everything was settled.
     pub quarantined: u64,

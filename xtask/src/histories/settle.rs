@@ -30,9 +30,11 @@ impl World {
         if by_agents {
             self.rest_by_agents()?;
         }
-        self.cycle_until_quiet()?;
+        let quiet = self.cycle_until_quiet();
         if self.say_who_is_kept()? {
             self.cycle_until_quiet()?;
+        } else {
+            quiet?;
         }
         let seen = self.check()?;
         self.say_who_is_one(&seen)?;
