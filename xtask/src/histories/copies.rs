@@ -23,8 +23,9 @@ const QUESTIONS: [&[&str]; 12] = [
     &["check"],
 ];
 
-/// So many times two machines of one name may take turns until one is fenced.
-const TURNS_MAX: usize = 6;
+/// So many times two machines of one name may take turns until one is fenced: four cycles, and as many
+/// before them if the machine was copied right after it had begun a life that the server has yet to accept.
+const TURNS_MAX: usize = 8;
 
 /// What a failed file operation of a history was about.
 pub(super) fn failed(what: &str, path: &Path) -> impl Fn(std::io::Error) -> String {

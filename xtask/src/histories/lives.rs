@@ -210,7 +210,7 @@ impl World {
         }
         self.place.must(site, &["entry", "release", &key, "--to", to.postoffice()])?;
         let entry = self.model.entry(site, Feed::Hand, &key);
-        (entry.offered, entry.resets) = (true, 0);
+        (entry.offered, entry.heir, entry.resets) = (true, Some(to), 0);
         Ok(())
     }
 

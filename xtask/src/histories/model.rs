@@ -72,7 +72,10 @@ pub struct Entry {
     pub at_server: usize,
     /// It was offered to another postoffice: who owns it, and at which version, is up to arrival.
     pub offered: bool,
-    /// How often a database that knows of the offer was put back since.
+    /// To whom it was offered last.
+    pub heir: Option<Site>,
+    /// How often a database that knows of the offer was put back since; the server's own holds both the
+    /// heir's copy and the server's.
     pub resets: u32,
 }
 
@@ -237,6 +240,7 @@ impl Model {
             at_site: 0,
             at_server: 0,
             offered: false,
+            heir: None,
             resets: 0,
         })
     }
@@ -311,7 +315,7 @@ impl Model {
     fn note_reset(&mut self, site: Site) {
         for entry in self.entries.values_mut().filter(|entry| entry.offered) {
             if site == Site::Hq || site == entry.home || site == entry.owner {
-                entry.resets += 1;
+                entry.resets += if site == Site::Hq && entry.heir == Some(site) { 2 } else { 1 };
             }
         }
         let state = self.site(site);
