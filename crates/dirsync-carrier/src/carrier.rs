@@ -45,6 +45,9 @@ pub struct Arrived {
     pub bytes: u64,
     /// When it was last written, in milliseconds since 1970.
     pub modified: u64,
+    /// Which file it is among those that had its name one after the other, for instance the answers to
+    /// one request; 0 for a carrier whose handles tell.
+    pub inode: u64,
 }
 
 impl Arrived {
@@ -104,7 +107,7 @@ pub trait Carrier {
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError>;
 
     /// Says that a message was taken; it is kept aside for a time. Returns false when somebody
-    /// else was first.
+    /// else was first, or another message has its name by now: that one stays.
     ///
     /// # Errors
     ///

@@ -58,6 +58,17 @@ pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
     message.body.read_to_string(&mut text).expect("read");
     assert_eq!(text, "nine, one");
 
+    send(9, 1, "nine, one, and more");
+    to.finished(&arrived[0]).expect("harmless");
+    let again = to.arrived().expect("reachable");
+    let later = again.iter().find(|later| (later.number, later.part) == (9, 1));
+    let later = later.expect("what came under its name while it was looked at stays");
+    let mut message = to.open(later).expect("opened").expect("there").expect("sound");
+    text.clear();
+    message.body.read_to_string(&mut text).expect("read");
+    assert_eq!(text, "nine, one, and more");
+    let arrived = [later.clone(), arrived[1].clone()];
+
     assert!(to.finished(&arrived[0]).expect("moved"));
     assert!(!to.finished(&arrived[0]).expect("harmless"), "somebody else was first");
     assert!(to.open(&arrived[0]).expect("opened").is_none(), "gone is not an error");

@@ -171,17 +171,17 @@ impl FolderCarrier {
         make_folder(&folder)?;
         let path = folder.join(&name);
         // Not synced: after a power failure it may be where it was, and is kept again.
-        let moved = arrived.path == path || durable::rename(&arrived.path, &path)?;
+        let moved = arrived.path == path || move_away(arrived, &path)?;
         let kept = name::read(&name).filter(|_| moved);
-        let (bytes, modified) = (arrived.bytes, arrived.modified);
-        Ok(kept.map(|kept| Arrived { path, bytes, modified, ..kept }))
+        let Arrived { bytes, modified, inode, .. } = *arrived;
+        Ok(kept.map(|kept| Arrived { path, bytes, modified, inode, ..kept }))
     }
 
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, DONE)? else { return Ok(false) };
         // Not synced, which a server with a thousand requests in its inbox would feel: what it says
         // is committed. After a power failure it may come once more, as any message may, or be gone.
-        durable::rename(&arrived.path, &target)
+        move_away(arrived, &target)
     }
 
     /// The reason first: when the process dies in between, the message is still there to be refused
@@ -190,8 +190,11 @@ impl FolderCarrier {
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
         durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
-        let moved = durable::move_file(&arrived.path, &target)?;
-        if !moved && !target.exists() {
+        let moved = move_away(arrived, &target)?;
+        if moved {
+            durable::sync_folder(&self.inbox(&self.me).join(REFUSED))?;
+            durable::sync_folder(&self.inbox(&self.me))?;
+        } else if !target.exists() {
             durable::unlink(&reason_of(&target))?;
         }
         Ok(moved)
@@ -245,7 +248,8 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
                 let modified =
                     data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
                 let modified = modified.map_or(0, |since| since.as_millis() as u64);
-                scan.messages.push(Arrived { path, bytes: data.len(), modified, ..hint });
+                let (bytes, inode) = (data.len(), inode(&data));
+                scan.messages.push(Arrived { path, bytes, modified, inode, ..hint });
             }
             _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
                 scan.temporaries.push(path);
@@ -258,6 +262,35 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     scan.messages.sort_unstable();
     scan.strangers.sort_unstable();
     Ok(scan)
+}
+
+/// Moves a message out of an inbox; false when it is not there any more. Another answer to the same
+/// request may have taken its name since it was looked at, and would be lost: it goes back.
+fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
+    if !durable::rename(&arrived.path, target)? {
+        return Ok(false);
+    }
+    let is_another = |data: fs::Metadata| {
+        data.is_file() && (inode(&data), data.len()) != (arrived.inode, arrived.bytes)
+    };
+    if !fs::symlink_metadata(target).is_ok_and(is_another) {
+        return Ok(true);
+    }
+    // Where a third one has the name, it says all that the second one says.
+    if !arrived.path.exists() {
+        durable::rename(target, &arrived.path)?;
+    }
+    Ok(false)
+}
+
+#[cfg(unix)]
+fn inode(data: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(data)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
 }
 
 /// Whether a folder is there; an error where a link or a file has its place.
