@@ -300,9 +300,10 @@ impl World {
         Ok(())
     }
 
+    /// A late message of a life that has ended looks like one of a second machine.
     fn may_seem_doubled(&self, name: &str) -> bool {
         let site = Site::ALL.into_iter().find(|site| site.postoffice() == name);
-        site.is_some_and(|site| self.model.state(site).by_hand)
+        site.is_some_and(|site| self.model.state(site).lives > 0)
     }
 
     /// A database that was put back without a word after another life of it, or of the server, had begun
