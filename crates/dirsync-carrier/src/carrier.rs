@@ -45,9 +45,6 @@ pub struct Arrived {
     pub bytes: u64,
     /// When it was last written, in milliseconds since 1970.
     pub modified: u64,
-    /// Which file it is among those that had its name one after the other, for instance the answers to
-    /// one request; 0 for a carrier whose handles tell.
-    pub inode: u64,
 }
 
 impl Arrived {

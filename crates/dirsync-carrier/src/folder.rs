@@ -173,8 +173,8 @@ impl FolderCarrier {
         // Not synced: after a power failure it may be where it was, and is kept again.
         let moved = arrived.path == path || move_away(arrived, &path)?;
         let kept = name::read(&name).filter(|_| moved);
-        let Arrived { bytes, modified, inode, .. } = *arrived;
-        Ok(kept.map(|kept| Arrived { path, bytes, modified, inode, ..kept }))
+        let (bytes, modified) = (arrived.bytes, arrived.modified);
+        Ok(kept.map(|kept| Arrived { path, bytes, modified, ..kept }))
     }
 
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
@@ -245,11 +245,8 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
         let Ok(data) = fs::symlink_metadata(&path) else { continue };
         match name::read(&name) {
             Some(hint) if data.is_file() => {
-                let modified =
-                    data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-                let modified = modified.map_or(0, |since| since.as_millis() as u64);
-                let (bytes, inode) = (data.len(), inode(&data));
-                scan.messages.push(Arrived { path, bytes, modified, inode, ..hint });
+                let (bytes, modified) = look(&data);
+                scan.messages.push(Arrived { path, bytes, modified, ..hint });
             }
             _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
                 scan.temporaries.push(path);
@@ -264,15 +261,21 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     Ok(scan)
 }
 
+/// A file's size, and when it was written, in milliseconds since 1970.
+fn look(data: &fs::Metadata) -> (u64, u64) {
+    let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    (data.len(), modified.map_or(0, |since| since.as_millis() as u64))
+}
+
 /// Moves a message out of an inbox; false when it is not there any more. Another answer to the same
-/// request may have taken its name since it was looked at, and would be lost: it goes back.
+/// request may have taken its name since it was looked at, and would be lost: it goes back. Inodes do
+/// not tell them apart, because not every network share has lasting ones.
 fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
     if !durable::rename(&arrived.path, target)? {
         return Ok(false);
     }
-    let is_another = |data: fs::Metadata| {
-        data.is_file() && (inode(&data), data.len()) != (arrived.inode, arrived.bytes)
-    };
+    let is_another =
+        |data: fs::Metadata| data.is_file() && look(&data) != (arrived.bytes, arrived.modified);
     if !fs::symlink_metadata(target).is_ok_and(is_another) {
         return Ok(true);
     }
@@ -281,16 +284,6 @@ fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
         durable::rename(target, &arrived.path)?;
     }
     Ok(false)
-}
-
-#[cfg(unix)]
-fn inode(data: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(data)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
 }
 
 /// Whether a folder is there; an error where a link or a file has its place.

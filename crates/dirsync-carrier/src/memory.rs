@@ -84,7 +84,6 @@ impl Carrier for MemoryCarrier {
             path: PathBuf::new(),
             bytes: length,
             modified: 0,
-            inode: 0,
         };
         self.network.deliver(message.to, &arrived, bytes);
         Ok(length)

@@ -77,7 +77,6 @@ pub(crate) fn read(name: &str) -> Option<Arrived> {
         path: PathBuf::new(),
         bytes: 0,
         modified: 0,
-        inode: 0,
     };
     // Numbers with a sign or zeros in front would be second names of one message.
     stem.ends_with(&format!("-{}-{}", hint.number, hint.part)).then_some(())?;

@@ -207,7 +207,6 @@ impl Carrier for Port {
             path: PathBuf::from(number.to_string()),
             bytes,
             modified: state.now,
-            inode: 0,
         };
         let made_of = state.made_of.clone();
         let head = message.head.to_owned();

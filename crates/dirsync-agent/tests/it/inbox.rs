@@ -26,7 +26,6 @@ fn junk(world: &World, to: &str, count: usize) {
             path: Default::default(),
             bytes: 4,
             modified: 0,
-            inode: 0,
         };
         world.network.deliver(&name(to), &arrived, b"junk".to_vec());
     }
