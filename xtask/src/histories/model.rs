@@ -74,8 +74,8 @@ pub struct Entry {
     pub offered: bool,
     /// To whom it was offered last.
     pub heir: Option<Site>,
-    /// How often a database that knows of the offer was put back since; the server's own holds both the
-    /// heir's copy and the server's.
+    /// How often a database that knows of the offer was put back since; the server's own postoffice is
+    /// in one database with the server.
     pub resets: u32,
 }
 
@@ -315,7 +315,8 @@ impl Model {
     fn note_reset(&mut self, site: Site) {
         for entry in self.entries.values_mut().filter(|entry| entry.offered) {
             if site == Site::Hq || site == entry.home || site == entry.owner {
-                entry.resets += if site == Site::Hq && entry.heir == Some(site) { 2 } else { 1 };
+                let parties = [Some(entry.home), Some(entry.owner), entry.heir];
+                entry.resets += 1 + u32::from(site == Site::Hq && parties.contains(&Some(site)));
             }
         }
         let state = self.site(site);
