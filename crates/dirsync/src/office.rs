@@ -282,6 +282,16 @@ impl Office {
         tables.commit()
     }
 
+    /// Puts a note, in a transaction of its own where it is not there yet.
+    pub fn put_note(&mut self, name: &str, text: Option<&str>) -> Outcome<()> {
+        let mut tables = self.begin()?;
+        if tables.note(name)?.as_deref() != text {
+            tables.put_note(name, text)?;
+            tables.commit()?;
+        }
+        Ok(())
+    }
+
     /// A transaction.
     pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         self.store.begin()

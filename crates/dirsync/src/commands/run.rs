@@ -276,7 +276,7 @@ impl Site {
         if let Some(watcher) = watcher {
             self.watch(office, watcher)?;
         }
-        self.note_agent(office)?;
+        office.put_note("agent", Some("runs"))?;
         self.continuous = office.config.schedule.is_none();
         self.has_left = false;
         match office.config.schedule.clone() {
@@ -288,14 +288,7 @@ impl Site {
 
     /// Tells of everything that was committed, also by a turn that failed.
     fn tell(&mut self, office: &mut Office, failure: Option<&Failure>) -> Outcome<()> {
-        let failure = failure.map(Failure::text);
-        let mut tables = office.begin()?;
-        if tables.note(STEP_ERROR)? != failure {
-            tables.put_note(STEP_ERROR, failure.as_deref())?;
-            tables.commit()?;
-        } else {
-            drop(tables);
-        }
+        office.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
         self.waits = sound_alarms(office)?;
         self.bell.ring(office)
     }
@@ -319,23 +312,13 @@ impl Site {
         Ok(away.is_some())
     }
 
-    fn note_agent(&mut self, office: &mut Office) -> Outcome<()> {
-        let mut tables = office.begin()?;
-        if tables.note("agent")?.is_none() {
-            tables.put_note("agent", Some("runs"))?;
-            tables.commit()?;
-        }
-        Ok(())
-    }
-
     fn show(&mut self, done: &Done) {
         self.has_left |= done.left > 0;
         for line in &done.lines {
             self.say(&line.step.clone(), &line.level.clone(), &line.text.clone());
         }
-        for failure in &done.failed {
-            // The log says it now and then.
-            if self.once && done.lines.iter().all(|line| line.text != failure.text) {
+        if self.once {
+            for failure in done.unsaid() {
                 self.say("run", "error", &failure.text);
             }
         }
@@ -412,9 +395,7 @@ impl Site {
             )?;
             tables.commit()?;
         }
-        let mut tables = office.begin()?;
-        tables.put_note("tidied", Some(&now.to_string()))?;
-        Ok(tables.commit()?)
+        office.put_note("tidied", Some(&now.to_string()))
     }
 
     /// Asks to be woken when something happens in the places of this postoffice. Before they are

@@ -42,6 +42,14 @@ impl Done {
         Self { lines, fields, moved, left: 0, failed: Vec::new() }
     }
 
+    /// The places that it could not use and that none of its lines names: the log says each failure now
+    /// and then, a command each time.
+    pub fn unsaid(&self) -> impl Iterator<Item = &PlaceFailure> {
+        let is_said =
+            |failure: &PlaceFailure| self.lines.iter().any(|line| line.text == failure.text);
+        self.failed.iter().filter(move |failure| !is_said(failure))
+    }
+
     /// With the places that could not be used.
     fn without(mut self, failed: Vec<PlaceFailure>) -> Self {
         let texts: Vec<&str> = failed.iter().map(|failure| &*failure.text).collect();
@@ -422,11 +430,8 @@ pub fn cycle_steps(office: &mut Office, verify: bool) -> Outcome<Vec<(&'static s
 
 fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
     for (step, done) in &steps {
-        for failure in &done.failed {
-            // The log says it now and then, a command each time.
-            if done.lines.iter().all(|line| line.text != failure.text) {
-                eprintln!("{step} error: {}", failure.text);
-            }
+        for failure in done.unsaid() {
+            eprintln!("{step} error: {}", failure.text);
         }
     }
     if json {

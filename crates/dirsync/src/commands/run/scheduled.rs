@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{DAY, Site};
 use crate::commands::steps::{is_to_send, process_step};
 use crate::failure::Outcome;
-use crate::office::{Office, now_ms};
+use crate::office::{Office, log_within, now_ms};
 
 impl Site {
     /// The weekday and time decide.
@@ -32,14 +32,14 @@ impl Site {
         let now = Timestamp::from_millisecond(now_ms() as i64).unwrap_or(Timestamp::MIN);
         let Some(last) = last else {
             // From now on: what was due before this agent ever ran was nobody's to miss.
-            put_note(office, &last_run(step), Some(&now.to_string()))?;
+            office.put_note(&last_run(step), Some(&now.to_string()))?;
             return Ok(Due::Never);
         };
         if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
             // A clock that was ahead must not silence a postoffice until it is there again.
             let text = "the clock went back; the schedule begins anew";
             self.say(&step.to_string(), "warning", text);
-            put_note(office, &last_run(step), Some(&now.to_string()))?;
+            office.put_note(&last_run(step), Some(&now.to_string()))?;
             return Ok(Due::Never);
         }
         Ok(schedule.due(step, Some(last), now))
@@ -72,26 +72,33 @@ impl Site {
             // It is due until it has looked at everything.
             return Ok(());
         }
-        if !complete {
-            return put_note(office, &incomplete(step), Some(&scheduled_for.to_string()));
+        let mut tables = office.begin()?;
+        if complete {
+            tables.put_note(&last_run(step), Some(&scheduled_for.to_string()))?;
+            tables.put_note(&incomplete(step), None)?;
+            tables.put_note(&missed(step), None)?;
+        } else {
+            tables.put_note(&incomplete(step), Some(&scheduled_for.to_string()))?;
         }
-        put_note(office, &last_run(step), Some(&scheduled_for.to_string()))?;
-        put_note(office, &incomplete(step), None)?;
-        put_note(office, &missed(step), None)
+        Ok(tables.commit()?)
     }
 
     /// A step's run window is over. One that ran and could not use every place is not missed.
     fn miss(&mut self, office: &mut Office, step: Step, scheduled_for: Timestamp) -> Outcome<()> {
         let ran = is_incomplete(office, step, scheduled_for)?;
-        put_note(office, &last_run(step), Some(&scheduled_for.to_string()))?;
-        put_note(office, &incomplete(step), None)?;
-        if ran {
-            return Ok(());
-        }
         let text = format!("{step} of {scheduled_for} missed its run window");
-        office.log(&step.to_string(), &text, &[])?;
-        self.say(&step.to_string(), "warning", &text);
-        put_note(office, &missed(step), Some(&text))
+        let mut tables = office.begin()?;
+        tables.put_note(&last_run(step), Some(&scheduled_for.to_string()))?;
+        tables.put_note(&incomplete(step), None)?;
+        if !ran {
+            tables.put_note(&missed(step), Some(&text))?;
+            log_within(&mut *tables, &step.to_string(), &text, &[])?;
+        }
+        tables.commit()?;
+        if !ran {
+            self.say(&step.to_string(), "warning", &text);
+        }
+        Ok(())
     }
 }
 
@@ -116,13 +123,4 @@ fn is_incomplete(office: &mut Office, step: Step, scheduled_for: Timestamp) -> O
 
 fn note(office: &mut Office, name: &str) -> Outcome<Option<String>> {
     Ok(office.begin()?.note(name)?)
-}
-
-fn put_note(office: &mut Office, name: &str, text: Option<&str>) -> Outcome<()> {
-    let mut tables = office.begin()?;
-    if tables.note(name)?.as_deref() != text {
-        tables.put_note(name, text)?;
-        tables.commit()?;
-    }
-    Ok(())
 }
