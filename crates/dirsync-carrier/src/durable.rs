@@ -312,12 +312,22 @@ fn create_one(folder: &Path, create: impl Fn(&Path) -> io::Result<()>) -> Result
 pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
     let moved = rename(from, to)?;
     if moved {
-        sync_folder(parent(to))?;
-        if parent(from) != parent(to) {
-            sync_folder(parent(from))?;
-        }
+        sync_move(from, to)?;
     }
     Ok(moved)
+}
+
+/// Makes a move durable.
+///
+/// # Errors
+///
+/// When a folder cannot be synced.
+pub(crate) fn sync_move(from: &Path, to: &Path) -> Result<(), FileError> {
+    sync_folder(parent(to))?;
+    if parent(from) != parent(to) {
+        sync_folder(parent(from))?;
+    }
+    Ok(())
 }
 
 /// Moves a file, which may be back or gone after a power failure; false when it is not there any

@@ -192,8 +192,7 @@ impl FolderCarrier {
         durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
         let moved = move_away(arrived, &target)?;
         if moved {
-            durable::sync_folder(&self.inbox(&self.me).join(REFUSED))?;
-            durable::sync_folder(&self.inbox(&self.me))?;
+            durable::sync_move(&arrived.path, &target)?;
         } else if !target.exists() {
             durable::unlink(&reason_of(&target))?;
         }
