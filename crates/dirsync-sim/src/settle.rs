@@ -14,8 +14,8 @@ use crate::world::{Checked, World};
 const CYCLES: usize = 14;
 /// In this cycle a person approves the deletions that are held.
 const APPROVAL: usize = 3;
-/// After so many rounds copies have been told apart, whatever was under way before: four cycles, each of
-/// which takes two rounds in an order in which inboxes come before the server, and requests after it.
+/// Copies are told apart within four cycles. A cycle takes two rounds if inboxes come before the server
+/// and requests after it.
 const TOLD_APART: usize = 8;
 /// Two servers are told apart first, and then what each of them kept apart.
 const TOLD_APART_AT_TWO_SERVERS: usize = 10;

@@ -243,7 +243,7 @@ fn after_a_merge_every_whole_source_has_to_tell_again() {
     assert_eq!(fed(&own(site), "guests"), ["gil", "gus"]);
 }
 
-/// An import names what it names, as a source of the settings does.
+/// An import becomes the source of the entries that it names, like a source of the settings.
 #[test]
 fn an_import_takes_over_what_a_merge_brought_back() {
     let mut world = World::new(&[SITE]);

@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(reader.count(), 1000);
     }
 
-    /// So many would take minutes to make.
+    /// The count is set, because so many transactions take minutes to read.
     #[test]
     fn transactions_are_limited() {
         let text = format!("{HEADER}\n*A/B\n A k\tN\tX:a\n");

@@ -1,5 +1,5 @@
-//! What an update says beside the list: which server speaks, to whom, and what it holds of one's own
-//! entries. R1 to R10 of the decision table.
+//! The header of an update: the server's epoch, the addressee, and the acknowledgement of own entries. R1
+//! to R10 of the decision table.
 
 use dirsync_directory::EntryId;
 use dirsync_message::{OutcomeKind, RequestNo, Side, Update};
@@ -102,7 +102,7 @@ pub(super) fn take_header<T: Tables + ?Sized>(
     Ok(Header::Answer(previous_answer))
 }
 
-/// Rule `addressee`: of two machines with one name, each leaves the other what it is told.
+/// Rule `addressee`: a machine leaves the answers to another machine of its name in the inbox.
 pub(super) fn is_for_another(state: &RequestorState, update: &Update) -> bool {
     let asked = (update.answers, update.request_id);
     !state.sent.contains(&asked) && Rule::Addressee.holds()

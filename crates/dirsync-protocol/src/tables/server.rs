@@ -129,7 +129,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// The newest request that was taken; none where there was none in its epoch.
+    /// The newest request that was taken in its epoch; `None` if there was none.
     pub fn newest_request(&self) -> Option<(RequestNo, RequestId)> {
         self.taken.last().copied()
     }

@@ -188,17 +188,23 @@ pub fn add(place: &Place, site: &str, name: &str) {
     place.run_words(&["-C", site, "entry", "add", "--name", name, "--address", &address]).expect(0);
 }
 
+/// The agent of all sites after their first fill; `sales` and `hq` have backups of that.
+fn filled_and_backed_up(place: &Place) -> Agent {
+    let agent = Agent::start(place, &SITES);
+    for site in SITES {
+        add(place, site, "first");
+    }
+    eventually("the first fill", || are_equal(place, 3));
+    place.run("-C sales backup sales.backup").expect(0);
+    place.run("-C hq backup hq.backup").expect(0);
+    agent
+}
+
 /// `failure-stories` §15: whatever needs another request sends it, without a command.
 #[test]
 fn agent_alone_heals_a_restore() {
     let place = sites_that_rest();
-    let agent = Agent::start(&place, &SITES);
-    for site in SITES {
-        add(&place, site, "first");
-    }
-    eventually("the first fill", || are_equal(&place, 3));
-    place.run("-C sales backup sales.backup").expect(0);
-    place.run("-C hq backup hq.backup").expect(0);
+    let agent = filled_and_backed_up(&place);
     add(&place, "sales", "second");
     eventually("a change", || are_equal(&place, 4));
 
@@ -229,13 +235,7 @@ fn agent_alone_heals_a_restore() {
 fn agent_alone_heals_every_way_back() {
     let place = sites_that_rest();
     let database = |site: &str| place.path(&format!("{site}/postoffice.db"));
-    let agent = Agent::start(&place, &SITES);
-    for site in SITES {
-        add(&place, site, "first");
-    }
-    eventually("the first fill", || are_equal(&place, 3));
-    place.run("-C sales backup sales.backup").expect(0);
-    place.run("-C hq backup hq.backup").expect(0);
+    let agent = filled_and_backed_up(&place);
     add(&place, "sales", "second");
     add(&place, "works", "second");
     eventually("a change", || are_equal(&place, 5));

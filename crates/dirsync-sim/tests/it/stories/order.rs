@@ -36,7 +36,7 @@ fn late_message_of_an_old_epoch() {
             world.deliver_update(&format!("{}1", letter.name), letter, Trouble::None).unwrap();
         }
     }
-    // The next request says so to whoever sent it (R1); nothing else has changed.
+    // The next request is due (R1); nothing else has changed.
     let states = states.map(|state| RequestorState { request_due: true, ..state });
     assert_eq!(["A1", "B1"].map(|machine| world.state(machine)), states, "dropped");
     let cycle = world.server_state("s1").cycle;

@@ -34,7 +34,7 @@ fn an_older_server_epoch_needs_a_request() {
     assert!(!needs_one(&mut world, "B1"), "the new epoch was answered");
     world.run("t3 B1");
     assert!(world.said("B1", "R1"));
-    assert!(needs_one(&mut world, "B1"), "whoever sends it learns of the newer one");
+    assert!(needs_one(&mut world, "B1"), "the old server learns of the newer epoch from it");
     world.settle();
 }
 
