@@ -14,11 +14,16 @@ const VALUE_BYTES_MAX: usize = 1024;
 
 /// One address, `TYPE:value`, e.g. `SMTP:ana@north.example` or `PCM:NORTH/HQ/ANA`.
 ///
-/// The type is kept in capitals, as Microsoft Mail writes it (Q157712); the value as the origin
-/// wrote it. Equality is exact; use [`Address::comparison_key`] to ask whether two are the same.
+/// The type is kept in capitals, as Microsoft Mail writes it (Knowledge Base article Q157712). The
+/// value is kept as the origin wrote it.
+///
+/// `==` compares the texts exactly. To ask whether two addresses reach the same mailbox, compare their
+/// [`Address::comparison_key`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
+    /// `TYPE:value`.
     text: String,
+    /// The length of the type, which is the position of the colon.
     type_bytes: usize,
 }
 
@@ -28,23 +33,25 @@ pub enum AddressError {
     /// No colon separates type and value.
     #[error("\"{0}\" is not an address: write TYPE:VALUE, for example SMTP:ana@north.example")]
     NoType(String),
-    /// The type is empty, too long, or has other characters than letters, digits, `-` and `.`.
-    #[error("the address \"{0}\" has a type that is not 1 to {TYPE_BYTES_MAX} letters or digits")]
+    /// The type is empty, too long, or contains other characters than letters, digits, `-` and `.`.
+    #[error(
+        "the type of the address \"{0}\" is not 1 to {TYPE_BYTES_MAX} letters, digits, \"-\" or \".\""
+    )]
     Type(String),
     /// The value is empty or too long.
-    #[error("the value of the address \"{0}\" needs 1 to {VALUE_BYTES_MAX} bytes")]
+    #[error("the value of the address \"{0}\" is empty or longer than {VALUE_BYTES_MAX} bytes")]
     Length(String),
-    /// The value holds a control character or an outer blank.
-    #[error("the address \"{0}\" holds a control character or an outer blank")]
+    /// The value contains a control character, or begins or ends with a blank.
+    #[error("the address \"{0}\" contains a control character, or a blank at an end of its value")]
     Character(String),
 }
 
 impl Address {
-    /// The one spelling of an address type: its capitals.
+    /// The type of an address in its one spelling, which is in capitals.
     ///
     /// # Errors
     ///
-    /// When the text is no type of an address.
+    /// If the text is not a valid type.
     pub fn kind_of(text: &str) -> Result<String, AddressError> {
         if !is_kind(text) {
             return Err(AddressError::Type(excerpt(text)));
@@ -67,12 +74,15 @@ impl Address {
         &self.text
     }
 
-    /// What two addresses are compared by: equal keys mean the same address.
+    /// The key by which addresses are compared: two addresses are the same if their keys are equal.
+    ///
+    /// The value is folded like the type, so addresses that differ only in case are the same.
     pub fn comparison_key(&self) -> String {
         fold(&self.text).into_owned()
     }
 }
 
+/// Whether a text is a valid address type, in any case.
 fn is_kind(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     (1..=TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
@@ -97,7 +107,10 @@ impl FromStr for Address {
         let type_bytes = kind.len();
         let mut text = text.to_owned();
         text[..type_bytes].make_ascii_uppercase();
-        Ok(Self { text, type_bytes })
+        let address = Self { text, type_bytes };
+        debug_assert_eq!(Self::kind_of(address.kind()).as_deref(), Ok(address.kind()));
+        debug_assert_eq!(address.kind().len() + 1 + address.value().len(), address.text.len());
+        Ok(address)
     }
 }
 

@@ -11,8 +11,11 @@ use crate::excerpt;
 /// Longest attribute description, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Spellings of RFC 4519, RFC 2798 and RFC 4524 attributes that an address list carries, so that
-/// `telephonenumber` and `TelephoneNumber` are one field everywhere.
+/// The attributes that address lists usually carry, spelled as in RFC 4519, RFC 2798 and RFC 4524.
+///
+/// With one spelling for each, `telephonenumber` and `TelephoneNumber` are the same field everywhere.
+/// The list is part of the format: an addition would change the records, and so the digests, of
+/// entries that have the attribute.
 const SPELLINGS: &[&str] = &[
     "c",
     "carLicense",
@@ -56,10 +59,11 @@ const SPELLINGS: &[&str] = &[
     "uid",
 ];
 
-/// The name of one detail: an LDAP attribute description (RFC 4512 §2.5), with options if any.
+/// The name of a detail: an LDAP attribute description (RFC 4512, section 2.5), such as `title` or
+/// `cn;lang-fr`.
 ///
-/// Well-known names have the spelling of their RFC, all others are lower case; so equal names are
-/// equal bytes at every postoffice.
+/// A well-known name has the spelling of its RFC, and any other name is in lower case. Equal names are
+/// therefore equal bytes at every postoffice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeName(String);
 
@@ -77,17 +81,17 @@ impl AttributeName {
         Self("member".into())
     }
 
-    /// The name in its one spelling.
+    /// The name, in its one spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The one spelling of an attribute that address lists commonly carry, in any case.
+    /// The spelling of a well-known attribute, given in any case. `None` if it is not well known.
     pub fn well_known(text: &str) -> Option<&'static str> {
         SPELLINGS.iter().copied().find(|known| known.eq_ignore_ascii_case(text))
     }
 
-    /// Whether a text is already in its one spelling.
+    /// Whether a text is an attribute name in its one spelling.
     pub fn is_canonical(text: &str) -> bool {
         is_description(text)
             && match Self::well_known(text) {
@@ -97,6 +101,7 @@ impl AttributeName {
     }
 }
 
+/// Whether a text is an attribute description, in any case: a base name, then options after `;`.
 fn is_description(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let mut options = text.split(';');
@@ -120,10 +125,12 @@ impl FromStr for AttributeName {
         if !is_description(text) {
             return Err(AttributeNameError(excerpt(text)));
         }
-        match Self::well_known(text) {
-            Some(spelling) => Ok(Self(spelling.into())),
-            None => Ok(Self(text.to_ascii_lowercase())),
-        }
+        let name = match Self::well_known(text) {
+            Some(spelling) => Self(spelling.into()),
+            None => Self(text.to_ascii_lowercase()),
+        };
+        debug_assert!(Self::is_canonical(&name.0));
+        Ok(name)
     }
 }
 

@@ -1,9 +1,12 @@
-//! Set digests: the proof that two lists hold the same content.
+//! Set digests, by which two postoffices find that their lists have the same content.
 //!
-//! Each element is hashed with keyed BLAKE3 to 128 bits and the hashes are *added* modulo 2^128: a
-//! change costs one subtraction and one addition, digests of disjoint sets add up, and unlike XOR
-//! a sum cannot be forged by linear algebra. Elements are content, never numbers or stamps
-//! (`protocol.md` §1; trace T-CONTENT).
+//! Each element is hashed to 128 bits with keyed BLAKE3, and the hashes are *added* modulo 2^128. A
+//! change of an entry then costs one subtraction and one addition, and the digests of disjoint sets
+//! add up to that of their union. XOR would do the same, but linear algebra then finds a set with a
+//! given digest, which it does not for a sum.
+//!
+//! An element is made from content, never from sequence numbers or change stamps. Lists that came to the
+//! same content by different routes, such as after a restore, must have equal digests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +16,12 @@ use std::sync::LazyLock;
 
 use crate::{EntryId, PostofficeName, RecordRef};
 
-/// Counts and sums of a set, or of one bucket of it.
+/// The digest of a set, or of one bucket of it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct SetDigest {
-    /// How many elements the set has.
+    /// The number of elements.
     pub count: u64,
-    /// The sum of their hashes, modulo 2^128.
+    /// The sum of the elements' hashes, modulo 2^128.
     pub sum: u128,
 }
 
@@ -29,6 +32,8 @@ impl SetDigest {
     }
 }
 
+/// The digest of the union of two disjoint sets. The count wraps like the sum, because digests also come
+/// from messages: an absurd count must not panic, it only has to differ.
 impl AddAssign for SetDigest {
     fn add_assign(&mut self, other: Self) {
         self.count = self.count.wrapping_add(other.count);
@@ -36,6 +41,7 @@ impl AddAssign for SetDigest {
     }
 }
 
+/// The digest of a set without one of its subsets; the inverse of the addition.
 impl SubAssign for SetDigest {
     fn sub_assign(&mut self, other: Self) {
         self.count = self.count.wrapping_sub(other.count);
@@ -43,7 +49,7 @@ impl SubAssign for SetDigest {
     }
 }
 
-/// `COUNT-SUM`, the sum as 32 hexadecimal digits.
+/// `COUNT-SUM`, with the sum as 32 hexadecimal digits.
 impl fmt::Display for SetDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:032x}", self.count, self.sum)
@@ -60,7 +66,8 @@ impl FromStr for SetDigest {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        // Thousands of buckets are read at a time: no detour over a formatted text.
+        // A message may bring thousands of buckets, so the one form is checked digit by digit, instead
+        // of printing the result and comparing it with the text.
         let (count, sum) = text.split_once('-').ok_or(())?;
         let canonical = count == "0" || count.starts_with(|first: char| matches!(first, '1'..='9'));
         if !canonical || sum.len() != 32 {
@@ -77,25 +84,32 @@ impl FromStr for SetDigest {
             })
         };
         let (high, low) = sum.as_bytes().split_at(16);
-        Ok(Self {
+        let digest = Self {
             count: count.parse().map_err(|_| ())?,
             sum: u128::from(half(high)?) << 64 | u128::from(half(low)?),
-        })
+        };
+        debug_assert_eq!(digest.to_string(), text, "a digest has one text");
+        Ok(digest)
     }
 }
 
-/// The number of a bucket: an entry id's top 12 bits. Ids are hashes, so buckets fill evenly.
+/// The number of a bucket: the first bits of an entry's id. Ids are hashes, so buckets fill evenly.
 pub type Bucket = u16;
 
-/// The digests of a set's buckets; buckets without an element are left out.
+/// The digest of each bucket of a set.
+///
+/// Two postoffices whose lists differ compare these to find the buckets that differ, and exchange only
+/// those. A bucket without elements is left out, or is the default digest if it had some once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketSums(pub BTreeMap<Bucket, SetDigest>);
 
+const _: () = assert!(BucketSums::BITS <= Bucket::BITS, "the number of a bucket fits its type");
+
 impl BucketSums {
-    /// How many bits of the id number a bucket at the finest level.
+    /// The number of bits of an id that number a bucket at the finest level.
     pub const BITS: u32 = 12;
 
-    /// The bucket of an entry.
+    /// The bucket of an entry, at the finest level.
     pub fn bucket(id: EntryId) -> Bucket {
         (id.prefix() >> (64 - Self::BITS)) as Bucket
     }
@@ -105,7 +119,7 @@ impl BucketSums {
         *self.0.entry(Self::bucket(id)).or_default() += SetDigest::one(element);
     }
 
-    /// Takes an element away.
+    /// Removes an element.
     pub fn remove(&mut self, id: EntryId, element: u128) {
         *self.0.entry(Self::bucket(id)).or_default() -= SetDigest::one(element);
     }
@@ -119,7 +133,12 @@ impl BucketSums {
         total
     }
 
-    /// The buckets with `bits` instead of [`Self::BITS`] bits: neighbours folded together.
+    /// The same set in 2^`bits` buckets instead of 2^[`Self::BITS`]: neighbouring buckets are added up,
+    /// and empty ones left out.
+    ///
+    /// # Panics
+    ///
+    /// If `bits` is larger than [`Self::BITS`]. A message with more bits is refused where it is parsed.
     pub fn folded(&self, bits: u32) -> Self {
         assert!(bits <= Self::BITS, "buckets can be folded, not split");
         let mut folded = Self::default();
@@ -128,26 +147,34 @@ impl BucketSums {
                 *folded.0.entry(bucket >> (Self::BITS - bits)).or_default() += *digest;
             }
         }
+        debug_assert_eq!(folded.total(), self.total(), "folding moves elements, and loses none");
         folded
     }
 
-    /// How many bits suit a set of `count` entries: about 256 entries a bucket.
+    /// The number of bits that suits a set of `count` entries: about 256 entries a bucket.
+    ///
+    /// The sums themselves travel in a message, so a small list gets few buckets; and a bucket that
+    /// differs is sent whole, so a large list gets many.
     pub fn bits_for(count: u64) -> u32 {
-        (count / 256).max(1).next_power_of_two().ilog2().min(Self::BITS)
+        let bits = (count / 256).max(1).next_power_of_two().ilog2().min(Self::BITS);
+        debug_assert!(bits == Self::BITS || count >> bits <= 2 * 256, "a bucket is cheap to send");
+        bits
     }
 }
 
+// The two kinds of digest have keys of their own, so that an element of one is never one of the other.
 static LIST_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("dirsync 1 element of a list digest", &[]));
 static OWN_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("dirsync 1 element of an own digest", &[]));
 
-/// The element of an entry in a *list* digest: id, owner and visible content.
+/// The element of an entry in the digest of a *list*: its id, owner, and visible content.
 pub fn list_element(id: EntryId, owner: &PostofficeName, visible: RecordRef<'_>) -> u128 {
     element(&LIST_KEY, id, owner.folded(), visible)
 }
 
-/// The element of an entry in an *own* digest: id, whom it is released to, and content.
+/// The element of an entry in the digest of a postoffice's *own* entries: its id, the postoffice it is
+/// released to, and its content.
 pub fn own_element(
     id: EntryId,
     released_to: Option<&PostofficeName>,
@@ -156,8 +183,10 @@ pub fn own_element(
     element(&OWN_KEY, id, released_to.map_or("", PostofficeName::folded), content)
 }
 
-/// Records are escaped, so newline and tab separate their parts without ambiguity. Entries of
-/// usual size are hashed from one buffer on the stack: one call, no allocation.
+/// Hashes one entry. Records are escaped, so newline and tab separate the parts without ambiguity.
+///
+/// An entry of usual size is copied into a buffer on the stack and hashed with one call, because a first
+/// fill hashes every entry of the list. Only a larger entry needs the incremental hasher.
 fn element(key: &[u8; 32], id: EntryId, party: &str, record: RecordRef<'_>) -> u128 {
     let parts: [&[u8]; 8] = [
         party.as_bytes(),
@@ -178,6 +207,7 @@ fn element(key: &[u8; 32], id: EntryId, party: &str, record: RecordRef<'_>) -> u
             buffer[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         }
+        assert_eq!(at, length, "both ways hash the same bytes");
         blake3::keyed_hash(key, &buffer[..at])
     } else {
         let mut hasher = blake3::Hasher::new_keyed(key);
@@ -188,7 +218,7 @@ fn element(key: &[u8; 32], id: EntryId, party: &str, record: RecordRef<'_>) -> u
         hasher.update(record.details.as_bytes());
         hasher.finalize()
     };
-    u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("sixteen bytes"))
+    u128::from_be_bytes(std::array::from_fn(|at| hash.as_bytes()[at]))
 }
 
 #[cfg(test)]

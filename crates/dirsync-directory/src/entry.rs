@@ -1,4 +1,4 @@
-//! Entries as people and programs read them.
+//! Entries as values, for code that reads or edits them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,27 +8,27 @@ use thiserror::Error;
 
 use crate::{Address, AttributeName, excerpt};
 
-/// What an entry stands for.
+/// The kind of thing that an entry stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKind {
-    /// A person's or function's mailbox.
+    /// The mailbox of a person or a function.
     #[default]
     Mailbox,
-    /// Somebody outside who is only listed.
+    /// A person outside the network who is listed only.
     Contact,
-    /// A room or a thing that can be booked.
+    /// A room or a piece of equipment that can be booked.
     Resource,
-    /// A distribution list; its members are the detail `member`.
+    /// A distribution list. Its members are the values of the detail `member`.
     List,
 }
 
-/// A word that names no kind of entry.
+/// A word that is not a kind of entry.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("\"{0}\" is not a kind of entry: mailbox, contact, resource or list")]
+#[error("\"{0}\" is not a kind of entry: write mailbox, contact, resource or list")]
 pub struct UnknownKind(String);
 
 impl EntryKind {
-    /// All kinds, in their order.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Mailbox, Self::Contact, Self::Resource, Self::List];
 
     /// The kind's word, the same in messages, files and on the command line.
@@ -59,16 +59,17 @@ impl fmt::Display for EntryKind {
     }
 }
 
-/// One address in the directory, as values. Its one textual form is [`crate::Record`].
+/// The content of one entry, as values. [`crate::Record`] is its one textual form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// What it stands for.
+    /// The kind of entry.
     pub kind: EntryKind,
     /// The display name.
     pub name: String,
-    /// The addresses; the first is primary.
+    /// The addresses. The first is the primary one.
     pub addresses: Vec<Address>,
-    /// Further fields. Values of one attribute are a set: order does not matter.
+    /// All other fields. The values of an attribute are a set: their order has no meaning, and a
+    /// [`crate::Record`] sorts them.
     pub details: BTreeMap<AttributeName, Vec<String>>,
 }
 

@@ -1,8 +1,9 @@
-//! Filters in the text form of RFC 4515, over what an entry shows: a subset that needs no schema.
+//! Filters on entries, in the text form of LDAP filters (RFC 4515).
 //!
-//! Understood: `(&…)`, `(|…)`, `(!…)`, presence `(a=*)`, equality `(a=v)` and substrings
-//! `(a=x*y*z)`, with `\HH` escapes. Values compare by [`crate::fold`]. Beside detail attributes the
-//! names `name` (also `cn`, `displayName`), `kind`, `address` and `key` stand for the entry itself.
+//! The subset needs no schema: `(&…)`, `(|…)`, `(!…)`, presence `(a=*)`, equality `(a=v)` and
+//! substrings `(a=x*y*z)`, with `\HH` escapes. Values are compared by [`crate::fold`]. Besides the
+//! details, a filter can name `kind`, `name` (also `cn` and `displayName`), `address`, and `mail`,
+//! which stands for SMTP addresses too.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +13,16 @@ use thiserror::Error;
 use crate::view::VIEW_BYTES_MAX;
 use crate::{AttributeName, RecordRef, excerpt, fold, unescape};
 
-/// Most terms of one party's filter: comparisons, and each further part between asterisks. A view in
-/// force is what two parties say, and may have twice as many. Each entry is compared with all of them.
+/// The largest number of terms in the filter of one party: each comparison is a term, and so is each
+/// further part between asterisks. Every entry is compared with all of them.
+///
+/// The view in force joins the filters of two parties, so it may have twice as many.
 pub const FILTER_TERMS_MAX: usize = 256;
-/// Deepest nesting understood; deeper filters are refused, not a stack overflow. An `(&…)` around
-/// all is not counted: what [`Filter::and`] joins can be read again.
+/// The deepest nesting of a filter. The parser recurses, so deeper filters are refused before they can
+/// overflow the stack.
+///
+/// An `(&…)` around the whole filter is not counted, because [`Filter::and`] adds one, and the parser
+/// has to accept the result again.
 const DEPTH_MAX: usize = 32;
 
 /// A condition on entries.
@@ -30,44 +36,51 @@ enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    /// `(attribute=first*middle*…*last)`: one part is equality, several are a substring match.
+    /// `(attribute=first*middle*…*last)`. One part alone means equality, several a substring match.
     Match {
         attribute: String,
+        /// The folded texts between the asterisks; never empty.
         parts: Vec<String>,
     },
 }
 
-/// Where and why a text is not a filter.
+/// A text that is not a filter.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the filter \"{text}\" is wrong at character {position}: {expected}")]
 pub struct FilterError {
     text: String,
-    /// 1-based position of the mistake, in bytes.
+    /// The position of the mistake in bytes, from 1.
     pub position: usize,
     expected: &'static str,
 }
 
 impl Filter {
-    /// Whether an entry meets the condition.
+    /// Whether an entry satisfies the filter.
     pub fn matches(&self, record: RecordRef<'_>) -> bool {
         matches(&self.node, record)
     }
 
-    /// How many terms it has: comparisons, and each further part between asterisks.
+    /// The number of terms; [`FILTER_TERMS_MAX`] says what counts as one.
     pub fn terms(&self) -> usize {
         terms(&self.node)
     }
 
-    /// Both conditions at once.
+    /// A filter that is satisfied if both are.
+    ///
+    /// Filters that are conjunctions already are merged into one, so that joining a third does not nest
+    /// deeper than the parser reads.
     pub fn and(self, other: Self) -> Self {
         if self == other {
             return self;
         }
+        let count = self.terms() + other.terms();
         let parts = [self.node, other.node].into_iter().flat_map(|node| match node {
             Node::And(nodes) => nodes,
             node => vec![node],
         });
-        Self { node: Node::And(parts.collect()) }
+        let both = Self { node: Node::And(parts.collect()) };
+        debug_assert_eq!(both.terms(), count, "no term is lost");
+        both
     }
 }
 
@@ -85,6 +98,7 @@ fn matches(node: &Node, record: RecordRef<'_>) -> bool {
         Node::Or(nodes) => nodes.iter().any(|node| matches(node, record)),
         Node::Not(node) => !matches(node, record),
         Node::Match { attribute, parts } => {
+            // A record may be invalid; a text with a broken escape matches nothing.
             let meets = |text: &str| {
                 unescape(text).is_some_and(|value| value_matches(&fold(&value), parts))
             };
@@ -103,7 +117,12 @@ fn matches(node: &Node, record: RecordRef<'_>) -> bool {
     }
 }
 
+/// Whether a folded value begins with the first part, ends with the last, and has the others between
+/// them in their order, without overlap.
+///
+/// Taking the earliest place of each middle part is enough: a later place leaves less for the rest.
 fn value_matches(value: &str, parts: &[String]) -> bool {
+    debug_assert!(!parts.is_empty(), "the parser makes at least one part");
     let [first, middle @ .., last] = parts else {
         return parts.first().is_some_and(|only| only == value);
     };
@@ -117,9 +136,12 @@ fn value_matches(value: &str, parts: &[String]) -> bool {
     rest.ends_with(last.as_str())
 }
 
+/// A recursive descent parser over the text of a filter.
 struct Parser<'a> {
     text: &'a str,
+    /// The position of the next character, in bytes.
     at: usize,
+    /// The number of terms so far.
     terms: usize,
 }
 
@@ -132,6 +154,7 @@ impl Parser<'_> {
         &self.text[self.at..]
     }
 
+    /// Takes one character, or fails with `otherwise` if another one comes next.
     fn take(&mut self, expected: char, otherwise: &'static str) -> Result<(), FilterError> {
         if !self.rest().starts_with(expected) {
             return self.error(otherwise);
@@ -140,6 +163,7 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// A filter in parentheses, inside `depth` others.
     fn filter(&mut self, depth: usize) -> Result<Node, FilterError> {
         if depth > DEPTH_MAX + 1 {
             return self.error("it is nested too deeply");
@@ -158,6 +182,7 @@ impl Parser<'_> {
         Ok(node)
     }
 
+    /// The filters after `&` or `|`: at least one.
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, FilterError> {
         self.at += 1;
         let mut nodes = Vec::new();
@@ -167,6 +192,7 @@ impl Parser<'_> {
         if nodes.is_empty() { self.error("a filter in \"( )\" is expected") } else { Ok(nodes) }
     }
 
+    /// `attribute=value`, without the parentheses around it.
     fn comparison(&mut self) -> Result<Node, FilterError> {
         let Some(length) = self.rest().find('=') else {
             return self.error("ATTRIBUTE=VALUE is expected");
@@ -183,6 +209,7 @@ impl Parser<'_> {
         let mut parts = Vec::new();
         for part in value.split('*') {
             self.terms += 1;
+            // Checked before the part is kept, so that a hostile filter is not held in memory.
             if self.terms > 2 * FILTER_TERMS_MAX {
                 return self.error("it has too many terms");
             }
@@ -196,6 +223,7 @@ impl Parser<'_> {
     }
 }
 
+/// Replaces each `\HH` by its byte. `None` if digits are missing, or the bytes are not UTF-8.
 fn unescape_hex(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -224,7 +252,9 @@ impl FromStr for Filter {
             return parser.error("nothing more is expected");
         }
         let filter = Self { node };
-        // Folds and escapes can be longer than what they stand for.
+        debug_assert_eq!(filter.terms(), parser.terms, "the limit counted all terms");
+        // The printed form can be longer than the text, because it is folded and escaped again; and the
+        // printed form is what travels. Only a long text can exceed the limit, so only it is printed.
         if text.len() > VIEW_BYTES_MAX / 2 && filter.to_string().len() > 2 * VIEW_BYTES_MAX {
             parser.at = 0;
             return parser.error("it is too long");

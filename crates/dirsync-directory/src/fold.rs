@@ -1,18 +1,18 @@
-//! The one comparison key of the project.
+//! Folding: the only way in which this project compares texts without regard to case.
 //!
-//! Two texts are the same name, address or postoffice when their folds are equal bytes. Values
-//! travel as their origin wrote them; only comparisons fold. Source: Unicode Standard Annex 15
-//! (NFC) and The Unicode Standard, section 3.13, definition D145 (canonical caseless match).
+//! Two texts are the same name, address or postoffice if their folds are equal bytes. Values are stored
+//! and sent as their origin wrote them; only comparisons fold. The definition is the canonical caseless
+//! match of The Unicode Standard, section 3.13, D145, with the result in form C (Annex 15) instead of D.
 
 use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// Folds a text for comparison: canonical decomposition, full case folding, then NFC.
+/// Folds a text for comparison: canonical decomposition, full case folding, then composition (NFC).
 ///
-/// Decomposing first makes the result independent of the form the text arrived in. Pure ASCII
-/// without capitals is returned as it is, without an allocation.
+/// The text is decomposed first, so that the result does not depend on the form in which it arrived.
+/// Most names are ASCII, which needs none of this: without capitals it is returned as it is.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -10,25 +10,28 @@ use thiserror::Error;
 
 use crate::{PostofficeName, excerpt};
 
-/// Longest key, in bytes.
+/// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
 
-/// Separates this use of BLAKE3 from every other.
+/// The BLAKE3 context of ids: no other use of the hash function gives the same values.
 const ID_CONTEXT: &str = "dirsync 1 entry id of first origin and key";
 
-/// What a source calls an entry for ever: entryUUID, objectGUID, a CSV column. Compared exactly, in
-/// normalization form C: a file that decomposes its letters has the same keys.
+/// The permanent name of an entry at its source, such as an entryUUID, an objectGUID, or a value of a
+/// CSV column.
+///
+/// Keys are compared exactly, with case, but in normalization form C: the same source exported by a
+/// program that decomposes its letters has the same keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
-/// Why a text cannot be a key.
+/// Why a text is not a key.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// Empty, or longer than 256 bytes.
-    #[error("a key needs 1 to {KEY_BYTES_MAX} bytes, and \"{0}\" has {1}")]
+    /// The text is empty, or longer than 256 bytes.
+    #[error("the key \"{0}\" has {1} bytes: a key has 1 to {KEY_BYTES_MAX}")]
     Length(String, usize),
-    /// Holds a control character.
-    #[error("the key \"{0}\" holds a control character")]
+    /// The text contains a control character.
+    #[error("the key \"{0}\" contains a control character")]
     Character(String),
 }
 
@@ -55,11 +58,12 @@ impl FromStr for Key {
         if key.chars().any(char::is_control) {
             return Err(KeyError::Character(excerpt(text)));
         }
+        debug_assert!(Self::is_key(&key), "both ways to check a key agree");
         Ok(Self(key.into_owned()))
     }
 }
 
-/// A text in normalization form C, the one form of a [`Key`].
+/// A text in normalization form C, the form of every [`Key`].
 pub fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
@@ -68,7 +72,8 @@ pub fn composed(text: &str) -> Cow<'_, str> {
 }
 
 impl Key {
-    /// Whether a text is a key as it stands, without making one of it.
+    /// Whether a text is a key in its one form. Nothing is allocated: the reader of a message asks this
+    /// about every entry.
     pub fn is_key(text: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control();
         (1..=KEY_BYTES_MAX).contains(&text.len())
@@ -84,25 +89,26 @@ impl fmt::Display for Key {
     }
 }
 
-/// The identity of an entry: 128 bits, the same at every postoffice, never reused.
+/// The identity of an entry: 128 bits, the same at every postoffice, and never used again.
 ///
-/// It derives from the entry's *first* origin and its key there, so a reinstalled postoffice
-/// makes the same ids again and only the key has to travel.
+/// An id is derived from the entry's *first* origin and its key there, so a reinstalled postoffice
+/// arrives at the same ids, and a message carries the key instead of the id. The first origin stays
+/// when the entry is handed over to another postoffice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId([u8; 16]);
 
 /// A text that is not an entry id.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("\"{0}\" is not an entry id: 32 hexadecimal digits")]
+#[error("\"{0}\" is not an entry id: write 32 hexadecimal digits")]
 pub struct ParseIdError(String);
 
 impl EntryId {
-    /// The id of the entry that `first_origin` calls `key`.
+    /// The id of the entry with this key at `first_origin`.
     pub fn derive(first_origin: &PostofficeName, key: &str) -> Self {
         IdDeriver::new(first_origin).id(key)
     }
 
-    /// An id from its bytes.
+    /// The id with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -112,18 +118,18 @@ impl EntryId {
         &self.0
     }
 
-    /// The id's first 64 bits, a good hash of it.
+    /// The first 64 bits of the id. An id is a hash, so they are a hash of it.
     pub fn prefix(&self) -> u64 {
-        u64::from_be_bytes(self.0[..8].try_into().expect("eight bytes"))
+        (u128::from_be_bytes(self.0) >> 64) as u64
     }
 }
 
-/// Derives the ids of one first origin: absorbs its name once, not once an entry.
+/// Derives the ids of many entries of one first origin, whose name is hashed only once.
 #[derive(Clone)]
 pub struct IdDeriver(blake3::Hasher);
 
 impl IdDeriver {
-    /// A deriver for the ids of one first origin.
+    /// A deriver for this first origin.
     pub fn new(first_origin: &PostofficeName) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
         hasher.update(first_origin.folded().as_bytes());
@@ -131,7 +137,7 @@ impl IdDeriver {
         Self(hasher)
     }
 
-    /// The id of the entry that this origin calls `key`.
+    /// The id of the entry with this key.
     pub fn id(&self, key: &str) -> EntryId {
         let mut hasher = self.0.clone();
         hasher.update(composed(key).as_bytes());

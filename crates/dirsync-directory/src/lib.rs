@@ -1,7 +1,34 @@
-//! What a directory is made of: postoffice names, addresses, entries and their keys, comparison
-//! keys, and the digests that prove two lists equal.
+//! The vocabulary of a directory: names of postoffices, entries with their keys, ids and addresses,
+//! views and filters, and the digests by which two postoffices find that their lists are equal.
 //!
-//! *Never:* numbers of the protocol (they live in `dirsync-message`), I/O, clocks, randomness.
+//! This crate never does I/O, reads no clock and draws no random numbers. It does not know the protocol
+//! either: sequence numbers and messages are in `dirsync-message`, decisions in `dirsync-protocol`.
+//!
+//! Begin with [`Record`], the one textual form of an entry's content. Stores keep it, messages carry
+//! it and digests hash it, all byte for byte. [`Entry`] is the same content as values, for the code
+//! that reads or edits it.
+//!
+//! ```
+//! use dirsync_directory::{Entry, EntryId, PostofficeName, Record, SetDigest, list_element};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let ana = Entry {
+//!     name: "Ana Souza".into(),
+//!     addresses: vec!["smtp:ana@north.example".parse()?],
+//!     ..Entry::default()
+//! };
+//! let record = Record::from(&ana);
+//! assert_eq!(record.addresses, "SMTP:ana@north.example");
+//! assert_eq!(record.as_ref().to_entry()?, ana);
+//!
+//! // Owner and key give the entry its id, and id, owner and record an element of the list's digest.
+//! let north: PostofficeName = "NORTH/HQ".parse()?;
+//! let id = EntryId::derive(&north, "4711");
+//! let digest = SetDigest::one(list_element(id, &north, record.as_ref()));
+//! assert_eq!(digest.count, 1);
+//! # Ok(())
+//! # }
+//! ```
 #![deny(missing_docs)]
 
 mod address;

@@ -14,14 +14,14 @@ use thiserror::Error;
 use crate::shown::is_hidden;
 use crate::{excerpt, fold};
 
-/// Longest network or postoffice part, in bytes. The original allowed ten characters
-/// (Q96001 [20]); that limit belongs to classic peers, not to ours.
+/// The longest network or postoffice part, in bytes. Microsoft Mail allows ten characters (Knowledge
+/// Base article Q96001); that limit binds only postoffices that exchange messages with it.
 const PART_BYTES_MAX: usize = 64;
 
 /// The name of a postoffice, `NETWORK/POSTOFFICE`, as its administrator wrote it.
 ///
-/// Compared, ordered and hashed by its fold, so `North/HQ` and `NORTH/hq` are one postoffice.
-/// Cloning is cheap.
+/// Names are compared, ordered and hashed by their folds, so `North/HQ` and `NORTH/hq` are the same
+/// postoffice. Cloning is cheap.
 #[derive(Clone)]
 pub struct PostofficeName {
     text: Arc<str>,
@@ -35,18 +35,18 @@ pub enum PostofficeNameError {
     #[error("\"{0}\" is not a postoffice name: write NETWORK/POSTOFFICE, for example NORTH/HQ")]
     Parts(String),
     /// A part is empty or longer than 64 bytes.
-    #[error("each part of the postoffice name \"{0}\" needs 1 to {PART_BYTES_MAX} bytes")]
+    #[error("a part of the postoffice name \"{0}\" is empty or longer than {PART_BYTES_MAX} bytes")]
     Length(String),
-    /// A part begins or ends with a blank, or has two together.
-    #[error("the postoffice name \"{0}\" has a blank at an end, or two together")]
+    /// A part begins or ends with a blank, or contains two in a row.
+    #[error("a part of the postoffice name \"{0}\" has a blank at an end, or two in a row")]
     Blank(String),
-    /// A part has no letter and no digit.
-    #[error("each part of the postoffice name \"{0}\" needs a letter or a digit")]
+    /// A part contains neither a letter nor a digit.
+    #[error("a part of the postoffice name \"{0}\" has neither a letter nor a digit")]
     Empty(String),
-    /// A part holds something else than letters, digits and a few signs.
+    /// A part contains a character that is not a letter, a digit, or one of a few signs.
     #[error(
-        "the postoffice name \"{name}\" holds \"{character}\": letters, digits, blanks and - _ . & \
-         can stand in it"
+        "the postoffice name \"{name}\" contains \"{character}\": use letters, digits, blanks and \
+         - _ . & only"
     )]
     Character {
         /// The name.
@@ -54,7 +54,7 @@ pub enum PostofficeNameError {
         /// The character.
         character: String,
     },
-    /// It is written with variants of letters, such as full-width ones.
+    /// The name is written with variants of letters, such as full-width ones.
     #[error(
         "the postoffice name \"{name}\" has letters in a special form, which look like those of \
          another name: write \"{plain}\""
@@ -65,28 +65,28 @@ pub enum PostofficeNameError {
         /// The name in ordinary letters.
         plain: String,
     },
-    /// Its letters are of two scripts.
+    /// The letters belong to two scripts.
     #[error(
         "the postoffice name \"{name}\" has letters of two scripts, {} and {}, which can look alike: \
-         write all of it in one",
+         use one script for the whole name",
         scripts[0],
         scripts[1]
     )]
     Scripts {
         /// The name.
         name: String,
-        /// The short names of the scripts, as Unicode has them.
+        /// The short Unicode names of the scripts, such as `Latn`.
         scripts: [String; 2],
     },
 }
 
 impl PostofficeName {
-    /// The name as written.
+    /// The name, as its administrator wrote it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The comparison key.
+    /// The folded name, by which names are compared.
     pub fn folded(&self) -> &str {
         &self.folded
     }
@@ -117,16 +117,21 @@ impl FromStr for PostofficeName {
             check_letters(text)?;
         }
         let folded = fold(text);
+        debug_assert_eq!(fold(&folded), folded, "a comparison key is its own key");
         Ok(Self { text: text.into(), folded: folded.into() })
     }
 }
 
-/// What a name can hold of ASCII; the slash stands between its parts.
+/// Whether a name may contain this ASCII character, or it is the slash between the parts.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_. &/".contains(&byte)
 }
 
-/// Names that look alike must not be two: who is who is decided by people who read them.
+/// Refuses a name that could be mistaken for another one.
+///
+/// An administrator admits a postoffice by reading its name. If two names could look alike, the second
+/// could be admitted in place of the first. So a name contains no invisible characters, no compatibility
+/// forms such as full-width letters, and letters of one script only.
 fn check_letters(text: &str) -> Result<(), PostofficeNameError> {
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(text);
     let categories = CodePointMapData::<GeneralCategory>::new();
@@ -169,8 +174,11 @@ fn check_letters(text: &str) -> Result<(), PostofficeNameError> {
     Ok(())
 }
 
-/// The script that letters of both are written in, where that is one: Japanese has three, which are not
-/// mistaken for each other, and Korean and Chinese write Han beside their own.
+/// The script of a name that has letters of both, or `None` if the two must not be mixed.
+///
+/// Japanese is written in three scripts, and Korean and Chinese use Han beside their own. Letters of
+/// these are not mistaken for each other. The answer is the script that says more about the language,
+/// so that Han does not join Hangul with Katakana.
 fn together(one: Script, other: Script) -> Option<Script> {
     const JAPANESE: [Script; 2] = [Script::Hiragana, Script::Katakana];
     match (one, other) {

@@ -1,16 +1,19 @@
-//! The one textual form of an entry's content: what stores keep, messages carry, and digests hash.
+//! Records, the one textual form of an entry's content.
 //!
-//! A record has four texts, all escaped so that none holds a line break or a tab:
+//! A record consists of four texts. Their values are escaped, so that none contains a line break or a
+//! tab:
 //!
 //! - `kind`: `mailbox`, `contact`, `resource` or `list`;
 //! - `name`: the display name;
-//! - `addresses`: `TYPE:value`, separated by tabs, the first is primary;
-//! - `details`: lines `attribute/value`, each ended by `\n`, sorted by bytes, no two equal.
+//! - `addresses`: `TYPE:value`, separated by tabs; the first is the primary one;
+//! - `details`: lines `attribute/value`, each ended by `\n`, sorted by bytes, without duplicates.
 //!
-//! Because the form is unique, equal content is equal bytes, and a record can travel from a message
-//! into a database and into a digest without being taken apart. A record may hold what this version
-//! does not understand (an unknown kind, an over-long value): the form is kept and compared, and
-//! [`RecordRef::to_entry`] says what is wrong with it.
+//! Every content has exactly one form. Equal content is therefore equal bytes, and a record goes from a
+//! message into a database and into a digest without being taken apart.
+//!
+//! A record may be invalid: it may come from a newer version with a kind that this one does not know, or
+//! have a value over the limits. Such a record is stored and compared like any other, and
+//! [`RecordRef::check`] says what is wrong with it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,16 +24,18 @@ use crate::address::AddressError;
 use crate::entry::UnknownKind;
 use crate::{Address, AttributeName, Entry, EntryKind, excerpt};
 
-/// Longest display name, in bytes.
+/// The longest display name, in bytes, as escaped.
 pub const NAME_BYTES_MAX: usize = 512;
-/// Most addresses of one entry.
+/// The most addresses of an entry.
 pub const ADDRESSES_MAX: usize = 1000;
-/// Longest value of a detail, in bytes.
+/// The longest value of a detail, in bytes, as escaped.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
-/// All details of one entry together, in bytes of their text form.
+/// The most bytes that all detail lines of an entry have together.
 pub const DETAILS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// An entry's content in its one textual form.
+const _: () = assert!(VALUE_BYTES_MAX < DETAILS_BYTES_MAX, "the longest value has a line");
+
+/// The content of an entry, in its one textual form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
     /// The kind's word.
@@ -43,7 +48,7 @@ pub struct Record {
     pub details: String,
 }
 
-/// A borrowed [`Record`].
+/// A borrowed [`Record`]. It is not known to be valid until [`Self::check`] says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordRef<'a> {
     /// The kind's word.
@@ -56,10 +61,10 @@ pub struct RecordRef<'a> {
     pub details: &'a str,
 }
 
-/// What is wrong with a record.
+/// Why a record is not valid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RecordError {
-    /// The kind's word is not known to this version.
+    /// The kind is not known to this version.
     #[error(transparent)]
     Kind(#[from] UnknownKind),
     /// The display name is empty.
@@ -68,49 +73,55 @@ pub enum RecordError {
     /// The display name is too long.
     #[error("the display name has {0} bytes, {NAME_BYTES_MAX} are allowed")]
     NameLength(usize),
-    /// The entry has no address at all.
+    /// The entry has no address.
     #[error("the entry has no address")]
     NoAddress,
-    /// One of the addresses is none.
+    /// One of the addresses is not valid.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The entry has too many addresses.
     #[error("the entry has more than {ADDRESSES_MAX} addresses")]
     Addresses,
-    /// The same address stands twice.
-    #[error("the address \"{0}\" stands twice")]
+    /// Two addresses of the entry are the same.
+    #[error("the entry has the address \"{0}\" twice")]
     AddressTwice(String),
-    /// A detail line has no attribute name.
+    /// A detail line has no canonical attribute name, or no value.
     #[error("the detail line \"{0}\" is not ATTRIBUTE/VALUE")]
     Detail(String),
     /// The detail lines are not sorted, or two are equal.
-    #[error("the detail lines are not in their one order at \"{0}\"")]
+    #[error("the detail line \"{0}\" is not sorted after the one before it, or is a duplicate")]
     DetailOrder(String),
     /// A value is too long.
-    #[error("a value of {attribute} has {bytes} bytes, {VALUE_BYTES_MAX} are allowed")]
+    #[error(
+        "a value of the attribute {attribute} has {bytes} bytes, {VALUE_BYTES_MAX} are allowed"
+    )]
     ValueLength {
         /// The attribute.
         attribute: String,
         /// The length of the value.
         bytes: usize,
     },
-    /// All details together are too long.
+    /// The details together are too long.
     #[error("the details have {0} bytes, {DETAILS_BYTES_MAX} are allowed")]
     DetailsLength(usize),
-    /// A text holds U+0000, which is no part of any text and ends it in many programs.
-    #[error("\"{0}\" holds the character NUL")]
+    /// A text contains U+0000, at which many programs would cut it off.
+    #[error("\"{0}\" contains the character NUL")]
     Nul(String),
-    /// A backslash is followed by something that is no escape.
-    #[error("\"{0}\" holds a backslash that is no escape")]
+    /// A text is not in its one escaped form.
+    #[error("\"{0}\" contains a character that has to be escaped, or a wrong escape")]
     Escape(String),
 }
 
-/// Writes a value so that it holds no control character: `\\` for a backslash, `\n`, `\r`, `\t`,
-/// and `\xHH` for the other controls below U+0020 and U+007F.
+/// Whether [`escape`] replaces a byte: ASCII control characters and the backslash.
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'\\' || byte == 0x7f
+}
+
+/// Escapes a value so that it contains no ASCII control character: `\\` for a backslash, `\n`, `\r`,
+/// `\t`, and `\xHH` for the others. Each value has exactly one escaped form.
 pub fn escape(value: &str) -> Cow<'_, str> {
-    let special = |byte: u8| byte < 0x20 || byte == b'\\' || byte == 0x7f;
-    // Without an early end, so that many bytes are looked at at once.
-    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
+    // A fold does not stop at the first hit, as `any` would, so the compiler checks many bytes at once.
+    if !value.bytes().fold(false, |any, byte| any | is_special(byte)) {
         return Cow::Borrowed(value);
     }
     let mut escaped = String::with_capacity(value.len() + 8);
@@ -120,17 +131,18 @@ pub fn escape(value: &str) -> Cow<'_, str> {
             '\n' => escaped.push_str("\\n"),
             '\r' => escaped.push_str("\\r"),
             '\t' => escaped.push_str("\\t"),
-            other if other.is_ascii() && special(other as u8) => {
+            other if other.is_ascii() && is_special(other as u8) => {
                 escaped.push_str(&format!("\\x{:02x}", other as u8));
             }
             other => escaped.push(other),
         }
     }
+    debug_assert_eq!(unescape(&escaped).as_deref(), Some(value), "an escaped value is read back");
     Cow::Owned(escaped)
 }
 
-/// Reads back what [`escape`] wrote; `None` where a backslash is followed by something else, or
-/// a control was written in another way than [`escape`] writes it.
+/// Reads an escaped value. `None` if a backslash begins no escape, or an escape stands for a character
+/// that [`escape`] writes differently.
 pub fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
     if !escaped.contains('\\') {
         return Some(Cow::Borrowed(escaped));
@@ -146,11 +158,10 @@ pub fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
             'r' => value.push('\r'),
             't' => value.push('\t'),
             'x' => {
-                let code = u8::from_str_radix(tail.as_str().get(..2)?, 16).ok()?;
-                let written = format!("\\x{code:02x}");
-                if !rest[at..].starts_with(&written)
-                    || escape(&char::from(code).to_string()) != written
-                {
+                let digits = tail.as_str().get(..2)?;
+                let code = u8::from_str_radix(digits, 16).ok().filter(|code| is_special(*code))?;
+                let is_shorter = matches!(code, b'\\' | b'\n' | b'\r' | b'\t');
+                if is_shorter || format!("{code:02x}") != digits {
                     return None;
                 }
                 value.push(char::from(code));
@@ -166,7 +177,7 @@ pub fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
 }
 
 impl Record {
-    /// A borrowed view of the record.
+    /// The record, borrowed.
     pub fn as_ref(&self) -> RecordRef<'_> {
         RecordRef {
             kind: &self.kind,
@@ -210,7 +221,7 @@ impl From<&Entry> for Record {
 }
 
 impl<'a> RecordRef<'a> {
-    /// An owned copy.
+    /// A copy that owns its texts.
     pub fn to_record(self) -> Record {
         Record {
             kind: self.kind.into(),
@@ -220,29 +231,30 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    /// The escaped addresses, in order.
+    /// The escaped addresses in their order; the first is the primary one.
     pub fn address_texts(self) -> impl Iterator<Item = &'a str> {
         self.addresses.split('\t').filter(|text| !text.is_empty())
     }
 
-    /// The detail lines as (attribute, escaped value), in their order. Lines without a slash are
-    /// passed over; [`Self::check`] reports them.
+    /// The detail lines in their order, as attribute and escaped value. Lines without a slash are
+    /// skipped; [`Self::check`] reports them.
     pub fn detail_lines(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.details.lines().filter_map(|line| line.split_once('/'))
     }
 
-    /// The comparison keys of all addresses.
+    /// The comparison keys of all addresses, which decide whether two entries claim the same one.
     pub fn address_keys(self) -> impl Iterator<Item = String> + 'a {
         self.address_texts().map(|text| crate::fold(text).into_owned())
     }
 
-    /// Checks the record without building an [`Entry`].
+    /// Checks that the record is valid, without building an [`Entry`].
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it, in the order kind, name, addresses, details.
+    /// Returns the first problem, in the order kind, name, addresses, details.
     pub fn check(self) -> Result<(), RecordError> {
         if !EntryKind::ALL.iter().any(|kind| kind.as_str() == self.kind) {
+            // Parsing ignores case. A kind that it accepts here is written in another form than its one.
             self.kind.parse::<EntryKind>()?;
             return Err(RecordError::Escape(excerpt(self.kind)));
         }
@@ -257,6 +269,7 @@ impl<'a> RecordRef<'a> {
         self.check_details()
     }
 
+    /// Checks that there is an address, that each is in its one form, and that no two are the same.
     fn check_addresses(self) -> Result<(), RecordError> {
         if self.addresses.is_empty() {
             return Err(RecordError::NoAddress);
@@ -278,13 +291,14 @@ impl<'a> RecordRef<'a> {
         Ok(())
     }
 
+    /// Checks that the detail lines are in their one form and order, and within the limits.
     fn check_details(self) -> Result<(), RecordError> {
         if self.details.len() > DETAILS_BYTES_MAX {
             return Err(RecordError::DetailsLength(self.details.len()));
         }
         let mut previous = "";
         for line in self.details.split_inclusive('\n') {
-            // Not `lines`, for which a CR or nothing ends a line too.
+            // `str::lines` would also accept CR LF, or nothing, as the end of a line.
             let line = line.strip_suffix('\n').ok_or_else(|| RecordError::Detail(excerpt(line)))?;
             if line <= previous {
                 return Err(RecordError::DetailOrder(excerpt(line)));
@@ -306,31 +320,32 @@ impl<'a> RecordRef<'a> {
         Ok(())
     }
 
-    /// The values of the record.
+    /// The record as values.
     ///
     /// # Errors
     ///
     /// As [`Self::check`].
     pub fn to_entry(self) -> Result<Entry, RecordError> {
         self.check()?;
-        let value = |text| unescape(text).expect("checked").into_owned();
+        let value = |text| unescape(text).ok_or_else(|| RecordError::Escape(excerpt(text)));
         let mut details: BTreeMap<AttributeName, Vec<String>> = BTreeMap::new();
         for (attribute, text) in self.detail_lines() {
-            let attribute = attribute.parse().expect("checked");
-            details.entry(attribute).or_default().push(value(text));
+            let attribute =
+                attribute.parse().map_err(|_| RecordError::Detail(excerpt(attribute)))?;
+            details.entry(attribute).or_default().push(value(text)?.into_owned());
         }
-        Ok(Entry {
+        let addresses = self.address_texts().map(|text| Ok(value(text)?.parse()?));
+        let entry = Entry {
             kind: self.kind.parse()?,
-            name: value(self.name),
-            addresses: self
-                .address_texts()
-                .map(|text| value(text).parse().expect("checked"))
-                .collect(),
+            name: value(self.name)?.into_owned(),
+            addresses: addresses.collect::<Result<_, RecordError>>()?,
             details,
-        })
+        };
+        debug_assert_eq!(Record::from(&entry).as_ref(), self, "a valid record is the one form");
+        Ok(entry)
     }
 
-    /// The record as somebody sees it who may see only the attributes that `shown` accepts.
+    /// The record with only those details whose attributes `shown` accepts.
     pub fn with_attributes(self, shown: impl Fn(&str) -> bool) -> Record {
         let mut record = RecordRef { details: "", ..self }.to_record();
         for line in self.details.split_inclusive('\n') {
@@ -339,10 +354,12 @@ impl<'a> RecordRef<'a> {
                 record.details.push_str(line);
             }
         }
+        debug_assert!(record.as_ref().check().is_ok() || self.check().is_err());
         record
     }
 }
 
+/// Checks that a text is in its one escaped form and contains no NUL.
 fn check_escapes(text: &str) -> Result<(), RecordError> {
     match unescape(text) {
         Some(value) if value.contains('\0') => Err(RecordError::Nul(excerpt(text))),

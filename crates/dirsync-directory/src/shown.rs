@@ -1,18 +1,22 @@
-//! Text from outside, as it is shown to people.
+//! How text from outside is shown to people.
+//!
+//! Names and values come from other postoffices, and end up on terminals, in logs and in mails. A
+//! control sequence, or a character that reverses the direction of text, could make a line there say
+//! something that the program did not write.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Most of a text that an error repeats, in characters.
+/// The most characters of a text that an error repeats.
 const EXCERPT_CHARS_MAX: usize = 60;
 
-/// A text on one line of a terminal, a log or a mail: whatever is not seen, or changes how the rest is
-/// seen, is written `\u{HEX}`. Those are controls, line and paragraph separators, and the format
-/// characters that turn the direction of text or have no width. A backslash stays as it is: this is for
-/// reading, and nothing reads it back.
+/// Makes a text safe to show on one line of a terminal, a log or a mail.
+///
+/// A character that is invisible, or changes how others are displayed, becomes `\u{HEX}`: control
+/// characters, line and paragraph separators, and format characters that reverse the direction of text
+/// or have no width. A backslash stays as it is, because the result is for people and is never parsed.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Cow::Borrowed(text);
@@ -25,16 +29,17 @@ pub fn shown(text: &str) -> Cow<'_, str> {
             && !before.is_none_or(|before: char| before.is_ascii())
             && !characters.peek().is_none_or(char::is_ascii);
         if is_hidden(character) && !joins {
-            write!(shown, "\\u{{{:x}}}", u32::from(character)).expect("a string takes everything");
+            shown.push_str(&format!("\\u{{{:x}}}", u32::from(character)));
         } else {
             shown.push(character);
         }
         before = Some(character);
     }
+    debug_assert!(!shown.chars().any(|character| is_hidden(character) && !is_joiner(character)));
     Cow::Owned(shown)
 }
 
-/// The beginning of a text, as [`shown`]: what an error repeats.
+/// The beginning of a text as [`shown`] makes it, for an error that repeats the text.
 pub fn excerpt(text: &str) -> String {
     let Some((cut, _)) = text.char_indices().nth(EXCERPT_CHARS_MAX) else {
         return shown(text).into_owned();
@@ -42,7 +47,7 @@ pub fn excerpt(text: &str) -> String {
     shown(&text[..cut]).into_owned() + "…"
 }
 
-/// Whether a character is not seen, or changes how others are seen.
+/// Whether a character is invisible, or changes how others are displayed.
 pub fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -54,13 +59,14 @@ pub fn is_hidden(character: char) -> bool {
         | GeneralCategory::Format
         | GeneralCategory::LineSeparator
         | GeneralCategory::ParagraphSeparator => true,
-        // They choose between two forms of the character before, as of an emoji.
+        // Variation selectors: they choose between two forms of the character before, such as an emoji.
         GeneralCategory::NonspacingMark if matches!(character, '\u{fe00}'..='\u{fe0f}') => false,
         _ => ignorable(),
     }
 }
 
-/// Between letters of scripts that need them (Persian, Hindi) and in emoji they are part of the text.
+/// The joiners have no width, but between letters of scripts that need them (Persian, Hindi) and in
+/// emoji they are part of the text. Beside ASCII they have no use but to hide.
 fn is_joiner(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}')
 }

@@ -1,4 +1,4 @@
-//! Views: what one requestor is allowed and wants to see.
+//! Views: the part of the list that one requestor may see and wants to see.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,37 +12,41 @@ use crate::{
     escape, excerpt, unescape,
 };
 
-/// Longest definition of what one party may or wants to see, in bytes of its text. A view in force is
-/// what two parties say, and may be twice as long.
+/// The longest view of one party, in bytes of its text. The view in force joins those of two parties, so
+/// it may be twice as long.
 pub const VIEW_BYTES_MAX: usize = 64 * 1024;
-/// Most values of one line of a view.
+/// The most values of one line of a view.
 pub const VIEW_VALUES_MAX: usize = 1000;
 
-/// The fingerprint of a view's definition: equal definitions have equal hashes everywhere.
+/// The hash of a view's definition. Equal definitions have equal hashes at every postoffice, so a sync
+/// point names the view of its list by the hash alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ViewHash([u8; 16]);
 
-/// What one requestor may see, or wants to see. An absent part puts no limit.
+/// The entries and details that one requestor may see, or wants to see. A part that is `None` sets no
+/// limit.
 ///
-/// Its text form is one line per part, `types SMTP X400`, and is what the hash is made of.
+/// The text form has one line for each part: a word and its values, separated by tabs, such as
+/// `types`, `SMTP`, `X400`. The hash is made of this text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct View {
-    /// Address types, in capitals: an entry with none of them is not seen.
+    /// Address types, in capitals. An entry is visible if it has an address of one of them.
     pub types: Option<BTreeSet<String>>,
-    /// Owners of entries.
+    /// The postoffices whose entries are visible.
     pub origins: Option<BTreeSet<PostofficeName>>,
-    /// Kinds of entries.
+    /// The kinds of entries that are visible.
     pub kinds: Option<BTreeSet<EntryKind>>,
-    /// A condition on the whole entry, also on attributes that are not shown.
+    /// A condition that visible entries satisfy. It is tested on the whole entry, including details that
+    /// are not shown.
     pub filter: Option<Filter>,
-    /// The details that are shown of a visible entry.
+    /// The attributes that are shown of a visible entry. Kind, name and addresses are always shown.
     pub attributes: Option<BTreeSet<AttributeName>>,
 }
 
-/// Why a text is not a view.
+/// Why a text is not a view, or a view is too large.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ViewError {
-    /// One of its lines.
+    /// A line of the view cannot be read.
     #[error("the view line \"{line}\" is wrong: {reason}")]
     Line {
         /// The beginning of the line.
@@ -50,35 +54,35 @@ pub enum ViewError {
         /// What is wrong with it.
         reason: String,
     },
-    /// It is too long.
+    /// The view is too long.
     #[error("the view has {bytes} bytes, {VIEW_BYTES_MAX} are allowed")]
     Length {
         /// Its length.
         bytes: usize,
     },
-    /// Its filter is too long.
+    /// The filter of the view has too many terms.
     #[error(
-        "the filter of the view has {terms} terms, {FILTER_TERMS_MAX} are allowed: name a list of \
-         values by an attribute of its own instead"
+        "the filter of the view has {terms} terms, {FILTER_TERMS_MAX} are allowed: give the entries an \
+         attribute for this purpose, and filter by that"
     )]
     Terms {
-        /// How many it has.
+        /// The number of its terms.
         terms: usize,
     },
 }
 
 impl View {
-    /// Whether the view puts no limit at all.
+    /// Whether the view shows everything.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks the size of a view that one party allows or wants. What two such views come to can be
-    /// read again.
+    /// Checks the size of a view that one party allows or wants. The parser accepts twice as much, so
+    /// that the intersection of two views of this size can be read back from an update.
     ///
     /// # Errors
     ///
-    /// When the view, or its filter, is too large.
+    /// If the view, or its filter, is too large.
     pub fn check_size(&self) -> Result<(), ViewError> {
         let bytes = self.to_string().len();
         if bytes > VIEW_BYTES_MAX {
@@ -90,7 +94,7 @@ impl View {
         }
     }
 
-    /// Whether an entry of `owner` is visible.
+    /// Whether this entry of `owner` is visible. An invalid record is compared as it is.
     pub fn shows(&self, owner: &PostofficeName, record: RecordRef<'_>) -> bool {
         self.origins.as_ref().is_none_or(|origins| origins.contains(owner))
             && self
@@ -105,13 +109,14 @@ impl View {
             && self.filter.as_ref().is_none_or(|filter| filter.matches(record))
     }
 
-    /// What is shown of a visible entry when not everything is; `None` where all of it is.
+    /// The part of a visible entry that is shown, or `None` if all of it is.
     pub fn disclosed(&self, record: RecordRef<'_>) -> Option<Record> {
         let attributes = self.attributes.as_ref()?;
         Some(record.with_attributes(|name| attributes.contains(name)))
     }
 
-    /// What both views show: the view in force is what the server allows and the requestor wants.
+    /// The view that shows what both show. The view in force is the intersection of the one that the
+    /// server allows and the one that the requestor wants.
     pub fn intersect(&self, other: &Self) -> Self {
         fn both<T: Ord + Clone>(
             left: &Option<BTreeSet<T>>,
@@ -134,10 +139,12 @@ impl View {
         }
     }
 
-    /// The definition's fingerprint.
+    /// The hash of the definition. Origins are hashed folded, because names that differ in case are one
+    /// postoffice.
     pub fn hash(&self) -> ViewHash {
         let mut hasher = blake3::Hasher::new_derive_key("dirsync 1 view definition");
-        // A fold can be longer than a name may be, so it is not made a name again.
+        // The folds are written as texts: a fold can be longer than a name is allowed to be, so it does
+        // not always parse as a name.
         hasher.update(Lines { view: self, origin: PostofficeName::folded }.to_string().as_bytes());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
@@ -151,7 +158,7 @@ impl fmt::Display for View {
     }
 }
 
-/// The lines of a view, with origins as `origin` says them.
+/// Prints the lines of a view, with `origin` as the text of an origin.
 struct Lines<'a> {
     view: &'a View,
     origin: fn(&PostofficeName) -> &str,
@@ -209,7 +216,7 @@ impl FromStr for View {
             let words = fields
                 .map(|field| unescape(field).map(String::from))
                 .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| error("a backslash is no escape".into()))?;
+                .ok_or_else(|| error("it contains a wrong escape".into()))?;
             match word {
                 "types" => {
                     let types = words.iter().map(|word| Address::kind_of(word));
@@ -224,10 +231,15 @@ impl FromStr for View {
                         words[0].parse().map_err(|e: crate::FilterError| error(e.to_string()))?,
                     );
                 }
-                _ => return Err(error("it begins with no known word".into())),
+                _ => {
+                    let expected =
+                        "it does not begin with types, origins, kinds, attributes or filter";
+                    return Err(error(expected.into()));
+                }
             }
         }
-        // Folds and escapes can be longer than what they stand for.
+        // The printed form can be longer than the text, because it is folded and escaped again, and it is
+        // the printed form that travels. Only a long text can exceed the limit, so only it is printed.
         match text.len() {
             bytes if bytes < VIEW_BYTES_MAX / 4 => Ok(view),
             _ => match view.to_string().len() {
@@ -239,12 +251,12 @@ impl FromStr for View {
 }
 
 impl ViewHash {
-    /// The fingerprint from its bytes.
+    /// The hash with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The fingerprint's bytes.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
