@@ -193,8 +193,8 @@ impl DecisionsLog for Vec<Decision> {
 /// # Errors
 ///
 /// When the store fails.
-pub fn carry_out<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn carry_out(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     decision: &Decision,
 ) -> Result<(), ReceiveError> {
@@ -255,8 +255,8 @@ pub fn carry_out<T: Tables + ?Sized>(
     Ok(())
 }
 
-fn change<T: Tables + ?Sized>(
-    tables: &mut T,
+fn change(
+    tables: &mut dyn Tables,
     name: &PostofficeName,
     change: impl FnOnce(&mut Registration),
 ) -> Stored<()> {

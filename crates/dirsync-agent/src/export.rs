@@ -44,8 +44,8 @@ pub enum ExportError {
 /// # Errors
 ///
 /// See [`ExportError`].
-pub fn export<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn export(
+    tables: &mut dyn Tables,
     output: &mut dyn Write,
     settings: ExportSettings,
 ) -> Result<u64, ExportError> {
@@ -99,8 +99,8 @@ pub struct Exported {
 /// # Errors
 ///
 /// See [`ExportError`]; the old file then stands.
-pub fn export_to_file<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn export_to_file(
+    tables: &mut dyn Tables,
     path: &Path,
     settings: ExportSettings,
 ) -> Result<Exported, ExportError> {
@@ -145,9 +145,7 @@ impl Write for Hashed<'_> {
     }
 }
 
-fn own_by_name<T: Tables + ?Sized>(
-    tables: &mut T,
-) -> Result<Vec<dirsync_directory::EntryId>, StoreError> {
+fn own_by_name(tables: &mut dyn Tables) -> Result<Vec<dirsync_directory::EntryId>, StoreError> {
     let mut order = Vec::new();
     tables.visit_own(ReqSeq(0), &mut |row| {
         order.push((row.record.name.clone(), row.id));
@@ -158,10 +156,7 @@ fn own_by_name<T: Tables + ?Sized>(
 }
 
 /// The attributes that occur, by name: the columns of a CSV.
-fn attributes<T: Tables + ?Sized>(
-    tables: &mut T,
-    own: bool,
-) -> Result<Vec<AttributeName>, StoreError> {
+fn attributes(tables: &mut dyn Tables, own: bool) -> Result<Vec<AttributeName>, StoreError> {
     let mut found: BTreeSet<String> = BTreeSet::new();
     let mut note = |record: RecordRef<'_>| {
         let mut last = "";

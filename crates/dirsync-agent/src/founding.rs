@@ -14,8 +14,8 @@ use crate::decisions::empty_registration;
 /// # Errors
 ///
 /// When the store fails.
-pub fn found_requestor<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn found_requestor(
+    tables: &mut dyn Tables,
     draws: &mut Draws,
     name: &PostofficeName,
     server: &PostofficeName,
@@ -55,8 +55,8 @@ pub fn found_requestor<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn found_server<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn found_server(
+    tables: &mut dyn Tables,
     draws: &mut Draws,
     name: &PostofficeName,
     instance: Instance,

@@ -62,8 +62,8 @@ impl From<ReadError> for IntakeError {
 /// # Errors
 ///
 /// See [`IntakeError`].
-pub fn take_in<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn take_in(
+    tables: &mut dyn Tables,
     path: &Path,
     format: Format,
     options: &OpenOptions,
@@ -114,8 +114,8 @@ pub fn take_in<T: Tables + ?Sized>(
     Ok(Intake { report, notes, broke_off, taken })
 }
 
-fn taken_addresses<T: Tables + ?Sized>(
-    tables: &mut T,
+fn taken_addresses(
+    tables: &mut dyn Tables,
     wanted: &BTreeMap<String, String>,
 ) -> Result<Vec<TakenAddress>, StoreError> {
     let me = tables.requestor()?.name;

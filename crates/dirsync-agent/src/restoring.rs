@@ -17,8 +17,8 @@ use crate::decisions::{DecideError, DecisionsLog, catch_up};
 /// # Errors
 ///
 /// When the store fails, or the log cannot be read.
-pub fn begin_anew<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn begin_anew(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     decisions: &mut dyn DecisionsLog,
 ) -> Result<(), DecideError> {
@@ -29,10 +29,7 @@ pub fn begin_anew<T: Tables + ?Sized>(
     Ok(())
 }
 
-fn begin_life<T: Tables + ?Sized>(
-    tables: &mut T,
-    context: &mut Context<'_>,
-) -> Result<(), ReceiveError> {
+fn begin_life(tables: &mut dyn Tables, context: &mut Context<'_>) -> Result<(), ReceiveError> {
     let mut state = tables.requestor()?;
     // A person's word that this copy is the postoffice now: its own life may have been retired since
     // the copy was made, so it takes part as one that descends from nobody (rule `told`).
@@ -57,8 +54,8 @@ fn begin_life<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn promote<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn promote(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     instance: Instance,
     decisions: &mut dyn DecisionsLog,

@@ -138,7 +138,7 @@ fn secret(name: &str) -> String {
     format!("secret of {name}")
 }
 
-fn check_list<T: Tables + ?Sized>(tables: &mut T) {
+fn check_list(tables: &mut dyn Tables) {
     let state = tables.requestor().expect("a store");
     let (mut found, mut ids) = (BucketSums::default(), BTreeSet::new());
     tables
@@ -153,7 +153,7 @@ fn check_list<T: Tables + ?Sized>(tables: &mut T) {
     assert_eq!(found.folded(6), kept.folded(6), "and its buckets");
 }
 
-fn check_own<T: Tables + ?Sized>(tables: &mut T) {
+fn check_own(tables: &mut dyn Tables) {
     let state = tables.requestor().expect("a store");
     let (mut digest, mut highest) = (SetDigest::default(), 0);
     tables
@@ -170,7 +170,7 @@ fn check_own<T: Tables + ?Sized>(tables: &mut T) {
     assert!(state.req_sync <= state.req_seq, "nothing is acknowledged that was not made");
 }
 
-fn check_server<T: Tables + ?Sized>(tables: &mut T) {
+fn check_server(tables: &mut dyn Tables) {
     let server = tables.server().expect("a store").expect("it is the server");
     let views = tables.views().expect("a store");
     let mut sums = vec![BucketSums::default(); views.len()];

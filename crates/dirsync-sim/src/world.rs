@@ -405,11 +405,7 @@ impl World {
     /// # Panics
     ///
     /// When the store fails.
-    pub fn change<R>(
-        &mut self,
-        machine: &str,
-        change: impl FnOnce(&mut OwnChanges<'_, dyn Transaction + '_>) -> R,
-    ) -> R {
+    pub fn change<R>(&mut self, machine: &str, change: impl FnOnce(&mut OwnChanges<'_>) -> R) -> R {
         self.run_at(machine, |tables, context| {
             let mut changes = OwnChanges::begin(tables, context.now).expect("a batch");
             let result = change(&mut changes);

@@ -38,7 +38,7 @@ impl Identity {
     }
 
     /// Of a database, by what it says itself.
-    pub fn of_database<T: Tables + ?Sized>(tables: &mut T) -> Stored<Self> {
+    pub fn of_database(tables: &mut dyn Tables) -> Stored<Self> {
         Ok(Self {
             name: tables.requestor()?.name,
             instance: tables.server()?.map(|server| server.epoch.instance),

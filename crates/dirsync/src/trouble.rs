@@ -39,8 +39,8 @@ impl Trouble {
 
 /// Replaces what is known of the places of one step by what it met now, and logs what is new, what is
 /// over, and now and then what goes on. `place` names the place of a step that has only one.
-pub fn note_places<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn note_places(
+    tables: &mut dyn Tables,
     step: &str,
     place: &str,
     failed: &[PlaceFailure],
@@ -88,7 +88,7 @@ pub fn note_places<T: Tables + ?Sized>(
 
 /// Whether a step could not use a place, so that it is due until it can: all such places, or only
 /// those that are away.
-pub fn is_due_again<T: Tables + ?Sized>(tables: &mut T, step: &str, away: bool) -> Stored<bool> {
+pub fn is_due_again(tables: &mut dyn Tables, step: &str, away: bool) -> Stored<bool> {
     let troubles = tables.notes(&format!("{NOTES}{step}:"))?;
     let is_away =
         |text: &str| serde_json::from_str::<Trouble>(text).is_ok_and(|trouble| trouble.unreachable);
@@ -96,7 +96,7 @@ pub fn is_due_again<T: Tables + ?Sized>(tables: &mut T, step: &str, away: bool) 
 }
 
 /// The places that cannot be used, each once.
-pub fn places<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<Trouble>> {
+pub fn places(tables: &mut dyn Tables) -> Stored<Vec<Trouble>> {
     let mut places: BTreeMap<String, Trouble> = BTreeMap::new();
     for (_, text) in tables.notes(NOTES)? {
         let Ok(trouble) = serde_json::from_str::<Trouble>(&text) else { continue };

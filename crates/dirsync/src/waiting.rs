@@ -216,8 +216,8 @@ fn is_late(since: u64, schedule: Option<&dirsync_protocol::schedule::Schedule>) 
 }
 
 /// Deletions that wait at the server.
-pub fn held_deletions<T: dirsync_protocol::tables::Tables + ?Sized>(
-    tables: &mut T,
+pub fn held_deletions(
+    tables: &mut dyn dirsync_protocol::tables::Tables,
 ) -> dirsync_protocol::tables::Stored<u64> {
     let mut held = 0;
     tables.visit_unsettled(&mut |row| {
@@ -229,8 +229,8 @@ pub fn held_deletions<T: dirsync_protocol::tables::Tables + ?Sized>(
 }
 
 /// Whether a registered requestor's list is as the server's view of it: unknown while it is new.
-pub fn digest_matches<T: dirsync_protocol::tables::Tables + ?Sized>(
-    tables: &mut T,
+pub fn digest_matches(
+    tables: &mut dyn dirsync_protocol::tables::Tables,
     registration: &Registration,
 ) -> dirsync_protocol::tables::Stored<Option<bool>> {
     let Some(point) = &registration.position.point else { return Ok(None) };

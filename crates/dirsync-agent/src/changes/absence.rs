@@ -1,14 +1,13 @@
 //! What a whole read lacks: only a complete read deletes, and not too much at once.
 
 use dirsync_directory::EntryId;
-use dirsync_protocol::tables::Tables;
 
 use super::read::{ReadError, SourceRead};
 
 /// A read with fewer rows than this share of the last good one is held at any size, in percent.
 const SHORT_READ_PERCENT: u64 = 50;
 
-impl<T: Tables + ?Sized> SourceRead<'_, T> {
+impl SourceRead<'_> {
     /// Whether the read is suspiciously short beside the last good one.
     pub(super) fn is_short(&self, good_rows: u64) -> bool {
         let rows = self.report.rows - self.report.foreign;

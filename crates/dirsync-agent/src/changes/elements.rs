@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use dirsync_directory::EntryId;
-use dirsync_protocol::tables::{RequestorTables, Stored};
+use dirsync_protocol::tables::{Stored, Tables};
 
 /// Bytes of the content element that are kept: enough that two versions never seem equal.
 const ELEMENT_BYTES: usize = 8;
@@ -46,7 +46,7 @@ fn number_of(sources: &mut Vec<String>, source: &str) -> u16 {
 
 impl Elements {
     /// Reads them.
-    pub(super) fn load<T: RequestorTables + ?Sized>(tables: &mut T) -> Stored<Self> {
+    pub(super) fn load(tables: &mut dyn Tables) -> Stored<Self> {
         let mut elements = Vec::new();
         let mut sources: Vec<String> = Vec::new();
         tables.visit_own_elements(&mut |(id, element, source)| {

@@ -4,7 +4,7 @@ use dirsync_directory::{EntryId, Record, RecordError, composed};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, HAND, OwnChanges};
-use dirsync_protocol::tables::{OwnRow, RequestorTables, StoreError};
+use dirsync_protocol::tables::{OwnRow, StoreError, Tables};
 use thiserror::Error;
 
 /// Why a change by hand is refused.
@@ -53,8 +53,8 @@ pub struct HandChange {
 /// # Errors
 ///
 /// See [`HandError`].
-pub fn change_by_hand<T: RequestorTables + ?Sized>(
-    tables: &mut T,
+pub fn change_by_hand(
+    tables: &mut dyn Tables,
     now: u64,
     change: HandChange,
 ) -> Result<(EntryId, ChangeOutcome), HandError> {
@@ -98,11 +98,7 @@ pub fn change_by_hand<T: RequestorTables + ?Sized>(
 /// # Errors
 ///
 /// See [`HandError`].
-pub fn delete_by_hand<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    now: u64,
-    id: EntryId,
-) -> Result<(), HandError> {
+pub fn delete_by_hand(tables: &mut dyn Tables, now: u64, id: EntryId) -> Result<(), HandError> {
     let mut changes = OwnChanges::begin(tables, now)?;
     let old = changes.tables().own(id)?.ok_or_else(|| HandError::Unknown(id.to_string()))?;
     if old.source != HAND && old.source != ADOPTED {

@@ -2,7 +2,7 @@
 
 use dirsync_directory::EntryId;
 use dirsync_protocol::requestor::OwnChanges;
-use dirsync_protocol::tables::{OwnRow, RequestorTables, Stored};
+use dirsync_protocol::tables::{OwnRow, Stored, Tables};
 
 use super::unclaimed::{UNCLAIMED, keep_by_hand};
 
@@ -12,11 +12,7 @@ use super::unclaimed::{UNCLAIMED, keep_by_hand};
 /// # Errors
 ///
 /// When the store fails.
-pub fn approve<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    now: u64,
-    ids: Option<&[EntryId]>,
-) -> Stored<u64> {
+pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> Stored<u64> {
     let mut changes = OwnChanges::begin(tables, now)?;
     let mut count = 0;
     for held in changes.tables().held_changes()? {
@@ -46,7 +42,7 @@ pub fn approve<T: RequestorTables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn reject<T: RequestorTables + ?Sized>(tables: &mut T, ids: Option<&[EntryId]>) -> Stored<u64> {
+pub fn reject(tables: &mut dyn Tables, ids: Option<&[EntryId]>) -> Stored<u64> {
     let mut count = 0;
     for mut held in tables.held_changes()? {
         if held.rejected || ids.is_some_and(|ids| !ids.contains(&held.id)) {

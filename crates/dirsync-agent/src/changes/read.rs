@@ -164,8 +164,8 @@ struct Pending {
 }
 
 /// A read under way.
-pub struct SourceRead<'t, T: Tables + ?Sized> {
-    pub(super) changes: OwnChanges<'t, T>,
+pub struct SourceRead<'t> {
+    pub(super) changes: OwnChanges<'t>,
     pub(super) settings: ReadSettings,
     pub(super) elements: Elements,
     pub(super) report: ReadReport,
@@ -180,13 +180,13 @@ pub struct SourceRead<'t, T: Tables + ?Sized> {
     has_tombstones: bool,
 }
 
-impl<'t, T: Tables + ?Sized> SourceRead<'t, T> {
+impl<'t> SourceRead<'t> {
     /// Begins a read within the caller's transaction.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub fn begin(tables: &'t mut T, settings: ReadSettings) -> Result<Self, ReadError> {
+    pub fn begin(tables: &'t mut dyn Tables, settings: ReadSettings) -> Result<Self, ReadError> {
         let elements = Elements::load(tables)?;
         let me = tables.requestor()?.name;
         let adopted_strangers = AdoptedStrangers::find(tables, &me, &elements.unseen(ADOPTED))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_directory::{EntryId, PostofficeName};
-use dirsync_protocol::tables::{RequestorTables, Stored};
+use dirsync_protocol::tables::{Stored, Tables};
 
 /// Entries that were taken over from other origins and that a merge brought back. Which key of which
 /// source stands for them was known to the life that is lost: a source finds them by the key that
@@ -15,8 +15,8 @@ pub(super) struct AdoptedStrangers {
 
 impl AdoptedStrangers {
     /// Finds them among the adopted entries.
-    pub(super) fn find<T: RequestorTables + ?Sized>(
-        tables: &mut T,
+    pub(super) fn find(
+        tables: &mut dyn Tables,
         me: &PostofficeName,
         adopted: &[EntryId],
     ) -> Stored<Self> {

@@ -2,14 +2,14 @@
 //! settings: a person decides.
 
 use dirsync_protocol::requestor::{ADOPTED, HAND};
-use dirsync_protocol::tables::{HeldChange, OwnRow, RequestorTables, Stored, Tables};
+use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
 
 use super::read::{ReadError, SourceRead};
 
 /// The kind of a case about such an entry.
 pub const UNCLAIMED: &str = "unclaimed";
 
-impl<T: Tables + ?Sized> SourceRead<'_, T> {
+impl SourceRead<'_> {
     /// Holds a deletion of each, once, when all whole sources have told which entries they feed. The
     /// entries stay published meanwhile, and the case is closed when a source names the entry.
     pub(super) fn ask_about_unclaimed(&mut self) -> Result<(), ReadError> {
@@ -76,10 +76,7 @@ impl<T: Tables + ?Sized> SourceRead<'_, T> {
 }
 
 /// Turns the deletion of such an entry down: a person keeps it from now on.
-pub(super) fn keep_by_hand<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    held: &HeldChange,
-) -> Stored<()> {
+pub(super) fn keep_by_hand(tables: &mut dyn Tables, held: &HeldChange) -> Stored<()> {
     tables.delete_held_change(held.id)?;
     let Some(row) = tables.own(held.id)? else { return Ok(()) };
     let state = tables.requestor()?;

@@ -40,7 +40,7 @@ impl Progress {
         Self { lines: self.lines + 1, hash: hasher.finalize(), ..self }
     }
 
-    fn noted<T: Tables + ?Sized>(tables: &mut T) -> Stored<Self> {
+    fn noted(tables: &mut dyn Tables) -> Stored<Self> {
         let Some(note) = tables.note(NOTE)? else { return Ok(Self::none(0)) };
         let read = || {
             let mut words = note.split(' ');
@@ -51,7 +51,7 @@ impl Progress {
         Ok(read().unwrap_or(Self { lines: u64::MAX, ..Self::none(u64::MAX) }))
     }
 
-    fn put<T: Tables + ?Sized>(self, tables: &mut T) -> Stored<()> {
+    fn put(self, tables: &mut dyn Tables) -> Stored<()> {
         let Self { renewals, lines, hash } = self;
         tables.put_note(NOTE, Some(&format!("{renewals} {lines} {}", hash.to_hex())))
     }
@@ -88,8 +88,8 @@ impl From<StoreError> for DecideError {
 
 /// Compares a log with what was carried out, without reading what its lines say. Returns the lines that
 /// were not, and how far the others lead.
-fn compare<'a, T: Tables + ?Sized>(
-    tables: &mut T,
+fn compare<'a>(
+    tables: &mut dyn Tables,
     lines: &'a [String],
 ) -> Stored<(LogState, &'a [String], Progress)> {
     let noted = Progress::noted(tables)?;
@@ -119,8 +119,8 @@ fn renewals(lines: &[String]) -> u64 {
 /// # Errors
 ///
 /// When the store fails, or the log cannot be read.
-pub fn log_state<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn log_state(
+    tables: &mut dyn Tables,
     log: &mut dyn DecisionsLog,
 ) -> Result<LogState, DecideError> {
     let lines = log.lines().map_err(DecideError::Log)?;
@@ -136,8 +136,8 @@ pub fn log_state<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails, or the log cannot be read.
-pub fn catch_up<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn catch_up(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     log: &mut dyn DecisionsLog,
 ) -> Result<u64, DecideError> {
@@ -147,8 +147,8 @@ pub fn catch_up<T: Tables + ?Sized>(
 
 /// Returns how far the log is carried out then, or `None` if it is not the log of this database, and the
 /// number of decisions that were carried out.
-fn carry_out_rest<T: Tables + ?Sized>(
-    tables: &mut T,
+fn carry_out_rest(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     lines: &[String],
 ) -> Result<(Option<Progress>, u64), ReceiveError> {
@@ -181,8 +181,8 @@ fn carry_out_rest<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the log cannot be written or the store fails.
-pub fn decide<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn decide(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     log: &mut dyn DecisionsLog,
     decisions: &[Decision],
@@ -208,7 +208,7 @@ pub fn decide<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn renewed_log<T: Tables + ?Sized>(tables: &mut T, at: u64) -> Stored<Vec<Decision>> {
+pub fn renewed_log(tables: &mut dyn Tables, at: u64) -> Stored<Vec<Decision>> {
     let own = tables.requestor()?.name;
     let renewals = Progress::noted(tables)?.renewals.saturating_add(1);
     let mut decided = vec![(own.clone(), DecisionKind::Renew(renewals))];

@@ -11,8 +11,8 @@ use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide
 
 /// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.
-pub(super) fn admit<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn admit(
+    tables: &mut dyn Tables,
     decisions: &mut dyn DecisionsLog,
     context: &mut Context<'_>,
     request: &Request,

@@ -136,7 +136,7 @@ fn take(
 pub const NOTICE_NOTE: &str = "server-notice";
 
 /// What the server says of this postoffice, until it answers a request again.
-fn note_notice<T: Tables + ?Sized>(tables: &mut T, applied: &Applied) -> Stored<()> {
+fn note_notice(tables: &mut dyn Tables, applied: &Applied) -> Stored<()> {
     if applied.notice.is_none() && !applied.answered {
         return Ok(());
     }

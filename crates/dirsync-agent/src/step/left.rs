@@ -50,7 +50,7 @@ pub(super) fn without_left(
 }
 
 /// Remembers that a message is for another machine, in the transaction that took its header.
-pub(super) fn note_left<T: Tables + ?Sized>(tables: &mut T, arrived: &Arrived) -> Stored<()> {
+pub(super) fn note_left(tables: &mut dyn Tables, arrived: &Arrived) -> Stored<()> {
     tables.put_note(&note_of(arrived), Some(""))
 }
 

@@ -20,7 +20,7 @@ use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::tables::{CommonTables, LogLine, StoreError, Stored};
+use dirsync_protocol::tables::{LogLine, StoreError, Stored, Tables};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
@@ -95,8 +95,8 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
 }
 
 /// Logs events in the transaction that makes them true: whatever fails later, they are said.
-pub(crate) fn put_events<T: CommonTables + ?Sized>(
-    tables: &mut T,
+pub(crate) fn put_events(
+    tables: &mut dyn Tables,
     step: &str,
     at: u64,
     events: &[Event],

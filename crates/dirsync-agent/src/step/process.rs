@@ -350,8 +350,8 @@ enum Verdict {
     Refused(RefusedMessage),
 }
 
-fn take<T: Tables + ?Sized>(
-    tables: &mut T,
+fn take(
+    tables: &mut dyn Tables,
     incoming: Incoming,
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
@@ -562,8 +562,8 @@ fn answer_together(
     }
 }
 
-fn encode_part<T: Tables + ?Sized>(
-    tables: &mut T,
+fn encode_part(
+    tables: &mut dyn Tables,
     plan: &ListPlan,
     from: SrvSeq,
     part_bytes_max: u64,

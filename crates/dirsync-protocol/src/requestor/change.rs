@@ -5,7 +5,7 @@ use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::simulation::Rule;
-use crate::tables::{OwnRow, OwnTombstone, RequestorState, RequestorTables, Stored};
+use crate::tables::{OwnRow, OwnTombstone, RequestorState, Stored, Tables};
 
 /// What a change came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +21,19 @@ pub enum ChangeOutcome {
 /// A batch of own changes within one transaction (commit point C1).
 ///
 /// The requestor's row is read once and written by [`OwnChanges::finish`].
-pub struct OwnChanges<'t, T: ?Sized> {
-    tables: &'t mut T,
+pub struct OwnChanges<'t> {
+    tables: &'t mut dyn Tables,
     state: RequestorState,
     now: u64,
 }
 
-impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
+impl<'t> OwnChanges<'t> {
     /// Begins a batch at `now` (milliseconds since 1970).
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub fn begin(tables: &'t mut T, now: u64) -> Stored<Self> {
+    pub fn begin(tables: &'t mut dyn Tables, now: u64) -> Stored<Self> {
         let state = tables.requestor()?;
         Ok(Self { tables, state, now })
     }
@@ -44,7 +44,7 @@ impl<'t, T: RequestorTables + ?Sized> OwnChanges<'t, T> {
     }
 
     /// The tables, for reading between changes.
-    pub fn tables(&mut self) -> &mut T {
+    pub fn tables(&mut self) -> &mut dyn Tables {
         self.tables
     }
 

@@ -54,8 +54,8 @@ pub(super) fn hear_epoch(
 }
 
 /// R3 to R10.
-pub(super) fn take_header<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn take_header(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     state: &mut RequestorState,
     update: &Update,
@@ -221,8 +221,8 @@ fn hear_stranger(context: &mut Context<'_>, state: &mut RequestorState, update: 
 }
 
 /// `protocol.md` §5.2 (3): the stub of an entry that now belongs to another origin goes.
-pub(super) fn drop_transferred<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn drop_transferred(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     update: &Update,
 ) -> Result<(), ReceiveError> {

@@ -7,7 +7,7 @@ use dirsync_message::{Change, SrvSeq, Transaction};
 
 use crate::context::ReceiveError;
 use crate::delta::apply_delta;
-use crate::tables::{ListPlace, ListRow, OwnedListRow, RequestorTables, Stored};
+use crate::tables::{ListPlace, ListRow, OwnedListRow, Stored, Tables};
 
 /// How many bucket changes are gathered before they are written.
 const BUCKETS_MAX: usize = 1 << BucketSums::BITS;
@@ -53,9 +53,9 @@ impl ListWriter {
     /// # Errors
     ///
     /// When the store fails, or the transaction changes an entry that is not there.
-    pub fn apply<T: RequestorTables + ?Sized>(
+    pub fn apply(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         transaction: &Transaction<'_>,
     ) -> Result<(), ReceiveError> {
         self.rows += 1;
@@ -119,11 +119,7 @@ impl ListWriter {
     /// # Errors
     ///
     /// When the store fails.
-    pub fn delete<T: RequestorTables + ?Sized>(
-        &mut self,
-        tables: &mut T,
-        id: EntryId,
-    ) -> Stored<()> {
+    pub fn delete(&mut self, tables: &mut dyn Tables, id: EntryId) -> Stored<()> {
         if let Some(old) = tables.list_row(self.place, id)? {
             self.count_removed(&old);
             tables.delete_list_row(self.place, id)?;
@@ -136,11 +132,7 @@ impl ListWriter {
     /// # Errors
     ///
     /// When the store fails.
-    pub fn finish<T: RequestorTables + ?Sized>(
-        self,
-        tables: &mut T,
-        before: SetDigest,
-    ) -> Stored<SetDigest> {
+    pub fn finish(self, tables: &mut dyn Tables, before: SetDigest) -> Stored<SetDigest> {
         assert!(self.changes.len() <= BUCKETS_MAX, "buckets are numbered with 12 bits");
         let changes: Vec<_> =
             self.changes.iter().map(|(bucket, (added, taken))| (*bucket, *added, *taken)).collect();

@@ -31,8 +31,8 @@ struct Tally {
 
 /// Takes in the submitted set that the server holds, and prepares the full export that answers its
 /// challenge.
-pub(super) fn merge<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn merge(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     state: &mut RequestorState,
     own: &Own,
@@ -111,8 +111,8 @@ fn descend(state: &mut RequestorState, own: &Own) {
     state.lineage.drain(..beyond);
 }
 
-fn merge_entry<T: Tables + ?Sized>(
-    tables: &mut T,
+fn merge_entry(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     theirs: &Transaction<'_>,
     record: Record,
@@ -178,8 +178,8 @@ fn merge_entry<T: Tables + ?Sized>(
     Ok(())
 }
 
-fn quarantine_loser<T: Tables + ?Sized>(
-    tables: &mut T,
+fn quarantine_loser(
+    tables: &mut dyn Tables,
     now: u64,
     winner: &OwnRow,
     loser: &OwnRow,
@@ -202,8 +202,8 @@ fn quarantine_loser<T: Tables + ?Sized>(
     Ok(())
 }
 
-fn drop_deleted_there<T: Tables + ?Sized>(
-    tables: &mut T,
+fn drop_deleted_there(
+    tables: &mut dyn Tables,
     held_there: &BTreeSet<EntryId>,
     deleted_there: &BTreeMap<EntryId, Stamp>,
     tally: &mut Tally,
@@ -236,7 +236,7 @@ fn drop_deleted_there<T: Tables + ?Sized>(
 }
 
 /// All own entries and tombstones get new numbers, in the order of their stamps.
-fn number_anew<T: Tables + ?Sized>(tables: &mut T, state: &mut RequestorState) -> Stored<()> {
+fn number_anew(tables: &mut dyn Tables, state: &mut RequestorState) -> Stored<()> {
     let mut tombstones = Vec::new();
     tables.visit_own_tombstones(ReqSeq(0), &mut |tombstone| {
         tombstones.push(tombstone.id);

@@ -38,8 +38,8 @@ pub struct Applied {
 ///
 /// See [`ReceiveError`]: the transaction has to be rolled back, and for anything but a store
 /// error the message is refused.
-pub fn receive<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn receive(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     update: &Update,
     body: &mut dyn TransactionSource,
@@ -80,8 +80,8 @@ pub fn receive<T: Tables + ?Sized>(
 }
 
 /// R11 to R18.
-fn take_list<T: Tables + ?Sized>(
-    tables: &mut T,
+fn take_list(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     update: &Update,
     list: &Body,
@@ -149,8 +149,8 @@ fn take_list<T: Tables + ?Sized>(
 }
 
 /// R18: the list stays as it was, and the next request says so.
-fn undo<T: Tables + ?Sized>(
-    tables: &mut T,
+fn undo(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     state: &mut RequestorState,
     why: String,
@@ -247,8 +247,8 @@ enum Taken {
     Mismatch { found: SetDigest },
 }
 
-fn apply_delta_body<T: Tables + ?Sized>(
-    tables: &mut T,
+fn apply_delta_body(
+    tables: &mut dyn Tables,
     state: &mut RequestorState,
     list: &Body,
     body: &mut dyn TransactionSource,
@@ -280,7 +280,7 @@ fn verdict(state: &mut RequestorState, list: &Body, digest: SetDigest, rows: u64
 }
 
 /// Two entries with one id are the message's fault: it is not tried again, a repair is asked for.
-fn end_bulk<T: Tables + ?Sized>(tables: &mut T, place: ListPlace) -> Result<(), ReceiveError> {
+fn end_bulk(tables: &mut dyn Tables, place: ListPlace) -> Result<(), ReceiveError> {
     tables.end_bulk(place).map_err(|error| match error.kind {
         StoreErrorKind::Twice => ReceiveError::Contradiction(error.to_string()),
         _ => ReceiveError::Store(error),
@@ -288,8 +288,8 @@ fn end_bulk<T: Tables + ?Sized>(tables: &mut T, place: ListPlace) -> Result<(), 
 }
 
 /// A replace is prepared beside the list and swapped in when it is complete and right.
-fn apply_replace<T: Tables + ?Sized>(
-    tables: &mut T,
+fn apply_replace(
+    tables: &mut dyn Tables,
     state: &mut RequestorState,
     list: &Body,
     body: &mut dyn TransactionSource,
@@ -338,8 +338,8 @@ fn apply_replace<T: Tables + ?Sized>(
 }
 
 /// A repair is the whole content of some buckets: what it does not name there goes.
-fn apply_repair<T: Tables + ?Sized>(
-    tables: &mut T,
+fn apply_repair(
+    tables: &mut dyn Tables,
     state: &mut RequestorState,
     list: &Body,
     bits: u32,

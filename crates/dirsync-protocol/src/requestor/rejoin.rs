@@ -3,7 +3,7 @@
 use dirsync_message::{LINEAGE_MAX, ReqEpoch};
 
 use crate::context::{Context, Level};
-use crate::tables::{Mode, RequestorState, RequestorTables, Stored};
+use crate::tables::{Mode, RequestorState, Stored, Tables};
 
 /// Begins a new epoch: all own entries will be exported again and merged. With `descends`, the
 /// present epoch becomes an ancestor; without, a person decided that this machine is the one to
@@ -31,11 +31,7 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
 /// # Errors
 ///
 /// When the store fails.
-pub fn rejoin<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    context: &mut Context<'_>,
-    is_copy: bool,
-) -> Stored<bool> {
+pub fn rejoin(tables: &mut dyn Tables, context: &mut Context<'_>, is_copy: bool) -> Stored<bool> {
     let mut state = tables.requestor()?;
     let rejoins = match state.mode {
         Mode::Fenced => true,

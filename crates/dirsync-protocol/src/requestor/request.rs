@@ -10,7 +10,7 @@ use dirsync_message::{
 
 use crate::context::Context;
 use crate::delta::delta_after;
-use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, RequestorTables, Stored};
+use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, Stored, Tables};
 
 /// Most request ids that are remembered while no answer comes; an answer to an older one says
 /// nothing that the next one does not say.
@@ -27,8 +27,8 @@ const SENT_KEPT: usize = 32;
 /// # Errors
 ///
 /// When the store fails.
-pub fn make_request<T: RequestorTables + ?Sized>(
-    tables: &mut T,
+pub fn make_request(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     key: &str,
     health: Health,
@@ -93,8 +93,8 @@ pub fn make_request<T: RequestorTables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn visit_request_body<T: RequestorTables + ?Sized>(
-    tables: &mut T,
+pub fn visit_request_body(
+    tables: &mut dyn Tables,
     own: &OwnPart,
     visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
 ) -> Stored<()> {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::change::OwnChanges;
 use crate::delta::ChangeNumbers;
 use crate::simulation::Rule;
-use crate::tables::{ListPlace, OwnRow, OwnedListRow, RequestorTables, StoreError};
+use crate::tables::{ListPlace, OwnRow, OwnedListRow, StoreError, Tables};
 
 /// Why an entry cannot be handed over.
 #[derive(Debug, Error)]
@@ -42,8 +42,8 @@ pub enum TransferError {
 /// # Errors
 ///
 /// See [`TransferError`].
-pub fn release<T: RequestorTables + ?Sized>(
-    tables: &mut T,
+pub fn release(
+    tables: &mut dyn Tables,
     now: u64,
     id: EntryId,
     to: Option<PostofficeName>,
@@ -56,8 +56,8 @@ pub fn release<T: RequestorTables + ?Sized>(
 
 /// The entry as its owner offers it. What the server sent of it outside the list is whole, also where
 /// the list shows a part of it or nothing (rule `offer`).
-fn find_offer<T: RequestorTables + ?Sized>(
-    changes: &mut OwnChanges<'_, T>,
+fn find_offer(
+    changes: &mut OwnChanges<'_>,
     me: &PostofficeName,
     id: EntryId,
 ) -> Result<Offer, TransferError> {
@@ -85,8 +85,8 @@ fn find_offer<T: RequestorTables + ?Sized>(
 /// # Errors
 ///
 /// See [`TransferError`].
-pub fn claim<T: RequestorTables + ?Sized>(
-    tables: &mut T,
+pub fn claim(
+    tables: &mut dyn Tables,
     now: u64,
     id: EntryId,
     source: &str,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use dirsync_directory::{BucketSums, SetDigest, list_element};
 
 use crate::context::{Context, Level};
-use crate::tables::{ListPlace, RequestorTables, Stored};
+use crate::tables::{ListPlace, Stored, Tables};
 
 /// Computes the list's digest from its content. Where the sums that were kept differ, the list was
 /// damaged: the sums are put right, and the next request asks for a repair. Returns whether all
@@ -14,10 +14,7 @@ use crate::tables::{ListPlace, RequestorTables, Stored};
 /// # Errors
 ///
 /// When the store fails.
-pub fn verify_list<T: RequestorTables + ?Sized>(
-    tables: &mut T,
-    context: &mut Context<'_>,
-) -> Stored<bool> {
+pub fn verify_list(tables: &mut dyn Tables, context: &mut Context<'_>) -> Stored<bool> {
     let mut found = BucketSums::default();
     tables.visit_list(ListPlace::Live, &mut |row| {
         found.add(row.id, list_element(row.id, row.owner, row.record));

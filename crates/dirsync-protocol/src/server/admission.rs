@@ -45,8 +45,8 @@ pub enum Received {
 ///
 /// See [`ReceiveError`]: the transaction has to be rolled back, and for anything but a store
 /// error the message is refused.
-pub fn receive<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn receive(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     request: &Request,
     body: &mut dyn TransactionSource,
@@ -109,8 +109,8 @@ pub fn receive<T: Tables + ?Sized>(
 }
 
 /// S2 to S3a: the sender's registration, if its requests are taken.
-fn registered<T: Tables + ?Sized>(
-    tables: &mut T,
+fn registered(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     request: &Request,
 ) -> Result<Result<Registration, Received>, ReceiveError> {
@@ -183,8 +183,8 @@ fn renew(registration: &mut Registration, request: &Request) {
 }
 
 /// S10a to S15 for a request that is new: the own part, then the list side.
-fn take_new<T: Tables + ?Sized>(
-    tables: &mut T,
+fn take_new(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &mut ServerState,
     mut registration: Registration,
@@ -238,8 +238,8 @@ fn take_new<T: Tables + ?Sized>(
     Ok(())
 }
 
-fn submit_own<T: Tables + ?Sized>(
-    tables: &mut T,
+fn submit_own(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     publication: &mut Publication,
     registration: &mut Registration,
@@ -276,8 +276,8 @@ fn submit_own<T: Tables + ?Sized>(
 }
 
 /// S4 and S5: the requestor may have heard a later life of this server.
-fn compare_epochs<T: Tables + ?Sized>(
-    tables: &mut T,
+fn compare_epochs(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &mut ServerState,
     registration: &mut Registration,
@@ -315,8 +315,8 @@ fn compare_epochs<T: Tables + ?Sized>(
 }
 
 /// This server answers nobody any more.
-fn fence<T: Tables + ?Sized>(
-    tables: &mut T,
+fn fence(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &mut ServerState,
     rule: &'static str,
@@ -423,7 +423,7 @@ fn open_challenge(context: &mut Context<'_>, registration: &mut Registration) {
 /// # Errors
 ///
 /// When the store fails.
-pub fn tell<T: Tables + ?Sized>(tables: &mut T, request: &Request, side: Side) -> Stored<()> {
+pub fn tell(tables: &mut dyn Tables, request: &Request, side: Side) -> Stored<()> {
     let Some(mut registration) = tables.registration(&request.from)? else { return Ok(()) };
     side_answer(&mut registration, request, side);
     tables.put_registration(&registration)
@@ -446,8 +446,8 @@ fn side_answer(registration: &mut Registration, request: &Request, side: Side) {
 }
 
 /// S15: recovery ends when every registered origin has spoken in this life.
-fn end_recovery<T: Tables + ?Sized>(
-    tables: &mut T,
+fn end_recovery(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &mut ServerState,
 ) -> Result<(), ReceiveError> {

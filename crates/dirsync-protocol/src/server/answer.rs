@@ -90,7 +90,7 @@ impl PlanKind {
 /// # Errors
 ///
 /// When the store fails.
-pub fn pending<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<PostofficeName>> {
+pub fn pending(tables: &mut dyn Tables) -> Stored<Vec<PostofficeName>> {
     let registrations = tables.registrations()?;
     let due = |registration: &Registration| {
         !registration.side_answers.is_empty() || is_main_answer_due(registration)
@@ -109,7 +109,7 @@ fn is_main_answer_due(registration: &Registration) -> bool {
 /// # Errors
 ///
 /// When the store fails.
-pub fn answer_again<T: Tables + ?Sized>(tables: &mut T, unsent: &Update) -> Stored<()> {
+pub fn answer_again(tables: &mut dyn Tables, unsent: &Update) -> Stored<()> {
     let Some(mut registration) = tables.registration(&unsent.to)? else { return Ok(()) };
     match unsent.side {
         None => registration.answer_due = true,
@@ -133,7 +133,7 @@ pub fn answer_again<T: Tables + ?Sized>(tables: &mut T, unsent: &Update) -> Stor
 /// # Errors
 ///
 /// When the store fails.
-pub fn announce_epoch<T: Tables + ?Sized>(tables: &mut T) -> Stored<()> {
+pub fn announce_epoch(tables: &mut dyn Tables) -> Stored<()> {
     for mut registration in tables.registrations()? {
         let was_heard = match registration.state {
             RegistrationState::Active => registration.newest_request().is_some(),
@@ -156,7 +156,7 @@ pub fn announce_epoch<T: Tables + ?Sized>(tables: &mut T) -> Stored<()> {
 /// # Errors
 ///
 /// When the store fails.
-pub fn answer_unasked<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
+pub fn answer_unasked(tables: &mut dyn Tables) -> Stored<bool> {
     let Some(server) = tables.server()? else { return Ok(false) };
     if server.fenced || server.recovering {
         return Ok(false);
@@ -192,7 +192,7 @@ pub struct Told {
 /// # Errors
 ///
 /// When the store fails.
-pub fn outcomes<T: Tables + ?Sized>(tables: &mut T) -> Stored<BTreeMap<PostofficeName, Told>> {
+pub fn outcomes(tables: &mut dyn Tables) -> Stored<BTreeMap<PostofficeName, Told>> {
     let mut unsettled: Vec<ServerRow> = Vec::new();
     tables.visit_unsettled(&mut |row| {
         unsettled.push(row.clone());
@@ -271,10 +271,7 @@ fn offer_of(row: &ServerRow) -> Option<(PostofficeName, Offer)> {
 /// # Errors
 ///
 /// When the store fails.
-pub fn side_answers<T: Tables + ?Sized>(
-    tables: &mut T,
-    name: &PostofficeName,
-) -> Stored<Vec<Answer>> {
+pub fn side_answers(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<Vec<Answer>> {
     let Some(server) = tables.server()? else { return Ok(Vec::new()) };
     let Some(mut registration) = tables.registration(name)? else { return Ok(Vec::new()) };
     let me = tables.requestor()?.name;
@@ -303,8 +300,8 @@ pub fn side_answers<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn prepare<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn prepare(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     name: &PostofficeName,
     told: &BTreeMap<PostofficeName, Told>,
@@ -369,8 +366,8 @@ fn own_of(registration: &Registration) -> Option<Own> {
 }
 
 /// B1 to B4.
-fn choose<T: Tables + ?Sized>(
-    tables: &mut T,
+fn choose(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &ServerState,
     registration: &Registration,
@@ -424,8 +421,8 @@ fn choose<T: Tables + ?Sized>(
 }
 
 /// B2: whether the requestor's list is a state that this server issued and can continue from.
-fn is_known<T: Tables + ?Sized>(
-    tables: &mut T,
+fn is_known(
+    tables: &mut dyn Tables,
     server: &ServerState,
     position: &Position,
     point: &SyncPoint,
@@ -442,8 +439,8 @@ fn is_known<T: Tables + ?Sized>(
 }
 
 /// B4: what differs is located by buckets where that is worth a round trip, else all is sent.
-fn repair<T: Tables + ?Sized>(
-    tables: &mut T,
+fn repair(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     registration: &Registration,
     point: &SyncPoint,

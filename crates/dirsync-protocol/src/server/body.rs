@@ -14,8 +14,8 @@ use crate::simulation::Rule;
 use crate::tables::{Flow, Numbered, SeenIn, ServerRow, Stored, Tables};
 
 /// Sees to it that the sums of a view are kept.
-pub(super) fn ensure_view<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn ensure_view(
+    tables: &mut dyn Tables,
     head: SrvSeq,
     view: &(ViewHash, View),
 ) -> Stored<()> {
@@ -44,8 +44,8 @@ pub(super) fn ensure_view<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn issue_point<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn issue_point(
+    tables: &mut dyn Tables,
     draws: &mut Draws,
     epoch: ServerEpoch,
     view: ViewHash,
@@ -72,8 +72,8 @@ pub fn issue_point<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn list_body<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn list_body(
+    tables: &mut dyn Tables,
     plan: &ListPlan,
     after: SrvSeq,
     visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
@@ -254,8 +254,8 @@ impl ListPlan {
 /// # Errors
 ///
 /// When the store fails.
-pub fn own_body<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn own_body(
+    tables: &mut dyn Tables,
     origin: &PostofficeName,
     visit: &mut dyn FnMut(&Transaction<'_>) -> Flow,
 ) -> Stored<()> {

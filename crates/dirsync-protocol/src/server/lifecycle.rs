@@ -20,7 +20,7 @@ use crate::tables::{
 /// # Errors
 ///
 /// When the store fails.
-pub fn register<T: Tables + ?Sized>(tables: &mut T, decided: &Registration) -> Stored<()> {
+pub fn register(tables: &mut dyn Tables, decided: &Registration) -> Stored<()> {
     let kept = tables.registration(&decided.name)?;
     let registration = match kept {
         Some(kept) if kept.state != RegistrationState::Removed => Registration {
@@ -42,8 +42,8 @@ pub fn register<T: Tables + ?Sized>(tables: &mut T, decided: &Registration) -> S
 /// # Errors
 ///
 /// When the store fails.
-pub fn remove<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn remove(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     name: &PostofficeName,
 ) -> Result<u64, ReceiveError> {
@@ -91,10 +91,7 @@ pub fn remove<T: Tables + ?Sized>(
 }
 
 /// Whether deletions of an origin wait for a person.
-pub(super) fn holds_deletions<T: Tables + ?Sized>(
-    tables: &mut T,
-    name: &PostofficeName,
-) -> Stored<bool> {
+pub(super) fn holds_deletions(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<bool> {
     let mut held = false;
     tables.visit_unsettled(&mut |row| {
         let waits = row.published.as_ref().is_some_and(|published| published.held.is_some());
@@ -105,7 +102,7 @@ pub(super) fn holds_deletions<T: Tables + ?Sized>(
 }
 
 /// Ends the holds on an origin's deletions; returns the entries, which nobody asks for any more.
-fn release_held<T: Tables + ?Sized>(tables: &mut T, name: &PostofficeName) -> Stored<Vec<EntryId>> {
+fn release_held(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<Vec<EntryId>> {
     let mut rows = Vec::new();
     tables.visit_unsettled(&mut |row| {
         if row.origin == *name && row.submitted.is_none() {
@@ -127,8 +124,8 @@ fn release_held<T: Tables + ?Sized>(tables: &mut T, name: &PostofficeName) -> St
 /// # Errors
 ///
 /// When the store fails.
-pub fn approve_deletion<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn approve_deletion(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     ids: &[EntryId],
 ) -> Result<u64, ReceiveError> {
@@ -156,7 +153,7 @@ pub fn approve_deletion<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn reject_deletion<T: Tables + ?Sized>(tables: &mut T, ids: &[EntryId]) -> Stored<u64> {
+pub fn reject_deletion(tables: &mut dyn Tables, ids: &[EntryId]) -> Stored<u64> {
     let mut rejected = 0;
     for id in ids {
         for mut row in tables.rows(*id)? {
@@ -176,8 +173,8 @@ pub fn reject_deletion<T: Tables + ?Sized>(tables: &mut T, ids: &[EntryId]) -> S
 /// # Errors
 ///
 /// When the store fails.
-pub fn new_life<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn new_life(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     server: &mut ServerState,
     over: ServerEpoch,
@@ -208,8 +205,8 @@ pub fn new_life<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails. Returns whether this postoffice holds a server's tables.
-pub fn promote<T: Tables + ?Sized>(
-    tables: &mut T,
+pub fn promote(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     instance: Instance,
 ) -> Stored<bool> {
@@ -228,7 +225,7 @@ pub fn promote<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn would_vanish<T: Tables + ?Sized>(tables: &mut T) -> Stored<BTreeMap<PostofficeName, u64>> {
+pub fn would_vanish(tables: &mut dyn Tables) -> Stored<BTreeMap<PostofficeName, u64>> {
     let Some(server) = tables.server()? else { return Ok(BTreeMap::new()) };
     let mut silent = BTreeMap::new();
     for registration in tables.registrations()? {
@@ -246,10 +243,7 @@ pub fn would_vanish<T: Tables + ?Sized>(tables: &mut T) -> Stored<BTreeMap<Posto
 /// # Errors
 ///
 /// When the store fails.
-pub fn finish_recovery<T: Tables + ?Sized>(
-    tables: &mut T,
-    context: &mut Context<'_>,
-) -> Stored<bool> {
+pub fn finish_recovery(tables: &mut dyn Tables, context: &mut Context<'_>) -> Stored<bool> {
     let Some(mut server) = tables.server()? else { return Ok(false) };
     let recovering = std::mem::replace(&mut server.recovering, false);
     if recovering {
@@ -265,7 +259,7 @@ pub fn finish_recovery<T: Tables + ?Sized>(
 /// # Errors
 ///
 /// When the store fails.
-pub fn forget_before<T: Tables + ?Sized>(tables: &mut T, before: u64, limit: u64) -> Stored<u64> {
+pub fn forget_before(tables: &mut dyn Tables, before: u64, limit: u64) -> Stored<u64> {
     let Some(mut server) = tables.server()? else { return Ok(0) };
     let confirmed = tables
         .registrations()?

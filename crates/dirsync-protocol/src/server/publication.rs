@@ -58,7 +58,7 @@ impl Publication {
     /// # Errors
     ///
     /// When the store fails.
-    pub fn begin<T: Tables + ?Sized>(tables: &mut T, now: u64) -> Stored<Self> {
+    pub fn begin(tables: &mut dyn Tables, now: u64) -> Stored<Self> {
         let views = tables.views()?;
         Ok(Self {
             state: tables.server()?.expect("only a server publishes"),
@@ -99,9 +99,9 @@ impl Publication {
     }
 
     /// Takes a row whose submitted part was just changed. `alone`: no other origin has the id.
-    pub(super) fn submitted<T: Tables + ?Sized>(
+    pub(super) fn submitted(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         mut row: ServerRow,
         alone: bool,
     ) -> Stored<()> {
@@ -114,7 +114,7 @@ impl Publication {
     }
 
     /// Whether a row can be published without regard to any other.
-    fn is_simple<T: Tables + ?Sized>(&mut self, tables: &mut T, row: &ServerRow) -> Stored<bool> {
+    fn is_simple(&mut self, tables: &mut dyn Tables, row: &ServerRow) -> Stored<bool> {
         let submitted = row.submitted.as_ref().expect("it was just submitted");
         if submitted.invalid.is_some()
             || submitted.released_to.is_some()
@@ -142,9 +142,9 @@ impl Publication {
     }
 
     /// Notes that an address is given up: whoever waits for it is decided again.
-    fn free<T: Tables + ?Sized>(
+    fn free(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         holder: EntryId,
         origin: &PostofficeName,
         key: &str,
@@ -160,11 +160,7 @@ impl Publication {
     }
 
     /// Publishes a row as it is submitted.
-    fn publish_submitted<T: Tables + ?Sized>(
-        &mut self,
-        tables: &mut T,
-        row: &mut ServerRow,
-    ) -> Stored<()> {
+    fn publish_submitted(&mut self, tables: &mut dyn Tables, row: &mut ServerRow) -> Stored<()> {
         let old = row.published.take();
         let submitted = row.submitted.as_ref().expect("it is published as submitted");
         let new = Content {
@@ -189,9 +185,9 @@ impl Publication {
     }
 
     /// Takes a deletion; `row` is what the origin had submitted, if anything.
-    pub(super) fn deleted<T: Tables + ?Sized>(
+    pub(super) fn deleted(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         row: Option<ServerRow>,
         deletion: Deletion,
     ) -> Stored<()> {
@@ -232,9 +228,9 @@ impl Publication {
     /// # Errors
     ///
     /// When the store fails.
-    pub fn finish<T: Tables + ?Sized>(
+    pub fn finish(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         context: &mut Context<'_>,
     ) -> Result<(), ReceiveError> {
         self.publish_deletions(tables, context)?;
@@ -255,9 +251,9 @@ impl Publication {
 
     /// Too many deletions of one origin within the window wait for a person; the rest of the batch
     /// goes on (rule `heldack`).
-    fn publish_deletions<T: Tables + ?Sized>(
+    fn publish_deletions(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         context: &mut Context<'_>,
     ) -> Stored<()> {
         let deletions = std::mem::take(&mut self.deletions);
@@ -307,11 +303,7 @@ impl Publication {
     }
 
     /// Removes an entry from the list, and its row.
-    pub(super) fn unpublish<T: Tables + ?Sized>(
-        &mut self,
-        tables: &mut T,
-        row: ServerRow,
-    ) -> Stored<()> {
+    pub(super) fn unpublish(&mut self, tables: &mut dyn Tables, row: ServerRow) -> Stored<()> {
         let published = row.published.as_ref().expect("it is published");
         let record = row.published_record().expect("it is published");
         for key in record.address_keys() {
@@ -329,9 +321,9 @@ impl Publication {
 
     /// One change of the list: numbers it, keeps the sums of every view, and leaves a tombstone
     /// for a deletion. A change of nothing keeps its number: publication is a diff.
-    fn change<T: Tables + ?Sized>(
+    fn change(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         id: EntryId,
         before: Option<(Content<'_>, &Published)>,
         after: Option<Content<'_>>,
@@ -375,9 +367,9 @@ impl Publication {
     }
 
     /// Where earlier versions were visible; takes over and removes a tombstone of a former life.
-    fn seen_in<T: Tables + ?Sized>(
+    fn seen_in(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         id: EntryId,
         before: &Option<(Content<'_>, &Published)>,
     ) -> Stored<SeenIn> {

@@ -38,8 +38,8 @@ enum Taken {
 }
 
 /// S13a to S13d.
-pub(super) fn submit_delta<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn submit_delta(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     publication: &mut Publication,
     registration: &mut Registration,
@@ -95,8 +95,8 @@ struct Read {
     fork: Option<(&'static str, &'static str)>,
 }
 
-fn read_delta<T: Tables + ?Sized>(
-    tables: &mut T,
+fn read_delta(
+    tables: &mut dyn Tables,
     publication: &mut Publication,
     registration: &Registration,
     body: &mut dyn TransactionSource,
@@ -129,8 +129,8 @@ fn read_delta<T: Tables + ?Sized>(
 
 /// Ends the savepoint of a body that could not be read, so that the caller's own are the last open
 /// ones again.
-fn undone_on_error<T: Tables + ?Sized, R>(
-    tables: &mut T,
+fn undone_on_error<R>(
+    tables: &mut dyn Tables,
     result: Result<R, ReceiveError>,
 ) -> Result<R, ReceiveError> {
     if matches!(result, Err(ReceiveError::Body(_) | ReceiveError::Contradiction(_))) {
@@ -140,8 +140,8 @@ fn undone_on_error<T: Tables + ?Sized, R>(
 }
 
 /// S8, S12 and S12a. `epoch_accepted` says that the caller has already compared challenge and base.
-pub(super) fn submit_full<T: Tables + ?Sized>(
-    tables: &mut T,
+pub(super) fn submit_full(
+    tables: &mut dyn Tables,
     context: &mut Context<'_>,
     publication: &mut Publication,
     registration: &mut Registration,
@@ -199,8 +199,8 @@ pub(super) fn submit_full<T: Tables + ?Sized>(
 
 /// The digest of the submitted set after a full export; none when a change is older than what is
 /// held.
-fn read_full<T: Tables + ?Sized>(
-    tables: &mut T,
+fn read_full(
+    tables: &mut dyn Tables,
     publication: &mut Publication,
     registration: &Registration,
     request: &Request,
@@ -240,8 +240,8 @@ fn read_full<T: Tables + ?Sized>(
     Ok(Some(digest))
 }
 
-fn submit<T: Tables + ?Sized>(
-    tables: &mut T,
+fn submit(
+    tables: &mut dyn Tables,
     publication: &mut Publication,
     registration: &Registration,
     transaction: &Transaction<'_>,
@@ -331,8 +331,8 @@ fn new_content(
     Some((record, released_to))
 }
 
-fn delete<T: Tables + ?Sized>(
-    tables: &mut T,
+fn delete(
+    tables: &mut dyn Tables,
     publication: &mut Publication,
     registration: &Registration,
     id: EntryId,

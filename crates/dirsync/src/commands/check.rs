@@ -66,7 +66,7 @@ fn outcome(wrong: &[String]) -> ExitStatus {
     if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
-fn check_list<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_list(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
     let state = tables.requestor()?;
     let mut found = BucketSums::default();
     let mut ids = BTreeSet::new();
@@ -90,7 +90,7 @@ fn check_list<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Ou
     Ok(())
 }
 
-fn check_own<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_own(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
     let state = tables.requestor()?;
     let mut digest = SetDigest::default();
     let mut highest = 0;
@@ -113,7 +113,7 @@ fn check_own<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Out
     Ok(())
 }
 
-fn check_server<T: Tables + ?Sized>(tables: &mut T, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_server(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
     let Some(server) = tables.server()? else { return Ok(()) };
     let views = tables.views()?;
     let mut sums = vec![BucketSums::default(); views.len()];

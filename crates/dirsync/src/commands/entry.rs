@@ -126,7 +126,7 @@ fn delete(folder: &Path, entry: &str, json: bool) -> Outcome {
 }
 
 /// An own entry by id or key.
-fn own_entry<T: Tables + ?Sized>(tables: &mut T, text: &str) -> Outcome<OwnRow> {
+fn own_entry(tables: &mut dyn Tables, text: &str) -> Outcome<OwnRow> {
     let me = tables.requestor()?.name;
     let ids = [text.parse::<EntryId>().ok(), Some(EntryId::derive(&me, text))];
     for id in ids.into_iter().flatten() {

@@ -47,7 +47,7 @@ impl Case {
 }
 
 /// All cases, open and closed: those of the own sources, and what waits at the server.
-fn cases<T: Tables + ?Sized>(tables: &mut T, is_server: bool) -> Outcome<Vec<Case>> {
+fn cases(tables: &mut dyn Tables, is_server: bool) -> Outcome<Vec<Case>> {
     let mut cases = Vec::new();
     for held in tables.held_changes()? {
         // A deletion has no content of its own: the name is that of the entry as it stands.

@@ -129,7 +129,7 @@ fn print_lists(state: &RequestorState, server: Option<&ServerState>) {
 }
 
 /// A time that a step noted; 0 for never.
-fn time_noted<T: Tables + ?Sized>(tables: &mut T, name: &str) -> Outcome<u64> {
+fn time_noted(tables: &mut dyn Tables, name: &str) -> Outcome<u64> {
     Ok(tables.note(name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
@@ -264,7 +264,7 @@ fn has_address(record: dirsync_directory::RecordRef<'_>, wanted: &str) -> bool {
         .any(|key| key == wanted || key.split_once(':').is_some_and(|(_, value)| value == wanted))
 }
 
-fn own_lines<T: Tables + ?Sized>(tables: &mut T, wanted: &str) -> Outcome<Vec<String>> {
+fn own_lines(tables: &mut dyn Tables, wanted: &str) -> Outcome<Vec<String>> {
     let state = tables.requestor()?;
     let outcomes = tables.outcomes()?;
     let held = tables.held_changes()?;
@@ -306,7 +306,7 @@ fn outcome_words(kind: &dirsync_message::OutcomeKind) -> String {
     }
 }
 
-fn list_lines<T: Tables + ?Sized>(tables: &mut T, wanted: &str) -> Outcome<Vec<String>> {
+fn list_lines(tables: &mut dyn Tables, wanted: &str) -> Outcome<Vec<String>> {
     let mut lines = Vec::new();
     tables.visit_list(ListPlace::Live, &mut |row| {
         if has_address(row.record, wanted) {
@@ -325,8 +325,8 @@ fn list_lines<T: Tables + ?Sized>(tables: &mut T, wanted: &str) -> Outcome<Vec<S
     Ok(lines)
 }
 
-fn server_lines<T: Tables + ?Sized>(
-    tables: &mut T,
+fn server_lines(
+    tables: &mut dyn Tables,
     wanted: &str,
     at: Option<&PostofficeName>,
 ) -> Outcome<Vec<String>> {

@@ -84,7 +84,7 @@ fn sent_up_to(state: &RequestorState) -> String {
 }
 
 /// Whether there are own changes that were not sent, or another request is needed.
-pub fn is_to_send<T: Tables + ?Sized>(tables: &mut T) -> Stored<bool> {
+pub fn is_to_send(tables: &mut dyn Tables) -> Stored<bool> {
     let state = tables.requestor()?;
     let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
     let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
@@ -328,8 +328,8 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
 }
 
 /// Notes why a source could not be read to its end, for `status`. Returns whether that is new.
-fn note_source_error<T: Tables + ?Sized>(
-    tables: &mut T,
+fn note_source_error(
+    tables: &mut dyn Tables,
     source: &SourceConfig,
     error: Option<&str>,
 ) -> Stored<bool> {

@@ -183,7 +183,7 @@ fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<Option<&'
     Ok(put_right)
 }
 
-fn put_written<T: Tables + ?Sized>(tables: &mut T, note: &str, written: &Written) -> Outcome<()> {
+fn put_written(tables: &mut dyn Tables, note: &str, written: &Written) -> Outcome<()> {
     Ok(tables.put_note(note, Some(&serde_json::to_string(written)?))?)
 }
 
@@ -285,7 +285,7 @@ fn hash(file: &Path, looked_at: &Metadata) -> Outcome<Option<String>> {
 }
 
 /// The targets that were put right, by file.
-pub fn put_right<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<(String, PutRight)>> {
+pub fn put_right(tables: &mut dyn Tables) -> Stored<Vec<(String, PutRight)>> {
     let notes = tables.notes(PUT_RIGHT)?.into_iter();
     Ok(notes
         .filter_map(|(note, text)| {
@@ -295,7 +295,7 @@ pub fn put_right<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<(String, PutR
 }
 
 /// The targets that could not be written, with the reason.
-pub fn failed<T: Tables + ?Sized>(tables: &mut T) -> Stored<Vec<(String, String)>> {
+pub fn failed(tables: &mut dyn Tables) -> Stored<Vec<(String, String)>> {
     let notes = tables.notes(ERRORS)?.into_iter();
     Ok(notes.map(|(note, text)| (note[ERRORS.len()..].to_owned(), text)).collect())
 }

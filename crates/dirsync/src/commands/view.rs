@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::View;
 use dirsync_message::SrvSeq;
-use dirsync_protocol::tables::{Numbered, ServerTables, Stored};
+use dirsync_protocol::tables::{Numbered, Stored, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::{LiftArgs, ViewArgs};
@@ -76,7 +76,7 @@ pub struct Seen {
 
 impl Seen {
     /// Counts the entries that a view shows.
-    pub fn of<T: ServerTables + ?Sized>(tables: &mut T, view: View) -> Stored<Self> {
+    pub fn of(tables: &mut dyn Tables, view: View) -> Stored<Self> {
         let mut entries = 0;
         let head = tables.server()?.map_or(SrvSeq(0), |server| server.head);
         tables.visit_numbered(SrvSeq(0), head, &mut |numbered| {

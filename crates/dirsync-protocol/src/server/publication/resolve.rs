@@ -71,9 +71,9 @@ struct Rank(u8, u64, EntryId);
 
 impl Publication {
     /// Decides everything that is contested.
-    pub(super) fn resolve<T: Tables + ?Sized>(
+    pub(super) fn resolve(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         context: &mut Context<'_>,
     ) -> Stored<()> {
         for _ in 0..ROUNDS_MAX {
@@ -105,9 +105,9 @@ impl Publication {
     }
 
     /// The contested entries and all that are connected with them by an address.
-    fn connected<T: Tables + ?Sized>(
+    fn connected(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         seeds: BTreeSet<EntryId>,
     ) -> Stored<BTreeMap<EntryId, Case>> {
         let mut cases = BTreeMap::new();
@@ -167,9 +167,9 @@ impl Publication {
     }
 
     /// Publishes, keeps or removes one id.
-    fn settle<T: Tables + ?Sized>(
+    fn settle(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         id: EntryId,
         mut case: Case,
         blocked: bool,
@@ -227,9 +227,9 @@ impl Publication {
     }
 
     /// Takes an entry out of the list while its origin's row stays as a stub.
-    fn withdraw<T: Tables + ?Sized>(
+    fn withdraw(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         id: EntryId,
         row: &mut ServerRow,
     ) -> Stored<()> {
@@ -246,9 +246,9 @@ impl Publication {
     }
 
     /// Publishes the row of another origin in the place of the present owner's.
-    fn change_owner<T: Tables + ?Sized>(
+    fn change_owner(
         &mut self,
-        tables: &mut T,
+        tables: &mut dyn Tables,
         id: EntryId,
         mut old: ServerRow,
         new: &mut ServerRow,
@@ -387,11 +387,7 @@ fn granted_together(
 
 /// Which origin's record of an id is to be published: not a stub, not invalid, and of two without a
 /// release between them that of the present owner.
-fn choose<T: Tables + ?Sized>(
-    tables: &mut T,
-    id: EntryId,
-    rows: &[ServerRow],
-) -> Stored<Option<usize>> {
+fn choose(tables: &mut dyn Tables, id: EntryId, rows: &[ServerRow]) -> Stored<Option<usize>> {
     let owner = tables.transferred(id)?;
     let mut candidates = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -412,8 +408,8 @@ fn choose<T: Tables + ?Sized>(
 }
 
 /// Whether a record is only the stub of a release that was honoured, and cannot be withdrawn.
-fn is_stub<T: Tables + ?Sized>(
-    tables: &mut T,
+fn is_stub(
+    tables: &mut dyn Tables,
     row: &ServerRow,
     owner: Option<&PostofficeName>,
     rows: &[ServerRow],
