@@ -3,7 +3,6 @@
 //! `failure-stories` §7: a rename that was not synced was undone by a power failure after success
 //! had been reported. The order is data, rename, folder; only then may anything be acknowledged.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -61,37 +60,17 @@ pub(crate) fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
     }
 }
 
-thread_local! {
-    /// Which operation from now fails, and how; see [`fail_at`].
-    static FAIL_AT: Cell<Option<(u64, io::ErrorKind)>> = const { Cell::new(None) };
-}
+#[cfg(any(test, feature = "testing"))]
+mod failing;
+#[cfg(any(test, feature = "testing"))]
+pub use failing::{fail_at, fail_at_with, failure_pending};
 
 #[cfg(test)]
 thread_local! {
     /// The operations of this thread in their order.
     static TRACE: std::cell::RefCell<Vec<&'static str>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-/// For tests of crash points: lets the `nth` file operation of this thread from now fail once, as
-/// on a full disk; `None` lets all succeed. Every operation of this module counts.
-pub fn fail_at(nth: Option<u64>) {
-    FAIL_AT.set(nth.map(|nth| (nth, io::ErrorKind::StorageFull)));
-}
-
-/// As [`fail_at`], with another cause than a full disk.
-pub fn fail_at_with(nth: u64, kind: io::ErrorKind) {
-    FAIL_AT.set(Some((nth, kind)));
-}
-
-/// Whether a failure that was asked for has not happened yet.
-pub fn failure_pending() -> bool {
-    FAIL_AT.get().is_some()
-}
-
-#[cfg(test)]
-thread_local! {
     /// How many entries of folders this thread has read.
-    pub(crate) static ENTRIES_READ: Cell<u64> = const { Cell::new(0) };
+    pub(crate) static ENTRIES_READ: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// What lies in a folder.
@@ -102,7 +81,7 @@ pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     Ok(entries)
 }
 
-/// One file operation: it can be made to fail, and its error says what and where.
+/// One file operation: its error says what and where, and tests can make it fail.
 pub(crate) fn step<T>(
     action: &'static str,
     path: &Path,
@@ -111,14 +90,8 @@ pub(crate) fn step<T>(
     let error = |source| FileError { action, path: path.to_owned(), bytes: None, source };
     #[cfg(test)]
     TRACE.with_borrow_mut(|trace| trace.push(action));
-    match FAIL_AT.get() {
-        Some((0 | 1, kind)) => {
-            FAIL_AT.set(None);
-            return Err(error(io::Error::from(kind)));
-        }
-        Some((left, kind)) => FAIL_AT.set(Some((left - 1, kind))),
-        None => {}
-    }
+    #[cfg(any(test, feature = "testing"))]
+    failing::operate().map_err(error)?;
     operation().map_err(error)
 }
 

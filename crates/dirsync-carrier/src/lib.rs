@@ -7,12 +7,10 @@
 pub mod access;
 mod body;
 mod carrier;
-pub mod conformance;
 pub mod durable;
 mod envelope;
 mod folder;
 mod lock;
-mod memory;
 mod name;
 mod read_ahead;
 mod together;
@@ -25,4 +23,3 @@ pub use envelope::{
 };
 pub use folder::{FolderCarrier, InboxContents};
 pub use lock::{LockError, PostofficeLock};
-pub use memory::MemoryNetwork;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use dirsync_agent::step::{ApplyReport, ProcessReport, apply, process, send};
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, MemoryNetwork, Outgoing, open_message};
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, Outgoing, open_message};
 use dirsync_directory::{PostofficeName, View};
 use dirsync_message::Head;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{MemoryStore, Store};
+use dirsync_testing::MemoryNetwork;
 use tempfile::TempDir;
 
 use crate::bytes::Bytes;

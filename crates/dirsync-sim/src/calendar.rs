@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_protocol::schedule::{Due, Schedule, ScheduledTime, Step as Scheduled};
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

@@ -13,7 +13,7 @@ use dirsync_sim::exhaustive;
 use dirsync_sim::plan::{PROFILES, Plan};
 use dirsync_sim::random::{Run, run, shrink};
 use dirsync_sim::step::Step;
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::arguments::Arguments;
 use crate::report::{Failure, Seen};

@@ -1,6 +1,6 @@
 //! What kinds of worlds there are: the seed picks one, and everything about it.
 
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::conversation::{Conversation, playable};
 use crate::naming::Sight;

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::calendar::Calendar;
 use crate::check::{claimable, own_of};

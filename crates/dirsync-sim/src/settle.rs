@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dirsync_protocol::tables::Mode;
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::naming::{SERVER, name_of};
 use crate::network::Parts;

@@ -15,8 +15,9 @@ use dirsync_protocol::tables::{
     ListPlace, OwnRow, OwnedListRow, Published, SeenIn, ServerRow, Stored, Submitted,
 };
 use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::testing::{Random, postoffice};
 use dirsync_store::{Store, Transaction};
+use dirsync_testing::Random;
+use dirsync_testing::rows::postoffice;
 
 fn record(n: u64) -> Record {
     Record {

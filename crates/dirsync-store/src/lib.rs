@@ -1,14 +1,12 @@
-//! The postoffice database behind one trait, and one conformance suite for every implementation.
+//! The postoffice database behind one trait.
 //!
 //! A step of the agent begins one [`Transaction`], hands it to `dirsync-protocol` as
 //! [`Tables`], and commits it: what a message changes becomes visible at once or not at all.
 //! *Never:* decisions; a store keeps rows and says what it kept.
 #![deny(missing_docs)]
 
-pub mod conformance;
 mod memory;
 pub mod sqlite;
-pub mod testing;
 
 use dirsync_protocol::tables::{Stored, Tables};
 

@@ -1,12 +1,13 @@
 //! The store in memory: the suite of all stores, and what only it can do.
 
 use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
-use dirsync_store::testing::{entry_id, list_row, own_row, server_row, tombstone};
-use dirsync_store::{MemoryStore, Store, Transaction, conformance};
+use dirsync_store::{MemoryStore, Store, Transaction};
+use dirsync_testing::conformance;
+use dirsync_testing::rows::{entry_id, list_row, own_row, server_row, tombstone};
 
 #[test]
 fn memory_conforms() {
-    conformance::run(&mut || Box::new(MemoryStore::new()));
+    conformance::store::run(&mut || Box::new(MemoryStore::new()));
 }
 
 fn fill(tx: &mut dyn Transaction, first: u64) -> Stored<()> {

@@ -7,8 +7,9 @@ use std::path::Path;
 use dirsync_message::SrvSeq;
 use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
 use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::testing::{entry_id, list_row, own_row, postoffice, server_row};
-use dirsync_store::{Store, Transaction, conformance};
+use dirsync_store::{Store, Transaction};
+use dirsync_testing::conformance;
+use dirsync_testing::rows::{entry_id, list_row, own_row, postoffice, server_row};
 
 fn commit<T>(
     store: &mut SqliteStore,
@@ -28,7 +29,7 @@ fn note(store: &mut SqliteStore, name: &str) -> Option<String> {
 fn sqlite_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let mut number = 0;
-    conformance::run(&mut || {
+    conformance::store::run(&mut || {
         number += 1;
         Box::new(SqliteStore::create(folder.path().join(format!("{number}.db"))).unwrap())
     });

@@ -9,7 +9,7 @@ use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::{
     ApplyReport, ProcessReport, SendReport, Surroundings, apply, process, requests_arrived, send,
 };
-use dirsync_carrier::{Carrier, MemoryNetwork};
+use dirsync_carrier::Carrier;
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
@@ -18,6 +18,7 @@ use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::requestor::rejoin;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::{MemoryStore, Store};
+use dirsync_testing::MemoryNetwork;
 
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

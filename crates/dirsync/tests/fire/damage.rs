@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::crash::{copy, put_back};
 use crate::site::{Place, people};

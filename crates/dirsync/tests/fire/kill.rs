@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use dirsync_store::testing::Random;
+use dirsync_testing::Random;
 
 use crate::site::Place;
 use crate::{number, quick_folder, temporaries};

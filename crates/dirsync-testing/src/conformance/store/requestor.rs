@@ -4,10 +4,10 @@ use dirsync_directory::own_element;
 use dirsync_message::{Offer, Outcome, OutcomeKind, ReqSeq, Stamp};
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{HeldChange, Mode, OwnRow, RequestorState, SourceMemory};
+use dirsync_store::Store;
 
 use super::{ALL, Check, check_kept, commit, discard, sorted, visited};
-use crate::Store;
-use crate::testing::{
+use crate::rows::{
     GREATEST, TEXTS, digest, entry_id, own_row, own_tombstone, postoffice, record, requestor,
 };
 

@@ -9,10 +9,10 @@ use dirsync_protocol::tables::{
     Hold, IssuedPoint, Position, Published, Registration, RegistrationState, SeenIn, ServerRow,
     ServerState, Submitted,
 };
+use dirsync_store::Store;
 
 use super::{Check, Tx, check_kept, commit, discard, sorted, visited};
-use crate::Store;
-use crate::testing::{
+use crate::rows::{
     GREATEST, TEXTS, digest, entry_id, point, postoffice, published, record, registration,
     server_epoch, server_row, submitted, tombstone, view, view_hash,
 };

@@ -3,10 +3,10 @@
 use dirsync_directory::SetDigest;
 use dirsync_message::{SrvSeq, Stamp};
 use dirsync_protocol::tables::{ListPlace, OwnedListRow, Stored};
+use dirsync_store::Store;
 
 use super::{ALL, Check, Tx, check_kept, commit, discard, sorted, visited};
-use crate::Store;
-use crate::testing::{GREATEST, TEXTS, digest, entry_id, list_row, record};
+use crate::rows::{GREATEST, TEXTS, digest, entry_id, list_row, record};
 
 pub(super) const CHECKS: &[Check] = &[
     list_rows_are_kept,

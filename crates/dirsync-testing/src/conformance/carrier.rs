@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 
+use dirsync_carrier::{BodyEncoder, Carrier, EncodedBody, Outgoing};
 use dirsync_directory::PostofficeName;
-
-use crate::{BodyEncoder, Carrier, EncodedBody, Outgoing};
 
 fn name(text: &str) -> PostofficeName {
     text.parse().expect("a postoffice name")
@@ -88,22 +87,4 @@ pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
     assert!(gone.is_none(), "somebody else was first");
     assert!(to.finished(&kept).expect("moved"));
     assert!(to.waiting().expect("reachable").is_empty());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{FolderCarrier, MemoryNetwork};
-
-    #[test]
-    fn the_folder_keeps_its_promises() {
-        let folder = tempfile::tempdir().unwrap();
-        run(&|me| Box::new(FolderCarrier::new(folder.path(), me.clone(), 1 << 20)));
-    }
-
-    #[test]
-    fn the_network_in_memory_keeps_its_promises() {
-        let network = MemoryNetwork::default();
-        run(&|me| Box::new(network.carrier(me)));
-    }
 }

@@ -6,10 +6,10 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use dirsync_carrier::{
+    Arrived, Carrier, CarrierError, EnvelopeError, Message, Outgoing, message_bytes, open_message,
+};
 use dirsync_directory::{PostofficeName, fold};
-
-use crate::carrier::{Arrived, Carrier, CarrierError, Outgoing};
-use crate::envelope::{EnvelopeError, Message, message_bytes, open_message};
 
 type Inboxes = BTreeMap<String, BTreeMap<Arrived, Vec<u8>>>;
 

@@ -7,13 +7,14 @@ use dirsync_message::{Mark, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::tables::{
     Hold, ListPlace, LogLine, Published, Quarantined, SeenIn, ServerRow, Stored, Submitted,
 };
+use dirsync_store::{MemoryStore, Store};
 
 use super::{ALL, MakeStore, Tx, visited};
-use crate::testing::{
-    Random, TEXTS, digest, entry_id, list_row, own_row, own_tombstone, point, postoffice,
-    published, record, registration, submitted, tombstone, view, view_hash,
+use crate::Random;
+use crate::rows::{
+    TEXTS, digest, entry_id, list_row, own_row, own_tombstone, point, postoffice, published,
+    record, registration, submitted, tombstone, view, view_hash,
 };
-use crate::{MemoryStore, Store};
 
 const SEEDS: u64 = 8;
 const ROUNDS: u64 = 25;

@@ -2,10 +2,10 @@
 
 use dirsync_message::ReqSeq;
 use dirsync_protocol::tables::{ListPlace, LogLine, Quarantined, Stored};
+use dirsync_store::Store;
 
 use super::{ALL, Check, Tx, check_kept, commit, discard, visited};
-use crate::Store;
-use crate::testing::{GREATEST, TEXTS, entry_id, list_row, own_row, postoffice, server_row};
+use crate::rows::{GREATEST, TEXTS, entry_id, list_row, own_row, postoffice, server_row};
 
 pub(super) const CHECKS: &[Check] = &[
     what_is_dropped_leaves_nothing,

@@ -33,8 +33,7 @@ mod server_index;
 use std::fmt::Debug;
 
 use dirsync_protocol::tables::Stored;
-
-use crate::{Store, Transaction};
+use dirsync_store::{Store, Transaction};
 
 /// Makes an empty store.
 pub(crate) type MakeStore<'m> = dyn FnMut() -> Box<dyn Store> + 'm;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::SrvSeq;
 use dirsync_protocol::tables::{Numbered, Published, SeenIn, ServerRow, Stored, Submitted};
+use dirsync_store::Store;
 
 use super::{ALL, Check, Tx, check_kept, commit, discard, sorted, visited};
-use crate::Store;
-use crate::testing::{
+use crate::rows::{
     GREATEST, entry_id, postoffice, published, record, server_row, submitted, tombstone, view_hash,
 };
 

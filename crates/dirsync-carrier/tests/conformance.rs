@@ -1,0 +1,17 @@
+//! What is promised to the steps, by the folder and by the network of the tests.
+
+use dirsync_carrier::FolderCarrier;
+use dirsync_testing::MemoryNetwork;
+use dirsync_testing::conformance::carrier::run;
+
+#[test]
+fn the_folder_keeps_its_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&|me| Box::new(FolderCarrier::new(folder.path(), me.clone(), 1 << 20)));
+}
+
+#[test]
+fn the_network_in_memory_keeps_its_promises() {
+    let network = MemoryNetwork::default();
+    run(&|me| Box::new(network.carrier(me)));
+}
