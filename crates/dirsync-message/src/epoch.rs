@@ -1,4 +1,4 @@
-//! Epochs and other tokens.
+//! Epochs, and other tokens that identify something.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use dirsync_directory::excerpt;
 use thiserror::Error;
 
-/// A text that is not the token it should be.
+/// A text that is not the token that is expected.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{text}\" is not {what}")]
 pub struct ParseTokenError {
@@ -52,19 +52,28 @@ macro_rules! token {
 }
 
 token! {
-    /// One life of a requestor's own numbering: random, unordered; see its lineage.
+    /// An epoch of a requestor's own numbering.
+    ///
+    /// A new one begins when the requestor's database is restored, so that no number has two meanings.
+    /// Epochs are random and have no order; a requestor knows those that its own descends from as its
+    /// lineage.
     ReqEpoch, "a requestor epoch: 32 hexadecimal digits"
 }
 token! {
-    /// Identifies one request; two machines may use the same number, never the same id.
+    /// The identity of a request. Two machines that run copies of one folder may use the same number
+    /// for different requests, but never the same id.
     RequestId, "a request id: 32 hexadecimal digits"
 }
 token! {
-    /// What a server asks a requestor to repeat with a full export.
+    /// A random token that a requestor has to repeat in its full export. It proves that the export was
+    /// made after the server asked for it.
     Challenge, "a challenge: 32 hexadecimal digits"
 }
 
-/// The random name of one server installation; kept in its configuration, not in its database.
+/// The random name of one installation of a server.
+///
+/// It is kept in the configuration, not in the database, so that a copied or restored database does
+/// not carry it to another installation.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub u64);
 
@@ -90,43 +99,45 @@ impl FromStr for Instance {
     }
 }
 
-/// Largest generation of a server epoch in a message. Each life adds one, so no server comes near it
-/// by itself.
+/// The largest generation of a server epoch in a message. Each epoch adds one, so no server comes near
+/// it by itself.
 pub const GENERATION_MAX: u64 = 1 << 40;
 
-/// One life of a server's numbering, ordered by generation and instance: a fencing token.
+/// An epoch of a server's numbering. It is a fencing token: epochs are ordered, by generation and then
+/// instance, and a server that hears of a newer one than its own knows that it was replaced or restored.
 ///
-/// Two epochs with equal generation and instance but different random parts are a *tie*, and
-/// each is newer than the other (two restores from one backup; trace T-TIE).
+/// Two epochs that differ only in the random part are a *tie*, as when one backup is restored twice. Each
+/// of them is newer than the other, so a server that hears of the other one begins an epoch after both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerEpoch {
-    /// Raised by every restore, move and promotion.
+    /// The count of restores, moves and promotions.
     pub generation: u64,
-    /// Which installation made it.
+    /// The installation that made the epoch.
     pub instance: Instance,
-    /// Tells lives of equal generation apart.
+    /// Distinguishes epochs of the same generation and instance.
     pub random: u64,
 }
 
 impl ServerEpoch {
-    /// Whether this epoch makes `other` obsolete. Both of a tie do so to each other.
+    /// Whether this epoch makes `other` obsolete. In a tie, each makes the other obsolete.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self != other && (self.generation, self.instance) >= (other.generation, other.instance)
     }
 
-    /// The generation of a life after both, unless there is none any more.
+    /// The generation of an epoch that is newer than both, or `None` if [`GENERATION_MAX`] is reached.
     pub fn generation_after(&self, other: &Self) -> Option<u64> {
         let generation = self.generation.max(other.generation).checked_add(1)?;
+        debug_assert!(generation > self.generation && generation > other.generation);
         (generation <= GENERATION_MAX).then_some(generation)
     }
 
-    /// Whether both belong to one generation of one instance.
+    /// Whether both have the same generation and instance, so that they are equal or a tie.
     pub fn is_same_life(&self, other: &Self) -> bool {
         (self.generation, self.instance) == (other.generation, other.instance)
     }
 }
 
-/// `GENERATION.INSTANCE.RANDOM`, the latter two as 16 hexadecimal digits.
+/// `GENERATION.INSTANCE.RANDOM`, with the latter two as 16 hexadecimal digits.
 impl fmt::Display for ServerEpoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{:016x}", self.generation, self.instance, self.random)

@@ -1,7 +1,7 @@
-//! The text of heads: small, one per addressee.
+//! The text of heads. The format is in `docs/message-format.md`, "Head".
 //!
-//! Format: `docs/message-format.md`, "Head". Each head has one text: what [`Request::to_text`] and
-//! [`Update::to_text`] print is what [`Head::parse`] accepts, and in this version nothing else.
+//! A head has exactly one text: [`Head::parse`] accepts what [`Request::to_text`] and
+//! [`Update::to_text`] print, and of this format version nothing else.
 
 mod buckets;
 mod error;
@@ -14,37 +14,51 @@ pub use error::{HeadError, HeadErrorKind};
 pub(crate) use offer::offer_bytes;
 pub(crate) use update::outcome_bytes;
 
-use crate::update::OUTCOMES_BYTES_MAX;
-use crate::{FormatVersion, Request, Update};
+use dirsync_directory::VIEW_BYTES_MAX;
+
+use crate::update::{OFFERS_BYTES_MAX, OUTCOMES_BYTES_MAX, REASON_BYTES_MAX};
+use crate::{FormatVersion, ReqEpoch, Request, Update};
 use fields::{FieldReader, FieldWriter};
 
 /// The first line of a head.
 const HEADER: &str = "[DIRSYNC]\n";
 /// The last line of a head.
 const TRAILER: &str = "[END]\n";
-/// Largest head that is read, in bytes: room for the outcomes, and 4 MiB for the rest.
+/// The largest head that is read, in bytes: the outcomes, and 4 MiB for everything else.
 pub const HEAD_BYTES_MAX: usize = OUTCOMES_BYTES_MAX + 4 * 1024 * 1024;
-/// Most fields of a head, without its outcomes; newer formats may have more than this one.
+/// The most fields of a head, not counting outcomes and offers. This version has far fewer; newer ones
+/// may have more.
 const FIELDS_MAX: usize = 100;
-/// Longest value of a field as it stands, in bytes. The longest of all are buckets with digests.
+/// The longest value of a field, in bytes as written. The longest of all are buckets with digests.
 const VALUE_BYTES_MAX: usize = 1024 * 1024;
-/// Longest value of an outcome as it stands, in bytes: two names, an address, or a reason, escaped.
+/// The longest value of an outcome, in bytes as written: names, an address, or a reason, escaped.
 const OUTCOME_BYTES_MAX: usize = 8 * 1024;
-/// Most ancestors that a request names; each is a restore or a renewal of its postoffice.
+/// The most epochs that a request names as its ancestors. Each restore or renewal of a postoffice adds
+/// one.
 pub const LINEAGE_MAX: usize = 1024;
-/// Longest proof of an invitation's secret, in bytes.
+/// The longest proof of an invitation, in bytes.
 const PROOF_BYTES_MAX: usize = 128;
-/// Longest public key, in bytes, with its comment.
+/// The longest public key, in bytes, with its comment.
 pub const PUBLIC_KEY_BYTES_MAX: usize = 1024;
-/// Longest version of a program, in bytes.
+/// The longest version of a program, in bytes.
 pub const PROGRAM_BYTES_MAX: usize = 128;
+
+// Every head that the other limits allow can be read. A value grows when it is escaped: a reason to four
+// times its length at most, and the text of a view, which has no controls but tabs and line ends, to
+// twice. The view in force joins the views of two parties.
+const _: () = assert!(4 * REASON_BYTES_MAX + 64 <= OUTCOME_BYTES_MAX);
+const _: () = assert!(2 * 2 * VIEW_BYTES_MAX <= VALUE_BYTES_MAX);
+const _: () = assert!(OFFERS_BYTES_MAX <= VALUE_BYTES_MAX, "the largest offer is one value");
+const _: () =
+    assert!(OUTCOMES_BYTES_MAX + OFFERS_BYTES_MAX + 2 * VALUE_BYTES_MAX <= HEAD_BYTES_MAX);
+const _: () = assert!(LINEAGE_MAX * (2 * size_of::<ReqEpoch>() + 1) <= VALUE_BYTES_MAX);
 
 /// The head of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// T1.
+    /// T1: a requestor to its server.
     Request(Box<Request>),
-    /// T2.
+    /// T2: the server to a requestor.
     Update(Box<Update>),
 }
 
@@ -53,9 +67,9 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// When the text is no head, its format's MAJOR is another, a field is missing, stands twice,
-    /// or has another form than its one. Fields that are not known, and other forms of known ones,
-    /// are passed over when the format's MINOR is newer than [`FormatVersion::CURRENT`].
+    /// If the text is not a head, if the MAJOR of its format is another one, or if a field is missing,
+    /// duplicated, or not in its one form. Unknown fields, and other forms of known ones, are accepted
+    /// only if the MINOR of the format is newer than [`FormatVersion::CURRENT`].
     pub fn parse(text: &str) -> Result<Self, HeadError> {
         let mut fields = FieldReader::new(text)?;
         let head = match fields.word("message", "request or update", &["request", "update"])? {
@@ -77,7 +91,7 @@ impl Head {
         }
     }
 
-    /// [`Self::to_text`] without reading it back.
+    /// [`Self::to_text`] without reading the text back, which parsing itself needs.
     fn print(&self) -> String {
         match self {
             Self::Request(request) => request.print(),
@@ -86,21 +100,25 @@ impl Head {
     }
 }
 
-/// Whether what is written is read back at once: in debug builds and in the simulator.
+/// Whether every head and transaction is read back as it is written: in debug builds, and in the
+/// simulator.
 pub(crate) const READ_BACK: bool = cfg!(any(debug_assertions, feature = "simulation"));
 
-/// A head that its receiver could not read would be sent again and again: better to end here.
+/// Asserts that a head is read as it was written, if [`READ_BACK`].
+///
+/// A head is made from committed state. One that its addressee cannot read would be made again and sent
+/// again for ever, so it is better to stop.
 fn read_back(text: String, is_same: impl FnOnce(&Head) -> bool) -> String {
     if READ_BACK {
-        match Head::parse(&text) {
-            Ok(head) => assert!(is_same(&head), "this head is read as another one:\n{text}"),
-            Err(error) => panic!("{error}, in this head:\n{text}"),
-        }
+        let read = Head::parse(&text);
+        assert!(read.as_ref().is_ok_and(is_same), "this head is read as {read:?}:\n{text}");
     }
     text
 }
 
-/// Fields out of order, and values such as `007`, are found by printing the head again.
+/// Refuses a head that has another text than its one, such as fields out of order or the number `007`.
+///
+/// The whole head is printed again and compared, so no parser of a value has to be strict by itself.
 fn check_form(text: &str, one_form: &str) -> Result<(), HeadError> {
     if text == one_form {
         return Ok(());

@@ -1,10 +1,35 @@
-//! Message text: what a request (T1) and an update (T2) say, and how it is written.
+//! Requests (T1) and updates (T2): their content, and the text in which they travel.
 //!
-//! A message is a *head* (small, per addressee: who, positions, digests) and a *body*
-//! (`[DIRSYNC-TRANSACTIONS]`, shared by all addressees that lack the same). The grammar stands in
-//! `docs/message-format.md`. Parsing and printing are exact inverses.
+//! A message consists of a *head* and a *body*. The head is small and has one addressee: it states who
+//! writes, where both sides stand, and the digests. The body is a stream of numbered transactions, and is
+//! shared by all addressees that need the same ones. The grammar of both is in `docs/message-format.md`.
+//! Printing and parsing are exact inverses: a message has one text, and any other is refused.
 //!
-//! *Never:* state. What a message means is decided in `dirsync-protocol`.
+//! This crate keeps no state and does not decide what a message means; `dirsync-protocol` does. It
+//! opens no files either: `dirsync-carrier` puts a message into an envelope and delivers it.
+//!
+//! Begin with [`Head`], which is a [`Request`] or an [`Update`]. [`BodyReader`] reads the transactions
+//! after it, and [`BodyWriter`] writes them.
+//!
+//! ```
+//! use dirsync_message::{BodyReader, Change};
+//!
+//! # fn main() -> Result<(), dirsync_message::BodyError> {
+//! let text = "[DIRSYNC-TRANSACTIONS]\n*NORTH/HQ\n\
+//!             41@+1767225600000 A 4711\tAna Souza\tSMTP:ana@north.example\n\
+//!             [END] 1\n";
+//! let mut body = BodyReader::new(text.as_bytes());
+//! let mut names = Vec::new();
+//! while let Some(transaction) = body.next()? {
+//!     if let Change::Whole(record) = transaction.change {
+//!         names.push(format!("{}: {}", transaction.number, record.name));
+//!     }
+//! }
+//! // Only after `None` is the body known to be whole.
+//! assert_eq!(names, ["41: Ana Souza"]);
+//! # Ok(())
+//! # }
+//! ```
 #![deny(missing_docs)]
 
 mod body;

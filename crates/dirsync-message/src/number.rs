@@ -1,12 +1,17 @@
-//! Numbers that cannot be swapped: each of the protocol's counters has a type of its own.
+//! The counters of the protocol. Each has a type of its own, so that they cannot be mistaken for one
+//! another.
 
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-/// Largest number and change stamp of a message. Stores keep 63 bits. A counter that has come this far
-/// stays there: what is sent can be read.
+/// The largest number or change stamp in a message.
+///
+/// A counter that reaches it stays there. It could be reached only by a number from outside, and a
+/// larger one would be refused by every reader of the next message.
 pub const NUMBER_MAX: u64 = (1 << 62) - 1;
+
+const _: () = assert!(NUMBER_MAX < i64::MAX as u64, "databases store signed integers of 64 bits");
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -15,9 +20,11 @@ macro_rules! number {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The number that follows; [`NUMBER_MAX`] follows itself.
+            /// The number after this one. [`NUMBER_MAX`] is followed by itself.
             pub fn next(self) -> Self {
-                Self(self.0.saturating_add(1).min(NUMBER_MAX))
+                let next = Self(self.0.saturating_add(1).min(NUMBER_MAX));
+                debug_assert!(next > self || next.0 == NUMBER_MAX, "numbers rise");
+                next
             }
         }
 
@@ -38,37 +45,51 @@ macro_rules! number {
 }
 
 number! {
-    /// A requestor's number of one of its own changes. ReqSync is the highest one acknowledged.
+    /// A requestor's number of one of its own changes. ReqSync is the highest one that the server has
+    /// acknowledged.
     ReqSeq
 }
 number! {
-    /// The server's number of one change of the list. SrvSync is where a requestor's list stands.
+    /// The server's number of one change of the list. SrvSync is the one that a requestor's list has
+    /// reached.
     SrvSeq
 }
 number! {
-    /// The number of a request, counted by its requestor within one epoch.
+    /// The number of a request, which its requestor counts within one epoch.
     RequestNo
 }
 number! {
-    /// A change stamp: the time of a change at its origin in milliseconds since 1970, strictly
-    /// increasing there (`max(clock, last + 1)`). Compared only between changes of one origin.
+    /// A change stamp: the time of a change at its origin, in milliseconds since 1970.
+    ///
+    /// Stamps of one origin are strictly increasing, even if its clock is not (see [`Stamp::after`]).
+    /// Stamps of different origins are never compared, because their clocks differ.
     Stamp
 }
 
-/// A random number made when the server first issues a sync point: a cookie in the sense of
-/// RFC 4533, by which the server recognises states that it issued.
+/// A random number that the server makes when it first issues a sync point.
+///
+/// It is a cookie in the sense of RFC 4533: a server that was restored from a backup issues numbers a
+/// second time, and tells by the mark which of the two a requestor has reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
 impl Stamp {
-    /// Of the deletion that ends the stub of an entry that was handed over. No change has it.
+    /// The stamp of the deletion that ends the stub of an entry that was handed over.
+    ///
+    /// No change has this stamp, so a deletion with it is recognised as the end of a stub: the entry
+    /// lives on at its new owner, and must not be remembered as deleted.
     pub const OF_STUB_END: Self = Self(0);
 
-    /// The stamp of the next change when the clock shows `now` (milliseconds since 1970).
-    /// [`NUMBER_MAX`] follows itself: a stamp from outside, which is later than any clock shows, does
-    /// not lead to one that cannot be sent.
+    /// The stamp of the next change, with the clock at `now` (milliseconds since 1970).
+    ///
+    /// It is the time, or one more than the last stamp if the clock is behind it. [`NUMBER_MAX`] is
+    /// followed by itself, so a last stamp that came from outside, later than any clock, never leads to
+    /// one that cannot be sent.
     pub fn after(self, now: u64) -> Self {
-        Self(now.max(self.0.saturating_add(1)).min(NUMBER_MAX))
+        let next = Self(now.max(self.0.saturating_add(1)).min(NUMBER_MAX));
+        debug_assert!(next > self || next.0 == NUMBER_MAX, "stamps rise, whatever the clock does");
+        debug_assert!(next > Self::OF_STUB_END, "no change has the stamp of a stub's end");
+        next
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sync points: where a list stands.
+//! Sync points: how far a requestor's list has come.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,27 +8,30 @@ use thiserror::Error;
 
 use crate::{Mark, ServerEpoch, SrvSeq};
 
-/// A point of the server's numbering as one requestor's list has reached it (`protocol.md` §1).
+/// A point in the server's numbering that a requestor's list has reached.
+///
+/// A number alone would not do: after a restore the server issues the same numbers again for other
+/// changes, and another view of the list has other entries at the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SyncPoint {
-    /// The life of the server that issued the point.
+    /// The epoch of the server that issued the point.
     pub epoch: ServerEpoch,
     /// The number reached.
     pub srv_seq: SrvSeq,
-    /// Made at random when the point was first issued.
+    /// The random number made when the point was first issued.
     pub mark: Mark,
-    /// The view the list was made under.
+    /// The view of the list.
     pub view: ViewHash,
-    /// Whether the list is the whole view at that number; false after a middle part.
+    /// Whether the list is the whole view at that number. After a middle part of a long update it is not.
     pub complete: bool,
 }
 
 /// A text that is not a sync point.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("\"{0}\" is not a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part")]
+#[error("\"{0}\" is not a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part is expected")]
 pub struct ParsePointError(String);
 
-/// `EPOCH/NUMBER/MARK/VIEW/complete`, or `…/part`; mark and view in hexadecimal.
+/// `EPOCH/NUMBER/MARK/VIEW/complete`, or `…/part`, with mark and view in hexadecimal.
 impl fmt::Display for SyncPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = if self.complete { "complete" } else { "part" };
@@ -49,6 +52,7 @@ impl FromStr for SyncPoint {
                 view: parts.next()?.parse().ok()?,
                 complete: parts.next()? == "complete",
             };
+            // Also refuses `007`, capitals, a word other than the two, and a sixth part.
             (point.to_string() == text).then_some(point)
         };
         parse().ok_or_else(|| ParsePointError(excerpt(text)))

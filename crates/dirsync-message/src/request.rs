@@ -1,90 +1,96 @@
-//! What a request (T1) says in its head.
+//! The head of a request (T1).
 
 use dirsync_directory::{BucketSums, PostofficeName, SetDigest, View};
 
 use crate::{Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SyncPoint};
 
-/// What a request brings of its requestor's own entries (`protocol.md` §3).
+/// What the body of a request says about the requestor's own entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// Own changes numbered above `from` up to `to`.
     Delta,
     /// All own entries and own tombstones, in answer to a challenge.
     Full,
-    /// Nothing: "tell me what you hold of mine".
+    /// Nothing. The requestor asks for its own entries as the server has them, to merge with them.
     WantOwn,
 }
 
-/// The side of a request that submits.
+/// The part of a request that submits own changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPart {
-    /// What is brought.
+    /// The content of the body.
     pub kind: RequestKind,
-    /// ReqSync: the transactions follow this number.
+    /// ReqSync: the transactions have numbers above this one.
     pub from: ReqSeq,
-    /// The requestor's last own number.
+    /// The number of the requestor's last own change.
     pub to: ReqSeq,
-    /// Digest of all own entries at `to`.
+    /// The digest of all own entries at `to`, with which the server checks its submitted set.
     pub digest: SetDigest,
     /// The challenge that a full export answers.
     pub challenge: Option<Challenge>,
-    /// Digest of the submitted set that a full export replaces (compare and swap).
+    /// The digest of the submitted set that a full export replaces. As in a compare-and-swap, the server
+    /// takes the export only if it still has that set.
     pub base: Option<SetDigest>,
 }
 
-/// What a requestor tells of itself for the server's administrator.
+/// What a requestor reports about itself to the administrator of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Version of the program.
+    /// The version of its program.
     pub version: String,
-    /// Own changes that wait for a person there.
+    /// The number of own changes that wait for its administrator.
     pub held: u64,
-    /// Own transactions in quarantine there.
+    /// The number of own transactions in its quarantine.
     pub quarantined: u64,
-    /// The requestor's clock when it made the request, in milliseconds since 1970.
+    /// The time by its clock when it made the request, in milliseconds since 1970.
     pub clock: u64,
 }
 
-/// What a requestor presents to be admitted (`design.md` §7).
+/// What an invited postoffice presents to be admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The proof that it knows the invitation's secret, bound to the key.
+    /// A proof that it knows the secret of its invitation. The proof is bound to the key, so nobody can
+    /// use it to have another key admitted.
     pub proof: String,
     /// The postoffice's public key, in OpenSSH's one-line form.
     pub key: String,
 }
 
-/// The head of a request: a pure function of committed requestor state.
+/// The head of a request. It is a pure function of the requestor's committed state, so a request that
+/// was lost is simply made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The requestor.
     pub from: PostofficeName,
-    /// Its server.
+    /// Its directory server.
     pub to: PostofficeName,
-    /// The life of the requestor's numbering.
+    /// The epoch of the requestor's numbering.
     pub epoch: ReqEpoch,
-    /// The epochs it descends from, oldest first.
+    /// The epochs from which that one descends, oldest first.
     pub lineage: Vec<ReqEpoch>,
-    /// Number of this request.
+    /// The number of this request.
     pub number: RequestNo,
-    /// Id of this request.
+    /// The id of this request.
     pub id: RequestId,
-    /// The submitting side.
+    /// The own changes that it submits.
     pub own: OwnPart,
-    /// The newest server epoch ever heard.
+    /// The newest server epoch that the requestor has ever heard of.
     pub epoch_heard: Option<ServerEpoch>,
-    /// Where the list stands; none while nothing is held ("fresh").
+    /// The point that the requestor's list has reached. `None` if it has no list yet ("fresh").
     pub point: Option<SyncPoint>,
-    /// Digest of the list held (the verification).
+    /// The digest of the list, computed from its content when the request is made. The server verifies
+    /// it against its own.
     pub list_digest: SetDigest,
-    /// The list did not match the digest of an update.
+    /// Whether the list did not match the digest of an update, so that it has to be repaired.
     pub list_bad: bool,
-    /// The list's buckets, when the server asked for them or the list is bad: folded to `.0` bits.
+    /// The buckets of the list, with the number of bits that number them. Stated if the server asked for
+    /// them, or the list is bad.
     pub list_buckets: Option<(u32, BucketSums)>,
-    /// What the requestor wants to see.
+    /// The view that the requestor wants.
     pub view_wanted: View,
-    /// At first contact only, and until it is answered.
+    /// The proof of the invitation. An invited postoffice sends it with every request, so that a copy of
+    /// the server that never received the first one admits the postoffice, too.
     pub admission: Option<Admission>,
-    /// For the administrator.
+    /// A report for the administrator of the server.
     pub health: Health,
 }

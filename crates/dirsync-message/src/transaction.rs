@@ -4,38 +4,39 @@ use dirsync_directory::{AttributeName, EntryId, PostofficeName, RecordError, Rec
 
 use crate::Stamp;
 
-/// What a transaction does to its entry. Texts are in the escaped form of
-/// [`dirsync_directory::Record`] and borrow from the reader.
+/// The effect of a transaction on its entry. The texts are escaped as in
+/// [`dirsync_directory::Record`], and borrow from the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// `A`: the whole entry. The record's form is unique but its content is not checked: see
-    /// [`Change::check`].
+    /// `A`: the whole entry. The record is not known to be valid; see [`Change::check`].
     Whole(RecordRef<'a>),
-    /// `M`: what changed of an entry that the receiver has.
+    /// `M`: the changed parts of an entry that the receiver has. A part that is `None` did not change.
     Delta {
         /// The new kind.
         kind: Option<&'a str>,
         /// The new name.
         name: Option<&'a str>,
-        /// All addresses, when they changed.
+        /// All addresses, if any of them changed.
         addresses: Option<&'a str>,
-        /// For each changed attribute all its lines `attribute/value\n`, or `attribute\n` when
-        /// it was emptied; sorted by bytes.
+        /// For each changed attribute all its lines `attribute/value\n`, or `attribute\n` if it has no
+        /// values any more. Sorted by bytes.
         details: &'a str,
     },
-    /// `D`: the entry is gone.
+    /// `D`: the entry was deleted.
     Delete {
-        /// A person at the origin approved it: it does not count as a mass deletion.
+        /// A person at the origin approved the deletion, so the server does not count it towards the
+        /// limit at which deletions wait for its own administrator.
         approved: bool,
     },
 }
 
 impl Change<'_> {
-    /// Checks the content: what a transaction can be wrong in without its message being refused.
+    /// Checks the content, which the reader of a body does not do: a single invalid entry is set aside,
+    /// and must not stop the whole message.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// Returns the first problem.
     pub fn check(&self) -> Result<(), RecordError> {
         match *self {
             Self::Whole(record) => record.check(),
@@ -52,7 +53,7 @@ impl Change<'_> {
                     return Err(RecordError::DetailOrder(excerpt(line)));
                 }
                 let details: String = details.split_inclusive('\n').filter(valued).collect();
-                // What did not change is stood in for by something that is right.
+                // A record is checked as a whole, so valid texts take the place of the unchanged ones.
                 let whole = RecordRef {
                     kind: kind.unwrap_or("mailbox"),
                     name: name.unwrap_or("-"),
@@ -65,7 +66,7 @@ impl Change<'_> {
     }
 }
 
-/// The first line that does not stand in its order.
+/// The first line that is not sorted after the one before it.
 fn unsorted(details: &str) -> Option<&str> {
     let follows = |(before, line): &(&str, &str)| before >= line;
     details.lines().zip(details.lines().skip(1)).find(follows).map(|(_, line)| line)
@@ -74,22 +75,23 @@ fn unsorted(details: &str) -> Option<&str> {
 /// One numbered change of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transaction<'a> {
-    /// The number: a [`crate::ReqSeq`] in a request, a [`crate::SrvSeq`] in an update.
+    /// The number of the change: a [`crate::ReqSeq`] in a request, a [`crate::SrvSeq`] in an update.
     pub number: u64,
-    /// The change stamp, of the entry's origin.
+    /// The change stamp, made by the entry's origin.
     pub stamp: Stamp,
-    /// The entry.
+    /// The entry that changes.
     pub id: EntryId,
-    /// Its owner; none for a deletion, which names the id alone.
+    /// The owner of the entry. `None` in a deletion, which names only the id.
     pub owner: Option<&'a PostofficeName>,
-    /// Its first origin, which its id derives from; none for a deletion.
+    /// The first origin, from which the id derives. `None` in a deletion.
     pub first_origin: Option<&'a PostofficeName>,
-    /// What its first origin calls it; empty for a deletion.
+    /// The key of the entry at its first origin. Empty in a deletion.
     pub key: &'a str,
-    /// Whom its owner releases it to; `Some(None)` withdraws a release, `None` says nothing of it.
+    /// The postoffice to which the owner releases the entry. `Some(None)` takes a release back, and
+    /// `None` leaves it as it is.
     pub released_to: Option<Option<&'a PostofficeName>>,
-    /// What happens.
+    /// The effect on the entry.
     pub change: Change<'a>,
-    /// Where it stands in the text, 1-based.
+    /// The line of the body at which the transaction begins, from 1.
     pub line: u64,
 }

@@ -1,4 +1,4 @@
-//! What an update (T2) says in its head.
+//! The head of an update (T2).
 
 use std::collections::BTreeSet;
 
@@ -11,39 +11,40 @@ use crate::{
     Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp, SyncPoint,
 };
 
-/// Most outcomes of one update. An entry without one is not thereby published: more wait than are told.
+/// The most outcomes of one update. If there are more, the others are left out: an own entry without an
+/// outcome may still be waiting.
 pub const OUTCOMES_MAX: usize = 100_000;
-/// Most bytes of the outcomes of one update together.
+/// The most bytes of all outcomes of one update together.
 pub const OUTCOMES_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most entries released to a postoffice that one update brings whole; those that are claimed make room
-/// for the others.
+/// The most offers of one update. Offers that are claimed make room for the others.
 pub const OFFERS_MAX: usize = 1000;
-/// Most bytes of the offers of one update together. An entry that is larger alone is not offered.
+/// The most bytes of all offers of one update together. A larger entry is never offered.
 pub const OFFERS_BYTES_MAX: usize = 1024 * 1024;
-/// Longest reason for which an entry is not accepted, in bytes.
+/// The longest reason in an outcome, in bytes. Longer ones are cut off.
 pub const REASON_BYTES_MAX: usize = 1024;
 
-/// An answer that concerns the addressed epoch, not the list.
+/// A side answer: it concerns the addressed epoch or request, not the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// This epoch is not accepted yet: merge what follows and export in full.
+    /// The epoch is not accepted yet. The addressee merges with the set that follows, and sends a full
+    /// export.
     Own,
-    /// This epoch was retired: another machine, or a later life, is the postoffice now.
+    /// The epoch was retired: another machine or a later epoch is the postoffice now.
     Fenced,
     /// The postoffice was removed.
     Removed,
-    /// The postoffice is suspended: this request waits.
+    /// The postoffice is suspended, and the request waits.
     Suspended,
-    /// Not admitted: its invitation has expired.
+    /// The postoffice is not admitted, because its invitation has expired.
     Expired,
-    /// Not admitted: another machine has this name.
+    /// The postoffice is not admitted, because another machine has its name.
     Taken,
-    /// Not admitted: its secret is not that of the invitation in force.
+    /// The postoffice is not admitted, because its proof does not fit the invitation in force.
     Uninvited,
 }
 
 impl Side {
-    /// All of them.
+    /// All side answers.
     pub const ALL: [Self; 7] = [
         Self::Own,
         Self::Fenced,
@@ -67,103 +68,106 @@ impl Side {
         }
     }
 
-    /// The one that a word stands for.
+    /// The side answer for a word, or `None` if the word is not known.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|side| side.word() == word)
     }
 
-    /// Whether it only says why a request was not taken: nothing else changes.
+    /// Whether the answer only explains why a request was not taken, and changes nothing at its addressee.
     pub fn is_notice(self) -> bool {
         matches!(self, Self::Suspended | Self::Expired | Self::Taken | Self::Uninvited)
     }
 }
 
-/// Why an own entry is not published as it was submitted, or that another one contests it.
+/// A report about one of the addressee's own entries: it is not published as it was submitted, or another
+/// entry contests its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The addressee's entry.
     pub id: EntryId,
-    /// What became of it.
+    /// What happened to it.
     pub kind: OutcomeKind,
 }
 
-/// See [`Outcome`].
+/// What happened to the entry of an [`Outcome`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutcomeKind {
-    /// It waits for an address that another entry holds.
+    /// The entry waits for an address that another entry has.
     Waiting {
         /// The address.
         address: Address,
-        /// The owner of the entry that holds it.
+        /// The owner of the entry that has it.
         holder: PostofficeName,
     },
-    /// It holds an address that another origin's entry waits for.
+    /// The entry has an address for which an entry of another origin waits.
     Contested {
         /// The address.
         address: Address,
         /// The owner of the entry that waits.
         by: PostofficeName,
     },
-    /// Its deletion waits for a person at the server.
+    /// The deletion of the entry waits for the server's administrator.
     Held,
-    /// Its release was honoured: it now belongs to this postoffice.
+    /// The release of the entry was honoured: it now belongs to another postoffice.
     Transferred {
         /// The new owner.
         to: PostofficeName,
     },
-    /// Another origin owns an entry with this id.
+    /// Another origin owns the entry with this id.
     ForeignId {
         /// The owner.
         owner: PostofficeName,
     },
-    /// The server cannot accept it as it is.
+    /// The server does not publish the entry, because its record is not valid.
     Invalid {
-        /// What is wrong with it.
+        /// The reason, for people.
         reason: String,
     },
 }
 
-/// An entry that its owner releases to the addressee, whole: its view may hide some of it, and who
-/// claims it owns all of it.
+/// A whole entry that its owner releases to the addressee.
+///
+/// An addressee that claims an entry publishes all of it from then on. Its view may hide parts of the
+/// entry, so the list alone is not enough to claim it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The entry.
     pub id: EntryId,
-    /// Stamp of its last change.
+    /// The stamp of its last change.
     pub stamp: Stamp,
     /// Its owner.
     pub owner: PostofficeName,
-    /// The postoffice whose key the id derives from.
+    /// Its first origin, from which the id derives.
     pub first_origin: PostofficeName,
-    /// Its key there.
+    /// Its key at the first origin.
     pub key: String,
     /// Its content.
     pub record: Record,
 }
 
-/// That the body carries the submitted set of the addressee, to be merged.
+/// States that the body carries the submitted set of the addressee, which has to merge with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// To be repeated by the full export.
+    /// The token that the full export has to repeat.
     pub challenge: Challenge,
-    /// Digest of the submitted set that follows.
+    /// The digest of the submitted set in the body.
     pub digest: SetDigest,
     /// The epoch in force, whose set this is.
     pub in_force: ReqEpoch,
-    /// The epochs that were in force before: who merges this set descends from them too.
+    /// The epochs that were in force before. A requestor that merges this set descends from them, too.
     pub retired: BTreeSet<ReqEpoch>,
 }
 
-/// What the body is to the list.
+/// The relation of a body to the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// What changed after the from point.
+    /// The changes after `from`.
     Delta,
     /// The whole view.
     Replace,
-    /// The whole content of some buckets, numbered with this many bits.
+    /// The whole content of some buckets.
     Repair {
-        /// Bits that number a bucket.
+        /// The number of bits that number a bucket.
         bits: u32,
         /// The buckets.
         buckets: BTreeSet<Bucket>,
@@ -173,31 +177,34 @@ pub enum BodyKind {
 /// The positions and digest of a body; equal for all addressees that share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
-    /// What it is.
+    /// The relation to the list.
     pub kind: BodyKind,
-    /// The number that the body follows; 0 from nothing.
+    /// The number that the body follows; 0 if it builds on nothing.
     pub from: SrvSeq,
-    /// The epoch of `from`; none from nothing ("fresh").
+    /// The epoch of `from`. `None` if the body builds on nothing.
     pub from_epoch: Option<ServerEpoch>,
-    /// The view that the list must have been made under; none from nothing.
+    /// The view that the list must have. `None` if the body builds on nothing.
     pub view_from: Option<ViewHash>,
-    /// The point that the request stated, which a replace must still find (rule `replfrom`).
+    /// The point that the request stated. A replace is applied only if the list is still there, so that
+    /// it does not undo an update that arrived in between (R11).
     pub stated: Option<SyncPoint>,
-    /// The point reached by applying the body.
+    /// The point that the list reaches when the body is applied.
     pub to: SyncPoint,
     /// The server's last number when the body was made.
     pub head: SrvSeq,
     /// The definition of the view of `to`.
     pub view: View,
-    /// Digest of the list at `to`; only when `to` is complete.
+    /// The digest of the list at `to`. `None` if `to` is not complete.
     pub digest: Option<SetDigest>,
-    /// Number of this part, from 1.
+    /// The number of this part, from 1.
     pub part: u32,
 }
 
 impl Outcome {
-    /// As many outcomes as one update may bring. Transfers come first: their addressee drops the
-    /// entries, and the others can be told the next time.
+    /// Reduces outcomes to those that one update may bring.
+    ///
+    /// Transfers come first, because the addressee drops the entries that were handed over. The other
+    /// outcomes are reports, which can wait for a later update.
     pub fn within_limits(mut outcomes: Vec<Self>) -> Vec<Self> {
         for outcome in &mut outcomes {
             if let OutcomeKind::Invalid { reason } = &mut outcome.kind {
@@ -217,12 +224,13 @@ impl Outcome {
         };
         let count = outcomes.iter().map(fits).take_while(|fits| *fits).count();
         outcomes.truncate(count);
+        debug_assert!(outcomes.iter().map(outcome_bytes).sum::<usize>() <= OUTCOMES_BYTES_MAX);
         outcomes
     }
 }
 
 impl Offer {
-    /// As many offers as one update may bring, the first of them.
+    /// The first offers, up to the limits of one update. Offers that are too large alone are skipped.
     pub fn within_limits(offers: &[Self]) -> Vec<Self> {
         let mut bytes = 0;
         let fits = |offer: &&Self| {
@@ -230,37 +238,41 @@ impl Offer {
             bytes <= OFFERS_BYTES_MAX
         };
         let sendable = offers.iter().filter(|offer| offer_bytes(offer) <= OFFERS_BYTES_MAX);
-        sendable.take(OFFERS_MAX).take_while(fits).cloned().collect()
+        let within: Vec<_> = sendable.take(OFFERS_MAX).take_while(fits).cloned().collect();
+        debug_assert!(within.iter().map(offer_bytes).sum::<usize>() <= OFFERS_BYTES_MAX);
+        within
     }
 }
 
-/// The head of an update: a pure function of committed server state.
+/// The head of an update. It is a pure function of the server's committed state, so an update that was
+/// lost is made again for the next request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// The server.
     pub from: PostofficeName,
     /// The requestor.
     pub to: PostofficeName,
-    /// The requestor's epoch that is addressed.
+    /// The addressed epoch of the requestor. A machine with another epoch leaves the update alone.
     pub epoch: ReqEpoch,
     /// The number of the request that is answered.
     pub answers: RequestNo,
-    /// The id of that request.
+    /// The id of that request, which tells it from another machine's request of the same number.
     pub request_id: RequestId,
-    /// The life of the server.
+    /// The epoch of the server.
     pub server_epoch: ServerEpoch,
-    /// ReqSync: the highest own number that is committed at the server.
+    /// ReqSync: the number of the last own change that the server has committed.
     pub ack: ReqSeq,
-    /// What concerns the epoch instead of the list.
+    /// A side answer, if the update concerns the epoch instead of the list.
     pub side: Option<Side>,
-    /// That the body is the addressee's submitted set instead of list changes.
+    /// Present if the body is the addressee's submitted set instead of changes of the list.
     pub own: Option<Own>,
-    /// Own entries that are not published as submitted.
+    /// Reports about own entries.
     pub outcomes: Vec<Outcome>,
-    /// Entries that are released to the addressee; only where its view is limited.
+    /// The entries that are released to the addressee. Present only if its view has limits; otherwise the
+    /// list brings them whole.
     pub offers: Vec<Offer>,
-    /// The list side; none when the requestor shall keep what it has.
+    /// The body with changes of the list. `None` if the requestor keeps the list that it has.
     pub body: Option<Body>,
-    /// That the next request shall bring the list's buckets.
+    /// Whether the next request has to bring the buckets of the list.
     pub want_buckets: bool,
 }

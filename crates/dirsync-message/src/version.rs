@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use crate::ParseTokenError;
 
-/// `MAJOR.MINOR`: a reader must understand `major`; what a newer `minor` adds it may ignore.
+/// The version of the message format, `MAJOR.MINOR`. A reader refuses another `major`, and ignores the
+/// fields that a newer `minor` adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FormatVersion {
-    /// Raised when an older reader would misunderstand a message.
+    /// Raised by a change that an older reader would misunderstand.
     pub major: u32,
-    /// Raised when an older reader may ignore what is new.
+    /// Raised by an addition that an older reader may ignore.
     pub minor: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The line of a transaction, taken apart without a copy.
+//! Parses the first line of a transaction, without copying any text.
 
 use std::ops::Range;
 
@@ -6,17 +6,17 @@ use dirsync_directory::EntryId;
 
 use super::fault::BodyFault;
 
-/// The difference of a change stamp to the one before.
+/// The difference between a change stamp and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StampDelta {
     Plus(u64),
     Minus(u64),
 }
 
-/// What the line says; ranges are of its bytes.
+/// The content of the line. Texts are ranges of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `A`, or a code that is not known: then `kind` is the code.
+    /// `A`, or an unknown code in capitals, which becomes the kind.
     Whole { kind: Option<Range<usize>>, name: Range<usize>, addresses: Range<usize> },
     /// `M`.
     Delta {
@@ -28,17 +28,19 @@ pub(super) enum Shape {
     Delete { id: EntryId, approved: bool },
 }
 
-/// A transaction's line.
+/// The first line of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TransactionLine {
+    /// The number, if it is not the next one.
     pub number: Option<u64>,
+    /// The change of the stamp, if it is not plus one.
     pub delta: Option<StampDelta>,
     /// The escaped key; empty for a deletion.
     pub key: Range<usize>,
     pub shape: Shape,
 }
 
-/// What is wrong, and at which byte of the line.
+/// A problem, and its position in the line in bytes.
 type Fault = (usize, BodyFault);
 
 impl TransactionLine {
@@ -60,12 +62,14 @@ impl TransactionLine {
         let code = at..until(bytes, at, b' ');
         let subject = (code.end + 1).min(bytes.len());
         let subject = subject..until(bytes, subject, b'\t');
+        debug_assert!(code.end <= subject.start && subject.end <= bytes.len(), "{line:?}");
         let (key, shape) = shape(line, code, subject)?;
         Ok(Self { number, delta, key, shape })
     }
 }
 
-/// The content behind code and key, each in its one form.
+/// Parses the part of the line after number and stamp, and checks that it is in its one form. `subject`
+/// is the key, or the id of a deletion.
 fn shape(
     line: &str,
     code: Range<usize>,
@@ -105,7 +109,8 @@ fn shape(
             }
         }
         text if text == "A" || text.starts_with("A.") => Shape::Whole { kind, name, addresses },
-        // A deletion in an unknown way must not be taken for an entry.
+        // An unknown code is handed on as an entry of an unknown kind, which is kept unpublished. That
+        // would be wrong for a new variant of `D`, which deletes an entry, so it refuses the body.
         text if text.starts_with(|c: char| c.is_ascii_uppercase() && c != 'D') => {
             Shape::Whole { kind: Some(code), name, addresses }
         }
@@ -114,7 +119,8 @@ fn shape(
     Ok((subject, shape))
 }
 
-/// A decimal number without leading zeros and that 64 bits hold, from `at` on.
+/// Reads a decimal number at `at`, and moves `at` behind it. `None` if there is no number, it has leading
+/// zeros, or it does not fit into 64 bits.
 pub(super) fn decimal(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at;
     let mut number = 0u64;
@@ -126,6 +132,8 @@ pub(super) fn decimal(bytes: &[u8], at: &mut usize) -> Option<u64> {
     (length == 1 || length > 1 && bytes[start] != b'0').then_some(number)
 }
 
+/// Reads `@+N` or `@-N`. A difference that has a shorter form is refused: plus one is left out, and no
+/// difference is `@+0`.
 fn stamp_delta(bytes: &[u8], at: &mut usize) -> Result<StampDelta, Fault> {
     let start = *at;
     let sign = bytes.get(start + 1);
@@ -138,11 +146,13 @@ fn stamp_delta(bytes: &[u8], at: &mut usize) -> Result<StampDelta, Fault> {
     }
 }
 
+/// The position of the next `end`, or of the end of the line.
 fn until(bytes: &[u8], from: usize, end: u8) -> usize {
     let length = bytes[from..].iter().position(|byte| *byte == end);
     length.map_or(bytes.len(), |length| from + length)
 }
 
+/// Whether a text that parses as an id is in its one form, which is in lower case.
 fn is_id(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }

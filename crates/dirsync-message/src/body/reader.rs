@@ -1,4 +1,4 @@
-//! Reads a body.
+//! The reader of bodies.
 
 use std::io::{self, BufRead, Read};
 use std::mem;
@@ -12,45 +12,47 @@ use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS
 use crate::text::excerpt;
 use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
-/// Reads a body as a stream of transactions that borrow from the reader.
+/// Reads a body as a stream of transactions, which borrow from the reader.
 ///
-/// A body is refused *whole*: after an error nothing of it may be kept, and it is whole only when
-/// [`Self::next`] has returned `None`. So apply it inside one database transaction.
+/// A body is refused as a *whole*. After an error nothing of it may be kept, and it is known to be whole
+/// only when [`Self::next`] has returned `None`; so apply it inside one database transaction.
 ///
-/// A transaction that can be told apart from its neighbours and names its entry is never refused
-/// for its content. What is wrong with it (a kind that is not known, a broken address, unsorted
-/// details, a release to no postoffice) stands in the texts it yields, and
-/// [`Change::check`] reports it; the caller keeps such an entry unpublished (`protocol.md` §4.2,
-/// "Bad lines"). In particular:
+/// The content of a transaction never refuses a body, as long as the transaction has clear limits and
+/// names its entry: one bad entry must not stop everybody else's. An unknown kind, a broken address,
+/// unsorted details, or a release to something that is not a postoffice is handed on in the texts of the
+/// transaction. [`Change::check`] reports it, and the caller keeps the entry unpublished. In particular:
 ///
 /// - an unknown code in capitals yields [`Change::Whole`] with the code as its kind;
-/// - a line of an unknown type under a transaction is kept in its details, with the character
-///   that it begins with (which begins no attribute).
+/// - a line of an unknown type below a transaction becomes one of its details, together with its first
+///   character, with which no attribute begins.
 ///
-/// Memory: one transaction, at most [`TRANSACTION_BYTES_MAX`]; the buffers are used again, so that
-/// reading allocates nothing once they fit, except for origins, releases and keys that hold a
-/// backslash.
+/// The reader needs memory for one transaction, at most [`TRANSACTION_BYTES_MAX`]. It uses its buffers
+/// again, so reading allocates nothing once they are large enough, except for origins, releases and keys
+/// that contain a backslash.
 pub struct BodyReader<R> {
     lines: Lines<R>,
-    /// The transaction's line.
+    /// The first line of the transaction.
     text: String,
-    /// Its detail lines.
+    /// The detail lines of the transaction.
     details: String,
-    /// Its key, when that had to be unescaped.
+    /// The key of the transaction, if it had to be unescaped.
     key: String,
     origin: Option<Origin>,
     release: Option<Option<PostofficeName>>,
+    /// The number of the last transaction.
     number: u64,
+    /// The stamp of the last transaction.
     stamp: u64,
     count: u64,
     state: State,
 }
 
-/// What the transactions that follow belong to.
+/// The origin of the transactions that follow.
 struct Origin {
     owner: PostofficeName,
     first: PostofficeName,
     ids: IdDeriver,
+    /// Whether a transaction has followed.
     used: bool,
 }
 
@@ -62,11 +64,11 @@ enum State {
     Refused,
 }
 
-/// A transaction as it lies in the buffers.
+/// A transaction whose texts are in the buffers of the reader.
 struct Parsed {
     line: u64,
     id: EntryId,
-    /// Of the text; none when it stands in the key buffer.
+    /// The range of the key in the first line. `None` if the key is in its own buffer.
     key: Option<Range<usize>>,
     shape: Shape,
 }
@@ -88,8 +90,8 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
-    /// A reader behind a transaction with this number and stamp, of an entry of this owner and first
-    /// origin.
+    /// A reader that has just read a transaction with this number and stamp, of this owner and first
+    /// origin. The writer reads single transactions back with it.
     pub(super) fn continued(
         input: R,
         origin: Option<&(PostofficeName, PostofficeName)>,
@@ -105,16 +107,16 @@ impl<R: BufRead> BodyReader<R> {
         Self { origin, number, stamp: stamp.0, state: State::Within, ..Self::new(input) }
     }
 
-    /// How many transactions were read.
+    /// The number of transactions that were read.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The next transaction, or `None` when the body was read to its end and is whole.
+    /// The next transaction, or `None` if the body was read to its end and is whole.
     ///
     /// # Errors
     ///
-    /// When the body is refused, and again at each later call.
+    /// If the body is refused, and again at each later call.
     #[expect(clippy::should_implement_trait, reason = "it lends, which an Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError> {
         let parsed = match self.state {
@@ -135,6 +137,7 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
+    /// Reads up to the end of the next transaction, or of the body.
     fn advance(&mut self) -> Result<Option<Parsed>, BodyError> {
         if self.state == State::Start {
             self.read_text(BodyFault::Header)?;
@@ -159,7 +162,7 @@ impl<R: BufRead> BodyReader<R> {
         self.lines.refuse(self.text.as_bytes(), at, fault)
     }
 
-    /// Reads one line into `text`; `missing` is what is wrong when there is none.
+    /// Reads one line into `text`, or fails with `missing` if there is none.
     fn read_text(&mut self, missing: BodyFault) -> Result<(), BodyError> {
         let mut bytes = mem::take(&mut self.text).into_bytes();
         bytes.clear();
@@ -171,6 +174,7 @@ impl<R: BufRead> BodyReader<R> {
         Ok(())
     }
 
+    /// Reads an origin line. One that changes nothing, or follows another, is refused: a body has one text.
     fn parse_origin(&mut self) -> Result<(), BodyError> {
         let name = |text| unescape(text)?.parse::<PostofficeName>().ok();
         let (owner, first) = match self.text[1..].split_once('\t') {
@@ -197,6 +201,7 @@ impl<R: BufRead> BodyReader<R> {
         Ok(())
     }
 
+    /// Reads the trailer, which proves that no transaction is missing, and checks that it is the last line.
     fn parse_trailer(&mut self) -> Result<(), BodyError> {
         let count = self.text.strip_prefix(TRAILER).and_then(|count| {
             let mut at = 0;
@@ -215,6 +220,7 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
+    /// Parses the transaction whose first line was read, and reads its other lines.
     fn parse(&mut self) -> Result<Parsed, BodyError> {
         let line = self.lines.number;
         if self.count == TRANSACTIONS_MAX {
@@ -222,7 +228,9 @@ impl<R: BufRead> BodyReader<R> {
         }
         let parsed =
             TransactionLine::parse(&self.text).map_err(|(at, fault)| self.refuse(at, fault))?;
-        self.number = self.next_number(parsed.number).map_err(|fault| self.refuse(0, fault))?;
+        let number = self.next_number(parsed.number).map_err(|fault| self.refuse(0, fault))?;
+        debug_assert!(number > self.number && number <= NUMBER_MAX, "numbers rise");
+        self.number = number;
         self.stamp = match parsed.delta {
             None => self.stamp.checked_add(1),
             Some(StampDelta::Plus(amount)) => self.stamp.checked_add(amount),
@@ -239,6 +247,7 @@ impl<R: BufRead> BodyReader<R> {
         Ok(Parsed { line, id, key, shape: parsed.shape })
     }
 
+    /// The number of a transaction that states this one, or none.
     fn next_number(&self, stated: Option<u64>) -> Result<u64, BodyFault> {
         let next = self.number + 1;
         match stated {
@@ -250,7 +259,7 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
-    /// The entry's id, and where its key stands.
+    /// The id of the entry, and the range of its key, or `None` if the key is in its own buffer.
     fn derive(&mut self, key: Range<usize>) -> Result<(EntryId, Option<Range<usize>>), BodyError> {
         let Some(origin) = &mut self.origin else {
             return Err(self.refuse(0, BodyFault::NoOrigin));
@@ -262,6 +271,7 @@ impl<R: BufRead> BodyReader<R> {
             return Err(self.refuse(key.start, BodyFault::Key));
         };
         let id = origin.ids.id(&unescaped);
+        // An escape is longer than its character, so equal lengths mean that there was none.
         if unescaped.len() == escaped.len() {
             return Ok((id, Some(key)));
         }
@@ -270,7 +280,7 @@ impl<R: BufRead> BodyReader<R> {
         Ok((id, None))
     }
 
-    /// Reads the lines under a transaction.
+    /// Reads the lines below a transaction: a release, and details.
     fn read_details(&mut self, shape: &Shape) -> Result<(), BodyError> {
         self.release = None;
         let mut details = mem::take(&mut self.details).into_bytes();
@@ -279,7 +289,7 @@ impl<R: BufRead> BodyReader<R> {
         let mut first_line = self.lines.number + 1;
         loop {
             let first = match self.lines.peek()? {
-                // The lines that end a transaction, and those that may stand nowhere.
+                // The lines that end a transaction, and those that are refused anywhere.
                 None | Some(b' ' | b'@' | b'[' | b'*' | b'\n') => break,
                 Some(byte) if byte.is_ascii_alphanumeric() => break,
                 Some(byte) => byte,
@@ -311,12 +321,15 @@ impl<R: BufRead> BodyReader<R> {
         Ok(())
     }
 
+    /// The transaction, borrowed from the buffers.
     fn transaction(&self, parsed: Parsed) -> Transaction<'_> {
         let text = |range: Range<usize>| &self.text[range];
         let kind = |kind: Option<Range<usize>>| kind.map(text);
         let details = self.details.as_str();
         let deletes = matches!(parsed.shape, Shape::Delete { .. });
         let origin = self.origin.as_ref().filter(|_| !deletes);
+        debug_assert!(origin.is_some() != deletes, "all but a deletion have an origin");
+        debug_assert!(!deletes || details.is_empty() && self.release.is_none());
         let change = match parsed.shape {
             Shape::Whole { kind: word, name, addresses } => Change::Whole(RecordRef {
                 kind: kind(word).unwrap_or(USUAL_KIND),
@@ -346,7 +359,8 @@ impl<R: BufRead> BodyReader<R> {
     }
 }
 
-/// What a release line says; `None` when it says nothing that is understood.
+/// Reads a release line. `None` if it is not a valid one, and so is kept among the details. `Some(None)`
+/// takes a release back, which has a meaning only in an `M`.
 fn release(line: &[u8], shape: &Shape) -> Option<Option<PostofficeName>> {
     let text = std::str::from_utf8(line).ok()?.strip_prefix('>')?;
     if text.is_empty() {
@@ -355,11 +369,13 @@ fn release(line: &[u8], shape: &Shape) -> Option<Option<PostofficeName>> {
     unescape(text)?.parse().ok().map(Some)
 }
 
-/// Points at the first bad byte of detail lines, which lost the `-` they begin with.
+/// The error for the first byte of the details that is not UTF-8. Columns count the `-` at the beginning
+/// of each line, which the buffer does not contain.
 fn invalid_details(first_line: u64, error: std::string::FromUtf8Error) -> BodyError {
     let at = error.utf8_error().valid_up_to();
     let (before, after) = error.as_bytes().split_at(at);
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |lf| lf + 1);
+    debug_assert!(start <= at, "the line begins before its bad byte");
     let length = after.iter().position(|byte| *byte == b'\n').unwrap_or(after.len());
     BodyError::Refused {
         line: first_line + before.iter().filter(|byte| **byte == b'\n').count() as u64,
@@ -369,17 +385,17 @@ fn invalid_details(first_line: u64, error: std::string::FromUtf8Error) -> BodyEr
     }
 }
 
-/// Lines of an input, counted.
+/// The lines of an input, with their numbers.
 struct Lines<R> {
     input: R,
     /// The number of the last line read, from 1.
     number: u64,
-    /// How many bytes of the next line were passed over.
+    /// The number of bytes of the next line that were skipped.
     skipped: usize,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The first byte of the next line; none at the end.
+    /// The first byte of the next line, or `None` at the end.
     fn peek(&mut self) -> Result<Option<u8>, BodyError> {
         loop {
             match self.input.fill_buf() {
@@ -390,13 +406,16 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Passes over the first byte of the next line.
+    /// Skips the first byte of the next line, which [`Self::peek`] has returned.
     fn skip(&mut self) {
+        debug_assert_eq!(self.skipped, 0, "a line loses one byte at most");
         self.input.consume(1);
         self.skipped = 1;
     }
 
-    /// Appends the next line without its LF.
+    /// Appends the next line without its LF, or fails with `missing` at the end of the input.
+    ///
+    /// One byte more than the limit is read, so a line without end is never held in memory.
     fn read(&mut self, into: &mut Vec<u8>, missing: BodyFault) -> Result<(), BodyError> {
         let start = into.len();
         let skipped = mem::take(&mut self.skipped);
@@ -428,7 +447,7 @@ impl<R: BufRead> Lines<R> {
 mod tests {
     use super::*;
 
-    /// Stands in for counting allocations, which would need unsafe code.
+    /// This takes the place of counting allocations, which needs unsafe code.
     #[test]
     fn buffers_are_used_again() {
         let transaction = " A CN=a\\\\,b\tName\tX:a\n-ou/x\n-title/y\n";
@@ -443,7 +462,7 @@ mod tests {
         assert_eq!(reader.count(), 1000);
     }
 
-    /// The count is set, because so many transactions take minutes to read.
+    /// The count is set, because reading this many transactions would take minutes.
     #[test]
     fn transactions_are_limited() {
         let text = format!("{HEADER}\n*A/B\n A k\tN\tX:a\n");

@@ -1,17 +1,16 @@
-//! Buckets in one field: `BITS:BUCKET=DIGEST,…` with digests, `BITS:BUCKET,…` without.
+//! The text of buckets in a field: `BITS:BUCKET=DIGEST,…` with digests, `BITS:BUCKET,…` without.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use dirsync_directory::{Bucket, BucketSums};
 
-/// What a field of buckets with digests holds.
+/// The form of buckets with digests, for errors.
 pub(super) const SUMS_FORM: &str = "BITS:BUCKET=DIGEST,… with buckets below 2^BITS, sorted";
-/// What a field of buckets holds.
+/// The form of buckets without digests, for errors.
 pub(super) const SET_FORM: &str = "BITS:BUCKET,… with buckets below 2^BITS, sorted";
 
 pub(super) fn print_sums(bits: u32, sums: &BucketSums) -> String {
-    print(bits, &sums.0, |text, (bucket, digest)| write!(text, "{bucket}={digest}"))
+    print(bits, &sums.0, |(bucket, digest)| format!("{bucket}={digest}"))
 }
 
 pub(super) fn parse_sums(text: &str) -> Option<(u32, BucketSums)> {
@@ -25,7 +24,7 @@ pub(super) fn parse_sums(text: &str) -> Option<(u32, BucketSums)> {
 }
 
 pub(super) fn print_set(bits: u32, buckets: &BTreeSet<Bucket>) -> String {
-    print(bits, buckets, |text, bucket| write!(text, "{bucket}"))
+    print(bits, buckets, Bucket::to_string)
 }
 
 pub(super) fn parse_set(text: &str) -> Option<(u32, BTreeSet<Bucket>)> {
@@ -37,22 +36,19 @@ pub(super) fn parse_set(text: &str) -> Option<(u32, BTreeSet<Bucket>)> {
     Some((bits, buckets))
 }
 
-fn print<T>(
-    bits: u32,
-    items: impl IntoIterator<Item = T>,
-    item: impl Fn(&mut String, T) -> std::fmt::Result,
-) -> String {
+fn print<T>(bits: u32, items: impl IntoIterator<Item = T>, item: impl Fn(T) -> String) -> String {
+    debug_assert!(bits <= BucketSums::BITS, "{bits}");
     let mut text = format!("{bits}:");
     for (place, value) in items.into_iter().enumerate() {
         if place > 0 {
             text.push(',');
         }
-        item(&mut text, value).expect("a string takes everything");
+        text.push_str(&item(value));
     }
     text
 }
 
-/// Hands each item to `item`, which says its bucket; the bits that number them.
+/// Passes each item to `item`, which returns its bucket or refuses it. Returns the number of bits.
 fn parse(text: &str, mut item: impl FnMut(&str) -> Option<Bucket>) -> Option<u32> {
     let (bits, items) = text.split_once(':')?;
     let bits = bits.parse().ok().filter(|bits| *bits <= BucketSums::BITS)?;

@@ -12,15 +12,15 @@ use super::{FIELDS_MAX, HEAD_BYTES_MAX, HEADER, OUTCOME_BYTES_MAX, TRAILER, VALU
 use crate::text::excerpt;
 use crate::{FormatVersion, GENERATION_MAX, NUMBER_MAX, OUTCOMES_MAX, ServerEpoch, SyncPoint};
 
-/// The fields that may stand several times.
+/// The fields that may occur several times.
 const REPEATED: [&str; 2] = ["outcome", "offer"];
 const NUMBER_FORM: &str = "a number below 2^62";
 const EPOCH_FORM: &str = "a server epoch: GENERATION.INSTANCE.RANDOM, the generation at most 2^40";
 const POINT_FORM: &str = "a sync point: EPOCH/NUMBER/MARK/VIEW/complete or …/part";
-/// Longest field name, in bytes.
+/// The longest field name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Prints fields; what says nothing is left out.
+/// Prints fields. A field that says nothing is left out: an absent value, `no`, or 0.
 pub(super) struct FieldWriter(String);
 
 impl FieldWriter {
@@ -29,6 +29,7 @@ impl FieldWriter {
     }
 
     pub fn put(&mut self, name: &str, value: impl Display) {
+        debug_assert!(is_name(name), "{name}");
         self.0.push_str(name);
         self.0.push('=');
         self.0.push_str(&escape(&value.to_string()));
@@ -41,12 +42,12 @@ impl FieldWriter {
         }
     }
 
-    /// `yes`, or nothing.
+    /// Prints `yes` if the value is true, and otherwise nothing.
     pub fn put_flag(&mut self, name: &str, value: bool) {
         self.put_some(name, value.then_some("yes"));
     }
 
-    /// A number that is left out when it is 0.
+    /// Prints a number that is left out if it is 0.
     pub fn put_count(&mut self, name: &str, value: u64) {
         self.put_some(name, Some(value).filter(|value| *value != 0));
     }
@@ -57,17 +58,21 @@ impl FieldWriter {
     }
 }
 
-/// One field as it stands.
+/// The unescaped value of a field, and the line at which it stands.
 pub(super) struct Field<'a> {
     line: u64,
     text: Cow<'a, str>,
 }
 
-/// Takes fields by name.
+/// The fields of a head, from which the parsers take one after the other by name.
+///
+/// All lines are split and checked first, so that the limits hold before any value is parsed.
 pub(super) struct FieldReader<'a> {
     version: FormatVersion,
+    /// The fields that were not taken yet.
     fields: BTreeMap<&'a str, Field<'a>>,
     repeated: [Vec<Field<'a>>; REPEATED.len()],
+    /// The number of lines, for errors about a field that is missing.
     lines: u64,
 }
 
@@ -113,7 +118,7 @@ impl<'a> FieldReader<'a> {
         if let Some((text, line)) = lines.next() {
             return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
         }
-        // A head cut off between two fields would be another head.
+        // Fields may be absent, so a head that is cut off between two fields would be read as another one.
         if !text.ends_with(TRAILER) {
             return error(reader.lines, HeadErrorKind::Truncated);
         }
@@ -121,7 +126,7 @@ impl<'a> FieldReader<'a> {
         Ok(reader)
     }
 
-    /// The format that the message was made in.
+    /// The version of the message's format.
     pub fn version(&self) -> FormatVersion {
         self.version
     }
@@ -142,7 +147,7 @@ impl<'a> FieldReader<'a> {
         self.parsed(name, expected, |text| text.parse().ok())
     }
 
-    /// A text of at most `bytes_max` bytes; none when the field does not stand.
+    /// A text of at most `bytes_max` bytes, or `None` if there is no such field.
     pub fn text(
         &mut self,
         name: &'static str,
@@ -152,7 +157,7 @@ impl<'a> FieldReader<'a> {
         self.parsed(name, expected, |text| (text.len() <= bytes_max).then(|| text.to_owned()))
     }
 
-    /// A field's value by way of `parse`; none when the field does not stand.
+    /// The value of a field, read by `parse`, or `None` if there is no such field.
     pub fn parsed<T>(
         &mut self,
         name: &'static str,
@@ -163,7 +168,7 @@ impl<'a> FieldReader<'a> {
         field.parsed(name, expected, parse).map(Some)
     }
 
-    /// Which of `words` a field holds.
+    /// The index in `words` of the value of a required field.
     pub fn word(
         &mut self,
         name: &'static str,
@@ -186,7 +191,7 @@ impl<'a> FieldReader<'a> {
         Ok(self.optional_word(name, "yes, or no such field", &["yes"])?.is_some())
     }
 
-    /// A number that must stand, as what `of` makes of it.
+    /// A required number, converted by `of`.
     pub fn number<T>(&mut self, name: &'static str, of: fn(u64) -> T) -> Result<T, HeadError> {
         self.parsed(name, NUMBER_FORM, number)?.map(of).ok_or_else(|| self.missing(name))
     }
@@ -204,7 +209,7 @@ impl<'a> FieldReader<'a> {
         Ok(self.parsed(name, NUMBER_FORM, number)?.unwrap_or(0))
     }
 
-    /// All fields of a name that may stand several times, in their order.
+    /// All fields of a name in [`REPEATED`], in their order.
     pub fn repeated<T>(
         &mut self,
         name: &'static str,
@@ -220,7 +225,7 @@ impl<'a> FieldReader<'a> {
         HeadError { line: self.lines, kind: HeadErrorKind::MissingField { field } }
     }
 
-    /// Checks that no field is left.
+    /// Checks that every field was taken, which means that all of them are known.
     pub fn end(&self) -> Result<(), HeadError> {
         let left = self.fields.iter().map(|(name, field)| (field.line, *name));
         let repeated = REPEATED.iter().zip(&self.repeated);
@@ -258,7 +263,7 @@ fn is_epoch(epoch: &ServerEpoch) -> bool {
     epoch.generation <= GENERATION_MAX
 }
 
-/// Before anything of the line is kept.
+/// Checks the length of a line before anything of it is kept.
 fn check_length(text: &str) -> Result<(), HeadErrorKind> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let allowed = if name == REPEATED[0] { OUTCOME_BYTES_MAX } else { VALUE_BYTES_MAX };
@@ -270,16 +275,21 @@ fn check_length(text: &str) -> Result<(), HeadErrorKind> {
     Ok(())
 }
 
+/// Splits a line into name and value. `None` if it is not a field.
 fn field(line: &str, number: u64) -> Option<(&str, Field<'_>)> {
     let (name, value) = line.strip_suffix('\n')?.split_once('=')?;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-    let named = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain);
     let escaped = !value.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
     let text = unescape(value)?;
-    (named && escaped).then_some((name, Field { line: number, text }))
+    (is_name(name) && escaped).then_some((name, Field { line: number, text }))
 }
 
-/// The version stands first, so that what a newer MAJOR changes is not even looked at.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// Reads the version from the first field. It comes first so that no other line of a message with a newer
+/// MAJOR is interpreted.
 fn version(name: &str, field: &Field<'_>) -> Result<FormatVersion, HeadError> {
     let line = field.line;
     if name != "format" {

@@ -1,4 +1,4 @@
-//! An entry that is released to the addressee, as one field.
+//! The text of an offer in a field.
 
 use dirsync_directory::{Record, escape, unescape};
 
@@ -8,7 +8,9 @@ pub(super) const OFFER_FORM: &str =
     "ID, stamp, owner, first origin, key, kind, name, addresses and details of an entry";
 
 /// `ID STAMP OWNER FIRST-ORIGIN KEY KIND NAME ADDRESSES DETAILS`, separated by tabs and each escaped.
-/// The last four are the record's texts as they stand, which are escaped once themselves.
+///
+/// The last four are the texts of the record. They are escaped already, but addresses and details contain
+/// tabs and line ends, so they are escaped once more.
 pub(super) fn print_offer(offer: &Offer) -> String {
     let (id, stamp) = (offer.id.to_string(), offer.stamp.to_string());
     let Record { kind, name, addresses, details } = &offer.record;
@@ -18,7 +20,7 @@ pub(super) fn print_offer(offer: &Offer) -> String {
         .join("\t")
 }
 
-/// The bytes of an offer as it stands in a head.
+/// The length of an offer's value in a head, in bytes.
 pub(crate) fn offer_bytes(offer: &Offer) -> usize {
     escape(&print_offer(offer)).len()
 }
@@ -34,6 +36,6 @@ pub(super) fn parse_offer(text: &str) -> Option<Offer> {
         key: next()?,
         record: Record { kind: next()?, name: next()?, addresses: next()?, details: next()? },
     };
-    // What a server publishes is right; whoever claims the entry publishes it in turn.
+    // A server publishes only valid records, and the postoffice that claims the entry publishes this one.
     (texts.next().is_none() && offer.record.as_ref().check().is_ok()).then_some(offer)
 }

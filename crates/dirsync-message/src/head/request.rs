@@ -1,4 +1,4 @@
-//! The head of a request as text.
+//! The text of a request's head.
 
 use dirsync_directory::View;
 
@@ -17,7 +17,7 @@ const EPOCHS_FORM: &str = "at most 1024 requestor epochs, separated by commas";
 pub(super) const VIEW_FORM: &str = "a view within its limits: its lines, escaped";
 
 impl Request {
-    /// The one text of this head; [`crate::Head::parse`] reads it.
+    /// The text of this head, which [`crate::Head::parse`] reads.
     pub fn to_text(&self) -> String {
         read_back(self.print(), |head| matches!(head, Head::Request(read) if **read == *self))
     }
@@ -88,7 +88,8 @@ impl Request {
     }
 }
 
-/// A view that one party wants: half of what may be in force.
+/// Reads a view that one party wants. It may be half as large as the view in force, which the view's own
+/// parser accepts.
 fn view_wanted(text: &str) -> Option<View> {
     text.parse().ok().filter(|view: &View| view.check_size().is_ok())
 }
@@ -122,7 +123,7 @@ fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadErro
     }
 }
 
-/// Epochs separated by commas; none where there are none.
+/// Epochs separated by commas, or `None` if there are none.
 pub(super) fn print_epochs<'e>(epochs: impl IntoIterator<Item = &'e ReqEpoch>) -> Option<String> {
     let texts: Vec<String> = epochs.into_iter().map(ReqEpoch::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(","))
@@ -136,6 +137,7 @@ pub(super) fn read_epochs(
 }
 
 fn parse_epochs(text: &str) -> Option<Vec<ReqEpoch>> {
+    // The limit of the number, as a limit of the length, holds before anything is allocated.
     let within = text.len() <= LINEAGE_MAX * (2 * size_of::<ReqEpoch>() + 1);
     within.then(|| text.split(',').map(|epoch| epoch.parse().ok()).collect())?
 }

@@ -1,4 +1,4 @@
-//! The head of an update as text.
+//! The text of an update's head.
 
 use dirsync_directory::{Address, EntryId, PostofficeName, View, escape};
 
@@ -15,7 +15,7 @@ const SIDES_FORM: &str = "own, fenced, removed, suspended, expired, taken or uni
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
 
 impl Update {
-    /// The one text of this head; [`crate::Head::parse`] reads it.
+    /// The text of this head, which [`crate::Head::parse`] reads.
     pub fn to_text(&self) -> String {
         read_back(self.print(), |head| matches!(head, Head::Update(read) if **read == *self))
     }
@@ -129,12 +129,13 @@ fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
     }))
 }
 
-/// How many bytes an outcome takes in a head.
+/// The length of an outcome's field in a head, in bytes.
 pub(crate) fn outcome_bytes(outcome: &Outcome) -> usize {
     escape(&print_outcome(outcome)).len() + "outcome=\n".len()
 }
 
-/// `ID WORD …`, separated by tabs; none of the parts but the last can hold one.
+/// `ID WORD …`, separated by tabs. Only the last part can contain a tab itself, so the parts need no
+/// escapes of their own.
 fn print_outcome(outcome: &Outcome) -> String {
     let id = outcome.id;
     match &outcome.kind {
