@@ -3,22 +3,18 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::arguments::Arguments;
-use crate::failure::Failure;
-use crate::{sim, tidy, workspace};
+use anyhow::{Result, bail};
 
-pub const HELP: &str = "\
-Run everything a change must pass: format, lints, tests, worlds, histories, house rules
+use crate::programs::Program;
+use crate::{tidy, workspace};
 
-Usage: cargo xtask ci
-
+pub const NOTES: &str = "\
 All stages run, also after one that fails; the table at the end says which passed and how long
 each took. Licences and sources of dependencies are checked where cargo-deny is installed.
 
 Examples:
   cargo xtask ci
-  CI=true cargo xtask ci </dev/null
-";
+  CI=true cargo xtask ci </dev/null";
 
 /// How one stage ended.
 enum Verdict {
@@ -33,8 +29,7 @@ struct Stage {
     took: Duration,
 }
 
-pub fn run(words: &[String]) -> Result<(), Failure> {
-    Arguments::parse(words, &[], &[])?;
+pub fn run() -> Result<()> {
     let stages = [
         stage("format", || cargo(&["fmt", "--all", "--check"])),
         stage("lints", || {
@@ -45,8 +40,8 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
             cargo(&[&words[..], &["--all-targets", "--", "-D", "warnings"]].concat())
         }),
         stage("tests", || cargo(&["test", "--workspace"])),
-        stage("worlds", || simulation(&["--seeds", "10000"])),
-        stage("small histories", || simulation(&["--exhaustive", "3"])),
+        stage("worlds", || program(Program::simulator(["--seeds", "10000"]))),
+        stage("small histories", || program(Program::simulator(["--exhaustive", "3"]))),
         stage("histories", histories),
         stage("house rules", house_rules),
         stage("dependencies", dependencies),
@@ -60,7 +55,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format!("these stages failed: {}", failed.join(", "))))
+    bail!("these stages failed: {}", failed.join(", "))
 }
 
 fn stage(name: &'static str, action: impl FnOnce() -> Verdict) -> Stage {
@@ -70,25 +65,11 @@ fn stage(name: &'static str, action: impl FnOnce() -> Verdict) -> Stage {
     Stage { name, verdict, took: start.elapsed() }
 }
 
-fn simulation(words: &[&str]) -> Verdict {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    match sim::run(&words) {
-        Ok(()) => Verdict::Passed,
-        Err(failure) => Verdict::Failed(failure.to_string()),
-    }
-}
-
 /// With the program that the tests were built with: another profile takes minutes.
 #[cfg(unix)]
 fn histories() -> Verdict {
     let binary = workspace::root().join("target/debug/dirsync");
-    let binary = binary.to_string_lossy();
-    let words = ["--count", "30", "--binary", &binary];
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    match crate::histories::run(&words) {
-        Ok(()) => Verdict::Passed,
-        Err(failure) => Verdict::Failed(failure.to_string()),
-    }
+    program(Program::histories(["--count", "30", "--binary", &binary.to_string_lossy()]))
 }
 
 #[cfg(not(unix))]
@@ -97,10 +78,11 @@ fn histories() -> Verdict {
 }
 
 fn cargo(words: &[&str]) -> Verdict {
-    let mut command = workspace::cargo();
-    // Snapshots and property tests must fail on a difference, not write it into the tree.
-    command.args(words).env("INSTA_UPDATE", "no");
-    verdict(&mut command, words[0])
+    verdict(workspace::cargo().args(words), words[0])
+}
+
+fn program(program: Program) -> Verdict {
+    verdict(&mut program.command(), "run")
 }
 
 fn verdict(command: &mut Command, name: &str) -> Verdict {
@@ -112,9 +94,9 @@ fn verdict(command: &mut Command, name: &str) -> Verdict {
 }
 
 fn house_rules() -> Verdict {
-    match tidy::run(&[]) {
+    match tidy::run(&tidy::Arguments::default()) {
         Ok(()) => Verdict::Passed,
-        Err(failure) => Verdict::Failed(failure.to_string()),
+        Err(error) => Verdict::Failed(error.to_string()),
     }
 }
 

@@ -1,84 +1,59 @@
 //! One door for the project's automation: `cargo xtask COMMAND`.
 //!
-//! *Never:* anything that ships.
+//! *Never:* anything that ships, and nothing that takes long to compile.
 
-mod arguments;
-#[cfg(unix)]
-mod bench;
 mod ci;
-mod failure;
-mod generator;
-#[cfg(unix)]
-mod histories;
+mod programs;
 mod rust_source;
-mod sim;
 mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
 
-use crate::failure::Failure;
+use anyhow::Result;
+use clap::Parser;
 
-const HELP: &str = "\
-The project's automation
+use crate::programs::{Program, Words};
 
-Usage: cargo xtask COMMAND [OPTIONS]
-
-Commands:
-  ci         Run everything a change must pass: format, lints, tests, house rules
-  tidy       Check the house rules alone
-  bench      Measure the release binary as a whole process, on Unix, also beside its peers
-  sim        Run the shipped steps in worlds full of faults
-  histories  Run the real program through random histories, on Unix
-  generate   Write a synthetic directory as CSV
-
-\"cargo xtask COMMAND --help\" says more.
-";
-
-/// Runs one command with the words after its name.
-type Action = fn(&[String]) -> Result<(), Failure>;
-
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match words.split_first() {
-        None => Err(Failure::usage("no command is given; \"cargo xtask --help\" lists them")),
-        Some((command, rest)) => run(command, rest),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+/// The project's automation
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+enum Command {
+    /// Run everything a change must pass: format, lints, tests, worlds, histories, house rules
+    #[command(after_help = ci::NOTES)]
+    Ci,
+    /// Check the house rules alone
+    #[command(after_help = tidy::NOTES)]
+    Tidy(tidy::Arguments),
+    /// Measure the release binary as a whole process, on Unix, also beside its peers
+    #[command(disable_help_flag = true)]
+    Bench(Words),
+    /// Run the shipped steps in worlds full of faults
+    #[command(disable_help_flag = true)]
+    Sim(Words),
+    /// Run the real program through random histories, on Unix
+    #[command(disable_help_flag = true)]
+    Histories(Words),
+    /// Write a synthetic directory as CSV
+    #[command(disable_help_flag = true)]
+    Generate(Words),
 }
 
-fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
-    if command == "sim" {
-        return sim::run(rest);
+fn main() -> ExitCode {
+    run(Command::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Ci => ci::run()?,
+        Command::Tidy(arguments) => tidy::run(&arguments)?,
+        Command::Bench(words) => return Program::bench("bench", words).replace_this(),
+        Command::Sim(words) => return Program::simulator(words).replace_this(),
+        Command::Histories(words) => return Program::histories(words).replace_this(),
+        Command::Generate(words) => return Program::bench("generate", words).replace_this(),
     }
-    let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
-    let (help, action): (&str, Action) = match command {
-        "ci" => (ci::HELP, ci::run),
-        "tidy" => (tidy::HELP, tidy::run),
-        #[cfg(unix)]
-        "bench" => (bench::HELP, bench::run),
-        #[cfg(unix)]
-        "histories" => (histories::HELP, histories::run),
-        "generate" => (generator::HELP, generator::run),
-        "--help" | "-h" | "help" => {
-            print!("{HELP}");
-            return Ok(());
-        }
-        _ => {
-            return Err(Failure::usage(format!(
-                "\"{command}\" is not a command; \"cargo xtask --help\" lists them"
-            )));
-        }
-    };
-    if asks_for_help {
-        print!("{help}");
-        return Ok(());
-    }
-    action(rest)
+    Ok(ExitCode::SUCCESS)
 }

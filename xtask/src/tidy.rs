@@ -9,26 +9,25 @@ mod stories;
 
 use std::fmt;
 
-use crate::arguments::Arguments;
-use crate::failure::Failure;
+use anyhow::{Result, bail};
+
 use crate::workspace::{self, TextFile};
 
-pub const HELP: &str = "\
-Check the house rules
+#[derive(Default, clap::Args)]
+pub struct Arguments {
+    /// Also list every failure story and protocol trace with its test, or what it waits for
+    #[arg(long)]
+    stories: bool,
+}
 
-Usage: cargo xtask tidy [--stories]
-
-Options:
-  --stories  Also list every failure story and protocol trace with its test, or what it waits for
-
+pub const NOTES: &str = "\
 Rules: no leftovers and no machine paths in committed files; short files and functions;
 documented libraries; crates depend on each other as ARCHITECTURE.md says; forbidden calls are
 forbidden by lint; links in Markdown lead somewhere; stories marked as tested have a test.
 
 Examples:
   cargo xtask tidy
-  cargo xtask tidy --stories
-";
+  cargo xtask tidy --stories";
 
 /// One breach of one rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,8 +55,7 @@ impl fmt::Display for Breach {
     }
 }
 
-pub fn run(words: &[String]) -> Result<(), Failure> {
-    let arguments = Arguments::parse(words, &["--stories"], &[])?;
+pub fn run(arguments: &Arguments) -> Result<()> {
     let root = workspace::root();
     let files = workspace::text_files(&root)?;
     let stories = stories::read(&files)?;
@@ -70,7 +68,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     breaches.extend(links::check(&files, &root));
     breaches.extend(stories.check());
 
-    if arguments.has("--stories") {
+    if arguments.stories {
         print!("{}", stories.list());
     }
     println!("{}", stories.summary());
@@ -79,8 +77,8 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     }
     match breaches.len() {
         0 => Ok(()),
-        1 => Err(Failure::failed("one house rule is broken once")),
-        number => Err(Failure::failed(format!("house rules are broken {number} times"))),
+        1 => bail!("one house rule is broken once"),
+        number => bail!("house rules are broken {number} times"),
     }
 }
 

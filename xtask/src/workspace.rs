@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::failure::Failure;
+use anyhow::{Context as _, Result, bail};
 
 /// The workspace's root folder: the parent of this crate's.
 pub fn root() -> PathBuf {
@@ -23,18 +23,16 @@ pub fn cargo() -> Command {
 }
 
 /// What `command` prints, or a failure with what it said instead.
-pub fn output(command: &mut Command) -> Result<String, Failure> {
+pub fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| Failure::failed(format!("could not run {name}: {error}")))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("could not run {name}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::failed(format!("{name} ended with {}: {said}", output.status)));
+        bail!("{name} ended with {}: {said}", output.status);
     }
     String::from_utf8(output.stdout)
-        .map_err(|_| Failure::failed(format!("{name} printed something that is not UTF-8")))
+        .with_context(|| format!("{name} printed something that is not UTF-8"))
 }
 
 /// One text file of the workspace.
@@ -48,7 +46,7 @@ pub struct TextFile {
 /// Every UTF-8 file that is committed or about to be, in order of path.
 ///
 /// Files that git ignores do not count, nor do committed ones that are deleted by now.
-pub fn text_files(root: &Path) -> Result<Vec<TextFile>, Failure> {
+pub fn text_files(root: &Path) -> Result<Vec<TextFile>> {
     let list = output(Command::new("git").current_dir(root).args([
         "ls-files",
         "-z",
@@ -62,7 +60,7 @@ pub fn text_files(root: &Path) -> Result<Vec<TextFile>, Failure> {
         if !full.is_file() {
             continue;
         }
-        let bytes = fs::read(&full).map_err(|error| Failure::file("read", &full, &error))?;
+        let bytes = fs::read(&full).with_context(|| format!("could not read {path}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
             files.push(TextFile { path: path.to_owned(), text });
         }
@@ -73,8 +71,7 @@ pub fn text_files(root: &Path) -> Result<Vec<TextFile>, Failure> {
 }
 
 /// What `cargo metadata` says about the workspace's own packages.
-pub fn metadata() -> Result<serde_json::Value, Failure> {
+pub fn metadata() -> Result<serde_json::Value> {
     let text = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::failed(format!("cargo metadata is not readable: {error}")))
+    serde_json::from_str(&text).context("cargo metadata is not readable")
 }

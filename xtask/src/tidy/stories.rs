@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::{Context as _, Result, bail};
 use toml::{Table, Value};
 
 use super::{Breach, find};
-use crate::failure::Failure;
 use crate::rust_source::test_names;
 use crate::workspace::TextFile;
 
@@ -38,13 +38,10 @@ pub struct Stories {
 }
 
 /// Reads the list, and the names of the tests in `files`.
-pub fn read(files: &[TextFile]) -> Result<Stories, Failure> {
-    let file = find(files, PATH)
-        .ok_or_else(|| Failure::failed(format!("{PATH}: the list of stories is not there")))?;
-    let table: Table = file
-        .text
-        .parse()
-        .map_err(|error| Failure::failed(format!("could not read {PATH}: {error}")))?;
+pub fn read(files: &[TextFile]) -> Result<Stories> {
+    let file =
+        find(files, PATH).with_context(|| format!("{PATH}: the list of stories is not there"))?;
+    let table: Table = file.text.parse().with_context(|| format!("could not read {PATH}"))?;
     let tests = files
         .iter()
         .filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs"))
@@ -60,14 +57,14 @@ fn conversation(file: &TextFile) -> Option<&str> {
     file.path.strip_prefix("crates/dirsync-sim/testdata/")?.strip_suffix(".world")
 }
 
-fn states(table: &Table, name: &str) -> Result<BTreeMap<String, State>, Failure> {
+fn states(table: &Table, name: &str) -> Result<BTreeMap<String, State>> {
     let Some(Value::Table(rows)) = table.get(name) else {
-        return Err(Failure::failed(format!("{PATH}: the table [{name}] is not there")));
+        bail!("{PATH}: the table [{name}] is not there");
     };
     rows.iter().map(|(slug, value)| Ok((slug.clone(), state(slug, value)?))).collect()
 }
 
-fn state(slug: &str, value: &Value) -> Result<State, Failure> {
+fn state(slug: &str, value: &Value) -> Result<State> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     if value.as_str() == Some("tested") {
         return Ok(State::Tested(slug.to_owned()));
@@ -75,9 +72,9 @@ fn state(slug: &str, value: &Value) -> Result<State, Failure> {
     match (text("test"), text("waits")) {
         (Some(test), None) => Ok(State::Tested(test)),
         (None, Some(reason)) if reason.contains(": ") => Ok(State::Waits(reason)),
-        _ => Err(Failure::failed(format!(
+        _ => bail!(
             "{PATH}: {slug}: write \"tested\", {{ test = \"NAME\" }} or {{ waits = \"WORK: reason\" }}"
-        ))),
+        ),
     }
 }
 

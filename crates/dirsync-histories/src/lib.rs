@@ -2,6 +2,10 @@
 //! messages and shared folders, beside an independent model of what every postoffice must hold.
 //!
 //! Processes and files only: nothing of the program is linked, so nothing of it checks itself.
+//! `cargo xtask histories` runs [`main`].
+
+#![cfg(unix)]
+#![deny(missing_docs)]
 
 mod check;
 mod copies;
@@ -12,52 +16,74 @@ mod feeding;
 mod lives;
 mod model;
 mod place;
+mod random;
 mod settle;
 mod step;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::arguments::Arguments;
-use crate::failure::Failure;
-use crate::workspace;
+use clap::Parser;
+
 use place::{Checked, Place};
 use step::{Kind, Step};
 use world::World;
 
-pub const HELP: &str = "\
-Random histories of whole commands on the real program, beside an independent model
+/// Random histories of whole commands on the real program, beside an independent model
+///
+/// Each history makes a directory server and three requestors on two shared folders and does random
+/// steps: entries by hand, imports and sources, steps and agents, backups put back, machines lost,
+/// copies promoted, views, transfers, kills, messages and folders that get lost. Then the faults
+/// stop, and everything must come to rest as the model says. A failing history is shortened and
+/// printed with the command that repeats it.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask histories", max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    /// How many histories to run
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    count: u64,
+    /// The first seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    from: u64,
+    /// Run this seed alone, and print every command of it
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Steps of a history
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    steps: usize,
+    /// Play these steps instead, separated by semicolons, or a file with one a line
+    #[arg(long, value_name = "STEPS")]
+    play: Option<String>,
+    /// Leave out these kinds of events; an unknown kind lists all
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    without: Vec<Kind>,
+    /// Use these kinds alone, beside changes, steps and backups
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// How many histories to run at a time [default: the number of processors]
+    #[arg(long, value_name = "J")]
+    jobs: Option<usize>,
+    /// Drive FILE instead of building a release
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Leave the folders behind
+    #[arg(long)]
+    keep: bool,
+    /// Do not shorten a failing history
+    #[arg(long)]
+    whole: bool,
+}
 
-Usage: cargo xtask histories [OPTIONS]
-
-Each history makes a directory server and three requestors on two shared folders and does random
-steps: entries by hand, imports and sources, steps and agents, backups put back, machines lost,
-copies promoted, views, transfers, kills, messages and folders that get lost. Then the faults stop,
-and everything must come to rest as the model says. What fails is shortened and printed with the
-line that shows it again.
-
-Options:
-  --count N      So many histories [default: 30]
-  --from S       Their seeds begin here [default: 0]
-  --seed S       This one alone, with all that was done
-  --steps N      Steps of a history [default: 40]
-  --play STEPS   These steps instead, separated by semicolons, or a file with one a line
-  --without K,…  Without kinds of events; an unknown one lists them
-  --only K,…     With these kinds alone, beside changes, steps and backups
-  --jobs J       So many at a time [default: as many as the machine has processors]
-  --binary FILE  Drive FILE instead of building a release
-  --keep         Leave the folders behind
-  --whole        Do not shorten what fails
-
+const EXAMPLES: &str = "\
 Examples:
   cargo xtask histories
   cargo xtask histories --count 2000 --jobs 2
-  cargo xtask histories --play \"a add 1; a cycle; hq cycle; all rest\"
-";
+  cargo xtask histories --play \"a add 1; a cycle; hq cycle; all rest\"";
 
 /// Where files cost nothing, if there is such a place.
 const MEMORY: &str = "/dev/shm";
@@ -94,88 +120,91 @@ struct Broken {
     told: Vec<String>,
 }
 
-pub fn run(words: &[String]) -> Result<(), Failure> {
-    let arguments = Arguments::parse(
-        words,
-        &["--keep", "--whole"],
-        &[
-            "--count",
-            "--from",
-            "--seed",
-            "--steps",
-            "--play",
-            "--without",
-            "--only",
-            "--jobs",
-            "--binary",
-        ],
-    )?;
-    let plan = plan(&arguments)?;
-    let failures = match (arguments.text("--play"), arguments.text("--seed")) {
+/// Runs the histories that the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(failures) => {
+            failures.iter().for_each(|broken| broken.print(arguments.binary.as_deref()));
+            eprintln!("error: {} histories do not end as they should", failures.len());
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs histories, and returns those that failed.
+fn run(arguments: &Arguments) -> Result<Vec<Broken>, String> {
+    let plan = plan(arguments)?;
+    let failures = match (&arguments.play, arguments.seed) {
         (Some(text), _) => one(&plan, None, &played(text)?),
-        (None, Some(_)) => {
-            let seed = arguments.number("--seed", 0)?;
+        (None, Some(seed)) => {
             one(&plan, Some(seed), &draw::history(seed, plan.length, &plan.without))
         }
         (None, None) => {
-            let (from, count) = (arguments.number("--from", 0)?, arguments.number("--count", 30)?);
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            many(&plan, from, count, arguments.number("--jobs", processors)?)
+            let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+            let jobs = arguments.jobs.unwrap_or_else(processors);
+            many(&plan, arguments.from, arguments.count, jobs)
         }
     };
     if !plan.keep {
         let _ = std::fs::remove_dir_all(&plan.folder);
     }
-    if failures.is_empty() {
-        return Ok(());
-    }
-    failures.iter().for_each(|broken| broken.print(words));
-    Err(Failure::failed(format!("{} histories do not end as they should", failures.len())))
+    Ok(failures)
 }
 
-fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
-    let kinds = |name: &str| -> Result<Option<BTreeSet<Kind>>, Failure> {
-        let Some(text) = arguments.text(name) else { return Ok(None) };
-        let kinds: Result<BTreeSet<Kind>, String> = text.split(',').map(str::parse).collect();
-        kinds.map(Some).map_err(Failure::usage)
-    };
-    let mut without = kinds("--without")?.unwrap_or_default();
-    if let Some(only) = kinds("--only")? {
+fn plan(arguments: &Arguments) -> Result<Plan, String> {
+    let mut without: BTreeSet<Kind> = arguments.without.iter().copied().collect();
+    if !arguments.only.is_empty() {
         let others = Kind::ALL.into_iter().map(|(kind, _)| kind);
-        without.extend(others.filter(|kind| !only.contains(kind) && !kind.is_needed()));
+        without.extend(others.filter(|kind| !arguments.only.contains(kind) && !kind.is_needed()));
     }
-    let binary = match arguments.text("--binary") {
-        Some(path) => PathBuf::from(path),
+    let binary = match &arguments.binary {
+        Some(path) => path.clone(),
         None => build()?,
     };
-    let binary = binary.canonicalize().map_err(|error| Failure::file("find", &binary, &error))?;
+    let binary = binary
+        .canonicalize()
+        .map_err(|error| format!("could not find {}: {error}", binary.display()))?;
     let memory = Path::new(MEMORY);
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     Ok(Plan {
         binary,
         folder: parent.join(format!("dirsync-histories-{}", std::process::id())),
-        length: arguments.number("--steps", 40)?,
+        length: arguments.steps,
         without,
-        keep: arguments.has("--keep"),
-        whole: arguments.has("--whole"),
+        keep: arguments.keep,
+        whole: arguments.whole,
     })
 }
 
-fn build() -> Result<PathBuf, Failure> {
-    let status = workspace::cargo().args(["build", "--release", "--package", "dirsync"]).status();
-    match status {
-        Ok(status) if status.success() => Ok(workspace::root().join("target/release/dirsync")),
-        _ => Err(Failure::failed("the program could not be built")),
+fn build() -> Result<PathBuf, String> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--package", "dirsync"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .status();
+    // This program is in the folder of another profile of the same target folder.
+    let this = std::env::current_exe().unwrap_or_default();
+    match (status, this.ancestors().nth(2)) {
+        (Ok(status), Some(target)) if status.success() => Ok(target.join("release/dirsync")),
+        _ => Err("the program could not be built".to_owned()),
     }
 }
 
-fn played(text: &str) -> Result<Vec<Step>, Failure> {
+fn played(text: &str) -> Result<Vec<Step>, String> {
     let path = Path::new(text);
     let text = match path.is_file() {
-        true => std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?,
+        true => std::fs::read_to_string(path)
+            .map_err(|error| format!("could not read {text}: {error}"))?,
         false => text.to_owned(),
     };
-    step::parse(&text).map_err(Failure::usage)
+    step::parse(&text)
 }
 
 impl Plan {
@@ -283,7 +312,7 @@ fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Broken {
-    fn print(&self, words: &[String]) {
+    fn print(&self, binary: Option<&Path>) {
         const LINES: usize = 60;
         println!("\nbroken: {}", self.why);
         if let Some(seed) = self.seed {
@@ -291,10 +320,8 @@ impl Broken {
         }
         let from = self.told.len().saturating_sub(LINES);
         self.told[from..].iter().for_each(|line| println!("  {line}"));
-        let binary = words.iter().skip_while(|word| *word != "--binary").take(2);
-        let binary: Vec<&str> = binary.map(String::as_str).collect();
-        let space = if binary.is_empty() { "" } else { " " };
-        let (binary, steps) = (binary.join(" "), step::shown(&self.steps));
-        println!("cargo xtask histories --play \"{steps}\"{space}{binary}");
+        let binary = binary.map(|path| format!(" --binary {}", path.display()));
+        let (binary, steps) = (binary.unwrap_or_default(), step::shown(&self.steps));
+        println!("cargo xtask histories --play \"{steps}\"{binary}");
     }
 }

@@ -214,7 +214,7 @@ fn beside(part: &Path) -> PathBuf {
 }
 
 fn junk(number: usize) -> Vec<u8> {
-    let mut random = crate::generator::random::Random::new(number as u64);
+    let mut random = crate::random::Random::new(number as u64);
     (0..600).map(|_| random.below(256) as u8).collect()
 }
 

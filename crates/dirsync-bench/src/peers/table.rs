@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Figures, Outcome, Peers};
-use crate::bench::report::{Report, duration, grouped, mebibytes, step};
+use crate::report::{Report, duration, grouped, mebibytes, step};
 
 const FILL: [&str; 3] = [step::FILL_SEND, step::FILL_PROCESS, step::FILL_APPLY];
 const CHANGES: [&str; 3] = [step::CHANGES_SEND, step::CHANGES_PROCESS, step::CHANGES_APPLY];
@@ -175,9 +175,9 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::process::Measurement;
-    use crate::bench::report::Row;
     use crate::failure::Failure;
+    use crate::process::Measurement;
+    use crate::report::Row;
 
     fn report() -> Report {
         let row = |name, milliseconds, message_bytes| {

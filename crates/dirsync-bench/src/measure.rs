@@ -4,67 +4,75 @@
 //! receives them. Every step is a process of its own: its wall time, the peak of its memory, and
 //! the bytes of the message files it leaves in the shared folder.
 
-mod interrupt;
-mod machine;
-mod many;
-mod peers;
-mod process;
-mod report;
-mod service;
-mod sites;
-mod system;
-mod wants;
-
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::generator::{Directory, Options};
-use crate::workspace;
-use peers::Peers;
-use process::Measurement;
-use report::{Report, Row, step};
-use system::{Site, System};
+use crate::number;
+use crate::peers::{self, Peers};
+use crate::process::Measurement;
+use crate::report::{self, Report, Row, step};
+use crate::system::{Site, System};
+use crate::{interrupt, machine, many, sites, wants};
 
-pub const HELP: &str = "\
-Measure the release binary as a whole process
+/// Builds dirsync in release mode, makes a directory server and two requestors in a fresh folder,
+/// and runs every step of a first fill, of a changed directory and of an unchanged one; lets one
+/// server answer many requestors; and lets agents run at many sites while entries change.
+///
+/// Prints a table in Markdown (wall time, processor time, peak memory, bytes written to files, bytes
+/// of messages), and a second one of the aims. A run whose lists are not equal at the end fails.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Entries of the directory
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = number::<u32>)]
+    entries: u32,
+    /// Entries that change [default: a hundredth, at most 1000]
+    #[arg(long, value_name = "K", value_parser = number::<u32>)]
+    changes: Option<u32>,
+    /// Requestors that one run of the server answers; 0 leaves this part out
+    #[arg(long, value_name = "R", default_value = "1000", value_parser = number::<u32>)]
+    requestors: u32,
+    /// Sites that a change must reach while agents run; 0 leaves this part out
+    #[arg(long, value_name = "S", default_value = "10", value_parser = number::<u32>)]
+    sites: u32,
+    /// Put the same directory through PostgreSQL's logical replication and OpenLDAP's syncrepl too,
+    /// on servers of this run's own, and print the ratios; a peer that is not installed is named
+    /// with its packages
+    #[arg(long)]
+    peers: bool,
+    /// Measure ten times the entries too, with the growth between the two; the many requestors, the
+    /// sites and the peers are measured at the first size alone
+    #[arg(long)]
+    full: bool,
+    /// Seed of the generated people
+    #[arg(long, value_name = "S", default_value = "1", value_parser = number::<u64>)]
+    seed: u64,
+    /// Measure FILE instead of building
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Work below DIR instead of the folder for temporary files
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Leave the postoffices behind, as a run that fails does (and an interrupted one does not)
+    #[arg(long)]
+    keep: bool,
+    /// Print one JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+}
 
-Usage: cargo xtask bench [OPTIONS]
-
-Builds dirsync in release mode, makes a directory server and two requestors in a fresh folder, runs
-every step of a first fill, of a changed directory and of an unchanged one; lets one server answer
-many requestors; and lets agents run at many sites while entries change. Prints a table in Markdown
-(wall time, processor time, peak memory, bytes written to files, bytes of messages), and a second one
-of what is wanted. A run whose lists are not equal at the end fails.
-
-Options:
-  --entries N     Entries of the directory [default: 100000]
-  --changes K     Entries that change [default: a hundredth, at most 1000]
-  --requestors R  Requestors that one run of the server answers; 0 leaves it out [default: 1000]
-  --sites S       Sites that a change must reach while agents run; 0 leaves it out [default: 10]
-  --peers         Put the same directory through PostgreSQL's logical replication and OpenLDAP's
-                  syncrepl too, on servers of this run's own, and print the ratios; a peer that is
-                  not installed is named with its packages
-  --full          Measure ten times the entries too, with the growth between the two; the many
-                  requestors, the sites and the peers are measured at the first size alone
-  --seed S        Seed of the generated people [default: 1]
-  --binary FILE   Measure FILE instead of building
-  --dir DIR       Work below DIR instead of the folder for temporary files
-  --keep          Leave the postoffices behind, as a run that fails does (and one that is interrupted
-                  does not)
-  --json          Print one JSON document instead of tables
-
+pub const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench
   cargo xtask bench --full > table.md
   cargo xtask bench --peers
   cargo xtask bench --entries 5000 --requestors 0 --sites 3
-  cargo xtask bench --json | jq '.sizes[0].steps[] | {step, processor_seconds}'
-";
+  cargo xtask bench --json | jq '.sizes[0].steps[] | {step, processor_seconds}'";
 
 struct Plan {
     entries: u32,
@@ -89,31 +97,21 @@ impl Plan {
     }
 }
 
-pub fn run(words: &[String]) -> Result<(), Failure> {
-    let arguments = Arguments::parse(
-        words,
-        &["--full", "--keep", "--json", "--peers"],
-        &["--entries", "--changes", "--requestors", "--sites", "--seed", "--binary", "--dir"],
-    )?;
-    let entries: u32 = arguments.number("--entries", 100_000)?;
-    let changes =
-        arguments.text("--changes").map(|_| arguments.number("--changes", 0)).transpose()?;
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let &Arguments { entries, changes, requestors, sites, seed, .. } = arguments;
     if entries == 0 || changes.is_some_and(|changes| changes > entries) {
         return Err(Failure::usage("\"--entries\" needs at least one, and \"--changes\" no more"));
     }
-    let (requestors, sites) =
-        (arguments.number("--requestors", 1000)?, arguments.number("--sites", 10)?);
-    let seed = arguments.number("--seed", 1)?;
-    let binary = match arguments.text("--binary") {
-        Some(path) => absolute(Path::new(path))?,
+    let binary = match &arguments.binary {
+        Some(path) => absolute(path)?,
         None => build()?,
     };
-    let parent = arguments.text("--dir").map_or_else(std::env::temp_dir, PathBuf::from);
+    let parent = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
     let folder = absolute(&parent)?.join(format!("dirsync-bench-{}", std::process::id()));
     let mut plan = Plan { entries, changes, requestors, sites, seed, binary, folder };
 
     interrupt::listen()?;
-    let (reports, peers) = measure_all(&mut plan, &arguments).inspect_err(|_| {
+    let (reports, peers) = measure_all(&mut plan, arguments).inspect_err(|_| {
         if interrupt::check().is_err() {
             // What is left of a run that was not wanted is of no use.
             let _ = remove(&plan.folder);
@@ -121,10 +119,10 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
             eprintln!("the postoffices are left in {}", plan.folder.display());
         }
     })?;
-    if arguments.has("--json") {
-        println!("{}", json(words, &reports, peers.as_ref()));
+    if arguments.json {
+        println!("{}", json(&reports, peers.as_ref()));
     } else {
-        print!("{}", machine::heading(words));
+        print!("{}", machine::heading());
         print!("{}\n{}", report::table(&reports), wants::table(&reports));
         if let (Some(report), Some(peers)) = (reports.first(), &peers) {
             print!("\n{}", peers::table(report, peers));
@@ -140,14 +138,14 @@ fn measure_all(
 ) -> Result<(Vec<Report>, Option<Peers>), Failure> {
     let mut reports = Vec::new();
     let mut peers = None;
-    for size in sizes(plan, arguments.has("--full"))? {
+    for size in sizes(plan, arguments.full)? {
         plan.entries = size;
         let report = measure(plan)?;
-        if arguments.has("--peers") && peers.is_none() {
+        if arguments.peers && peers.is_none() {
             peers = Some(peers::measure(&plan.folder, &plan.people(), report.changes)?);
         }
         reports.push(report);
-        if !arguments.has("--keep") {
+        if !arguments.keep {
             remove(&plan.folder)?;
         }
         (plan.requestors, plan.sites) = (0, 0);
@@ -155,10 +153,10 @@ fn measure_all(
     Ok((reports, peers))
 }
 
-fn json(words: &[String], reports: &[Report], peers: Option<&Peers>) -> serde_json::Value {
+fn json(reports: &[Report], peers: Option<&Peers>) -> serde_json::Value {
     let sizes: Vec<serde_json::Value> = reports.iter().map(Report::json).collect();
     serde_json::json!({
-        "run": machine::heading(words).trim(),
+        "run": machine::heading().trim(),
         "sizes": sizes,
         "peers": peers.map(Peers::json),
     })
@@ -279,16 +277,20 @@ fn reading(path: &Path) -> Result<Measurement, Failure> {
 }
 
 fn build() -> Result<PathBuf, Failure> {
-    let status = workspace::cargo()
+    let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "dirsync"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
         .status()
         .map_err(|error| Failure::failed(format!("could not run cargo: {error}")))?;
     if !status.success() {
         return Err(Failure::failed("could not build dirsync in release mode"));
     }
-    let metadata = workspace::metadata()?;
-    let target = metadata["target_directory"].as_str().unwrap_or("target");
-    Ok(Path::new(target).join("release").join("dirsync"))
+    // This program is in the folder of another profile of the same target folder.
+    let this = std::env::current_exe()
+        .map_err(|error| Failure::failed(format!("could not find the target folder: {error}")))?;
+    let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
+    Ok(target.join("release").join("dirsync"))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

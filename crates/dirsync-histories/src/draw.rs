@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::step::{Kind, SHARES, Site, Step, Verb, Who, Whom};
-use crate::generator::random::Random;
+use crate::random::Random;
 
 /// Numbers of steps are below this: more than there is of anything that they select.
 const NUMBERS: usize = 1000;

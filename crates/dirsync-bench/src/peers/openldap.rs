@@ -12,9 +12,9 @@ use super::people::{BASE, Person};
 use super::relay::Relay;
 use super::session::Session;
 use super::{Figures, PATIENCE, SINGLES, Work, folder, free_port, median, shown, write};
-use crate::bench::process;
-use crate::bench::service::{Line, Service, until};
 use crate::failure::Failure;
+use crate::process;
+use crate::service::{Line, Service, until};
 
 /// What brings it on Debian.
 pub const PACKAGES: &str = "slapd ldap-utils";

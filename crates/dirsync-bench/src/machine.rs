@@ -5,27 +5,27 @@ use std::process::Command;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::workspace;
-
 const SECONDS_A_DAY: u64 = 86_400;
 
 /// The lines above the table.
-pub fn heading(words: &[String]) -> String {
-    let mut command = "cargo xtask bench".to_owned();
-    for word in words {
+pub fn heading() -> String {
+    let mut command = "cargo xtask".to_owned();
+    for word in std::env::args().skip(1) {
         command = format!("{command} {word}");
     }
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let revision = workspace::output(Command::new("git").current_dir(workspace::root()).args([
-        "rev-parse",
-        "--short",
-        "HEAD",
-    ]));
+    let revision = Command::new("git")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok());
     let threads = thread::available_parallelism().map_or(1, usize::from);
     format!(
         "`{command}` on {} at revision {}; {threads} cores, {}, {}, {}\n\n",
         date(seconds / SECONDS_A_DAY),
-        revision.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned()),
+        revision.as_deref().map_or("unknown", str::trim),
         field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned()),
         memory().unwrap_or_else(|| "unknown memory".to_owned()),
         kernel(),

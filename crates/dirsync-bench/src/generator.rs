@@ -4,33 +4,20 @@
 //! titles and departments are skewed as in a real company; addresses are unique.
 
 mod names;
-pub mod random;
+mod random;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::number;
 use random::Random;
 
-pub const HELP: &str = "\
-Write a synthetic directory as CSV
-
-Usage: cargo xtask generate [OPTIONS]
-
-Options:
-  --entries N          People to write [default: 1000]
-  --seed S             The same seed gives the same people [default: 1]
-  --origin-prefix P    Prefix of employee numbers and mail domain [default: north]
-  --change K           Give K of them another telephone number or title [default: 0]
-  --shuffle            Write the rows in another order
-  -o FILE              Write to FILE instead of standard output
-
+pub const EXAMPLES: &str = "\
 Examples:
   cargo xtask generate --entries 100000 -o people.csv
-  cargo xtask generate --entries 100000 --change 1000 --shuffle -o changed.csv
-";
+  cargo xtask generate --entries 100000 --change 1000 --shuffle -o changed.csv";
 
 /// The columns, in order.
 pub const HEADER: &str = "employee_no,first,last,mail,phone,title,department";
@@ -56,15 +43,33 @@ const CHANGE_SEED: u64 = 0x6368_616e_6765;
 const SHUFFLE_SEED: u64 = 0x7368_7566_666c_6531;
 
 /// What to generate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Options {
+    /// People to write
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = number::<u32>)]
     pub entries: u32,
+    /// The same seed gives the same people
+    #[arg(long, value_name = "S", default_value = "1", value_parser = number::<u64>)]
     pub seed: u64,
-    /// Lower-case letters: prefix of employee numbers, and the domain under `.example`.
+    /// Prefix of employee numbers, and the mail domain under `.example`
+    #[arg(long, value_name = "P", default_value = "north", value_parser = prefix)]
     pub origin_prefix: String,
-    /// How many people get another telephone number or title; at most `entries`.
+    /// Give K of them another telephone number or title
+    #[arg(long, value_name = "K", default_value = "0", value_parser = number::<u32>)]
     pub change: u32,
+    /// Write the rows in another order
+    #[arg(long)]
     pub shuffle: bool,
+}
+
+/// The same people for the same seed, on every machine.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Write to FILE instead of standard output
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// One person as indices into the lists of words: 24 bytes, so that a million fit anywhere.
@@ -158,30 +163,23 @@ impl Directory {
     }
 }
 
-pub fn run(words: &[String]) -> Result<(), Failure> {
-    let arguments = Arguments::parse(
-        words,
-        &["--shuffle"],
-        &["--entries", "--seed", "--origin-prefix", "--change", "-o"],
-    )?;
-    let options = Options {
-        entries: arguments.number("--entries", 1000)?,
-        seed: arguments.number("--seed", 1)?,
-        origin_prefix: arguments.text("--origin-prefix").unwrap_or("north").to_owned(),
-        change: arguments.number("--change", 0)?,
-        shuffle: arguments.has("--shuffle"),
-    };
-    let is_prefix = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if options.origin_prefix.is_empty() || !options.origin_prefix.chars().all(is_prefix) {
-        return Err(Failure::usage("\"--origin-prefix\" needs lower-case letters and digits"));
-    }
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { options, output } = arguments;
     if options.change > options.entries {
         return Err(Failure::usage("\"--change\" cannot be more than \"--entries\""));
     }
-    let directory = Directory::generate(&options);
-    match arguments.text("-o") {
-        Some(path) => directory.write_csv_file(Path::new(path)),
+    let directory = Directory::generate(options);
+    match output {
+        Some(path) => directory.write_csv_file(path),
         None => write_to_standard_output(&directory),
+    }
+}
+
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    match !text.is_empty() && text.chars().all(is_letter) {
+        true => Ok(text.to_owned()),
+        false => Err("use lower-case letters and digits"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::model::{Feed, View};
 use super::place::{Checked, Ran};
 use super::step::Site;
 use super::world::World;
-use crate::generator::random::Random;
+use crate::random::Random;
 
 fn written(path: &Path, text: &str) -> Checked<()> {
     // A reader never sees half a file.

@@ -16,9 +16,9 @@ use super::people::Person;
 use super::relay::Relay;
 use super::session::Session;
 use super::{Figures, SINGLES, Work, folder, free_port, median, shown, write};
-use crate::bench::process::{self, peak_of};
-use crate::bench::service::{Line, Service, until};
 use crate::failure::Failure;
+use crate::process::{self, peak_of};
+use crate::service::{Line, Service, until};
 
 /// What brings it on Debian.
 pub const PACKAGES: &str = "postgresql";

@@ -1,0 +1,71 @@
+//! The bench: the release binary measured as a whole process, on synthetic directories.
+//!
+//! `cargo xtask bench` and `cargo xtask generate` run this program.
+
+mod failure;
+mod generator;
+#[cfg(unix)]
+mod interrupt;
+#[cfg(unix)]
+mod machine;
+#[cfg(unix)]
+mod many;
+#[cfg(unix)]
+mod measure;
+#[cfg(unix)]
+mod peers;
+#[cfg(unix)]
+mod process;
+#[cfg(unix)]
+mod report;
+#[cfg(unix)]
+mod service;
+#[cfg(unix)]
+mod sites;
+#[cfg(unix)]
+mod system;
+#[cfg(unix)]
+mod wants;
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::Parser;
+
+use crate::failure::Failure;
+
+/// Synthetic directories, and the release binary measured with them
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+enum Cli {
+    /// Measure the release binary as a whole process
+    #[cfg(unix)]
+    #[command(after_help = measure::EXAMPLES)]
+    Bench(measure::Arguments),
+    /// Write a synthetic directory as CSV
+    #[command(after_help = generator::EXAMPLES)]
+    Generate(generator::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match cli {
+        #[cfg(unix)]
+        Cli::Bench(arguments) => measure::run(arguments),
+        Cli::Generate(arguments) => generator::run(arguments),
+    }
+}
+
+/// Reads a whole number, which may have underscores between its digits.
+fn number<N: FromStr>(text: &str) -> Result<N, N::Err> {
+    text.replace('_', "").parse()
+}
