@@ -93,30 +93,33 @@ fn write(kept: &[Kept]) -> Vec<u8> {
     let mut writer = BodyWriter::new(Vec::new());
     for transaction in kept {
         let Kept { number, stamp, id, key, .. } = transaction;
-        let name = |text: &Option<String>| -> PostofficeName {
-            text.as_deref().expect("an entry has an owner").parse().expect("it was one")
-        };
-        let written = match &transaction.change {
-            KeptChange::Delete { approved } => writer.delete(*number, *stamp, *id, *approved),
+        let name = |text: &str| -> PostofficeName { text.parse().expect("it was one") };
+        let name = |text: &Option<String>| text.as_deref().map(name);
+        let (owner, first_origin) = (name(&transaction.owner), name(&transaction.first_origin));
+        let change = match &transaction.change {
+            KeptChange::Delete { approved } => Change::Delete { approved: *approved },
             KeptChange::Whole(record) => {
                 check_record(record.as_ref());
-                let released = transaction.released_to.as_ref().and_then(Option::as_ref);
-                let (owner, first) = (name(&transaction.owner), name(&transaction.first_origin));
-                writer.whole(*number, *stamp, &owner, &first, key, released, record.as_ref())
+                Change::Whole(record.as_ref())
             }
-            KeptChange::Delta { kind, name: shown, addresses, details } => writer.modify(
-                *number,
-                *stamp,
-                &name(&transaction.owner),
-                &name(&transaction.first_origin),
-                key,
-                kind.as_deref(),
-                shown.as_deref(),
-                addresses.as_deref(),
+            KeptChange::Delta { kind, name, addresses, details } => Change::Delta {
+                kind: kind.as_deref(),
+                name: name.as_deref(),
+                addresses: addresses.as_deref(),
                 details,
-                transaction.released_to.as_ref().map(Option::as_ref),
-            ),
+            },
         };
+        let written = writer.write(&Transaction {
+            number: *number,
+            stamp: *stamp,
+            id: *id,
+            owner: owner.as_ref(),
+            first_origin: first_origin.as_ref(),
+            key,
+            released_to: transaction.released_to.as_ref().map(Option::as_ref),
+            change,
+            line: 0,
+        });
         written.unwrap_or_else(|error| panic!("{error}: {transaction:?}"));
     }
     writer.finish().expect("memory takes everything")

@@ -15,7 +15,7 @@ use super::admit::admit;
 use super::place::{Failures, PlaceFailure, is_away};
 use super::post::Post;
 use super::push::push_changes;
-use super::transport::{Incoming, Opening, open, write_transaction};
+use super::transport::{Incoming, Opening, open};
 use super::turn::Turn;
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{RefusedMessage, StepError, Surroundings, put_events, refusal};
@@ -475,16 +475,17 @@ fn answer_without_list(
         let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
         let mut tables = store.begin()?;
         let mut failed = None;
-        server::own_body(&mut *tables, &head.to, &mut |transaction| match write_transaction(
-            &mut writer,
-            transaction,
-        ) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        })?;
+        server::own_body(
+            &mut *tables,
+            &head.to,
+            &mut |transaction| match writer.write(transaction) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -573,7 +574,7 @@ fn encode_part(
     let mut failed = None;
     let may_cut = plan.is_cut_by_number();
     let ended = server::list_body(tables, plan, from, &mut |transaction| {
-        if let Err(error) = write_transaction(&mut writer, transaction) {
+        if let Err(error) = writer.write(transaction) {
             failed = Some(error);
             return ControlFlow::Break(());
         }

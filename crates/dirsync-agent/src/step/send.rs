@@ -10,7 +10,6 @@ use dirsync_protocol::tables::RequestorState;
 use dirsync_store::Store;
 
 use super::place::Failures;
-use super::transport::write_transaction;
 use super::{PlaceFailure, StepError, Surroundings, put_events};
 
 /// What T1 did.
@@ -69,10 +68,9 @@ pub fn send(
     };
     let mut writer = dirsync_message::BodyWriter::new(BodyEncoder::new(around.compression)?);
     let mut failed = None;
-    visit_request_body(&mut *tables, &request.own, &mut |transaction| match write_transaction(
-        &mut writer,
-        transaction,
-    ) {
+    visit_request_body(&mut *tables, &request.own, &mut |transaction| match writer
+        .write(transaction)
+    {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);

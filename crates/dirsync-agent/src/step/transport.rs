@@ -2,8 +2,8 @@
 
 use std::io;
 
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EnvelopeError};
-use dirsync_message::{BodyError, BodyReader, BodyWriter, Change, Head, Transaction};
+use dirsync_carrier::{Arrived, Carrier, CarrierError, EnvelopeError};
+use dirsync_message::{BodyError, BodyReader, Head, Transaction};
 use dirsync_protocol::context::TransactionSource;
 
 use super::{RefusedMessage, Surroundings};
@@ -75,39 +75,4 @@ pub(super) fn open(
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
     // A clock that is behind the file's must not make it wait for ever.
     around.now.abs_diff(arrived.modified) >= around.settle_ms
-}
-
-/// Writes one transaction to a body.
-pub(super) fn write_transaction(
-    writer: &mut BodyWriter<BodyEncoder>,
-    transaction: &Transaction<'_>,
-) -> io::Result<()> {
-    let Transaction { number, stamp, key, .. } = *transaction;
-    let named = || {
-        let owner = transaction.owner.zip(transaction.first_origin);
-        owner.ok_or_else(|| io::Error::other("an entry without an owner"))
-    };
-    match transaction.change {
-        Change::Delete { approved } => writer.delete(number, stamp, transaction.id, approved),
-        Change::Whole(record) => {
-            let (owner, first_origin) = named()?;
-            let released_to = transaction.released_to.flatten();
-            writer.whole(number, stamp, owner, first_origin, key, released_to, record)
-        }
-        Change::Delta { kind, name, addresses, details } => {
-            let (owner, first_origin) = named()?;
-            writer.modify(
-                number,
-                stamp,
-                owner,
-                first_origin,
-                key,
-                kind,
-                name,
-                addresses,
-                details,
-                transaction.released_to,
-            )
-        }
-    }
 }

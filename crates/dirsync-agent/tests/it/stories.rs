@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead, approve};
 use dirsync_agent::decisions::{Decision, DecisionKind, decide};
 use dirsync_carrier::Carrier;
-use dirsync_directory::{PostofficeName, Record, View};
+use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_message::{Change, Stamp, Transaction};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_store::Store;
@@ -419,8 +420,18 @@ fn an_update_that_names_an_entry_twice_is_healed() {
         details: String::new(),
     };
     for number in 1..=2 {
-        let stamp = dirsync_message::Stamp(number);
-        body.whole(number, stamp, &north, &north, "same", None, record.as_ref()).unwrap();
+        let transaction = Transaction {
+            number,
+            stamp: Stamp(number),
+            id: EntryId::derive(&north, "same"),
+            owner: Some(&north),
+            first_origin: Some(&north),
+            key: "same",
+            released_to: None,
+            change: Change::Whole(record.as_ref()),
+            line: 0,
+        };
+        body.write(&transaction).unwrap();
     }
     let body = body.finish().unwrap().finish().unwrap();
     let outgoing = dirsync_carrier::Outgoing {

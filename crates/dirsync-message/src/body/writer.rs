@@ -2,18 +2,18 @@
 
 use std::io::{self, Write};
 
-use dirsync_directory::{EntryId, Key, PostofficeName, RecordRef, escape};
+use dirsync_directory::{Key, PostofficeName, escape};
 
 use super::reader::BodyReader;
 use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX, USUAL_KIND};
 use crate::head::READ_BACK;
-use crate::{NUMBER_MAX, Stamp};
+use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
 /// Writes a body, one call of the output per transaction; give it a buffered output.
 ///
 /// It writes nothing that [`super::BodyReader`] refuses: a transaction that has no such form is
 /// an error of kind [`io::ErrorKind::InvalidInput`] and leaves the body as it was. Content that
-/// [`RecordRef::check`] refuses can be written, as long as it is in the escaped form.
+/// [`Change::check`] refuses can be written, as long as it is in the escaped form.
 ///
 /// [`Self::finish`] writes the trailer; without it the text is no body.
 pub struct BodyWriter<W> {
@@ -34,111 +34,28 @@ impl<W: Write> BodyWriter<W> {
         Self { output, buffer, origin: None, number: 0, stamp: Stamp(0), count: 0 }
     }
 
-    /// Adds an `A`: the whole entry.
+    /// Adds a transaction. Its id and line are not written: an entry is named by its first origin and
+    /// key, and only a deletion by its id.
     ///
     /// # Errors
     ///
-    /// When the output cannot be written, or the transaction has no form in a body.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a transaction, none grouped")]
-    pub fn whole(
-        &mut self,
-        number: u64,
-        stamp: Stamp,
-        owner: &PostofficeName,
-        first_origin: &PostofficeName,
-        key: &str,
-        released_to: Option<&PostofficeName>,
-        record: RecordRef<'_>,
-    ) -> io::Result<()> {
+    /// When the output cannot be written, or the transaction has no form in a body: for instance an
+    /// entry without an owner, or a delta with an empty name.
+    pub fn write(&mut self, transaction: &Transaction<'_>) -> io::Result<()> {
         let start = self.buffer.len();
-        self.put_origin(owner, first_origin);
-        let line = self.buffer.len();
-        self.put_numbers(number, stamp);
-        let kind = Some(record.kind).filter(|kind| *kind != USUAL_KIND);
-        self.put_subject("A", kind, key);
-        self.put("\t");
-        self.put(record.name);
-        if !record.addresses.is_empty() {
-            self.put("\t");
-            self.put(record.addresses);
+        let (number, stamp) = (transaction.number, transaction.stamp);
+        if let Change::Delete { approved } = transaction.change {
+            self.put_deletion(transaction, approved);
+            return self.commit(start, number, stamp, true);
         }
-        let mut sound = self.end_line(line) && Key::is_key(key) && is_kind(record.kind);
-        sound &= !record.name.contains('\t');
-        sound &= record.addresses.is_empty() || are_addresses(record.addresses);
-        self.put_release(released_to.map(Some));
-        sound &= self.put_details(record.details);
+        let Some((owner, first_origin)) = transaction.owner.zip(transaction.first_origin) else {
+            return self.commit(start, number, stamp, false);
+        };
+        self.put_origin(owner, first_origin);
+        let sound = self.put_entry(transaction);
         self.commit(start, number, stamp, sound)?;
         self.keep_origin(owner, first_origin);
         Ok(())
-    }
-
-    /// Adds an `M`: what changed of an entry that the receiver has. What is `None` did not.
-    ///
-    /// `details` holds for each changed attribute all its lines, or its name alone when emptied.
-    /// `released_to` is `Some(None)` when a release was taken back.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::whole`]; an empty name or an empty list of addresses has no form in an `M`.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a transaction, none grouped")]
-    pub fn modify(
-        &mut self,
-        number: u64,
-        stamp: Stamp,
-        owner: &PostofficeName,
-        first_origin: &PostofficeName,
-        key: &str,
-        kind: Option<&str>,
-        name: Option<&str>,
-        addresses: Option<&str>,
-        details: &str,
-        released_to: Option<Option<&PostofficeName>>,
-    ) -> io::Result<()> {
-        let start = self.buffer.len();
-        self.put_origin(owner, first_origin);
-        let line = self.buffer.len();
-        self.put_numbers(number, stamp);
-        self.put_subject("M", kind, key);
-        if name.is_some() || addresses.is_some() {
-            self.put("\t");
-            self.put(name.unwrap_or_default());
-        }
-        if let Some(addresses) = addresses {
-            self.put("\t");
-            self.put(addresses);
-        }
-        let mut sound = self.end_line(line) && Key::is_key(key) && kind.is_none_or(is_kind);
-        sound &= name.is_none_or(|name| !name.is_empty() && !name.contains('\t'));
-        sound &= addresses.is_none_or(are_addresses);
-        self.put_release(released_to);
-        sound &= self.put_details(details);
-        self.commit(start, number, stamp, sound)?;
-        self.keep_origin(owner, first_origin);
-        Ok(())
-    }
-
-    /// Adds a `D`: the entry is gone. `approved` says that a person at the origin agreed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::whole`].
-    pub fn delete(
-        &mut self,
-        number: u64,
-        stamp: Stamp,
-        id: EntryId,
-        approved: bool,
-    ) -> io::Result<()> {
-        let start = self.buffer.len();
-        self.put_numbers(number, stamp);
-        self.put(if approved { "D.approved " } else { "D " });
-        for byte in id.as_bytes() {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            self.buffer.push(DIGITS[usize::from(byte >> 4)]);
-            self.buffer.push(DIGITS[usize::from(byte & 15)]);
-        }
-        self.put("\n");
-        self.commit(start, number, stamp, true)
     }
 
     /// How many transactions the body has so far.
@@ -192,6 +109,54 @@ impl<W: Write> BodyWriter<W> {
         if !self.origin_stands(owner, first_origin) {
             self.origin = Some((owner.clone(), other_than(owner, first_origin).clone()));
         }
+    }
+
+    fn put_deletion(&mut self, transaction: &Transaction<'_>, approved: bool) {
+        self.put_numbers(transaction.number, transaction.stamp);
+        self.put(if approved { "D.approved " } else { "D " });
+        for byte in transaction.id.as_bytes() {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            self.buffer.push(DIGITS[usize::from(byte >> 4)]);
+            self.buffer.push(DIGITS[usize::from(byte & 15)]);
+        }
+        self.put("\n");
+    }
+
+    /// Puts the lines of an `A` or `M`. Returns whether they have a form in a body.
+    fn put_entry(&mut self, transaction: &Transaction<'_>) -> bool {
+        let key = transaction.key;
+        let (code, kind, name, addresses, details, release) = match transaction.change {
+            Change::Whole(record) => (
+                "A",
+                Some(record.kind).filter(|kind| *kind != USUAL_KIND),
+                Some(record.name),
+                Some(record.addresses).filter(|addresses| !addresses.is_empty()),
+                record.details,
+                // A whole entry without this line is on offer to nobody.
+                transaction.released_to.flatten().map(Some),
+            ),
+            Change::Delta { kind, name, addresses, details } => {
+                ("M", kind, name, addresses, details, transaction.released_to)
+            }
+            Change::Delete { .. } => return false,
+        };
+        let line = self.buffer.len();
+        self.put_numbers(transaction.number, transaction.stamp);
+        self.put_subject(code, kind, key);
+        if name.is_some() || addresses.is_some() {
+            self.put("\t");
+            self.put(name.unwrap_or_default());
+        }
+        if let Some(addresses) = addresses {
+            self.put("\t");
+            self.put(addresses);
+        }
+        let mut sound = self.end_line(line) && Key::is_key(key) && kind.is_none_or(is_kind);
+        // In an `M` an empty name means that the name did not change.
+        sound &= name.is_none_or(|name| !name.contains('\t') && (code == "A" || !name.is_empty()));
+        sound &= addresses.is_none_or(are_addresses);
+        self.put_release(release);
+        sound & self.put_details(details)
     }
 
     fn put_numbers(&mut self, number: u64, stamp: Stamp) {

@@ -74,29 +74,27 @@ pub fn write(items: &[Item]) -> String {
 }
 
 fn put(writer: &mut BodyWriter<Vec<u8>>, item: &Item) -> std::io::Result<()> {
-    let (number, stamp, key) = (item.number, Stamp(item.stamp), item.key.as_str());
-    let origin = item.owner.as_ref().zip(item.first_origin.as_ref());
-    let release = item.released_to.as_ref().map(Option::as_ref);
-    match (&item.change, origin) {
-        (Action::Delete { id, approved }, _) => writer.delete(number, stamp, *id, *approved),
-        (Action::Whole(record), Some((owner, first))) => {
-            let released_to = release.flatten();
-            writer.whole(number, stamp, owner, first, key, released_to, record.as_ref())
-        }
-        (Action::Delta { kind, name, addresses, details }, Some((owner, first))) => writer.modify(
-            number,
-            stamp,
-            owner,
-            first,
-            key,
-            kind.as_deref(),
-            name.as_deref(),
-            addresses.as_deref(),
+    let change = match &item.change {
+        Action::Delete { approved, .. } => Change::Delete { approved: *approved },
+        Action::Whole(record) => Change::Whole(record.as_ref()),
+        Action::Delta { kind, name, addresses, details } => Change::Delta {
+            kind: kind.as_deref(),
+            name: name.as_deref(),
+            addresses: addresses.as_deref(),
             details,
-            release,
-        ),
-        (_, None) => panic!("only a deletion has no origin"),
-    }
+        },
+    };
+    writer.write(&Transaction {
+        number: item.number,
+        stamp: Stamp(item.stamp),
+        id: item.id(),
+        owner: item.owner.as_ref(),
+        first_origin: item.first_origin.as_ref(),
+        key: &item.key,
+        released_to: item.released_to.as_ref().map(Option::as_ref),
+        change,
+        line: 0,
+    })
 }
 
 pub fn read(bytes: &[u8]) -> Result<Vec<Item>, BodyError> {
@@ -429,13 +427,32 @@ fn read_fast(text: &str) -> Result<(), BodyFault> {
     }
 }
 
+fn entry<'a>(
+    owner: &'a PostofficeName,
+    number: u64,
+    key: &'a str,
+    change: Change<'a>,
+) -> Transaction<'a> {
+    Transaction {
+        number,
+        stamp: Stamp(number),
+        id: EntryId::derive(owner, "k"),
+        owner: Some(owner),
+        first_origin: Some(owner),
+        key,
+        released_to: None,
+        change,
+        line: 0,
+    }
+}
+
 #[test]
 fn the_writer_makes_nothing_that_the_reader_refuses() {
     let north: PostofficeName = "NORTH/HQ".parse().unwrap();
     let good = RecordRef { kind: "list", name: "N", addresses: "X:a", details: "a/1\n" };
     let mut writer = BodyWriter::new(Vec::new());
     let mut add = |number: u64, key: &str, record: RecordRef<'_>| {
-        writer.whole(number, Stamp(number), &north, &north, key, None, record)
+        writer.write(&entry(&north, number, key, Change::Whole(record)))
     };
     add(5, "k", good).unwrap();
     let wrong = [
@@ -460,12 +477,14 @@ fn the_writer_makes_nothing_that_the_reader_refuses() {
     let long = "n".repeat(LINE_BYTES_MAX);
     assert!(add(6, "l", RecordRef { name: &long, ..good }).is_err());
     add(6, "l", good).unwrap();
-    assert!(writer.delete(6, Stamp(1), EntryId::derive(&north, "k"), false).is_err());
-    let empty = |name, addresses| (name, addresses);
-    for (name, addresses) in [empty(Some(""), None), empty(None, Some(""))] {
-        let done = writer.modify(7, Stamp(7), &north, &north, "k", None, name, addresses, "", None);
-        assert!(done.is_err());
+    let deletion = entry(&north, 6, "", Change::Delete { approved: false });
+    assert!(writer.write(&deletion).is_err());
+    for (name, addresses) in [(Some(""), None), (None, Some(""))] {
+        let delta = Change::Delta { kind: None, name, addresses, details: "" };
+        assert!(writer.write(&entry(&north, 7, "k", delta)).is_err());
     }
+    let ownerless = Transaction { owner: None, ..entry(&north, 7, "k", Change::Whole(good)) };
+    assert!(writer.write(&ownerless).is_err());
     let text = String::from_utf8(writer.finish().unwrap()).unwrap();
     let expected = "[DIRSYNC-TRANSACTIONS]\n*NORTH/HQ\n5@+5 A.list k\tN\tX:a\n-a/1\n\
                     \u{20}A.list l\tN\tX:a\n-a/1\n[END] 2\n";
