@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use dirsync_carrier::CarrierError;
-use dirsync_protocol::tables::{StoreError, StoreErrorKind};
+use dirsync_protocol::tables::{LogLine, StoreError, StoreErrorKind};
 
 /// What ends a command. A signal that ends one without its doing gives 130 by the shell's custom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do.
     pub hint: Option<String>,
+    /// The log lines of what was done before.
+    pub before: Vec<LogLine>,
     /// It says already which file failed.
     names_file: bool,
 }
@@ -38,7 +40,7 @@ impl Failure {
     /// A mistake in how the command was used or configured.
     pub fn usage(text: impl fmt::Display) -> Self {
         let error = anyhow::anyhow!("{text}");
-        Self { status: ExitStatus::Usage, error, hint: None, names_file: false }
+        Self { status: ExitStatus::Usage, error, hint: None, before: Vec::new(), names_file: false }
     }
 
     /// With another exit code.
@@ -56,6 +58,13 @@ impl Failure {
     /// Adds what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the log lines of what was done before.
+    pub fn after(mut self, mut lines: Vec<LogLine>) -> Self {
+        lines.append(&mut self.before);
+        self.before = lines;
         self
     }
 
@@ -119,7 +128,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             .chain()
             .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })));
         let status = if unreachable { ExitStatus::Unreachable } else { ExitStatus::Failed };
-        Self { status, error, hint: None, names_file: false }
+        Self { status, error, hint: None, before: Vec::new(), names_file: false }
     }
 }
 

@@ -65,10 +65,13 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status as u8),
         Err(failure) => {
             if json {
+                let done = failure.before.iter().map(|line| &line.text);
                 let error = serde_json::json!({
-                    "error": failure.text(), "hint": failure.hint,
+                    "error": failure.text(), "hint": failure.hint, "done": done.collect::<Vec<_>>(),
                 });
                 commands::print_json(&error);
+            } else {
+                commands::steps::print_lines(&failure.before);
             }
             eprintln!("error: {}", failure.text());
             if let Some(hint) = &failure.hint {

@@ -2,21 +2,24 @@
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_message::{Head, Side, Update};
-use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
 use super::place::Failures;
-use super::transport::{Incoming, Opening, open};
+use super::transport::{Incoming, Opening, Transactions, open};
 use super::turn::Turn;
-use super::{PlaceFailure, RefusedMessage, StepError, Surroundings, put_events, refusal};
+use super::{
+    Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
+    reported,
+};
 
 /// What T3 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyReport {
-    /// What there is to say.
+    /// What there is to say; the log has it.
     pub events: Vec<Event>,
     /// Updates taken.
     pub updates: u64,
@@ -43,99 +46,119 @@ const STEP: &str = "T3";
 ///
 /// # Errors
 ///
-/// See [`StepError`]; what was taken before stays taken.
+/// See [`Interrupted`]; what was taken before stays taken.
 pub fn apply(
     store: &mut dyn Store,
     carrier: &dyn Carrier,
     around: &Surroundings,
-) -> Result<ApplyReport, StepError> {
-    let mut report = ApplyReport::default();
-    let mut draws = Draws::new(&around.seed);
-    let mut failures = Failures::default();
-    let mut arrived = match carrier.arrived() {
-        Ok(arrived) => without_left(store, carrier, arrived, around, &mut failures)?,
-        Err(error) => {
-            failures.add("", None, &error);
-            Vec::new()
-        }
-    };
-    let mut turn = Turn::begin(store, STEP, &mut arrived)?;
-    let mut looked_at = 0;
-    for one in &arrived {
-        if turn.left() == 0 {
-            break;
-        }
-        let taken = report.updates;
-        let moved = match open(carrier, one, around) {
-            Ok(Opening::NotYet | Opening::Gone) => Ok(false),
-            Ok(Opening::Refused(why)) => refuse(store, carrier, one, &why, around, &mut report)?,
-            Ok(Opening::Message(incoming)) => {
-                if let Head::Update(update) = &incoming.head {
-                    let update = update.clone();
-                    take(store, carrier, one, *incoming, &update, around, &mut draws, &mut report)?
-                } else {
-                    Ok(false)
-                }
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = moved
-            && !failures.add("", None, &error)
-        {
-            break;
-        }
-        looked_at += 1;
-        turn.count_untaken(usize::from(report.updates == taken));
-    }
-    report.left = turn.end(store, &arrived, looked_at)?;
-    report.failed = failures.0;
-    Ok(report)
+) -> Result<ApplyReport, Interrupted<ApplyReport>> {
+    reported(|report| {
+        let draws = Draws::new(&around.seed);
+        Applying { carrier, around, draws, report }.apply_all(store)
+    })
+}
+
+struct Applying<'a> {
+    carrier: &'a dyn Carrier,
+    around: &'a Surroundings,
+    draws: Draws,
+    report: &'a mut ApplyReport,
 }
 
 /// Whether the message was moved aside; a failure of that is the place's.
 type Moved = Result<bool, CarrierError>;
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one step, named where it is called")]
-fn take(
-    store: &mut dyn Store,
-    carrier: &dyn Carrier,
-    arrived: &Arrived,
-    incoming: Incoming,
-    update: &Update,
-    around: &Surroundings,
-    draws: &mut Draws,
-    report: &mut ApplyReport,
-) -> Result<Moved, StepError> {
-    let mut events = Vec::new();
-    let mut tables = store.begin()?;
-    let mut body = incoming.body;
-    let outcome =
-        around.run(draws, &mut events, |context| receive(&mut *tables, context, update, &mut body));
-    match outcome {
-        Ok(applied) => {
-            note_notice(&mut *tables, &applied)?;
-            // C5: list, point and numbers are committed, then the file may go.
-            if applied.for_another {
-                note_left(&mut *tables, arrived)?;
+impl Applying<'_> {
+    fn apply_all(mut self, store: &mut dyn Store) -> Result<(), StepError> {
+        let mut failures = Failures(&mut self.report.failed);
+        let mut arrived = match self.carrier.arrived() {
+            Ok(arrived) => without_left(store, self.carrier, arrived, self.around, &mut failures)?,
+            Err(error) => {
+                failures.add("", None, &error);
+                Vec::new()
             }
-            put_events(&mut *tables, STEP, around.now, &events)?;
-            tables.commit()?;
-            count(report, applied, arrived);
-            report.events.append(&mut events);
-            Ok(if applied.for_another { Ok(false) } else { carrier.finished(arrived) })
+        };
+        let mut turn = Turn::begin(store, STEP, &mut arrived)?;
+        let mut looked_at = 0;
+        for one in &arrived {
+            if turn.left() == 0 {
+                break;
+            }
+            let taken = self.report.updates;
+            let moved = match open(self.carrier, one, self.around) {
+                Ok(Opening::NotYet | Opening::Gone) => Ok(false),
+                Ok(Opening::Refused(why)) => self.refuse(store, one, &why)?,
+                Ok(Opening::Message(incoming)) => match *incoming {
+                    Incoming { head: Head::Update(update), body } => {
+                        self.take(store, one, &update, body)?
+                    }
+                    Incoming { head: Head::Request(_), .. } => Ok(false),
+                },
+                Err(error) => Err(error),
+            };
+            if let Err(error) = moved
+                && !Failures(&mut self.report.failed).add("", None, &error)
+            {
+                break;
+            }
+            looked_at += 1;
+            turn.count_untaken(usize::from(self.report.updates == taken));
         }
-        Err(error) => {
-            drop(tables);
-            let why = refusal(error)?;
-            refuse(store, carrier, arrived, &why, around, report)
+        self.report.left = turn.end(store, &arrived, looked_at)?;
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        store: &mut dyn Store,
+        arrived: &Arrived,
+        update: &Update,
+        mut body: Transactions,
+    ) -> Result<Moved, StepError> {
+        let mut events = Vec::new();
+        let mut tables = store.begin()?;
+        let outcome = self.around.run(&mut self.draws, &mut events, |context| {
+            receive(&mut *tables, context, update, &mut body)
+        });
+        match outcome {
+            Ok(applied) => {
+                note_notice(&mut *tables, &applied)?;
+                // C5: list, point and numbers are committed, then the file may go.
+                let is_for_another = applied.for_another;
+                if is_for_another {
+                    note_left(&mut *tables, arrived)?;
+                }
+                commit(tables, STEP, self.around, events, &mut self.report.events)?;
+                count(self.report, applied, arrived);
+                Ok(if is_for_another { Ok(false) } else { self.carrier.finished(arrived) })
+            }
+            Err(error) => {
+                drop(tables);
+                self.refuse(store, arrived, &refusal(error)?)
+            }
         }
+    }
+
+    fn refuse(
+        &mut self,
+        store: &mut dyn Store,
+        arrived: &Arrived,
+        why: &RefusedMessage,
+    ) -> Result<Moved, StepError> {
+        let moved = self.carrier.refuse(arrived, &why.to_string());
+        if moved.is_ok() {
+            self.report.refused += 1;
+            let events = vec![why.set_aside(STEP)];
+            log_done(store, STEP, self.around, events, &mut self.report.events)?;
+        }
+        Ok(moved)
     }
 }
 
 /// The name of the note that says why the server does not take this postoffice's requests.
 pub const NOTICE_NOTE: &str = "server-notice";
 
-/// What the server says of this postoffice, until it answers a request again.
+/// Keeps what the server says of this postoffice, until it answers a request again.
 fn note_notice(tables: &mut dyn Tables, applied: &Applied) -> Stored<()> {
     if applied.notice.is_none() && !applied.answered {
         return Ok(());
@@ -149,25 +172,4 @@ fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {
     report.rows += applied.rows;
     report.list_changed |= applied.list_changed;
     report.bytes += arrived.bytes;
-}
-
-fn refuse(
-    store: &mut dyn Store,
-    carrier: &dyn Carrier,
-    arrived: &Arrived,
-    why: &RefusedMessage,
-    around: &Surroundings,
-    report: &mut ApplyReport,
-) -> Result<Moved, StepError> {
-    let moved = carrier.refuse(arrived, &why.to_string());
-    if moved.is_ok() {
-        let text = format!("a message was refused and set aside: {why}");
-        let event = Event { level: Level::Error, rule: STEP, text };
-        let mut tables = store.begin()?;
-        put_events(&mut *tables, STEP, around.now, std::slice::from_ref(&event))?;
-        tables.commit()?;
-        report.refused += 1;
-        report.events.push(event);
-    }
-    Ok(moved)
 }

@@ -23,7 +23,7 @@ pub(super) fn without_left(
     carrier: &dyn Carrier,
     arrived: Vec<Arrived>,
     around: &Surroundings,
-    failures: &mut Failures,
+    failures: &mut Failures<'_>,
 ) -> Result<Vec<Arrived>, StepError> {
     let mut tables = store.begin()?;
     let noted: BTreeSet<String> = tables.notes(NOTE)?.into_iter().map(|(name, _)| name).collect();

@@ -4,23 +4,22 @@
 //! to C5 of `docs/protocol.md`). They are generic over store and carrier, and are given time and
 //! randomness, so that a simulation runs exactly these.
 
-mod admit;
 mod apply;
 mod left;
 mod place;
-mod post;
 mod process;
-mod push;
 mod send;
 mod transport;
 mod turn;
-mod waiting;
+
+use std::fmt;
 
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::tables::{LogLine, StoreError, Stored, Tables};
+use dirsync_protocol::tables::{LogLine, StoreError, Stored};
+use dirsync_store::{Store, Transaction};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
@@ -28,11 +27,11 @@ use crate::decisions::DecideError;
 pub use apply::{ApplyReport, NOTICE_NOTE, apply};
 pub use place::PlaceFailure;
 pub use process::{
-    Carriers, ProcessReport, answer_requests, process, requests_arrived, take_requests,
+    Carriers, ProcessReport, STRANGERS_WAITING_MAX, answer_requests, process, requests_arrived,
+    take_requests,
 };
 pub use send::{SendReport, send};
 pub use turn::UNTAKEN_PER_STEP_MAX;
-pub use waiting::STRANGERS_WAITING_MAX;
 
 /// What a step is given beside store and carrier.
 #[derive(Clone, Debug)]
@@ -63,10 +62,21 @@ impl Surroundings {
     }
 }
 
-/// A step could not be done. Nothing is half done: the next run does it.
+/// A step that a failure ended early. What its report tells stands, and the log has its events; the
+/// rest is done by the next run.
 ///
-/// A place that fails is none: its messages wait, everything else is done, and the report names it
-/// ([`PlaceFailure`]).
+/// A place that fails does not end a step: its messages wait, everything else is done, and the report
+/// names it ([`PlaceFailure`]).
+#[derive(Debug, Error)]
+#[error("{cause}")]
+pub struct Interrupted<R: fmt::Debug> {
+    /// What was done before.
+    pub report: Box<R>,
+    /// Why it ended.
+    pub cause: StepError,
+}
+
+/// Why a step could not go on.
 #[derive(Debug, Error)]
 pub enum StepError {
     /// The store failed.
@@ -78,6 +88,17 @@ pub enum StepError {
     /// The decisions log could not be read or written.
     #[error("could not read or write the decisions log: {0}")]
     Decisions(std::io::Error),
+}
+
+/// Runs a step that tells in a report what it has done, so that no failure loses the report.
+fn reported<R: Default + fmt::Debug>(
+    step: impl FnOnce(&mut R) -> Result<(), StepError>,
+) -> Result<R, Interrupted<R>> {
+    let mut report = R::default();
+    match step(&mut report) {
+        Ok(()) => Ok(report),
+        Err(cause) => Err(Interrupted { report: Box::new(report), cause }),
+    }
 }
 
 /// The lines of the log that a step's events are. Who follows the protocol sees the others as well.
@@ -95,13 +116,45 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
 }
 
 /// Logs events in the transaction that makes them true: whatever fails later, they are said.
-pub(crate) fn put_events(
-    tables: &mut dyn Tables,
+fn put_events(
+    tables: &mut dyn Transaction,
     step: &str,
-    at: u64,
+    around: &Surroundings,
     events: &[Event],
 ) -> Stored<()> {
-    log_lines(step, at, events).iter().try_for_each(|line| tables.put_log(line))
+    log_lines(step, around.now, events).iter().try_for_each(|line| tables.put_log(line))
+}
+
+/// Commits a transaction with the log lines of what it makes true. `said` has the events only then.
+fn commit(
+    mut tables: Box<dyn Transaction + '_>,
+    step: &str,
+    around: &Surroundings,
+    events: Vec<Event>,
+    said: &mut Vec<Event>,
+) -> Stored<()> {
+    put_events(&mut *tables, step, around, &events)?;
+    tables.commit()?;
+    said.extend(events);
+    Ok(())
+}
+
+/// Logs what has happened outside of the database already, so `said` has it even if it cannot be
+/// logged.
+fn log_done(
+    store: &mut dyn Store,
+    step: &str,
+    around: &Surroundings,
+    events: Vec<Event>,
+    said: &mut Vec<Event>,
+) -> Stored<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    said.extend(events.iter().cloned());
+    let mut tables = store.begin()?;
+    put_events(&mut *tables, step, around, &events)?;
+    tables.commit()
 }
 
 impl From<DecideError> for StepError {
@@ -117,7 +170,7 @@ impl From<DecideError> for StepError {
 
 /// Why one message is refused; others go on.
 #[derive(Debug, Error)]
-pub(crate) enum RefusedMessage {
+enum RefusedMessage {
     #[error(transparent)]
     Head(#[from] HeadError),
     #[error(transparent)]
@@ -128,8 +181,16 @@ pub(crate) enum RefusedMessage {
     Said(String),
 }
 
-/// What taking one message came to, when it is not a matter of the step.
-pub(crate) fn refusal(error: ReceiveError) -> Result<RefusedMessage, StoreError> {
+impl RefusedMessage {
+    /// What there is to say when the message was set aside.
+    fn set_aside(&self, step: &'static str) -> Event {
+        let text = format!("a message was refused and set aside: {self}");
+        Event { level: Level::Error, rule: step, text }
+    }
+}
+
+/// Splits an error: a failure of the store ends the step, anything else refuses this message only.
+fn refusal(error: ReceiveError) -> Result<RefusedMessage, StoreError> {
     match error {
         ReceiveError::Store(error) => Err(error),
         ReceiveError::Body(error) => Ok(RefusedMessage::Body(error)),

@@ -3,13 +3,13 @@
 use dirsync_carrier::CarrierError;
 use dirsync_directory::PostofficeName;
 
-/// A place that a step could not use, wholly or in part. Everything else was done; what waits there is
-/// tried again by the next step.
+/// A place that a step could not use, wholly or in part. Everything else was done; the messages that
+/// wait there are tried again by the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceFailure {
     /// The place, by its name among [`super::Carriers`]; empty where a step has one carrier only.
     pub place: String,
-    /// The addressee whose messages could not be written; none where the own inbox failed.
+    /// The addressee whose messages could not be written; `None` if the own inbox failed.
     pub to: Option<PostofficeName>,
     /// The whole place is away, for instance a folder that is not mounted.
     pub unreachable: bool,
@@ -17,11 +17,10 @@ pub struct PlaceFailure {
     pub text: String,
 }
 
-/// The failures of one step: of each place and addressee the first one.
-#[derive(Debug, Default)]
-pub(super) struct Failures(pub Vec<PlaceFailure>);
+/// The failures of one step, in its report: of each place and addressee the first one.
+pub(super) struct Failures<'r>(pub &'r mut Vec<PlaceFailure>);
 
-impl Failures {
+impl Failures<'_> {
     /// Notes a failure. Returns whether the rest of the place may still work.
     pub fn add(&mut self, place: &str, to: Option<&PostofficeName>, error: &CarrierError) -> bool {
         let unreachable = matches!(error, CarrierError::Unreachable { .. });
@@ -42,7 +41,14 @@ impl Failures {
 
     /// Whether a place is away.
     pub fn is_away(&self, place: &str) -> bool {
-        is_away(&self.0, place)
+        is_away(self.0, place)
+    }
+
+    /// Whether nothing more can be sent to an addressee.
+    pub fn is_cut_off(&self, place: &str, to: &PostofficeName) -> bool {
+        let concerns =
+            |failure: &PlaceFailure| failure.place == place && failure.to.as_ref() == Some(to);
+        self.is_away(place) || self.0.iter().any(concerns)
     }
 }
 

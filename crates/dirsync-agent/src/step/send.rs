@@ -1,29 +1,28 @@
 //! T1.
 
-use std::ops::ControlFlow;
-
-use dirsync_carrier::{BodyEncoder, Carrier, Outgoing};
-use dirsync_message::{Health, RequestKind};
+use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
+use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
 use dirsync_protocol::tables::RequestorState;
 use dirsync_store::Store;
 
 use super::place::Failures;
-use super::{PlaceFailure, StepError, Surroundings, put_events};
+use super::transport::encode_body;
+use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
 
 /// What T1 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
-    /// What there is to say.
+    /// What there is to say; the log has it.
     pub events: Vec<Event>,
-    /// The number of the request; none when this postoffice may not send, or the place failed.
+    /// The number of the request; `None` if this postoffice may not send, or the place failed.
     pub request: Option<u64>,
     /// Own transactions in it.
     pub transactions: u64,
     /// Bytes of the message file.
     pub bytes: u64,
-    /// The place, where it could not be used. The next run sends a request in its place.
+    /// The place, if it could not be used. The next run sends another request.
     pub failed: Vec<PlaceFailure>,
 }
 
@@ -37,14 +36,48 @@ const STEP: &str = "T1";
 ///
 /// # Errors
 ///
-/// See [`StepError`].
+/// See [`Interrupted`].
 pub fn send(
     store: &mut dyn Store,
     carrier: &dyn Carrier,
     around: &Surroundings,
     verify: bool,
-) -> Result<SendReport, StepError> {
-    let mut report = SendReport::default();
+) -> Result<SendReport, Interrupted<SendReport>> {
+    reported(|report: &mut SendReport| {
+        let Some(request) = make(store, around, verify, report)? else { return Ok(()) };
+        let sent = carrier.send(&Outgoing {
+            from: &request.head.from,
+            to: &request.head.to,
+            epoch: &request.head.epoch.to_string(),
+            number: request.head.number.0,
+            part: 1,
+            head: &request.head.to_text(),
+            body: &request.body,
+        });
+        match sent {
+            Ok(bytes) => (report.request, report.bytes) = (Some(request.head.number.0), bytes),
+            Err(error) => {
+                Failures(&mut report.failed).add("", Some(&request.head.to), &error);
+                send_again(store)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A request that is to be sent.
+struct Made {
+    head: Request,
+    body: EncodedBody,
+}
+
+/// C2: the number is committed before the message leaves.
+fn make(
+    store: &mut dyn Store,
+    around: &Surroundings,
+    verify: bool,
+    report: &mut SendReport,
+) -> Result<Option<Made>, StepError> {
     let mut draws = Draws::new(&around.seed);
     let mut events = Vec::new();
     let mut tables = store.begin()?;
@@ -60,50 +93,19 @@ pub fn send(
     let request = around.run(&mut draws, &mut events, |context| {
         make_request(&mut *tables, context, &around.key, health)
     })?;
-    put_events(&mut *tables, STEP, around.now, &events)?;
-    report.events = events;
-    let Some(request) = request else {
-        tables.commit()?;
-        return Ok(report);
+    let made = match request {
+        None => None,
+        Some(head) => {
+            let encoded = encode_body(around, u64::MAX, |visit| {
+                visit_request_body(&mut *tables, &head.own, visit)
+            })?;
+            report.transactions = encoded.transactions;
+            debug_assert!(head.own.kind != RequestKind::WantOwn || encoded.transactions == 0);
+            Some(Made { head, body: encoded.body })
+        }
     };
-    let mut writer = dirsync_message::BodyWriter::new(BodyEncoder::new(around.compression)?);
-    let mut failed = None;
-    visit_request_body(&mut *tables, &request.own, &mut |transaction| match writer
-        .write(transaction)
-    {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    report.transactions = writer.count();
-    let body = writer.finish()?.finish()?;
-    // C2: the number is committed before the message leaves.
-    tables.commit()?;
-    let sent = carrier.send(&Outgoing {
-        from: &request.from,
-        to: &request.to,
-        epoch: &request.epoch.to_string(),
-        number: request.number.0,
-        part: 1,
-        head: &request.to_text(),
-        body: &body,
-    });
-    match sent {
-        Ok(bytes) => (report.request, report.bytes) = (Some(request.number.0), bytes),
-        Err(error) => {
-            let mut failures = Failures::default();
-            failures.add("", Some(&request.to), &error);
-            report.failed = failures.0;
-            send_again(store)?;
-        }
-    }
-    debug_assert!(request.own.kind != RequestKind::WantOwn || report.transactions == 0);
-    Ok(report)
+    commit(tables, STEP, around, events, &mut report.events)?;
+    Ok(made)
 }
 
 /// A request that was numbered and did not leave is followed by another one.

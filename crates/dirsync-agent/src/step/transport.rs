@@ -1,12 +1,14 @@
 //! Between message text and carriers.
 
 use std::io;
+use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, EnvelopeError};
-use dirsync_message::{BodyError, BodyReader, Head, Transaction};
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody, EnvelopeError};
+use dirsync_message::{BodyError, BodyReader, BodyWriter, Head, Transaction};
 use dirsync_protocol::context::TransactionSource;
+use dirsync_protocol::tables::{Flow, Stored};
 
-use super::{RefusedMessage, Surroundings};
+use super::{RefusedMessage, StepError, Surroundings};
 
 /// A message that was opened and whose head was read.
 pub(super) struct Incoming {
@@ -75,4 +77,37 @@ pub(super) fn open(
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
     // A clock that is behind the file's must not make it wait for ever.
     around.now.abs_diff(arrived.modified) >= around.settle_ms
+}
+
+/// A body that was encoded.
+pub(super) struct Encoded<R> {
+    pub body: EncodedBody,
+    /// Transactions in it.
+    pub transactions: u64,
+    /// The result of the visit.
+    pub visited: R,
+}
+
+/// Encodes the transactions that `visit` hands to its visitor. The visitor ends the visit when a
+/// transaction cannot be written, and when the body has `bytes_max` encoded bytes.
+pub(super) fn encode_body<R>(
+    around: &Surroundings,
+    bytes_max: u64,
+    visit: impl FnOnce(&mut dyn FnMut(&Transaction<'_>) -> Flow) -> Stored<R>,
+) -> Result<Encoded<R>, StepError> {
+    let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
+    let mut failed = None;
+    let visited = visit(&mut |transaction| match writer.write(transaction) {
+        Ok(()) if writer.output().encoded_bytes() < bytes_max => ControlFlow::Continue(()),
+        Ok(()) => ControlFlow::Break(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let transactions = writer.count();
+    Ok(Encoded { body: writer.finish()?.finish()?, transactions, visited })
 }

@@ -4,6 +4,7 @@ mod claims;
 mod congress;
 mod cycle;
 mod inbox;
+mod interrupted;
 mod limits;
 mod site;
 mod sources;

@@ -23,6 +23,7 @@ use dirsync_testing::MemoryNetwork;
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One postoffice with its time and its randomness.
+#[derive(Clone)]
 pub struct Site {
     pub name: PostofficeName,
     pub store: MemoryStore,

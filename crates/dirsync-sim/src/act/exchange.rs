@@ -1,9 +1,10 @@
 //! T1, T2 and T3 of a world: what is delivered, the shipped step, and what must hold after it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use dirsync_agent::decisions::Decision;
-use dirsync_agent::step::{PlaceFailure, StepError, answer_requests, apply, send, take_requests};
+use dirsync_agent::step::{Interrupted, PlaceFailure, answer_requests, apply, send, take_requests};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::server::pending;
@@ -47,11 +48,11 @@ impl World {
     }
 
     /// Runs a shipped step that may be disturbed; none where it failed and had reason to.
-    fn troubled<R>(
+    fn troubled<R: fmt::Debug>(
         &mut self,
         at: &str,
         trouble: Trouble,
-        step: impl FnOnce(&mut Self) -> Result<R, StepError>,
+        step: impl FnOnce(&mut Self) -> Result<R, Interrupted<R>>,
     ) -> Checked<Option<R>> {
         match trouble {
             Trouble::None => {}

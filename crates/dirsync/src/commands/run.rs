@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use dirsync_carrier::PostofficeLock;
 use dirsync_protocol::context::Level;
 use dirsync_protocol::schedule::{BackOff, clock_jump};
+use dirsync_protocol::tables::LogLine;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -244,6 +245,7 @@ impl Site {
             (self.failures, self.not_before, self.failure) = (0, None, None);
             return;
         };
+        self.say_lines(&failure.before);
         let failure = failure.about(&database(&self.folder));
         let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
         let text = format!("{}{hint}", failure.text());
@@ -314,13 +316,17 @@ impl Site {
 
     fn show(&mut self, done: &Done) {
         self.has_left |= done.left > 0;
-        for line in &done.lines {
-            self.say(&line.step.clone(), &line.level.clone(), &line.text.clone());
-        }
+        self.say_lines(&done.lines);
         if self.once {
             for failure in done.unsaid() {
                 self.say("run", "error", &failure.text);
             }
+        }
+    }
+
+    fn say_lines(&mut self, lines: &[LogLine]) {
+        for line in lines {
+            self.say(&line.step, &line.level, &line.text);
         }
     }
 

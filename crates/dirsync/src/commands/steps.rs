@@ -1,12 +1,13 @@
 //! The steps at one postoffice, with their log lines and targets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
 use dirsync_agent::intake::{Intake, take_in};
-use dirsync_agent::step::{self, PlaceFailure, log_lines};
+use dirsync_agent::step::{self, Interrupted, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
@@ -14,9 +15,9 @@ use dirsync_store::Transaction;
 use serde_json::json;
 
 use crate::commands::print_json;
-use crate::commands::targets::write_targets;
+use crate::commands::targets::{Targets, write_targets};
 use crate::config::SourceConfig;
-use crate::failure::{ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Failure, Outcome};
 use crate::office::{Office, log_within, now_ms};
 use crate::trouble::note_places;
 use crate::waiting::Waiting;
@@ -97,7 +98,7 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
     let carrier = office.carrier()?;
     let around = office.around()?;
     set_view_wanted(office)?;
-    let report = step::send(&mut office.store, &*carrier, &around, verify)?;
+    let (report, cause) = told(step::send(&mut office.store, &*carrier, &around, verify));
     let summary = match report.request {
         Some(request) => format!(
             "request {request} sent with {} ({} bytes)",
@@ -106,11 +107,13 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
         ),
         None => "nothing may be sent from here".to_owned(),
     };
+    let complete = report.failed.is_empty() && cause.is_none();
     let said = Said {
         step: "T1",
-        summary: (report.failed.is_empty()).then_some(&*summary),
+        summary: (report.request.is_some() || complete).then_some(&*summary),
         events: &report.events,
         failed: &report.failed,
+        cause,
     };
     let lines = log_step(office, said, |tables, at| {
         if report.request.is_none() {
@@ -146,7 +149,7 @@ fn set_view_wanted(office: &mut Office) -> Outcome<()> {
 /// T2.
 pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
     if !office.is_server {
-        return Err(crate::failure::Failure::usage(format!(
+        return Err(Failure::usage(format!(
             "{} is a directory requestor; requests are processed at {}",
             office.name, office.server
         )));
@@ -156,7 +159,8 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
         carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
     let around = office.around()?;
     let mut decisions = office.decisions();
-    let report = step::process(&mut office.store, &carriers, &mut decisions, &around, push)?;
+    let processed = step::process(&mut office.store, &carriers, &mut decisions, &around, push);
+    let (report, cause) = told(processed);
     let mut summary = format!(
         "{} processed, {} written ({} bytes, {})",
         plural(report.requests, "request", "requests"),
@@ -170,11 +174,13 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
     }
     summary.push_str(&left(report.left));
     let moved = report.requests + report.messages + report.refused > 0;
+    let complete = report.failed.is_empty() && cause.is_none();
     let said = Said {
         step: "T2",
-        summary: (moved || report.failed.is_empty()).then_some(&*summary),
+        summary: (moved || complete).then_some(&*summary),
         events: &report.events,
         failed: &report.failed,
+        cause,
     };
     let lines = log_step(office, said, |_, _| Ok(()))?;
     let fields = json!({
@@ -190,8 +196,14 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     let carrier = office.carrier()?;
     let around = office.around()?;
     let before = office.begin()?.requestor()?;
-    let report = step::apply(&mut office.store, &*carrier, &around)?;
-    let targets = write_targets(office)?;
+    let (report, cause) = told(step::apply(&mut office.store, &*carrier, &around));
+    let (targets, cause) = match cause {
+        None => match write_targets(office) {
+            Ok(targets) => (targets, None),
+            Err(failure) => (Targets::default(), Some(failure)),
+        },
+        cause => (Targets::default(), cause),
+    };
     let mut summary = format!(
         "{} applied, {} ({} bytes){}",
         plural(report.updates, "update", "updates"),
@@ -204,12 +216,13 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         summary.push_str(&format!("; {count} put right"));
     }
     let moved = report.updates + report.refused > 0;
-    let complete = report.failed.is_empty() && targets.failed.is_empty();
+    let complete = report.failed.is_empty() && targets.failed.is_empty() && cause.is_none();
     let said = Said {
         step: "T3",
         summary: (moved || complete).then_some(&*summary),
         events: &report.events,
         failed: &report.failed,
+        cause,
     };
     let mut lines = targets.lines;
     lines.extend(log_step(office, said, |tables, at| {
@@ -230,37 +243,66 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
     Ok(Done { left: report.left, ..done })
 }
 
+/// What a step did, also if it could not be ended, and why it could not.
+fn told<R: fmt::Debug>(step: Result<R, Interrupted<R>>) -> (R, Option<Failure>) {
+    match step {
+        Ok(report) => (report, None),
+        Err(Interrupted { report, cause }) => (*report, Some(cause.into())),
+    }
+}
+
 /// What a step has to say beside what it logged itself.
 struct Said<'a> {
     step: &'static str,
-    /// None where nothing moved: a place that is away is not told of at each poll.
+    /// `None` if nothing moved: a place that is away is not told of at each poll.
     summary: Option<&'a str>,
     /// Its events, which are in the log already.
     events: &'a [Event],
     failed: &'a [PlaceFailure],
+    /// Why it could not be ended.
+    cause: Option<Failure>,
 }
 
 /// Logs the summary of a step with the places that it could not use, and what else belongs into that
-/// transaction. Returns all lines of the step.
+/// transaction. Returns all lines of the step; if it could not be ended, they are in the failure.
 fn log_step(
     office: &mut Office,
     said: Said<'_>,
     and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
 ) -> Outcome<Vec<LogLine>> {
     let at = now_ms();
-    let place = office.carrier_text()?;
     let mut lines = log_lines(said.step, at, said.events);
+    let logged = log_rest(office, &said, at, &mut lines, and);
+    match said.cause.or(logged.err()) {
+        None => Ok(lines),
+        Some(cause) => Err(cause.after(lines)),
+    }
+}
+
+fn log_rest(
+    office: &mut Office,
+    said: &Said<'_>,
+    at: u64,
+    lines: &mut Vec<LogLine>,
+    and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
+) -> Outcome<()> {
+    let place = office.carrier_text()?;
+    let mut rest = Vec::new();
     let mut tables = office.begin()?;
-    lines.extend(note_places(&mut *tables, said.step, &place, said.failed, at)?);
+    // A step that was not ended may not have come to every place.
+    if said.cause.is_none() {
+        rest = note_places(&mut *tables, said.step, &place, said.failed, at)?;
+    }
     if let Some(summary) = said.summary {
         let (level, text) = (Level::Info.to_string(), summary.to_owned());
         let line = LogLine { at, step: said.step.into(), level, text };
         tables.put_log(&line)?;
-        lines.push(line);
+        rest.push(line);
     }
     and(&mut *tables, at)?;
     tables.commit()?;
-    Ok(lines)
+    lines.append(&mut rest);
+    Ok(())
 }
 
 /// T0 from one configured source. A file that has not changed is not read again.
@@ -410,8 +452,7 @@ fn read_fields(source: &str, report: &ReadReport) -> serde_json::Value {
 
 /// Everything that can be done now, in order: a requestor applies, takes its changes in, and
 /// sends; a server takes its changes in, sends to itself, processes, and applies.
-pub fn cycle_steps(office: &mut Office, verify: bool) -> Outcome<Vec<(&'static str, Done)>> {
-    let mut done = Vec::new();
+fn cycle_steps(office: &mut Office, done: &mut Vec<(&'static str, Done)>) -> Outcome<()> {
     if !office.is_server {
         done.push(("T3", apply_step(office)?));
     }
@@ -420,12 +461,12 @@ pub fn cycle_steps(office: &mut Office, verify: bool) -> Outcome<Vec<(&'static s
             done.push(("T0", read));
         }
     }
-    done.push(("T1", send_step(office, verify)?));
+    done.push(("T1", send_step(office, true)?));
     if office.is_server {
         done.push(("T2", process_step(office, false)?));
         done.push(("T3", apply_step(office)?));
     }
-    Ok(done)
+    Ok(())
 }
 
 fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
@@ -442,7 +483,13 @@ fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
         print_json(&serde_json::Value::Object(steps));
         return ExitStatus::Done;
     }
-    for line in steps.iter().flat_map(|(_, done)| &done.lines) {
+    steps.iter().for_each(|(_, done)| print_lines(&done.lines));
+    ExitStatus::Done
+}
+
+/// Prints log lines, the ordinary ones to standard output.
+pub fn print_lines(lines: &[LogLine]) {
+    for line in lines {
         let text = dirsync_directory::shown(&line.text);
         if line.level == "info" {
             println!("{} {text}", line.step);
@@ -450,7 +497,6 @@ fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
             eprintln!("{} {}: {text}", line.step, line.level);
         }
     }
-    ExitStatus::Done
 }
 
 /// `dirsync send`.
@@ -477,7 +523,11 @@ pub fn apply(folder: &Path, json: bool) -> Outcome {
 /// `dirsync cycle`.
 pub fn cycle(folder: &Path, json: bool) -> Outcome {
     let mut office = Office::open(folder, "cycle")?;
-    let steps = cycle_steps(&mut office, true)?;
+    let mut steps = Vec::new();
+    if let Err(failure) = cycle_steps(&mut office, &mut steps) {
+        let lines = steps.into_iter().flat_map(|(_, done)| done.lines);
+        return Err(failure.after(lines.collect()));
+    }
     finish(report(steps, json), &mut office)
 }
 

@@ -426,3 +426,53 @@ fn who_is_not_served_is_told_why() {
         assert!(listed.contains("published for"), "the request that waited was taken: {listed}");
     }
 }
+
+/// Whatever ends a step, the lines of what it did before are shown and logged, with its counts.
+#[test]
+fn a_step_that_fails_tells_what_it_did_before() {
+    use dirsync_directory::EntryId;
+    use dirsync_store::Store;
+    use dirsync_store::sqlite::SqliteStore;
+
+    let place = Place::two_sites();
+    let people: String = (0..30).map(|n| format!("{n},Person {n},p{n}@x.example\n")).collect();
+    place.write("people.csv", &format!("id,name,email\n{people}"));
+    place.run("-C hq import people.csv --whole").expect(0);
+    place.run("-C hq cycle").expect(0);
+    // An entry that no message can carry: the first answer to SOUTH/SALES cannot be written.
+    let with_key = |id: Option<EntryId>, key: &str| {
+        let mut store = SqliteStore::open(place.path("hq/postoffice.db")).unwrap();
+        let mut tables = store.begin().unwrap();
+        let mut found = id;
+        let mut find = |(id, _, _): (EntryId, u128, &str)| {
+            found.get_or_insert(id);
+            std::ops::ControlFlow::Break(())
+        };
+        tables.visit_own_elements(&mut find).unwrap();
+        let id = found.expect("people were imported");
+        let mut row = tables.rows(id).unwrap().remove(0);
+        let before = std::mem::replace(&mut row.key, key.into());
+        tables.put_row(&row).unwrap();
+        tables.commit().unwrap();
+        (row.id, before)
+    };
+    let (id, key) = with_key(None, "no\tkey");
+    place.run("-C sales send").expect(0);
+    let ran = place.run("-C hq process").expect(1);
+    assert!(ran.out.contains("1 request processed, 0 answers written"), "{}", ran.out);
+    assert!(ran.err.contains("T2 notice: the key of SOUTH/SALES is pinned"), "{}", ran.err);
+    assert!(ran.err.contains("error: could not write a message"), "{}", ran.err);
+    let log = place.run("-C hq log").expect(0).out;
+    for line in ["the key of SOUTH/SALES is pinned", "1 request processed, 0 answers written"] {
+        assert!(log.contains(line), "{log}");
+    }
+    place.run("-C sales send").expect(0);
+    let done = &place.run("-C hq cycle --json").expect(1).json()["done"];
+    let done: Vec<_> = done.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(done.iter().any(|line| line.contains("request 2 sent")), "{done:?}");
+    assert!(done.iter().any(|line| line.contains("2 requests processed")), "{done:?}");
+    with_key(Some(id), &key);
+    place.run("-C hq process").expect(0);
+    place.run("-C sales apply").expect(0);
+    assert_eq!(place.status("sales")["entries"], 30);
+}

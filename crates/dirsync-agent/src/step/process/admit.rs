@@ -6,8 +6,8 @@ use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::Tables;
 
-use super::Surroundings;
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
+use crate::step::Surroundings;
 
 /// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
 /// may be taken.

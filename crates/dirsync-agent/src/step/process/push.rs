@@ -3,7 +3,7 @@
 use dirsync_protocol::server;
 use dirsync_store::Store;
 
-use super::StepError;
+use crate::step::StepError;
 
 /// The name of the note that says up to which number changes were pushed.
 const PUSHED: &str = "pushed";

@@ -6,30 +6,33 @@ use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Update;
 
-use super::place::Failures;
-use super::process::ProcessReport;
+use super::ProcessReport;
+use crate::step::place::Failures;
 
-/// Through which carrier each requestor is reached, and what was sent.
-#[derive(Default)]
+/// The routes to the requestors, and the answers that could not take them.
 pub(super) struct Post<'a> {
-    routes: BTreeMap<PostofficeName, (&'a str, &'a dyn Carrier)>,
-    messages: u64,
-    bytes: u64,
-    failures: Failures,
-    unsent: Vec<Update>,
+    routes: BTreeMap<PostofficeName, (String, &'a dyn Carrier)>,
+    /// Counts what is sent, and names the places that fail.
+    pub report: &'a mut ProcessReport,
+    /// The answers that are still to be sent.
+    pub unsent: Vec<Update>,
 }
 
 impl<'a> Post<'a> {
+    pub(super) fn new(report: &'a mut ProcessReport) -> Self {
+        Self { routes: BTreeMap::new(), report, unsent: Vec::new() }
+    }
+
     pub(super) fn add_route(
         &mut self,
         name: PostofficeName,
-        place: &'a str,
+        place: String,
         carrier: &'a dyn Carrier,
     ) {
         self.routes.insert(name, (place, carrier));
     }
 
-    /// From how many bytes on a body that goes to all of them is cut.
+    /// Bodies larger than this (encoded) are split into parts, if they go to all of these.
     pub(super) fn part_bytes_max<'n>(
         &self,
         to: impl IntoIterator<Item = &'n PostofficeName>,
@@ -38,13 +41,19 @@ impl<'a> Post<'a> {
         carriers.map(|(_, carrier)| carrier.part_bytes_max()).min().unwrap_or(u64::MAX)
     }
 
-    /// Sends one body under several heads, each to somebody else. Who cannot be reached does not keep
-    /// the others waiting: [`Self::finish`] tells. Nothing more is sent to them in this step.
-    pub(super) fn send(&mut self, heads: &[Update], part: u32, body: &EncodedBody) {
+    /// Sends one body under several heads. An addressee that cannot be reached keeps no other waiting:
+    /// its answer is unsent, and nothing more is sent to it in this step.
+    pub(super) fn send<'h>(
+        &mut self,
+        heads: impl IntoIterator<Item = &'h Update>,
+        part: u32,
+        body: &EncodedBody,
+    ) {
+        let mut failures = Failures(&mut self.report.failed);
         let mut by_carrier: BTreeMap<&str, (&dyn Carrier, Vec<&Update>)> = BTreeMap::new();
         for head in heads {
             let Some((place, carrier)) = self.routes.get(&head.to) else { continue };
-            if self.is_cut_off(place, &head.to) {
+            if failures.is_cut_off(place, &head.to) {
                 self.unsent.push(head.clone());
             } else {
                 by_carrier.entry(place).or_insert((*carrier, Vec::new())).1.push(head);
@@ -68,40 +77,24 @@ impl<'a> Post<'a> {
             for (head, sent) in heads.iter().zip(carrier.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
-                        self.messages += 1;
-                        self.bytes += bytes;
+                        self.report.messages += 1;
+                        self.report.bytes += bytes;
                     }
                     Err(error) => {
-                        self.failures.add(place, Some(&head.to), &error);
+                        failures.add(place, Some(&head.to), &error);
                         self.unsent.push((*head).clone());
                     }
                 }
             }
         }
     }
-
-    fn is_cut_off(&self, place: &str, to: &PostofficeName) -> bool {
-        let concerns = |to_failed: &Option<PostofficeName>| to_failed.as_ref() == Some(to);
-        self.failures.is_away(place)
-            || self.failures.0.iter().any(|failure| failure.place == place && concerns(&failure.to))
-    }
-
-    /// Says what was sent and what failed. Returns the answers that are still to be sent.
-    pub(super) fn finish(self, report: &mut ProcessReport) -> Vec<Update> {
-        report.messages += self.messages;
-        report.bytes += self.bytes;
-        report.failed.extend(self.failures.0);
-        self.unsent
-    }
 }
 
-/// The epoch that a file's name says. A side answer and the answer proper may have one number, and
-/// those of two machines with one name too: the request tells them apart.
+/// The epoch in a file's name. A side answer and the main answer may have one number, and those of two
+/// machines with one name too: the request tells them apart.
 fn epoch(head: &Update) -> String {
     match head.side {
-        Some(_) => {
-            format!("{}.{}", head.server_epoch, head.request_id)
-        }
+        Some(_) => format!("{}.{}", head.server_epoch, head.request_id),
         None => head.server_epoch.to_string(),
     }
 }

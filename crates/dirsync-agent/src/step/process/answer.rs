@@ -1,0 +1,206 @@
+//! The second half of T2: requestors are answered.
+
+use std::collections::BTreeMap;
+
+use dirsync_message::{Body, SyncPoint, Update};
+use dirsync_protocol::context::Draws;
+use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan};
+use dirsync_protocol::tables::Stored;
+use dirsync_store::Store;
+
+use super::post::Post;
+use super::{Carriers, ProcessReport, STEP};
+use crate::step::transport::encode_body;
+use crate::step::{StepError, Surroundings, commit};
+
+/// The second half of T2.
+pub(super) struct Answering<'a> {
+    around: &'a Surroundings,
+    draws: &'a mut Draws,
+    post: Post<'a>,
+}
+
+/// An answer with a part of the list.
+struct ListAnswer {
+    head: Update,
+    /// Where the addressee stated that its list stands.
+    stated: Option<SyncPoint>,
+}
+
+/// Answers that share a body.
+enum Group {
+    /// They have none.
+    Bare(Vec<Update>),
+    /// The addressee's submitted set.
+    Own(Box<Update>),
+    List(Box<ListPlan>, Vec<ListAnswer>),
+}
+
+impl Group {
+    fn into_heads(self) -> Vec<Update> {
+        match self {
+            Self::Bare(heads) => heads,
+            Self::Own(head) => vec![*head],
+            Self::List(_, answers) => answers.into_iter().map(|answer| answer.head).collect(),
+        }
+    }
+}
+
+impl<'a> Answering<'a> {
+    pub(super) fn new(
+        around: &'a Surroundings,
+        draws: &'a mut Draws,
+        report: &'a mut ProcessReport,
+    ) -> Self {
+        Self { around, draws, post: Post::new(report) }
+    }
+
+    /// Answers every requestor that is due, those with one body together.
+    pub(super) fn answer_all(
+        mut self,
+        store: &mut dyn Store,
+        carriers: &Carriers<'a>,
+    ) -> Result<(), StepError> {
+        let mut groups = self.prepare(store, carriers)?.into_iter();
+        let answered = groups.by_ref().try_for_each(|mut group| {
+            let sent = self.answer(store, &mut group);
+            if sent.is_err() {
+                self.post.unsent.extend(group.into_heads());
+            }
+            sent
+        });
+        self.post.unsent.extend(groups.flat_map(Group::into_heads));
+        let kept_due = self.answer_unsent_again(store);
+        answered?;
+        Ok(kept_due?)
+    }
+
+    /// C4, first half: that they are answered is committed before an answer is made.
+    fn prepare(
+        &mut self,
+        store: &mut dyn Store,
+        carriers: &Carriers<'a>,
+    ) -> Result<Vec<Group>, StepError> {
+        let mut tables = store.begin()?;
+        let due = server::pending(&mut *tables)?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = server::outcomes(&mut *tables)?;
+        let mut lists: BTreeMap<Box<ListPlan>, Vec<ListAnswer>> = BTreeMap::new();
+        let mut groups = Vec::new();
+        let mut bare = Vec::new();
+        let mut events = Vec::new();
+        for name in due {
+            let Some(registration) = tables.registration(&name)? else { continue };
+            let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
+                continue;
+            };
+            self.post.add_route(name.clone(), place.clone(), *carrier);
+            let aside = server::side_answers(&mut *tables, &name)?;
+            let main = self.around.run(self.draws, &mut events, |context| {
+                server::prepare(&mut *tables, context, &name, &outcomes)
+            })?;
+            for Answer { head, plan } in aside.into_iter().chain(main) {
+                let stated = registration.position.point;
+                match plan {
+                    BodyPlan::None => bare.push(head),
+                    BodyPlan::Own => groups.push(Group::Own(Box::new(head))),
+                    BodyPlan::List(plan) => {
+                        lists.entry(plan).or_default().push(ListAnswer { head, stated });
+                    }
+                }
+            }
+        }
+        commit(tables, STEP, self.around, events, &mut self.post.report.events)?;
+        if !bare.is_empty() {
+            groups.push(Group::Bare(bare));
+        }
+        groups.extend(lists.into_iter().map(|(plan, answers)| Group::List(plan, answers)));
+        Ok(groups)
+    }
+
+    fn answer(&mut self, store: &mut dyn Store, group: &mut Group) -> Result<(), StepError> {
+        match group {
+            Group::Bare(heads) => {
+                let encoded = encode_body(self.around, u64::MAX, |_| Ok(()))?;
+                self.post.send(heads.iter(), 1, &encoded.body);
+                Ok(())
+            }
+            Group::Own(head) => {
+                let mut tables = store.begin()?;
+                let encoded = encode_body(self.around, u64::MAX, |visit| {
+                    server::own_body(&mut *tables, &head.to, visit)
+                })?;
+                self.post.report.bodies += 1;
+                self.post.send([&**head], 1, &encoded.body);
+                Ok(())
+            }
+            Group::List(plan, answers) => self.answer_with_list(store, plan, answers),
+        }
+    }
+
+    /// C4, second half: the point is committed before a file that names it is made.
+    fn answer_with_list(
+        &mut self,
+        store: &mut dyn Store,
+        plan: &ListPlan,
+        answers: &mut [ListAnswer],
+    ) -> Result<(), StepError> {
+        let Some(epoch) = answers.first().map(|answer| answer.head.server_epoch) else {
+            return Ok(());
+        };
+        let bytes_max = match plan.is_cut_by_number() {
+            true => self.post.part_bytes_max(answers.iter().map(|answer| &answer.head.to)),
+            false => u64::MAX,
+        };
+        let (mut from, mut from_epoch) = (plan.from, plan.from_epoch);
+        let mut view_from = plan.view_from.as_ref().map(|(hash, _)| *hash);
+        for part in 1.. {
+            let mut tables = store.begin()?;
+            let encoded = encode_body(self.around, bytes_max, |visit| {
+                server::list_body(&mut *tables, plan, from, visit)
+            })?;
+            let ended = encoded.visited;
+            let reached = ended.unwrap_or(plan.upto);
+            let view = plan.view.0;
+            let is_last = ended.is_none();
+            let (to, digest) =
+                server::issue_point(&mut *tables, self.draws, epoch, view, reached, is_last)?;
+            tables.commit()?;
+            for answer in answers.iter_mut() {
+                answer.head.body = Some(Body {
+                    kind: plan.kind.to_body_kind(),
+                    from,
+                    from_epoch,
+                    view_from,
+                    stated: answer.stated,
+                    to,
+                    head: plan.upto,
+                    view: plan.view.1.clone(),
+                    digest,
+                    part,
+                });
+            }
+            self.post.report.bodies += 1;
+            self.post.send(answers.iter().map(|answer| &answer.head), part, &encoded.body);
+            if is_last {
+                break;
+            }
+            (from, from_epoch, view_from) = (reached, Some(epoch), Some(view));
+        }
+        Ok(())
+    }
+
+    /// Lets the next step answer those who were not reached.
+    fn answer_unsent_again(&mut self, store: &mut dyn Store) -> Stored<()> {
+        if self.post.unsent.is_empty() {
+            return Ok(());
+        }
+        let mut tables = store.begin()?;
+        for head in &self.post.unsent {
+            server::answer_again(&mut *tables, head)?;
+        }
+        tables.commit()
+    }
+}

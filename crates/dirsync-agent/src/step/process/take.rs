@@ -1,0 +1,290 @@
+//! The first half of T2: requests are taken.
+
+use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_directory::PostofficeName;
+use dirsync_message::Head;
+use dirsync_protocol::context::{Draws, Event};
+use dirsync_protocol::server::{self, Received};
+use dirsync_protocol::tables::Tables;
+use dirsync_store::Store;
+
+use super::admit::admit;
+use super::waiting::{Kept, WaitingRoom, Waits};
+use super::{Carriers, ProcessReport, STEP};
+use crate::decisions::{DecideError, DecisionsLog, catch_up};
+use crate::step::place::{Failures, PlaceFailure};
+use crate::step::transport::{Incoming, Opening, open};
+use crate::step::turn::Turn;
+use crate::step::{RefusedMessage, StepError, Surroundings, commit, log_done, refusal};
+
+/// Requests that are taken in one transaction of the database.
+const REQUESTS_PER_TRANSACTION: usize = 100;
+
+/// The first half of T2.
+pub(super) struct Taking<'a> {
+    pub decisions: &'a mut dyn DecisionsLog,
+    pub around: &'a Surroundings,
+    pub draws: &'a mut Draws,
+    pub report: &'a mut ProcessReport,
+}
+
+/// A place whose requests are taken.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: &'a str,
+    carrier: &'a dyn Carrier,
+}
+
+/// The messages that one transaction looked at, by their verdict, and its log lines. The report hears
+/// of them when it is committed.
+#[derive(Default)]
+struct Batch<'m> {
+    taken: Vec<&'m Arrived>,
+    waiting: Vec<(&'m Arrived, PostofficeName, Waits)>,
+    refused: Vec<(&'m Arrived, RefusedMessage)>,
+    not_admitted: Vec<PostofficeName>,
+    events: Vec<Event>,
+}
+
+enum Verdict {
+    Taken,
+    /// It is none of this step's.
+    Left,
+    /// It cannot be taken yet.
+    Waits(PostofficeName, Waits),
+    /// Its sender is not admitted, and has been told so.
+    NotAdmitted(PostofficeName),
+    /// It cannot be taken. The sender's next request says all that it says.
+    Refused(RefusedMessage),
+}
+
+impl Taking<'_> {
+    pub(super) fn take_all(
+        mut self,
+        store: &mut dyn Store,
+        carriers: &Carriers<'_>,
+    ) -> Result<(), StepError> {
+        self.carry_out_decisions(store)?;
+        for (name, carrier) in carriers {
+            self.take_place(store, Place { name, carrier: *carrier })?;
+        }
+        Ok(())
+    }
+
+    /// A database that was put back may be older than the log of decisions: nobody is served before it
+    /// has caught up.
+    fn carry_out_decisions(&mut self, store: &mut dyn Store) -> Result<(), StepError> {
+        let mut tables = store.begin()?;
+        let mut events = Vec::new();
+        let decisions = &mut *self.decisions;
+        self.around
+            .run(self.draws, &mut events, |context| catch_up(&mut *tables, context, decisions))?;
+        Ok(commit(tables, STEP, self.around, events, &mut self.report.events)?)
+    }
+
+    fn take_place(&mut self, store: &mut dyn Store, place: Place<'_>) -> Result<(), StepError> {
+        let room = self.note(place, WaitingRoom::of(place.carrier));
+        let mut room = room.unwrap_or_else(|| WaitingRoom::empty(place.carrier));
+        let ready = ready(store, &room)?;
+        for batch in ready.chunks(REQUESTS_PER_TRANSACTION) {
+            self.take_batch(store, &mut room, place, batch)?;
+        }
+        if self.is_away(place) {
+            return Ok(());
+        }
+        let Some(mut arrived) = self.note(place, place.carrier.arrived()) else { return Ok(()) };
+        let mut turn = Turn::begin(store, place.name, &mut arrived)?;
+        let mut looked_at = 0;
+        while looked_at < arrived.len() && turn.left() > 0 && !self.is_away(place) {
+            let size = REQUESTS_PER_TRANSACTION.min(turn.left()).min(arrived.len() - looked_at);
+            let batch = &arrived[looked_at..looked_at + size];
+            let taken = self.take_batch(store, &mut room, place, batch)?;
+            looked_at += size;
+            turn.count_untaken(size - taken);
+        }
+        self.report.left += turn.end(store, &arrived, looked_at)?;
+        Ok(())
+    }
+
+    /// The value that a carrier gave. `None` if it failed, which is noted: the next message is tried
+    /// unless the whole place is away.
+    fn note<T>(&mut self, place: Place<'_>, result: Result<T, CarrierError>) -> Option<T> {
+        let mut failures = Failures(&mut self.report.failed);
+        result.map_err(|error| failures.add(place.name, None, &error)).ok()
+    }
+
+    fn is_away(&mut self, place: Place<'_>) -> bool {
+        Failures(&mut self.report.failed).is_away(place.name)
+    }
+
+    /// C3: everything a request changes is committed, then its file may go. Returns how many of the
+    /// messages were taken.
+    fn take_batch(
+        &mut self,
+        store: &mut dyn Store,
+        room: &mut WaitingRoom<'_>,
+        place: Place<'_>,
+        messages: &[Arrived],
+    ) -> Result<usize, StepError> {
+        let mut tables = store.begin()?;
+        let mut batch = Batch::default();
+        for arrived in messages {
+            let Some(opening) = self.note(place, open(place.carrier, arrived, self.around)) else {
+                if self.is_away(place) {
+                    break;
+                }
+                continue;
+            };
+            match opening {
+                Opening::NotYet | Opening::Gone => {}
+                Opening::Refused(why) => batch.refused.push((arrived, why)),
+                Opening::Message(incoming) => {
+                    let verdict = self.take(&mut *tables, *incoming, &mut batch.events)?;
+                    batch.add(arrived, verdict);
+                }
+            }
+        }
+        if !batch.taken.is_empty()
+            && let Some(mut server) = tables.server()?
+        {
+            server.cycle += 1;
+            tables.put_server(&server)?;
+        }
+        let events = std::mem::take(&mut batch.events);
+        commit(tables, STEP, self.around, events, &mut self.report.events)?;
+        let taken = batch.taken.len();
+        self.report.requests += taken as u64;
+        self.put_away(store, room, place, batch)?;
+        Ok(taken)
+    }
+
+    /// The files of messages that were taken go, and the others go where they are in nobody's way.
+    fn put_away(
+        &mut self,
+        store: &mut dyn Store,
+        room: &mut WaitingRoom<'_>,
+        place: Place<'_>,
+        mut batch: Batch<'_>,
+    ) -> Result<(), StepError> {
+        self.report.waiting.extend(batch.not_admitted);
+        for arrived in batch.taken {
+            self.note(place, place.carrier.finished(arrived));
+        }
+        let mut events = Vec::new();
+        for (arrived, sender, why) in batch.waiting {
+            match self.note(place, room.keep(arrived, &sender, why)) {
+                Some(Kept::Waits(event)) => {
+                    events.extend(event);
+                    self.report.waiting.insert(sender);
+                }
+                Some(Kept::TooMany) => {
+                    let why = format!("{sender} is not registered, and too many others wait");
+                    batch.refused.push((arrived, RefusedMessage::Said(why)));
+                }
+                None => {}
+            }
+        }
+        for (arrived, why) in batch.refused {
+            if self.note(place, place.carrier.refuse(arrived, &why.to_string())).is_some() {
+                self.report.refused += 1;
+                events.push(why.set_aside(STEP));
+            }
+        }
+        Ok(log_done(store, STEP, self.around, events, &mut self.report.events)?)
+    }
+
+    fn take(
+        &mut self,
+        tables: &mut dyn Tables,
+        incoming: Incoming,
+        events: &mut Vec<Event>,
+    ) -> Result<Verdict, StepError> {
+        let Incoming { head: Head::Request(request), mut body } = incoming else {
+            return Ok(Verdict::Left);
+        };
+        let (around, decisions) = (self.around, &mut *self.decisions);
+        let admission = around
+            .run(self.draws, events, |context| admit(tables, decisions, context, &request, around));
+        match admission {
+            Ok(true) => {}
+            Ok(false) => return Ok(Verdict::NotAdmitted(request.from)),
+            // Requests that need no decision are taken all the same.
+            Err(DecideError::Log(error)) => {
+                let text = format!("could not write the decisions log: {error}");
+                let place = "decisions.log".to_owned();
+                Failures(&mut self.report.failed).add_text(PlaceFailure {
+                    place,
+                    to: None,
+                    unreachable: false,
+                    text,
+                });
+                return Ok(Verdict::Left);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let admitted = events.len();
+        tables.savepoint()?;
+        let outcome = around.run(self.draws, events, |context| {
+            server::receive(tables, context, &request, &mut body)
+        });
+        match outcome {
+            Ok(received) => {
+                tables.release_savepoint()?;
+                Ok(match received {
+                    Received::Taken | Received::Repeated => Verdict::Taken,
+                    Received::NotAdmitted => {
+                        // It is said when the request begins to wait.
+                        events.truncate(admitted);
+                        Verdict::Waits(request.from, Waits::Unknown)
+                    }
+                    Received::Suspended => Verdict::Waits(request.from, Waits::Suspended),
+                    Received::Fenced => Verdict::Left,
+                })
+            }
+            Err(error) => {
+                tables.rollback_savepoint()?;
+                events.truncate(admitted);
+                Ok(Verdict::Refused(refusal(error)?))
+            }
+        }
+    }
+}
+
+impl<'m> Batch<'m> {
+    fn add(&mut self, arrived: &'m Arrived, verdict: Verdict) {
+        match verdict {
+            Verdict::Taken => self.taken.push(arrived),
+            Verdict::Left => {}
+            Verdict::Waits(sender, why) => self.waiting.push((arrived, sender, why)),
+            Verdict::NotAdmitted(sender) => {
+                let why = format!("{sender} is not admitted");
+                self.refused.push((arrived, RefusedMessage::Said(why)));
+                self.not_admitted.push(sender);
+            }
+            Verdict::Refused(why) => self.refused.push((arrived, why)),
+        }
+    }
+}
+
+/// The requests that need not wait any longer.
+fn ready(store: &mut dyn Store, room: &WaitingRoom<'_>) -> Result<Vec<Arrived>, StepError> {
+    Ok(if room.is_empty() { Vec::new() } else { room.ready(&store.begin()?.registrations()?) })
+}
+
+/// Whether T2 has anything to do: a message has arrived, one need not wait any longer, or a place
+/// fails, which T2 tells.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn requests_arrived(store: &mut dyn Store, carriers: &Carriers<'_>) -> Result<bool, StepError> {
+    for carrier in carriers.values() {
+        let (Ok(arrived), Ok(room)) = (carrier.arrived(), WaitingRoom::of(*carrier)) else {
+            return Ok(true);
+        };
+        if !arrived.is_empty() || !ready(store, &room)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
