@@ -1,4 +1,4 @@
-//! The log of administrators' decisions (`protocol.md` §9): registrations, keys, removals and
+//! The log of administrators' decisions (`docs/protocol.md` §11.1): registrations, keys, removals and
 //! approvals cannot be derived again from any requestor.
 //!
 //! One line a decision, tab-separated and escaped: time (milliseconds since 1970), word, postoffice,

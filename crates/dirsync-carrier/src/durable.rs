@@ -1,6 +1,6 @@
 //! Files that survive: written beside their place, synced, renamed, and the folder synced too.
 //!
-//! `failure-stories` §7: a rename that was not synced was undone by a power failure after success
+//! `docs/failure-stories.md` §7: a rename that was not synced was undone by a power failure after success
 //! had been reported. The order is data, rename, folder; only then may anything be acknowledged.
 
 use std::ffi::OsStr;
@@ -401,7 +401,7 @@ pub fn is_temporary(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    /// `failure-stories` §7: whichever operation fails, the old content stands and nothing else is
+    /// `docs/failure-stories.md` §7: whichever operation fails, the old content stands and nothing else is
     /// left; what succeeded is whole.
     #[test]
     fn durable_before_acknowledged() {

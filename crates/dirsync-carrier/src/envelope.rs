@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(body, "the body\n");
     }
 
-    /// `failure-stories` §7: a file cut anywhere is never taken.
+    /// `docs/failure-stories.md` §7: a file cut anywhere is never taken.
     #[test]
     fn every_cut_is_noticed() {
         let whole = sample();
@@ -370,7 +370,7 @@ mod tests {
         (read.len(), error.to_string())
     }
 
-    /// `failure-stories` §12: a few kilobytes that ask for gigabytes.
+    /// `docs/failure-stories.md` §12: a few kilobytes that ask for gigabytes.
     #[test]
     fn bomb_is_cut_off() {
         let one = encoded(&vec![b'a'; 64 * 1024 * 1024]);

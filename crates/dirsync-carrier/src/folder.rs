@@ -435,7 +435,7 @@ mod tests {
         carrier.send(&outgoing).unwrap();
     }
 
-    /// `failure-stories` §5: no name from outside becomes a path.
+    /// `docs/failure-stories.md` §5: no name from outside becomes a path.
     #[test]
     fn names_do_not_escape_the_folder() {
         let folder = tempfile::tempdir().unwrap();
@@ -459,7 +459,7 @@ mod tests {
         }
     }
 
-    /// `failure-stories` §5: links in drop folders are not followed.
+    /// `docs/failure-stories.md` §5: links in drop folders are not followed.
     #[cfg(unix)]
     #[test]
     fn links_are_not_followed() {
@@ -508,7 +508,7 @@ mod tests {
         assert!(receiver.refuse(&message, "it is no message").unwrap());
     }
 
-    /// `failure-stories` §7: what is still being copied, and what is none of ours, stays.
+    /// `docs/failure-stories.md` §7: what is still being copied, and what is none of ours, stays.
     #[test]
     fn half_written_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
@@ -592,7 +592,7 @@ mod tests {
         assert!(carrier.open(&message).is_err(), "that is not the file's fault");
     }
 
-    /// `failure-stories` §7: a full disk at each file operation of `operation` in turn. What was
+    /// `docs/failure-stories.md` §7: a full disk at each file operation of `operation` in turn. What was
     /// acknowledged is there, what was not is whole or not there at all, nothing that was there
     /// before is lost, and it goes on when there is space. Returns how many operations there are.
     fn full_at_each(
@@ -687,7 +687,7 @@ mod tests {
         assert!(error.contains(&format!("at least {bytes} bytes are needed")), "{error}");
     }
 
-    /// `failure-stories` §7: two agents, or agent and manual run, on one inbox.
+    /// `docs/failure-stories.md` §7: two agents, or agent and manual run, on one inbox.
     #[test]
     fn share_without_events() {
         let (folder, south) = (tempfile::tempdir().unwrap(), name("SOUTH/HQ"));

@@ -1,6 +1,6 @@
 //! One agent per postoffice: a lock that the operating system drops with its process.
 //!
-//! `failure-stories` §12: process numbers in files outlive their processes, and clean-ups of such
+//! `docs/failure-stories.md` §12: process numbers in files outlive their processes, and clean-ups of such
 //! files let two run. Nothing here is ever "stale".
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -102,7 +102,7 @@ mod tests {
 
     const CHILD: &str = "DIRSYNC_TEST_LOCK";
 
-    /// `failure-stories` §12: what a dead process wrote does not matter, a living one's lock does.
+    /// `docs/failure-stories.md` §12: what a dead process wrote does not matter, a living one's lock does.
     #[test]
     fn stale_lock_is_not_a_lock() {
         let folder = tempfile::tempdir().unwrap();

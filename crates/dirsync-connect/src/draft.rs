@@ -115,7 +115,7 @@ impl Draft {
 }
 
 /// The key of an entry that has none but its mail address: folded, so that another writing of one
-/// address (`failure-stories` §10) is the same entry.
+/// address (`docs/failure-stories.md` §10) is the same entry.
 pub(crate) fn key_of_mail(mail: &str) -> std::borrow::Cow<'_, str> {
     fold(mail)
 }

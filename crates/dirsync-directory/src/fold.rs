@@ -29,7 +29,7 @@ pub fn fold(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::fold;
 
-    /// `failure-stories` §10: the same collisions on every store and in every locale.
+    /// `docs/failure-stories.md` §10: the same collisions on every store and in every locale.
     #[test]
     fn case_rule_is_ours_not_the_database_s() {
         let same = [

@@ -205,7 +205,7 @@ fn is_acknowledged(world: &mut World, machine: &str) -> bool {
     let state = world.state(machine);
     state.req_sync == state.req_seq
 }
-/// The conversations that come with the simulator: every trace of `protocol.md` §11, and stories about
+/// The conversations that come with the simulator: every trace of `docs/failure-stories.md` §16, and stories about
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
     "a_copy_one_request_behind",

@@ -85,7 +85,7 @@ use Kind::*;
 /// A profile: which postoffices, and how often a kind of step may come.
 pub type Profile = (&'static str, &'static str, &'static [(Kind, u64)]);
 
-/// The profiles of the paper's model (`protocol.md` §12), and what it left out.
+/// The profiles in which drafts of the protocol were searched for faults, and those that came later.
 pub const PROFILES: &[Profile] = &[
     ("plain", "AB", &[(Change, 6), (Double, 4), (Drop, 3)]),
     (

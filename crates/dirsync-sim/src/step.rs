@@ -1,4 +1,4 @@
-//! Steps of a world as words, so that a trace reads like the tables of `protocol.md` §11.
+//! Steps of a world as words, so that a trace reads like the table of `docs/failure-stories.md` §16.
 //!
 //! | words | step |
 //! | --- | --- |

@@ -1,7 +1,7 @@
 //! One read of a source, compared with the entries that it feeds.
 //!
 //! Adds and ordinary changes take effect as the rows come. What would delete, blank or move many
-//! entries waits for a person; what is held holds up nothing else (`failure-stories.md` §1). The
+//! entries waits for a person; what is held holds up nothing else (`docs/failure-stories.md` §1). The
 //! caller owns the transaction: a dry run is a read whose transaction is not committed.
 
 use std::collections::{BTreeMap, BTreeSet};

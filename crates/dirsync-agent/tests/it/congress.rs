@@ -279,7 +279,7 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
     assert_eq!(found, expected(states.last().unwrap()));
 }
 
-/// `failure-stories` §1, with the real state of 2021-01-03.
+/// `docs/failure-stories.md` §1, with the real state of 2021-01-03.
 #[test]
 fn rows_without_their_key_delete_nobody() {
     let mut world = World::new(&[HOUSE]);

@@ -1,4 +1,4 @@
-//! Stories of `failure-stories` that the steps answer.
+//! Stories of `docs/failure-stories.md` that the steps answer.
 
 use std::collections::BTreeMap;
 

@@ -169,7 +169,7 @@ fn a_map_makes_entries_of_any_columns() {
     assert_eq!(ben.record.details, "o/United States House\ntelephoneNumber/007\ntitle/Member\n");
 }
 
-/// `failure-stories` §1, the reader's part: rows without their key are told apart and told all.
+/// `docs/failure-stories.md` §1, the reader's part: rows without their key are told apart and told all.
 #[test]
 fn rows_without_their_key_delete_nobody() {
     let mut content = String::from(

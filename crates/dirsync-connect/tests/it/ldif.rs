@@ -4,7 +4,7 @@ use dirsync_connect::ReadError;
 
 use super::read;
 
-/// `failure-stories` §10, the part that needs no slapd.
+/// `docs/failure-stories.md` §10, the part that needs no slapd.
 #[test]
 fn dn_and_binary_values_survive() {
     let read = read(

@@ -82,7 +82,7 @@ fn files_that_are_none_are_told_apart() {
     assert!(error.to_string().contains("\"latin-9000\" is not an encoding"), "{error}");
 }
 
-/// `failure-stories` §10.
+/// `docs/failure-stories.md` §10.
 #[test]
 fn foreign_text_formats_say_their_encoding() {
     let marked = read("a.csv", "\u{feff}mail,cn\nö@x.example,Örtel\n");

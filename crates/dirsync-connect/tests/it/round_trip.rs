@@ -263,7 +263,7 @@ fn an_export_is_the_same_bytes_everywhere() {
     );
 }
 
-/// `failure-stories` §13: what a spreadsheet would run is neutral there, and exact for machines.
+/// `docs/failure-stories.md` §13: what a spreadsheet would run is neutral there, and exact for machines.
 #[test]
 fn values_are_data_in_filters_and_spreadsheets() {
     let record = Record {

@@ -1,4 +1,4 @@
-//! What has to hold after each step: `protocol.md` §10, I1 to I8.
+//! What has to hold after each step: `docs/protocol.md` §13, I1 to I8.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What has to hold when nothing travels any more: `protocol.md` §10, I9 to I12.
+//! What has to hold when nothing travels any more: `docs/protocol.md` §13, I9 to I12.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Stories of `failure-stories.md` that are the protocol's alone, by their slugs, and what they have
+//! Stories of `docs/failure-stories.md` that are the protocol's alone, by their slugs, and what they have
 //! taught.
 
 mod addresses;

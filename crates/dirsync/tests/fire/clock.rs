@@ -44,7 +44,7 @@ fn name_of(place: &Place, site: &str, key: &str) -> Option<String> {
     names(place, site).into_iter().find(|(of, _)| of == key).map(|(_, name)| name)
 }
 
-/// `failure-stories` §8: each command of a cycle by a clock of its own, a day ahead, a day behind or
+/// `docs/failure-stories.md` §8: each command of a cycle by a clock of its own, a day ahead, a day behind or
 /// right. The order of the commands decides, not their clocks; and no list changes because of one.
 #[test]
 fn commands_by_wrong_clocks_change_nothing_but_what_they_say() {
@@ -115,7 +115,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// `failure-stories` §8: the clock of an agent that runs jumps a day ahead, two days back, and to
+/// `docs/failure-stories.md` §8: the clock of an agent that runs jumps a day ahead, two days back, and to
 /// where it should be: changes travel all the same, and nobody is said to be late.
 #[test]
 fn the_clock_of_a_running_agent_jumps() {

@@ -106,7 +106,7 @@ fn fill(disk: &Path, free: u64) -> PathBuf {
     path
 }
 
-/// `failure-stories` §7 and §12: the disk is full at any point of a cycle. What a command
+/// `docs/failure-stories.md` §7 and §12: the disk is full at any point of a cycle. What a command
 /// acknowledged is there afterwards, the old list stays readable, and it goes on when there is space.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {

@@ -116,7 +116,7 @@ fn agents_with_nothing_to_do_rest() {
     eventually("what a command changes, from rest", || place.status("hq")["entries"] == 2);
 }
 
-/// `failure-stories` §12: the operating system drops the lock with its process.
+/// `docs/failure-stories.md` §12: the operating system drops the lock with its process.
 #[test]
 fn two_agents_at_once_are_one() {
     let place = Place::two_sites();
@@ -131,7 +131,7 @@ fn two_agents_at_once_are_one() {
     place.run("run hq --once").expect(0);
 }
 
-/// `failure-stories` §3: one message when it begins, one when it is over.
+/// `docs/failure-stories.md` §3: one message when it begins, one when it is over.
 #[test]
 fn an_alarm_sounds_once_when_it_begins_and_once_when_it_is_over() {
     let place = Place::two_sites();
@@ -200,7 +200,7 @@ fn filled_and_backed_up(place: &Place) -> Agent {
     agent
 }
 
-/// `failure-stories` §15: whatever needs another request sends it, without a command.
+/// `docs/failure-stories.md` §15: whatever needs another request sends it, without a command.
 #[test]
 fn agent_alone_heals_a_restore() {
     let place = sites_that_rest();

@@ -99,7 +99,7 @@ const LOOKS: [&str; 12] = [
     "rejoin --help",
 ];
 
-/// `failure-stories` §15, `copies_in_turn_are_told`: the half that happens here.
+/// `docs/failure-stories.md` §15, `copies_in_turn_are_told`: the half that happens here.
 #[test]
 fn a_copied_folder_stops_before_it_sends() {
     let place = three_sites();

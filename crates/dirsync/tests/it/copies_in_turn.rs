@@ -125,7 +125,7 @@ fn requestors_in_turn(copies: &[&str], order: Order, each_changes: bool) {
     place.run("-C hq status").expect(0);
 }
 
-/// `failure-stories` §15: the half that the protocol sees. Its other half is
+/// `docs/failure-stories.md` §15: the half that the protocol sees. Its other half is
 /// `a_copied_folder_stops_before_it_sends`.
 #[test]
 fn copies_in_turn_are_told() {

@@ -19,7 +19,7 @@ fn forty_held() -> Place {
     place
 }
 
-/// `failure-stories` §15: what was rejected is closed. No later approval lets it through, nor a later
+/// `docs/failure-stories.md` §15: what was rejected is closed. No later approval lets it through, nor a later
 /// read that asks for the same, however few it asks for; one that asks for something else opens it.
 #[test]
 fn rejected_stays_rejected() {
@@ -120,7 +120,7 @@ fn registration(place: &Place, name: &str) -> serde_json::Value {
     place.run(&format!("-C hq requestor show {name} --json")).expect(0).json()
 }
 
-/// `failure-stories` §15: a change of one limit lifted another, and a partner got salaries.
+/// `docs/failure-stories.md` §15: a change of one limit lifted another, and a partner got salaries.
 #[test]
 fn what_is_not_named_keeps_its_limit() {
     let place = Place::two_sites();

@@ -86,7 +86,7 @@ const AWAYS: [Away; 5] = [
     ),
 ];
 
-/// `failure-stories` §15: two sites on two folders.
+/// `docs/failure-stories.md` §15: two sites on two folders.
 #[test]
 fn one_share_away_stops_nobody() {
     let place = three_sites();
@@ -151,7 +151,7 @@ fn a_command_serves_all_others_and_is_exit_4() {
     assert_eq!(place.status("sales")["entries"], 1);
 }
 
-/// `failure-stories` §15: the deletions were held, then an answer could not be written.
+/// `docs/failure-stories.md` §15: the deletions were held, then an answer could not be written.
 #[test]
 fn what_was_committed_is_said() {
     let place = three_sites();
@@ -211,7 +211,7 @@ fn group_is_alive(place: &Place) -> bool {
     })
 }
 
-/// `failure-stories` §15: neither the steps of any postoffice nor the agent's end wait for it.
+/// `docs/failure-stories.md` §15: neither the steps of any postoffice nor the agent's end wait for it.
 #[test]
 fn alarm_that_hangs_stops_nothing() {
     let place = three_sites();

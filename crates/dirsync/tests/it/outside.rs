@@ -67,7 +67,7 @@ fn messages(share: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|end| end == "dirsync")).collect()
 }
 
-/// `failure-stories` §15: a named pipe, a socket, a folder, a device or a link in the place of each file
+/// `docs/failure-stories.md` §15: a named pipe, a socket, a folder, a device or a link in the place of each file
 /// that comes from outside is named by an error, at once, and holds up nothing else.
 #[test]
 fn no_file_blocks_a_step() {
@@ -160,7 +160,7 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
     }
 }
 
-/// `failure-stories` §15: whatever the umask, what a postoffice keeps is its own.
+/// `docs/failure-stories.md` §15: whatever the umask, what a postoffice keeps is its own.
 #[test]
 fn own_files_are_private() {
     for (umask, export) in [("000", 0o644), ("027", 0o640)] {

@@ -37,7 +37,7 @@ fn database(place: &Place, site: &str) -> PathBuf {
     place.path(&format!("{site}/postoffice.db"))
 }
 
-/// `failure-stories` §15: name, role and installation are compared before anything is written.
+/// `docs/failure-stories.md` §15: name, role and installation are compared before anything is written.
 #[test]
 fn restore_of_the_wrong_copy_is_refused() {
     let place = three_sites();
@@ -196,7 +196,7 @@ fn decide_since(place: &Place) {
     }
 }
 
-/// `failure-stories` §15: the server's database was copied back by hand; a removed site returned, and a
+/// `docs/failure-stories.md` §15: the server's database was copied back by hand; a removed site returned, and a
 /// view that had been limited was open.
 #[test]
 fn decisions_survive_a_restore_by_hand() {

@@ -60,7 +60,7 @@ fn a_dry_run_lists_the_addresses_that_others_hold() {
     assert_eq!(place.status("sales")["own_entries"], 0, "a dry run changes nothing");
 }
 
-/// `failure-stories` §5: who was first keeps the address, both are told, and the wait ends by itself.
+/// `docs/failure-stories.md` §5: who was first keeps the address, both are told, and the wait ends by itself.
 #[test]
 fn collision_is_shown_at_both_sites() {
     let place = Place::two_sites();
@@ -80,7 +80,7 @@ fn collision_is_shown_at_both_sites() {
     assert_eq!(listed[0]["origin"], "SOUTH/SALES");
 }
 
-/// `failure-stories` §1 and §3: a short file is held, shown, and let through by one command.
+/// `docs/failure-stories.md` §1 and §3: a short file is held, shown, and let through by one command.
 #[test]
 fn successful_but_empty_read_is_held() {
     let place = Place::two_sites();
@@ -122,7 +122,7 @@ fn counts_reconcile() {
     assert_eq!(cases.as_array().unwrap().len(), 2);
 }
 
-/// `failure-stories` §14: one name, one machine; a second one is refused with the reason.
+/// `docs/failure-stories.md` §14: one name, one machine; a second one is refused with the reason.
 #[test]
 fn two_servers_and_namesakes_are_refused() {
     let place = Place::two_sites();
@@ -194,7 +194,7 @@ fn a_reinstalled_site_gets_its_entries_back() {
     assert_eq!(place.status("sales")["own_entries"], 20);
 }
 
-/// `failure-stories` §3: a byte that changed on the disk is found by the next confirmation.
+/// `docs/failure-stories.md` §3: a byte that changed on the disk is found by the next confirmation.
 #[test]
 fn equal_numbers_are_not_equal_lists_on_disk() {
     let place = Place::two_sites();
@@ -279,7 +279,7 @@ fn a_schedule_decides_what_the_agent_does() {
     assert!(place.status("hq")["cycle"].as_u64().unwrap() <= 2);
 }
 
-/// `failure-stories` §8: `status` says which step missed its window, until it has run again.
+/// `docs/failure-stories.md` §8: `status` says which step missed its window, until it has run again.
 #[test]
 fn a_missed_window_is_said() {
     let place = Place::two_sites();

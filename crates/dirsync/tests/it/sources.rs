@@ -51,7 +51,7 @@ fn held(place: &Place) -> Vec<(String, String, String, String)> {
         .collect()
 }
 
-/// `failure-stories` §15: what a merge brings back is no source's until one names it.
+/// `docs/failure-stories.md` §15: what a merge brings back is no source's until one names it.
 #[test]
 fn hand_entries_survive_a_source() {
     let place = Place::two_sites();
@@ -133,7 +133,7 @@ fn targets_equal_the_list(place: &Place) {
     }
 }
 
-/// `failure-stories` §15: a note that says that a file is up to date proves nothing.
+/// `docs/failure-stories.md` §15: a note that says that a file is up to date proves nothing.
 #[test]
 fn a_target_equals_its_list() {
     let place = Place::two_sites();

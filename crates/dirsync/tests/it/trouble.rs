@@ -2,7 +2,7 @@
 
 use crate::site::{Place, people};
 
-/// `failure-stories` §1.
+/// `docs/failure-stories.md` §1.
 #[test]
 fn unreadable_source_deletes_nobody() {
     let place = Place::two_sites();
@@ -54,7 +54,7 @@ fn each_bad_file_has_its_error() {
     assert!(map.err.contains("no column \"numbr\""), "{}", map.err);
 }
 
-/// `failure-stories` §5 and §10.
+/// `docs/failure-stories.md` §5 and §10.
 #[test]
 fn one_bad_row_stops_nothing() {
     let place = Place::two_sites();
@@ -167,7 +167,7 @@ fn a_postoffice_that_cannot_be_reached_keeps_nobody_else_waiting() {
     assert_eq!(place.status("depot")["entries"], 3);
 }
 
-/// `failure-stories` §14.
+/// `docs/failure-stories.md` §14.
 #[test]
 fn a_newer_database_is_refused_untouched() {
     let place = Place::two_sites();
@@ -195,7 +195,7 @@ fn what_is_no_postoffice_is_said() {
     place.run("-C hq init NORTH/HQ").expect(2);
 }
 
-/// `failure-stories` §13: what an invitation keeps secret appears nowhere else.
+/// `docs/failure-stories.md` §13: what an invitation keeps secret appears nowhere else.
 #[test]
 fn secrets_stay_out_of_logs() {
     let place = Place::two_sites();
@@ -230,7 +230,7 @@ fn secrets_stay_out_of_logs() {
     assert!(private.lines().nth(1).is_some_and(|line| !said.contains(line)));
 }
 
-/// `failure-stories` §3: three scheduled cycles without an answer are said at both sides, and the
+/// `docs/failure-stories.md` §3: three scheduled cycles without an answer are said at both sides, and the
 /// first answer ends it.
 #[test]
 fn silent_peer_raises_an_alarm() {

@@ -1,5 +1,5 @@
 //! What needs another request is a fact of the requestor's state, which an agent that rests goes by:
-//! `protocol.md`, "The server chooses the body". One test for each place that says so.
+//! `docs/protocol.md` §3, "A request is due". One test for each place that says so.
 
 use dirsync_protocol::bounds::REQUEST_STEP_MAX;
 use dirsync_sim::step::Trouble;
