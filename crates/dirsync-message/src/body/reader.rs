@@ -20,7 +20,8 @@ use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 /// The content of a transaction never refuses a body, as long as the transaction has clear limits and
 /// names its entry: one bad entry must not stop everybody else's. An unknown kind, a broken address,
 /// unsorted details, or a release to something that is not a postoffice is handed on in the texts of the
-/// transaction. [`Change::check`] reports it, and the caller keeps the entry unpublished. In particular:
+/// transaction. [`Change::check`] reports it, and the caller keeps the entry unpublished (`docs/protocol.md`,
+/// P2). In particular:
 ///
 /// - an unknown code in capitals yields [`Change::Whole`] with the code as its kind;
 /// - a line of an unknown type below a transaction becomes one of its details, together with its first
