@@ -28,7 +28,7 @@ impl Arguments {
             Some(at) => Plan::with(PROFILES[at], seed, false),
             None => Plan::of(seed),
         };
-        if let Some(in_files) = self.in_files {
+        if let Some(in_files) = self.in_files() {
             plan.setup.in_files = in_files;
         }
         (plan, random)
@@ -81,7 +81,7 @@ fn note_failure(
     if let Some(at) = arguments.profile {
         command += &format!(" --profile \"{}\"", PROFILES[at].0);
     }
-    if let Some(in_files) = arguments.in_files {
+    if let Some(in_files) = arguments.in_files() {
         command += if in_files { " --files" } else { " --memory" };
     }
     for rule in &arguments.without {
@@ -215,7 +215,7 @@ pub fn conversation(path: &Path) -> bool {
 /// Every history of so many events.
 pub fn exhaustive(arguments: &Arguments, depth: usize) -> bool {
     let start = Instant::now();
-    let counted = exhaustive::explore(arguments.requestors, depth, arguments.threads);
+    let counted = exhaustive::explore(usize::from(arguments.requestors), depth, arguments.threads);
     println!(
         "{} requestors, {depth} events deep: {} histories settled, {} events not possible, {:.0} s",
         arguments.requestors,

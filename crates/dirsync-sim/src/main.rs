@@ -6,32 +6,22 @@ mod report;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, HELP, Work};
+use arguments::{Arguments, Work};
+use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let arguments = match Arguments::parse(&words) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(why) => {
-            eprintln!("error: {why}\n\nsee: cargo xtask sim --help");
-            return ExitCode::from(2);
-        }
-    };
+    let arguments = Arguments::parse();
     for rule in &arguments.without {
         rule.switch_off();
     }
     let sound = match &arguments.work {
-        Work::Seeds(seeds) => hunt::seeds(&arguments, seeds.clone(), None),
-        Work::Minutes(minutes) => hunt::minutes(&arguments, *minutes),
-        Work::One(seed) => hunt::one(&arguments, *seed),
-        Work::Rules(most) => hunt::rules(*most),
-        Work::Conversation(path) => hunt::conversation(path),
-        Work::Conversations => hunt::conversations(),
-        Work::Exhaustive(depth) => hunt::exhaustive(&arguments, *depth),
+        Work { minutes: Some(minutes), .. } => hunt::minutes(&arguments, *minutes),
+        Work { seed: Some(seed), .. } => hunt::one(&arguments, *seed),
+        Work { rules: Some(most), .. } => hunt::rules(*most),
+        Work { world: Some(path), .. } => hunt::conversation(path),
+        Work { worlds: true, .. } => hunt::conversations(),
+        Work { exhaustive: Some(depth), .. } => hunt::exhaustive(&arguments, *depth),
+        Work { seeds, .. } => hunt::seeds(&arguments, seeds.clone(), None),
     };
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

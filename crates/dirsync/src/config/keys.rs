@@ -249,39 +249,10 @@ pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Opti
     let wanted = word.to_lowercase();
     words
         .into_iter()
-        .map(|candidate| (edits(&wanted, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (strsim::osa_distance(&wanted, &candidate.to_lowercase()), candidate))
         .min_by_key(|(edits, _)| *edits)
         .filter(|(edits, candidate)| *edits <= candidate.chars().count().div_ceil(3))
         .map(|(_, candidate)| candidate)
-}
-
-/// Edits from one word to another: insert, delete, replace, or swap two neighbours.
-fn edits(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
-    for i in 0..=left.len() {
-        for j in 0..=right.len() {
-            rows[i][j] = match (i, j) {
-                (0, _) => j,
-                (_, 0) => i,
-                _ => {
-                    let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-                    let swapped = if i > 1
-                        && j > 1
-                        && left[i - 1] == right[j - 2]
-                        && left[i - 2] == right[j - 1]
-                    {
-                        rows[i - 2][j - 2] + 1
-                    } else {
-                        usize::MAX
-                    };
-                    replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(swapped)
-                }
-            };
-        }
-    }
-    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]
