@@ -8,6 +8,7 @@
 #![cfg(not(test))]
 
 mod bytes;
+mod check;
 /// What the files below find under this name in their own crate.
 mod carrier {
     pub(crate) use dirsync_carrier::{Arrived, Outgoing};
@@ -17,7 +18,6 @@ mod messages;
 mod private;
 mod scratch;
 mod settings;
-mod site;
 mod sources;
 mod steps;
 mod texts;

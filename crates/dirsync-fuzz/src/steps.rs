@@ -1,21 +1,26 @@
 //! Sequences of messages, good ones and damaged ones, given to the shipped steps.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::ops::Range;
 
-use dirsync_agent::step::{ApplyReport, ProcessReport, apply, process, send};
+use dirsync_agent::changes::ReadSettings;
+use dirsync_agent::decisions::Decision;
 use dirsync_carrier::{Arrived, BodyEncoder, Carrier, Outgoing, open_message};
 use dirsync_directory::{PostofficeName, View};
 use dirsync_message::Head;
-use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::{MemoryStore, Store};
-use dirsync_testing::MemoryNetwork;
-use tempfile::TempDir;
+use dirsync_store::Store;
+use dirsync_testing::rows::{postoffice, record};
+use dirsync_testing::{DAY_MS, MemoryNetwork, SERVER, TestPostoffice, TestStore, World};
 
 use crate::bytes::Bytes;
+use crate::check::check;
 use crate::scratch::file_of;
-use crate::site::{NAMES, Site};
 
+const A: &str = "SOUTH/A";
+const B: &str = "WEST/B";
+const NAMES: [&str; 3] = [SERVER, A, B];
+/// How long each step takes.
+const STEP_MS: u64 = 60_000;
 /// Most that is done for one input.
 const DEEDS_MAX: usize = 12;
 /// Values with a reputation, for any field of a head and any line of a body.
@@ -69,209 +74,151 @@ const LINES: [&str; 16] = [
 #[derive(Clone)]
 struct Letter {
     /// Which of [`NAMES`] it is for.
-    to: usize,
+    to: &'static str,
     from: PostofficeName,
     head: String,
     body: String,
 }
 
 /// What all inputs begin with.
-struct Start<S> {
-    stores: Vec<S>,
+struct Start {
+    stores: Vec<TestStore>,
     letters: Vec<Letter>,
-    decisions: Vec<dirsync_agent::decisions::Decision>,
+    decisions: Vec<Decision>,
 }
 
-/// A store whose content can be compared, if that costs nothing.
-trait Kept: Store {
-    fn copy(&self) -> Option<Self>
-    where
-        Self: Sized;
-    fn is(&self, other: &Self) -> bool;
-}
-
-impl Kept for MemoryStore {
-    fn copy(&self) -> Option<Self> {
-        Some(self.clone())
+/// One cycle of all postoffices; keeps the messages that travel.
+fn cycle(world: &mut World, letters: &mut Vec<Letter>) {
+    for name in NAMES {
+        send(world, name);
     }
-
-    fn is(&self, other: &Self) -> bool {
-        self.same_content(other)
+    keep(world, letters);
+    process(world);
+    keep(world, letters);
+    for name in NAMES {
+        apply(world, name);
     }
 }
 
-impl Kept for SqliteStore {
-    fn copy(&self) -> Option<Self> {
-        None
-    }
-
-    fn is(&self, _: &Self) -> bool {
-        true
-    }
+fn send(world: &mut World, name: &str) {
+    world.at(name).now += STEP_MS;
+    world.send(name);
 }
 
-/// A server, two requestors and the network between.
-struct World<S> {
-    network: MemoryNetwork,
-    sites: Vec<Site<S>>,
+fn process(world: &mut World) -> u64 {
+    world.at(SERVER).now += STEP_MS;
+    world.process_unasked().refused
 }
 
-impl<S: Kept> World<S> {
-    fn send(&mut self, at: usize) {
-        let site = &mut self.sites[at];
-        let around = site.around();
-        let carrier = self.network.carrier(&site.name);
-        send(&mut site.store, &carrier, &around, true).expect("no message makes T1 fail");
-    }
+fn apply(world: &mut World, name: &str) -> u64 {
+    world.at(name).now += STEP_MS;
+    world.apply(name).refused
+}
 
-    fn process(&mut self) -> ProcessReport {
-        let site = &mut self.sites[0];
-        let around = site.around();
-        let carrier = self.network.carrier(&site.name);
-        let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
-        process(&mut site.store, &carriers, &mut site.decisions, &around, true)
-            .expect("no message makes T2 fail")
-    }
-
-    fn apply(&mut self, at: usize) -> ApplyReport {
-        let site = &mut self.sites[at];
-        let around = site.around();
-        let carrier = self.network.carrier(&site.name);
-        apply(&mut site.store, &carrier, &around).expect("no message makes T3 fail")
-    }
-
-    /// One cycle of everybody; keeps the messages that travel.
-    fn cycle(&mut self, letters: &mut Vec<Letter>) {
-        for at in 0..NAMES.len() {
-            self.send(at);
-        }
-        self.keep(letters);
-        self.process();
-        self.keep(letters);
-        for at in 0..NAMES.len() {
-            self.apply(at);
+fn keep(world: &World, letters: &mut Vec<Letter>) {
+    for name in NAMES {
+        let me = postoffice(name);
+        for arrived in world.network.pending(&me) {
+            let bytes = world.network.copy(&me, &arrived).expect("it is pending");
+            let mut message = open_message(file_of(&bytes)).expect("it was just sent");
+            let (from, head) = (message.envelope.from.clone(), message.head.clone());
+            let mut body = String::new();
+            message.body.read_to_string(&mut body).expect("it was just sent");
+            letters.push(Letter { to: name, from, head, body });
         }
     }
+}
 
-    fn keep(&self, letters: &mut Vec<Letter>) {
-        for (to, site) in self.sites.iter().enumerate() {
-            for arrived in self.network.pending(&site.name) {
-                let bytes = self.network.copy(&site.name, &arrived).expect("it is pending");
-                let mut message = open_message(file_of(&bytes)).expect("it was just sent");
-                let (from, head) = (message.envelope.from.clone(), message.head.clone());
-                let mut body = String::new();
-                message.body.read_to_string(&mut body).expect("it was just sent");
-                letters.push(Letter { to, from, head, body });
-            }
+fn lose_all(world: &World) {
+    for name in NAMES.map(postoffice) {
+        for arrived in world.network.pending(&name) {
+            world.network.lose(&name, &arrived);
         }
-    }
-
-    fn lose_all(&self) {
-        for site in &self.sites {
-            for arrived in self.network.pending(&site.name) {
-                self.network.lose(&site.name, &arrived);
-            }
-        }
-    }
-
-    /// What everything begins with: two cycles, a contested address, and requests that were lost.
-    fn story(stores: Vec<S>) -> (Self, Vec<Letter>) {
-        let names = NAMES.into_iter().zip(stores);
-        let sites = names.map(|(name, store)| Site::new(name, store, Vec::new())).collect();
-        let mut world = Self { network: MemoryNetwork::default(), sites };
-        let mut letters = Vec::new();
-        world.sites[0].found_server();
-        world.sites[0].invite(NAMES[1], View::default());
-        let narrow = "types\tSMTP\nattributes\tou\nfilter\t(ou=*)\n";
-        world.sites[0].invite(NAMES[2], narrow.parse().expect("a view"));
-        world.sites[1].found_requestor();
-        world.sites[2].found_requestor();
-        world.sites[0].import(0..6, "a");
-        world.sites[1].import(10..14, "a");
-        world.cycle(&mut letters);
-        world.sites[0].import(0..5, "b");
-        world.sites[1].import(10..15, "b");
-        world.sites[2].import(10..12, "b");
-        world.cycle(&mut letters);
-        world.cycle(&mut letters);
-        world.sites[0].import(1..6, "c");
-        world.sites[1].import(9..15, "c");
-        for at in 0..NAMES.len() {
-            world.send(at);
-        }
-        world.keep(&mut letters);
-        world.lose_all();
-        (world, letters)
     }
 }
 
-/// The story in memory, and more letters of a requestor that is restored from an older copy.
-fn start_in_memory() -> Start<MemoryStore> {
-    let empty = || vec![MemoryStore::new(); NAMES.len()];
-    let (world, mut letters) = World::story(empty());
-    let stores: Vec<MemoryStore> = world.sites.iter().map(|site| site.store.clone()).collect();
-    let decisions = world.sites[0].decisions.clone();
-    let (mut later, _) = World::story(empty());
-    later.sites[1].import(9..16, "d");
+/// Reads entries of the numbers given, with `word` in each, as the whole list.
+fn import(world: &mut World, name: &str, numbers: Range<u64>, word: &str) {
+    world.at(name).now += STEP_MS;
+    let settings = ReadSettings { source: "import".into(), whole: true, ..Default::default() };
+    let rows = numbers.map(|number| {
+        let (name, address) = (format!("Person {number}"), format!("SMTP:p{number}@x"));
+        let details = format!("ou/{word}\ntitle/{number}\n");
+        (number.to_string(), record(&name, &address, &details))
+    });
+    world.at(name).read(settings, rows, true).expect("a store");
+}
+
+/// What everything begins with: two cycles, a contested address, and requests that were lost.
+fn story(store: fn() -> TestStore) -> (World, Vec<Letter>) {
+    let (mut world, mut letters) = (World::default(), Vec::new());
+    world.found(SERVER, store());
+    world.invite(A, View::default());
+    let narrow = "types\tSMTP\nattributes\tou\nfilter\t(ou=*)\n";
+    world.invite(B, narrow.parse().expect("a view"));
+    world.found(A, store());
+    world.found(B, store());
+    import(&mut world, SERVER, 0..6, "a");
+    import(&mut world, A, 10..14, "a");
+    cycle(&mut world, &mut letters);
+    import(&mut world, SERVER, 0..5, "b");
+    import(&mut world, A, 10..15, "b");
+    import(&mut world, B, 10..12, "b");
+    cycle(&mut world, &mut letters);
+    cycle(&mut world, &mut letters);
+    import(&mut world, SERVER, 1..6, "c");
+    import(&mut world, A, 9..15, "c");
+    for name in NAMES {
+        send(&mut world, name);
+    }
+    keep(&world, &mut letters);
+    lose_all(&world);
+    (world, letters)
+}
+
+/// The story, and more letters of a requestor that is restored from an older copy.
+fn start(store: fn() -> TestStore) -> Start {
+    let (mut world, mut letters) = story(store);
+    let stores = NAMES.map(|name| world.at(name).store.copy()).into();
+    let decisions = world.at(SERVER).decisions.clone();
+    let older = world.at(A).store.copy();
+    import(&mut world, A, 9..16, "d");
     for _ in 0..2 {
-        later.cycle(&mut letters);
+        cycle(&mut world, &mut letters);
     }
-    later.sites[1].store = stores[1].clone();
+    world.at(A).store = older;
     for _ in 0..3 {
-        later.cycle(&mut letters);
+        cycle(&mut world, &mut letters);
     }
     Start { stores, letters, decisions }
 }
 
 thread_local! {
-    static MEMORY: Start<MemoryStore> = start_in_memory();
-    static SQLITE: TempDir = start_on_disk();
-}
-
-/// The story in databases, one for each of [`NAMES`].
-fn start_on_disk() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let create = |at: usize| SqliteStore::create(database(&folder, at)).expect("a database");
-    let (world, _) = World::story((0..NAMES.len()).map(create).collect());
-    for site in world.sites {
-        let mut store = site.store;
-        store.checkpoint_truncate().expect("a database");
-    }
-    folder
-}
-
-fn database(folder: &TempDir, at: usize) -> std::path::PathBuf {
-    folder.path().join(format!("{at}.db"))
+    static MEMORY: Start = start(TestStore::default);
+    static SQLITE: Start = start(TestStore::in_file);
 }
 
 /// Messages for a server and two requestors in memory: nothing panics, no step fails, what is refused
 /// changes nothing, and afterwards every postoffice agrees with itself.
 pub fn steps(data: &[u8]) {
-    MEMORY.with(|start| run(data, start.stores.clone(), start));
+    MEMORY.with(|start| run(data, start));
 }
 
 /// The same for databases, where a number can be too large to be kept.
 pub fn steps_sqlite(data: &[u8]) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let open = |at: usize| {
-        SQLITE
-            .with(|start| std::fs::copy(database(start, at), database(&folder, at)))
-            .expect("a copy of the database");
-        SqliteStore::open(database(&folder, at)).expect("a database")
-    };
-    let stores: Vec<SqliteStore> = (0..NAMES.len()).map(open).collect();
-    MEMORY.with(|start| run(data, stores, start));
+    SQLITE.with(|start| run(data, start));
 }
 
-fn run<S: Kept, T>(data: &[u8], stores: Vec<S>, start: &Start<T>) {
-    let names = NAMES.into_iter().zip(stores);
-    let sites = names.map(|(name, store)| {
-        let decisions = if name == NAMES[0] { start.decisions.clone() } else { Vec::new() };
-        let mut site = Site::new(name, store, decisions);
-        site.passed = 24 * 60 * 60 * 1000;
-        site
-    });
-    let mut world = World { network: MemoryNetwork::default(), sites: sites.collect() };
+fn run(data: &[u8], start: &Start) {
+    let mut world = World::default();
+    for (name, store) in NAMES.into_iter().zip(&start.stores) {
+        let decisions = if name == SERVER { start.decisions.clone() } else { Vec::new() };
+        let mut postoffice = TestPostoffice::new(name, store.copy(), decisions);
+        postoffice.now += DAY_MS;
+        // It draws other tokens than in the story.
+        postoffice.draws = 1000;
+        world.postoffices.insert(name, postoffice);
+    }
     let mut bytes = Bytes(data);
     for deed in 0..DEEDS_MAX {
         if bytes.is_empty() {
@@ -279,29 +226,29 @@ fn run<S: Kept, T>(data: &[u8], stores: Vec<S>, start: &Start<T>) {
         }
         match bytes.byte() % 8 {
             0..=3 => deliver(&mut world, &start.letters, deed as u64, &mut bytes),
-            4 => world.send(bytes.below(NAMES.len())),
-            5 => world.cycle(&mut Vec::new()),
+            4 => send(&mut world, NAMES[bytes.below(NAMES.len())]),
+            5 => cycle(&mut world, &mut Vec::new()),
             6 => {
-                let at = bytes.below(NAMES.len());
+                let at = NAMES[bytes.below(NAMES.len())];
                 let first = u64::from(bytes.byte() % 16);
-                world.sites[at].import(first..first + u64::from(bytes.byte() % 8), "e");
+                import(&mut world, at, first..first + u64::from(bytes.byte() % 8), "e");
             }
             _ => {
-                let at = bytes.below(NAMES.len());
-                world.sites[at].passed += u64::from(bytes.byte()) * 24 * 60 * 60 * 1000;
+                let at = NAMES[bytes.below(NAMES.len())];
+                world.at(at).now += u64::from(bytes.byte()) * DAY_MS;
             }
         }
-        world.sites.iter_mut().for_each(Site::check);
+        world.postoffices.values_mut().for_each(check);
     }
-    world.lose_all();
+    lose_all(&world);
     for _ in 0..2 {
-        world.cycle(&mut Vec::new());
-        world.sites.iter_mut().for_each(Site::check);
+        cycle(&mut world, &mut Vec::new());
+        world.postoffices.values_mut().for_each(check);
     }
 }
 
 /// Delivers a letter as it is or edited, and runs its addressee.
-fn deliver<S: Kept>(world: &mut World<S>, letters: &[Letter], deed: u64, bytes: &mut Bytes<'_>) {
+fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'_>) {
     let mut letter = letters[bytes.below(letters.len())].clone();
     let other = &letters[bytes.below(letters.len())];
     let edits = bytes.byte();
@@ -319,7 +266,7 @@ fn deliver<S: Kept>(world: &mut World<S>, letters: &[Letter], deed: u64, bytes: 
         letter.body = counted(&letter.body);
     }
     let to = letter.to;
-    let me = world.sites[to].name.clone();
+    let me = postoffice(to);
     // What waits is taken first, so that whatever changes then is this letter's.
     settle(world, to);
     let (arrived, mut content) = posted(&letter, deed);
@@ -327,18 +274,19 @@ fn deliver<S: Kept>(world: &mut World<S>, letters: &[Letter], deed: u64, bytes: 
         let at = bytes.below(content.len());
         content[at] ^= bytes.byte() | 1;
     }
-    let before = world.sites[to].store.copy();
-    let decisions = world.sites[to].decisions.len();
-    let noted = notes_of_left(&mut world.sites[to].store);
+    let site = world.at(to);
+    let before = site.store.is_in_memory().then(|| site.store.copy());
+    let decisions = site.decisions.len();
+    let noted = notes_of_left(&mut site.store);
     world.network.deliver(&me, &arrived, content);
     let refused = settle(world, to);
     let left = world.network.pending(&me).contains(&arrived);
     // What is left for another machine of this name is noted, and forgotten when it is gone.
-    let for_another = notes_of_left(&mut world.sites[to].store) != noted;
+    let for_another = notes_of_left(&mut world.at(to).store) != noted;
     if let Some(before) = before.filter(|_| (refused > 0 || left) && !for_another) {
-        let site = &world.sites[to];
+        let site = world.at(to);
         // A first contact that is admitted pins a key before its message is read.
-        let unchanged = site.store.is(&before) || site.decisions.len() > decisions;
+        let unchanged = site.store.same_content(&before) || site.decisions.len() > decisions;
         assert!(unchanged, "what is refused changes nothing:\n{}\n{}", letter.head, letter.body);
     }
     world.network.lose(&me, &arrived);
@@ -350,9 +298,9 @@ fn notes_of_left(store: &mut impl Store) -> usize {
 }
 
 /// Runs a postoffice until nothing waits that it takes; how many messages it refused.
-fn settle<S: Kept>(world: &mut World<S>, at: usize) -> u64 {
-    let refused = if at == 0 { world.process().refused } else { 0 };
-    refused + world.apply(at).refused
+fn settle(world: &mut World, name: &str) -> u64 {
+    let refused = if name == SERVER { process(world) } else { 0 };
+    refused + apply(world, name)
 }
 
 /// The file of a letter, with the right hash whatever it says.
@@ -360,7 +308,7 @@ fn posted(letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
     let mut encoder = BodyEncoder::new(1).expect("a level of zstd");
     encoder.write_all(letter.body.as_bytes()).expect("memory takes everything");
     let body = encoder.finish().expect("memory takes everything");
-    let to: PostofficeName = NAMES[letter.to].parse().expect("a name");
+    let to = postoffice(letter.to);
     let (from, said_to) = match Head::parse(&letter.head) {
         Ok(Head::Request(request)) => (request.from, request.to),
         Ok(Head::Update(update)) => (update.from, update.to),

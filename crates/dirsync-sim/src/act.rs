@@ -143,7 +143,7 @@ impl World {
     }
 
     fn can_write(&mut self, machine: &str) -> bool {
-        self.can_send(machine) && !self.site(machine).full
+        self.can_send(machine) && !self.site(machine).store.full
     }
 
     fn go(&mut self, machine: &str) -> Checked<bool> {

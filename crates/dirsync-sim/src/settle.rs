@@ -39,7 +39,7 @@ impl World {
     ///
     /// What is broken, or not in order after so many cycles.
     pub fn try_settle(&mut self, approving: bool) -> Checked<usize> {
-        self.sites.values_mut().for_each(|site| site.full = false);
+        self.sites.values_mut().for_each(|site| site.store.full = false);
         let mut last = String::new();
         let order = self.order();
         if self.setup.in_turn {

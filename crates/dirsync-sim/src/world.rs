@@ -16,7 +16,7 @@ use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, ServerState, Stored,
 };
-use dirsync_store::{Store, Transaction};
+use dirsync_store::Transaction;
 
 use crate::act::{Files, own_row};
 use crate::check::Ghost;
@@ -464,12 +464,7 @@ pub fn site_of(at: &str) -> &str {
 ///
 /// When the store fails.
 pub fn in_store<R>(site: &mut Site, run: impl FnOnce(&mut (dyn Transaction + '_)) -> R) -> R {
-    let full = std::mem::replace(&mut site.full, false);
-    let mut tables = site.begin().expect("a transaction");
-    let result = run(&mut *tables);
-    tables.commit().expect("it can be committed");
-    site.full = full;
-    result
+    site.store.write(run)
 }
 
 fn key_of(name: &str) -> String {

@@ -2,8 +2,8 @@
 
 use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
 use dirsync_store::{MemoryStore, Store, Transaction};
-use dirsync_testing::conformance;
 use dirsync_testing::rows::{entry_id, list_row, own_row, server_row, tombstone};
+use dirsync_testing::{Fault, TestStore, conformance};
 
 #[test]
 fn memory_conforms() {
@@ -22,7 +22,7 @@ fn fill(tx: &mut dyn Transaction, first: u64) -> Stored<()> {
 }
 
 /// Changes of every shape: rows, whole tables, counters, places that swap.
-fn change(store: &mut MemoryStore) -> Stored<()> {
+fn change(store: &mut TestStore) -> Stored<()> {
     let mut transaction = store.begin()?;
     let tx = &mut *transaction;
     tx.swap_lists()?;
@@ -38,8 +38,8 @@ fn change(store: &mut MemoryStore) -> Stored<()> {
     transaction.commit()
 }
 
-fn filled() -> MemoryStore {
-    let mut store = MemoryStore::new();
+fn filled() -> TestStore {
+    let mut store = TestStore::default();
     let mut transaction = store.begin().unwrap();
     fill(&mut *transaction, 0).unwrap();
     transaction.commit().unwrap();
@@ -49,33 +49,33 @@ fn filled() -> MemoryStore {
 #[test]
 fn a_failure_at_any_operation_leaves_nothing_and_a_retry_succeeds() {
     let before = filled();
-    let mut after = before.clone();
+    let mut after = before.copy();
     change(&mut after).unwrap();
     assert!(!after.same_content(&before));
-    let operations = after.operations() - before.operations();
+    let operations = after.faults.operations();
     assert!(operations > 30, "{operations}");
     for n in 1..=operations {
-        let mut store = before.clone();
-        store.fail_at(Some(n));
+        let mut store = before.copy();
+        store.faults.plan(Fault::Operation(n));
         let error = change(&mut store).unwrap_err();
-        assert_eq!(error.kind, StoreErrorKind::Other, "operation {n}");
+        assert_eq!(error.kind, StoreErrorKind::Full, "operation {n}");
         assert!(store.same_content(&before), "operation {n}");
-        assert!(!store.failure_pending());
+        assert!(store.faults.met());
         change(&mut store).unwrap();
         assert!(store.same_content(&after), "operation {n}");
     }
-    let mut store = before.clone();
-    store.fail_at(Some(operations + 1));
+    let mut store = before.copy();
+    store.faults.plan(Fault::Operation(operations + 1));
     change(&mut store).unwrap();
-    assert!(store.failure_pending(), "it comes with the next operation");
-    store.fail_at(None);
+    assert!(!store.faults.met(), "it comes with the next operation");
+    assert!(store.begin().is_err());
     assert!(store.begin().is_ok());
 }
 
 #[test]
 fn a_clone_is_a_backup() {
     let mut store = filled();
-    let backup = store.clone();
+    let backup = store.copy();
     change(&mut store).unwrap();
     assert!(backup.same_content(&filled()));
     assert!(!backup.same_content(&store));

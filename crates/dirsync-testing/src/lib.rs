@@ -1,14 +1,22 @@
-//! What tests share: sample rows, random numbers from a seed, a network in memory, and the
-//! conformance suites that every store and every carrier passes.
+//! What tests share: postoffices that run the shipped steps, stores that fail as planned, sample
+//! rows, a network in memory, and the suites that every store and every carrier passes.
 //!
-//! A dev-dependency of the crates that are tested, and part of `dirsync-sim` and `dirsync-fuzz`.
-//! *Never:* in the program.
+//! Begin with [`World`]. A dev-dependency of the crates that are tested, and part of `dirsync-sim`
+//! and `dirsync-fuzz`. *Never:* in the program.
 #![deny(missing_docs)]
 
 pub mod conformance;
+mod faults;
 mod network;
+mod postoffice;
 mod random;
 pub mod rows;
+mod store;
+mod world;
 
+pub use faults::{Fault, Faults};
 pub use network::MemoryNetwork;
+pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};
 pub use random::Random;
+pub use store::TestStore;
+pub use world::World;

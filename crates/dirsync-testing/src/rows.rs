@@ -63,6 +63,15 @@ pub fn record(name: &str, address: &str, details: &str) -> Record {
     }
 }
 
+/// People (key, name, address, phone), numbered.
+pub fn people(numbers: std::ops::Range<u32>) -> Vec<(String, String, String, String)> {
+    let person = |number: u32| {
+        let (name, address) = (format!("Person {number}"), format!("SMTP:p{number}@x.example"));
+        (number.to_string(), name, address, number.to_string())
+    };
+    numbers.map(person).collect()
+}
+
 /// Numbers of changes with parts that changed since.
 pub fn numbers(last: u64) -> ChangeNumbers {
     let mut numbers = ChangeNumbers::new(last / 2);

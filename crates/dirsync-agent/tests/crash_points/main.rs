@@ -5,6 +5,5 @@
 //! The ordinary run lets every file operation and commit fail, and some of the store's operations;
 //! `DIRSYNC_EVERY=1 cargo test -p dirsync-agent --test crash_points` all of them.
 
-mod faulty;
 mod points;
 mod sites;

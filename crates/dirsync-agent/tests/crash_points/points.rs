@@ -5,9 +5,9 @@ use std::path::Path;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_carrier::durable;
 use dirsync_store::sqlite::SqliteStore;
+use dirsync_testing::{Failed, Fault, Faults, SERVER};
 
-use crate::faulty::{Fault, Faults};
-use crate::sites::{A, ALL, B, Failed, SERVER, Sites, rows};
+use crate::sites::{A, ALL, B, Sites, rows};
 
 /// Most cycles after which all must be as if nothing had happened.
 const CYCLES: u32 = 6;
@@ -17,7 +17,7 @@ type Kind = fn(u64) -> Fault;
 type Step = fn(&mut Sites, &Faults) -> Result<(), Failed>;
 
 fn none() -> Faults {
-    Faults::new(Fault::None)
+    Faults::default()
 }
 
 /// A folder in memory where there is one: what fails here needs no disk.

@@ -1,39 +1,30 @@
 //! A server and two requestors in a folder: databases, a shared folder, decisions, an export.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use dirsync_agent::changes::{HandChange, ReadRow, ReadSettings, SourceRead, change_by_hand};
-use dirsync_agent::decisions::{self, Decision, DecisionKind, DecisionsLog};
+use dirsync_agent::changes::{HandChange, ReadSettings, change_by_hand};
+use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog};
 use dirsync_agent::export::{ExportSettings, export_to_file};
-use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::restoring;
-use dirsync_agent::step::{PlaceFailure, Surroundings, apply, process, send};
+use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::{Carrier, FolderCarrier, durable};
 use dirsync_connect::Format;
-use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, View};
+use dirsync_directory::{EntryId, RecordRef, View};
 use dirsync_message::{Instance, ReqSeq};
-use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::server::forget_before;
 use dirsync_protocol::tables::{ListPlace, RegistrationState};
 use dirsync_store::Store;
-use dirsync_store::sqlite::SqliteStore;
+use dirsync_testing::rows::{postoffice, record};
+use dirsync_testing::{DAY_MS, Failed, Faults, SERVER, START_MS, TestPostoffice, TestStore};
 
-use crate::faulty::{Fault, Faults, FaultyStore};
-
-pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-pub const SERVER: &str = "NORTH/HQ";
 pub const A: &str = "SOUTH/A";
 pub const B: &str = "WEST/B";
 pub const ALL: [&str; 3] = [SERVER, A, B];
 /// So small that an answer has several parts.
 const PART_BYTES: u64 = 1;
 
-pub type Failed = Box<dyn std::error::Error>;
 pub type Row = (String, String, String, String);
 
 /// The sites in a folder. Nothing else is kept: a copy of the folder is a copy of the sites.
@@ -66,10 +57,6 @@ fn none_failed(failed: &[PlaceFailure]) -> Result<(), Failed> {
     failed.first().map_or(Ok(()), |failure| Err(failure.text.clone().into()))
 }
 
-fn name(text: &str) -> PostofficeName {
-    text.parse().unwrap()
-}
-
 /// Rows with details that do not compress, so that few of them fill a part.
 pub fn rows(numbers: std::ops::Range<u32>, word: &str) -> Vec<Row> {
     let row = |number: u32| {
@@ -85,7 +72,7 @@ pub fn rows(numbers: std::ops::Range<u32>, word: &str) -> Vec<Row> {
 
 impl Sites {
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), now: 1_700_000_000_000, draws: 0 }
+        Self { folder: folder.to_owned(), now: START_MS, draws: 0 }
     }
 
     /// The same sites a second later, in a copy of their folder.
@@ -97,187 +84,111 @@ impl Sites {
         self.folder.join(format!("{}.db", site.replace('/', "-")))
     }
 
-    fn decisions(&self) -> FileDecisions {
-        FileDecisions(self.folder.join("decisions.log"))
+    /// A postoffice whose store fails as planned.
+    fn open(&mut self, site: &str, faults: &Faults) -> TestPostoffice<FileDecisions> {
+        let mut store = TestStore::open(&self.database(site));
+        store.faults = faults.clone();
+        self.at_work(site, store)
     }
 
-    pub fn around(&mut self, site: &str) -> Surroundings {
+    fn at_work(&mut self, site: &str, store: TestStore) -> TestPostoffice<FileDecisions> {
         self.draws += 1;
-        let seed = blake3::hash(format!("{site} {}", self.draws).as_bytes());
-        Surroundings {
-            now: self.now,
-            seed: *seed.as_bytes(),
-            guard: GuardLimits::default(),
-            key: format!("ssh-ed25519 {site}"),
-            compression: 3,
-            settle_ms: 60_000,
-        }
-    }
-
-    pub fn open(&self, site: &str, faults: &Faults) -> FaultyStore {
-        let store = SqliteStore::open(self.database(site)).unwrap();
-        FaultyStore { store, faults: faults.clone() }
+        let decisions = FileDecisions(self.folder.join("decisions.log"));
+        let mut postoffice = TestPostoffice::new(site, store, decisions);
+        // Each step draws other tokens than all before it.
+        (postoffice.now, postoffice.draws) = (self.now, 1000 * self.draws);
+        postoffice
     }
 
     fn carrier(&self, site: &str) -> FolderCarrier {
-        FolderCarrier::new(self.folder.join("share"), name(site), PART_BYTES)
+        FolderCarrier::new(self.folder.join("share"), postoffice(site), PART_BYTES)
     }
 
     /// The server and both requestors, empty.
     pub fn found(&mut self) {
         std::fs::create_dir(self.folder.join("share")).unwrap();
-        let mut store = SqliteStore::create(self.database(SERVER)).unwrap();
-        let around = self.around(SERVER);
-        let mut tables = store.begin().unwrap();
-        let mut draws = Draws::new(&around.seed);
-        let (server, key) = (name(SERVER), &around.key);
-        found_server(&mut *tables, &mut draws, &server, Instance(7), key, "share").unwrap();
-        tables.commit().unwrap();
-        drop(store);
-        for site in [A, B] {
-            self.decide(&Faults::new(Fault::None), site, self.invite(site)).unwrap();
-            let mut store = SqliteStore::create(self.database(site)).unwrap();
-            let around = self.around(site);
-            let mut draws = Draws::new(&around.seed);
-            let mut tables = store.begin().unwrap();
-            let proof = Some(proof(&format!("secret of {site}"), &around.key));
-            found_requestor(&mut *tables, &mut draws, &name(site), &name(SERVER), proof).unwrap();
-            tables.commit().unwrap();
-        }
-    }
-
-    fn invite(&self, site: &str) -> DecisionKind {
-        DecisionKind::Invite {
-            verifier: verifier(&format!("secret of {site}")),
-            expires: self.now + DAY_MS,
-            carrier: "share".into(),
-            view: View::default(),
+        for site in ALL {
+            let store = TestStore::create(&self.database(site));
+            let mut new = self.at_work(site, store);
+            if site == SERVER {
+                new.found_server();
+            } else {
+                new.found_requestor();
+                self.open(SERVER, &Faults::default()).invite(site, View::default()).unwrap();
+            }
         }
     }
 
     /// As the commands do it: the log is on disk before the database says so.
     pub fn decide(&mut self, faults: &Faults, of: &str, kind: DecisionKind) -> Result<(), Failed> {
-        let decision = Decision { at: self.now, postoffice: name(of), kind };
-        let mut draws = Draws::new(&self.around(SERVER).seed);
-        let mut events = Vec::new();
-        let guard = GuardLimits::default();
-        let mut store = self.open(SERVER, faults);
-        let mut tables = store.begin()?;
-        let mut context =
-            Context { now: decision.at, draws: &mut draws, events: &mut events, guard };
-        let mut log = self.decisions();
-        decisions::decide(&mut *tables, &mut context, &mut log, &[decision])?;
-        Ok(tables.commit()?)
+        self.open(SERVER, faults).decide(of, kind)
     }
 
     pub fn import(&mut self, faults: &Faults, site: &str, rows: &[Row]) -> Result<(), Failed> {
-        let settings = ReadSettings {
-            source: "import".into(),
-            whole: true,
-            guards: Default::default(),
-            fingerprint: String::new(),
-            configured: Vec::new(),
-            now: self.now,
-        };
-        let mut store = self.open(site, faults);
-        let mut tables = store.begin()?;
-        let mut read = SourceRead::begin(&mut *tables, settings)?;
-        for (key, name, address, noise) in rows {
-            let record = Record {
-                kind: "mailbox".into(),
-                name: name.clone(),
-                addresses: address.clone(),
-                details: format!("description/{noise}\n"),
-            };
-            read.row(ReadRow { origin: None, key, record: record.as_ref(), line: 2 })?;
-        }
-        read.finish(true)?;
-        Ok(tables.commit()?)
+        let settings = ReadSettings { source: "import".into(), whole: true, ..Default::default() };
+        let rows = rows.iter().map(|(key, name, address, noise)| {
+            (key, record(name, address, &format!("description/{noise}\n")))
+        });
+        self.open(site, faults).read(settings, rows, true).map(drop)
     }
 
     pub fn by_hand(&mut self, faults: &Faults, site: &str, called: &str) -> Result<(), Failed> {
-        let record = Record {
-            kind: "mailbox".into(),
-            name: called.into(),
-            addresses: "SMTP:hand@x".into(),
-            details: String::new(),
-        };
-        let mut store = self.open(site, faults);
-        let mut tables = store.begin()?;
-        let known = tables.own(EntryId::derive(&name(site), "hand"))?.is_some();
-        let change = HandChange { key: "hand".into(), record, add: !known };
-        change_by_hand(&mut *tables, self.now, change)?;
-        Ok(tables.commit()?)
+        let id = EntryId::derive(&postoffice(site), "hand");
+        self.open(site, faults).transact(|tables, context, _| {
+            let (key, record) = ("hand".into(), record(called, "SMTP:hand@x", ""));
+            let change = HandChange { key, record, add: tables.own(id)?.is_none() };
+            Ok::<_, Failed>(change_by_hand(tables, context.now, change).map(drop)?)
+        })
     }
 
     pub fn send(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
-        let around = self.around(site);
-        let report = send(&mut self.open(site, faults), &self.carrier(site), &around, true)?;
+        let report = self.open(site, faults).send(&self.carrier(site))?;
         none_failed(&report.failed)?;
         Ok(report.transactions)
     }
 
     pub fn process(&mut self, faults: &Faults) -> Result<u64, Failed> {
-        let around = self.around(SERVER);
-        let carrier = self.carrier(SERVER);
-        let carriers = BTreeMap::from([("share".to_owned(), &carrier as &dyn Carrier)]);
-        let mut store = self.open(SERVER, faults);
-        let mut decisions = self.decisions();
-        let report = process(&mut store, &carriers, &mut decisions, &around, false)?;
+        let report = self.open(SERVER, faults).process(&self.carrier(SERVER), false)?;
         none_failed(&report.failed)?;
         Ok(report.messages)
     }
 
     pub fn apply(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
-        let around = self.around(site);
-        let report = apply(&mut self.open(site, faults), &self.carrier(site), &around)?;
+        let report = self.open(site, faults).apply(&self.carrier(site))?;
         none_failed(&report.failed)?;
         Ok(report.rows)
     }
 
     pub fn export(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
         let settings = ExportSettings { format: Format::Csv, own: false, for_people: false };
-        let mut store = self.open(site, faults);
+        let mut store = self.open(site, faults).store;
         let mut tables = store.begin()?;
         export_to_file(&mut *tables, &self.folder.join("list.csv"), settings)?;
         Ok(())
     }
 
-    /// The new life of a copy, as after a restore.
+    /// The new epoch of a copy, as after a restore.
     pub fn begin_anew(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
-        let mut draws = Draws::new(&self.around(site).seed);
-        let mut events = Vec::new();
-        let guard = GuardLimits::default();
-        let mut log = self.decisions();
-        let mut store = self.open(site, faults);
-        let mut tables = store.begin()?;
-        let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
-        restoring::begin_anew(&mut *tables, &mut context, &mut log)?;
-        Ok(tables.commit()?)
+        self.open(site, faults).begin_anew()
     }
 
     pub fn promote(&mut self, faults: &Faults) -> Result<(), Failed> {
-        let mut draws = Draws::new(&self.around(SERVER).seed);
-        let mut events = Vec::new();
-        let guard = GuardLimits::default();
-        let mut log = self.decisions();
-        let mut store = self.open(SERVER, faults);
-        let mut tables = store.begin()?;
-        let mut context = Context { now: self.now, draws: &mut draws, events: &mut events, guard };
-        let epoch = restoring::promote(&mut *tables, &mut context, Instance(self.draws), &mut log)?;
-        assert!(epoch.is_some());
-        Ok(tables.commit()?)
+        let instance = Instance(self.draws);
+        self.open(SERVER, faults).transact(|tables, context, log| {
+            let epoch = restoring::promote(tables, context, instance, log)?;
+            assert!(epoch.is_some());
+            Ok::<_, Failed>(())
+        })
     }
 
     /// What the agent does once a day.
     pub fn purge(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
         let before = self.now + DAY_MS;
         self.carrier(site).purge(before)?;
-        let mut store = self.open(site, faults);
-        let mut tables = store.begin()?;
-        tables.purge_log(before)?;
-        forget_before(&mut *tables, before, before)?;
-        Ok(tables.commit()?)
+        self.open(site, faults).transact(|tables, _, _| {
+            tables.purge_log(before)?;
+            forget_before(tables, before, before).map(drop)
+        })
     }
 
     pub fn known_decisions(&self) -> Vec<Decision> {
@@ -287,7 +198,7 @@ impl Sites {
 
     /// One cycle of everybody. Returns how many transactions and entries moved.
     pub fn cycle(&mut self) -> u64 {
-        let faults = Faults::new(Fault::None);
+        let faults = Faults::default();
         self.now += 60_000;
         let mut moved = 0;
         for site in ALL {
@@ -304,7 +215,7 @@ impl Sites {
     pub fn content(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for site in ALL {
-            let mut store = SqliteStore::open(self.database(site)).unwrap();
+            let mut store = TestStore::open(&self.database(site));
             let mut tables = store.begin().unwrap();
             let mut line =
                 |place: &str, id: EntryId, owner: &str, key: &str, record: RecordRef<'_>| {
@@ -335,7 +246,7 @@ impl Sites {
     /// Every registration is one that the log tells of.
     pub fn decisions_are_kept(&self) {
         let known = self.known_decisions();
-        let mut store = SqliteStore::open(self.database(SERVER)).unwrap();
+        let mut store = TestStore::open(&self.database(SERVER));
         for registration in store.begin().unwrap().registrations().unwrap() {
             let of: Vec<_> = known.iter().filter(|it| it.postoffice == registration.name).collect();
             let told = |kind: &DecisionKind| of.iter().any(|decision| decision.kind == *kind);

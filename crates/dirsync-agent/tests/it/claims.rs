@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_agent::changes::{approve, delete_by_hand, reject};
 use dirsync_directory::EntryId;
-use dirsync_store::{MemoryStore, Store};
+use dirsync_protocol::requestor::rejoin;
+use dirsync_testing::{SERVER, TestPostoffice, TestStore, World};
 use proptest::prelude::*;
 
-use crate::site::{SERVER, Site, World};
 use crate::sources::{SITE, by_hand, held, merged, own, read_rows, restore, source};
 
 const SOURCES: [(&str, bool); 3] = [("hr", true), ("guests", true), ("cars", false)];
@@ -195,44 +195,48 @@ impl Accounts {
 /// Merges, where it has to be with a person's word.
 fn settled(world: &mut World) {
     merged(world);
-    if world.site(SITE).rejoin() {
+    if world.at(SITE).transact(|tables, context, _| rejoin(tables, context, false)).unwrap() {
         merged(world);
     }
 }
 
-fn id_of(site: &mut Site, key: &str) -> EntryId {
+fn id_of(site: &mut TestPostoffice, key: &str) -> EntryId {
     EntryId::derive(&site.name, key)
 }
 
-fn real_read(site: &mut Site, source_at: usize, rows: &[(String, String)], complete: bool) {
+fn real_read(
+    site: &mut TestPostoffice,
+    source_at: usize,
+    rows: &[(String, String)],
+    complete: bool,
+) {
     let configured = SOURCES.map(|(name, whole)| source(name, whole));
     let rows: Vec<(&str, &str)> =
         rows.iter().map(|(key, phone)| (key.as_str(), phone.as_str())).collect();
     read_rows(site, &configured, SOURCES[source_at].0, &rows, complete);
 }
 
-fn decide(site: &mut Site, accounts: &mut Accounts, nth: usize, approves: bool) {
+fn decide(site: &mut TestPostoffice, accounts: &mut Accounts, nth: usize, approves: bool) {
     let cases = held(site);
     if cases.is_empty() {
         return;
     }
     let (_, key, id) = cases[nth % cases.len()].clone();
-    let now = site.now;
-    let mut tables = site.store.begin().unwrap();
-    let decided = if approves {
-        accounts.delete(&key);
-        approve(&mut *tables, now, Some(&[id]))
-    } else {
-        let phone = accounts.here.entries[&key].phone.clone();
-        accounts.write(&key, &phone, HAND);
-        reject(&mut *tables, Some(&[id]))
-    };
+    let decided = site.transact(|tables, context, _| {
+        if approves {
+            accounts.delete(&key);
+            approve(tables, context.now, Some(&[id]))
+        } else {
+            let phone = accounts.here.entries[&key].phone.clone();
+            accounts.write(&key, &phone, HAND);
+            reject(tables, Some(&[id]))
+        }
+    });
     assert_eq!(decided.unwrap(), 1);
-    tables.commit().unwrap();
 }
 
 fn check(world: &mut World, accounts: &Accounts) -> Result<(), TestCaseError> {
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     let expected: BTreeMap<String, (String, String)> = accounts
         .here
         .entries
@@ -246,7 +250,7 @@ fn check(world: &mut World, accounts: &Accounts) -> Result<(), TestCaseError> {
 }
 
 /// A database with the account of it.
-type Copy = (MemoryStore, Account);
+type Copy = (TestStore, Account);
 
 struct Copies {
     empty: Copy,
@@ -257,13 +261,13 @@ fn go(world: &mut World, accounts: &mut Accounts, event: &Event, copies: &mut Co
     match event {
         Event::Read { source, rows, complete } => {
             let rows = all_rows(*source, rows);
-            real_read(world.site(SITE), *source, &rows, *complete);
+            real_read(world.at(SITE), *source, &rows, *complete);
             accounts.read(*source, &rows, *complete);
         }
         Event::Add { key, phone } => {
             let key = shared(*key);
             let is_new = !accounts.here.entries.contains_key(&key);
-            let added = by_hand(world.site(SITE), &key, &phone.to_string());
+            let added = by_hand(world.at(SITE), &key, &phone.to_string());
             assert_eq!(added.is_ok(), is_new, "{key}: {added:?}");
             if is_new {
                 accounts.write(&key, &phone.to_string(), HAND);
@@ -272,37 +276,35 @@ fn go(world: &mut World, accounts: &mut Accounts, event: &Event, copies: &mut Co
         Event::Delete { key } => {
             let key = shared(*key);
             let feeder = accounts.here.entries.get(&key).map(|entry| entry.feeder.clone());
-            let site = world.site(SITE);
-            let (id, now) = (id_of(site, &key), site.now);
-            let mut tables = site.store.begin().unwrap();
-            let deleted = delete_by_hand(&mut *tables, now, id);
+            let site = world.at(SITE);
+            let id = id_of(site, &key);
+            let deleted =
+                site.transact(|tables, context, _| delete_by_hand(tables, context.now, id));
             let may = feeder.is_some_and(|feeder| feeder == HAND || feeder == NOBODY);
             assert_eq!(deleted.is_ok(), may, "{key}: {deleted:?}");
             if may {
-                tables.commit().unwrap();
                 accounts.delete(&key);
             }
         }
-        Event::Decide { nth, approve } => decide(world.site(SITE), accounts, *nth, *approve),
+        Event::Decide { nth, approve } => decide(world.at(SITE), accounts, *nth, *approve),
         Event::Cycle => {
             settled(world);
             accounts.heard();
         }
         Event::Backup => {
-            copies.backup = (world.site(SITE).store.clone(), accounts.here.clone());
+            copies.backup = (world.at(SITE).store.copy(), accounts.here.clone());
         }
         Event::Restore { empty, reads } => {
             settled(world);
             accounts.heard();
             let copy = if *empty { &copies.empty } else { &copies.backup };
-            restore(world.site(SITE), &copy.0);
+            restore(world.at(SITE), &copy.0);
             accounts.here = copy.1.clone();
             accounts.in_the_dark = true;
-            world.now += 1_000_000;
-            world.site(SITE).now = world.now;
+            world.pass(1_000_000);
             for (source, rows) in reads {
                 let rows = all_rows(*source, rows);
-                real_read(world.site(SITE), *source, &rows, true);
+                real_read(world.at(SITE), *source, &rows, true);
                 accounts.read(*source, &rows, true);
             }
             settled(world);
@@ -315,15 +317,15 @@ fn live(events: &[Event]) -> Result<(), TestCaseError> {
     let mut world = World::new(&[SITE]);
     world.cycle();
     let mut accounts = Accounts::default();
-    let empty = (world.site(SITE).store.clone(), Account::default());
-    let mut copies = Copies { backup: empty.clone(), empty };
+    let mut copy = || (world.at(SITE).store.copy(), Account::default());
+    let mut copies = Copies { empty: copy(), backup: copy() };
     for event in events {
         go(&mut world, &mut accounts, event, &mut copies);
         check(&mut world, &accounts)?;
     }
     settled(&mut world);
     let listed: BTreeSet<String> = world
-        .site(SERVER)
+        .at(SERVER)
         .list()
         .iter()
         .map(|line| line.split(' ').nth(2).unwrap().to_owned())

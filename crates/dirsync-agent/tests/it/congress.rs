@@ -14,7 +14,7 @@ use dirsync_protocol::requestor::{claim, release};
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::Store;
 
-use crate::site::{DAY_MS, SERVER, World};
+use dirsync_testing::{DAY_MS, SERVER, World};
 
 const SENATE: &str = "US/SENATE";
 const HOUSE: &str = "US/HOUSE";
@@ -56,29 +56,27 @@ fn map() -> Map {
 
 fn import(world: &mut World, site: &'static str, state: &str) -> ReadReport {
     let file = if site == SENATE { "senate.csv" } else { "house.csv" };
-    let site = world.site(site);
+    let site = world.at(site);
     let settings = ReadSettings {
         source: "congress".into(),
         whole: true,
-        guards: Default::default(),
-        fingerprint: String::new(),
-        configured: Vec::new(),
         now: site.now,
+        ..ReadSettings::default()
     };
     let options = OpenOptions { map: Some(map()), encoding: None };
     let path = folder().join(state).join(file);
-    let mut tables = site.store.begin().unwrap();
-    let intake =
-        take_in(&mut *tables, &path, Format::Csv, &options, settings, false, &mut |_| {}).unwrap();
+    let taken_in = site.transact(|tables, _, _| {
+        take_in(tables, &path, Format::Csv, &options, settings, false, &mut |_| {})
+    });
+    let intake = taken_in.unwrap();
     assert!(intake.broke_off.is_none());
-    tables.commit().unwrap();
     intake.report
 }
 
 /// Who is listed at a postoffice: bioguide id → owners.
 fn listed(world: &mut World, site: &str) -> BTreeMap<String, Vec<String>> {
     let mut listed: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut tables = world.site(site).store.begin().unwrap();
+    let mut tables = world.at(site).store.begin().unwrap();
     tables
         .visit_list(ListPlace::Live, &mut |row| {
             listed.entry(row.key.to_owned()).or_default().push(row.owner.to_string());
@@ -223,10 +221,8 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
         let date: jiff::civil::Date = state[..10].parse().unwrap();
         let at = jiff::tz::TimeZone::UTC.to_timestamp(date.at(12, 0, 0, 0)).unwrap();
         let hour = if state.len() > 10 { 60 * 60 * 1000 } else { 0 };
-        world.now = at.as_millisecond() as u64 + hour;
-        let now = world.now;
-        for site in [SERVER, SENATE, HOUSE, PRESS] {
-            world.site(site).now = now;
+        for postoffice in world.postoffices.values_mut() {
+            postoffice.now = at.as_millisecond() as u64 + hour;
         }
         let reports = [SENATE, HOUSE].map(|site| (site, import(&mut world, site, state)));
         let last = number + 1 == states.len();
@@ -245,11 +241,9 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
             }
             // What is held held up nothing else; one command where it waits lets it through.
             let before = listed(&mut world, site).len();
-            let store = &mut world.site(site).store;
-            let mut tables = store.begin().unwrap();
-            let approved = approve(&mut *tables, now, None).unwrap();
-            tables.commit().unwrap();
-            assert_eq!(approved, report.held + report.held_removals);
+            let site = world.at(site);
+            let approved = site.transact(|tables, context, _| approve(tables, context.now, None));
+            assert_eq!(approved.unwrap(), report.held + report.held_removals);
             assert!(before > 0);
             postman.run_cycle(&mut world, !last);
             movers.look(&mut world, postman.lost);
@@ -263,7 +257,7 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
     }
     world.converged();
     let mut found = BTreeSet::new();
-    let mut tables = world.site(PRESS).store.begin().unwrap();
+    let mut tables = world.at(PRESS).store.begin().unwrap();
     tables
         .visit_list(ListPlace::Live, &mut |row| {
             found.insert((
@@ -287,7 +281,7 @@ fn rows_without_their_key_delete_nobody() {
     import(&mut world, HOUSE, "2020-12-07");
     world.cycle();
     let before = world.converged().len();
-    world.site(HOUSE).now += 30 * DAY_MS;
+    world.at(HOUSE).now += 30 * DAY_MS;
     let report = import(&mut world, HOUSE, "2021-01-03");
     assert_eq!(report.quarantined, 57);
     assert_eq!((report.removed, report.held_removals), (0, 0));
@@ -295,10 +289,10 @@ fn rows_without_their_key_delete_nobody() {
     assert!(report.held > 300, "the mass blanking of phones is held: {}", report.held);
     world.cycle();
     assert_eq!(world.converged().len(), before + 3, "three are new, nobody is gone");
-    world.site(HOUSE).now += DAY_MS;
+    world.at(HOUSE).now += DAY_MS;
     let report = import(&mut world, HOUSE, "2021-01-03-2");
     assert_eq!(report.quarantined, 0);
-    let store = &mut world.site(HOUSE).store;
+    let store = &mut world.at(HOUSE).store;
     let mut tables = store.begin().unwrap();
     assert!(tables.quarantined().unwrap().is_empty(), "the next good read clears the cases");
     let blanks = tables.held_changes().unwrap().iter().filter(|held| held.kind == "blank").count();
@@ -314,22 +308,20 @@ fn a_transfer_keeps_the_id() {
     world.cycle();
     let house: PostofficeName = HOUSE.parse().unwrap();
     let id = EntryId::derive(&house, "S001191");
-    let now = world.now;
-    let mut tables = world.site(HOUSE).store.begin().unwrap();
-    release(&mut *tables, now, id, Some(SENATE.parse().unwrap())).unwrap();
-    tables.commit().unwrap();
+    let senate: PostofficeName = SENATE.parse().unwrap();
+    let house = world.at(HOUSE);
+    house.transact(|tables, context, _| release(tables, context.now, id, Some(senate))).unwrap();
     world.cycle();
     world.cycle();
-    let mut tables = world.site(SENATE).store.begin().unwrap();
-    claim(&mut *tables, now, id, "congress").unwrap();
-    tables.commit().unwrap();
+    let senate = world.at(SENATE);
+    senate.transact(|tables, context, _| claim(tables, context.now, id, "congress")).unwrap();
     world.cycle();
     world.cycle();
     world.converged();
-    let mut tables = world.site(PRESS).store.begin().unwrap();
+    let mut tables = world.at(PRESS).store.begin().unwrap();
     let row = tables.list_row(ListPlace::Live, id).unwrap().expect("the id is listed");
     assert_eq!((row.owner.to_string().as_str(), row.key.as_str()), (SENATE, "S001191"));
     drop(tables);
     // The house's next state lacks her: that deletes nobody else's entry.
-    assert!(world.site(HOUSE).store.begin().unwrap().own(id).unwrap().is_none());
+    assert!(world.at(HOUSE).store.begin().unwrap().own(id).unwrap().is_none());
 }

@@ -1,10 +1,8 @@
 //! What a cycle does.
 
-use dirsync_agent::restoring::begin_anew;
-use dirsync_protocol::context::{Context, Draws};
 use dirsync_store::Store;
 
-use crate::site::{SERVER, World};
+use dirsync_testing::{SERVER, World};
 
 const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@north.example", "100");
 const BEN: (&str, &str, &str, &str) = ("2", "Ben Okoye", "SMTP:ben@north.example", "200");
@@ -12,12 +10,12 @@ const BEN: (&str, &str, &str, &str) = ("2", "Ben Okoye", "SMTP:ben@north.example
 #[test]
 fn lists_become_equal_and_changes_travel() {
     let mut world = World::new(&["SOUTH/A", "WEST/B"]);
-    world.site(SERVER).import(&[ANA, BEN]);
-    world.site("SOUTH/A").import(&[("1", "Cara Li", "SMTP:cara@south.example", "300")]);
+    world.at(SERVER).import(&[ANA, BEN]);
+    world.at("SOUTH/A").import(&[("1", "Cara Li", "SMTP:cara@south.example", "300")]);
     world.cycle();
     assert_eq!(world.converged().len(), 3);
     let changed = [ANA, ("2", "Ben Okoye", "SMTP:ben@north.example", "201")];
-    let report = world.site(SERVER).import(&changed);
+    let report = world.at(SERVER).import(&changed);
     assert_eq!((report.unchanged, report.changed), (1, 1));
     world.cycle();
     let list = world.converged();
@@ -29,7 +27,7 @@ fn lists_become_equal_and_changes_travel() {
 #[test]
 fn a_quiet_system_stays_quiet() {
     let mut world = World::new(&["SOUTH/A"]);
-    world.site(SERVER).import(&[ANA]);
+    world.at(SERVER).import(&[ANA]);
     world.cycle();
     world.cycle();
     for _ in 0..3 {
@@ -43,16 +41,16 @@ fn a_quiet_system_stays_quiet() {
 #[test]
 fn a_lost_message_is_healed_by_the_next() {
     let mut world = World::new(&["SOUTH/A"]);
-    world.site(SERVER).import(&[ANA, BEN]);
+    world.at(SERVER).import(&[ANA, BEN]);
     world.send(SERVER);
     world.send("SOUTH/A");
     world.process();
-    let south = world.site("SOUTH/A").name.clone();
+    let south = world.at("SOUTH/A").name.clone();
     for message in world.network.pending(&south) {
         world.network.lose(&south, &message);
     }
     world.apply("SOUTH/A");
-    assert!(world.site("SOUTH/A").list().is_empty());
+    assert!(world.at("SOUTH/A").list().is_empty());
     world.cycle();
     assert_eq!(world.converged().len(), 2);
 }
@@ -62,14 +60,14 @@ fn a_lost_message_is_healed_by_the_next() {
 #[test]
 fn what_is_told_unasked_are_changes_and_each_once() {
     let mut world = World::new(&["SOUTH/A", "WEST/B"]);
-    world.site(SERVER).import(&[ANA]);
+    world.at(SERVER).import(&[ANA]);
     world.send(SERVER);
     world.send("SOUTH/A");
     world.process_unasked();
     world.apply("SOUTH/A");
     // The server has not heard what was applied: all that it knows of this list is that it was empty.
     let changes = [ANA, BEN, ("3", "Eve Roe", "SMTP:eve@north.example", "1")];
-    world.site(SERVER).import(&changes[..2]);
+    world.at(SERVER).import(&changes[..2]);
     world.send(SERVER);
     assert_eq!(world.process_unasked().messages, 1, "the answer to the server's own request");
     world.send("SOUTH/A");
@@ -78,12 +76,12 @@ fn what_is_told_unasked_are_changes_and_each_once() {
     world.send("SOUTH/A");
     world.process_unasked();
     world.apply("SOUTH/A");
-    world.site(SERVER).import(&changes);
+    world.at(SERVER).import(&changes);
     world.send(SERVER);
     assert_eq!(world.process_unasked().messages, 2, "that answer, and who can go on is told");
     assert_eq!(world.process_unasked().messages, 0, "each move once");
     world.apply("SOUTH/A");
-    assert_eq!(world.site("SOUTH/A").list().len(), 3, "without being asked for");
+    assert_eq!(world.at("SOUTH/A").list().len(), 3, "without being asked for");
 }
 
 /// In continuous mode nobody asks without need: a new life of the server, and the end of its recovery,
@@ -92,32 +90,25 @@ fn what_is_told_unasked_are_changes_and_each_once() {
 fn a_new_life_and_the_end_of_its_recovery_are_announced_once() {
     let sites = [SERVER, "SOUTH/A", "WEST/B"];
     let mut world = World::new(&sites[1..]);
-    world.site(SERVER).import(&[ANA]);
+    world.at(SERVER).import(&[ANA]);
     for _ in 0..3 {
         world.cycle();
     }
     assert_eq!(world.process_unasked().messages, 0, "there is nothing to tell");
 
-    let site = world.site(SERVER);
-    let around = site.around();
-    let (mut draws, mut events) = (Draws::new(&around.seed), Vec::new());
-    let guard = around.guard;
-    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
-    let mut tables = site.store.begin().unwrap();
-    begin_anew(&mut *tables, &mut context, &mut site.decisions).unwrap();
-    tables.commit().unwrap();
+    world.at(SERVER).begin_anew().unwrap();
 
     assert_eq!(world.process_unasked().messages, 3, "the new life");
     assert_eq!(world.process_unasked().messages, 0, "once");
     for name in sites {
         world.apply(name);
-        let state = world.site(name).store.begin().unwrap().requestor().unwrap();
+        let state = world.at(name).store.begin().unwrap().requestor().unwrap();
         assert!(state.request_due, "{name} speaks in it");
         world.send(name);
     }
     world.process_unasked();
     let recovers = |world: &mut World| {
-        world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap().recovering
+        world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap().recovering
     };
     assert!(recovers(&mut world), "its own postoffice has to merge first");
     for name in sites {

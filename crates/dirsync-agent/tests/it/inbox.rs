@@ -3,16 +3,12 @@
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_agent::step::{STRANGERS_WAITING_MAX, UNTAKEN_PER_STEP_MAX};
 use dirsync_carrier::Arrived;
-use dirsync_directory::PostofficeName;
 
-use crate::site::{SERVER, World};
+use dirsync_testing::rows::postoffice as name;
+use dirsync_testing::{SERVER, TestStore, World};
 
 const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@south.example", "100");
 const BEN: (&str, &str, &str, &str) = ("1", "Ben Okoye", "SMTP:ben@west.example", "200");
-
-fn name(text: &str) -> PostofficeName {
-    text.parse().unwrap()
-}
 
 /// What is no message, sent under names that stand before those of all postoffices.
 fn junk(world: &World, to: &str, count: usize) {
@@ -36,13 +32,13 @@ fn junk(world: &World, to: &str, count: usize) {
 #[test]
 fn junk_is_looked_at_a_bounded_number_at_a_time() {
     let mut world = World::new(&["SOUTH/A", "WEST/B"]);
-    world.site("SOUTH/A").import(&[ANA]);
-    world.site("WEST/B").import(&[BEN]);
+    world.at("SOUTH/A").import(&[ANA]);
+    world.at("WEST/B").import(&[BEN]);
     world.cycle();
     for to in [SERVER, "SOUTH/A"] {
         junk(&world, to, 2 * UNTAKEN_PER_STEP_MAX + 1);
     }
-    world.site("SOUTH/A").import(&[ANA, ("2", "Cara Li", "SMTP:cara@south.example", "")]);
+    world.at("SOUTH/A").import(&[ANA, ("2", "Cara Li", "SMTP:cara@south.example", "")]);
     world.send("SOUTH/A");
     world.send("WEST/B");
     for (refused, left, requests) in [
@@ -79,12 +75,12 @@ fn what_stays_in_an_inbox_is_in_nobodys_way() {
         let arrived = Arrived {
             sender: "a/half".into(),
             number,
-            modified: world.site(SERVER).now,
+            modified: world.at(SERVER).now,
             ..whole.clone()
         };
         world.network.deliver(&server, &arrived, half.clone());
     }
-    world.site("SOUTH/A").import(&[ANA]);
+    world.at("SOUTH/A").import(&[ANA]);
     world.send("SOUTH/A");
     let taken: Vec<u64> = (0..6).map(|_| world.process().requests).collect();
     assert_eq!(taken, [0, 0, 2, 0, 0, 0], "each step begins where the last one ended");
@@ -98,9 +94,9 @@ fn a_request_waits_until_its_sender_may_be_heard() {
     world.cycle();
     let server = name(SERVER);
     world.decide("SOUTH/A", DecisionKind::Suspend);
-    world.site("SOUTH/A").import(&[ANA]);
-    world.uninvited("EAST/C");
-    world.site("EAST/C").import(&[("1", "Eve Roe", "SMTP:eve@east.example", "")]);
+    world.at("SOUTH/A").import(&[ANA]);
+    world.found("EAST/C", TestStore::default());
+    world.at("EAST/C").import(&[("1", "Eve Roe", "SMTP:eve@east.example", "")]);
     let mut said = Vec::new();
     for round in 1..=3 {
         world.send("SOUTH/A");
@@ -124,7 +120,7 @@ fn a_request_waits_until_its_sender_may_be_heard() {
     assert!(world.requests_arrived());
     assert_eq!(world.process().requests, 1, "at the next step");
     assert_eq!(world.network.waiting(&server).len(), 1);
-    world.invite("EAST/C");
+    world.invite("EAST/C", Default::default());
     assert!(world.requests_arrived());
     assert_eq!(world.process().requests, 1, "at the next step");
     assert!(world.network.waiting(&server).is_empty());
@@ -144,7 +140,7 @@ fn only_so_many_strangers_wait() {
     world.decide("SOUTH/A", DecisionKind::Suspend);
     for number in 0..STRANGERS_WAITING_MAX + 2 {
         let stranger: &'static str = format!("EAST/{number}").leak();
-        world.uninvited(stranger);
+        world.found(stranger, TestStore::default());
         world.send(stranger);
     }
     world.send("SOUTH/A");

@@ -1,18 +1,14 @@
 //! Steps that fail after they have done something: their report and the log tell what they did.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use dirsync_agent::step::{
-    Interrupted, ProcessReport, StepError, log_lines, process, take_requests,
-};
+use dirsync_agent::step::{Interrupted, ProcessReport, StepError, log_lines, take_requests};
 use dirsync_carrier::Carrier;
 use dirsync_directory::EntryId;
 use dirsync_protocol::context::Level;
 use dirsync_protocol::requestor::OwnChanges;
-use dirsync_store::{MemoryStore, Store};
-
-use crate::site::{SERVER, World};
+use dirsync_testing::rows::postoffice;
+use dirsync_testing::{Fault, SERVER, TestStore, World};
 
 const A: &str = "SOUTH/A";
 const B: &str = "WEST/B";
@@ -28,19 +24,21 @@ fn mass_deletion() -> World {
         .collect();
     let rows: Vec<_> =
         rows.iter().map(|[key, name, address]| (&**key, &**name, &**address, "")).collect();
-    world.site(A).import(&rows);
+    world.at(A).import(&rows);
     world.cycle();
     world.cycle();
     world.add(B);
-    world.site(SERVER).import(&[("1", "New", "SMTP:new@north.example", "")]);
-    let site = world.site(A);
-    let mut tables = site.store.begin().unwrap();
-    let mut changes = OwnChanges::begin(&mut *tables, site.now).unwrap();
-    for n in 0..20 {
-        changes.delete(EntryId::derive(&site.name, &n.to_string()), false).unwrap();
-    }
-    changes.finish().unwrap();
-    tables.commit().unwrap();
+    world.at(SERVER).import(&[("1", "New", "SMTP:new@north.example", "")]);
+    let site = world.at(A);
+    let name = site.name.clone();
+    site.transact(|tables, context, _| {
+        let mut changes = OwnChanges::begin(tables, context.now)?;
+        for n in 0..20 {
+            changes.delete(EntryId::derive(&name, &n.to_string()), false)?;
+        }
+        changes.finish()
+    })
+    .unwrap();
     for site in [SERVER, A, B] {
         world.send(site);
     }
@@ -48,36 +46,22 @@ fn mass_deletion() -> World {
 }
 
 fn process_at(world: &mut World) -> Result<ProcessReport, Interrupted<ProcessReport>> {
-    let network = world.network.clone();
-    let site = world.site(SERVER);
-    let around = site.around();
-    let carrier = network.carrier(&site.name);
-    let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
-    process(&mut site.store, &carriers, &mut site.decisions, &around, false)
+    let carrier = world.network.carrier(&postoffice(SERVER));
+    world.at(SERVER).process(&carrier, false)
 }
 
 /// The log lines of T2 since the last cycle.
-fn log(store: &mut MemoryStore, since: u64) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut visit = |line: &dirsync_protocol::tables::LogLine| {
-        lines.push(line.text.clone());
-        ControlFlow::Continue(())
-    };
-    store.begin().unwrap().visit_log(since, &mut visit).unwrap();
-    lines
+fn log(store: &mut TestStore, since: u64) -> Vec<String> {
+    store.gather(|tables, visit| tables.visit_log(since, &mut |line| visit(line.text.clone())))
 }
 
-fn held(store: &mut MemoryStore) -> usize {
-    let mut held = 0;
-    store
-        .begin()
-        .unwrap()
-        .visit_unsettled(&mut |row| {
-            held += usize::from(row.published.as_ref().is_some_and(|row| row.held.is_some()));
-            ControlFlow::Continue(())
+fn held(store: &mut TestStore) -> usize {
+    let held: Vec<bool> = store.gather(|tables, visit| {
+        tables.visit_unsettled(&mut |row| {
+            visit(row.published.as_ref().is_some_and(|row| row.held.is_some()))
         })
-        .unwrap();
-    held
+    });
+    held.into_iter().filter(|held| *held).count()
 }
 
 fn alarms(report: &ProcessReport) -> usize {
@@ -86,24 +70,24 @@ fn alarms(report: &ProcessReport) -> usize {
 
 /// Gives an entry of A a key that no message can carry, or the right one again.
 fn set_key(world: &mut World, key: &str) {
-    let id = EntryId::derive(&world.site(A).name.clone(), "25");
-    let mut tables = world.site(SERVER).store.begin().unwrap();
-    let mut row = tables.rows(id).unwrap().remove(0);
-    row.key = key.into();
-    tables.put_row(&row).unwrap();
-    tables.commit().unwrap();
+    let id = EntryId::derive(&world.at(A).name.clone(), "25");
+    world.at(SERVER).store.write(|tables| {
+        let mut row = tables.rows(id).unwrap().remove(0);
+        row.key = key.into();
+        tables.put_row(&row).unwrap();
+    });
 }
 
 #[test]
 fn held_deletions_are_told_although_an_answer_cannot_be_written() {
     let mut world = mass_deletion();
     set_key(&mut world, "no\tkey");
-    let now = world.site(SERVER).now;
-    let before = log(&mut world.site(SERVER).store, now).len();
+    let now = world.at(SERVER).now;
+    let before = log(&mut world.at(SERVER).store, now).len();
     let Interrupted { report, cause } = process_at(&mut world).unwrap_err();
     assert!(matches!(cause, StepError::Encode(_)), "{cause}");
     assert_eq!((report.requests, alarms(&report)), (3, 1), "{report:?}");
-    let site = world.site(SERVER);
+    let site = world.at(SERVER);
     assert_eq!(held(&mut site.store), 20);
     let lines = log_lines("T2", now, &report.events).into_iter().map(|line| line.text);
     assert_eq!(log(&mut site.store, now)[before..], lines.collect::<Vec<_>>());
@@ -122,7 +106,7 @@ fn held_deletions_are_told_although_an_answer_cannot_be_written() {
 fn held_deletions_are_told_although_the_server_dies_before_it_answers() {
     let mut world = mass_deletion();
     let network = world.network.clone();
-    let site = world.site(SERVER);
+    let site = world.at(SERVER);
     let (around, carrier) = (site.around(), network.carrier(&site.name));
     let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
     let before = log(&mut site.store, site.now).len();
@@ -136,22 +120,19 @@ fn held_deletions_are_told_although_the_server_dies_before_it_answers() {
 #[test]
 fn report_and_log_agree_wherever_a_step_fails() {
     let mut interrupted = 0;
-    let world = mass_deletion();
+    let mut world = mass_deletion();
     for nth in 1.. {
-        let mut site = world.sites[SERVER].clone();
+        let mut site = world.at(SERVER).copy();
         let network = world.network.clone();
         let arrived = network.pending(&site.name);
         let letters: Vec<_> = arrived
             .iter()
             .map(|message| (message.clone(), network.copy(&site.name, message).unwrap()))
             .collect();
-        let around = site.around();
-        let carrier = network.carrier(&site.name);
-        let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
         let before = log(&mut site.store, site.now).len();
-        site.store.fail_at(Some(nth));
-        let done = process(&mut site.store, &carriers, &mut site.decisions, &around, false);
-        site.store.fail_at(None);
+        site.store.faults.plan(Fault::Operation(nth));
+        let done = site.process(&network.carrier(&site.name), false);
+        site.store.faults.plan(Fault::None);
         for (message, bytes) in letters {
             network.deliver(&site.name, &message, bytes);
         }

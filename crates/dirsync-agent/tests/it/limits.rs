@@ -2,14 +2,12 @@
 
 use std::io::{Cursor, Read, Write};
 
-use dirsync_agent::restoring::begin_anew;
 use dirsync_carrier::{Arrived, BodyEncoder, Outgoing, message_bytes, open_message};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
 use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
-use dirsync_protocol::context::{Context, Draws};
 use dirsync_store::Store;
 
-use crate::site::{SERVER, World};
+use dirsync_testing::{SERVER, World};
 
 const A: &str = "SOUTH/A";
 const B: &str = "SOUTH/B";
@@ -18,8 +16,8 @@ const B: &str = "SOUTH/B";
 fn three_sites() -> World {
     let mut world = World::new(&[A, B]);
     world.cycle();
-    world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
-    world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
+    world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
+    world.at(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
     world.cycle();
     world.cycle();
     assert_eq!(world.converged().len(), 3);
@@ -66,9 +64,9 @@ fn all_goes_on(world: &mut World, what: &str) {
         world.cycle();
     }
     world
-        .site(A)
+        .at(A)
         .import(&[("1", "Ana", "SMTP:ana@a.example", "2"), ("3", "Di", "SMTP:di@a.example", "1")]);
-    world.site(B).import(&[("2", "Cy", "SMTP:c@b", "1"), ("4", "Ed", "SMTP:ed@b", "")]);
+    world.at(B).import(&[("2", "Cy", "SMTP:c@b", "1"), ("4", "Ed", "SMTP:ed@b", "")]);
     for _ in 0..6 {
         world.cycle();
     }
@@ -76,7 +74,7 @@ fn all_goes_on(world: &mut World, what: &str) {
     let names = ["Ana", "Di", "Cy", "Ed"];
     assert_eq!(list.len(), names.len(), "{what}: {list:?}");
     assert!(names.iter().all(|name| list.iter().any(|line| line.contains(name))), "{what}");
-    let server = world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap();
+    let server = world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap();
     assert!(server.epoch.generation < GENERATION_MAX && !server.fenced, "{what}");
     assert!(!server.recovering, "{what}: nobody is waited for");
 }
@@ -121,9 +119,9 @@ fn no_number_bricks_a_server() {
     for (in_request, field) in fields {
         for value in values() {
             let mut world = three_sites();
-            world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
-            world.site(B).import(&[("2", "Cy", "SMTP:c@b", "7")]);
-            world.now += 60_000;
+            world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
+            world.at(B).import(&[("2", "Cy", "SMTP:c@b", "7")]);
+            world.pass(60_000);
             world.send(A);
             world.send(B);
             let alter = |head: &str, body: &str| (with_number(head, field, value), body.to_owned());
@@ -145,8 +143,8 @@ fn no_number_bricks_a_server() {
 fn no_stamp_bricks_anybody() {
     for stamp in [NUMBER_MAX, NUMBER_MAX - 1, NUMBER_MAX + 1, u64::MAX] {
         let mut world = three_sites();
-        world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
-        world.now += 60_000;
+        world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
+        world.pass(60_000);
         world.send(A);
         forge(&world, SERVER, A, &|head, body| {
             let line = body.lines().find(|line| line.contains(" M ")).unwrap();
@@ -157,9 +155,9 @@ fn no_stamp_bricks_anybody() {
         });
         world.process();
         // What follows deletes the entry behind it, so that a deletion follows the stamp in the list.
-        world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1")]);
+        world.at(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1")]);
         all_goes_on(&mut world, &format!("stamp {stamp}"));
-        let mut tables = world.site(A).store.begin().unwrap();
+        let mut tables = world.at(A).store.begin().unwrap();
         assert!(tables.requestor().unwrap().last_stamp.0 <= NUMBER_MAX, "stamp {stamp}");
     }
 }
@@ -176,7 +174,7 @@ fn an_entry_that_no_message_can_carry_is_refused() {
     let digest = SetDigest::one(own_element(EntryId::derive(&name, "k"), None, record));
     let mut world = World::new(&[A, B]);
     world.cycle();
-    world.now += 60_000;
+    world.pass(60_000);
     world.send(A);
     world.send(B);
     forge(&world, SERVER, A, &|head, _| {
@@ -189,8 +187,8 @@ fn an_entry_that_no_message_can_carry_is_refused() {
     let report = world.process();
     assert_eq!(report.refused, 1, "{:?}", report.events);
     assert!(report.events.iter().any(|event| event.text.contains("no message can carry")));
-    world.site(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
-    world.site(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
+    world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
+    world.at(B).import(&[("1", "Bo", "SMTP:bo@b.example", "1"), ("2", "Cy", "SMTP:c@b", "")]);
     all_goes_on(&mut world, "an entry of 16 MiB");
 }
 
@@ -200,7 +198,7 @@ fn a_generation_is_followed_by_a_step_at_most() {
     use dirsync_protocol::bounds::GENERATION_STEP_MAX;
 
     let generation = |world: &mut World| {
-        world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap().epoch.generation
+        world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap().epoch.generation
     };
     for (ahead, followed) in [(GENERATION_STEP_MAX, true), (GENERATION_STEP_MAX + 1, false)] {
         let mut world = three_sites();
@@ -223,7 +221,7 @@ fn a_generation_is_followed_by_a_step_at_most() {
 fn the_last_generation_is_believed_of_nobody() {
     for (behind, followed) in [(1, true), (0, false)] {
         let mut world = three_sites();
-        let mut tables = world.site(SERVER).store.begin().unwrap();
+        let mut tables = world.at(SERVER).store.begin().unwrap();
         let mut server = tables.server().unwrap().unwrap();
         server.epoch.generation = GENERATION_MAX - 2;
         tables.put_server(&server).unwrap();
@@ -234,7 +232,7 @@ fn the_last_generation_is_believed_of_nobody() {
         });
         let report = world.process();
         assert_eq!(report.refused, u64::from(!followed), "{:?}", report.events);
-        let server = world.site(SERVER).store.begin().unwrap().server().unwrap().unwrap();
+        let server = world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap();
         let expected = GENERATION_MAX - if followed { 0 } else { 2 };
         assert_eq!(server.epoch.generation, expected);
     }
@@ -246,14 +244,7 @@ fn a_merge_takes_no_entry_that_no_message_can_carry() {
     let hash = |number: u64| blake3::hash(&number.to_be_bytes()).to_hex().repeat(63);
     let raw: String = (0..4193).map(|number| format!("?{}\n", &hash(number)[..3999])).collect();
     let mut world = three_sites();
-    let site = world.site(A);
-    let around = site.around();
-    let (mut draws, mut events) = (Draws::new(&around.seed), Vec::new());
-    let guard = around.guard;
-    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
-    let mut tables = site.store.begin().unwrap();
-    begin_anew(&mut *tables, &mut context, &mut Vec::new()).unwrap();
-    tables.commit().unwrap();
+    world.at(A).begin_anew().unwrap();
     world.send(A);
     world.process();
     forge(&world, A, SERVER, &|head, body| {

@@ -6,6 +6,5 @@ mod cycle;
 mod inbox;
 mod interrupted;
 mod limits;
-mod site;
 mod sources;
 mod stories;

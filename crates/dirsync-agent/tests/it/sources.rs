@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use dirsync_agent::changes::{
-    ConfiguredSource, HandChange, ReadReport, ReadRow, ReadSettings, SourceRead, approve,
-    change_by_hand, reject,
+    ConfiguredSource, HandChange, ReadReport, ReadSettings, approve, change_by_hand, reject,
 };
-use dirsync_agent::restoring::begin_anew;
 use dirsync_directory::{EntryId, Record};
 use dirsync_message::ReqSeq;
-use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::guard::GuardLimits;
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
 
-use crate::site::{Site, World};
+use dirsync_testing::rows::record;
+use dirsync_testing::{TestPostoffice, TestStore, World};
 
 pub const SITE: &str = "SOUTH/A";
 
@@ -21,18 +18,14 @@ pub fn source(name: &str, whole: bool) -> ConfiguredSource {
     ConfiguredSource { name: name.into(), whole }
 }
 
-fn record(key: &str, phone: &str) -> Record {
-    Record {
-        kind: "mailbox".into(),
-        name: format!("Person {key}"),
-        addresses: format!("SMTP:{key}@x.example"),
-        details: format!("telephoneNumber/{phone}\n"),
-    }
+fn person(key: &str, phone: &str) -> Record {
+    let (name, address) = (format!("Person {key}"), format!("SMTP:{key}@x.example"));
+    record(&name, &address, &format!("telephoneNumber/{phone}\n"))
 }
 
 /// Reads a source of the settings whose rows are (key, phone).
 fn read(
-    site: &mut Site,
+    site: &mut TestPostoffice,
     configured: &[ConfiguredSource],
     name: &str,
     rows: &[(&str, &str)],
@@ -42,7 +35,7 @@ fn read(
 
 /// The same, where the read may break off at its end.
 pub fn read_rows(
-    site: &mut Site,
+    site: &mut TestPostoffice,
     configured: &[ConfiguredSource],
     name: &str,
     rows: &[(&str, &str)],
@@ -53,35 +46,24 @@ pub fn read_rows(
         whole: configured.iter().any(|source| source.name == name && source.whole),
         fingerprint: "map".into(),
         configured: configured.to_vec(),
-        now: site.now,
         ..ReadSettings::default()
     };
-    let mut tables = site.store.begin().unwrap();
-    let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
-    for (line, (key, phone)) in (2..).zip(rows) {
-        let record = record(key, phone);
-        read.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
-    }
-    let report = read.finish(complete).unwrap();
-    tables.commit().unwrap();
-    report
+    let rows = rows.iter().map(|(key, phone)| (key, person(key, phone)));
+    site.read(settings, rows, complete).unwrap()
 }
 
-pub fn by_hand(site: &mut Site, key: &str, phone: &str) -> Result<(), String> {
+pub fn by_hand(site: &mut TestPostoffice, key: &str, phone: &str) -> Result<(), String> {
     hand(site, key, phone, true)
 }
 
-fn hand(site: &mut Site, key: &str, phone: &str, add: bool) -> Result<(), String> {
-    let change = HandChange { key: key.into(), record: record(key, phone), add };
-    let now = site.now;
-    let mut tables = site.store.begin().unwrap();
-    change_by_hand(&mut *tables, now, change).map_err(|error| error.to_string())?;
-    tables.commit().unwrap();
-    Ok(())
+fn hand(site: &mut TestPostoffice, key: &str, phone: &str, add: bool) -> Result<(), String> {
+    let change = HandChange { key: key.into(), record: person(key, phone), add };
+    let changed = site.transact(|tables, context, _| change_by_hand(tables, context.now, change));
+    changed.map(drop).map_err(|error| error.to_string())
 }
 
 /// Own entries: key to (phone, source).
-pub fn own(site: &mut Site) -> BTreeMap<String, (String, String)> {
+pub fn own(site: &mut TestPostoffice) -> BTreeMap<String, (String, String)> {
     let mut own = BTreeMap::new();
     let mut tables = site.store.begin().unwrap();
     tables
@@ -99,12 +81,12 @@ fn fed(own: &BTreeMap<String, (String, String)>, source: &str) -> Vec<String> {
 }
 
 /// What is held: (kind, key, id).
-pub fn held(site: &mut Site) -> Vec<(String, String, EntryId)> {
+pub fn held(site: &mut TestPostoffice) -> Vec<(String, String, EntryId)> {
     let held = site.store.begin().unwrap().held_changes().unwrap();
     held.into_iter().map(|held| (held.kind, held.key, held.id)).collect()
 }
 
-fn kinds(site: &mut Site) -> Vec<(String, String)> {
+fn kinds(site: &mut TestPostoffice) -> Vec<(String, String)> {
     held(site).into_iter().map(|(kind, key, _)| (kind, key)).collect()
 }
 
@@ -112,15 +94,9 @@ fn case(kind: &str, key: &str) -> (String, String) {
     (kind.into(), key.into())
 }
 
-pub fn restore(site: &mut Site, backup: &MemoryStore) {
-    site.store = backup.clone();
-    let mut draws = Draws::new(&site.around().seed);
-    let mut events = Vec::new();
-    let guard = GuardLimits::default();
-    let mut context = Context { now: site.now, draws: &mut draws, events: &mut events, guard };
-    let mut tables = site.store.begin().unwrap();
-    begin_anew(&mut *tables, &mut context, &mut Vec::new()).unwrap();
-    tables.commit().unwrap();
+pub fn restore(site: &mut TestPostoffice, backup: &TestStore) {
+    site.store = backup.copy();
+    site.begin_anew().unwrap();
 }
 
 pub fn merged(world: &mut World) {
@@ -136,25 +112,25 @@ fn an_entry_that_changed_hands_is_not_the_sources_after_a_restore() {
     let mut world = World::new(&[SITE]);
     world.cycle();
     let hr = [source("hr", true)];
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     read(site, &hr, "hr", &[("ana", "1"), ("ben", "1"), ("cara", "1"), ("dora", "1")]);
     by_hand(site, "greta", "1").unwrap();
     world.cycle();
-    let backup = world.site(SITE).store.clone();
+    let backup = world.at(SITE).store.copy();
     let rest = [("ben", "1"), ("cara", "2"), ("dora", "1")];
-    assert_eq!(read(world.site(SITE), &hr, "hr", &rest).removed, 1);
-    by_hand(world.site(SITE), "ana", "7").unwrap();
-    hand(world.site(SITE), "greta", "2", false).unwrap();
+    assert_eq!(read(world.at(SITE), &hr, "hr", &rest).removed, 1);
+    by_hand(world.at(SITE), "ana", "7").unwrap();
+    hand(world.at(SITE), "greta", "2", false).unwrap();
     world.cycle();
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     restore(site, &backup);
     // What the server holds is not known yet: nobody is deleted.
     let report = read(site, &hr, "hr", &rest);
     assert_eq!((report.removed, report.absent_kept), (0, 1));
     merged(&mut world);
-    let report = read(world.site(SITE), &hr, "hr", &rest);
+    let report = read(world.at(SITE), &hr, "hr", &rest);
     assert_eq!((report.removed, report.unclaimed), (0, 1));
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     let all = own(site);
     assert_eq!(all["ana"], ("7".into(), "adopted".into()), "the person's version");
     assert_eq!(fed(&all, "hr"), ["ben", "cara", "dora"], "what it names is its own");
@@ -170,18 +146,18 @@ fn adopted_entries_wait_for_every_whole_source_and_go_to_whom_names_them() {
     let mut world = World::new(&[SITE]);
     world.cycle();
     let sources = [source("hr", true), source("guests", true), source("cars", false)];
-    let empty = world.site(SITE).store.clone();
-    let site = world.site(SITE);
+    let empty = world.at(SITE).store.copy();
+    let site = world.at(SITE);
     read(site, &sources, "hr", &[("ana", "1"), ("ben", "1")]);
     read(site, &sources, "guests", &[("gil", "1"), ("gus", "1")]);
     read(site, &sources, "cars", &[("van", "1"), ("bus", "1")]);
     by_hand(site, "greta", "1").unwrap();
     world.cycle();
     let before = world.converged();
-    restore(world.site(SITE), &empty);
+    restore(world.at(SITE), &empty);
     merged(&mut world);
 
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     let report = read(site, &sources, "hr", &[("ana", "1"), ("ben", "2")]);
     assert_eq!((report.unchanged, report.changed, report.unclaimed), (1, 1, 0));
     assert!(kinds(site).is_empty(), "guests has not been read yet");
@@ -195,11 +171,11 @@ fn adopted_entries_wait_for_every_whole_source_and_go_to_whom_names_them() {
     by_hand(site, "greta", "5").unwrap_err();
     assert_eq!(kinds(site), ["bus", "greta", "gus"].map(|key| case("unclaimed", key)));
     let ids: Vec<EntryId> = held(site).into_iter().map(|(.., id)| id).collect();
-    let now = site.now;
-    let mut tables = site.store.begin().unwrap();
-    assert_eq!(reject(&mut *tables, Some(&ids[..2])).unwrap(), 2);
-    assert_eq!(approve(&mut *tables, now, Some(&ids[2..])).unwrap(), 1);
-    tables.commit().unwrap();
+    let rejected = site.transact(|tables, _, _| reject(tables, Some(&ids[..2])));
+    assert_eq!(rejected.unwrap(), 2);
+    let approved =
+        site.transact(|tables, context, _| approve(tables, context.now, Some(&ids[2..])));
+    assert_eq!(approved.unwrap(), 1);
     for name in ["hr", "guests"] {
         let rows: &[(&str, &str)] =
             if name == "hr" { &[("ana", "1"), ("ben", "2")] } else { &[("gil", "1")] };
@@ -224,18 +200,18 @@ fn after_a_merge_every_whole_source_has_to_tell_again() {
     let mut world = World::new(&[SITE]);
     world.cycle();
     let sources = [source("hr", true), source("guests", true)];
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     read(site, &sources, "hr", &[("ana", "1")]);
     read(site, &sources, "guests", &[("gil", "1")]);
     world.cycle();
-    read(world.site(SITE), &sources, "hr", &[("ana", "1")]);
-    read(world.site(SITE), &sources, "guests", &[("gil", "1")]);
-    let backup = world.site(SITE).store.clone();
-    read(world.site(SITE), &sources, "guests", &[("gil", "1"), ("gus", "1")]);
+    read(world.at(SITE), &sources, "hr", &[("ana", "1")]);
+    read(world.at(SITE), &sources, "guests", &[("gil", "1")]);
+    let backup = world.at(SITE).store.copy();
+    read(world.at(SITE), &sources, "guests", &[("gil", "1"), ("gus", "1")]);
     world.cycle();
-    restore(world.site(SITE), &backup);
+    restore(world.at(SITE), &backup);
     merged(&mut world);
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     assert_eq!(read(site, &sources, "hr", &[("ana", "1")]).unclaimed, 0);
     assert!(kinds(site).is_empty(), "guests may name gus, and has not been read yet");
     let report = read(site, &sources, "guests", &[("gil", "1"), ("gus", "1")]);
@@ -248,13 +224,13 @@ fn after_a_merge_every_whole_source_has_to_tell_again() {
 fn an_import_takes_over_what_a_merge_brought_back() {
     let mut world = World::new(&[SITE]);
     world.cycle();
-    let empty = world.site(SITE).store.clone();
+    let empty = world.at(SITE).store.copy();
     let rows = [("1", "Ana", "SMTP:ana@a.example", "1"), ("2", "Ben", "SMTP:ben@a.example", "1")];
-    world.site(SITE).import(&rows);
+    world.at(SITE).import(&rows);
     world.cycle();
-    restore(world.site(SITE), &empty);
+    restore(world.at(SITE), &empty);
     merged(&mut world);
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     assert_eq!(fed(&own(site), "adopted"), ["1", "2"]);
     let report = site.import(&rows[..1]);
     assert_eq!((report.unchanged, report.quarantined, report.removed), (1, 0, 0));
@@ -267,29 +243,23 @@ fn a_named_entry_is_the_sources_also_while_its_change_is_held() {
     let mut world = World::new(&[SITE]);
     world.cycle();
     let sources = [source("hr", true), source("guests", true)];
-    let empty = world.site(SITE).store.clone();
+    let empty = world.at(SITE).store.copy();
     let keys: Vec<String> = (0..30).map(|number| format!("p{number}")).collect();
     let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
-    read(world.site(SITE), &sources, "hr", &rows);
+    read(world.at(SITE), &sources, "hr", &rows);
     world.cycle();
-    restore(world.site(SITE), &empty);
+    restore(world.at(SITE), &empty);
     merged(&mut world);
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     let settings = ReadSettings {
         source: "hr".into(),
         whole: true,
         configured: sources.to_vec(),
-        now: site.now,
         ..ReadSettings::default()
     };
-    let mut tables = site.store.begin().unwrap();
-    let mut reading = SourceRead::begin(&mut *tables, settings).unwrap();
-    for (line, key) in (2..).zip(&keys) {
-        let record = Record { details: String::new(), ..record(key, "") };
-        reading.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
-    }
-    assert_eq!(reading.finish(true).unwrap().held, 30, "all lose their number");
-    tables.commit().unwrap();
+    let blank = |key: &String| (key.clone(), Record { details: String::new(), ..person(key, "") });
+    let report = site.read(settings, keys.iter().map(blank), true).unwrap();
+    assert_eq!(report.held, 30, "all lose their number");
     let report = read(site, &sources, "guests", &[("gil", "1")]);
     assert_eq!(report.unclaimed, 0);
     assert_eq!(kinds(site).len(), 30);
@@ -304,23 +274,15 @@ fn a_named_entry_is_the_sources_also_while_its_change_is_held() {
 fn a_source_may_be_renamed_leave_and_return() {
     let mut world = World::new(&[SITE]);
     world.cycle();
-    let site = world.site(SITE);
-    let import = |site: &mut Site, rows: &[(&str, &str)]| {
-        let mut tables = site.store.begin().unwrap();
-        let settings =
-            ReadSettings { source: "import".into(), now: site.now, ..ReadSettings::default() };
-        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
-        for (line, (key, phone)) in (2..).zip(rows) {
-            let record = record(key, phone);
-            read.row(ReadRow { origin: None, key, record: record.as_ref(), line }).unwrap();
-        }
-        let report = read.finish(true).unwrap();
-        tables.commit().unwrap();
-        report
+    let site = world.at(SITE);
+    let import = |site: &mut TestPostoffice, rows: &[(&str, &str)]| {
+        let settings = ReadSettings { source: "import".into(), ..ReadSettings::default() };
+        let rows = rows.iter().map(|(key, phone)| (key, person(key, phone)));
+        site.read(settings, rows, true).unwrap()
     };
     import(site, &[("ana", "1"), ("zoe", "1")]);
     world.cycle();
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     let old = [source("hr", true), source("guests", true)];
     read(site, &old, "hr", &[("ana", "1"), ("ben", "1"), ("cara", "1")]);
     read(site, &old, "guests", &[("gil", "1"), ("gus", "1")]);
@@ -359,10 +321,10 @@ fn a_case_is_closed_when_its_source_names_the_entry_again() {
     let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
     let guests: Vec<(String, &str)> = (0..40).map(|number| (format!("g{number}"), "1")).collect();
     let guests: Vec<(&str, &str)> = guests.iter().map(|(key, phone)| (&**key, *phone)).collect();
-    read(world.site(SITE), &sources, "hr", &rows);
-    read(world.site(SITE), &sources, "guests", &guests);
+    read(world.at(SITE), &sources, "hr", &rows);
+    read(world.at(SITE), &sources, "guests", &guests);
     world.cycle();
-    let site = world.site(SITE);
+    let site = world.at(SITE);
     assert_eq!(read(site, &sources, "guests", &guests[..25]).held_removals, 15);
     for (left, kind) in [(25, "delete"), (10, "short-read")] {
         let report = read(site, &sources, "hr", &rows[..left]);

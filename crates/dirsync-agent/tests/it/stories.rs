@@ -2,37 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead, approve};
-use dirsync_agent::decisions::{Decision, DecisionKind, decide};
+use dirsync_agent::changes::{ReadSettings, approve};
+use dirsync_agent::decisions::DecisionKind;
 use dirsync_carrier::Carrier;
-use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::{Change, Stamp, Transaction};
-use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::guard::GuardLimits;
 use dirsync_store::Store;
 
-use crate::site::{DAY_MS, SERVER, Site, World};
-
-type Row = (String, String, String, String);
-
-fn rows(numbers: std::ops::Range<u32>) -> Vec<Row> {
-    numbers
-        .map(|number| {
-            (
-                number.to_string(),
-                format!("Person {number}"),
-                format!("SMTP:p{number}@x.example"),
-                format!("{number}"),
-            )
-        })
-        .collect()
-}
-
-fn import(site: &mut Site, rows: &[Row]) -> ReadReport {
-    let rows: Vec<(&str, &str, &str, &str)> =
-        rows.iter().map(|(a, b, c, d)| (a.as_str(), b.as_str(), c.as_str(), d.as_str())).collect();
-    site.import(&rows)
-}
+use dirsync_testing::rows::{people, record};
+use dirsync_testing::{DAY_MS, SERVER, START_MS, TestPostoffice, World};
 
 /// §1: what is held holds up nothing else, deletions that drip are counted together, and one command
 /// lets it through.
@@ -40,26 +18,25 @@ fn import(site: &mut Site, rows: &[Row]) -> ReadReport {
 fn held_deletes_do_not_block_the_rest() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..60));
+    world.at("SOUTH/A").import(&people(0..60));
     world.cycle();
     // Five at a time are few; the third five within a day are not.
     for (left, removed, held) in [(55, 5, 0), (50, 5, 0), (45, 0, 5)] {
-        let report = import(world.site("SOUTH/A"), &rows(0..left));
+        let report = world.at("SOUTH/A").import(&people(0..left));
         assert_eq!((report.removed, report.held_removals), (removed, held), "{left}");
     }
-    let mut more = rows(0..45);
-    more.extend(rows(100..103));
+    let mut more = people(0..45);
+    more.extend(people(100..103));
     more[0].3 = "changed".into();
-    let report = import(world.site("SOUTH/A"), &more);
+    let report = world.at("SOUTH/A").import(&more);
     assert_eq!((report.added, report.changed, report.held_removals), (3, 1, 5));
     world.cycle();
     let list = world.converged();
     assert_eq!(list.len(), 53, "held ones stay, new ones come");
     assert!(list.iter().any(|line| line.contains("telephoneNumber/changed")));
-    let now = world.now;
-    let mut tables = world.site("SOUTH/A").store.begin().unwrap();
-    assert_eq!(approve(&mut *tables, now, None).unwrap(), 5);
-    tables.commit().unwrap();
+    let south = world.at("SOUTH/A");
+    let approved = south.transact(|tables, context, _| approve(tables, context.now, None));
+    assert_eq!(approved.unwrap(), 5);
     world.cycle();
     assert_eq!(world.converged().len(), 48);
 }
@@ -69,18 +46,18 @@ fn held_deletes_do_not_block_the_rest() {
 fn mass_blanking_is_held() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..40));
+    world.at("SOUTH/A").import(&people(0..40));
     world.cycle();
-    let mut blank = rows(0..40);
+    let mut blank = people(0..40);
     blank.iter_mut().for_each(|row| row.3.clear());
-    let report = import(world.site("SOUTH/A"), &blank);
+    let report = world.at("SOUTH/A").import(&blank);
     assert_eq!((report.changed, report.held), (0, 40));
     assert!(report.warnings.iter().any(|warning| warning.contains("lose a field")));
     world.cycle();
     assert!(world.converged().iter().all(|line| line.contains("telephoneNumber/")));
-    let report = import(world.site("SOUTH/A"), &rows(0..40));
+    let report = world.at("SOUTH/A").import(&people(0..40));
     assert_eq!(report.unchanged, 40);
-    let mut tables = world.site("SOUTH/A").store.begin().unwrap();
+    let mut tables = world.at("SOUTH/A").store.begin().unwrap();
     assert!(tables.held_changes().unwrap().is_empty());
 }
 
@@ -89,37 +66,26 @@ fn mass_blanking_is_held() {
 fn changed_settings_are_a_dry_run_first() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    let read = |site: &mut Site, fingerprint: &str, suffix: &str| {
+    let read = |site: &mut TestPostoffice, fingerprint: &str, suffix: &str| {
         let settings = ReadSettings {
             source: "hr".into(),
             whole: true,
-            guards: Default::default(),
             fingerprint: fingerprint.into(),
-            configured: Vec::new(),
-            now: site.now,
+            ..ReadSettings::default()
         };
-        let mut tables = site.store.begin().unwrap();
-        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
-        for (key, name, addresses, _) in rows(0..30) {
-            let name = format!("{name}{suffix}");
-            let record = Record { kind: "mailbox".into(), name, addresses, details: String::new() };
-            let row = ReadRow { origin: None, key: &key, record: record.as_ref(), line: 1 };
-            read.row(row).unwrap();
-        }
-        let report = read.finish(true).unwrap();
-        tables.commit().unwrap();
-        report
+        let rows = people(0..30)
+            .into_iter()
+            .map(|(key, name, address, _)| (key, record(&format!("{name}{suffix}"), &address, "")));
+        site.read(settings, rows, true).unwrap()
     };
-    let site = world.site("SOUTH/A");
+    let site = world.at("SOUTH/A");
     assert_eq!(read(site, "map 1", "").added, 30);
     let report = read(site, "map 2", " (external)");
     assert_eq!((report.changed, report.held), (0, 30));
     assert!(report.warnings.iter().any(|warning| warning.contains("settings")));
     assert!(report.examples["held"].len() == 30, "the counts come with examples");
-    let now = site.now;
-    let mut tables = site.store.begin().unwrap();
-    assert_eq!(approve(&mut *tables, now, None).unwrap(), 30);
-    tables.commit().unwrap();
+    let approved = site.transact(|tables, context, _| approve(tables, context.now, None));
+    assert_eq!(approved.unwrap(), 30);
     assert_eq!(read(site, "map 2", " (external)").unchanged, 30);
 }
 
@@ -128,13 +94,13 @@ fn changed_settings_are_a_dry_run_first() {
 fn nfc_and_nfd_are_one_name() {
     let mut world = World::new(&["SOUTH/A", "WEST/B"]);
     world.cycle();
-    world.site("SOUTH/A").import(&[("1", "Jörg", "SMTP:j\u{f6}rg@x.example", "")]);
+    world.at("SOUTH/A").import(&[("1", "Jörg", "SMTP:j\u{f6}rg@x.example", "")]);
     world.cycle();
-    world.site("WEST/B").import(&[("9", "Jorg", "SMTP:jo\u{308}rg@x.example", "")]);
+    world.at("WEST/B").import(&[("9", "Jorg", "SMTP:jo\u{308}rg@x.example", "")]);
     world.cycle();
     let list = world.converged();
     assert_eq!(list.len(), 1, "one address, one holder: {list:?}");
-    let report = world.site("SOUTH/A").import(&[("1", "Jörg", "SMTP:jo\u{308}rg@x.example", "")]);
+    let report = world.at("SOUTH/A").import(&[("1", "Jörg", "SMTP:jo\u{308}rg@x.example", "")]);
     assert_eq!((report.changed, report.removed, report.added), (1, 0, 0));
     world.cycle();
     let after = world.converged();
@@ -178,7 +144,7 @@ fn share_without_events() {
 fn transport_ack_is_not_an_ack() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..20));
+    world.at("SOUTH/A").import(&people(0..20));
     for _ in 0..5 {
         assert_eq!(world.send("SOUTH/A").transactions, 20, "sent again until acknowledged");
         let server: PostofficeName = SERVER.parse().unwrap();
@@ -203,33 +169,19 @@ fn shared_body_shows_only_the_view() {
     ]);
     let mut world = World::new(&views.keys().copied().collect::<Vec<_>>());
     for (name, view) in &views {
-        allow(&mut world, name, view.parse().unwrap());
+        world.decide(name, DecisionKind::Allow(view.parse().unwrap()));
     }
     for round in 0..4u32 {
-        let people: Vec<(String, String, String, String)> = rows(round..round + 12);
-        let site = world.site(SERVER);
-        let now = site.now;
-        let settings = ReadSettings {
-            source: "import".into(),
-            whole: true,
-            guards: Default::default(),
-            fingerprint: String::new(),
-            configured: Vec::new(),
-            now,
-        };
-        let mut tables = site.store.begin().unwrap();
-        let mut read = SourceRead::begin(&mut *tables, settings).unwrap();
-        for (key, name, addresses, phone) in people {
+        let settings =
+            ReadSettings { source: "import".into(), whole: true, ..ReadSettings::default() };
+        let rows = people(round..round + 12).into_iter().map(|(key, name, address, phone)| {
             let number: u32 = key.parse().unwrap();
             let title = if (number + round) % 2 == 1 { "odd" } else { "even" };
             let details = format!("telephoneNumber/secret{phone}\ntitle/{title}\n");
-            let record = Record { kind: "mailbox".into(), name, addresses, details };
-            let row = ReadRow { origin: None, key: &key, record: record.as_ref(), line: 1 };
-            read.row(row).unwrap();
-        }
-        read.finish(true).unwrap();
-        tables.commit().unwrap();
-        import(world.site("V/ALL"), &rows(500 + round..505 + round));
+            (key, record(&name, &address, &details))
+        });
+        world.at(SERVER).read(settings, rows, true).unwrap();
+        world.at("V/ALL").import(&people(500 + round..505 + round));
         for name in views.keys().copied().chain([SERVER]).collect::<Vec<_>>() {
             world.send(name);
         }
@@ -250,26 +202,13 @@ fn shared_body_shows_only_the_view() {
         }
     }
     for name in views.keys() {
-        for line in world.site(name).list() {
+        for line in world.at(name).list() {
             assert!(*name != "V/ODD" || line.contains("title/odd"), "{line}");
             assert!(*name != "V/TITLES" || !line.contains("telephone"), "{line}");
         }
     }
-    let odd = world.site("V/ODD").list().len();
+    let odd = world.at("V/ODD").list().len();
     assert_eq!(odd, 6, "half of twelve are odd now");
-}
-
-fn allow(world: &mut World, name: &str, view: View) {
-    let decision =
-        Decision { at: 1, postoffice: name.parse().unwrap(), kind: DecisionKind::Allow(view) };
-    let server = world.site(SERVER);
-    let mut draws = Draws::new(&server.around().seed);
-    let mut events = Vec::new();
-    let mut context =
-        Context { now: 1, draws: &mut draws, events: &mut events, guard: GuardLimits::default() };
-    let mut tables = server.store.begin().unwrap();
-    decide(&mut *tables, &mut context, &mut server.decisions, &[decision]).unwrap();
-    tables.commit().unwrap();
 }
 
 /// All that waits for a postoffice, in readable form.
@@ -293,17 +232,17 @@ fn messages(world: &World, name: &str) -> Vec<String> {
 #[test]
 fn clocks_that_are_years_apart_give_the_same_lists() {
     let mut world = World::new(&["SOUTH/A", "WEST/B"]);
-    world.site("SOUTH/A").now += 3650 * DAY_MS;
-    world.site("WEST/B").now -= 3650 * DAY_MS;
+    world.at("SOUTH/A").now += 3650 * DAY_MS;
+    world.at("WEST/B").now -= 3650 * DAY_MS;
     world.cycle();
     for (site, shift) in [("SOUTH/A", 0i64), ("WEST/B", 1)] {
         let years = if shift == 0 { 10 } else { -10i64 };
-        let at = (world.now as i64 + years * 365 * DAY_MS as i64) as u64;
-        let site = world.site(site);
+        let at = (START_MS as i64 + years * 365 * DAY_MS as i64) as u64;
+        let site = world.at(site);
         site.now = at;
-        import(site, &rows(shift as u32 * 100..shift as u32 * 100 + 5));
+        site.import(&people(shift as u32 * 100..shift as u32 * 100 + 5));
         site.now = at - 5 * 365 * DAY_MS;
-        import(site, &rows(shift as u32 * 100..shift as u32 * 100 + 6));
+        site.import(&people(shift as u32 * 100..shift as u32 * 100 + 6));
     }
     world.cycle();
     world.cycle();
@@ -313,21 +252,25 @@ fn clocks_that_are_years_apart_give_the_same_lists() {
 /// §12: twice the entries are at most twice the operations of the store, counted and not timed.
 #[test]
 fn linear_and_bounded() {
-    let operations = |count: u32| {
+    let operations = |world: &World| -> u64 {
+        let stores = world.postoffices.values().map(|postoffice| &postoffice.store);
+        stores.map(|store| store.faults.operations()).sum()
+    };
+    let operations_of = |count: u32| {
         let mut world = World::new(&["SOUTH/A"]);
         world.cycle();
-        let before: u64 = world.sites.values().map(|site| site.store.operations()).sum();
-        import(world.site("SOUTH/A"), &rows(0..count));
+        let before = operations(&world);
+        world.at("SOUTH/A").import(&people(0..count));
         world.cycle();
         assert_eq!(world.converged().len(), count as usize);
-        let filled: u64 = world.sites.values().map(|site| site.store.operations()).sum();
-        let report = import(world.site("SOUTH/A"), &rows(0..count));
+        let filled = operations(&world);
+        let report = world.at("SOUTH/A").import(&people(0..count));
         assert_eq!(report.unchanged, u64::from(count));
-        let read_again: u64 = world.sites.values().map(|site| site.store.operations()).sum();
+        let read_again = operations(&world);
         (filled - before, read_again - filled)
     };
-    let (once, once_again) = operations(1000);
-    let (twice, twice_again) = operations(2000);
+    let (once, once_again) = operations_of(1000);
+    let (twice, twice_again) = operations_of(2000);
     assert!(twice <= once * 2 + 100, "{once} operations, then {twice}");
     assert!(once / 1000 <= 20, "{} operations an entry", once / 1000);
     // What is unchanged costs nothing at all.
@@ -340,13 +283,13 @@ fn bytes_on_the_wire_are_few() {
     const ENTRIES: u32 = 5000;
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..ENTRIES));
+    world.at("SOUTH/A").import(&people(0..ENTRIES));
     let bytes = world.send("SOUTH/A").bytes;
     assert!(bytes / u64::from(ENTRIES) <= 45, "{} bytes an entry", bytes / u64::from(ENTRIES));
     world.cycle();
-    let mut changed = rows(0..ENTRIES);
+    let mut changed = people(0..ENTRIES);
     changed.iter_mut().step_by(5).for_each(|row| row.3.push_str("77"));
-    let report = import(world.site("SOUTH/A"), &changed);
+    let report = world.at("SOUTH/A").import(&changed);
     assert_eq!(report.changed, 1000);
     let sent = world.send("SOUTH/A");
     assert_eq!(sent.transactions, 1000);
@@ -358,13 +301,13 @@ fn bytes_on_the_wire_are_few() {
 fn an_empty_read_of_a_small_site_is_held_too() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..5));
+    world.at("SOUTH/A").import(&people(0..5));
     world.cycle();
-    let report = import(world.site("SOUTH/A"), &[]);
+    let report = world.at("SOUTH/A").import::<&str>(&[]);
     assert_eq!((report.removed, report.held_removals), (0, 5));
-    let report = import(world.site("SOUTH/A"), &rows(0..2));
+    let report = world.at("SOUTH/A").import(&people(0..2));
     assert_eq!((report.removed, report.held_removals), (0, 3), "under half of the last good read");
-    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    let report = world.at("SOUTH/A").import(&people(0..4));
     assert_eq!((report.removed, report.held_removals), (1, 0));
 }
 
@@ -373,11 +316,11 @@ fn an_empty_read_of_a_small_site_is_held_too() {
 #[test]
 fn before_the_first_answer_nobody_is_deleted() {
     let mut world = World::new(&["SOUTH/A"]);
-    import(world.site("SOUTH/A"), &rows(0..5));
-    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    world.at("SOUTH/A").import(&people(0..5));
+    let report = world.at("SOUTH/A").import(&people(0..4));
     assert_eq!((report.removed, report.held_removals, report.absent_kept), (0, 0, 1));
     world.cycle();
-    let report = import(world.site("SOUTH/A"), &rows(0..4));
+    let report = world.at("SOUTH/A").import(&people(0..4));
     assert_eq!(report.removed, 1);
 }
 
@@ -386,13 +329,13 @@ fn before_the_first_answer_nobody_is_deleted() {
 fn two_rows_with_one_known_key_change_nothing() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    import(world.site("SOUTH/A"), &rows(0..5));
+    world.at("SOUTH/A").import(&people(0..5));
     world.cycle();
     let before = world.converged();
-    let mut twice = rows(0..5);
+    let mut twice = people(0..5);
     twice[2].1 = "Somebody Else".into();
     twice.push(("2".into(), "A Third".into(), "SMTP:third@x.example".into(), String::new()));
-    let report = import(world.site("SOUTH/A"), &twice);
+    let report = world.at("SOUTH/A").import(&twice);
     assert_eq!((report.changed, report.quarantined, report.removed), (0, 2, 0));
     world.cycle();
     assert_eq!(world.converged(), before);
@@ -402,7 +345,7 @@ fn two_rows_with_one_known_key_change_nothing() {
 #[test]
 fn an_update_that_names_an_entry_twice_is_healed() {
     let mut world = World::new(&["SOUTH/A"]);
-    import(world.site(SERVER), &rows(0..5));
+    world.at(SERVER).import(&people(0..5));
     world.send(SERVER);
     world.send("SOUTH/A");
     world.process();
@@ -413,12 +356,7 @@ fn an_update_that_names_an_entry_twice_is_healed() {
     let head = carrier.open(&arrived).unwrap().unwrap().unwrap().head;
     let encoder = dirsync_carrier::BodyEncoder::new(3).unwrap();
     let mut body = dirsync_message::BodyWriter::new(encoder);
-    let record = Record {
-        kind: "mailbox".into(),
-        name: "Twice".into(),
-        addresses: "SMTP:twice@x.example".into(),
-        details: String::new(),
-    };
+    let record = record("Twice", "SMTP:twice@x.example", "");
     for number in 1..=2 {
         let transaction = Transaction {
             number,
@@ -447,7 +385,7 @@ fn an_update_that_names_an_entry_twice_is_healed() {
     carrier.send(&outgoing).unwrap();
     world.apply("SOUTH/A");
     assert!(world.network.pending(&south).is_empty(), "it is not tried again");
-    assert!(world.site("SOUTH/A").list().is_empty());
+    assert!(world.at("SOUTH/A").list().is_empty());
     world.cycle();
     world.cycle();
     assert_eq!(world.converged().len(), 5);

@@ -8,6 +8,7 @@ use dirsync_agent::step::{Interrupted, PlaceFailure, answer_requests, apply, sen
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::server::pending;
+use dirsync_testing::Fault;
 
 use crate::naming::{SERVER, name_of, postoffice};
 use crate::network::{Letter, Parts};
@@ -56,15 +57,15 @@ impl World {
     ) -> Checked<Option<R>> {
         match trouble {
             Trouble::None => {}
-            Trouble::Dies(n) => self.site(at).fail_at(Some(n)),
+            Trouble::Dies(n) => self.site(at).store.faults.plan(Fault::Operation(n)),
             Trouble::Breaks(n) => self.network.break_after(Some(n)),
         }
         let result = step(self);
-        self.site(at).fail_at(None);
+        self.site(at).store.faults.plan(Fault::None);
         self.network.break_after(None);
         match result {
             Ok(done) => Ok(Some(done)),
-            Err(_) if trouble != Trouble::None || self.site(at).full => Ok(None),
+            Err(_) if trouble != Trouble::None || self.site(at).store.full => Ok(None),
             Err(error) => Err(format!("a step at {at} failed: {error}")),
         }
     }
@@ -321,7 +322,7 @@ impl World {
             self.relieve();
         }
         self.check_server(server)?;
-        if taken.failed || taken.refused || !self.site(server).is_in_memory() {
+        if taken.failed || taken.refused || !self.site(server).store.is_in_memory() {
             return Ok(());
         }
         self.check_distinct(letter)?;
@@ -358,7 +359,7 @@ impl World {
         if live && !self.is_live(machine) {
             self.relieve();
         }
-        if taken.failed || taken.refused || !self.site(machine).is_in_memory() {
+        if taken.failed || taken.refused || !self.site(machine).store.is_in_memory() {
             return Ok(());
         }
         self.check_distinct(letter)?;

@@ -21,7 +21,7 @@ impl World {
         match step {
             Step::Full(site) | Step::Space(site) => {
                 let Some(site) = self.sites.get_mut(site_of(site)) else { return Ok(false) };
-                site.full = matches!(step, Step::Full(_));
+                site.store.full = matches!(step, Step::Full(_));
                 Ok(true)
             }
             Step::Clock(site, seconds) => {

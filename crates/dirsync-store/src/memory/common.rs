@@ -8,11 +8,11 @@ use super::{MemoryTransaction, failure, visit_all};
 
 impl CommonTables for MemoryTransaction<'_> {
     fn quarantined(&mut self) -> Stored<Vec<Quarantined>> {
-        Ok(self.read("read the quarantine")?.quarantined.values().cloned().collect())
+        Ok(self.store.state.quarantined.values().cloned().collect())
     }
 
     fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64> {
-        let last = self.read("write to the quarantine")?.last_case;
+        let last = self.store.state.last_case;
         let number = if case.number == 0 { last + 1 } else { case.number };
         self.replace(|state| &mut state.last_case, last.max(number));
         self.put(
@@ -24,54 +24,48 @@ impl CommonTables for MemoryTransaction<'_> {
     }
 
     fn delete_quarantined(&mut self, number: u64) -> Stored<()> {
-        self.read("take from the quarantine")?;
         self.put(|state| &mut state.quarantined, number, None);
         Ok(())
     }
 
     fn put_log(&mut self, line: &LogLine) -> Stored<()> {
-        self.read("write to the log")?;
         self.append(|state| &mut state.log, Arc::new(line.clone()));
         Ok(())
     }
 
     fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()> {
-        let state = self.read("read the log")?;
+        let state = &self.store.state;
         visit_all(state.log.values().map(|line| &**line).filter(|line| line.at >= since), visit);
         Ok(())
     }
 
     fn purge_log(&mut self, before: u64) -> Stored<()> {
-        self.read("purge the log")?;
         self.remove_where(|state| &mut state.log, |_, line| line.at < before);
         Ok(())
     }
 
     fn note(&mut self, name: &str) -> Stored<Option<String>> {
-        Ok(self.read("read a note")?.notes.get(name).cloned())
+        Ok(self.store.state.notes.get(name).cloned())
     }
 
     fn put_note(&mut self, name: &str, text: Option<&str>) -> Stored<()> {
-        self.read("write a note")?;
         self.put(|state| &mut state.notes, name.to_owned(), text.map(str::to_owned));
         Ok(())
     }
 
     fn notes(&mut self, prefix: &str) -> Stored<Vec<(String, String)>> {
-        let notes = self.read("read the notes")?.notes.range(prefix.to_owned()..);
+        let notes = self.store.state.notes.range(prefix.to_owned()..);
         let named = notes.take_while(|(name, _)| name.starts_with(prefix));
         Ok(named.map(|(name, text)| (name.clone(), text.clone())).collect())
     }
 
     fn savepoint(&mut self) -> Stored<()> {
-        self.read("mark a savepoint")?;
         self.savepoints.push(self.undo.len());
         Ok(())
     }
 
     fn rollback_savepoint(&mut self) -> Stored<()> {
         let action = "roll back to a savepoint";
-        self.read(action)?;
         let changes = self.savepoints.pop().ok_or_else(|| failure(action, "none is open"))?;
         self.roll_back_to(changes);
         Ok(())
@@ -79,7 +73,6 @@ impl CommonTables for MemoryTransaction<'_> {
 
     fn release_savepoint(&mut self) -> Stored<()> {
         let action = "release a savepoint";
-        self.read(action)?;
         self.savepoints.pop().map(|_| ()).ok_or_else(|| failure(action, "none is open"))
     }
 }

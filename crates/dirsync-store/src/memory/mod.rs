@@ -23,8 +23,6 @@ use state::State;
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     state: State,
-    operations: u64,
-    failing: Option<u64>,
 }
 
 impl MemoryStore {
@@ -33,44 +31,15 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Makes the `n`th operation from now fail once, with [`StoreErrorKind::Other`]: `Some(1)` is
-    /// the next. `None` takes that back.
-    ///
-    /// Operations are what [`MemoryStore::operations`] counts. A failed operation does nothing; a
-    /// failed commit rolls back.
-    pub fn fail_at(&mut self, n: Option<u64>) {
-        self.failing = n.map(|n| self.operations + n.max(1));
-    }
-
-    /// Whether a failure asked for with [`MemoryStore::fail_at`] has not come yet.
-    pub fn failure_pending(&self) -> bool {
-        self.failing.is_some()
-    }
-
-    /// How many operations there were: each begin, each call of a table's method, each commit.
-    pub fn operations(&self) -> u64 {
-        self.operations
-    }
-
     /// Whether two stores hold the same, down to their indexes; what their logs say is another matter.
     pub fn same_content(&self, other: &Self) -> bool {
         let content = |store: &Self| State { log: BTreeMap::new(), ..store.state.clone() };
         self.state == other.state || content(self) == content(other)
     }
-
-    fn operate(&mut self, action: &'static str) -> Stored<()> {
-        self.operations += 1;
-        if self.failing == Some(self.operations) {
-            self.failing = None;
-            return Err(failure(action, "a failure was asked for at this operation"));
-        }
-        Ok(())
-    }
 }
 
 impl Store for MemoryStore {
     fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
-        self.operate("begin a transaction")?;
         Ok(Box::new(MemoryTransaction { store: self, undo: Vec::new(), savepoints: Vec::new() }))
     }
 }
@@ -97,12 +66,6 @@ impl fmt::Debug for MemoryTransaction<'_> {
 }
 
 impl MemoryTransaction<'_> {
-    /// Counts an operation, and gives the state to read from.
-    fn read(&mut self, action: &'static str) -> Stored<&State> {
-        self.store.operate(action)?;
-        Ok(&self.store.state)
-    }
-
     /// Writes or (with `None`) removes one row of a table.
     fn put<K, V>(
         &mut self,
@@ -164,7 +127,6 @@ impl MemoryTransaction<'_> {
 
 impl Transaction for MemoryTransaction<'_> {
     fn commit(mut self: Box<Self>) -> Stored<()> {
-        self.store.operate("commit a transaction")?;
         self.undo.clear();
         Ok(())
     }

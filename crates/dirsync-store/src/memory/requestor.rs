@@ -56,34 +56,31 @@ impl MemoryTransaction<'_> {
 impl RequestorTables for MemoryTransaction<'_> {
     fn requestor(&mut self) -> Stored<RequestorState> {
         let action = "read the requestor's state";
-        let state = self.read(action)?.requestor.clone();
+        let state = self.store.state.requestor.clone();
         state.ok_or_else(|| StoreError::corrupt(action, "it was never written"))
     }
 
     fn put_requestor(&mut self, state: &RequestorState) -> Stored<()> {
-        self.read("write the requestor's state")?;
         self.replace(|all| &mut all.requestor, Some(state.clone()));
         Ok(())
     }
 
     fn own(&mut self, id: EntryId) -> Stored<Option<OwnRow>> {
-        Ok(self.read("read an own entry")?.own.get(&id).cloned())
+        Ok(self.store.state.own.get(&id).cloned())
     }
 
     fn put_own(&mut self, row: &OwnRow) -> Stored<()> {
-        self.read("write an own entry")?;
         self.write_own(row.id, Some(row.clone()));
         Ok(())
     }
 
     fn delete_own(&mut self, id: EntryId) -> Stored<()> {
-        self.read("delete an own entry")?;
         self.write_own(id, None);
         Ok(())
     }
 
     fn visit_own(&mut self, after: ReqSeq, visit: &mut dyn FnMut(&OwnRow) -> Flow) -> Stored<()> {
-        let state = self.read("read own entries")?;
+        let state = &self.store.state;
         visit_all(above(&state.own_by_number, after).map(|id| &state.own[id]), visit);
         Ok(())
     }
@@ -92,7 +89,7 @@ impl RequestorTables for MemoryTransaction<'_> {
         &mut self,
         visit: &mut dyn FnMut((EntryId, u128, &str)) -> Flow,
     ) -> Stored<()> {
-        let rows = self.read("read the digest of own entries")?.own.values();
+        let rows = self.store.state.own.values();
         let elements = rows.map(|row| {
             let element = own_element(row.id, row.released_to.as_ref(), row.record.as_ref());
             (row.id, element, &*row.source)
@@ -102,17 +99,15 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn own_tombstone(&mut self, id: EntryId) -> Stored<Option<OwnTombstone>> {
-        Ok(self.read("read an own deletion")?.own_tombstones.get(&id).cloned())
+        Ok(self.store.state.own_tombstones.get(&id).cloned())
     }
 
     fn put_own_tombstone(&mut self, tombstone: &OwnTombstone) -> Stored<()> {
-        self.read("write an own deletion")?;
         self.write_own_tombstone(tombstone.id, Some(tombstone.clone()));
         Ok(())
     }
 
     fn delete_own_tombstone(&mut self, id: EntryId) -> Stored<()> {
-        self.read("forget an own deletion")?;
         self.write_own_tombstone(id, None);
         Ok(())
     }
@@ -122,37 +117,35 @@ impl RequestorTables for MemoryTransaction<'_> {
         after: ReqSeq,
         visit: &mut dyn FnMut(OwnTombstone) -> Flow,
     ) -> Stored<()> {
-        let state = self.read("read own deletions")?;
+        let state = &self.store.state;
         let ids = above(&state.own_tombstones_by_number, after);
         visit_all(ids.map(|id| state.own_tombstones[id].clone()), visit);
         Ok(())
     }
 
     fn adopted_id(&mut self, source: &str, key: &str) -> Stored<Option<EntryId>> {
-        let state = self.read("read the id of an adopted entry")?;
+        let state = &self.store.state;
         Ok(state.adopted.get(&(source.to_owned(), key.to_owned())).copied())
     }
 
     fn put_adopted_id(&mut self, source: &str, key: &str, id: Option<EntryId>) -> Stored<()> {
-        self.read("write the id of an adopted entry")?;
         self.put(|state| &mut state.adopted, (source.to_owned(), key.to_owned()), id);
         Ok(())
     }
 
     fn list_row(&mut self, place: ListPlace, id: EntryId) -> Stored<Option<OwnedListRow>> {
-        let list = self.read("read an entry of the list")?.list(place);
+        let list = self.store.state.list(place);
         Ok(list.rows.get(&id).map(|(_, row)| row.clone()))
     }
 
     fn put_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
-        self.read("write an entry of the list")?;
         self.write_list_row(place, row.id, Some((*row).to_owned()));
         Ok(())
     }
 
     fn append_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
         let action = "add an entry to the list";
-        let list = self.read(action)?.list(place);
+        let list = self.store.state.list(place);
         let (twice, bulk) = (list.rows.contains_key(&row.id), list.bulk);
         if twice && !bulk {
             return Err(failure(action, format!("{} is in it already", row.id)));
@@ -165,20 +158,18 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn delete_list_row(&mut self, place: ListPlace, id: EntryId) -> Stored<()> {
-        self.read("delete an entry of the list")?;
         self.write_list_row(place, id, None);
         Ok(())
     }
 
     fn begin_bulk(&mut self, place: ListPlace) -> Stored<()> {
-        self.read("begin to fill the list")?;
         self.replace(move |state| &mut state.list_mut(place).bulk, true);
         Ok(())
     }
 
     fn end_bulk(&mut self, place: ListPlace) -> Stored<()> {
         let action = "finish to fill the list";
-        let twice = self.read(action)?.list(place).twice;
+        let twice = self.store.state.list(place).twice;
         self.replace(move |state| &mut state.list_mut(place).bulk, false);
         match twice {
             Some(id) => Err(StoreError {
@@ -194,13 +185,13 @@ impl RequestorTables for MemoryTransaction<'_> {
         place: ListPlace,
         visit: &mut dyn FnMut(ListRow<'_>) -> Flow,
     ) -> Stored<()> {
-        let list = self.read("read the list")?.list(place);
+        let list = self.store.state.list(place);
         visit_all(list.order.values().map(|id| list.rows[id].1.as_ref()), visit);
         Ok(())
     }
 
     fn visit_list_by_name(&mut self, visit: &mut dyn FnMut(ListRow<'_>) -> Flow) -> Stored<()> {
-        let rows = self.read("read the list by name")?.live.rows.values();
+        let rows = self.store.state.live.rows.values();
         let mut rows: Vec<ListRow<'_>> = rows.map(|(_, row)| row.as_ref()).collect();
         rows.sort_by_key(|row| (row.record.name, row.id));
         visit_all(rows, visit);
@@ -208,13 +199,12 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn clear_list(&mut self, place: ListPlace) -> Stored<()> {
-        let bulk = self.read("empty the list")?.list(place).bulk;
+        let bulk = self.store.state.list(place).bulk;
         self.replace(move |state| state.list_mut(place), List { bulk, ..List::default() });
         Ok(())
     }
 
     fn swap_lists(&mut self) -> Stored<()> {
-        self.read("put the new list in place")?;
         let staged = std::mem::take(&mut self.store.state.staged);
         let live = std::mem::replace(&mut self.store.state.live, staged);
         self.undo.push(Box::new(move |state| {
@@ -224,7 +214,7 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn list_buckets(&mut self, place: ListPlace) -> Stored<BucketSums> {
-        Ok(BucketSums(self.read("read the list's buckets")?.list(place).buckets.clone()))
+        Ok(BucketSums(self.store.state.list(place).buckets.clone()))
     }
 
     fn change_list_buckets(
@@ -232,7 +222,6 @@ impl RequestorTables for MemoryTransaction<'_> {
         place: ListPlace,
         changes: &[(Bucket, SetDigest, SetDigest)],
     ) -> Stored<()> {
-        self.read("change the list's buckets")?;
         for &(bucket, added, taken) in changes {
             let old = self.store.state.list(place).buckets.get(&bucket);
             let new = changed_bucket(old, added, taken);
@@ -242,46 +231,42 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn outcomes(&mut self) -> Stored<Vec<Outcome>> {
-        Ok(self.read("read the outcomes")?.outcomes.clone())
+        Ok(self.store.state.outcomes.clone())
     }
 
     fn put_outcomes(&mut self, outcomes: &[Outcome]) -> Stored<()> {
-        self.read("write the outcomes")?;
         self.replace(|state| &mut state.outcomes, outcomes.to_vec());
         Ok(())
     }
 
     fn offers(&mut self) -> Stored<Vec<Offer>> {
-        Ok(self.read("read the offers")?.offers.clone())
+        Ok(self.store.state.offers.clone())
     }
 
     fn put_offers(&mut self, offers: &[Offer]) -> Stored<()> {
-        self.read("write the offers")?;
         self.replace(|state| &mut state.offers, offers.to_vec());
         Ok(())
     }
 
     fn held_changes(&mut self) -> Stored<Vec<HeldChange>> {
-        let held = self.read("read the held changes")?.held_changes.values();
+        let held = self.store.state.held_changes.values();
         let mut held: Vec<HeldChange> = held.cloned().collect();
         held.sort_by(|a, b| (&a.key, a.id).cmp(&(&b.key, b.id)));
         Ok(held)
     }
 
     fn put_held_change(&mut self, held: &HeldChange) -> Stored<()> {
-        self.read("write a held change")?;
         self.put(|state| &mut state.held_changes, held.id, Some(held.clone()));
         Ok(())
     }
 
     fn delete_held_change(&mut self, id: EntryId) -> Stored<()> {
-        self.read("delete a held change")?;
         self.put(|state| &mut state.held_changes, id, None);
         Ok(())
     }
 
     fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, String, u64)>> {
-        let events = self.read("read the guarded changes")?.guard_events.values();
+        let events = self.store.state.guard_events.values();
         let mut events: Vec<_> = events
             .filter(|(of, ..)| of == source)
             .map(|(_, at, kind, count)| (*at, kind.clone(), *count))
@@ -291,30 +276,27 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn put_guard_event(&mut self, source: &str, at: u64, kind: &str, count: u64) -> Stored<()> {
-        self.read("write a guarded change")?;
         let event = (source.to_owned(), at, kind.to_owned(), count);
         self.append(|state| &mut state.guard_events, event);
         Ok(())
     }
 
     fn purge_guard_events(&mut self, before: u64) -> Stored<()> {
-        self.read("purge the guarded changes")?;
         self.remove_where(|state| &mut state.guard_events, |_, (_, at, ..)| *at < before);
         Ok(())
     }
 
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>> {
-        Ok(self.read("read what is known of a source")?.sources.get(source).cloned())
+        Ok(self.store.state.sources.get(source).cloned())
     }
 
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()> {
-        self.read("write what is known of a source")?;
         self.put(|state| &mut state.sources, source.to_owned(), Some(memory.clone()));
         Ok(())
     }
 
     fn forget_reads(&mut self) -> Stored<()> {
-        let sources = self.read("forget the reads of all sources")?.sources.clone();
+        let sources = self.store.state.sources.clone();
         for (source, memory) in sources {
             let forgotten = SourceMemory { seen: String::new(), told_all: false, ..memory };
             self.put(|state| &mut state.sources, source, Some(forgotten));

@@ -82,50 +82,46 @@ impl MemoryTransaction<'_> {
 
 impl ServerTables for MemoryTransaction<'_> {
     fn server(&mut self) -> Stored<Option<ServerState>> {
-        Ok(self.read("read the server's state")?.server.clone())
+        Ok(self.store.state.server.clone())
     }
 
     fn put_server(&mut self, state: &ServerState) -> Stored<()> {
-        self.read("write the server's state")?;
         self.replace(|all| &mut all.server, Some(state.clone()));
         Ok(())
     }
 
     fn registrations(&mut self) -> Stored<Vec<Registration>> {
-        Ok(self.read("read the registrations")?.registrations.values().cloned().collect())
+        Ok(self.store.state.registrations.values().cloned().collect())
     }
 
     fn registration(&mut self, name: &PostofficeName) -> Stored<Option<Registration>> {
-        Ok(self.read("read a registration")?.registrations.get(name).cloned())
+        Ok(self.store.state.registrations.get(name).cloned())
     }
 
     fn put_registration(&mut self, registration: &Registration) -> Stored<()> {
-        self.read("write a registration")?;
         let (name, row) = (registration.name.clone(), registration.clone());
         self.put(|state| &mut state.registrations, name, Some(row));
         Ok(())
     }
 
     fn rows(&mut self, id: EntryId) -> Stored<Vec<ServerRow>> {
-        let rows = self.read("read the rows of an entry")?.rows.range((id, String::new())..);
+        let rows = self.store.state.rows.range((id, String::new())..);
         let rows = rows.take_while(|((of, _), _)| *of == id);
         Ok(rows.map(|(_, row)| row.clone()).collect())
     }
 
     fn put_row(&mut self, row: &ServerRow) -> Stored<()> {
-        self.read("write a row")?;
         self.write_row(row_key(row.id, &row.origin), Some(row.clone()));
         Ok(())
     }
 
     fn delete_row(&mut self, id: EntryId, origin: &PostofficeName) -> Stored<()> {
-        self.read("delete a row")?;
         self.write_row(row_key(id, origin), None);
         Ok(())
     }
 
     fn claimants(&mut self, address_key: &str) -> Stored<Vec<(EntryId, PostofficeName)>> {
-        let state = self.read("read who wants an address")?;
+        let state = &self.store.state;
         let start = (address_key.to_owned(), (EntryId::from_bytes(FIRST_ID), String::new()));
         let claims = state.claimants.range(start..).map(|((address, row), ())| (address, row));
         let claims = claims.take_while(|(address, _)| *address == address_key);
@@ -138,19 +134,19 @@ impl ServerTables for MemoryTransaction<'_> {
         origin: &PostofficeName,
         visit: &mut dyn FnMut(&ServerRow) -> Flow,
     ) -> Stored<()> {
-        let rows = self.read("read what an origin submitted")?.rows.values();
+        let rows = self.store.state.rows.values();
         visit_all(rows.filter(|row| row.origin == *origin && row.submitted.is_some()), visit);
         Ok(())
     }
 
     fn visit_unsettled(&mut self, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> Stored<()> {
-        let rows = self.read("read the unsettled rows")?.rows.values();
+        let rows = self.store.state.rows.values();
         visit_all(rows.filter(|row| is_unsettled(row)), visit);
         Ok(())
     }
 
     fn published_count(&mut self, origin: &PostofficeName) -> Stored<u64> {
-        let rows = self.read("count published entries")?.rows.values();
+        let rows = self.store.state.rows.values();
         Ok(rows.filter(|row| row.origin == *origin && row.published.is_some()).count() as u64)
     }
 
@@ -160,7 +156,7 @@ impl ServerTables for MemoryTransaction<'_> {
         upto: SrvSeq,
         visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
     ) -> Stored<()> {
-        let state = self.read("read the changes of the list")?;
+        let state = &self.store.state;
         let start = (after, NumberedKey::Tombstone(EntryId::from_bytes(LAST_ID)));
         let changes = state.numbered.range((Excluded(start), Unbounded)).map(|(key, ())| key);
         let changes = changes.take_while(|(number, _)| *number <= upto);
@@ -169,23 +165,21 @@ impl ServerTables for MemoryTransaction<'_> {
     }
 
     fn tombstone(&mut self, id: EntryId) -> Stored<Option<Tombstone>> {
-        Ok(self.read("read a stub")?.tombstones.get(&id).cloned())
+        Ok(self.store.state.tombstones.get(&id).cloned())
     }
 
     fn put_tombstone(&mut self, tombstone: &Tombstone) -> Stored<()> {
-        self.read("write a stub")?;
         self.write_tombstone(tombstone.id, Some(tombstone.clone()));
         Ok(())
     }
 
     fn delete_tombstone(&mut self, id: EntryId) -> Stored<()> {
-        self.read("delete a stub")?;
         self.write_tombstone(id, None);
         Ok(())
     }
 
     fn purge_tombstones(&mut self, upto: SrvSeq) -> Stored<u64> {
-        let state = self.read("purge the stubs")?;
+        let state = &self.store.state;
         let old = state.numbered.keys().take_while(|(number, _)| *number <= upto);
         let old: Vec<NumberedKey> = old.map(|(_, key)| key.clone()).collect();
         let mut purged = 0;
@@ -212,7 +206,7 @@ impl ServerTables for MemoryTransaction<'_> {
         origin: &PostofficeName,
         id: EntryId,
     ) -> Stored<Option<Stamp>> {
-        let state = self.read("read a submitted deletion")?;
+        let state = &self.store.state;
         Ok(state.submitted_tombstones.get(&(origin.clone(), id)).copied())
     }
 
@@ -222,7 +216,6 @@ impl ServerTables for MemoryTransaction<'_> {
         id: EntryId,
         stamp: Option<Stamp>,
     ) -> Stored<()> {
-        self.read("write a submitted deletion")?;
         self.put(|state| &mut state.submitted_tombstones, (origin.clone(), id), stamp);
         Ok(())
     }
@@ -233,35 +226,33 @@ impl ServerTables for MemoryTransaction<'_> {
         visit: &mut dyn FnMut((EntryId, Stamp)) -> Flow,
     ) -> Stored<()> {
         let start = (origin.clone(), EntryId::from_bytes(FIRST_ID));
-        let deletions = self.read("read submitted deletions")?.submitted_tombstones.range(start..);
+        let deletions = self.store.state.submitted_tombstones.range(start..);
         let of_origin = deletions.take_while(|((of, _), _)| of == origin);
         visit_all(of_origin.map(|((_, id), stamp)| (*id, *stamp)), visit);
         Ok(())
     }
 
     fn transferred(&mut self, id: EntryId) -> Stored<Option<PostofficeName>> {
-        Ok(self.read("read whom an entry was transferred to")?.transferred.get(&id).cloned())
+        Ok(self.store.state.transferred.get(&id).cloned())
     }
 
     fn put_transferred(&mut self, id: EntryId, owner: &PostofficeName) -> Stored<()> {
-        self.read("write whom an entry was transferred to")?;
         self.put(|state| &mut state.transferred, id, Some(owner.clone()));
         Ok(())
     }
 
     fn issued_point(&mut self, point: &SyncPoint) -> Stored<Option<IssuedPoint>> {
-        Ok(self.read("read an issued point")?.points.get(&point_key(point)).copied())
+        Ok(self.store.state.points.get(&point_key(point)).copied())
     }
 
     fn put_issued_point(&mut self, point: &SyncPoint, digest: Option<SetDigest>) -> Stored<()> {
-        self.read("write an issued point")?;
         let issued = IssuedPoint { mark: point.mark, digest };
         self.put(|state| &mut state.points, point_key(point), Some(issued));
         Ok(())
     }
 
     fn views(&mut self) -> Stored<Vec<(ViewHash, View)>> {
-        let views = &self.read("read the views")?.views;
+        let views = &self.store.state.views;
         Ok(views.iter().map(|(hash, view)| (*hash, view.clone())).collect())
     }
 
@@ -275,14 +266,13 @@ impl ServerTables for MemoryTransaction<'_> {
     }
 
     fn delete_view(&mut self, hash: ViewHash) -> Stored<()> {
-        self.read("write the views")?;
         self.put(|state| &mut state.views, hash, None);
         self.remove_where(|state| &mut state.view_sums, |(of, _), _| *of == hash);
         Ok(())
     }
 
     fn view_sums(&mut self, hash: ViewHash) -> Stored<BucketSums> {
-        let sums = &self.read("read the sums of a view")?.view_sums;
+        let sums = &self.store.state.view_sums;
         let sums = sums.range((hash, Bucket::MIN)..=(hash, Bucket::MAX));
         Ok(BucketSums(sums.map(|((_, bucket), digest)| (*bucket, *digest)).collect()))
     }
@@ -292,7 +282,6 @@ impl ServerTables for MemoryTransaction<'_> {
         hash: ViewHash,
         changes: &[(Bucket, SetDigest, SetDigest)],
     ) -> Stored<()> {
-        self.read("change the sums of a view")?;
         for &(bucket, added, taken) in changes {
             let old = self.store.state.view_sums.get(&(hash, bucket));
             let new = changed_bucket(old, added, taken);
@@ -302,7 +291,7 @@ impl ServerTables for MemoryTransaction<'_> {
     }
 
     fn deletion_events(&mut self, origin: &PostofficeName) -> Stored<Vec<(u64, u64)>> {
-        let events = self.read("read the published deletions")?.deletion_events.values();
+        let events = self.store.state.deletion_events.values();
         let mut events: Vec<_> =
             events.filter(|(of, ..)| of == origin).map(|(_, at, count)| (*at, *count)).collect();
         events.sort_unstable();
@@ -310,13 +299,11 @@ impl ServerTables for MemoryTransaction<'_> {
     }
 
     fn put_deletion_event(&mut self, origin: &PostofficeName, at: u64, count: u64) -> Stored<()> {
-        self.read("write a published deletion")?;
         self.append(|state| &mut state.deletion_events, (origin.clone(), at, count));
         Ok(())
     }
 
     fn purge_deletion_events(&mut self, before: u64) -> Stored<()> {
-        self.read("purge the published deletions")?;
         self.remove_where(|state| &mut state.deletion_events, |_, (_, at, _)| *at < before);
         Ok(())
     }

@@ -152,10 +152,10 @@ fn a_message_cut_at_any_byte_changes_nothing() {
     let (mut world, _, old) = replace_in_parts();
     world.run("req B1; t2 B; an B");
     let whole = world.pop_letter();
-    let mut before = world.site("B1").copy();
+    let before = world.site("B1").copy();
     for cut in every_cut(&whole) {
         assert!(world.take_update("B1", &cut).unwrap().refused, "cut at {}", cut.file.len());
-        let same = world.site("B1").memory().same_content(before.memory());
+        let same = world.site("B1").store.same_content(&before.store);
         assert!(same, "cut at {}", cut.file.len());
     }
     // A transaction is missing, and the trailer counts what is left.
@@ -212,21 +212,21 @@ fn a_request_cut_at_any_byte_changes_nothing() {
     let mut world = World::new("A");
     world.run("A1 +a1; A1 +a2; go A1; A1 -a1; A1 ~a2; A1 +a3; req A1");
     let delta = world.pop_letter();
-    let mut store = world.site("s1").copy();
+    let store = world.site("s1").copy();
     let mut again = World::new("A");
     again.run("A1 +a1; go A1; reinstall A1; A1 +a2; go A1; req A1");
     let full = again.pop_letter();
     for (world, letter) in [(&mut world, delta), (&mut again, full)] {
-        let mut before = world.site("s1").copy();
+        let before = world.site("s1").copy();
         for cut in every_cut(&letter) {
             assert!(world.take_request("s1", &cut).unwrap().refused, "cut at {}", cut.file.len());
-            let same = world.site("s1").memory().same_content(before.memory());
+            let same = world.site("s1").store.same_content(&before.store);
             assert!(same, "cut at {}", cut.file.len());
         }
         world.deliver_request("s1", &letter, Trouble::None).unwrap();
         assert!(!world.said("s1", "S10"), "the whole message is not a repeated one");
     }
-    assert!(!world.site("s1").memory().same_content(store.memory()));
+    assert!(!world.site("s1").store.same_content(&store.store));
     again.settle();
 }
 

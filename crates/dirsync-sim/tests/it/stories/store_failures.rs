@@ -5,7 +5,8 @@ use dirsync_protocol::context::{Context, Draws, ReceiveError, TransactionSource}
 use dirsync_protocol::{requestor, server};
 use dirsync_sim::network::Letter;
 use dirsync_sim::world::{LENIENT, World};
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
+use dirsync_testing::{Fault, TestStore};
 
 /// A body as the steps read it.
 struct Source<'b>(BodyReader<&'b [u8]>);
@@ -19,7 +20,7 @@ impl TransactionSource for Source<'_> {
 }
 
 /// Applies a letter to a store, as the agent does: the transaction is committed, or nothing is kept.
-fn apply(store: &mut MemoryStore, letter: &Letter) -> Result<(), ReceiveError> {
+fn apply(store: &mut TestStore, letter: &Letter) -> Result<(), ReceiveError> {
     let mut draws = Draws::new(&[9; 32]);
     let mut events = Vec::new();
     let mut context =
@@ -39,14 +40,14 @@ fn apply(store: &mut MemoryStore, letter: &Letter) -> Result<(), ReceiveError> {
 }
 
 /// Fails each operation once while a letter is applied. Returns how many there were.
-fn fail_everywhere(store: &MemoryStore, letter: &Letter) -> u64 {
-    let mut applied = store.clone();
+fn fail_everywhere(store: &TestStore, letter: &Letter) -> u64 {
+    let mut applied = store.copy();
     apply(&mut applied, letter).unwrap();
     for n in 1.. {
-        let mut failing = store.clone();
-        failing.fail_at(Some(n));
+        let mut failing = store.copy();
+        failing.faults.plan(Fault::Operation(n));
         let result = apply(&mut failing, letter);
-        if failing.failure_pending() {
+        if !failing.faults.met() {
             result.unwrap();
             return n - 1;
         }
@@ -67,7 +68,7 @@ fn failed_lookup_is_not_absence() {
     let mut operations = 0;
     let mut try_last = |world: &mut World, at: &str| {
         let letter = world.last_letter();
-        operations += fail_everywhere(world.site(at).memory(), &letter);
+        operations += fail_everywhere(&world.site(at).store, &letter);
     };
     try_last(&mut world, "s1");
     world.run("t2 A; an A");

@@ -1,4 +1,4 @@
-//! The real store with failures: the nth operation fails, or the process dies at the nth commit.
+//! Failures of a store: the nth operation fails, or the process dies at the nth commit.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,15 +11,15 @@ use dirsync_protocol::tables::{
     ServerRow, ServerState, ServerTables, SourceMemory, StoreError, StoreErrorKind, Stored,
     Tombstone,
 };
-use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::{Store, Transaction};
+use dirsync_store::Transaction;
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing; operations are counted.
+    /// Nothing.
+    #[default]
     None,
-    /// The nth operation, commits among them, fails as on a full disk.
+    /// The nth operation, commits among them, fails as on a full disk; those after it succeed.
     Operation(u64),
     /// The process dies before the nth commit.
     BeforeCommit(u64),
@@ -27,7 +27,7 @@ pub enum Fault {
     AfterCommit(u64),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct State {
     fault: Fault,
     operations: u64,
@@ -36,19 +36,31 @@ struct State {
     dead: bool,
 }
 
-/// The plan of failures, shared by all that can fail.
-#[derive(Clone, Debug)]
+/// The failure that is planned; clones share it.
+#[derive(Clone, Debug, Default)]
 pub struct Faults(Rc<Cell<State>>);
 
 impl Faults {
+    /// Plans a failure from the beginning.
     pub fn new(fault: Fault) -> Self {
-        let (operations, commits, met, dead) = (0, 0, false, false);
-        Self(Rc::new(Cell::new(State { fault, operations, commits, met, dead })))
+        let faults = Self::default();
+        faults.plan(fault);
+        faults
     }
 
-    /// Whether what was asked for has happened.
+    /// Plans a failure, and counts from here on.
+    pub fn plan(&self, fault: Fault) {
+        self.0.set(State { fault, ..State::default() });
+    }
+
+    /// Whether what was planned has happened.
     pub fn met(&self) -> bool {
         self.0.get().met
+    }
+
+    /// How many operations there were since the plan: begins, calls of tables, commits.
+    pub fn operations(&self) -> u64 {
+        self.0.get().operations
     }
 
     fn error(action: &'static str) -> StoreError {
@@ -56,8 +68,8 @@ impl Faults {
         StoreError { action, kind, source: "a failure was asked for".into() }
     }
 
-    /// Before each operation: an error when it is the one that fails, or the process is dead.
-    pub fn operate(&self, action: &'static str) -> Stored<()> {
+    /// Counts an operation. An error if it is the one that fails, or the process is dead.
+    pub(crate) fn operate(&self, action: &'static str) -> Stored<()> {
         let mut state = self.0.get();
         state.operations += 1;
         let fails = state.fault == Fault::Operation(state.operations);
@@ -83,23 +95,10 @@ impl Faults {
     }
 }
 
-/// A store that fails as planned.
-pub struct FaultyStore {
-    pub store: SqliteStore,
-    pub faults: Faults,
-}
-
-impl Store for FaultyStore {
-    fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
-        self.faults.operate("begin")?;
-        let inner = self.store.begin()?;
-        Ok(Box::new(FaultyTransaction { inner, faults: self.faults.clone() }))
-    }
-}
-
-struct FaultyTransaction<'s> {
-    inner: Box<dyn Transaction + 's>,
-    faults: Faults,
+/// A transaction that fails as planned.
+pub(crate) struct FaultyTransaction<'s> {
+    pub(crate) inner: Box<dyn Transaction + 's>,
+    pub(crate) faults: Faults,
 }
 
 impl Transaction for FaultyTransaction<'_> {

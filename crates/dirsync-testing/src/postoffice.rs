@@ -1,0 +1,244 @@
+//! One postoffice of a test: a database, a clock, randomness from its name, and the shipped steps.
+
+use std::collections::BTreeMap;
+
+use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
+use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, decide};
+use dirsync_agent::restoring::begin_anew;
+use dirsync_agent::step::{
+    ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
+};
+use dirsync_agent::{founding, step};
+use dirsync_carrier::Carrier;
+use dirsync_directory::{PostofficeName, Record, View};
+use dirsync_message::Instance;
+use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::invitation::{proof, verifier};
+use dirsync_protocol::tables::ListPlace;
+use dirsync_store::{Store, Transaction};
+
+use crate::rows::{postoffice, record};
+use crate::store::TestStore;
+
+/// The name of the directory server's postoffice.
+pub const SERVER: &str = "NORTH/HQ";
+/// When the clock of a postoffice begins.
+pub const START_MS: u64 = 1_700_000_000_000;
+/// A day, in milliseconds.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// What the server calls its one carrier.
+const CARRIER: &str = "net";
+
+/// Why something failed.
+pub type Failed = Box<dyn std::error::Error>;
+
+/// One postoffice. `D` keeps what administrators decided at a server.
+#[derive(Debug)]
+pub struct TestPostoffice<D = Vec<Decision>> {
+    /// Its name.
+    pub name: PostofficeName,
+    /// Its database.
+    pub store: TestStore,
+    /// What administrators decided here, if it is the server.
+    pub decisions: D,
+    /// Its clock, in milliseconds since 1970.
+    pub now: u64,
+    /// How often it drew random tokens.
+    pub draws: u64,
+}
+
+fn secret(name: &PostofficeName) -> String {
+    format!("secret of {name}")
+}
+
+impl TestPostoffice {
+    /// Another machine with a copy of the database.
+    pub fn copy(&self) -> Self {
+        let (name, decisions) = (self.name.clone(), self.decisions.clone());
+        Self { name, store: self.store.copy(), decisions, now: self.now, draws: self.draws }
+    }
+}
+
+impl<D: DecisionsLog> TestPostoffice<D> {
+    /// A postoffice with a database that holds its state already, or nothing yet.
+    pub fn new(name: &str, store: TestStore, decisions: D) -> Self {
+        Self { name: postoffice(name), store, decisions, now: START_MS, draws: 0 }
+    }
+
+    /// What a step is given.
+    pub fn around(&mut self) -> Surroundings {
+        self.draws += 1;
+        let seed = blake3::hash(format!("{} {}", self.name, self.draws).as_bytes());
+        Surroundings {
+            now: self.now,
+            seed: *seed.as_bytes(),
+            guard: GuardLimits::default(),
+            key: format!("ssh-ed25519 {}", self.name),
+            compression: 3,
+            settle_ms: 60_000,
+        }
+    }
+
+    /// Does some work in one transaction and commits it.
+    ///
+    /// # Errors
+    ///
+    /// When the work or the store fails.
+    pub fn transact<R, E: Into<Failed>>(
+        &mut self,
+        work: impl FnOnce(&mut (dyn Transaction + '_), &mut Context<'_>, &mut D) -> Result<R, E>,
+    ) -> Result<R, Failed> {
+        let Surroundings { now, seed, guard, .. } = self.around();
+        let (mut draws, mut events) = (Draws::new(&seed), Vec::new());
+        let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
+        let mut tables = self.store.begin()?;
+        let done = work(&mut *tables, &mut context, &mut self.decisions).map_err(Into::into)?;
+        tables.commit()?;
+        Ok(done)
+    }
+
+    /// Becomes the directory server.
+    pub fn found_server(&mut self) {
+        let (name, key) = (self.name.clone(), self.around().key);
+        self.transact(|tables, context, _| {
+            founding::found_server(tables, context.draws, &name, Instance(7), &key, CARRIER)
+        })
+        .expect("a fresh store");
+    }
+
+    /// Becomes a requestor with the secret of [`Self::invite`].
+    pub fn found_requestor(&mut self) {
+        let name = self.name.clone();
+        let proof = proof(&secret(&name), &self.around().key);
+        self.transact(|tables, context, _| {
+            let server = postoffice(SERVER);
+            founding::found_requestor(tables, context.draws, &name, &server, Some(proof))
+        })
+        .expect("a fresh store");
+    }
+
+    /// An administrator of the server invites a postoffice.
+    ///
+    /// # Errors
+    ///
+    /// When the log of decisions or the store fails.
+    pub fn invite(&mut self, name: &str, view: View) -> Result<(), Failed> {
+        let verifier = verifier(&secret(&postoffice(name)));
+        let expires = self.now + 365 * DAY_MS;
+        let carrier = CARRIER.into();
+        self.decide(name, DecisionKind::Invite { verifier, expires, carrier, view })
+    }
+
+    /// An administrator of the server decides about a postoffice.
+    ///
+    /// # Errors
+    ///
+    /// When the log of decisions or the store fails.
+    pub fn decide(&mut self, of: &str, kind: DecisionKind) -> Result<(), Failed> {
+        let decision = Decision { at: self.now, postoffice: postoffice(of), kind };
+        self.transact(|tables, context, log| decide(tables, context, log, &[decision]))
+    }
+
+    /// Begins a new epoch, as after a restore.
+    ///
+    /// # Errors
+    ///
+    /// When the log of decisions or the store fails.
+    pub fn begin_anew(&mut self) -> Result<(), Failed> {
+        self.transact(|tables, context, log| begin_anew(tables, context, log))
+    }
+
+    /// Reads a source with these keys and records; its time is this postoffice's.
+    ///
+    /// # Errors
+    ///
+    /// When the read or the store fails.
+    pub fn read<K: AsRef<str>>(
+        &mut self,
+        settings: ReadSettings,
+        rows: impl IntoIterator<Item = (K, Record)>,
+        complete: bool,
+    ) -> Result<ReadReport, Failed> {
+        let settings = ReadSettings { now: self.now, ..settings };
+        self.transact(|tables, _, _| {
+            let mut read = SourceRead::begin(tables, settings)?;
+            for (line, (key, record)) in (2..).zip(rows) {
+                let (key, record) = (key.as_ref(), record.as_ref());
+                read.row(ReadRow { origin: None, key, record, line })?;
+            }
+            Ok::<_, Failed>(read.finish(complete)?)
+        })
+    }
+
+    /// Imports people (key, name, address, phone) as the whole list.
+    pub fn import<T: AsRef<str>>(&mut self, people: &[(T, T, T, T)]) -> ReadReport {
+        let settings = ReadSettings { source: "import".into(), whole: true, ..Default::default() };
+        let rows = people.iter().map(|(key, name, address, phone)| {
+            let phone = phone.as_ref();
+            let details =
+                if phone.is_empty() { String::new() } else { format!("telephoneNumber/{phone}\n") };
+            (key, record(name.as_ref(), address.as_ref(), &details))
+        });
+        self.read(settings, rows, true).expect("the store works")
+    }
+
+    /// T1.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails.
+    pub fn send(&mut self, carrier: &dyn Carrier) -> Result<SendReport, Interrupted<SendReport>> {
+        let around = self.around();
+        send(&mut self.store, carrier, &around, true)
+    }
+
+    /// T2; with `push`, as in continuous mode, the server also answers unasked.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails.
+    pub fn process(
+        &mut self,
+        carrier: &dyn Carrier,
+        push: bool,
+    ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
+        let around = self.around();
+        let carriers = BTreeMap::from([(CARRIER.to_owned(), carrier)]);
+        process(&mut self.store, &carriers, &mut self.decisions, &around, push)
+    }
+
+    /// Whether the server has anything to do.
+    pub fn requests_arrived(&mut self, carrier: &dyn Carrier) -> bool {
+        let carriers = BTreeMap::from([(CARRIER.to_owned(), carrier)]);
+        step::requests_arrived(&mut self.store, &carriers).expect("the store works")
+    }
+
+    /// T3.
+    ///
+    /// # Errors
+    ///
+    /// When the step fails.
+    pub fn apply(
+        &mut self,
+        carrier: &dyn Carrier,
+    ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
+        let around = self.around();
+        apply(&mut self.store, carrier, &around)
+    }
+
+    /// The list, one line an entry, sorted.
+    pub fn list(&mut self) -> Vec<String> {
+        let mut lines: Vec<String> = self.store.gather(|tables, visit| {
+            tables.visit_list(ListPlace::Live, &mut |row| {
+                let record = row.record;
+                visit(format!(
+                    "{} {} {} {} {} {}",
+                    row.id, row.owner, row.key, record.name, record.addresses, record.details
+                ))
+            })
+        });
+        lines.sort();
+        lines
+    }
+}
