@@ -1,11 +1,14 @@
 //! The rules of the house as checks: each says `file:line: rule: text`.
 
+mod figures;
 mod graph;
 mod leftovers;
 mod lengths;
 mod links;
 mod lints;
+mod references;
 mod stories;
+mod words;
 
 use std::fmt;
 
@@ -18,16 +21,29 @@ pub struct Arguments {
     /// Also list every failure story and protocol trace with its test, or what it waits for
     #[arg(long)]
     stories: bool,
+    /// Print figures about the code: asserts, panics, comments, tests
+    #[arg(long)]
+    figures: bool,
 }
 
 pub const NOTES: &str = "\
 Rules: no leftovers and no machine paths in committed files; short files and functions;
 documented libraries; crates depend on each other as ARCHITECTURE.md says; forbidden calls are
-forbidden by lint; links in Markdown lead somewhere; stories marked as tested have a test.
+forbidden by lint; links in Markdown lead somewhere; stories marked as tested have a test; code
+refers to rows, sections and pages that are there; shipped code says the words of the glossary.
 
 Examples:
   cargo xtask tidy
-  cargo xtask tidy --stories";
+  cargo xtask tidy --stories
+  cargo xtask tidy --figures";
+
+/// Breaches that wait for work that has begun: where, and a part of the text.
+const PENDING: [(&str, &str); 4] = [
+    ("crates/dirsync-protocol/", "no page protocol.md"),
+    ("crates/dirsync", "\"life\""),
+    ("crates/dirsync", "\"office\""),
+    ("crates/dirsync", "\"site\""),
+];
 
 /// One breach of one rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +58,10 @@ pub struct Breach {
 impl Breach {
     fn new(path: &str, line: usize, rule: &'static str, text: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, rule, text: text.into() }
+    }
+
+    fn is(&self, &(path, text): &(&str, &str)) -> bool {
+        self.path.starts_with(path) && self.text.contains(text)
     }
 }
 
@@ -60,16 +80,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let files = workspace::text_files(&root)?;
     let stories = stories::read(&files)?;
 
+    let metadata = workspace::metadata()?;
+    let shipped = graph::needs(&metadata, "dirsync");
+
     let mut breaches = Vec::new();
     breaches.extend(leftovers::check(&files));
     breaches.extend(lengths::check(&files));
     breaches.extend(lints::check(&files));
-    breaches.extend(graph::check(&files, &workspace::metadata()?));
+    breaches.extend(graph::check(&files, &metadata));
     breaches.extend(links::check(&files, &root));
     breaches.extend(stories.check());
+    breaches.extend(references::check(&files));
+    breaches.extend(words::check(&files, &shipped));
+    breaches.retain(|breach| !PENDING.iter().any(|pending| breach.is(pending)));
 
     if arguments.stories {
         print!("{}", stories.list());
+    }
+    if arguments.figures {
+        print!("{}", figures::table(&files, &shipped));
     }
     println!("{}", stories.summary());
     for breach in &breaches {

@@ -77,6 +77,21 @@ fn real_graph(metadata: &Value) -> Graph {
         .collect()
 }
 
+/// A crate and every crate of the workspace that it needs, in any number of steps.
+pub fn needs(metadata: &Value, name: &str) -> Vec<String> {
+    let graph = real_graph(metadata);
+    let mut needed = vec![name.to_owned()];
+    let mut at = 0;
+    while let Some(name) = needed.get(at).cloned() {
+        let uses = graph.get(&name).into_iter().flatten();
+        let new: Vec<String> = uses.filter(|one| !needed.contains(one)).cloned().collect();
+        needed.extend(new);
+        at += 1;
+    }
+    needed.sort();
+    needed
+}
+
 /// Crate → line number and sorted dependencies.
 fn documented_graph(text: &str) -> Option<BTreeMap<String, (usize, Vec<String>)>> {
     let mut lines = text.lines().enumerate();
@@ -136,6 +151,11 @@ mod tests {
     #[test]
     fn an_equal_graph_passes() {
         assert_eq!(texts("# A\n```crates\na\nb -> a\n```\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_crate_needs_itself_and_what_it_uses() {
+        assert_eq!(needs(&metadata(), "b"), ["a", "b"]);
     }
 
     #[test]

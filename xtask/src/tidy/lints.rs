@@ -4,7 +4,7 @@ use super::{Breach, find};
 use crate::workspace::TextFile;
 
 /// Crates without clock, files, network, environment, threads and hash order (`ARCHITECTURE.md`).
-const PURE_CRATES: [&str; 3] = ["dirsync-directory", "dirsync-message", "dirsync-protocol"];
+pub const PURE_CRATES: [&str; 3] = ["dirsync-directory", "dirsync-message", "dirsync-protocol"];
 
 /// What each pure crate's `clippy.toml` forbids at least.
 const FORBIDDEN: [&str; 8] = [

@@ -107,8 +107,8 @@ fn with_number(text: &str, field: &str, number: u64) -> String {
     text.replace(&line, &format!("{prefix}{changed}"))
 }
 
-/// §15: a request names a server epoch of a generation near 2^62; and so with every other number, in
-/// both directions.
+/// `docs/failure-stories.md` §15: a request names a server epoch of a generation near 2^62; and so with
+/// every other number, in both directions.
 #[test]
 fn no_number_bricks_a_server() {
     let request = ["number", "own-from", "own-to", "own-digest", "epoch-heard", "point"];
