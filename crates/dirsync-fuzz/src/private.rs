@@ -2,15 +2,11 @@
 //! for the sake of a test.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "only their parsers are used")]
 
-#[path = "../../dirsync/src/config/mod.rs"]
-pub(crate) mod config;
 #[path = "../../dirsync-connect/src/csv_cell.rs"]
 pub(crate) mod csv_cell;
 #[path = "../../dirsync-connect/src/dn.rs"]
 pub(crate) mod dn;
 #[path = "../../dirsync-connect/src/guid.rs"]
 pub(crate) mod guid;
-#[path = "../../dirsync/src/invitation.rs"]
-pub(crate) mod invitation;
 #[path = "../../dirsync-carrier/src/name.rs"]
 pub(crate) mod name;

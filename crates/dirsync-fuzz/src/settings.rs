@@ -1,12 +1,12 @@
 //! What administrators write and carry from hand to hand.
 
 use dirsync_agent::decisions::Decision;
+use dirsync_postoffice::config::{Config, ConfigErrors, load_map};
+use dirsync_postoffice::invitation::Invitation;
 use dirsync_protocol::schedule::{Schedule, ScheduledTime, Step, parse_duration};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::private::config::{Config, ConfigErrors, load_map};
-use crate::private::invitation::Invitation;
 use crate::scratch::with_file;
 use crate::texts::prints_back;
 

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::LogLine;
 
-use crate::failure::{ExitStatus, Outcome};
-use crate::office::{Office, now_ms};
+use crate::failure::{ExitStatus, Result};
 use crate::platform;
 use crate::waiting::Waiting;
 
@@ -32,10 +32,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Compares what waits with what was said before, and commits a log line and a call for each beginning
 /// and each end. Returns the exit code that what waits stands for.
-pub fn sound_alarms(office: &mut Office) -> Outcome<ExitStatus> {
-    let waits = Waiting::of(office)?;
+pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<ExitStatus> {
+    let waits = Waiting::of(postoffice)?;
     let now = subjects(&waits);
-    let before: BTreeMap<String, String> = office
+    let before: BTreeMap<String, String> = postoffice
         .begin()?
         .notes(ALARMS)?
         .into_iter()
@@ -43,27 +43,27 @@ pub fn sound_alarms(office: &mut Office) -> Outcome<ExitStatus> {
         .collect();
     for (kind, text) in &now {
         if !before.contains_key(kind) {
-            sound(office, kind, "begins", text, Some(text))?;
+            sound(postoffice, kind, "begins", text, Some(text))?;
         }
     }
     for (kind, text) in &before {
         if !now.contains_key(kind) {
-            sound(office, kind, "is over", text, None)?;
+            sound(postoffice, kind, "is over", text, None)?;
         }
     }
     Ok(waits.status())
 }
 
 fn sound(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     kind: &str,
     when: &str,
     text: &str,
     note: Option<&str>,
-) -> Outcome<()> {
-    let subject = format!("dirsync {}: {kind} {when}: {text}", office.name);
-    let calls = !office.config.alarm.is_empty();
-    let mut tables = office.begin()?;
+) -> Result<()> {
+    let subject = format!("dirsync {}: {kind} {when}: {text}", postoffice.name);
+    let calls = !postoffice.config.alarm.is_empty();
+    let mut tables = postoffice.begin()?;
     tables.put_note(&format!("{ALARMS}{kind}"), note)?;
     if calls {
         let last = tables.notes(CALLS)?.pop();
@@ -153,24 +153,25 @@ impl Bell {
     }
 
     /// Writes down what the last call came to, and begins the next one.
-    pub fn ring(&mut self, office: &mut Office) -> Outcome<()> {
+    pub fn ring(&mut self, postoffice: &mut Postoffice) -> Result<()> {
         while let Ok(outcome) = self.outcomes.try_recv() {
-            self.note(office, outcome)?;
+            self.note(postoffice, outcome)?;
         }
-        let Some((program, arguments)) = office.config.alarm.clone().split_first().map(own) else {
+        let Some((program, arguments)) = postoffice.config.alarm.clone().split_first().map(own)
+        else {
             return Ok(());
         };
         if self.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let call = office.begin()?.notes(CALLS)?.into_iter().next();
+        let call = postoffice.begin()?.notes(CALLS)?.into_iter().next();
         let Some((name, subject)) = call.filter(|_| !self.rings) else { return Ok(()) };
-        let limit = office.config.alarm_timeout;
+        let limit = postoffice.config.alarm_timeout;
         let mut command = Command::new(&program);
         command
             .args(arguments.iter().map(|word| word.replace("{subject}", &subject)))
             .env("DIRSYNC_SUBJECT", &subject)
-            .env("DIRSYNC_POSTOFFICE_NAME", office.name.as_str())
+            .env("DIRSYNC_POSTOFFICE_NAME", postoffice.name.as_str())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let (stop, wake, ended) = (Arc::clone(&self.stop), self.wake.clone(), self.ended.clone());
@@ -190,7 +191,7 @@ impl Bell {
     }
 
     /// Waits for a call under way. Returns whether there was one.
-    pub fn wait(&mut self, open: impl FnOnce() -> Outcome<Office>) -> Outcome<bool> {
+    pub fn wait(&mut self, open: impl FnOnce() -> Result<Postoffice>) -> Result<bool> {
         if !self.rings {
             return Ok(false);
         }
@@ -201,16 +202,20 @@ impl Bell {
             }
             Ok(outcome) => outcome,
         };
-        let mut office = open()?;
-        self.note(&mut office, outcome)?;
-        self.ring(&mut office)?;
+        let mut postoffice = open()?;
+        self.note(&mut postoffice, outcome)?;
+        self.ring(&mut postoffice)?;
         Ok(true)
     }
 
-    fn note(&mut self, office: &mut Office, (name, outcome): (String, Ended)) -> Outcome<()> {
+    fn note(
+        &mut self,
+        postoffice: &mut Postoffice,
+        (name, outcome): (String, Ended),
+    ) -> Result<()> {
         self.rings = false;
         let Ended::Made(error) = outcome else { return Ok(()) };
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         tables.put_note(&name, None)?;
         tables.put_note(ALARM_ERROR, error.as_deref())?;
         if let Some(error) = error {

@@ -6,17 +6,9 @@ mod output;
 mod alarm;
 mod cli;
 mod commands;
-mod config;
-mod exposure;
 mod failure;
-mod home;
-mod identity;
-mod inbox;
-mod invitation;
-mod office;
 mod platform;
 mod time;
-mod trouble;
 mod waiting;
 mod watch;
 mod words;
@@ -77,7 +69,7 @@ fn main() -> ExitCode {
             if let Some(hint) = &failure.hint {
                 eprintln!("\nhint: {hint}");
             }
-            ExitCode::from(failure.status as u8)
+            ExitCode::from(ExitStatus::from(failure.kind) as u8)
         }
     }
 }

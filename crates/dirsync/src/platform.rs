@@ -5,10 +5,10 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::failure::Outcome;
+use crate::failure::Result;
 
 /// Sets the flag at SIGTERM and SIGINT.
-pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Outcome<()> {
+pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
     for signal in signal_hook::consts::TERM_SIGNALS {
         signal_hook::flag::register(*signal, Arc::clone(stop))?;
     }

@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use dirsync_agent::decisions::LogState;
 use dirsync_agent::step::NOTICE_NOTE;
 use dirsync_message::Side;
+use dirsync_postoffice::home::Away;
+use dirsync_postoffice::trouble::{self, Trouble};
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::tables::{Copies, Mode, Registration, RegistrationState};
 use jiff::Timestamp;
 
@@ -12,10 +15,7 @@ use crate::alarm::ALARM_ERROR;
 use crate::commands::run::STEP_ERROR;
 use crate::commands::steps::FIRST_UNANSWERED;
 use crate::commands::targets;
-use crate::failure::{ExitStatus, Outcome};
-use crate::home::Away;
-use crate::office::{Office, now_ms};
-use crate::trouble::{self, Trouble};
+use crate::failure::{ExitStatus, Result};
 
 /// In continuous mode a postoffice without an answer for so long is overdue.
 const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
@@ -57,16 +57,16 @@ pub struct Waiting {
 
 impl Waiting {
     /// What waits at a postoffice.
-    pub fn of(office: &mut Office) -> Outcome<Self> {
-        let runs = office.begin()?.note("agent")?.is_some();
-        let schedule = office.config.schedule.clone();
-        let is_server = office.is_server;
-        let away = office.away()?;
-        let decisions = words_of(office.log_state()?);
-        let never = office.config.never(is_server);
+    pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
+        let runs = postoffice.begin()?.note("agent")?.is_some();
+        let schedule = postoffice.config.schedule.clone();
+        let is_server = postoffice.is_server;
+        let away = postoffice.away()?;
+        let decisions = words_of(postoffice.log_state()?);
+        let never = postoffice.config.never(is_server);
         let sources: Vec<String> =
-            office.config.sources.iter().map(|source| source.name.clone()).collect();
-        let mut tables = office.begin()?;
+            postoffice.config.sources.iter().map(|source| source.name.clone()).collect();
+        let mut tables = postoffice.begin()?;
         let mut waiting = Self {
             held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
             quarantined: tables.quarantined()?.len() as u64,

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use dirsync_carrier::PostofficeLock;
+use dirsync_postoffice::folder::{AGENT_LOCK, DATABASE, LOCK};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-
-use crate::office::{AGENT_LOCK, DATABASE, LOCK};
 
 /// Wakes the agent when files change. It is a help, not a need: what happens on another host of a
 /// shared folder is not seen, so places are polled as well.

@@ -6,24 +6,24 @@ use std::path::Path;
 
 use dirsync_directory::{BucketSums, SetDigest, list_element, own_element};
 use dirsync_message::{ReqSeq, SrvSeq};
+use dirsync_postoffice::Postoffice;
+use dirsync_postoffice::inbox::Inbox;
 use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 use serde_json::json;
 
 use crate::cli::CheckArgs;
-use crate::commands::print_json;
-use crate::failure::{ExitStatus, Outcome};
-use crate::inbox::Inbox;
-use crate::office::Office;
+use crate::commands::{inbox, print_json};
+use crate::failure::{ExitStatus, Result};
 
 /// `dirsync check`: reads everything and says what contradicts itself.
-pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Outcome {
+pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitStatus> {
     let mut wrong = Vec::new();
     if arguments.repair {
-        let mut office = Office::open(folder, "check")?;
-        let around = office.around()?;
+        let mut postoffice = Postoffice::open(folder, "check")?;
+        let around = postoffice.around()?;
         let mut draws = dirsync_protocol::context::Draws::new(&around.seed);
         let mut events = Vec::new();
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         let mut context = dirsync_protocol::context::Context {
             now: around.now,
             draws: &mut draws,
@@ -34,21 +34,21 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Outcome {
         tables.commit()?;
         wrong.extend(events.into_iter().map(|event| event.text));
     }
-    let mut office = Office::read(folder)?;
-    wrong.extend(office.store.integrity_check()?);
-    let inbox = Inbox::of(&mut office)?;
-    let is_server = office.is_server;
-    let mut tables = office.begin()?;
+    let mut postoffice = super::read(folder)?;
+    wrong.extend(postoffice.store.integrity_check()?);
+    let inbox = Inbox::of(&mut postoffice)?;
+    let is_server = postoffice.is_server;
+    let mut tables = postoffice.begin()?;
     check_list(&mut *tables, &mut wrong)?;
     check_own(&mut *tables, &mut wrong)?;
     if is_server {
         check_server(&mut *tables, &mut wrong)?;
     }
     if json {
-        print_json(&json!({ "wrong": wrong, "inbox": inbox.json() }));
+        print_json(&json!({ "wrong": wrong, "inbox": inbox::json(&inbox) }));
         return Ok(outcome(&wrong));
     }
-    inbox.lines().iter().for_each(|(word, text)| println!("{word}: {text}"));
+    inbox::lines(&inbox).iter().for_each(|(word, text)| println!("{word}: {text}"));
     if wrong.is_empty() {
         println!("everything agrees");
     } else {
@@ -66,7 +66,7 @@ fn outcome(wrong: &[String]) -> ExitStatus {
     if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
-fn check_list(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_list(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Result<()> {
     let state = tables.requestor()?;
     let mut found = BucketSums::default();
     let mut ids = BTreeSet::new();
@@ -90,7 +90,7 @@ fn check_list(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
     Ok(())
 }
 
-fn check_own(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_own(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Result<()> {
     let state = tables.requestor()?;
     let mut digest = SetDigest::default();
     let mut highest = 0;
@@ -113,7 +113,7 @@ fn check_own(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
     Ok(())
 }
 
-fn check_server(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Outcome<()> {
+fn check_server(tables: &mut dyn Tables, wrong: &mut Vec<String>) -> Result<()> {
     let Some(server) = tables.server()? else { return Ok(()) };
     let views = tables.views()?;
     let mut sums = vec![BucketSums::default(); views.len()];

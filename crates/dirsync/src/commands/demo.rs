@@ -11,6 +11,8 @@ use dirsync_agent::intake::take_in;
 use dirsync_carrier::{Carrier as _, FolderCarrier};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_postoffice::config::load_map;
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::tables::ListPlace;
 use serde_json::json;
 
@@ -20,9 +22,7 @@ use crate::commands::print_json;
 use crate::commands::requestor::invite;
 use crate::commands::restore::restore_into;
 use crate::commands::steps::{apply_step, process_step, send_step};
-use crate::config::load_map;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, now_ms};
+use crate::failure::{ExitStatus, Failure, Result};
 
 const NORTH: &str = include_str!("../../demo/north.csv");
 const NORTH_MAP: &str = include_str!("../../demo/north.map.toml");
@@ -36,13 +36,13 @@ struct Demo {
     share: PathBuf,
     names: Vec<String>,
     /// Open postoffices: a database that stays open is folded together once, at the end.
-    offices: Vec<Option<Office>>,
+    offices: Vec<Option<Postoffice>>,
     cycles: u32,
     quiet: bool,
 }
 
 /// `dirsync demo [DIR]`.
-pub fn demo(arguments: &DemoArgs, json: bool) -> Outcome {
+pub fn demo(arguments: &DemoArgs, json: bool) -> Result<ExitStatus> {
     let began = Instant::now();
     if arguments.folder.exists() {
         return Err(Failure::usage(format!("\"{}\" exists already", arguments.folder.display()))
@@ -83,18 +83,18 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Outcome {
 
 fn folder_of(name: &str) -> String {
     name.split_once('/')
-        .map_or(name, |(network, office)| match network {
+        .map_or(name, |(network, postoffice)| match network {
             "SHIP" => name,
-            _ => office,
+            _ => postoffice,
         })
         .to_lowercase()
         .replace('/', "-")
 }
 
 impl Demo {
-    fn office(&mut self, at: usize) -> Outcome<&mut Office> {
+    fn postoffice(&mut self, at: usize) -> Result<&mut Postoffice> {
         if self.offices[at].is_none() {
-            self.offices[at] = Some(Office::open(&self.path(at), "demo")?);
+            self.offices[at] = Some(Postoffice::open(&self.path(at), "demo")?);
         }
         Ok(self.offices[at].as_mut().expect("it was opened"))
     }
@@ -108,12 +108,12 @@ impl Demo {
     }
 
     /// The server, the requestors, and the folder that they share.
-    fn found(&mut self) -> Outcome<()> {
+    fn found(&mut self) -> Result<()> {
         make_server(&self.path(0), &self.name(0))?;
         let carrier = format!("folder:{}", self.share.display());
         for at in 1..self.names.len() {
             let name = self.name(at);
-            let server = self.office(0)?;
+            let server = self.postoffice(0)?;
             let invitation = invite(server, &name, &carrier, View::default(), false, None)?;
             make_requestor(&self.path(at), &invitation)?;
         }
@@ -130,7 +130,7 @@ impl Demo {
     }
 
     /// Own entries from three formats.
-    fn fill(&mut self, entries: u32) -> Outcome<()> {
+    fn fill(&mut self, entries: u32) -> Result<()> {
         let files = self.folder.join("files");
         fs::create_dir_all(&files)?;
         let mut north = NORTH.to_owned();
@@ -162,35 +162,35 @@ impl Demo {
         Ok(())
     }
 
-    fn import(&mut self, at: usize, file: &Path, source: &str) -> Outcome<ReadReport> {
+    fn import(&mut self, at: usize, file: &Path, source: &str) -> Result<ReadReport> {
         let format = Format::of_path(file)?;
         let map = match format {
             Format::Csv => Some(load_map(&self.folder.join("files/north.map.toml"))?),
             _ => None,
         };
-        let office = self.office(at)?;
+        let postoffice = self.postoffice(at)?;
         let settings = ReadSettings {
             source: source.to_owned(),
             whole: true,
-            guards: office.config.guards,
+            guards: postoffice.config.guards,
             fingerprint: String::new(),
             configured: Vec::new(),
             now: now_ms(),
         };
         let options = OpenOptions { encoding: None, map };
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         let intake = take_in(&mut *tables, file, format, &options, settings, false, &mut |_| {})?;
         tables.commit()?;
         Ok(intake.report)
     }
 
     /// One cycle of all; the answer to one postoffice may be lost.
-    fn cycle(&mut self, lost: Option<usize>) -> Outcome<()> {
+    fn cycle(&mut self, lost: Option<usize>) -> Result<()> {
         self.cycles += 1;
         for at in 0..self.names.len() {
-            send_step(self.office(at)?, true)?;
+            send_step(self.postoffice(at)?, true)?;
         }
-        process_step(self.office(0)?, false)?;
+        process_step(self.postoffice(0)?, false)?;
         if let Some(at) = lost {
             let carrier = FolderCarrier::new(&self.share, self.name(at), 0);
             for message in carrier.arrived()? {
@@ -198,29 +198,29 @@ impl Demo {
             }
         }
         for at in 0..self.names.len() {
-            apply_step(self.office(at)?)?;
+            apply_step(self.postoffice(at)?)?;
         }
         Ok(())
     }
 
-    fn counts(&mut self) -> Outcome<String> {
+    fn counts(&mut self) -> Result<String> {
         let mut counts = BTreeSet::new();
         for at in 0..self.names.len() {
-            counts.insert(self.office(at)?.begin()?.requestor()?.list_digest.count);
+            counts.insert(self.postoffice(at)?.begin()?.requestor()?.list_digest.count);
         }
         let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
         Ok(format!("{} entries", counts.join(" or ")))
     }
 
-    fn phone(&mut self, at: usize, id: EntryId) -> Outcome<String> {
-        let row = self.office(at)?.begin()?.list_row(ListPlace::Live, id)?;
+    fn phone(&mut self, at: usize, id: EntryId) -> Result<String> {
+        let row = self.postoffice(at)?.begin()?.list_row(ListPlace::Live, id)?;
         let record = row.map(|row| row.record).unwrap_or_default();
         let phone = record.as_ref().detail_lines().find(|(name, _)| *name == "telephoneNumber");
         Ok(phone.map_or("none".into(), |(_, value)| value.to_owned()))
     }
 
     /// A change at one site appears at all.
-    fn change(&mut self) -> Outcome<()> {
+    fn change(&mut self) -> Result<()> {
         let file = self.folder.join("files/north.csv");
         let text = fs::read_to_string(&file)?.replace("+47 22 10 00", "+47 22 99 99");
         fs::write(&file, text)?;
@@ -240,16 +240,16 @@ impl Demo {
     }
 
     /// A message is lost, and the next one heals it.
-    fn lose_a_message(&mut self) -> Outcome<()> {
+    fn lose_a_message(&mut self) -> Result<()> {
         let at = self.names.len() - 1;
-        let office = self.office(1)?;
+        let postoffice = self.postoffice(1)?;
         let record = Record {
             kind: "mailbox".into(),
             name: "Greta Holm".into(),
             addresses: "SMTP:greta@south.example".into(),
             details: "title/New colleague\n".into(),
         };
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         let change = HandChange { key: "greta".into(), record, add: true };
         change_by_hand(&mut *tables, now_ms(), change)?;
         tables.commit()?;
@@ -272,18 +272,18 @@ impl Demo {
     }
 
     /// A site is put back to an old copy, is noticed, and is repaired.
-    fn restore_a_site(&mut self) -> Outcome<()> {
+    fn restore_a_site(&mut self) -> Result<()> {
         let at = self.names.len().min(3) - 1;
         let copy = self.folder.join("old-copy.backup");
-        self.office(at)?.store.backup_to(&copy)?;
-        let office = self.office(at)?;
+        self.postoffice(at)?.store.backup_to(&copy)?;
+        let postoffice = self.postoffice(at)?;
         let record = Record {
             kind: "mailbox".into(),
             name: "Hugo Lund".into(),
             addresses: "SMTP:hugo@lab.example".into(),
             details: String::new(),
         };
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         change_by_hand(
             &mut *tables,
             now_ms(),
@@ -293,7 +293,7 @@ impl Demo {
         self.cycle(None)?;
         self.offices[at] = None;
         restore_into(&self.path(at), &copy)?;
-        let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
+        let own = self.postoffice(at)?.begin()?.requestor()?.own_digest.count;
         say(
             self.quiet,
             format!(
@@ -304,7 +304,7 @@ impl Demo {
         for _ in 0..3 {
             self.cycle(None)?;
         }
-        let own = self.office(at)?.begin()?.requestor()?.own_digest.count;
+        let own = self.postoffice(at)?.begin()?.requestor()?.own_digest.count;
         let counts = self.counts()?;
         say(
             self.quiet,
@@ -317,7 +317,7 @@ impl Demo {
     }
 
     /// A file that lost most of its rows deletes nobody.
-    fn hold_a_mass_deletion(&mut self) -> Outcome<()> {
+    fn hold_a_mass_deletion(&mut self) -> Result<()> {
         let file = self.folder.join("files/north.csv");
         let text = fs::read_to_string(&file)?;
         let short: String = text.lines().take(4).map(|line| format!("{line}\n")).collect();
@@ -338,12 +338,12 @@ impl Demo {
     }
 
     /// The digests, which prove that the lists are equal.
-    fn proof(&mut self) -> Outcome<(bool, String, u64)> {
+    fn proof(&mut self) -> Result<(bool, String, u64)> {
         say(self.quiet, "\nThe proof is a digest over every field of every entry:");
         let mut digests = BTreeSet::new();
         let mut entries = 0;
         for at in 0..self.names.len() {
-            let state = self.office(at)?.begin()?.requestor()?;
+            let state = self.postoffice(at)?.begin()?.requestor()?;
             let digest = format!("{:032x}", state.list_digest.sum);
             const SHOWN: usize = 8;
             if at < SHOWN {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
 use dirsync_directory::{Entry, EntryId, Record, composed, fold, unescape};
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::requestor::{claim, release};
 use dirsync_protocol::tables::{ListPlace, ListRow, OwnRow, Tables};
 use dirsync_store::Transaction;
@@ -13,12 +14,11 @@ use serde_json::{Value, json};
 
 use crate::cli::{EntryAddArgs, EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, log_within, now_ms};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::words::shown;
 
 /// `dirsync entry …`.
-pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Outcome {
+pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatus> {
     match command {
         EntryCommand::Add(arguments) => add(folder, arguments, json),
         EntryCommand::Modify(arguments) => modify(folder, arguments, json),
@@ -26,15 +26,15 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Outcome {
         EntryCommand::Show { entry } => show(folder, &entry, json),
         EntryCommand::List(arguments) => list(folder, &arguments, json),
         EntryCommand::Release { entry, to } => {
-            let mut office = Office::open(folder, "entry release")?;
-            let mut tables = office.begin()?;
+            let mut postoffice = Postoffice::open(folder, "entry release")?;
+            let mut tables = postoffice.begin()?;
             let id = own_entry(&mut *tables, &entry)?.id;
             release(&mut *tables, now_ms(), id, Some(to.clone()))?;
             done(tables, json, id, &format!("released to {to}"))
         }
         EntryCommand::Claim { id, source } => {
-            let mut office = Office::open(folder, "entry claim")?;
-            let mut tables = office.begin()?;
+            let mut postoffice = Postoffice::open(folder, "entry claim")?;
+            let mut tables = postoffice.begin()?;
             claim(&mut *tables, now_ms(), id, &source)?;
             done(tables, json, id, "claimed")
         }
@@ -42,7 +42,12 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Outcome {
 }
 
 /// Commits what was done by hand, with its line in the log.
-fn done(mut tables: Box<dyn Transaction + '_>, json: bool, id: EntryId, what: &str) -> Outcome {
+fn done(
+    mut tables: Box<dyn Transaction + '_>,
+    json: bool,
+    id: EntryId,
+    what: &str,
+) -> Result<ExitStatus> {
     log_within(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[])?;
     tables.commit()?;
     if json {
@@ -55,7 +60,7 @@ fn done(mut tables: Box<dyn Transaction + '_>, json: bool, id: EntryId, what: &s
 
 /// Puts the given fields into an entry: addresses replace all, a detail replaces its attribute, and
 /// an empty one empties it.
-fn fill(entry: &mut Entry, fields: &EntryFields) -> Outcome<()> {
+fn fill(entry: &mut Entry, fields: &EntryFields) -> Result<()> {
     if let Some(name) = &fields.name {
         entry.name.clone_from(name);
     }
@@ -82,7 +87,7 @@ fn fill(entry: &mut Entry, fields: &EntryFields) -> Outcome<()> {
     Ok(())
 }
 
-fn add(folder: &Path, arguments: EntryAddArgs, json: bool) -> Outcome {
+fn add(folder: &Path, arguments: EntryAddArgs, json: bool) -> Result<ExitStatus> {
     let mut entry = Entry::default();
     fill(&mut entry, &arguments.fields)?;
     let key = match (arguments.key, entry.primary()) {
@@ -94,10 +99,10 @@ fn add(folder: &Path, arguments: EntryAddArgs, json: bool) -> Outcome {
     write(folder, "added", HandChange { key, record: Record::from(&entry), add: true }, json)
 }
 
-fn modify(folder: &Path, arguments: EntryModifyArgs, json: bool) -> Outcome {
+fn modify(folder: &Path, arguments: EntryModifyArgs, json: bool) -> Result<ExitStatus> {
     let old = {
-        let mut office = Office::read(folder)?;
-        let mut tables = office.begin()?;
+        let mut postoffice = super::read(folder)?;
+        let mut tables = postoffice.begin()?;
         own_entry(&mut *tables, &arguments.entry)?
     };
     let mut entry = old.record.as_ref().to_entry()?;
@@ -110,23 +115,23 @@ fn modify(folder: &Path, arguments: EntryModifyArgs, json: bool) -> Outcome {
     )
 }
 
-fn write(folder: &Path, what: &str, change: HandChange, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "entry")?;
-    let mut tables = office.begin()?;
+fn write(folder: &Path, what: &str, change: HandChange, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "entry")?;
+    let mut tables = postoffice.begin()?;
     let (id, _) = change_by_hand(&mut *tables, now_ms(), change)?;
     done(tables, json, id, what)
 }
 
-fn delete(folder: &Path, entry: &str, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "entry delete")?;
-    let mut tables = office.begin()?;
+fn delete(folder: &Path, entry: &str, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "entry delete")?;
+    let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, entry)?.id;
     delete_by_hand(&mut *tables, now_ms(), id)?;
     done(tables, json, id, "deleted")
 }
 
 /// An own entry by id or key.
-fn own_entry(tables: &mut dyn Tables, text: &str) -> Outcome<OwnRow> {
+fn own_entry(tables: &mut dyn Tables, text: &str) -> Result<OwnRow> {
     let me = tables.requestor()?.name;
     let ids = [text.parse::<EntryId>().ok(), Some(EntryId::derive(&me, text))];
     for id in ids.into_iter().flatten() {
@@ -183,9 +188,9 @@ fn own_json(row: &OwnRow) -> Value {
     value
 }
 
-fn show(folder: &Path, text: &str, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let mut tables = office.begin()?;
+fn show(folder: &Path, text: &str, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let mut tables = postoffice.begin()?;
     let wanted = fold(text).into_owned();
     let mut found: Vec<Value> = Vec::new();
     tables.visit_list(ListPlace::Live, &mut |row| {
@@ -233,9 +238,9 @@ fn show(folder: &Path, text: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn list(folder: &Path, arguments: &EntryListArgs, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let mut tables = office.begin()?;
+fn list(folder: &Path, arguments: &EntryListArgs, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let mut tables = postoffice.begin()?;
     let search = arguments.search.as_ref().map(|text| fold(text).into_owned());
     let mut found = Vec::new();
     tables.visit_list_by_name(&mut |row| {

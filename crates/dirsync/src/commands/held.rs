@@ -6,19 +6,19 @@ use std::path::Path;
 use dirsync_agent::changes;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::tables::Tables;
 use serde_json::{Value, json};
 
 use crate::cli::{HeldArgs, HeldCommand, QuarantineCommand};
 use crate::commands::requestor::decide_all;
 use crate::commands::{print_json, waiting};
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, log_within, now_ms};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
 use crate::words::shown;
 
 /// `dirsync held …`.
-pub fn held(folder: &Path, command: &HeldCommand, json: bool) -> Outcome {
+pub fn held(folder: &Path, command: &HeldCommand, json: bool) -> Result<ExitStatus> {
     match command {
         HeldCommand::List { rejected } => list(folder, *rejected, json),
         HeldCommand::Approve(arguments) => decide_held(folder, arguments, true, json),
@@ -47,7 +47,7 @@ impl Case {
 }
 
 /// All cases, open and closed: those of the own sources, and what waits at the server.
-fn cases(tables: &mut dyn Tables, is_server: bool) -> Outcome<Vec<Case>> {
+fn cases(tables: &mut dyn Tables, is_server: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for held in tables.held_changes()? {
         // A deletion has no content of its own: the name is that of the entry as it stands.
@@ -88,10 +88,10 @@ fn cases(tables: &mut dyn Tables, is_server: bool) -> Outcome<Vec<Case>> {
     Ok(cases)
 }
 
-fn list(folder: &Path, rejected: bool, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let is_server = office.is_server;
-    let mut cases = cases(&mut *office.begin()?, is_server)?;
+fn list(folder: &Path, rejected: bool, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let is_server = postoffice.is_server;
+    let mut cases = cases(&mut *postoffice.begin()?, is_server)?;
     cases.retain(|case| case.rejected == rejected);
     let status = waiting(!rejected && !cases.is_empty());
     if json {
@@ -116,7 +116,7 @@ fn list(folder: &Path, rejected: bool, json: bool) -> Outcome {
 }
 
 /// Every id has to be that of an open case, or nothing is decided at all.
-fn check_open(ids: &[EntryId], cases: &[Case]) -> Outcome<()> {
+fn check_open(ids: &[EntryId], cases: &[Case]) -> Result<()> {
     for id in ids {
         if cases.iter().any(|case| case.id == *id && !case.rejected) {
             continue;
@@ -136,11 +136,16 @@ fn check_open(ids: &[EntryId], cases: &[Case]) -> Outcome<()> {
     Ok(())
 }
 
-fn decide_held(folder: &Path, arguments: &HeldArgs, approve: bool, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "held")?;
-    let is_server = office.is_server;
+fn decide_held(
+    folder: &Path,
+    arguments: &HeldArgs,
+    approve: bool,
+    json: bool,
+) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "held")?;
+    let is_server = postoffice.is_server;
     let ids = (!arguments.all).then_some(arguments.ids.as_slice());
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let mut open = cases(&mut *tables, is_server)?;
     check_open(ids.unwrap_or_default(), &open)?;
     open.retain(|case| !case.rejected && ids.is_none_or(|ids| ids.contains(&case.id)));
@@ -157,9 +162,9 @@ fn decide_held(folder: &Path, arguments: &HeldArgs, approve: bool, json: bool) -
     let decided: Vec<_> =
         open.into_iter().filter_map(|case| Some((case.origin?, kind(case.id)))).collect();
     count += decided.len() as u64;
-    decide_all(&mut office, decided)?;
+    decide_all(&mut postoffice, decided)?;
     let word = if approve { "approved" } else { "rejected" };
-    office.log("admin", &format!("{count} held changes {word}"), &[])?;
+    postoffice.log("admin", &format!("{count} held changes {word}"), &[])?;
     if json {
         print_json(&json!({ word: count }));
     } else {
@@ -169,7 +174,7 @@ fn decide_held(folder: &Path, arguments: &HeldArgs, approve: bool, json: bool) -
 }
 
 /// `dirsync quarantine …`.
-pub fn quarantine(folder: &Path, command: &QuarantineCommand, json: bool) -> Outcome {
+pub fn quarantine(folder: &Path, command: &QuarantineCommand, json: bool) -> Result<ExitStatus> {
     match command {
         QuarantineCommand::List => quarantine_list(folder, None, json),
         QuarantineCommand::Show { number } => quarantine_list(folder, Some(*number), json),
@@ -178,9 +183,9 @@ pub fn quarantine(folder: &Path, command: &QuarantineCommand, json: bool) -> Out
     }
 }
 
-fn quarantine_list(folder: &Path, only: Option<u64>, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let mut cases = office.begin()?.quarantined()?;
+fn quarantine_list(folder: &Path, only: Option<u64>, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let mut cases = postoffice.begin()?.quarantined()?;
     if let Some(number) = only {
         cases.retain(|case| case.number == number);
         if cases.is_empty() {
@@ -213,9 +218,9 @@ fn quarantine_list(folder: &Path, only: Option<u64>, json: bool) -> Outcome {
     Ok(waiting(!cases.is_empty()))
 }
 
-fn close(folder: &Path, number: u64, retry: bool, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "quarantine")?;
-    let mut tables = office.begin()?;
+fn close(folder: &Path, number: u64, retry: bool, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "quarantine")?;
+    let mut tables = postoffice.begin()?;
     let case = tables.quarantined()?.into_iter().find(|case| case.number == number);
     let Some(case) = case else {
         return Err(Failure::usage(format!("there is no quarantined case {number}")));

@@ -5,17 +5,17 @@ use std::path::Path;
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::intake::{Intake, IntakeError, take_in};
 use dirsync_connect::{Format, OpenError, OpenOptions};
+use dirsync_postoffice::config::load_map;
+use dirsync_postoffice::{Postoffice, now_ms};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::cli::ImportArgs;
 use crate::commands::{print_json, steps};
-use crate::config::load_map;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, now_ms};
+use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 
 /// `dirsync import FILE`.
-pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
+pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitStatus> {
     let format = match arguments.format {
         Some(format) => format,
         None => Format::of_path(&arguments.file)
@@ -23,7 +23,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
     };
     let map = match &arguments.map {
         Some(path) => {
-            Some(load_map(path).map_err(|e| Failure::from(e).with_status(ExitStatus::Usage))?)
+            Some(load_map(path).map_err(|e| Failure::from(e).with_kind(FailureKind::Usage))?)
         }
         None => None,
     };
@@ -31,17 +31,17 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Outcome {
         return Err(Failure::usage(format!("\"{}\" is no source of a file", arguments.source)));
     }
     let options = OpenOptions { encoding: arguments.encoding.clone(), map };
-    let mut office = Office::open(folder, "import")?;
+    let mut postoffice = Postoffice::open(folder, "import")?;
     let settings = ReadSettings {
         source: arguments.source.clone(),
         whole: arguments.whole,
-        guards: office.config.guards,
+        guards: postoffice.config.guards,
         fingerprint: String::new(),
-        configured: steps::configured(&office),
+        configured: steps::configured(&postoffice),
         now: now_ms(),
     };
     let progress = ProgressBar::new_spinner();
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let intake = take_in(
         &mut *tables,
         &arguments.file,
@@ -76,7 +76,7 @@ fn explain(error: IntakeError) -> Failure {
         )
     );
     let failure = Failure::from(error);
-    if mapped { failure.with_status(ExitStatus::Usage) } else { failure }
+    if mapped { failure.with_kind(FailureKind::Usage) } else { failure }
 }
 
 fn print(intake: &Intake, dry_run: bool, json: bool) {

@@ -8,27 +8,26 @@ use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::durable;
+use dirsync_postoffice::config::Config;
+use dirsync_postoffice::exposure;
+use dirsync_postoffice::folder::{make_folder, require_none};
+use dirsync_postoffice::invitation::Invitation;
+use dirsync_postoffice::keys::{has_instance, make_instance, public_key, random_seed};
+use dirsync_postoffice::{CARRIER_NOTE, LOCAL, now_ms};
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::invitation::proof;
 use serde_json::json;
 
 use crate::cli::InitArgs;
 use crate::commands::print_json;
-use crate::config::Config;
-use crate::exposure;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::invitation::Invitation;
-use crate::office::{
-    CARRIER_NOTE, LOCAL, Office, has_instance, make_folder, make_instance, now_ms, public_key,
-    random_seed, require_none,
-};
+use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 use crate::time;
 
 /// Longest file that is read as an invitation, in bytes.
 const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 
 /// `dirsync init`.
-pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
+pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatus> {
     let (name, role, server) = match (&arguments.invitation, &arguments.name) {
         (Some(file), _) => init_requestor(folder, file)?,
         (None, Some(name)) => {
@@ -61,7 +60,7 @@ pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Outcome {
 }
 
 /// Makes a directory server's folder.
-pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> Outcome<()> {
+pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> Result<()> {
     make_folder(folder, name, |tables, key| {
         let instance = make_instance(folder)?;
         let mut draws = Draws::new(&random_seed()?);
@@ -69,7 +68,7 @@ pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> O
     })
 }
 
-fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, String)> {
+fn init_requestor(folder: &Path, file: &Path) -> Result<(String, &'static str, String)> {
     let mut text = String::new();
     open_file(file, Links::Follow)
         .and_then(|file| file.take(INVITATION_BYTES_MAX).read_to_string(&mut text))
@@ -85,7 +84,7 @@ fn init_requestor(folder: &Path, file: &Path) -> Outcome<(String, &'static str, 
 }
 
 /// Refuses an invitation that shows that it admits nobody.
-fn check_invitation(invitation: &Invitation, text: &str) -> Outcome<()> {
+fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
     let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
     let another = format!(
         "ask the server for another one: `dirsync requestor add {postoffice} --folder DIR --again`"
@@ -135,7 +134,7 @@ fn mark_used(file: &Path, folder: &Path) {
 }
 
 /// Makes a requestor's folder from its invitation.
-pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Outcome<()> {
+pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
     let Invitation { postoffice, server, .. } = invitation;
     make_folder(folder, postoffice, |tables, key| {
         let mut draws = Draws::new(&random_seed()?);
@@ -148,7 +147,7 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Outcome<()> {
 }
 
 /// The absolute form of a folder that is to be shared; it is made if it is not there.
-pub fn shared_folder(folder: &Path) -> Outcome<PathBuf> {
+pub fn shared_folder(folder: &Path) -> Result<PathBuf> {
     durable::create_shared_folder(folder)?;
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("cannot reach the shared folder \"{}\"", folder.display()))?;
@@ -156,7 +155,7 @@ pub fn shared_folder(folder: &Path) -> Outcome<PathBuf> {
 }
 
 /// Lines that are well formed, and a schedule on which something never happens.
-fn say_never(path: &Path, never: &[String], json: bool) -> Outcome {
+fn say_never(path: &Path, never: &[String], json: bool) -> Result<ExitStatus> {
     if json {
         let mistakes: Vec<_> = never.iter().map(|reason| json!({ "reason": reason })).collect();
         print_json(&json!({ "file": path.display().to_string(), "mistakes": mistakes }));
@@ -166,10 +165,10 @@ fn say_never(path: &Path, never: &[String], json: bool) -> Outcome {
 }
 
 /// `dirsync config check`.
-pub fn check_config(folder: &Path, json: bool) -> Outcome {
+pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
     let path = folder.join("dirsync.toml");
-    let warnings = match Office::read(folder) {
-        Ok(mut office) => exposure::of(&mut office)?,
+    let warnings = match super::read(folder) {
+        Ok(mut postoffice) => exposure::of(&mut postoffice)?,
         // Settings can be checked before there is a postoffice.
         Err(_) => exposure::of_settings(folder),
     };
@@ -211,7 +210,7 @@ pub fn check_config(folder: &Path, json: bool) -> Outcome {
                 print_json(&json!({ "file": path.display().to_string(), "mistakes": mistakes }));
                 return Ok(ExitStatus::Usage);
             }
-            Err(Failure::from(errors).with_status(ExitStatus::Usage))
+            Err(Failure::from(errors).with_kind(FailureKind::Usage))
         }
     }
 }

@@ -5,25 +5,25 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_agent::export::{ExportError, ExportSettings, export as write_export, export_to_file};
+use dirsync_postoffice::now_ms;
 use dirsync_protocol::schedule::parse_duration;
 use serde_json::{Value, json};
 
 use crate::cli::{ExportArgs, LogArgs};
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, now_ms};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
 use crate::words::shown;
 
 /// `dirsync export`.
-pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
+pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
     let settings = ExportSettings {
         format: arguments.format,
         own: arguments.own,
         for_people: arguments.for_people,
     };
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let Some(path) = &arguments.output else {
         let mut output = BufWriter::new(io::stdout().lock());
         return match write_export(&mut *tables, &mut output, settings) {
@@ -45,7 +45,7 @@ pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Outcome {
 }
 
 /// `dirsync log`.
-pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Outcome {
+pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Result<ExitStatus> {
     let since = match &arguments.since {
         None => 0,
         Some(text) => {
@@ -53,11 +53,11 @@ pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Outcome {
             now_ms().saturating_sub(length.as_millis() as u64)
         }
     };
-    let mut office = Office::read(folder)?;
+    let mut postoffice = super::read(folder)?;
     let mut lines = Vec::new();
     let mut output = io::stdout().lock();
     let mut broken = None;
-    office.begin()?.visit_log(since, &mut |line| {
+    postoffice.begin()?.visit_log(since, &mut |line| {
         if json {
             lines.push(json!({ "at": time::json(line.at), "step": line.step, "level": line.level,
                                "text": line.text }));

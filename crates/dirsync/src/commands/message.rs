@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::MessageCommand;
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Outcome};
+use crate::failure::{ExitStatus, Result};
 use crate::output::visible;
 
 /// Most bytes of a line that are read at a time: none is longer.
@@ -29,7 +29,7 @@ fn copy_visible(body: &mut impl BufRead, output: &mut impl Write) -> io::Result<
 }
 
 /// `dirsync message show FILE`.
-pub fn run(command: &MessageCommand, json: bool) -> Outcome {
+pub fn run(command: &MessageCommand, json: bool) -> Result<ExitStatus> {
     let MessageCommand::Show { file: path } = command;
     let file = open_file(path, Links::Follow)
         .with_context(|| format!("could not open \"{}\"", path.display()))?;

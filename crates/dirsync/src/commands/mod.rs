@@ -5,6 +5,7 @@ pub mod demo;
 pub mod entry;
 pub mod held;
 pub mod import;
+pub mod inbox;
 pub mod init;
 pub mod listing;
 pub mod message;
@@ -17,18 +18,22 @@ pub mod steps;
 pub mod targets;
 pub mod view;
 
+use std::path::Path;
+
+use dirsync_postoffice::Postoffice;
+use dirsync_postoffice::folder::database;
+
 use crate::cli::{Cli, Command, ConfigCommand};
-use crate::failure::{ExitStatus, Outcome};
-use crate::office::database;
+use crate::failure::{ExitStatus, Result};
 use crate::output::visible_json;
 
 /// Runs a command.
-pub fn run(cli: Cli) -> Outcome {
+pub fn run(cli: Cli) -> Result<ExitStatus> {
     let database = database(&cli.postoffice);
     dispatch(cli).map_err(|failure| failure.about(&database))
 }
 
-fn dispatch(cli: Cli) -> Outcome {
+fn dispatch(cli: Cli) -> Result<ExitStatus> {
     let (folder, json) = (&cli.postoffice, cli.json);
     match cli.command {
         Command::Init(arguments) => init::init(folder, &arguments, json),
@@ -56,6 +61,13 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Restore(arguments) => restore::restore(folder, &arguments.file, json),
         Command::Demo(arguments) => demo::demo(&arguments, json),
     }
+}
+
+/// Opens a postoffice to read it, and says what did not work.
+fn read(folder: &Path) -> Result<Postoffice> {
+    let postoffice = Postoffice::read(folder)?;
+    postoffice.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok(postoffice)
 }
 
 /// Prints a document in place of the people's words.

@@ -8,6 +8,9 @@ use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_carrier::access::Access;
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
+use dirsync_postoffice::invitation::{Invitation, VALID_MS};
+use dirsync_postoffice::keys::random_seed;
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::invitation::verifier;
 use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
@@ -17,13 +20,11 @@ use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
 use crate::commands::init::shared_folder;
 use crate::commands::print_json;
 use crate::commands::view::{self, Seen};
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::invitation::{Invitation, VALID_MS};
-use crate::office::{Office, log_within, now_ms, random_seed};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::waiting::digest_matches;
 
 /// `dirsync requestor …`.
-pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Outcome {
+pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitStatus> {
     match command {
         RequestorCommand::Add(arguments) => add(folder, &arguments, json),
         RequestorCommand::List => list(folder, None, json),
@@ -37,32 +38,36 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Outcome {
     }
 }
 
-fn open_server(folder: &Path, purpose: &str) -> Outcome<Office> {
-    let office = Office::open(folder, purpose)?;
-    if !office.is_server {
-        return Err(Failure::usage(format!("{} is no directory server", office.name)));
+fn open_server(folder: &Path, purpose: &str) -> Result<Postoffice> {
+    let postoffice = Postoffice::open(folder, purpose)?;
+    if !postoffice.is_server {
+        return Err(Failure::usage(format!("{} is no directory server", postoffice.name)));
     }
-    Ok(office)
+    Ok(postoffice)
 }
 
 /// Writes a decision down and makes it take effect: the log is on disk before the database says so.
-pub fn decide(office: &mut Office, name: &PostofficeName, kind: DecisionKind) -> Outcome<()> {
-    decide_all(office, vec![(name.clone(), kind)])
+pub fn decide(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+    kind: DecisionKind,
+) -> Result<()> {
+    decide_all(postoffice, vec![(name.clone(), kind)])
 }
 
 /// The same of several decisions, which take effect together.
 pub fn decide_all(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     decided: Vec<(PostofficeName, DecisionKind)>,
-) -> Outcome<()> {
+) -> Result<()> {
     let at = now_ms();
     let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
     let made: Vec<Decision> = decided.into_iter().map(decision).collect();
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
-    let guard = office.config.guards.delete;
-    let mut log = office.decisions();
-    let mut tables = office.begin()?;
+    let guard = postoffice.config.guards.delete;
+    let mut log = postoffice.decisions();
+    let mut tables = postoffice.begin()?;
     let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
     decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
     for decision in &made {
@@ -78,14 +83,14 @@ pub fn decide_all(
 /// Registers a requestor and gives its invitation. It is written to `out` first: when that fails, or
 /// the process dies in between, nobody is registered, and the command can be given again.
 pub fn invite(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     name: &PostofficeName,
     carrier: &str,
     view: View,
     again: bool,
     out: Option<&Path>,
-) -> Outcome<Invitation> {
-    let known = office.begin()?.registration(name)?;
+) -> Result<Invitation> {
+    let known = postoffice.begin()?.registration(name)?;
     let taking_part = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
     if let Some(known) = taking_part.filter(|_| !again) {
         return Err(Failure::usage(format!(
@@ -109,8 +114,8 @@ pub fn invite(
         view,
     };
     let invitation = Invitation {
-        server: office.name.clone(),
-        server_key: office.key.clone(),
+        server: postoffice.name.clone(),
+        server_key: postoffice.key.clone(),
         postoffice: name.clone(),
         secret,
         expires,
@@ -120,18 +125,18 @@ pub fn invite(
         let text = invitation.to_string();
         durable::replace_file(out, Access::Own, |output| output.write_all(text.as_bytes()))?;
     }
-    decide(office, name, kind)?;
+    decide(postoffice, name, kind)?;
     Ok(invitation)
 }
 
-fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Outcome {
-    let mut office = open_server(folder, "requestor add")?;
+fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = open_server(folder, "requestor add")?;
     let carrier = format!("folder:{}", shared_folder(&arguments.folder)?.display());
     let view = view::named(&arguments.view)?;
     let default = format!("{}.invitation", arguments.name.to_string().replace('/', "-"));
     let out = arguments.out.clone().unwrap_or_else(|| default.into());
-    invite(&mut office, &arguments.name, &carrier, view, arguments.again, Some(&out))?;
-    let mut tables = office.begin()?;
+    invite(&mut postoffice, &arguments.name, &carrier, view, arguments.again, Some(&out))?;
+    let mut tables = postoffice.begin()?;
     let view = tables.registration(&arguments.name)?.map(|known| known.view_allowed);
     let seen = Seen::of(&mut *tables, view.unwrap_or_default())?;
     if json {
@@ -148,11 +153,11 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Outcome {
 }
 
 /// Changes what is named; everything else stays.
-fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
+fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
     let RequestorSetArgs { name, folder: shared, view, lift } = arguments;
     let named = view::named(view)?;
-    let mut office = open_server(folder, "requestor set")?;
-    let known = taking_part(&mut office, name)?;
+    let mut postoffice = open_server(folder, "requestor set")?;
+    let known = taking_part(&mut postoffice, name)?;
     let before = known.view_allowed;
     let after = view::within_limits(view::lifted(view::changed(&before, named.clone()), lift))?;
     let view_named = !named.is_everything() || lift.any();
@@ -164,12 +169,12 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
     }
     if let Some(shared) = shared {
         let carrier = format!("folder:{}", shared_folder(shared)?.display());
-        decide(&mut office, name, DecisionKind::Carrier(carrier))?;
+        decide(&mut postoffice, name, DecisionKind::Carrier(carrier))?;
     }
     if view_named {
-        decide(&mut office, name, DecisionKind::Allow(after.clone()))?;
+        decide(&mut postoffice, name, DecisionKind::Allow(after.clone()))?;
     }
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let (before, after) = (Seen::of(&mut *tables, before)?, Seen::of(&mut *tables, after)?);
     if json {
         print_json(&json!({ "postoffice": name.to_string(), "done": "changed",
@@ -183,8 +188,8 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Outcome {
 }
 
 /// The registration of a postoffice that takes part, or will.
-fn taking_part(office: &mut Office, name: &PostofficeName) -> Outcome<Registration> {
-    match office.begin()?.registration(name)? {
+fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Registration> {
+    match postoffice.begin()?.registration(name)? {
         None => Err(Failure::usage(format!("{name} is not registered"))),
         Some(known) if known.state == RegistrationState::Removed => {
             Err(Failure::usage(format!("{name} was removed"))
@@ -195,11 +200,14 @@ fn taking_part(office: &mut Office, name: &PostofficeName) -> Outcome<Registrati
 }
 
 /// The same of one that is not the server's own.
-fn taking_part_elsewhere(office: &mut Office, name: &PostofficeName) -> Outcome<Registration> {
-    if *name == office.name {
+fn taking_part_elsewhere(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+) -> Result<Registration> {
+    if *name == postoffice.name {
         return Err(Failure::usage("the server's own postoffice always takes part"));
     }
-    taking_part(office, name)
+    taking_part(postoffice, name)
 }
 
 fn last_contact(registration: &Registration) -> String {
@@ -209,9 +217,9 @@ fn last_contact(registration: &Registration) -> String {
     }
 }
 
-fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> Outcome {
-    let mut office = open_server(folder, "requestor")?;
-    let known = taking_part_elsewhere(&mut office, name)?;
+fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = open_server(folder, "requestor")?;
+    let known = taking_part_elsewhere(&mut postoffice, name)?;
     let suspended = known.state == RegistrationState::Suspended;
     let (kind, done) = match suspend {
         true => (DecisionKind::Suspend, "suspended"),
@@ -220,7 +228,7 @@ fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> O
     // It is also a person's word that one machine is left of several copies.
     let settles = !suspend && known.copies != Copies::One;
     if suspended != suspend || settles {
-        decide(&mut office, name, kind)?;
+        decide(&mut postoffice, name, kind)?;
     }
     if json {
         print_json(&json!({ "postoffice": name.to_string(), "done": done }));
@@ -231,10 +239,16 @@ fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> O
 }
 
 /// All entries of an origin leave all lists. Of more than the guard lets go unseen it asks first.
-fn remove(folder: &Path, name: &PostofficeName, yes: bool, dry_run: bool, json: bool) -> Outcome {
-    let mut office = open_server(folder, "requestor remove")?;
-    taking_part_elsewhere(&mut office, name)?;
-    let entries = office.begin()?.published_count(name)?;
+fn remove(
+    folder: &Path,
+    name: &PostofficeName,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> Result<ExitStatus> {
+    let mut postoffice = open_server(folder, "requestor remove")?;
+    taking_part_elsewhere(&mut postoffice, name)?;
+    let entries = postoffice.begin()?.published_count(name)?;
     if dry_run {
         if json {
             print_json(
@@ -245,7 +259,7 @@ fn remove(folder: &Path, name: &PostofficeName, yes: bool, dry_run: bool, json: 
         }
         return Ok(ExitStatus::Done);
     }
-    if !yes && office.config.guards.delete.exceeded(entries, entries) {
+    if !yes && postoffice.config.guards.delete.exceeded(entries, entries) {
         let question = format!("{entries} entries of {name} will be deleted at every postoffice");
         if json || !confirmed(&question)? {
             return Err(Failure::usage(format!("{question}: nothing was changed")).hint(
@@ -254,7 +268,7 @@ fn remove(folder: &Path, name: &PostofficeName, yes: bool, dry_run: bool, json: 
             ));
         }
     }
-    decide(&mut office, name, DecisionKind::Remove)?;
+    decide(&mut postoffice, name, DecisionKind::Remove)?;
     if json {
         let name = name.to_string();
         print_json(&json!({ "postoffice": name, "entries": entries, "done": "removed" }));
@@ -269,7 +283,7 @@ fn remove(folder: &Path, name: &PostofficeName, yes: bool, dry_run: bool, json: 
 }
 
 /// Asks a person. Where there is none nothing is confirmed.
-fn confirmed(question: &str) -> Outcome<bool> {
+fn confirmed(question: &str) -> Result<bool> {
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Ok(false);
@@ -295,10 +309,10 @@ pub fn state_word(registration: &Registration) -> &'static str {
 
 /// The registrations as a script reads them.
 pub fn registrations_json(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     only: Option<&PostofficeName>,
-) -> Outcome<Vec<serde_json::Value>> {
-    let mut tables = office.begin()?;
+) -> Result<Vec<serde_json::Value>> {
+    let mut tables = postoffice.begin()?;
     let Some(server) = tables.server()? else { return Ok(Vec::new()) };
     let registrations = tables.registrations()?;
     let mut list = Vec::new();
@@ -332,9 +346,9 @@ pub fn registrations_json(
     Ok(list)
 }
 
-fn list(folder: &Path, only: Option<&PostofficeName>, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let registrations = registrations_json(&mut office, only)?;
+fn list(folder: &Path, only: Option<&PostofficeName>, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let registrations = registrations_json(&mut postoffice, only)?;
     if let (Some(name), true) = (only, registrations.is_empty()) {
         return Err(Failure::usage(format!("{name} is not registered")));
     }

@@ -6,6 +6,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use dirsync_agent::restoring;
 use dirsync_carrier::durable;
+use dirsync_postoffice::decisions::FileDecisions;
+use dirsync_postoffice::folder::{database, lock, remove_database, require_home, with_suffix};
+use dirsync_postoffice::identity::Identity;
+use dirsync_postoffice::keys::random_seed;
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 use dirsync_store::Store;
@@ -13,24 +18,19 @@ use dirsync_store::sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::identity::Identity;
-use crate::office::{
-    FileDecisions, Office, database, lock, now_ms, random_seed, remove_database, require_home,
-    with_suffix,
-};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
 
 /// What is added to the name of a database that a restore replaced.
 const KEPT: &str = ".before-restore";
 
 /// `dirsync backup FILE`.
-pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
+pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     if file.exists() {
         return Err(Failure::usage(format!("\"{}\" exists already", file.display())));
     }
-    let office = Office::read(folder)?;
-    office.store.backup_to(file).map_err(|error| match error.kind {
+    let postoffice = super::read(folder)?;
+    postoffice.store.backup_to(file).map_err(|error| match error.kind {
         // The database itself was read.
         StoreErrorKind::Full | StoreErrorKind::ReadOnly => Failure::from(error).about(file),
         _ => Failure::from(error),
@@ -39,7 +39,7 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
     if json {
         print_json(&json!({ "file": file.display().to_string(), "bytes": bytes }));
     } else {
-        println!("{} written to {} ({bytes} bytes)", office.name, file.display());
+        println!("{} written to {} ({bytes} bytes)", postoffice.name, file.display());
         println!("keys/ and decisions.log are to be kept beside it");
     }
     Ok(ExitStatus::Done)
@@ -47,16 +47,16 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Outcome {
 
 /// `dirsync restore FILE`: the copy takes the place of the database, and a new epoch begins at once,
 /// so that nobody takes the numbers of the life that is lost for those of this one.
-pub fn restore(folder: &Path, file: &Path, json: bool) -> Outcome {
+pub fn restore(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     restore_into(folder, file)?;
-    let mut office = Office::open(folder, "restore")?;
-    office.log("admin", &format!("restored from {}", file.display()), &[])?;
+    let mut postoffice = Postoffice::open(folder, "restore")?;
+    postoffice.log("admin", &format!("restored from {}", file.display()), &[])?;
     if json {
-        print_json(&json!({ "postoffice": office.name.to_string(), "restored": true }));
+        print_json(&json!({ "postoffice": postoffice.name.to_string(), "restored": true }));
     } else {
         println!(
             "{} is restored; what others know that this copy does not comes back by itself",
-            office.name
+            postoffice.name
         );
         println!("the database that it replaced is kept as {}{KEPT}", database(folder).display());
     }
@@ -64,7 +64,7 @@ pub fn restore(folder: &Path, file: &Path, json: bool) -> Outcome {
 }
 
 /// Puts a copy in the place of a folder's database.
-pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
+pub fn restore_into(folder: &Path, file: &Path) -> Result<()> {
     let _lock = lock(folder, "restore")?;
     require_home(folder)?;
     let here = Identity::of_folder(folder)?;
@@ -86,7 +86,7 @@ pub fn restore_into(folder: &Path, file: &Path) -> Outcome<()> {
 }
 
 /// Opens the copy. What is wrong with it is said of it, not of the database that it was to replace.
-fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Outcome<SqliteStore> {
+fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Result<SqliteStore> {
     let name = file.display();
     if !file.is_file() {
         return Err(anyhow::anyhow!("there is no file \"{name}\": nothing was changed").into());
@@ -113,7 +113,7 @@ fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Outcome<SqliteStore
 
 /// Keeps the database that is replaced, in the place of the one that was kept before. A log that could
 /// not be emptied into it is kept with it.
-fn keep_old(path: &Path) -> Outcome<()> {
+fn keep_old(path: &Path) -> Result<()> {
     let kept = with_suffix(path, KEPT);
     keep_file(path, &kept)?;
     let (log, kept_log) = (with_suffix(path, "-wal"), with_suffix(&kept, "-wal"));
@@ -127,7 +127,7 @@ fn keep_old(path: &Path) -> Outcome<()> {
 
 /// Gives a file a second name, in the place of whatever had that name; at no time is it without its
 /// first one. Where there are no links it is copied.
-fn keep_file(path: &Path, kept: &Path) -> Outcome<()> {
+fn keep_file(path: &Path, kept: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
@@ -147,7 +147,7 @@ fn keep_file(path: &Path, kept: &Path) -> Outcome<()> {
 
 /// Until the copy takes its place the old database stays whole: its log goes into it before the log's
 /// file is removed. One that is damaged is what is being replaced.
-fn empty_log(path: &Path) -> Outcome<()> {
+fn empty_log(path: &Path) -> Result<()> {
     let emptied = SqliteStore::open(path).and_then(|mut old| old.checkpoint_truncate());
     match emptied {
         Err(error) if error.kind == StoreErrorKind::Busy => Err(error.into()),
@@ -156,7 +156,7 @@ fn empty_log(path: &Path) -> Outcome<()> {
 }
 
 /// The new life of the restored copy, before it takes its place.
-fn begin_anew(folder: &Path, beside: &Path) -> Outcome<()> {
+fn begin_anew(folder: &Path, beside: &Path) -> Result<()> {
     let mut store = SqliteStore::open(beside)?;
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();

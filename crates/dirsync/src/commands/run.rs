@@ -18,6 +18,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dirsync_carrier::PostofficeLock;
+use dirsync_postoffice::exposure;
+use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT, database};
+use dirsync_postoffice::home::Away;
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::schedule::{BackOff, clock_jump};
 use dirsync_protocol::tables::LogLine;
@@ -27,10 +31,7 @@ use serde_json::json;
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
 use crate::commands::steps::{Done, apply_step, read_source, send_step};
-use crate::exposure;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::home::Away;
-use crate::office::{AGENT_LOCK, Office, TRANSIT, database, now_ms};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
 use crate::time;
 use crate::watch::{self, Watcher};
@@ -56,7 +57,7 @@ const WORKER_STACK: usize = 8 * 1024 * 1024;
 const SIGNAL: Duration = Duration::from_millis(100);
 
 /// `dirsync run [DIR…]`.
-pub fn run(folder: &Path, arguments: &RunArgs) -> Outcome {
+pub fn run(folder: &Path, arguments: &RunArgs) -> Result<ExitStatus> {
     let folders = if arguments.folders.is_empty() {
         vec![folder.to_owned()]
     } else {
@@ -101,7 +102,7 @@ fn look_after(
     log: LogFormat,
     once: bool,
     stop: &Arc<AtomicBool>,
-) -> Outcome {
+) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
     let mut sites = Vec::new();
     for folder in folders {
@@ -185,10 +186,10 @@ struct Site {
 }
 
 impl Site {
-    fn new(folder: PathBuf, log: LogFormat, once: bool, bell: Bell) -> Outcome<Self> {
-        let mut office = Office::open_away(&folder, "run")?;
+    fn new(folder: PathBuf, log: LogFormat, once: bool, bell: Bell) -> Result<Self> {
+        let mut postoffice = Postoffice::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
-        let poll = office.config.poll;
+        let poll = postoffice.config.poll;
         let mut site = Self {
             folder,
             log,
@@ -209,9 +210,9 @@ impl Site {
             away: None,
             _lock: lock,
         };
-        let name = office.name.clone();
+        let name = postoffice.name.clone();
         site.say("run", "info", &format!("{name} is looked after from {}", site.folder.display()));
-        for warning in exposure::of(&mut office)? {
+        for warning in exposure::of(&mut postoffice)? {
             site.say("run", "warning", &warning);
         }
         Ok(site)
@@ -235,10 +236,10 @@ impl Site {
         if self.not_before.is_some_and(|at| now < at) {
             return;
         }
-        let opened = Office::open_away(&self.folder, "run");
-        let done = opened.and_then(|mut office| {
-            let worked = self.work(&mut office, once, watcher);
-            let told = self.tell(&mut office, worked.as_ref().err());
+        let opened = Postoffice::open_away(&self.folder, "run");
+        let done = opened.and_then(|mut postoffice| {
+            let worked = self.work(&mut postoffice, once, watcher);
+            let told = self.tell(&mut postoffice, worked.as_ref().err());
             worked.and(told)
         });
         let Err(failure) = done else {
@@ -267,45 +268,45 @@ impl Site {
 
     fn work(
         &mut self,
-        office: &mut Office,
+        postoffice: &mut Postoffice,
         once: bool,
         watcher: Option<&mut Watcher>,
-    ) -> Outcome<()> {
-        self.poll = office.config.poll;
-        if self.is_away(office)? {
+    ) -> Result<()> {
+        self.poll = postoffice.config.poll;
+        if self.is_away(postoffice)? {
             return Ok(());
         }
         if let Some(watcher) = watcher {
-            self.watch(office, watcher)?;
+            self.watch(postoffice, watcher)?;
         }
-        office.put_note("agent", Some("runs"))?;
-        self.continuous = office.config.schedule.is_none();
+        postoffice.put_note("agent", Some("runs"))?;
+        self.continuous = postoffice.config.schedule.is_none();
         self.has_left = false;
-        match office.config.schedule.clone() {
-            Some(schedule) => self.scheduled(office, &schedule)?,
-            None => self.continuous(office, once)?,
+        match postoffice.config.schedule.clone() {
+            Some(schedule) => self.scheduled(postoffice, &schedule)?,
+            None => self.continuous(postoffice, once)?,
         }
-        self.tidy_up(office)
+        self.tidy_up(postoffice)
     }
 
     /// Tells of everything that was committed, also by a turn that failed.
-    fn tell(&mut self, office: &mut Office, failure: Option<&Failure>) -> Outcome<()> {
-        office.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
-        self.waits = sound_alarms(office)?;
-        self.bell.ring(office)
+    fn tell(&mut self, postoffice: &mut Postoffice, failure: Option<&Failure>) -> Result<()> {
+        postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
+        self.waits = sound_alarms(postoffice)?;
+        self.bell.ring(postoffice)
     }
 
     /// Lets the calls be made that are due; the one under way is ended where the agent is to stop.
-    fn end_calls(&mut self) -> Outcome<()> {
+    fn end_calls(&mut self) -> Result<()> {
         let folder = self.folder.clone();
-        while self.bell.wait(|| Office::open_away(&folder, "run"))? {}
+        while self.bell.wait(|| Postoffice::open_away(&folder, "run"))? {}
         Ok(())
     }
 
     /// Whether a person has to say first whether the folder was copied or moved. It is looked at again
     /// at each poll.
-    fn is_away(&mut self, office: &mut Office) -> Outcome<bool> {
-        let away = office.away()?;
+    fn is_away(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
+        let away = postoffice.away()?;
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
             let ways_out = away.ways_out(&self.folder).join("; ");
             self.say("run", "error", &format!("{away}: nothing is read or sent; {ways_out}"));
@@ -331,9 +332,9 @@ impl Site {
     }
 
     /// T1. Returns whether the request could be left.
-    fn send(&mut self, office: &mut Office) -> Outcome<bool> {
+    fn send(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
         let verify = self.verified_at.is_none_or(|at| at.elapsed() >= VERIFY);
-        let done = send_step(office, verify)?;
+        let done = send_step(postoffice, verify)?;
         if verify {
             self.verified_at = Some(Instant::now());
         }
@@ -344,14 +345,14 @@ impl Site {
     }
 
     /// T3. Returns whether it could use its place and write every target.
-    fn apply(&mut self, office: &mut Office) -> Outcome<bool> {
-        let before = office.begin()?.requestor()?;
-        let mut done = apply_step(office)?;
+    fn apply(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
+        let before = postoffice.begin()?.requestor()?;
+        let mut done = apply_step(postoffice)?;
         if !done.moved {
             done.lines.retain(|line| line.level != Level::Info.to_string());
         }
         self.show(&done);
-        let after = office.begin()?.requestor()?;
+        let after = postoffice.begin()?.requestor()?;
         // A changed list is confirmed, several changes of it together.
         if before.point != after.point {
             self.confirm_at.get_or_insert(Instant::now() + self.confirm_pause);
@@ -360,10 +361,10 @@ impl Site {
     }
 
     /// T0. Returns whether every source could be read.
-    fn read_sources(&mut self, office: &mut Office) -> Outcome<bool> {
+    fn read_sources(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
         let mut complete = true;
-        for source in office.config.sources.clone() {
-            if let Some(done) = read_source(office, &source)? {
+        for source in postoffice.config.sources.clone() {
+            if let Some(done) = read_source(postoffice, &source)? {
                 self.show(&done);
                 complete &= done.failed.is_empty();
             }
@@ -372,10 +373,10 @@ impl Site {
     }
 
     /// Once a day: what is past its time goes. A clock that jumped postpones that.
-    fn tidy_up(&mut self, office: &mut Office) -> Outcome<()> {
+    fn tidy_up(&mut self, postoffice: &mut Postoffice) -> Result<()> {
         let now = now_ms();
         let at = |ms: u64| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MIN);
-        let last = office.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
+        let last = postoffice.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
         let since = last.map(|last| Duration::from_millis(now.saturating_sub(last)));
         if last.is_some_and(|last| clock_jump(at(last), at(now), DAY).is_some()) {
             self.say(
@@ -386,13 +387,13 @@ impl Site {
         } else if since.is_some_and(|since| since < DAY) {
             return Ok(());
         } else {
-            let keep = office.config.clone();
+            let keep = postoffice.config.clone();
             let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
-            for carrier in office.carriers()?.into_values().chain([office.carrier()?]) {
+            for carrier in postoffice.carriers()?.into_values().chain([postoffice.carrier()?]) {
                 // A place that is away is tidied up another day.
                 let _ = carrier.purge(before(keep.keep_done));
             }
-            let mut tables = office.begin()?;
+            let mut tables = postoffice.begin()?;
             tables.purge_log(before(keep.keep_log))?;
             dirsync_protocol::server::forget_before(
                 &mut *tables,
@@ -401,16 +402,16 @@ impl Site {
             )?;
             tables.commit()?;
         }
-        office.put_note("tidied", Some(&now.to_string()))
+        postoffice.put_note("tidied", Some(&now.to_string()))
     }
 
     /// Asks to be woken when something happens in the places of this postoffice. Before they are
     /// looked at: what comes in between would be found at the next poll only. New registrations and
     /// sources bring new places. The postoffice's folder is none: its database changes all the time.
-    fn watch(&mut self, office: &mut Office, watcher: &mut Watcher) -> Outcome<()> {
+    fn watch(&mut self, postoffice: &mut Postoffice, watcher: &mut Watcher) -> Result<()> {
         let mut places = vec![self.folder.join(TRANSIT)];
-        places.extend(office.inboxes()?);
-        for source in &office.config.sources {
+        places.extend(postoffice.inboxes()?);
+        for source in &postoffice.config.sources {
             places.extend(source.file.parent().map(Path::to_owned));
         }
         for place in places {

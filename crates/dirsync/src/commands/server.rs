@@ -3,6 +3,11 @@
 use std::path::Path;
 
 use dirsync_agent::{decisions, restoring};
+use dirsync_postoffice::decisions::FileDecisions;
+use dirsync_postoffice::folder::{database, lock, require_folder};
+use dirsync_postoffice::home;
+use dirsync_postoffice::keys::{make_instance, random_seed, read_instance};
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
@@ -12,15 +17,10 @@ use serde_json::json;
 
 use crate::cli::ServerCommand;
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::home;
-use crate::office::{
-    FileDecisions, Office, database, lock, log_within, make_instance, now_ms, random_seed,
-    read_instance, require_folder,
-};
+use crate::failure::{ExitStatus, Failure, Result};
 
 /// `dirsync server …`.
-pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
+pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Result<ExitStatus> {
     match command {
         ServerCommand::Promote => promote(folder, json),
         ServerCommand::Recover { dry_run, .. } => recover(folder, *dry_run, json),
@@ -29,7 +29,7 @@ pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Outcome {
 }
 
 /// A copy of the server becomes the server: a move and, as the copy may be older, a restore.
-fn promote(folder: &Path, json: bool) -> Outcome {
+fn promote(folder: &Path, json: bool) -> Result<ExitStatus> {
     let _lock = lock(folder, "server promote")?;
     let mut store = SqliteStore::open(database(folder))?;
     require_copy(folder, &mut store)?;
@@ -59,7 +59,7 @@ fn promote(folder: &Path, json: bool) -> Outcome {
 
 /// The server at its home is the server: a promotion would begin a new life, and its requestors would
 /// wait for all of them to speak again. One that was replaced may be the server again.
-fn require_copy(folder: &Path, store: &mut SqliteStore) -> Outcome<()> {
+fn require_copy(folder: &Path, store: &mut SqliteStore) -> Result<()> {
     let Some(server) = store.begin()?.server()? else {
         return Err(Failure::usage("this postoffice is no copy of a directory server"));
     };
@@ -75,19 +75,19 @@ fn require_copy(folder: &Path, store: &mut SqliteStore) -> Outcome<()> {
 }
 
 /// A lost log is written anew, so that a later restore has all registrations again.
-fn renew_log(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "server renew-log")?;
-    if !office.is_server {
-        return Err(Failure::usage(format!("{} is no directory server", office.name)));
+fn renew_log(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "server renew-log")?;
+    if !postoffice.is_server {
+        return Err(Failure::usage(format!("{} is no directory server", postoffice.name)));
     }
-    let mut log = office.decisions();
-    let state = office.log_state()?;
+    let mut log = postoffice.decisions();
+    let state = postoffice.log_state()?;
     if state.lost.is_none() && state.unreadable == 0 {
         return Err(Failure::usage(
             "decisions.log is the one of this database: nothing was changed",
         ));
     }
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let known = decisions::renewed_log(&mut *tables, now_ms())?;
     // The file is first: what a crash leaves is a log that agrees with no note, and is said again.
     let kept = log.replace(&known)?;
@@ -102,12 +102,12 @@ fn renew_log(folder: &Path, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn recover(folder: &Path, dry_run: bool, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "server recover")?;
+fn recover(folder: &Path, dry_run: bool, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "server recover")?;
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
-    let guard = office.config.guards.delete;
-    let mut tables = office.begin()?;
+    let guard = postoffice.config.guards.delete;
+    let mut tables = postoffice.begin()?;
     let recovering = tables.server()?.is_some_and(|server| server.recovering);
     let silent = server::would_vanish(&mut *tables)?;
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
@@ -133,10 +133,10 @@ fn recover(folder: &Path, dry_run: bool, json: bool) -> Outcome {
 
 /// `dirsync rejoin`: this machine is the one to keep, after it was fenced, or in a folder that was
 /// copied; the machine that it was copied from will be the fenced one.
-pub fn rejoin(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open_away(folder, "rejoin")?;
-    let away = office.away()?.is_some();
-    if away && office.is_server {
+pub fn rejoin(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open_away(folder, "rejoin")?;
+    let away = postoffice.away()?.is_some();
+    if away && postoffice.is_server {
         return Err(Failure::usage("a copied directory server does not rejoin").hint(
             "`dirsync server promote` makes this copy the server, `dirsync moved` says that the old \
              folder is gone",
@@ -144,8 +144,8 @@ pub fn rejoin(folder: &Path, json: bool) -> Outcome {
     }
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
-    let guard = office.config.guards.delete;
-    let mut tables = office.begin()?;
+    let guard = postoffice.config.guards.delete;
+    let mut tables = postoffice.begin()?;
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
     let rejoined = requestor::rejoin(&mut *tables, &mut context, away)?;
     if rejoined {
@@ -168,7 +168,7 @@ pub fn rejoin(folder: &Path, json: bool) -> Outcome {
 
 /// `dirsync moved`. It does not depend on the database: one that is damaged can be restored only
 /// where the postoffice is at home.
-pub fn moved(folder: &Path, json: bool) -> Outcome {
+pub fn moved(folder: &Path, json: bool) -> Result<ExitStatus> {
     require_folder(folder)?;
     let away = {
         let _lock = lock(folder, "moved")?;
@@ -178,18 +178,18 @@ pub fn moved(folder: &Path, json: bool) -> Outcome {
         }
         away
     };
-    let mut office = Office::open(folder, "moved")?;
+    let mut postoffice = Postoffice::open(folder, "moved")?;
     if let Some(away) = away {
-        office.log("admin", &format!("moved: lives here from now on ({away})"), &[])?;
+        postoffice.log("admin", &format!("moved: lives here from now on ({away})"), &[])?;
     }
     if json {
-        let name = office.name.to_string();
+        let name = postoffice.name.to_string();
         print_json(&json!({ "postoffice": name, "moved": away.is_some() }));
     } else if away.is_some() {
-        println!("{} lives in {} from now on", office.name, folder.display());
+        println!("{} lives in {} from now on", postoffice.name, folder.display());
         println!("the old one must not be used again");
     } else {
-        println!("{} lives here already; nothing was changed", office.name);
+        println!("{} lives here already; nothing was changed", postoffice.name);
     }
     Ok(ExitStatus::Done)
 }

@@ -4,33 +4,33 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_directory::{PostofficeName, fold};
+use dirsync_postoffice::exposure;
+use dirsync_postoffice::home;
+use dirsync_postoffice::inbox::Inbox;
+use dirsync_postoffice::now_ms;
+use dirsync_postoffice::trouble::Trouble;
 use dirsync_protocol::tables::{ListPlace, RequestorState, ServerState, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::WhyArgs;
-use crate::commands::print_json;
 use crate::commands::requestor::registrations_json;
 use crate::commands::targets::{self, PutRight};
-use crate::exposure;
-use crate::failure::{ExitStatus, Outcome};
-use crate::home;
-use crate::inbox::Inbox;
-use crate::office::{Office, now_ms};
+use crate::commands::{inbox, print_json};
+use crate::failure::{ExitStatus, Result};
 use crate::time;
-use crate::trouble::Trouble;
 use crate::waiting::Waiting;
 use crate::words::shown;
 
 /// `dirsync status`.
-pub fn status(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
-    let waits = Waiting::of(&mut office)?;
-    let inbox = Inbox::of(&mut office)?;
-    let warnings = exposure::of(&mut office)?;
-    let requestors = registrations_json(&mut office, None)?;
-    let is_server = office.is_server;
-    let wal_bytes = office.store.wal_bytes();
-    let mut tables = office.begin()?;
+pub fn status(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
+    let waits = Waiting::of(&mut postoffice)?;
+    let inbox = Inbox::of(&mut postoffice)?;
+    let warnings = exposure::of(&mut postoffice)?;
+    let requestors = registrations_json(&mut postoffice, None)?;
+    let is_server = postoffice.is_server;
+    let wal_bytes = postoffice.store.wal_bytes();
+    let mut tables = postoffice.begin()?;
     let state = tables.requestor()?;
     let server = tables.server()?;
     let last_sent = time_noted(&mut *tables, "last_sent")?;
@@ -61,7 +61,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
             "failed_step": waits.failed_step,
             "failed_alarm": waits.failed_alarm,
             "missed": missed,
-            "inbox": inbox.json(),
+            "inbox": inbox::json(&inbox),
             "warnings": warnings,
             "wal_bytes": wal_bytes,
         });
@@ -77,7 +77,7 @@ pub fn status(folder: &Path, json: bool) -> Outcome {
     missed.iter().for_each(|text| println!("  missed    {text}"));
     print_put_right(&put_right);
     print_waiting(&waits, folder);
-    inbox.lines().iter().for_each(|(word, text)| println!("  {word:9} {text}"));
+    inbox::lines(&inbox).iter().for_each(|(word, text)| println!("  {word:9} {text}"));
     warnings.iter().for_each(|text| println!("  warning   {text}"));
     if let Some(server) = &server {
         let recovering = if server.recovering { ", recovering" } else { "" };
@@ -129,7 +129,7 @@ fn print_lists(state: &RequestorState, server: Option<&ServerState>) {
 }
 
 /// A time that a step noted; 0 for never.
-fn time_noted(tables: &mut dyn Tables, name: &str) -> Outcome<u64> {
+fn time_noted(tables: &mut dyn Tables, name: &str) -> Result<u64> {
     Ok(tables.note(name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
@@ -237,11 +237,11 @@ pub fn print_requestors(requestors: &[Value]) {
 }
 
 /// `dirsync why ADDRESS`.
-pub fn why(folder: &Path, arguments: &WhyArgs, json: bool) -> Outcome {
-    let mut office = Office::read(folder)?;
+pub fn why(folder: &Path, arguments: &WhyArgs, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = super::read(folder)?;
     let wanted = fold(&arguments.address).into_owned();
-    let is_server = office.is_server;
-    let mut tables = office.begin()?;
+    let is_server = postoffice.is_server;
+    let mut tables = postoffice.begin()?;
     let mut lines = own_lines(&mut *tables, &wanted)?;
     lines.extend(list_lines(&mut *tables, &wanted)?);
     if is_server {
@@ -264,7 +264,7 @@ fn has_address(record: dirsync_directory::RecordRef<'_>, wanted: &str) -> bool {
         .any(|key| key == wanted || key.split_once(':').is_some_and(|(_, value)| value == wanted))
 }
 
-fn own_lines(tables: &mut dyn Tables, wanted: &str) -> Outcome<Vec<String>> {
+fn own_lines(tables: &mut dyn Tables, wanted: &str) -> Result<Vec<String>> {
     let state = tables.requestor()?;
     let outcomes = tables.outcomes()?;
     let held = tables.held_changes()?;
@@ -306,7 +306,7 @@ fn outcome_words(kind: &dirsync_message::OutcomeKind) -> String {
     }
 }
 
-fn list_lines(tables: &mut dyn Tables, wanted: &str) -> Outcome<Vec<String>> {
+fn list_lines(tables: &mut dyn Tables, wanted: &str) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     tables.visit_list(ListPlace::Live, &mut |row| {
         if has_address(row.record, wanted) {
@@ -329,7 +329,7 @@ fn server_lines(
     tables: &mut dyn Tables,
     wanted: &str,
     at: Option<&PostofficeName>,
-) -> Outcome<Vec<String>> {
+) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut keys = vec![wanted.to_owned()];
     if !wanted.contains(':') {

@@ -9,6 +9,9 @@ use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
 use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step::{self, Interrupted, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
+use dirsync_postoffice::config::SourceConfig;
+use dirsync_postoffice::trouble::note_places;
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
 use dirsync_store::Transaction;
@@ -16,10 +19,7 @@ use serde_json::json;
 
 use crate::commands::print_json;
 use crate::commands::targets::{Targets, write_targets};
-use crate::config::SourceConfig;
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{Office, log_within, now_ms};
-use crate::trouble::note_places;
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::waiting::Waiting;
 
 /// What a step did, for people and for scripts.
@@ -94,11 +94,11 @@ pub fn is_to_send(tables: &mut dyn Tables) -> Stored<bool> {
 }
 
 /// T1.
-pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
-    let carrier = office.carrier()?;
-    let around = office.around()?;
-    set_view_wanted(office)?;
-    let (report, cause) = told(step::send(&mut office.store, &*carrier, &around, verify));
+pub fn send_step(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
+    let carrier = postoffice.carrier()?;
+    let around = postoffice.around()?;
+    set_view_wanted(postoffice)?;
+    let (report, cause) = told(step::send(&mut postoffice.store, &*carrier, &around, verify));
     let summary = match report.request {
         Some(request) => format!(
             "request {request} sent with {} ({} bytes)",
@@ -115,7 +115,7 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
         failed: &report.failed,
         cause,
     };
-    let lines = log_step(office, said, |tables, at| {
+    let lines = log_step(postoffice, said, |tables, at| {
         if report.request.is_none() {
             return Ok(());
         }
@@ -134,9 +134,9 @@ pub fn send_step(office: &mut Office, verify: bool) -> Outcome<Done> {
 }
 
 /// The view that the configuration asks for takes effect with the next request.
-fn set_view_wanted(office: &mut Office) -> Outcome<()> {
-    let wanted = office.config.view.clone();
-    let mut tables = office.begin()?;
+fn set_view_wanted(postoffice: &mut Postoffice) -> Result<()> {
+    let wanted = postoffice.config.view.clone();
+    let mut tables = postoffice.begin()?;
     let mut state = tables.requestor()?;
     if state.view_wanted != wanted {
         state.view_wanted = wanted;
@@ -147,19 +147,19 @@ fn set_view_wanted(office: &mut Office) -> Outcome<()> {
 }
 
 /// T2.
-pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
-    if !office.is_server {
+pub fn process_step(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
+    if !postoffice.is_server {
         return Err(Failure::usage(format!(
             "{} is a directory requestor; requests are processed at {}",
-            office.name, office.server
+            postoffice.name, postoffice.server
         )));
     }
-    let carriers = office.carriers()?;
+    let carriers = postoffice.carriers()?;
     let carriers: BTreeMap<String, &dyn Carrier> =
         carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
-    let around = office.around()?;
-    let mut decisions = office.decisions();
-    let processed = step::process(&mut office.store, &carriers, &mut decisions, &around, push);
+    let around = postoffice.around()?;
+    let mut decisions = postoffice.decisions();
+    let processed = step::process(&mut postoffice.store, &carriers, &mut decisions, &around, push);
     let (report, cause) = told(processed);
     let mut summary = format!(
         "{} processed, {} written ({} bytes, {})",
@@ -182,7 +182,7 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
         failed: &report.failed,
         cause,
     };
-    let lines = log_step(office, said, |_, _| Ok(()))?;
+    let lines = log_step(postoffice, said, |_, _| Ok(()))?;
     let fields = json!({
         "requests": report.requests, "messages": report.messages, "bytes": report.bytes,
         "bodies": report.bodies, "refused": report.refused, "left": report.left,
@@ -192,13 +192,13 @@ pub fn process_step(office: &mut Office, push: bool) -> Outcome<Done> {
 }
 
 /// T3, with the targets.
-pub fn apply_step(office: &mut Office) -> Outcome<Done> {
-    let carrier = office.carrier()?;
-    let around = office.around()?;
-    let before = office.begin()?.requestor()?;
-    let (report, cause) = told(step::apply(&mut office.store, &*carrier, &around));
+pub fn apply_step(postoffice: &mut Postoffice) -> Result<Done> {
+    let carrier = postoffice.carrier()?;
+    let around = postoffice.around()?;
+    let before = postoffice.begin()?.requestor()?;
+    let (report, cause) = told(step::apply(&mut postoffice.store, &*carrier, &around));
     let (targets, cause) = match cause {
-        None => match write_targets(office) {
+        None => match write_targets(postoffice) {
             Ok(targets) => (targets, None),
             Err(failure) => (Targets::default(), Some(failure)),
         },
@@ -225,7 +225,7 @@ pub fn apply_step(office: &mut Office) -> Outcome<Done> {
         cause,
     };
     let mut lines = targets.lines;
-    lines.extend(log_step(office, said, |tables, at| {
+    lines.extend(log_step(postoffice, said, |tables, at| {
         if report.answered > 0 {
             tables.put_note("last_applied", Some(&at.to_string()))?;
         }
@@ -266,13 +266,13 @@ struct Said<'a> {
 /// Logs the summary of a step with the places that it could not use, and what else belongs into that
 /// transaction. Returns all lines of the step; if it could not be ended, they are in the failure.
 fn log_step(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     said: Said<'_>,
     and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
-) -> Outcome<Vec<LogLine>> {
+) -> Result<Vec<LogLine>> {
     let at = now_ms();
     let mut lines = log_lines(said.step, at, said.events);
-    let logged = log_rest(office, &said, at, &mut lines, and);
+    let logged = log_rest(postoffice, &said, at, &mut lines, and);
     match said.cause.or(logged.err()) {
         None => Ok(lines),
         Some(cause) => Err(cause.after(lines)),
@@ -280,15 +280,15 @@ fn log_step(
 }
 
 fn log_rest(
-    office: &mut Office,
+    postoffice: &mut Postoffice,
     said: &Said<'_>,
     at: u64,
     lines: &mut Vec<LogLine>,
     and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
-) -> Outcome<()> {
-    let place = office.carrier_text()?;
+) -> Result<()> {
+    let place = postoffice.carrier_text()?;
     let mut rest = Vec::new();
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     // A step that was not ended may not have come to every place.
     if said.cause.is_none() {
         rest = note_places(&mut *tables, said.step, &place, said.failed, at)?;
@@ -306,17 +306,17 @@ fn log_rest(
 }
 
 /// T0 from one configured source. A file that has not changed is not read again.
-pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option<Done>> {
+pub fn read_source(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<Done>> {
     let seen = fingerprint(&source.file);
     let settings = ReadSettings {
         source: source.name.clone(),
         whole: source.whole,
-        guards: office.config.guards,
+        guards: postoffice.config.guards,
         fingerprint: source.fingerprint.clone(),
-        configured: configured(office),
+        configured: configured(postoffice),
         now: now_ms(),
     };
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let memory = tables.source_memory(&source.name)?;
     let knows = tables.requestor()?.knows_its_own();
     // What a read deletes, and about whom it asks, rests on these too.
@@ -356,7 +356,7 @@ pub fn read_source(office: &mut Office, source: &SourceConfig) -> Outcome<Option
             drop(tables);
             let text =
                 format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
-            let mut tables = office.begin()?;
+            let mut tables = postoffice.begin()?;
             let mut lines = Vec::new();
             if note_source_error(&mut *tables, source, Some(&text))? {
                 let event = Event { level: Level::Error, rule: "T0", text: text.clone() };
@@ -396,8 +396,8 @@ fn broke_off(source: &str, intake: &Intake) -> Option<String> {
 }
 
 /// The sources of the settings, as a read has to know them.
-pub fn configured(office: &Office) -> Vec<ConfiguredSource> {
-    let sources = office.config.sources.iter();
+pub fn configured(postoffice: &Postoffice) -> Vec<ConfiguredSource> {
+    let sources = postoffice.config.sources.iter();
     sources
         .map(|source| ConfiguredSource { name: source.name.clone(), whole: source.whole })
         .collect()
@@ -410,7 +410,7 @@ fn fingerprint(file: &Path) -> String {
 }
 
 /// Logs a read in the transaction that takes it in.
-pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Outcome<Done> {
+pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Result<Done> {
     let report = &intake.report;
     let mut events: Vec<Event> = report
         .warnings
@@ -452,19 +452,19 @@ fn read_fields(source: &str, report: &ReadReport) -> serde_json::Value {
 
 /// Everything that can be done now, in order: a requestor applies, takes its changes in, and
 /// sends; a server takes its changes in, sends to itself, processes, and applies.
-fn cycle_steps(office: &mut Office, done: &mut Vec<(&'static str, Done)>) -> Outcome<()> {
-    if !office.is_server {
-        done.push(("T3", apply_step(office)?));
+fn cycle_steps(postoffice: &mut Postoffice, done: &mut Vec<(&'static str, Done)>) -> Result<()> {
+    if !postoffice.is_server {
+        done.push(("T3", apply_step(postoffice)?));
     }
-    for source in office.config.sources.clone() {
-        if let Some(read) = read_source(office, &source)? {
+    for source in postoffice.config.sources.clone() {
+        if let Some(read) = read_source(postoffice, &source)? {
             done.push(("T0", read));
         }
     }
-    done.push(("T1", send_step(office, true)?));
-    if office.is_server {
-        done.push(("T2", process_step(office, false)?));
-        done.push(("T3", apply_step(office)?));
+    done.push(("T1", send_step(postoffice, true)?));
+    if postoffice.is_server {
+        done.push(("T2", process_step(postoffice, false)?));
+        done.push(("T3", apply_step(postoffice)?));
     }
     Ok(())
 }
@@ -500,38 +500,38 @@ pub fn print_lines(lines: &[LogLine]) {
 }
 
 /// `dirsync send`.
-pub fn send(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "send")?;
-    let done = send_step(&mut office, true)?;
-    finish(report(vec![("T1", done)], json), &mut office)
+pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "send")?;
+    let done = send_step(&mut postoffice, true)?;
+    finish(report(vec![("T1", done)], json), &mut postoffice)
 }
 
 /// `dirsync process`.
-pub fn process(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "process")?;
-    let done = process_step(&mut office, false)?;
-    finish(report(vec![("T2", done)], json), &mut office)
+pub fn process(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "process")?;
+    let done = process_step(&mut postoffice, false)?;
+    finish(report(vec![("T2", done)], json), &mut postoffice)
 }
 
 /// `dirsync apply`.
-pub fn apply(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "apply")?;
-    let done = apply_step(&mut office)?;
-    finish(report(vec![("T3", done)], json), &mut office)
+pub fn apply(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "apply")?;
+    let done = apply_step(&mut postoffice)?;
+    finish(report(vec![("T3", done)], json), &mut postoffice)
 }
 
 /// `dirsync cycle`.
-pub fn cycle(folder: &Path, json: bool) -> Outcome {
-    let mut office = Office::open(folder, "cycle")?;
+pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let mut postoffice = Postoffice::open(folder, "cycle")?;
     let mut steps = Vec::new();
-    if let Err(failure) = cycle_steps(&mut office, &mut steps) {
+    if let Err(failure) = cycle_steps(&mut postoffice, &mut steps) {
         let lines = steps.into_iter().flat_map(|(_, done)| done.lines);
         return Err(failure.after(lines.collect()));
     }
-    finish(report(steps, json), &mut office)
+    finish(report(steps, json), &mut postoffice)
 }
 
 /// Exit code 3 where something waits for a person, 4 where a place could not be reached.
-fn finish(status: ExitStatus, office: &mut Office) -> Outcome {
-    if status == ExitStatus::Done { Ok(Waiting::of(office)?.status()) } else { Ok(status) }
+fn finish(status: ExitStatus, postoffice: &mut Postoffice) -> Result<ExitStatus> {
+    if status == ExitStatus::Done { Ok(Waiting::of(postoffice)?.status()) } else { Ok(status) }
 }

@@ -13,13 +13,13 @@ use anyhow::Context as _;
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
+use dirsync_postoffice::config::TargetConfig;
+use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
 
-use crate::config::TargetConfig;
-use crate::failure::Outcome;
-use crate::office::{Office, now_ms};
+use crate::failure::Result;
 
 /// The notes of targets that could not be written.
 const ERRORS: &str = "target-error:";
@@ -75,10 +75,10 @@ pub struct PutRight {
 
 /// Writes each target that does not equal the list (C6). One that cannot be written holds up neither
 /// the others nor the list.
-pub fn write_targets(office: &mut Office) -> Outcome<Targets> {
+pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
     let mut targets = Targets::default();
-    for target in office.config.targets.clone() {
-        let written = write_target(office, &target);
+    for target in postoffice.config.targets.clone() {
+        let written = write_target(postoffice, &target);
         let file = target.file.display().to_string();
         let (put_right, error) = match written {
             Ok(put_right) => (put_right, None),
@@ -89,7 +89,7 @@ pub fn write_targets(office: &mut Office) -> Outcome<Targets> {
             let place = file.clone();
             targets.failed.push(PlaceFailure { place, to: None, unreachable: false, text });
         }
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         let note = format!("{ERRORS}{file}");
         let before = tables.note(&note)?;
         if before == error && put_right.is_none() {
@@ -116,15 +116,15 @@ pub fn write_targets(office: &mut Office) -> Outcome<Targets> {
         }
         tables.commit()?;
     }
-    forget_errors(office)?;
+    forget_errors(postoffice)?;
     Ok(targets)
 }
 
 /// Forgets the errors of targets that left the settings.
-fn forget_errors(office: &mut Office) -> Outcome<()> {
+fn forget_errors(postoffice: &mut Postoffice) -> Result<()> {
     let files: Vec<String> =
-        office.config.targets.iter().map(|target| target.file.display().to_string()).collect();
-    let mut tables = office.begin()?;
+        postoffice.config.targets.iter().map(|target| target.file.display().to_string()).collect();
+    let mut tables = postoffice.begin()?;
     let errors = tables.notes(ERRORS)?;
     let gone =
         errors.iter().filter(|(note, _)| !files.iter().any(|file| note[ERRORS.len()..] == *file));
@@ -137,11 +137,14 @@ fn forget_errors(office: &mut Office) -> Outcome<()> {
 }
 
 /// Writes a target if it has to be. Returns what was found where somebody else had been at the file.
-fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<Option<&'static str>> {
+fn write_target(
+    postoffice: &mut Postoffice,
+    target: &TargetConfig,
+) -> Result<Option<&'static str>> {
     let now = now_ms();
     let file = &target.file;
     let note = format!("{WRITTEN}{}", file.display());
-    let mut tables = office.begin()?;
+    let mut tables = postoffice.begin()?;
     let state = tables.requestor()?;
     let digest = if target.own { state.own_digest } else { state.list_digest };
     let shows = blake3::hash(format!("{digest} {target:?}").as_bytes()).to_hex().to_string();
@@ -183,7 +186,7 @@ fn write_target(office: &mut Office, target: &TargetConfig) -> Outcome<Option<&'
     Ok(put_right)
 }
 
-fn put_written(tables: &mut dyn Tables, note: &str, written: &Written) -> Outcome<()> {
+fn put_written(tables: &mut dyn Tables, note: &str, written: &Written) -> Result<()> {
     Ok(tables.put_note(note, Some(&serde_json::to_string(written)?))?)
 }
 
@@ -197,7 +200,7 @@ enum Found {
     Altered(&'static str),
 }
 
-fn find(file: &Path, known: Option<&Written>, shows: &str, now: u64) -> Outcome<Found> {
+fn find(file: &Path, known: Option<&Written>, shows: &str, now: u64) -> Result<Found> {
     let found = look(file)?;
     let Some(known) = known else { return Ok(Found::Behind) };
     let Some((look, data)) = found else { return Ok(Found::Altered("was gone")) };
@@ -223,7 +226,7 @@ fn find(file: &Path, known: Option<&Written>, shows: &str, now: u64) -> Outcome<
 }
 
 /// How a target looks; none where there is nothing.
-fn look(file: &Path) -> Outcome<Option<(Look, Metadata)>> {
+fn look(file: &Path) -> Result<Option<(Look, Metadata)>> {
     let data = match fs::symlink_metadata(file) {
         Ok(data) => data,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -271,7 +274,7 @@ fn times(data: &Metadata) -> String {
 }
 
 /// The hash of a file's content; none where it is not the file that was looked at.
-fn hash(file: &Path, looked_at: &Metadata) -> Outcome<Option<String>> {
+fn hash(file: &Path, looked_at: &Metadata) -> Result<Option<String>> {
     let read = || -> io::Result<Option<String>> {
         let open = open_file(file, Links::Follow)?;
         if times(&open.metadata()?) != times(looked_at) {

@@ -8,11 +8,11 @@ use dirsync_protocol::tables::{Numbered, Stored, Tables};
 use serde_json::{Value, json};
 
 use crate::cli::{LiftArgs, ViewArgs};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::words::shown;
 
 /// The view of which only the named parts are limited.
-pub fn named(arguments: &ViewArgs) -> Outcome<View> {
+pub fn named(arguments: &ViewArgs) -> Result<View> {
     let mut text = String::new();
     let mut line = |word: &str, values: Vec<String>| {
         if !values.is_empty() {
@@ -29,7 +29,7 @@ pub fn named(arguments: &ViewArgs) -> Outcome<View> {
 }
 
 /// The view, unless it is larger than one that may be allowed.
-pub fn within_limits(view: View) -> Outcome<View> {
+pub fn within_limits(view: View) -> Result<View> {
     view.check_size().map_err(Failure::usage)?;
     Ok(view)
 }

@@ -3,43 +3,48 @@
 //! A step that could not use a place, source or target stays due until it could, at each poll of its
 //! run window: who was reached is not kept waiting, and who was not is no day late.
 
+use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::schedule::{Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
 
 use super::{DAY, Site};
 use crate::commands::steps::{is_to_send, process_step};
-use crate::failure::Outcome;
-use crate::office::{Office, log_within, now_ms};
+use crate::failure::Result;
 
 impl Site {
     /// The weekday and time decide.
-    pub(super) fn scheduled(&mut self, office: &mut Office, schedule: &Schedule) -> Outcome<()> {
+    pub(super) fn scheduled(
+        &mut self,
+        postoffice: &mut Postoffice,
+        schedule: &Schedule,
+    ) -> Result<()> {
         for step in [Step::Send, Step::Process, Step::Apply] {
-            if step == Step::Process && !office.is_server {
+            if step == Step::Process && !postoffice.is_server {
                 continue;
             }
-            match self.due(office, schedule, step)? {
-                Due::Now { scheduled_for } => self.run_step(office, step, scheduled_for)?,
-                Due::Missed { scheduled_for, .. } => self.miss(office, step, scheduled_for)?,
+            match self.due(postoffice, schedule, step)? {
+                Due::Now { scheduled_for } => self.run_step(postoffice, step, scheduled_for)?,
+                Due::Missed { scheduled_for, .. } => self.miss(postoffice, step, scheduled_for)?,
                 Due::At(_) | Due::Never => {}
             }
         }
         Ok(())
     }
 
-    fn due(&mut self, office: &mut Office, schedule: &Schedule, step: Step) -> Outcome<Due> {
-        let last = note(office, &last_run(step))?.and_then(|text| text.parse::<Timestamp>().ok());
+    fn due(&mut self, postoffice: &mut Postoffice, schedule: &Schedule, step: Step) -> Result<Due> {
+        let last =
+            note(postoffice, &last_run(step))?.and_then(|text| text.parse::<Timestamp>().ok());
         let now = Timestamp::from_millisecond(now_ms() as i64).unwrap_or(Timestamp::MIN);
         let Some(last) = last else {
             // From now on: what was due before this agent ever ran was nobody's to miss.
-            office.put_note(&last_run(step), Some(&now.to_string()))?;
+            postoffice.put_note(&last_run(step), Some(&now.to_string()))?;
             return Ok(Due::Never);
         };
         if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
             // A clock that was ahead must not silence a postoffice until it is there again.
             let text = "the clock went back; the schedule begins anew";
             self.say(&step.to_string(), "warning", text);
-            office.put_note(&last_run(step), Some(&now.to_string()))?;
+            postoffice.put_note(&last_run(step), Some(&now.to_string()))?;
             return Ok(Due::Never);
         }
         Ok(schedule.due(step, Some(last), now))
@@ -47,32 +52,32 @@ impl Site {
 
     fn run_step(
         &mut self,
-        office: &mut Office,
+        postoffice: &mut Postoffice,
         step: Step,
         scheduled_for: Timestamp,
-    ) -> Outcome<()> {
-        let again = is_incomplete(office, step, scheduled_for)?;
+    ) -> Result<()> {
+        let again = is_incomplete(postoffice, step, scheduled_for)?;
         let complete = match step {
             Step::Send => {
-                let has_read = self.read_sources(office)?;
-                let waits = is_to_send(&mut *office.begin()?)?;
+                let has_read = self.read_sources(postoffice)?;
+                let waits = is_to_send(&mut *postoffice.begin()?)?;
                 // At each look at a place that is away a number would be used up.
-                let may_send = !again || waits && office.carrier()?.arrived().is_ok();
-                let has_sent = if may_send { self.send(office)? } else { !waits };
+                let may_send = !again || waits && postoffice.carrier()?.arrived().is_ok();
+                let has_sent = if may_send { self.send(postoffice)? } else { !waits };
                 has_read && has_sent
             }
             Step::Process => {
-                let done = process_step(office, false)?;
+                let done = process_step(postoffice, false)?;
                 self.show(&done);
                 done.failed.is_empty()
             }
-            Step::Apply => self.apply(office)?,
+            Step::Apply => self.apply(postoffice)?,
         };
         if self.has_left {
             // It is due until it has looked at everything.
             return Ok(());
         }
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         if complete {
             tables.put_note(&last_run(step), Some(&scheduled_for.to_string()))?;
             tables.put_note(&incomplete(step), None)?;
@@ -84,10 +89,15 @@ impl Site {
     }
 
     /// A step's run window is over. One that ran and could not use every place is not missed.
-    fn miss(&mut self, office: &mut Office, step: Step, scheduled_for: Timestamp) -> Outcome<()> {
-        let ran = is_incomplete(office, step, scheduled_for)?;
+    fn miss(
+        &mut self,
+        postoffice: &mut Postoffice,
+        step: Step,
+        scheduled_for: Timestamp,
+    ) -> Result<()> {
+        let ran = is_incomplete(postoffice, step, scheduled_for)?;
         let text = format!("{step} of {scheduled_for} missed its run window");
-        let mut tables = office.begin()?;
+        let mut tables = postoffice.begin()?;
         tables.put_note(&last_run(step), Some(&scheduled_for.to_string()))?;
         tables.put_note(&incomplete(step), None)?;
         if !ran {
@@ -117,10 +127,14 @@ fn missed(step: Step) -> String {
     format!("missed:{step}")
 }
 
-fn is_incomplete(office: &mut Office, step: Step, scheduled_for: Timestamp) -> Outcome<bool> {
-    Ok(note(office, &incomplete(step))?.is_some_and(|at| at == scheduled_for.to_string()))
+fn is_incomplete(
+    postoffice: &mut Postoffice,
+    step: Step,
+    scheduled_for: Timestamp,
+) -> Result<bool> {
+    Ok(note(postoffice, &incomplete(step))?.is_some_and(|at| at == scheduled_for.to_string()))
 }
 
-fn note(office: &mut Office, name: &str) -> Outcome<Option<String>> {
-    Ok(office.begin()?.note(name)?)
+fn note(postoffice: &mut Postoffice, name: &str) -> Result<Option<String>> {
+    Ok(postoffice.begin()?.note(name)?)
 }

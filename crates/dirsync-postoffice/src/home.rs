@@ -17,8 +17,8 @@ use data_encoding::HEXLOWER;
 use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::durable;
 
-use crate::failure::{ExitStatus, Failure, Outcome};
-use crate::office::{INSTANCE, KEYS, random_seed};
+use crate::failure::{Failure, Result};
+use crate::keys::{INSTANCE, KEYS, random_seed};
 
 /// The note's name, in the folder of the keys: there it is as private as they are.
 const NOTE: &str = "home";
@@ -73,7 +73,7 @@ impl Away {
     pub fn failure(self, folder: &Path) -> Failure {
         let text = anyhow::anyhow!("{self}: nothing was read or sent");
         let hint = self.ways_out(folder).join("; ");
-        Failure::from(text).with_status(ExitStatus::Failed).hint(hint)
+        Failure::from(text).hint(hint)
     }
 }
 
@@ -87,7 +87,7 @@ pub fn word_to_keep(folder: &Path) -> &'static str {
 }
 
 /// Notes that the postoffice in a folder lives here and now.
-pub fn note(folder: &Path) -> Outcome<()> {
+pub fn note(folder: &Path) -> Result<()> {
     let key = random_seed()?;
     let text = written(&key, &place(folder)?);
     durable::replace_file(&path(folder), Access::Own, |output| output.write_all(text.as_bytes()))?;
@@ -95,7 +95,7 @@ pub fn note(folder: &Path) -> Outcome<()> {
 }
 
 /// Whether a postoffice is away from the place that was noted.
-pub fn away(folder: &Path) -> Outcome<Option<Away>> {
+pub fn away(folder: &Path) -> Result<Option<Away>> {
     let path = path(folder);
     let mut text = String::new();
     let read = open_file(&path, Links::Follow)
@@ -118,7 +118,7 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 /// The place of a folder, as the system describes it now.
-fn place(folder: &Path) -> Outcome<Place> {
+fn place(folder: &Path) -> Result<Place> {
     let data = fs::metadata(folder)
         .with_context(|| format!("could not look at \"{}\"", folder.display()))?;
     let birth = data.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());

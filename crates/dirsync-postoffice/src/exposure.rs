@@ -4,13 +4,13 @@ use std::path::Path;
 
 use dirsync_carrier::FolderCarrier;
 
-use crate::failure::Outcome;
-use crate::office::Office;
+use crate::failure::Result;
+use crate::postoffice::Postoffice;
 
 /// All warnings of a postoffice.
-pub fn of(office: &mut Office) -> Outcome<Vec<String>> {
-    let mut warnings = of_settings(&office.folder);
-    warnings.extend(of_places(&office.places()?));
+pub fn of(postoffice: &mut Postoffice) -> Result<Vec<String>> {
+    let mut warnings = of_settings(&postoffice.folder);
+    warnings.extend(of_places(&postoffice.places()?));
     Ok(warnings)
 }
 

@@ -9,8 +9,8 @@ use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
 use dirsync_protocol::tables::{Stored, Tables};
 
-use crate::failure::{Failure, Outcome};
-use crate::office::{has_instance, public_key, read_instance};
+use crate::failure::{Failure, Result};
+use crate::keys::{has_instance, public_key, read_instance};
 
 /// The name of the note that says with which key a database was made.
 pub const INSTALLATION_NOTE: &str = "installation";
@@ -27,7 +27,7 @@ pub struct Identity {
 
 impl Identity {
     /// Of a folder, by its keys: they tell also where the database cannot be read any more.
-    pub fn of_folder(folder: &Path) -> Outcome<Self> {
+    pub fn of_folder(folder: &Path) -> Result<Self> {
         let key = public_key(folder)?;
         let name = key.splitn(3, ' ').nth(2).unwrap_or_default();
         let name = name.parse().with_context(|| {
@@ -47,7 +47,7 @@ impl Identity {
     }
 
     /// Refuses the copy in `file` where it is not one of the postoffice in `folder`.
-    pub fn require_same(&self, folder: &Path, copy: &Self, file: &Path) -> Outcome<()> {
+    pub fn require_same(&self, folder: &Path, copy: &Self, file: &Path) -> Result<()> {
         if self == copy {
             return Ok(());
         }

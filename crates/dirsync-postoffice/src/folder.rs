@@ -1,0 +1,136 @@
+//! The folder of a postoffice: what lies in it, how it is made, and its lock.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use dirsync_carrier::access::Access;
+use dirsync_carrier::{LockError, PostofficeLock, durable};
+use dirsync_directory::PostofficeName;
+use dirsync_store::sqlite::SqliteStore;
+use dirsync_store::{Store as _, Transaction};
+
+use crate::config::{Config, TEMPLATE};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::home::{self, Away};
+use crate::identity::INSTALLATION_NOTE;
+use crate::keys::{KEYS, make_key};
+
+/// The database's file in a postoffice's folder.
+pub const DATABASE: &str = "postoffice.db";
+/// The database of a postoffice that is being made.
+const FOUNDING: &str = "postoffice.db.founding";
+/// The folder of the own postoffice's messages and of the locks.
+pub const TRANSIT: &str = "transit";
+/// The file in it that is locked by whoever works on the postoffice.
+pub const LOCK: &str = "lock";
+/// The file in it that is locked by the agent for as long as it runs.
+pub const AGENT_LOCK: &str = "agent.lock";
+
+/// Refuses a folder without a postoffice's database.
+pub fn require_folder(folder: &Path) -> Result<()> {
+    if folder.join(DATABASE).is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("\"{}\" is not a postoffice folder", folder.display()))
+        .hint("name it with -C, or make one with `dirsync init`"))
+}
+
+/// The configuration of a folder.
+pub(crate) fn load_config(folder: &Path) -> Result<Config> {
+    Config::load(&folder.join("dirsync.toml"))
+        .map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))
+}
+
+/// Refuses what would work in a folder that was copied, before its database is opened. Returns its
+/// configuration.
+pub fn require_home(folder: &Path) -> Result<Config> {
+    let config = load_config(folder)?;
+    match away(folder, &config)? {
+        Some(away) => Err(away.failure(folder)),
+        None => Ok(config),
+    }
+}
+
+/// Why the postoffice of a folder does not work where it is; `None` if it is at home or its configuration
+/// does not ask.
+pub(crate) fn away(folder: &Path, config: &Config) -> Result<Option<Away>> {
+    if config.home_check { home::away(folder) } else { Ok(None) }
+}
+
+/// Refuses a folder that is a postoffice's already.
+pub fn require_none(folder: &Path) -> Result<()> {
+    if !folder.join(DATABASE).exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("\"{}\" is a postoffice folder already", folder.display())))
+}
+
+/// Makes the folder of a new postoffice: its parts, its key, and its database with what `found`
+/// writes into it. The database takes its place last, so that what a crash leaves is no postoffice
+/// yet and can be made again.
+pub fn make_folder(
+    folder: &Path,
+    name: &PostofficeName,
+    found: impl FnOnce(&mut dyn Transaction, &str) -> Result<()>,
+) -> Result<()> {
+    require_none(folder)?;
+    for part in [folder, &folder.join(TRANSIT), &folder.join(KEYS)] {
+        durable::create_folder(part)?;
+    }
+    let key = make_key(folder, name)?;
+    home::note(folder)?;
+    let config = folder.join("dirsync.toml");
+    if !config.exists() {
+        durable::replace_file(&config, Access::Settings, |output| {
+            output.write_all(TEMPLATE.as_bytes())
+        })?;
+    }
+    let beside = folder.join(FOUNDING);
+    remove_database(&beside)?;
+    let mut store = SqliteStore::create(&beside)?;
+    let mut tables = store.begin()?;
+    found(&mut *tables, &key)?;
+    tables.put_note(INSTALLATION_NOTE, Some(&key))?;
+    tables.commit()?;
+    store.checkpoint_truncate()?;
+    drop(store);
+    durable::move_file(&beside, &folder.join(DATABASE))?;
+    Ok(())
+}
+
+/// Removes a database with what belongs to it.
+pub fn remove_database(path: &Path) -> Result<()> {
+    for suffix in ["-journal", "-wal", "-shm", ""] {
+        durable::remove_file(&with_suffix(path, suffix))?;
+    }
+    Ok(())
+}
+
+/// The file of this name with something behind it, for instance a database's log.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The database of a folder, for commands that open it in a way of their own.
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
+
+/// Takes a postoffice's lock without opening it. An agent holds it for a step at a time, so it is
+/// waited for, and only a step that takes long is in the way.
+pub fn lock(folder: &Path, purpose: &str) -> Result<PostofficeLock> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const PAUSE_MAX: Duration = Duration::from_millis(20);
+    let path = folder.join(TRANSIT).join(LOCK);
+    let end = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match PostofficeLock::acquire(&path, purpose) {
+            Err(LockError::Busy { .. }) if Instant::now() < end => std::thread::sleep(pause),
+            outcome => return Ok(outcome?),
+        }
+        pause = PAUSE_MAX.min(pause * 2);
+    }
+}

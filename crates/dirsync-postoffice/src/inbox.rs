@@ -1,0 +1,52 @@
+//! What lies in the inboxes of a postoffice: for `status` and `check`.
+
+use std::path::PathBuf;
+
+use dirsync_carrier::InboxContents;
+use dirsync_protocol::tables::Registration;
+
+use crate::failure::Result;
+use crate::postoffice::Postoffice;
+
+/// What lies there, of all inboxes together.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Messages that no step has looked at yet.
+    pub messages: u64,
+    /// Postoffices that are suspended and whose requests wait.
+    pub suspended: Vec<String>,
+    /// Postoffices that are not registered and whose requests wait.
+    pub unknown: Vec<String>,
+    /// What is no message: other names, links, devices.
+    pub strangers: Vec<PathBuf>,
+}
+
+impl Inbox {
+    /// What lies there now. A place that cannot be reached is a matter for the steps.
+    pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
+        let registrations = postoffice.begin()?.registrations()?;
+        let places = postoffice.places()?;
+        let mut inbox = Self::default();
+        for contents in places.iter().filter_map(|place| place.contents().ok()) {
+            inbox.add(contents, &registrations);
+        }
+        Ok(inbox)
+    }
+
+    fn add(&mut self, contents: InboxContents, registrations: &[Registration]) {
+        self.messages += contents.messages;
+        self.strangers.extend(contents.strangers);
+        for request in contents.waiting {
+            let known = registrations.iter().find(|one| request.is_from(&one.name));
+            match known {
+                Some(registration) => self.suspended.push(registration.name.to_string()),
+                None => self.unknown.push(request.sender),
+            }
+        }
+    }
+
+    /// Whether a person has to decide about something there.
+    pub fn waits_for_a_person(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+}

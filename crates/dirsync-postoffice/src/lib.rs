@@ -1,0 +1,24 @@
+//! One postoffice on one machine: its folder, its configuration, and the operations on it.
+//!
+//! Begin with [`Postoffice`]: [`Postoffice::open`] takes the folder's lock, refuses a copied folder and
+//! carries out decisions that the database does not know yet; [`Postoffice::read`] looks at it while an
+//! agent works. Operations return typed values.
+//!
+//! *Never:* printing, a command line, an exit code, or a decision of the protocol.
+#![deny(missing_docs)]
+
+pub mod config;
+pub mod decisions;
+pub mod exposure;
+pub mod failure;
+pub mod folder;
+pub mod home;
+pub mod identity;
+pub mod inbox;
+pub mod invitation;
+pub mod keys;
+mod postoffice;
+pub mod trouble;
+
+pub use failure::{Failure, FailureKind, Result};
+pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within, now_ms};

@@ -1,0 +1,293 @@
+//! An open postoffice: its configuration, database, carriers and lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dirsync_agent::decisions::{LogState, catch_up, log_state};
+use dirsync_agent::step::{Surroundings, log_lines};
+use dirsync_carrier::{Carrier, FolderCarrier, PostofficeLock};
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::context::{Context, Draws, Event, Level};
+use dirsync_protocol::tables::{LogLine, Stored};
+use dirsync_store::sqlite::SqliteStore;
+use dirsync_store::{Store, Transaction};
+
+use crate::config::Config;
+use crate::decisions::FileDecisions;
+use crate::failure::{Failure, Result};
+use crate::folder::{self, TRANSIT, database, load_config, lock, require_folder, require_home};
+use crate::home::Away;
+use crate::keys::{public_key, random_seed, read_instance};
+
+/// The carrier of a server's own postoffice: its transit folder.
+pub const LOCAL: &str = "local:";
+/// The name of the note that says where messages to the server travel.
+pub const CARRIER_NOTE: &str = "carrier";
+
+/// An open postoffice.
+pub struct Postoffice {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// Its database.
+    pub store: SqliteStore,
+    /// Its name.
+    pub name: PostofficeName,
+    /// Its server's name.
+    pub server: PostofficeName,
+    /// Whether it is the directory server.
+    pub is_server: bool,
+    /// Its public key.
+    pub key: String,
+    /// What did not work when it was opened, and does not keep it from being read.
+    pub warnings: Vec<String>,
+    _lock: Option<PostofficeLock>,
+}
+
+/// The time, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Postoffice {
+    /// Opens a postoffice to work on it; `purpose` is what others are told who want to as well.
+    pub fn open(folder: &Path, purpose: &str) -> Result<Self> {
+        require_folder(folder)?;
+        let lock = lock(folder, purpose)?;
+        let config = require_home(folder)?;
+        let mut postoffice = Self::open_locked(folder, config, lock)?;
+        postoffice.catch_up().map_err(|failure| failure.about(&database(folder)))?;
+        Ok(postoffice)
+    }
+
+    /// The same where it is not at home: for what a person says about that, and for the agent, which
+    /// waits until something is said.
+    pub fn open_away(folder: &Path, purpose: &str) -> Result<Self> {
+        require_folder(folder)?;
+        let lock = lock(folder, purpose)?;
+        let config = load_config(folder)?;
+        Self::open_locked(folder, config, lock)
+    }
+
+    fn open_locked(folder: &Path, config: Config, lock: PostofficeLock) -> Result<Self> {
+        let path = database(folder);
+        let store = SqliteStore::open(&path).map_err(|error| Failure::from(error).about(&path))?;
+        Self::with_store(folder, config, store, Some(lock)).map_err(|failure| failure.about(&path))
+    }
+
+    /// Opens a postoffice to read it, also while an agent works on it. A server's database that was put
+    /// back shows nothing of a time before its decisions, if they can be carried out.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let mut postoffice = Self::read_only(folder)?;
+        if postoffice.log_state()?.behind == 0 || postoffice.away()?.is_some() {
+            return Ok(postoffice);
+        }
+        if let Err(failure) = Self::open(folder, "read") {
+            let text = failure.text();
+            let warning = format!("decisions of the log could not be carried out: {text}");
+            postoffice.warnings.push(warning);
+            return Ok(postoffice);
+        }
+        Self::read_only(folder)
+    }
+
+    fn read_only(folder: &Path) -> Result<Self> {
+        require_folder(folder)?;
+        let path = database(folder);
+        let opened = SqliteStore::open_read_only(&path);
+        let store = opened.map_err(|error| Failure::from(error).about(&path))?;
+        Self::with_store(folder, load_config(folder)?, store, None)
+            .map_err(|failure| failure.about(&path))
+    }
+
+    fn with_store(
+        folder: &Path,
+        config: Config,
+        mut store: SqliteStore,
+        lock: Option<PostofficeLock>,
+    ) -> Result<Self> {
+        let (name, server, epoch) = {
+            let mut tables = store.begin()?;
+            let state = tables.requestor()?;
+            (state.name, state.server, tables.server()?.map(|server| server.epoch))
+        };
+        let key = public_key(folder)?;
+        if let Some(epoch) = epoch {
+            let instance = read_instance(folder)?;
+            if instance != epoch.instance {
+                return Err(Failure::usage(format!(
+                    "this database belongs to the server installation {}, this folder is {instance}",
+                    epoch.instance
+                ))
+                .hint("if the old server is stopped, `dirsync server promote` makes this the server"));
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            store,
+            name,
+            server,
+            is_server: epoch.is_some(),
+            key,
+            warnings: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// How the decisions log stands to the database.
+    pub fn log_state(&mut self) -> Result<LogState> {
+        if !self.is_server {
+            return Ok(LogState::default());
+        }
+        let mut log = self.decisions();
+        Ok(log_state(&mut *self.store.begin()?, &mut log)?)
+    }
+
+    /// Carries out what the decisions log has and the database does not know.
+    fn catch_up(&mut self) -> Result<()> {
+        if !self.is_server {
+            return Ok(());
+        }
+        let mut log = self.decisions();
+        let mut draws = Draws::new(&random_seed()?);
+        let mut events = Vec::new();
+        let guard = self.config.guards.delete;
+        let mut tables = self.store.begin()?;
+        let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+        let carried_out = catch_up(&mut *tables, &mut context, &mut log)?;
+        if carried_out > 0 {
+            let summary = format!("{carried_out} decisions carried out");
+            log_within(&mut *tables, "admin", &summary, &events)?;
+        }
+        Ok(tables.commit()?)
+    }
+
+    /// Why this postoffice does not work where it is; none where it is at home, or nobody wants to know.
+    pub fn away(&self) -> Result<Option<Away>> {
+        folder::away(&self.folder, &self.config)
+    }
+
+    /// What a step is given: the time now, and fresh randomness.
+    pub fn around(&self) -> Result<Surroundings> {
+        Ok(Surroundings {
+            now: now_ms(),
+            seed: random_seed()?,
+            guard: self.config.guards.delete,
+            key: self.key.clone(),
+            compression: self.config.compression,
+            settle_ms: self.config.settle_ms,
+        })
+    }
+
+    /// The carrier to the directory server.
+    pub fn carrier(&mut self) -> Result<Box<dyn Carrier>> {
+        let text = self.carrier_text()?;
+        self.carrier_of(&text)
+    }
+
+    /// Where messages to the directory server travel, as registrations say it.
+    pub fn carrier_text(&mut self) -> Result<String> {
+        if self.is_server {
+            return Ok(LOCAL.into());
+        }
+        let text = self.store.begin()?.note(CARRIER_NOTE)?;
+        text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
+    }
+
+    /// The carriers of a server's registrations, by their text.
+    pub fn carriers(&mut self) -> Result<BTreeMap<String, Box<dyn Carrier>>> {
+        let registrations = self.store.begin()?.registrations()?;
+        let texts: BTreeSet<String> =
+            registrations.into_iter().map(|registration| registration.carrier).collect();
+        let mut carriers = BTreeMap::new();
+        for text in texts {
+            let carrier = self.carrier_of(&text)?;
+            carriers.insert(text, carrier);
+        }
+        Ok(carriers)
+    }
+
+    /// The places in which messages for this postoffice arrive.
+    pub fn places(&mut self) -> Result<Vec<FolderCarrier>> {
+        self.place_texts()?.iter().map(|text| self.folder_carrier(text)).collect()
+    }
+
+    /// The same, as registrations say them.
+    fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
+        let mut tables = self.begin()?;
+        let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();
+        let registrations = tables.registrations()?;
+        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        Ok(texts)
+    }
+
+    fn carrier_of(&self, text: &str) -> Result<Box<dyn Carrier>> {
+        Ok(Box::new(self.folder_carrier(text)?))
+    }
+
+    fn folder_carrier(&self, text: &str) -> Result<FolderCarrier> {
+        let root = match text.strip_prefix("folder:") {
+            Some(root) => PathBuf::from(root),
+            None if text == LOCAL => self.folder.join(TRANSIT),
+            None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
+        };
+        Ok(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes))
+    }
+
+    /// The folders in which messages for this postoffice arrive, for watching them.
+    pub fn inboxes(&mut self) -> Result<Vec<PathBuf>> {
+        let texts = self.place_texts()?;
+        let roots = texts.iter().filter_map(|text| text.strip_prefix("folder:"));
+        let inbox = |root| {
+            let carrier = FolderCarrier::new(root, self.name.clone(), 0);
+            // A share that is away is a matter for who sends and receives.
+            carrier.make_inbox().unwrap_or_else(|_| carrier.inbox(&self.name))
+        };
+        Ok(roots.map(inbox).collect())
+    }
+
+    /// The decisions log.
+    pub fn decisions(&self) -> FileDecisions {
+        FileDecisions::of(&self.folder)
+    }
+
+    /// Keeps what was done elsewhere, and a line that sums it up.
+    pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<()> {
+        let mut tables = self.store.begin()?;
+        log_within(&mut *tables, step, summary, events)?;
+        tables.commit()
+    }
+
+    /// Puts a note, in a transaction of its own where it is not there yet.
+    pub fn put_note(&mut self, name: &str, text: Option<&str>) -> Result<()> {
+        let mut tables = self.begin()?;
+        if tables.note(name)?.as_deref() != text {
+            tables.put_note(name, text)?;
+            tables.commit()?;
+        }
+        Ok(())
+    }
+
+    /// A transaction.
+    pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
+        self.store.begin()
+    }
+}
+
+/// Logs what there is to say, and a line that sums it up, in the transaction that makes it true.
+pub fn log_within(
+    tables: &mut dyn Transaction,
+    step: &str,
+    summary: &str,
+    events: &[Event],
+) -> Stored<Vec<LogLine>> {
+    let at = now_ms();
+    let mut lines = log_lines(step, at, events);
+    let (level, text) = (Level::Info.to_string(), summary.into());
+    lines.push(LogLine { at, step: step.into(), level, text });
+    lines.iter().try_for_each(|line| tables.put_log(line))?;
+    Ok(lines)
+}
