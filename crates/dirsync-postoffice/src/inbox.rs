@@ -9,7 +9,7 @@ use crate::failure::Result;
 use crate::postoffice::Postoffice;
 
 /// What lies there, of all inboxes together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Inbox {
     /// Messages that no step has looked at yet.
     pub messages: u64,

@@ -17,8 +17,16 @@ pub mod identity;
 pub mod inbox;
 pub mod invitation;
 pub mod keys;
+pub mod notes;
 mod postoffice;
+pub mod registrations;
+pub mod status;
+pub mod targets;
+pub mod time;
 pub mod trouble;
+pub mod view;
+pub mod waiting;
 
 pub use failure::{Failure, FailureKind, Result};
-pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within, now_ms};
+pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within};
+pub use time::now_ms;

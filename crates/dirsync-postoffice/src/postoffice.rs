@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use dirsync_agent::decisions::{LogState, catch_up, log_state};
+use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
 use dirsync_agent::step::{Surroundings, log_lines};
 use dirsync_carrier::{Carrier, FolderCarrier, PostofficeLock};
 use dirsync_directory::PostofficeName;
@@ -19,6 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{self, TRANSIT, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::keys::{public_key, random_seed, read_instance};
+use crate::time::now_ms;
 
 /// The carrier of a server's own postoffice: its transit folder.
 pub const LOCAL: &str = "local:";
@@ -46,11 +46,6 @@ pub struct Postoffice {
     _lock: Option<PostofficeLock>,
 }
 
-/// The time, in milliseconds since 1970.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
 impl Postoffice {
     /// Opens a postoffice to work on it; `purpose` is what others are told who want to as well.
     pub fn open(folder: &Path, purpose: &str) -> Result<Self> {
@@ -60,6 +55,15 @@ impl Postoffice {
         let mut postoffice = Self::open_locked(folder, config, lock)?;
         postoffice.catch_up().map_err(|failure| failure.about(&database(folder)))?;
         Ok(postoffice)
+    }
+
+    /// Opens a directory server to work on it.
+    pub fn open_server(folder: &Path, purpose: &str) -> Result<Self> {
+        let postoffice = Self::open(folder, purpose)?;
+        if postoffice.is_server {
+            return Ok(postoffice);
+        }
+        Err(Failure::usage(format!("{} is no directory server", postoffice.name)))
     }
 
     /// The same where it is not at home: for what a person says about that, and for the agent, which
@@ -252,6 +256,29 @@ impl Postoffice {
     /// The decisions log.
     pub fn decisions(&self) -> FileDecisions {
         FileDecisions::of(&self.folder)
+    }
+
+    /// Writes decisions down and makes them take effect together: the log is on disk before the database
+    /// says so.
+    pub fn decide(&mut self, decided: Vec<(PostofficeName, DecisionKind)>) -> Result<()> {
+        let at = now_ms();
+        let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
+        let made: Vec<Decision> = decided.into_iter().map(decision).collect();
+        let mut draws = Draws::new(&random_seed()?);
+        let mut events = Vec::new();
+        let guard = self.config.guards.delete;
+        let mut log = self.decisions();
+        let mut tables = self.begin()?;
+        let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
+        decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
+        for decision in &made {
+            let line = decision.to_string();
+            let word = line.split('\t').nth(1).unwrap_or_default();
+            let events = std::mem::take(&mut events);
+            let summary = format!("{word} {}", decision.postoffice);
+            log_within(&mut *tables, "admin", &summary, &events)?;
+        }
+        Ok(tables.commit()?)
     }
 
     /// Keeps what was done elsewhere, and a line that sums it up.

@@ -11,20 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use dirsync_postoffice::notes::ALARM_ERROR;
+use dirsync_postoffice::waiting::Waiting;
 use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::LogLine;
 
 use crate::failure::{ExitStatus, Result};
 use crate::platform;
-use crate::waiting::Waiting;
 
 /// The notes of what was begun and is not over.
 const ALARMS: &str = "alarm:";
 /// The notes of calls that the command has still to make, in their order.
 const CALLS: &str = "alarm-call:";
-/// The note that says why the last call failed.
-pub const ALARM_ERROR: &str = "alarm-error";
 /// How long a command that is asked to end may take to do so.
 const ENDING: Duration = Duration::from_millis(500);
 /// How often a running command is looked at.
@@ -51,7 +50,7 @@ pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<ExitStatus> {
             sound(postoffice, kind, "is over", text, None)?;
         }
     }
-    Ok(waits.status())
+    Ok(waits.health().into())
 }
 
 fn sound(

@@ -240,18 +240,6 @@ pub struct LiftArgs {
     pub everything: bool,
 }
 
-impl LiftArgs {
-    /// Whether a limit is to be lifted.
-    pub fn any(&self) -> bool {
-        self.all_types
-            || self.all_origins
-            || self.all_kinds
-            || self.all_attributes
-            || self.no_filter
-            || self.everything
-    }
-}
-
 /// What a requestor may see: of a new one, a part that is left out puts no limit.
 #[derive(Debug, Args)]
 pub struct ViewArgs {

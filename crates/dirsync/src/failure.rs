@@ -1,5 +1,7 @@
 //! What ends a command.
 
+use dirsync_postoffice::waiting::Health;
+
 pub use dirsync_postoffice::{Failure, FailureKind, Result};
 
 /// What ends a command. A signal that ends one without its doing gives 130 by the shell's custom.
@@ -23,6 +25,16 @@ impl From<FailureKind> for ExitStatus {
             FailureKind::Failed => Self::Failed,
             FailureKind::Usage => Self::Usage,
             FailureKind::Unreachable => Self::Unreachable,
+        }
+    }
+}
+
+impl From<Health> for ExitStatus {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Well => Self::Done,
+            Health::Waiting => Self::Waiting,
+            Health::Unreachable => Self::Unreachable,
         }
     }
 }

@@ -9,7 +9,6 @@ mod commands;
 mod failure;
 mod platform;
 mod time;
-mod waiting;
 mod watch;
 mod words;
 

@@ -1,11 +1,6 @@
 //! Times as people and scripts read them.
 
-use jiff::Timestamp;
-
-/// RFC 3339, in UTC, to the second.
-pub fn rfc3339(ms: u64) -> String {
-    Timestamp::from_second((ms / 1000) as i64).map_or_else(|_| "?".into(), |at| at.to_string())
-}
+pub use dirsync_postoffice::time::rfc3339;
 
 /// RFC 3339, or null for never.
 pub fn json(ms: u64) -> serde_json::Value {

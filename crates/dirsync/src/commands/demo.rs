@@ -12,14 +12,14 @@ use dirsync_carrier::{Carrier as _, FolderCarrier};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
 use dirsync_postoffice::config::load_map;
+use dirsync_postoffice::registrations::{invite, shared_folder};
 use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::tables::ListPlace;
 use serde_json::json;
 
 use crate::cli::DemoArgs;
-use crate::commands::init::{make_requestor, make_server, shared_folder};
+use crate::commands::init::{make_requestor, make_server};
 use crate::commands::print_json;
-use crate::commands::requestor::invite;
 use crate::commands::restore::restore_into;
 use crate::commands::steps::{apply_step, process_step, send_step};
 use crate::failure::{ExitStatus, Failure, Result};

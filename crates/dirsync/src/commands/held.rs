@@ -11,7 +11,6 @@ use dirsync_protocol::tables::Tables;
 use serde_json::{Value, json};
 
 use crate::cli::{HeldArgs, HeldCommand, QuarantineCommand};
-use crate::commands::requestor::decide_all;
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
@@ -162,7 +161,7 @@ fn decide_held(
     let decided: Vec<_> =
         open.into_iter().filter_map(|case| Some((case.origin?, kind(case.id)))).collect();
     count += decided.len() as u64;
-    decide_all(&mut postoffice, decided)?;
+    postoffice.decide(decided)?;
     let word = if approve { "approved" } else { "rejected" };
     postoffice.log("admin", &format!("{count} held changes {word}"), &[])?;
     if json {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
@@ -144,14 +144,6 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
         tables.put_note("server-key", Some(&invitation.server_key))?;
         Ok(())
     })
-}
-
-/// The absolute form of a folder that is to be shared; it is made if it is not there.
-pub fn shared_folder(folder: &Path) -> Result<PathBuf> {
-    durable::create_shared_folder(folder)?;
-    let folder = fs::canonicalize(folder)
-        .with_context(|| format!("cannot reach the shared folder \"{}\"", folder.display()))?;
-    Ok(folder)
 }
 
 /// Lines that are well formed, and a schedule on which something never happens.

@@ -15,8 +15,8 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod steps;
-pub mod targets;
 pub mod view;
+pub mod why;
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ fn dispatch(cli: Cli) -> Result<ExitStatus> {
         Command::Run(arguments) => run::run(folder, &arguments),
         Command::Export(arguments) => listing::export(folder, &arguments, json),
         Command::Status => status::status(folder, json),
-        Command::Why(arguments) => status::why(folder, &arguments, json),
+        Command::Why(arguments) => why::why(folder, &arguments, json),
         Command::Log(arguments) => listing::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),
         Command::Quarantine(command) => held::quarantine(folder, &command, json),

@@ -3,25 +3,15 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use data_encoding::HEXLOWER;
-use dirsync_agent::decisions::{self, Decision, DecisionKind};
-use dirsync_carrier::access::Access;
-use dirsync_carrier::durable;
-use dirsync_directory::{PostofficeName, View};
-use dirsync_postoffice::invitation::{Invitation, VALID_MS};
-use dirsync_postoffice::keys::random_seed;
-use dirsync_postoffice::{Postoffice, log_within, now_ms};
-use dirsync_protocol::context::{Context, Draws};
-use dirsync_protocol::invitation::verifier;
-use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
-use serde_json::json;
+use dirsync_directory::PostofficeName;
+use dirsync_postoffice::registrations::{self, RegistrationStatus, Removal, Standing};
+use dirsync_postoffice::{Postoffice, now_ms};
+use serde_json::{Value, json};
 
 use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
-use crate::commands::init::shared_folder;
-use crate::commands::print_json;
-use crate::commands::view::{self, Seen};
+use crate::commands::{print_json, view};
 use crate::failure::{ExitStatus, Failure, Result};
-use crate::waiting::digest_matches;
+use crate::time;
 
 /// `dirsync requestor …`.
 pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitStatus> {
@@ -30,123 +20,44 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitS
         RequestorCommand::List => list(folder, None, json),
         RequestorCommand::Show { name } => list(folder, Some(&name), json),
         RequestorCommand::Set(arguments) => set(folder, &arguments, json),
-        RequestorCommand::Suspend { name } => suspend(folder, &name, true, json),
-        RequestorCommand::Resume { name } => suspend(folder, &name, false, json),
+        RequestorCommand::Suspend { name } => {
+            registrations::suspend(&mut Postoffice::open_server(folder, "requestor")?, &name)?;
+            done(&name, "suspended", json)
+        }
+        RequestorCommand::Resume { name } => {
+            registrations::resume(&mut Postoffice::open_server(folder, "requestor")?, &name)?;
+            done(&name, "resumed", json)
+        }
         RequestorCommand::Remove { name, yes, dry_run } => {
             remove(folder, &name, yes, dry_run, json)
         }
     }
 }
 
-fn open_server(folder: &Path, purpose: &str) -> Result<Postoffice> {
-    let postoffice = Postoffice::open(folder, purpose)?;
-    if !postoffice.is_server {
-        return Err(Failure::usage(format!("{} is no directory server", postoffice.name)));
+fn done(name: &PostofficeName, word: &str, json: bool) -> Result<ExitStatus> {
+    if json {
+        print_json(&json!({ "postoffice": name.to_string(), "done": word }));
+    } else {
+        println!("{name} is {word}");
     }
-    Ok(postoffice)
-}
-
-/// Writes a decision down and makes it take effect: the log is on disk before the database says so.
-pub fn decide(
-    postoffice: &mut Postoffice,
-    name: &PostofficeName,
-    kind: DecisionKind,
-) -> Result<()> {
-    decide_all(postoffice, vec![(name.clone(), kind)])
-}
-
-/// The same of several decisions, which take effect together.
-pub fn decide_all(
-    postoffice: &mut Postoffice,
-    decided: Vec<(PostofficeName, DecisionKind)>,
-) -> Result<()> {
-    let at = now_ms();
-    let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
-    let made: Vec<Decision> = decided.into_iter().map(decision).collect();
-    let mut draws = Draws::new(&random_seed()?);
-    let mut events = Vec::new();
-    let guard = postoffice.config.guards.delete;
-    let mut log = postoffice.decisions();
-    let mut tables = postoffice.begin()?;
-    let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
-    decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
-    for decision in &made {
-        let line = decision.to_string();
-        let word = line.split('\t').nth(1).unwrap_or_default();
-        let events = std::mem::take(&mut events);
-        let summary = format!("{word} {}", decision.postoffice);
-        log_within(&mut *tables, "admin", &summary, &events)?;
-    }
-    Ok(tables.commit()?)
-}
-
-/// Registers a requestor and gives its invitation. It is written to `out` first: when that fails, or
-/// the process dies in between, nobody is registered, and the command can be given again.
-pub fn invite(
-    postoffice: &mut Postoffice,
-    name: &PostofficeName,
-    carrier: &str,
-    view: View,
-    again: bool,
-    out: Option<&Path>,
-) -> Result<Invitation> {
-    let known = postoffice.begin()?.registration(name)?;
-    let taking_part = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
-    if let Some(known) = taking_part.filter(|_| !again) {
-        return Err(Failure::usage(format!(
-            "{} is registered already, {}",
-            known.name,
-            last_contact(known)
-        ))
-        .hint("--again invites a reinstalled site; its entries and their ids stay"));
-    }
-    let seed = random_seed()?;
-    let secret = HEXLOWER.encode(&seed[..16]);
-    let expires = now_ms() + VALID_MS;
-    let view = match taking_part {
-        Some(known) => view::within_limits(view::changed(&known.view_allowed, view))?,
-        None => view,
-    };
-    let kind = DecisionKind::Invite {
-        verifier: verifier(&secret),
-        expires,
-        carrier: carrier.to_owned(),
-        view,
-    };
-    let invitation = Invitation {
-        server: postoffice.name.clone(),
-        server_key: postoffice.key.clone(),
-        postoffice: name.clone(),
-        secret,
-        expires,
-        carrier: carrier.to_owned(),
-    };
-    if let Some(out) = out {
-        let text = invitation.to_string();
-        durable::replace_file(out, Access::Own, |output| output.write_all(text.as_bytes()))?;
-    }
-    decide(postoffice, name, kind)?;
-    Ok(invitation)
+    Ok(ExitStatus::Done)
 }
 
 fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = open_server(folder, "requestor add")?;
-    let carrier = format!("folder:{}", shared_folder(&arguments.folder)?.display());
-    let view = view::named(&arguments.view)?;
-    let default = format!("{}.invitation", arguments.name.to_string().replace('/', "-"));
-    let out = arguments.out.clone().unwrap_or_else(|| default.into());
-    invite(&mut postoffice, &arguments.name, &carrier, view, arguments.again, Some(&out))?;
-    let mut tables = postoffice.begin()?;
-    let view = tables.registration(&arguments.name)?.map(|known| known.view_allowed);
-    let seen = Seen::of(&mut *tables, view.unwrap_or_default())?;
+    let RequestorAddArgs { name, folder: shared, out, again, view } = arguments;
+    let mut postoffice = Postoffice::open_server(folder, "requestor add")?;
+    let view = view::named(view)?;
+    let default = format!("{}.invitation", name.to_string().replace('/', "-"));
+    let out = out.clone().unwrap_or_else(|| default.into());
+    let added = registrations::add(&mut postoffice, name, shared, view, *again, &out)?;
     if json {
         print_json(&json!({
-            "postoffice": arguments.name.to_string(), "invitation": out.display().to_string(),
-            "carrier": carrier, "sees": seen.json(),
+            "postoffice": name.to_string(), "invitation": out.display().to_string(),
+            "carrier": added.carrier, "sees": view::json(&added.sees),
         }));
     } else {
-        println!("{} is invited; its invitation is {}", arguments.name, out.display());
-        println!("it may see: {}", seen.words());
+        println!("{name} is invited; its invitation is {}", out.display());
+        println!("it may see: {}", view::words(&added.sees));
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
@@ -155,85 +66,18 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
 /// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
     let RequestorSetArgs { name, folder: shared, view, lift } = arguments;
-    let named = view::named(view)?;
-    let mut postoffice = open_server(folder, "requestor set")?;
-    let known = taking_part(&mut postoffice, name)?;
-    let before = known.view_allowed;
-    let after = view::within_limits(view::lifted(view::changed(&before, named.clone()), lift))?;
-    let view_named = !named.is_everything() || lift.any();
-    if !view_named && shared.is_none() {
-        return Err(Failure::usage(format!("name what is to change of {name}")).hint(
-            "each limit on what it may see is changed by its option, and lifted by a word of its own, \
-             e.g. --all-kinds; `dirsync requestor show NAME` shows them",
-        ));
-    }
-    if let Some(shared) = shared {
-        let carrier = format!("folder:{}", shared_folder(shared)?.display());
-        decide(&mut postoffice, name, DecisionKind::Carrier(carrier))?;
-    }
-    if view_named {
-        decide(&mut postoffice, name, DecisionKind::Allow(after.clone()))?;
-    }
-    let mut tables = postoffice.begin()?;
-    let (before, after) = (Seen::of(&mut *tables, before)?, Seen::of(&mut *tables, after)?);
+    let change = view::change(view, *lift)?;
+    let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
+    let changed = registrations::set(&mut postoffice, name, shared.as_deref(), change)?;
     if json {
-        print_json(&json!({ "postoffice": name.to_string(), "done": "changed",
-                            "before": before.json(), "after": after.json() }));
+        print_json(&json!({
+            "postoffice": name.to_string(), "done": "changed",
+            "before": view::json(&changed.before), "after": view::json(&changed.after),
+        }));
     } else {
         println!("{name} is changed; what it may see:");
-        println!("  before: {}", before.words());
-        println!("  after:  {}", after.words());
-    }
-    Ok(ExitStatus::Done)
-}
-
-/// The registration of a postoffice that takes part, or will.
-fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Registration> {
-    match postoffice.begin()?.registration(name)? {
-        None => Err(Failure::usage(format!("{name} is not registered"))),
-        Some(known) if known.state == RegistrationState::Removed => {
-            Err(Failure::usage(format!("{name} was removed"))
-                .hint("`dirsync requestor add NAME --folder DIR` invites it anew"))
-        }
-        Some(known) => Ok(known),
-    }
-}
-
-/// The same of one that is not the server's own.
-fn taking_part_elsewhere(
-    postoffice: &mut Postoffice,
-    name: &PostofficeName,
-) -> Result<Registration> {
-    if *name == postoffice.name {
-        return Err(Failure::usage("the server's own postoffice always takes part"));
-    }
-    taking_part(postoffice, name)
-}
-
-fn last_contact(registration: &Registration) -> String {
-    match registration.last_contact {
-        0 => "never heard".to_owned(),
-        at => format!("last heard {}", crate::time::rfc3339(at)),
-    }
-}
-
-fn suspend(folder: &Path, name: &PostofficeName, suspend: bool, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = open_server(folder, "requestor")?;
-    let known = taking_part_elsewhere(&mut postoffice, name)?;
-    let suspended = known.state == RegistrationState::Suspended;
-    let (kind, done) = match suspend {
-        true => (DecisionKind::Suspend, "suspended"),
-        false => (DecisionKind::Resume, "resumed"),
-    };
-    // It is also a person's word that one machine is left of several copies.
-    let settles = !suspend && known.copies != Copies::One;
-    if suspended != suspend || settles {
-        decide(&mut postoffice, name, kind)?;
-    }
-    if json {
-        print_json(&json!({ "postoffice": name.to_string(), "done": done }));
-    } else {
-        println!("{name} is {done}");
+        println!("  before: {}", view::words(&changed.before));
+        println!("  after:  {}", view::words(&changed.after));
     }
     Ok(ExitStatus::Done)
 }
@@ -246,20 +90,10 @@ fn remove(
     dry_run: bool,
     json: bool,
 ) -> Result<ExitStatus> {
-    let mut postoffice = open_server(folder, "requestor remove")?;
-    taking_part_elsewhere(&mut postoffice, name)?;
-    let entries = postoffice.begin()?.published_count(name)?;
-    if dry_run {
-        if json {
-            print_json(
-                &json!({ "postoffice": name.to_string(), "entries": entries, "done": null }),
-            );
-        } else {
-            println!("{entries} entries of {name} would be deleted at every postoffice");
-        }
-        return Ok(ExitStatus::Done);
-    }
-    if !yes && postoffice.config.guards.delete.exceeded(entries, entries) {
+    let mut postoffice = Postoffice::open_server(folder, "requestor remove")?;
+    let removal = Removal::of(&mut postoffice, name)?;
+    let entries = removal.entries;
+    if !dry_run && !yes && removal.needs_confirmation {
         let question = format!("{entries} entries of {name} will be deleted at every postoffice");
         if json || !confirmed(&question)? {
             return Err(Failure::usage(format!("{question}: nothing was changed")).hint(
@@ -268,10 +102,14 @@ fn remove(
             ));
         }
     }
-    decide(&mut postoffice, name, DecisionKind::Remove)?;
+    if !dry_run {
+        removal.decide(&mut postoffice)?;
+    }
     if json {
-        let name = name.to_string();
-        print_json(&json!({ "postoffice": name, "entries": entries, "done": "removed" }));
+        let done = if dry_run { Value::Null } else { "removed".into() };
+        print_json(&json!({ "postoffice": name.to_string(), "entries": entries, "done": done }));
+    } else if dry_run {
+        println!("{entries} entries of {name} would be deleted at every postoffice");
     } else {
         println!("{name} is removed, and {entries} entries with it");
         println!(
@@ -294,71 +132,69 @@ fn confirmed(question: &str) -> Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
-/// The word for a registration in `status` and lists.
-pub fn state_word(registration: &Registration) -> &'static str {
-    let fenced =
-        registration.side_answers.iter().any(|answer| answer.side == dirsync_message::Side::Fenced);
-    match registration.state {
-        RegistrationState::Active if fenced => "fenced",
-        RegistrationState::Invited => "invited",
-        RegistrationState::Active => "active",
-        RegistrationState::Suspended => "suspended",
-        RegistrationState::Removed => "removed",
-    }
-}
-
-/// The registrations as a script reads them.
-pub fn registrations_json(
-    postoffice: &mut Postoffice,
-    only: Option<&PostofficeName>,
-) -> Result<Vec<serde_json::Value>> {
-    let mut tables = postoffice.begin()?;
-    let Some(server) = tables.server()? else { return Ok(Vec::new()) };
-    let registrations = tables.registrations()?;
-    let mut list = Vec::new();
-    for registration in registrations {
-        if only.is_some_and(|name| *name != registration.name) {
-            continue;
-        }
-        let sync = registration.position.point.map_or(0, |point| point.srv_seq.0);
-        let mut behind = 0u64;
-        let after = dirsync_message::SrvSeq(sync);
-        tables.visit_numbered(after, server.head, &mut |_| {
-            behind += 1;
-            std::ops::ControlFlow::Continue(())
-        })?;
-        list.push(json!({
-            "name": registration.name.to_string(),
-            "state": state_word(&registration),
-            "carrier": registration.carrier,
-            "req_sync": registration.applied.0,
-            "srv_sync": sync,
-            "behind": behind,
-            "last_contact": crate::time::json(registration.last_contact),
-            "digest_matches": digest_matches(&mut *tables, &registration)?,
-            "view": registration.view_allowed.to_string(),
-            "health": {
-                "version": registration.health.version, "held": registration.health.held,
-                "quarantined": registration.health.quarantined,
-            },
-        }));
-    }
-    Ok(list)
-}
-
 fn list(folder: &Path, only: Option<&PostofficeName>, json: bool) -> Result<ExitStatus> {
     let mut postoffice = super::read(folder)?;
-    let registrations = registrations_json(&mut postoffice, only)?;
+    let registrations = RegistrationStatus::of(&mut postoffice, only)?;
     if let (Some(name), true) = (only, registrations.is_empty()) {
         return Err(Failure::usage(format!("{name} is not registered")));
     }
     if json {
         print_json(&match (only, registrations.as_slice()) {
-            (Some(_), [one]) => one.clone(),
-            _ => serde_json::Value::Array(registrations),
+            (Some(_), [one]) => registration_json(one),
+            _ => registrations.iter().map(registration_json).collect(),
         });
-        return Ok(ExitStatus::Done);
+    } else {
+        print_registrations(&registrations);
     }
-    crate::commands::status::print_requestors(&registrations);
     Ok(ExitStatus::Done)
+}
+
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Invited => "invited",
+        Standing::Active => "active",
+        Standing::Fenced => "fenced",
+        Standing::Suspended => "suspended",
+        Standing::Removed => "removed",
+    }
+}
+
+/// A registration, for scripts.
+pub fn registration_json(status: &RegistrationStatus) -> Value {
+    let registration = &status.registration;
+    let health = &registration.health;
+    json!({
+        "name": registration.name.to_string(),
+        "state": word(status.standing),
+        "carrier": registration.carrier,
+        "req_sync": registration.applied.0,
+        "srv_sync": status.confirmed.0,
+        "behind": status.behind,
+        "last_contact": time::json(registration.last_contact),
+        "digest_matches": status.digest_matches,
+        "view": registration.view_allowed.to_string(),
+        "health": {
+            "version": health.version, "held": health.held, "quarantined": health.quarantined,
+        },
+    })
+}
+
+/// The registrations, a line each.
+pub fn print_registrations(registrations: &[RegistrationStatus]) {
+    let now = now_ms();
+    for status in registrations {
+        let digest = match status.digest_matches {
+            Some(true) => "equal",
+            Some(false) => "DIFFERS",
+            None => "unknown",
+        };
+        println!(
+            "  {:20} {:9} at {:>8}, {:>6} to confirm, list {digest}, heard {}",
+            status.registration.name.as_str(),
+            word(status.standing),
+            status.confirmed.0,
+            status.behind,
+            time::ago(status.registration.last_contact, now),
+        );
+    }
 }

@@ -21,6 +21,7 @@ use dirsync_carrier::PostofficeLock;
 use dirsync_postoffice::exposure;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT, database};
 use dirsync_postoffice::home::Away;
+use dirsync_postoffice::notes::{AGENT, STEP_ERROR};
 use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::schedule::{BackOff, clock_jump};
@@ -47,8 +48,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
 /// So long after a step that did not look at all that had arrived the next one begins.
 const LEFT_PAUSE: Duration = Duration::from_secs(1);
-/// The note that says why a turn of the agent failed.
-pub const STEP_ERROR: &str = "step-error";
 /// So long a step may take to end when the agent is to stop.
 const GRACE: Duration = Duration::from_millis(1500);
 /// As much as the main thread has.
@@ -279,7 +278,7 @@ impl Site {
         if let Some(watcher) = watcher {
             self.watch(postoffice, watcher)?;
         }
-        postoffice.put_note("agent", Some("runs"))?;
+        postoffice.put_note(AGENT, Some("runs"))?;
         self.continuous = postoffice.config.schedule.is_none();
         self.has_left = false;
         match postoffice.config.schedule.clone() {

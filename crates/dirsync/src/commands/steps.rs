@@ -10,7 +10,10 @@ use dirsync_agent::intake::{Intake, take_in};
 use dirsync_agent::step::{self, Interrupted, PlaceFailure, log_lines};
 use dirsync_carrier::Carrier;
 use dirsync_postoffice::config::SourceConfig;
+use dirsync_postoffice::notes::{FIRST_UNANSWERED, LAST_APPLIED, LAST_SENT, SOURCE_ERROR};
+use dirsync_postoffice::targets::{Targets, write_targets};
 use dirsync_postoffice::trouble::note_places;
+use dirsync_postoffice::waiting::Waiting;
 use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
@@ -18,9 +21,7 @@ use dirsync_store::Transaction;
 use serde_json::json;
 
 use crate::commands::print_json;
-use crate::commands::targets::{Targets, write_targets};
 use crate::failure::{ExitStatus, Failure, Result};
-use crate::waiting::Waiting;
 
 /// What a step did, for people and for scripts.
 #[derive(Debug, Default)]
@@ -76,8 +77,6 @@ fn left(messages: u64) -> String {
 
 /// The note that says up to which own change a request was sent.
 const SENT_UP_TO: &str = "sent_up_to";
-/// The note that says since when a request waits for its answer.
-pub const FIRST_UNANSWERED: &str = "first_unanswered";
 
 /// What [`SENT_UP_TO`] says when all is sent.
 fn sent_up_to(state: &RequestorState) -> String {
@@ -121,7 +120,7 @@ pub fn send_step(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
         }
         let state = tables.requestor()?;
         tables.put_note(SENT_UP_TO, Some(&sent_up_to(&state)))?;
-        tables.put_note("last_sent", Some(&at.to_string()))?;
+        tables.put_note(LAST_SENT, Some(&at.to_string()))?;
         if tables.note(FIRST_UNANSWERED)?.is_none() {
             tables.put_note(FIRST_UNANSWERED, Some(&at.to_string()))?;
         }
@@ -227,7 +226,7 @@ pub fn apply_step(postoffice: &mut Postoffice) -> Result<Done> {
     let mut lines = targets.lines;
     lines.extend(log_step(postoffice, said, |tables, at| {
         if report.answered > 0 {
-            tables.put_note("last_applied", Some(&at.to_string()))?;
+            tables.put_note(LAST_APPLIED, Some(&at.to_string()))?;
         }
         if tables.requestor()?.last_answer > before.last_answer {
             tables.put_note(FIRST_UNANSWERED, None)?;
@@ -375,7 +374,7 @@ fn note_source_error(
     source: &SourceConfig,
     error: Option<&str>,
 ) -> Stored<bool> {
-    let note = format!("source-error:{}", source.name);
+    let note = format!("{SOURCE_ERROR}{}", source.name);
     if tables.note(&note)?.as_deref() == error {
         return Ok(false);
     }
@@ -533,5 +532,9 @@ pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
 
 /// Exit code 3 where something waits for a person, 4 where a place could not be reached.
 fn finish(status: ExitStatus, postoffice: &mut Postoffice) -> Result<ExitStatus> {
-    if status == ExitStatus::Done { Ok(Waiting::of(postoffice)?.status()) } else { Ok(status) }
+    if status == ExitStatus::Done {
+        Ok(Waiting::of(postoffice)?.health().into())
+    } else {
+        Ok(status)
+    }
 }

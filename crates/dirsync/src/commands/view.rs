@@ -1,10 +1,7 @@
 //! What a requestor may see, as the command line says it and as people read it.
 
-use std::ops::ControlFlow;
-
 use dirsync_directory::View;
-use dirsync_message::SrvSeq;
-use dirsync_protocol::tables::{Numbered, Stored, Tables};
+use dirsync_postoffice::view::{Lifted, Seen, ViewChange, within_limits};
 use serde_json::{Value, json};
 
 use crate::cli::{LiftArgs, ViewArgs};
@@ -28,79 +25,30 @@ pub fn named(arguments: &ViewArgs) -> Result<View> {
     within_limits(view)
 }
 
-/// The view, unless it is larger than one that may be allowed.
-pub fn within_limits(view: View) -> Result<View> {
-    view.check_size().map_err(Failure::usage)?;
-    Ok(view)
-}
-
-/// The parts that are named take the place of those before; all others stay.
-pub fn changed(before: &View, named: View) -> View {
-    let before = before.clone();
-    View {
-        types: named.types.or(before.types),
-        origins: named.origins.or(before.origins),
-        kinds: named.kinds.or(before.kinds),
-        filter: named.filter.or(before.filter),
-        attributes: named.attributes.or(before.attributes),
-    }
-}
-
-/// Takes away the limits for which a word was said.
-pub fn lifted(mut view: View, lift: &LiftArgs) -> View {
+/// The change that is named.
+pub fn change(view: &ViewArgs, lift: LiftArgs) -> Result<ViewChange> {
     let LiftArgs { all_types, all_origins, all_kinds, all_attributes, no_filter, everything } =
-        *lift;
-    if all_types || everything {
-        view.types = None;
-    }
-    if all_origins || everything {
-        view.origins = None;
-    }
-    if all_kinds || everything {
-        view.kinds = None;
-    }
-    if all_attributes || everything {
-        view.attributes = None;
-    }
-    if no_filter || everything {
-        view.filter = None;
-    }
-    view
+        lift;
+    let lifted = Lifted {
+        types: all_types || everything,
+        origins: all_origins || everything,
+        kinds: all_kinds || everything,
+        attributes: all_attributes || everything,
+        filter: no_filter || everything,
+    };
+    Ok(ViewChange { named: named(view)?, lifted })
 }
 
-/// A view, and how many published entries it shows now.
-pub struct Seen {
-    view: View,
-    entries: u64,
+/// What a requestor may see, for people, on one line.
+pub fn words(seen: &Seen) -> String {
+    let lines: Vec<String> = seen.view.to_string().lines().map(words_of).collect();
+    let view = if lines.is_empty() { "everything".to_owned() } else { lines.join("; ") };
+    format!("{view} ({} entries)", seen.entries)
 }
 
-impl Seen {
-    /// Counts the entries that a view shows.
-    pub fn of(tables: &mut dyn Tables, view: View) -> Stored<Self> {
-        let mut entries = 0;
-        let head = tables.server()?.map_or(SrvSeq(0), |server| server.head);
-        tables.visit_numbered(SrvSeq(0), head, &mut |numbered| {
-            if let Numbered::Published(row) = numbered {
-                let record = row.published_record();
-                let seen = record.is_some_and(|record| view.shows(&row.origin, record));
-                entries += u64::from(seen);
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(Self { view, entries })
-    }
-
-    /// For people, on one line.
-    pub fn words(&self) -> String {
-        let lines: Vec<String> = self.view.to_string().lines().map(words_of).collect();
-        let view = if lines.is_empty() { "everything".to_owned() } else { lines.join("; ") };
-        format!("{view} ({} entries)", self.entries)
-    }
-
-    /// For scripts.
-    pub fn json(&self) -> Value {
-        json!({ "view": self.view.to_string(), "entries": self.entries })
-    }
+/// What a requestor may see, for scripts.
+pub fn json(seen: &Seen) -> Value {
+    json!({ "view": seen.view.to_string(), "entries": seen.entries })
 }
 
 fn words_of(line: &str) -> String {

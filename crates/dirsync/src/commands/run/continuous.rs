@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use dirsync_agent::step::requests_arrived;
 use dirsync_postoffice::Postoffice;
+use dirsync_postoffice::targets;
 use dirsync_postoffice::trouble::is_due_again;
 
 use super::{HEARTBEAT, Site};
 use crate::commands::steps::{is_to_send, process_step};
-use crate::commands::targets;
 use crate::failure::Result;
 
 impl Site {

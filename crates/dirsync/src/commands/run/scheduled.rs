@@ -3,6 +3,7 @@
 //! A step that could not use a place, source or target stays due until it could, at each poll of its
 //! run window: who was reached is not kept waiting, and who was not is no day late.
 
+use dirsync_postoffice::notes::MISSED;
 use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::schedule::{Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
@@ -124,7 +125,7 @@ fn incomplete(step: Step) -> String {
 
 /// The note by which `status` tells of a step that missed its window, until it has run again.
 fn missed(step: Step) -> String {
-    format!("missed:{step}")
+    format!("{MISSED}{step}")
 }
 
 fn is_incomplete(

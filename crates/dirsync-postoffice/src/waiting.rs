@@ -5,24 +5,34 @@ use std::ops::ControlFlow;
 use dirsync_agent::decisions::LogState;
 use dirsync_agent::step::NOTICE_NOTE;
 use dirsync_message::Side;
-use dirsync_postoffice::home::Away;
-use dirsync_postoffice::trouble::{self, Trouble};
-use dirsync_postoffice::{Postoffice, now_ms};
-use dirsync_protocol::tables::{Copies, Mode, Registration, RegistrationState};
+use dirsync_protocol::tables::{Copies, Mode, RegistrationState, Stored, Tables};
 use jiff::Timestamp;
 
-use crate::alarm::ALARM_ERROR;
-use crate::commands::run::STEP_ERROR;
-use crate::commands::steps::FIRST_UNANSWERED;
-use crate::commands::targets;
-use crate::failure::{ExitStatus, Result};
+use crate::failure::Result;
+use crate::home::Away;
+use crate::notes;
+use crate::postoffice::Postoffice;
+use crate::targets;
+use crate::time::now_ms;
+use crate::trouble::{self, Trouble};
 
 /// In continuous mode a postoffice without an answer for so long is overdue.
 const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
 /// On a schedule, so many cycles without an answer are too many.
 const CYCLES_OVERDUE: u32 = 3;
 
-/// Counts of what waits.
+/// Whether all is well at a postoffice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing waits.
+    Well,
+    /// Something waits for a person, is overdue, or failed.
+    Waiting,
+    /// A place cannot be reached.
+    Unreachable,
+}
+
+/// What waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Changes held here, at the server also deletions held there.
@@ -58,7 +68,7 @@ pub struct Waiting {
 impl Waiting {
     /// What waits at a postoffice.
     pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
-        let runs = postoffice.begin()?.note("agent")?.is_some();
+        let runs = postoffice.begin()?.note(notes::AGENT)?.is_some();
         let schedule = postoffice.config.schedule.clone();
         let is_server = postoffice.is_server;
         let away = postoffice.away()?;
@@ -83,14 +93,14 @@ impl Waiting {
         let notice = tables.note(NOTICE_NOTE)?;
         waiting.notice = notice.as_deref().and_then(Side::of_word).map(notice_words);
         waiting.failed_sources = tables
-            .notes("source-error:")?
+            .notes(notes::SOURCE_ERROR)?
             .into_iter()
-            .filter_map(|(name, _)| name.strip_prefix("source-error:").map(str::to_owned))
+            .filter_map(|(name, _)| name.strip_prefix(notes::SOURCE_ERROR).map(str::to_owned))
             .filter(|name| sources.contains(name))
             .collect();
         waiting.failed_targets = targets::failed(&mut *tables)?;
-        waiting.failed_step = tables.note(STEP_ERROR)?;
-        waiting.failed_alarm = tables.note(ALARM_ERROR)?;
+        waiting.failed_step = tables.note(notes::STEP_ERROR)?;
+        waiting.failed_alarm = tables.note(notes::ALARM_ERROR)?;
         waiting.places = trouble::places(&mut *tables)?;
         if is_server {
             waiting.held += held_deletions(&mut *tables)?;
@@ -112,7 +122,7 @@ impl Waiting {
         if runs {
             let late = |since: u64| is_late(since, schedule.as_ref());
             let time = |note: Option<String>| note.and_then(|text| text.parse::<u64>().ok());
-            let sent = time(tables.note(FIRST_UNANSWERED)?);
+            let sent = time(tables.note(notes::FIRST_UNANSWERED)?);
             if !is_server && sent.is_some_and(late) {
                 waiting.overdue.push(state.server.to_string());
             }
@@ -144,19 +154,19 @@ impl Waiting {
             || self.failed_alarm.is_some()
     }
 
-    /// The exit code of a command after which this waits.
-    pub fn status(&self) -> ExitStatus {
-        self.status_with(false)
+    /// Whether all is well.
+    pub fn health(&self) -> Health {
+        self.health_with(false)
     }
 
-    /// The same where something else may wait as well.
-    pub fn status_with(&self, waits: bool) -> ExitStatus {
+    /// The same if something else may wait as well.
+    pub(crate) fn health_with(&self, waits: bool) -> Health {
         if self.places.iter().any(|trouble| trouble.unreachable) {
-            ExitStatus::Unreachable
+            Health::Unreachable
         } else if waits || self.any() {
-            ExitStatus::Waiting
+            Health::Waiting
         } else {
-            ExitStatus::Done
+            Health::Well
         }
     }
 }
@@ -216,9 +226,7 @@ fn is_late(since: u64, schedule: Option<&dirsync_protocol::schedule::Schedule>) 
 }
 
 /// Deletions that wait at the server.
-pub fn held_deletions(
-    tables: &mut dyn dirsync_protocol::tables::Tables,
-) -> dirsync_protocol::tables::Stored<u64> {
+fn held_deletions(tables: &mut dyn Tables) -> Stored<u64> {
     let mut held = 0;
     tables.visit_unsettled(&mut |row| {
         let hold = row.published.as_ref().and_then(|published| published.held);
@@ -226,16 +234,4 @@ pub fn held_deletions(
         ControlFlow::Continue(())
     })?;
     Ok(held)
-}
-
-/// Whether a registered requestor's list is as the server's view of it: unknown while it is new.
-pub fn digest_matches(
-    tables: &mut dyn dirsync_protocol::tables::Tables,
-    registration: &Registration,
-) -> dirsync_protocol::tables::Stored<Option<bool>> {
-    let Some(point) = &registration.position.point else { return Ok(None) };
-    let Some(issued) = tables.issued_point(point)? else { return Ok(Some(false)) };
-    Ok(issued
-        .digest
-        .map(|digest| issued.mark == point.mark && digest == registration.position.digest))
 }

@@ -13,13 +13,14 @@ use anyhow::Context as _;
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
-use dirsync_postoffice::config::TargetConfig;
-use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
 
+use crate::config::TargetConfig;
 use crate::failure::Result;
+use crate::postoffice::Postoffice;
+use crate::time::now_ms;
 
 /// The notes of targets that could not be written.
 const ERRORS: &str = "target-error:";

@@ -1,0 +1,297 @@
+//! The server's registrations: how each stands, and what an administrator decides about it.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use data_encoding::HEXLOWER;
+use dirsync_agent::decisions::DecisionKind;
+use dirsync_carrier::access::Access;
+use dirsync_carrier::durable;
+use dirsync_directory::{PostofficeName, View};
+use dirsync_message::{Side, SrvSeq};
+use dirsync_protocol::invitation::verifier;
+use dirsync_protocol::tables::{Copies, Registration, RegistrationState, Stored, Tables};
+
+use crate::failure::{Failure, Result};
+use crate::invitation::{Invitation, VALID_MS};
+use crate::keys::random_seed;
+use crate::postoffice::Postoffice;
+use crate::time::{now_ms, rfc3339};
+use crate::view::{Seen, ViewChange, changed, within_limits};
+
+/// How a requestor takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has its invitation and was never heard.
+    Invited,
+    /// It takes part.
+    Active,
+    /// It takes part, and one of the machines of its name was told to stop.
+    Fenced,
+    /// Its requests wait.
+    Suspended,
+    /// It was retired.
+    Removed,
+}
+
+/// One registration, as the server knows it.
+#[derive(Clone, Debug)]
+pub struct RegistrationStatus {
+    /// Its row.
+    pub registration: Registration,
+    /// How it takes part.
+    pub standing: Standing,
+    /// The number of the list up to which it has confirmed.
+    pub confirmed: SrvSeq,
+    /// How many numbers it has not confirmed.
+    pub behind: u64,
+    /// Whether its list equals the server's view of it; `None` while that is not known.
+    pub digest_matches: Option<bool>,
+}
+
+impl RegistrationStatus {
+    /// All registrations of a server, or the one of this name. A requestor has none.
+    pub fn of(postoffice: &mut Postoffice, only: Option<&PostofficeName>) -> Result<Vec<Self>> {
+        let mut tables = postoffice.begin()?;
+        let Some(server) = tables.server()? else { return Ok(Vec::new()) };
+        let mut list = Vec::new();
+        for registration in tables.registrations()? {
+            if only.is_some_and(|name| *name != registration.name) {
+                continue;
+            }
+            let confirmed =
+                registration.position.point.as_ref().map_or(SrvSeq(0), |point| point.srv_seq);
+            let mut behind = 0;
+            tables.visit_numbered(confirmed, server.head, &mut |_| {
+                behind += 1;
+                ControlFlow::Continue(())
+            })?;
+            let digest_matches = digest_matches(&mut *tables, &registration)?;
+            let standing = standing(&registration);
+            list.push(Self { registration, standing, confirmed, behind, digest_matches });
+        }
+        Ok(list)
+    }
+}
+
+fn standing(registration: &Registration) -> Standing {
+    let fenced = || registration.side_answers.iter().any(|answer| answer.side == Side::Fenced);
+    match registration.state {
+        RegistrationState::Active if fenced() => Standing::Fenced,
+        RegistrationState::Invited => Standing::Invited,
+        RegistrationState::Active => Standing::Active,
+        RegistrationState::Suspended => Standing::Suspended,
+        RegistrationState::Removed => Standing::Removed,
+    }
+}
+
+/// Whether a registered requestor's list equals the server's view of it; `None` while it is new.
+fn digest_matches(tables: &mut dyn Tables, registration: &Registration) -> Stored<Option<bool>> {
+    let Some(point) = &registration.position.point else { return Ok(None) };
+    let Some(issued) = tables.issued_point(point)? else { return Ok(Some(false)) };
+    Ok(issued
+        .digest
+        .map(|digest| issued.mark == point.mark && digest == registration.position.digest))
+}
+
+/// A requestor that was invited.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// Where its messages travel.
+    pub carrier: String,
+    /// What it may see.
+    pub sees: Seen,
+}
+
+/// Registers a requestor whose messages travel through a shared folder, and writes its invitation.
+pub fn add(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+    folder: &Path,
+    view: View,
+    again: bool,
+    out: &Path,
+) -> Result<Invited> {
+    let carrier = folder_carrier(folder)?;
+    invite(postoffice, name, &carrier, view, again, Some(out))?;
+    let mut tables = postoffice.begin()?;
+    let view = tables.registration(name)?.map(|known| known.view_allowed);
+    let sees = Seen::of(&mut *tables, view.unwrap_or_default())?;
+    Ok(Invited { carrier, sees })
+}
+
+/// Registers a requestor and gives its invitation. It is written to `out` first: if that fails, or
+/// the process dies in between, nobody is registered, and the command can be given again.
+pub fn invite(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+    carrier: &str,
+    view: View,
+    again: bool,
+    out: Option<&Path>,
+) -> Result<Invitation> {
+    let known = postoffice.begin()?.registration(name)?;
+    let taking_part = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
+    if let Some(known) = taking_part.filter(|_| !again) {
+        return Err(Failure::usage(format!(
+            "{} is registered already, {}",
+            known.name,
+            last_contact(known)
+        ))
+        .hint("--again invites a reinstalled site; its entries and their ids stay"));
+    }
+    let seed = random_seed()?;
+    let secret = HEXLOWER.encode(&seed[..16]);
+    let expires = now_ms() + VALID_MS;
+    let view = match taking_part {
+        Some(known) => within_limits(changed(&known.view_allowed, view))?,
+        None => view,
+    };
+    let kind = DecisionKind::Invite {
+        verifier: verifier(&secret),
+        expires,
+        carrier: carrier.to_owned(),
+        view,
+    };
+    let invitation = Invitation {
+        server: postoffice.name.clone(),
+        server_key: postoffice.key.clone(),
+        postoffice: name.clone(),
+        secret,
+        expires,
+        carrier: carrier.to_owned(),
+    };
+    if let Some(out) = out {
+        let text = invitation.to_string();
+        durable::replace_file(out, Access::Own, |output| output.write_all(text.as_bytes()))?;
+    }
+    postoffice.decide(vec![(name.clone(), kind)])?;
+    Ok(invitation)
+}
+
+/// What a requestor may see, before and after a change.
+#[derive(Clone, Debug)]
+pub struct ChangedView {
+    /// Before.
+    pub before: Seen,
+    /// After.
+    pub after: Seen,
+}
+
+/// Changes the shared folder of a requestor or what it may see; what is not named stays.
+pub fn set(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+    folder: Option<&Path>,
+    change: ViewChange,
+) -> Result<ChangedView> {
+    let before = taking_part(postoffice, name)?.view_allowed;
+    let is_view_named = !change.is_nothing();
+    let after = change.applied_to(&before)?;
+    if !is_view_named && folder.is_none() {
+        return Err(Failure::usage(format!("name what is to change of {name}")).hint(
+            "each limit on what it may see is changed by its option, and lifted by a word of its own, \
+             e.g. --all-kinds; `dirsync requestor show NAME` shows them",
+        ));
+    }
+    if let Some(folder) = folder {
+        let carrier = folder_carrier(folder)?;
+        postoffice.decide(vec![(name.clone(), DecisionKind::Carrier(carrier))])?;
+    }
+    if is_view_named {
+        postoffice.decide(vec![(name.clone(), DecisionKind::Allow(after.clone()))])?;
+    }
+    let mut tables = postoffice.begin()?;
+    Ok(ChangedView {
+        before: Seen::of(&mut *tables, before)?,
+        after: Seen::of(&mut *tables, after)?,
+    })
+}
+
+/// Lets the requests of a requestor wait.
+pub fn suspend(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()> {
+    if taking_part_elsewhere(postoffice, name)?.state == RegistrationState::Suspended {
+        return Ok(());
+    }
+    postoffice.decide(vec![(name.clone(), DecisionKind::Suspend)])
+}
+
+/// Takes the requests of a requestor again. It is also a person's word that one machine is left of
+/// several copies.
+pub fn resume(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()> {
+    let known = taking_part_elsewhere(postoffice, name)?;
+    if known.state != RegistrationState::Suspended && known.copies == Copies::One {
+        return Ok(());
+    }
+    postoffice.decide(vec![(name.clone(), DecisionKind::Resume)])
+}
+
+/// A removal that is not decided yet: all entries of the origin leave all lists.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// The requestor.
+    pub name: PostofficeName,
+    /// How many of its entries are published.
+    pub entries: u64,
+    /// They are more than the guard lets go unseen: a person has to confirm it.
+    pub needs_confirmation: bool,
+}
+
+impl Removal {
+    /// The removal of a requestor.
+    pub fn of(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Self> {
+        taking_part_elsewhere(postoffice, name)?;
+        let entries = postoffice.begin()?.published_count(name)?;
+        let needs_confirmation = postoffice.config.guards.delete.exceeded(entries, entries);
+        Ok(Self { name: name.clone(), entries, needs_confirmation })
+    }
+
+    /// Decides it.
+    pub fn decide(&self, postoffice: &mut Postoffice) -> Result<()> {
+        postoffice.decide(vec![(self.name.clone(), DecisionKind::Remove)])
+    }
+}
+
+/// The registration of a postoffice that takes part, or will.
+fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Registration> {
+    match postoffice.begin()?.registration(name)? {
+        None => Err(Failure::usage(format!("{name} is not registered"))),
+        Some(known) if known.state == RegistrationState::Removed => {
+            Err(Failure::usage(format!("{name} was removed"))
+                .hint("`dirsync requestor add NAME --folder DIR` invites it anew"))
+        }
+        Some(known) => Ok(known),
+    }
+}
+
+/// The same of one that is not the server's own.
+fn taking_part_elsewhere(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+) -> Result<Registration> {
+    if *name == postoffice.name {
+        return Err(Failure::usage("the server's own postoffice always takes part"));
+    }
+    taking_part(postoffice, name)
+}
+
+fn last_contact(registration: &Registration) -> String {
+    match registration.last_contact {
+        0 => "never heard".to_owned(),
+        at => format!("last heard {}", rfc3339(at)),
+    }
+}
+
+fn folder_carrier(folder: &Path) -> Result<String> {
+    Ok(format!("folder:{}", shared_folder(folder)?.display()))
+}
+
+/// The absolute form of a folder that is to be shared; it is made if it is not there.
+pub fn shared_folder(folder: &Path) -> Result<PathBuf> {
+    durable::create_shared_folder(folder)?;
+    let folder = fs::canonicalize(folder)
+        .with_context(|| format!("cannot reach the shared folder \"{}\"", folder.display()))?;
+    Ok(folder)
+}
