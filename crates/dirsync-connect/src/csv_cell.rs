@@ -1,17 +1,19 @@
-//! Fields of our own CSV export, written and read back exactly.
+//! The fields of our own CSV export, which are read back exactly as they were written.
 
 use std::borrow::Cow;
 
-/// Stands before a value that a spreadsheet would run, in files for people.
+/// The mark before a value that a spreadsheet would run as a formula, in files for people.
 const NEUTRAL: char = '\'';
 
-/// Whether a field needs the mark, or would lose its own apostrophe when marks are taken away: after
-/// any apostrophes comes what makes a spreadsheet take the field for a formula.
+/// Whether a field needs the mark: after any apostrophes it begins like a formula.
+///
+/// The apostrophes are skipped because a field that begins with some and then a formula would lose one
+/// when marks are removed, so it gets a mark, too.
 fn needs_mark(field: &str) -> bool {
     field.trim_start_matches(NEUTRAL).starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
-/// Writes a field (RFC 4180 §2), marked if asked.
+/// Writes a field (RFC 4180, section 2), with the mark if the file is for people and the field needs it.
 pub(crate) fn write_field(output: &mut String, field: &str, for_people: bool) {
     let marked = for_people && needs_mark(field);
     let quoted = field.contains(['"', ',', '\n', '\r']) || field.trim() != field;
@@ -31,7 +33,7 @@ pub(crate) fn write_field(output: &mut String, field: &str, for_people: bool) {
     }
 }
 
-/// A field of a file for people without its mark.
+/// A field of a file for people, without its mark.
 pub(crate) fn unmarked(field: &str) -> &str {
     match field.strip_prefix(NEUTRAL) {
         Some(rest) if needs_mark(rest) => rest,
@@ -39,9 +41,10 @@ pub(crate) fn unmarked(field: &str) -> &str {
     }
 }
 
-/// Adds one of several values of a field: they stand on lines. A line break inside a value is
-/// written `\n`, and backslashes that stand before an `n` or a line break are doubled; so nearly
-/// every value is written as it is.
+/// Adds one of several values of a field. Each value is on a line of its own.
+///
+/// A line break inside a value is written `\n`, and backslashes before an `n` or a line break are doubled.
+/// All other backslashes stay as they are, so that nearly every value looks as it is.
 pub(crate) fn push_value(field: &mut String, value: &str) {
     if !field.is_empty() {
         field.push('\n');

@@ -1,5 +1,5 @@
-//! From the columns of a CSV file to an entry: by our own header, by a map, or by what other
-//! programs call their columns.
+//! Builds an entry from the columns of a CSV file: by the header of our own export, by a map, or by the
+//! headers that other programs write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::headers::{Meaning, OWN, meanings, phone_attribute};
 use crate::map::{Compiled, Filled, Map, Template};
 use crate::source::{OpenError, did_you_mean, listed};
 
-/// Google Contacts writes several values of one field with this between.
+/// The separator that Google Contacts writes between several values of one field.
 const GOOGLE_SEPARATOR: &str = " ::: ";
 
-/// How rows are read.
+/// The way in which rows are read.
 pub(crate) enum Columns {
-    /// Our own export: exactly.
+    /// A file of our own export, which is read back exactly.
     Own {
-        /// Values may carry the mark of a file for people.
+        /// Whether values may have the mark of a file for people.
         for_people: bool,
         /// The attributes of the columns after the fixed ones.
         attributes: Vec<String>,
@@ -29,14 +29,14 @@ pub(crate) enum Columns {
     Foreign(Plan),
 }
 
-/// Which columns of a file of others make an entry.
+/// The columns of a foreign file that make up an entry.
 pub(crate) struct Plan {
     origin: Option<usize>,
     key: Compiled,
     key_is_uuid: bool,
     pub(crate) key_is_mail: bool,
     kind: Option<Compiled>,
-    /// The first that has a value.
+    /// The name is the first of these that has a value.
     names: Vec<Compiled>,
     name_by_address: bool,
     addresses: Vec<Compiled>,
@@ -47,11 +47,11 @@ pub(crate) struct Plan {
 struct Detail {
     attribute: String,
     value: Compiled,
-    /// The column that says what sort of number it is.
+    /// The column with the sort of a telephone number.
     sort: Option<usize>,
 }
 
-/// What a row says besides its record.
+/// The parts of a row that are not in its record.
 #[derive(Default)]
 pub(crate) struct Subject {
     pub(crate) origin: String,
@@ -59,7 +59,7 @@ pub(crate) struct Subject {
 }
 
 impl Columns {
-    /// Reads a row into `draft` and `subject`; `value` is scratch space.
+    /// Reads a row into `draft` and `subject`. `value` is scratch space.
     pub(crate) fn fill(
         &self,
         row: &StringRecord,
@@ -78,14 +78,14 @@ impl Columns {
         }
     }
 
-    /// Whether an own header begins the file.
+    /// The columns of a file of our own export, or `None` if it has another header.
     pub(crate) fn of_own(headers: &StringRecord) -> Option<Self> {
         let fixed = headers.iter().take(OWN.len());
         if headers.len() < OWN.len() || !fixed.zip(OWN).all(|(a, b)| a.eq_ignore_ascii_case(b)) {
             return None;
         }
-        // A file for people has its header in capitals; so a value that begins with an apostrophe
-        // is exact in the other one.
+        // Only a file for people has capitals in its header. In the other one an apostrophe at the
+        // beginning of a value belongs to the value.
         let for_people = headers.get(0).is_some_and(|header| header.starts_with('O'));
         let attributes = headers.iter().skip(OWN.len());
         Some(Self::Own {
@@ -95,7 +95,8 @@ impl Columns {
     }
 }
 
-/// A name that is none is kept, for whoever checks the record to name it.
+/// An attribute name in its one spelling. A text that is not one is kept, so that the check of the record
+/// can report it.
 fn one_spelling(name: &str) -> String {
     name.parse::<dirsync_directory::AttributeName>()
         .map_or_else(|_| name.to_owned(), |name| name.as_str().to_owned())
@@ -140,7 +141,7 @@ impl Plan {
         value: &mut String,
     ) {
         subject.origin.push_str(self.origin.and_then(|at| row.get(at)).unwrap_or_default().trim());
-        // Half a key would be the same key for many.
+        // A key with an empty part could be the same for many rows, so it is no key.
         if self.key.fill(row, value) == Filled::Whole {
             if self.key_is_uuid {
                 subject.key = guid::canonical(value);
@@ -187,11 +188,11 @@ impl Plan {
         }
     }
 
-    /// The columns that a map names.
+    /// The plan of a map.
     ///
     /// # Errors
     ///
-    /// When it names one that is not there.
+    /// If the map names a column that the file does not have.
     pub(crate) fn of_map(
         path: &Path,
         headers: &StringRecord,
@@ -227,11 +228,11 @@ impl Plan {
         })
     }
 
-    /// The columns whose headers are known.
+    /// The plan for a file without a map, by the headers that are known.
     ///
     /// # Errors
     ///
-    /// When none is a name or none an address.
+    /// If no column is a name, or none is an address.
     pub(crate) fn of_headers(
         path: &Path,
         headers: &StringRecord,
@@ -291,7 +292,7 @@ impl Known {
         self.0.iter().position(|meaning| *meaning == Some(wanted))
     }
 
-    /// The columns that `rank` accepts, in the order of their ranks.
+    /// The columns for which `rank` returns a rank, in the order of the ranks.
     fn all(&self, rank: impl Fn(Meaning) -> Option<u8>) -> Vec<usize> {
         let meanings = self.0.iter().enumerate();
         let mut found: Vec<(u8, usize)> =
@@ -300,7 +301,8 @@ impl Known {
         found.into_iter().map(|(_, at)| at).collect()
     }
 
-    /// A display name, else its parts, else the organisation.
+    /// The columns of the name, in the order of preference: the display name, its parts, the organisation.
+    /// The organisation only stands in for rows without a name, in a file that has names.
     fn names(&self) -> Vec<Compiled> {
         let whole = self.all(|m| if let Meaning::Name(n) = m { Some(n) } else { None });
         let parts = self.all(|m| if let Meaning::NamePart(n) = m { Some(n) } else { None });

@@ -1,4 +1,4 @@
-//! CSV as a source.
+//! CSV files as sources.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,21 +12,24 @@ use crate::draft::Draft;
 use crate::map::Map;
 use crate::source::{Item, OpenError, ReadError, SourceRow, rejected};
 
-/// Longest row that is read, in bytes. A quote that is not closed makes the rest of a file one row.
+/// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file one row.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Follows the file's last byte. No text in UTF-8 holds it; a row of nothing else says that the file
-/// did not end inside a quoted field.
+/// A mark after the last byte of the file, which cannot occur in UTF-8.
+///
+/// The CSV parser accepts a file that ends inside a quoted field. If the mark is a row of its own, the file
+/// did not; otherwise it was cut off.
 const END: &[u8] = b"\xff\xfeend\xff";
 
 /// A CSV file that is being read.
 pub(crate) struct CsvSource {
     reader: Reader<Guard>,
+    /// The number of bytes that the present row may still have; shared with the [`Guard`].
     budget: Rc<Cell<usize>>,
     path: PathBuf,
     columns: Columns,
     width: usize,
-    /// Lines before the header.
+    /// The number of lines before the header.
     skipped: u64,
     carriage_returns: bool,
     row: StringRecord,
@@ -125,14 +128,16 @@ impl CsvSource {
         None
     }
 
-    /// The line on which the next row begins if no empty lines precede it.
+    /// The line at which the next row begins, unless empty lines come before it.
     fn line_after(&self) -> u64 {
         self.skipped + self.reader.position().line() + u64::from(self.carriage_returns)
     }
 
-    /// The line on which a row begins that was just read. The reader counts line feeds, and stops
-    /// behind a carriage return before it has seen the line feed. Lines that end with a carriage
-    /// return alone are not counted; then this is a lower bound.
+    /// The line at which the row that was just read begins.
+    ///
+    /// The reader counts line feeds, but stops after a carriage return before it sees the line feed.
+    /// Lines that end with a carriage return alone are not counted, so in such a file the result is a
+    /// lower bound.
     fn line_of(&self, row: &ByteRecord) -> u64 {
         let breaks = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
         self.line_after().saturating_sub(breaks + 1).max(1)
@@ -201,7 +206,8 @@ fn read_headers(reader: &mut Reader<Guard>, path: &Path) -> Result<StringRecord,
     }
 }
 
-/// The line that Excel understands before a header: `sep=;`.
+/// Reads the line `sep=;`, which Excel understands before a header. Returns the separator and the number
+/// of lines.
 fn excel_separator(input: &mut BufReader<Box<dyn Read>>) -> io::Result<(Option<u8>, u64)> {
     let start = input.fill_buf()?;
     let (separator, length) = match start {
@@ -213,13 +219,13 @@ fn excel_separator(input: &mut BufReader<Box<dyn Read>>) -> io::Result<(Option<u
     Ok((Some(separator), 1))
 }
 
-/// The file's first line, as far as it is in the buffer.
+/// The first line of the file, or as much of it as is in the buffer.
 fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<u8>> {
     let start = input.fill_buf()?;
     Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
 }
 
-/// Of comma, semicolon and tab the one that stands most often in the header outside quotes.
+/// The delimiter: the one of comma, semicolon and tab that occurs most often in the header outside quotes.
 fn delimiter_of(header_line: &[u8]) -> u8 {
     let outside = |delimiter: u8| {
         let mut quoted = false;
@@ -243,11 +249,11 @@ fn delimiter_name(delimiter: u8) -> &'static str {
 }
 
 fn end_record() -> Vec<u8> {
-    // No line end: inside quotes it would follow END.
+    // There is no line end after the mark: inside quotes it would belong to the field.
     [b"\n", END].concat()
 }
 
-/// The file, then [`END`]; refuses to read on when one row has had its share.
+/// The bytes of the file, followed by [`END`]. Fails if the present row has used up its budget.
 struct Guard {
     input: BufReader<Box<dyn Read>>,
     budget: Rc<Cell<usize>>,

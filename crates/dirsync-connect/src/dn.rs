@@ -18,8 +18,9 @@ pub(crate) fn escape(value: &str) -> String {
     escaped
 }
 
-/// The attributes and values of a distinguished name in their order; quoted values of RFC 2253 are
-/// understood, and values in hexadecimal (`#04…`) are left as they are. None if it is no name.
+/// The attributes and values of a distinguished name, in their order. `None` if the text is not one.
+///
+/// The quoted values of RFC 2253 are accepted. Values in hexadecimal (`#04…`) are returned as they are.
 pub(crate) fn parse(name: &str) -> Option<Vec<(String, String)>> {
     let mut parts = Vec::new();
     let mut rest = name.trim_start();
@@ -40,11 +41,12 @@ pub(crate) fn parse(name: &str) -> Option<Vec<(String, String)>> {
     Some(parts)
 }
 
-/// A value and what follows it.
+/// Splits a value, unescaped, from the text after it.
 fn parse_value(text: &str) -> Option<(String, &str)> {
     let quoted = text.starts_with('"');
     let mut value = Vec::new();
-    // Blanks up to here stay: the last of them was escaped, or something followed.
+    // Blanks at the end of a value are removed, but not those before this length: the last of them was
+    // escaped, or another character followed.
     let mut kept = 0;
     let mut at = usize::from(quoted);
     let bytes = text.as_bytes();
@@ -82,7 +84,8 @@ fn parse_value(text: &str) -> Option<(String, &str)> {
         }
     }
     value.truncate(kept);
-    // An escaped byte may begin a character that follows escaped too; `at` is behind ASCII.
+    // A character may be escaped byte by byte, so the bytes are checked together. `at` is a boundary,
+    // because the byte before it is ASCII.
     Some((String::from_utf8(value).ok()?, text.get(at..)?))
 }
 

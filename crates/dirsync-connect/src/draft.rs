@@ -1,23 +1,24 @@
-//! An entry's record while its parts are gathered from a row.
+//! The record of an entry while its parts are collected from a row.
 
 use std::collections::BTreeSet;
 
 use dirsync_directory::{Record, escape, fold};
 
-/// Gathers the parts of a record; its buffers are used again for the next row.
+/// Collects the parts of a record. Its buffers are used again for the next row.
 #[derive(Default)]
 pub(crate) struct Draft {
     kind: String,
     name: String,
     addresses: String,
-    /// The comparison keys of the addresses, once there are two.
+    /// The comparison keys of the addresses, as soon as there are two. Most entries have one.
     keys: BTreeSet<String>,
+    /// The detail lines, of which the first `used` belong to this row.
     lines: Vec<String>,
     used: usize,
 }
 
 impl Draft {
-    /// Forgets the last row. An entry whose kind is not said is a mailbox.
+    /// Forgets the last row. An entry without a kind is a mailbox.
     pub(crate) fn clear(&mut self) {
         self.kind.clear();
         self.kind.push_str("mailbox");
@@ -27,7 +28,7 @@ impl Draft {
         self.used = 0;
     }
 
-    /// A word that names no kind is kept, for whoever checks the record to name it.
+    /// Sets the kind. A word that is not a kind is kept, so that the check of the record can report it.
     pub(crate) fn kind(&mut self, kind: &str) {
         self.kind.clear();
         self.kind.push_str(&escape(kind));
@@ -39,7 +40,7 @@ impl Draft {
         self.name.push_str(&escape(name));
     }
 
-    /// An entry without a name is called by its first address.
+    /// Uses the value of the first address as the name, if there is no name.
     pub(crate) fn name_by_address(&mut self) {
         if self.name.is_empty()
             && let Some((_, value)) =
@@ -49,8 +50,8 @@ impl Draft {
         }
     }
 
-    /// Adds `TYPE:value`; the type in capitals as in its one form, and one that is there already
-    /// under the comparison rule is left out.
+    /// Adds the address `TYPE:value`, with the type in capitals. An address that is the same as one
+    /// before it is left out, because a source may repeat its primary address among the others.
     pub(crate) fn address(&mut self, text: &str) {
         let start = self.addresses.len();
         if start > 0 {
@@ -74,7 +75,7 @@ impl Draft {
         !self.addresses.is_empty()
     }
 
-    /// Adds a value of a detail; an empty one is none.
+    /// Adds a value of a detail, unless it is empty.
     pub(crate) fn detail(&mut self, attribute: &str, value: &str) {
         if value.is_empty() {
             return;
@@ -90,7 +91,7 @@ impl Draft {
         self.used += 1;
     }
 
-    /// The record in its one form.
+    /// The record, in its one form.
     pub(crate) fn record(&mut self) -> Record {
         let lines = &mut self.lines[..self.used];
         if !lines.is_sorted() {
@@ -114,8 +115,8 @@ impl Draft {
     }
 }
 
-/// The key of an entry that has none but its mail address: folded, so that another writing of one
-/// address (`docs/failure-stories.md` §10) is the same entry.
+/// The key of an entry that has no key but its mail address. It is folded, so that an address that is
+/// written with other capitals is still the same entry, instead of one deleted and one new.
 pub(crate) fn key_of_mail(mail: &str) -> std::borrow::Cow<'_, str> {
     fold(mail)
 }
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(record.as_ref().check(), Ok(()));
     }
 
-    /// A row of 16 MiB has room for a million; comparing each with each would take days.
+    /// A row of 16 MiB has room for a million addresses. Comparing each with each would take days.
     #[test]
     fn many_addresses_are_compared_once() {
         let mut draft = Draft::default();

@@ -1,9 +1,10 @@
-//! UUIDs and GUIDs as keys: one text form, whatever form a source gives.
+//! UUIDs and GUIDs as keys. They have one text form, whatever form a source uses, so that the same entry
+//! has the same key in a CSV and in an LDIF file.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-/// The text form of an Active Directory `objectGUID` (MS-DTYP §2.3.4.2: the first three fields are
-/// little-endian), so that it equals what administrators see and type.
+/// The text form of an Active Directory `objectGUID`, as administrators see and type it. The bytes of its
+/// first three fields are little-endian (MS-DTYP, section 2.3.4.2).
 pub(crate) fn of_object_guid(bytes: &[u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
     let mut ordered = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -11,8 +12,8 @@ pub(crate) fn of_object_guid(bytes: &[u8; 16]) -> String {
     with_hyphens(&HEXLOWER.encode(&ordered))
 }
 
-/// A key column of UUIDs in one form: lower case, without braces or `urn:uuid:`; what csvde writes
-/// as `X'…'` is the bytes. Any other text is itself.
+/// A UUID in its one form: lower case, without braces or `urn:uuid:`. Text in the form `X'…'`, which csvde
+/// writes, is read as the bytes of an `objectGUID`. Any other text is returned unchanged.
 pub(crate) fn canonical(text: &str) -> String {
     if let Some(hex) = text.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\''))
         && let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(hex.as_bytes())
@@ -28,7 +29,7 @@ pub(crate) fn canonical(text: &str) -> String {
     if is_uuid(bare) { bare.to_ascii_lowercase() } else { text.to_owned() }
 }
 
-/// Eight, four, four, four and twelve hexadecimal digits (RFC 9562 §4).
+/// Whether a text is 8, 4, 4, 4 and 12 hexadecimal digits with hyphens between them (RFC 9562, section 4).
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

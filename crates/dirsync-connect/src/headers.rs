@@ -1,35 +1,35 @@
-//! Which column is what, in the exports of Outlook, Google Contacts and Thunderbird, and in files
-//! whose columns have LDAP attribute names.
+//! The meanings of column headers in the exports of Outlook, Google Contacts and Thunderbird, and in files
+//! whose columns have the names of LDAP attributes.
 
 use dirsync_directory::AttributeName;
 
-/// The columns with which our own export begins.
+/// The first columns of our own export.
 pub(crate) const OWN: [&str; 6] = ["origin", "key", "kind", "name", "address", "aliases"];
 
-/// What a column holds.
+/// The meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// The origin, in files that resemble our own.
+    /// The origin, in files that are similar to our own.
     Origin,
-    /// What never changes of an entry, in this order of trust.
+    /// A key. The lower the number, the more it is trusted never to change.
     Key(u8),
     /// The kind.
     Kind,
-    /// The display name, in this order of preference.
+    /// The display name. The lower the number, the more it is preferred.
     Name(u8),
-    /// Part of a name: 0 first, 1 middle, 2 last.
+    /// A part of the name: 0 first, 1 middle, 2 last.
     NamePart(u8),
     /// `TYPE:value`, the primary address.
     Address,
-    /// Further `TYPE:value` addresses, one a line.
+    /// Further addresses, `TYPE:value`, one on each line.
     Aliases,
-    /// A mail address, in this order of importance.
+    /// A mail address. The lowest number is the primary one.
     Mail(u8),
     /// A detail.
     Detail(&'static str),
-    /// A number whose sort stands in another column (Google Contacts).
+    /// A telephone number whose sort is in another column (Google Contacts).
     Phone(u8),
-    /// The sort of that number.
+    /// The sort of the telephone number with the same index.
     PhoneSort(u8),
 }
 
@@ -37,8 +37,8 @@ use Meaning::{
     Address, Aliases, Detail, Key, Kind, Mail, Name, NamePart, Origin, Phone, PhoneSort,
 };
 
-/// Headers, in lower case. Sources: the CSV exports of Outlook 2019, Google Contacts (until and
-/// since 2024) and Thunderbird 115; RFC 2798 and RFC 4519 for attribute names.
+/// The known headers, in lower case. They are taken from the CSV exports of Outlook 2019, Google Contacts
+/// (before and since 2024) and Thunderbird 115, and the attribute names from RFC 2798 and RFC 4519.
 const KNOWN: &[(&str, Meaning)] = &[
     ("origin", Origin),
     ("key", Key(0)),
@@ -136,11 +136,11 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("notes", Detail("info")),
 ];
 
-/// What each header means, and the attribute that its column is: of the columns with plain
-/// attribute names, those that address lists carry.
+/// The meaning of each header, or `None` if it is not known. A header that is the name of an attribute is
+/// known only if address lists usually carry it.
 pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option<Meaning>> {
     let names: Vec<String> = headers.map(|header| header.trim().to_lowercase()).collect();
-    // In Outlook's export "Title" is "Dr." and "Mrs.", and the title is the "Job Title".
+    // In an export of Outlook, "Title" is a form of address such as "Dr.", and the title is "Job Title".
     let outlook = names.iter().any(|name| name == "job title");
     names
         .iter()
@@ -154,20 +154,21 @@ pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option
         .collect()
 }
 
-/// The attribute that a column with its plain name is.
+/// The attribute that has this name.
 fn attribute(header: &str) -> Option<&'static str> {
     carried(header)
 }
 
-/// The attribute that is taken from files of others under this name: a well-known one (RFC 4519, RFC
-/// 2798, RFC 4524, and Active Directory's `co`, `company`, `department`, `info`, `ipPhone`) that is not
-/// the name or an address. All others stay behind: among them are passwords and what a server keeps
-/// for itself.
+/// The attribute that is taken over from a foreign file under this name, or `None` if it is left out.
+///
+/// Only well-known attributes are taken over (those of RFC 4519, RFC 2798 and RFC 4524, and `co`, `company`,
+/// `department`, `info` and `ipPhone` of Active Directory), except those of the name and the addresses.
+/// Among all others are passwords, and the internal attributes of a server.
 pub(crate) fn carried(name: &str) -> Option<&'static str> {
     AttributeName::well_known(name).filter(|name| !["cn", "displayName", "mail"].contains(name))
 }
 
-/// The attribute of a number by the word that Google Contacts or a vCard gives its sort.
+/// The attribute of a telephone number, by the sort that Google Contacts or a vCard states for it.
 pub(crate) fn phone_attribute(sort: &str) -> &'static str {
     let sort = sort.to_lowercase();
     if sort.contains("fax") {

@@ -1,4 +1,4 @@
-//! LDIF as a source (RFC 2849): the file's records and their lines.
+//! LDIF files as sources (RFC 2849): their records and lines.
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
@@ -10,7 +10,7 @@ use crate::ldif_entry::{Ignored, item_of};
 use crate::lines::Lines;
 use crate::source::{Item, ReadError, listed, rejected};
 
-/// Longest record that is read, in bytes.
+/// The longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// An LDIF file that is being read.
@@ -22,11 +22,11 @@ pub(crate) struct LdifSource {
     ended: bool,
 }
 
-/// A record's lines, put together from their folds; comments are left out.
+/// The lines of a record, unfolded and without comments.
 #[derive(Default)]
 struct Record {
     bytes: Vec<u8>,
-    /// Where each line begins in `bytes`, and its number.
+    /// The position in `bytes` at which each line begins, and the number of the line.
     starts: Vec<(usize, u64)>,
     too_long: bool,
 }
@@ -40,11 +40,11 @@ pub(crate) struct Value {
     pub(crate) options: String,
     /// The value.
     pub(crate) bytes: Vec<u8>,
-    /// Its line.
+    /// The number of its line.
     pub(crate) line: u64,
 }
 
-/// A line that is wrong.
+/// A line that cannot be used, and makes its record unusable.
 pub(crate) struct BadLine {
     pub(crate) line: u64,
     pub(crate) reason: String,
@@ -77,7 +77,7 @@ impl LdifSource {
         None
     }
 
-    /// What was left out.
+    /// Adds notes on the values and records that were left out.
     pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
         let Ignored { attributes, binary, records, derived_keys, members } = &self.ignored;
         if *derived_keys > 0 {
@@ -121,7 +121,7 @@ impl LdifSource {
                 self.ended = true;
                 return Ok(());
             };
-            // RFC 2849 ends every line; without the end nobody knows how much is missing.
+            // In RFC 2849 every line has an end. If it is missing, any amount may be missing after it.
             if !line.ended && !line.bytes.is_empty() {
                 let (path, line) = (self.path.clone(), line.number);
                 return Err(ReadError::CutOff { path, what: "a line", line });
@@ -180,7 +180,7 @@ impl Record {
             .map(|((start, number), end)| (*number, &self.bytes[*start..end]))
     }
 
-    /// The record for a message, without what nobody but its owner may read.
+    /// The beginning of the record for a message, without passwords.
     fn text(&self) -> String {
         let shown = self.lines().map(|(_, line)| match line.get(..12) {
             Some(name) if name.eq_ignore_ascii_case(b"userPassword") => "userPassword: …".into(),
@@ -189,7 +189,7 @@ impl Record {
         shown.take(8).collect::<Vec<_>>().join("\n")
     }
 
-    /// The values of the lines; a version line at the beginning is none.
+    /// The values of the record. A version line at the beginning is checked and skipped.
     fn values(&self) -> Result<Vec<Value>, BadLine> {
         let mut values = Vec::with_capacity(self.starts.len());
         for (line, bytes) in self.lines() {
@@ -207,7 +207,7 @@ impl Record {
     }
 }
 
-/// Reads a line: `ATTRIBUTE[;OPTION…]: VALUE`, or `::` and base64.
+/// Parses a line: `ATTRIBUTE[;OPTION…]: VALUE`, or `::` and the value in base64.
 fn value_of(line: u64, bytes: &[u8]) -> Result<Value, String> {
     let Some(colon) = bytes.iter().position(|byte| *byte == b':') else {
         return Err("the line is not ATTRIBUTE: VALUE".into());
@@ -221,7 +221,9 @@ fn value_of(line: u64, bytes: &[u8]) -> Result<Value, String> {
             .decode(rest[1..].trim_ascii())
             .map_err(|error| format!("the value of {name} is not base64: {error}"))?,
         Some(b'<') => {
-            return Err(format!("the value of {name} is a URL; such are not followed"));
+            return Err(format!(
+                "the value of {name} is a URL, and URLs are not followed: export its content"
+            ));
         }
         _ => {
             let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -233,7 +235,7 @@ fn value_of(line: u64, bytes: &[u8]) -> Result<Value, String> {
 }
 
 impl Value {
-    /// Whether it is one of this attribute, without options.
+    /// Whether this is a value of an attribute, without options.
     pub(crate) fn is(&self, attribute: &str) -> bool {
         self.attribute == attribute && self.options.is_empty()
     }

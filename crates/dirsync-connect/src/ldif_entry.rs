@@ -1,4 +1,5 @@
-//! From an LDIF record to an entry: our own exactly, those of others by their object classes.
+//! Builds an entry from an LDIF record: exactly from one of our own export, and from any other by its
+//! object classes and attributes.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +12,22 @@ use crate::headers::carried;
 use crate::ldif::{BadLine, Value, remember};
 use crate::source::{Item, SourceRow, rejected};
 
-/// What is left out of a file, for a note at its end.
+/// The parts of a file that are left out, for a note at its end.
 #[derive(Default)]
 pub(crate) struct Ignored {
-    /// Attributes that are not carried.
+    /// Attributes that are not taken over.
     pub(crate) attributes: BTreeSet<String>,
-    /// Binary values.
+    /// The number of binary values.
     pub(crate) binary: u64,
-    /// Records that stand for nobody.
+    /// The number of records that are not entries of an address list.
     pub(crate) records: u64,
-    /// Records whose mail address is their key.
+    /// The number of records whose mail address is their key. These are not left out.
     pub(crate) derived_keys: u64,
-    /// Members of lists that are named by a distinguished name without a mail address in it.
+    /// The number of members that are known only by a distinguished name without a mail address.
     pub(crate) members: u64,
 }
 
-/// Attributes whose values are no text (RFC 2798, RFC 4523, Active Directory).
+/// Attributes whose values are not text (RFC 2798, RFC 4523, Active Directory).
 const BINARY: &[&str] = &[
     "audio",
     "cacertificate",
@@ -40,11 +41,11 @@ const BINARY: &[&str] = &[
     "usersmimecertificate",
 ];
 
-/// Attributes of every server, not worth a note.
+/// Attributes that every server exports and that are not worth a note.
 const UNREMARKABLE: &[&str] =
     &["changetype", "control", "dn", "objectclass", "entryuuid", "userpassword"];
 
-/// The entry of a record; none if it stands for nobody.
+/// The item for a record, or `None` if the record is not an entry of an address list.
 pub(crate) fn item_of(
     first: u64,
     values: &[Value],
@@ -60,8 +61,8 @@ pub(crate) fn item_of(
             "add" => {}
             "modify" | "delete" | "moddn" | "modrdn" => {
                 let reason = format!(
-                    "the record is a change of type {change}; files say what there is, and only \
-                     changetype: add does"
+                    "the record is a change of type {change}, but a source states what exists: only \
+                     changetype: add is accepted"
                 );
                 return Err(BadLine { line: value.line, reason });
             }
@@ -106,7 +107,7 @@ fn own_item(first: u64, values: &[Value]) -> Result<Item, BadLine> {
     Ok(row(first, origin, key, &mut draft, false))
 }
 
-/// The name of a value's attribute in its one spelling, with its options.
+/// The name of an attribute with its options, in its one spelling.
 fn name_of(value: &Value) -> String {
     let name = if value.options.is_empty() {
         value.attribute.clone()
@@ -134,11 +135,11 @@ fn row(
     Item::Row(SourceRow { origin, key, record: draft.record(), line: first, derived_key })
 }
 
-/// What the values of a foreign record say.
+/// The values of a foreign record that are not details.
 #[derive(Default)]
 struct Found<'a> {
     keys: [Option<String>; 3],
-    /// A class of no interest was seen.
+    /// Whether the record states any object class.
     classes: bool,
     kind: Kind,
     display_name: Option<&'a str>,
@@ -149,7 +150,8 @@ struct Found<'a> {
     proxies: Vec<&'a str>,
 }
 
-/// What object classes come to; of several the greatest counts: every contact is a person too.
+/// The kind that an object class stands for. A record has several classes, and the greatest decides: a
+/// contact is a person, too.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     #[default]
@@ -158,7 +160,7 @@ enum Kind {
     Contact,
     Resource,
     List,
-    /// Active Directory's computers are users, too.
+    /// A computer. In Active Directory it is a user, too, but not an entry of an address list.
     Machine,
 }
 
@@ -241,7 +243,8 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    /// Takes what is no detail; says whether it was.
+    /// Takes a value of the key, the name, the addresses or the kind. Returns false if the value is a detail,
+    /// alone or as well.
     fn take_subject(&mut self, value: &'a Value) -> Result<bool, BadLine> {
         match value.attribute.as_str() {
             "entryuuid" => self.keys[0] = Some(guid::canonical(value.text()?.trim())),
@@ -279,8 +282,10 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Mail addresses, then the proxy addresses of Exchange, which marks the primary one by the capitals
-/// of its type.
+/// The addresses of a record, primary one first.
+///
+/// Exchange marks the primary one among its proxy addresses by the capitals of `SMTP:`; it comes before
+/// the mail addresses, and the other proxy addresses come after them.
 fn addresses(mails: &[&str], proxies: &[&str]) -> Vec<String> {
     let of_mails = mails.iter().filter(|mail| !mail.is_empty()).map(|mail| format!("SMTP:{mail}"));
     let (primary, others): (Vec<&str>, Vec<&str>) =
@@ -301,8 +306,8 @@ fn kind_of(class: &str) -> Kind {
     }
 }
 
-/// A member is named by a distinguished name. The mail address in it is the member's address; else
-/// the name itself is carried, for whoever can look it up.
+/// Takes a member of a list, which is stated as a distinguished name. If the name contains a mail address,
+/// that is the member. Otherwise the name itself is kept, as `DN:`.
 fn take_member(value: &Value, draft: &mut Draft, ignored: &mut Ignored) -> Result<(), BadLine> {
     if let Some(range) = value.options.strip_prefix("range=")
         && range != "0-*"

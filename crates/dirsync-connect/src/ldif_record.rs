@@ -1,19 +1,19 @@
-//! An entry as an LDIF record (RFC 2849).
+//! Writes an entry as an LDIF record (RFC 2849).
 
 use data_encoding::BASE64;
 
 use crate::dn;
 use crate::target::{ExportRow, plain, push_folded};
 
-/// Attributes that a record has for other programs or for the format itself; a detail with such a
-/// name is written as `dirsyncDetail`.
+/// Attributes that a record has for other programs or for the format itself. A detail with one of these
+/// names is written as `dirsyncDetail`, so that it is not read as something else.
 const RESERVED: &[&str] = &["changetype", "cn", "control", "dn", "mail", "objectclass", "version"];
 
-/// Adds the record of an entry, and before it the empty line that separates records.
+/// Adds the record of an entry, after the empty line that separates records.
 pub(crate) fn push_record(output: &mut String, row: ExportRow<'_>) {
     output.push('\n');
     let mut put = |name: &str, value: &str| push_attribute(output, name, value);
-    // Key and origin make the name unique in the file.
+    // Different origins may use the same key, so both are needed to make the name unique in the file.
     let name = format!("uid={},o={}", dn::escape(row.key), dn::escape(row.origin.as_str()));
     put("dn", &name);
     put("objectClass", object_class(row.record.kind));
@@ -56,7 +56,8 @@ fn push_attribute(output: &mut String, name: &str, value: &str) {
     push_folded(output, &line, "\n");
 }
 
-/// Whether a value may stand as it is: a SAFE-STRING of RFC 2849 that ends with no blank (note 8).
+/// Whether a value can be written without base64: a SAFE-STRING of RFC 2849 that does not end with a
+/// blank (note 8).
 fn is_safe(value: &str) -> bool {
     !value.starts_with([' ', ':', '<'])
         && !value.ends_with(' ')

@@ -1,6 +1,33 @@
-//! Sources and targets: LDIF, CSV and vCard files, and the map from their columns to entries.
+//! Reads entries from CSV, LDIF and vCard files, and writes them to such files.
 //!
-//! Formats and maps are described in `docs/file-formats.md`. *Never:* numbers of the protocol.
+//! The formats, and the maps from the columns of a CSV file to entries, are described in
+//! `docs/file-formats.md`. A file is read and written as a stream, in constant memory.
+//!
+//! This crate does not know the protocol: it assigns no sequence numbers, and never decides that an
+//! entry is new, changed or deleted. That is done in `dirsync-agent`.
+//!
+//! Begin with [`Source`], which yields the rows of a file. A row that cannot be used is an item too, with
+//! the reason, and does not stop the read. [`Target`] is the way back.
+//!
+//! ```
+//! use std::io::{Seek, Write};
+//! use std::path::Path;
+//!
+//! use dirsync_connect::{Format, Item, OpenOptions, open};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut file = tempfile::tempfile()?;
+//! file.write_all(b"Employee No,Name,E-Mail,Room Plan\n4711,Ana Souza,ana@north.example,a\n")?;
+//! file.rewind()?;
+//! for item in open(file, Path::new("staff.csv"), Format::Csv, &OpenOptions::default())? {
+//!     match item? {
+//!         Item::Row(row) => assert_eq!(row.record.addresses, "SMTP:ana@north.example"),
+//!         Item::Rejected(row) => eprintln!("line {}: {}", row.line, row.reason),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![deny(missing_docs)]
 
 mod csv_cell;

@@ -1,8 +1,8 @@
-//! Lines of a file, each with its number, none longer than memory allows.
+//! The lines of a file with their numbers, each of a bounded length.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-/// Longest line that is kept, in bytes; a longer one is cut and marked.
+/// The longest line that is kept, in bytes. A longer one is cut off, and marked as such.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The lines of a file.
@@ -12,15 +12,15 @@ pub(crate) struct Lines {
     line: Vec<u8>,
 }
 
-/// One line, without its line end.
+/// A line, without its line end.
 pub(crate) struct Line<'a> {
-    /// Its number, from 1.
+    /// The number of the line, from 1.
     pub(crate) number: u64,
-    /// Its bytes.
+    /// The bytes of the line.
     pub(crate) bytes: &'a [u8],
-    /// A line end followed.
+    /// Whether a line end follows.
     pub(crate) ended: bool,
-    /// It was longer than a line may be, and is cut.
+    /// Whether the line was too long, and is cut off.
     pub(crate) cut: bool,
 }
 
@@ -34,7 +34,7 @@ impl Lines {
         self.number
     }
 
-    /// The next line, or none at the end.
+    /// The next line, or `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let (mut any, mut ended, mut cut) = (false, false, false);

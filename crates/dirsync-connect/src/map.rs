@@ -1,26 +1,26 @@
-//! A map: from the columns of a CSV file to the parts of an entry.
+//! Maps, which build the parts of an entry from the columns of a CSV file.
 
 use std::collections::BTreeMap;
 
 use dirsync_directory::AttributeName;
 use thiserror::Error;
 
-/// From columns to entries.
+/// A map from columns to entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
-    /// What never changes of an entry.
+    /// The key, which must never change for an entry.
     pub key: Template,
     /// The display name.
     pub name: Template,
-    /// The addresses, `TYPE:value`; one with an empty column is left out.
+    /// The addresses, `TYPE:value`. An address with an empty column is left out.
     pub address: Vec<Template>,
-    /// `mailbox`, `contact`, `resource` or `list`; none: mailbox.
+    /// The kind: `mailbox`, `contact`, `resource` or `list`. `None` means `mailbox`.
     pub kind: Option<Template>,
-    /// The details; an empty one is left out.
+    /// The details. An empty one is left out.
     pub details: BTreeMap<AttributeName, Template>,
 }
 
-/// Text with `{column}` in it; `{{` and `}}` stand for braces.
+/// A text in which `{column}` stands for the value of a column, and `{{` and `}}` for braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -33,23 +33,23 @@ enum Part {
     Column(String),
 }
 
-/// Where a template is wrong.
+/// A text that is not a template.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the template \"{text}\" is wrong at character {}: {reason}", text[..*position].chars().count() + 1)]
 pub struct TemplateError {
     text: String,
-    /// Bytes before the mistake.
+    /// The position of the mistake, in bytes from 0.
     pub position: usize,
-    /// What is wrong there.
+    /// The problem at that position.
     pub reason: &'static str,
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
     ///
-    /// When a brace is not closed, or nothing stands in it.
+    /// If a brace is not closed, or has no column in it.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let error = |position, reason| TemplateError { text: text.into(), position, reason };
         let mut parts = Vec::new();
@@ -87,7 +87,7 @@ impl Template {
         Ok(Self { text: text.into(), parts })
     }
 
-    /// The columns it names.
+    /// The columns that it uses.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Column(column) => Some(column.as_str()),
@@ -100,7 +100,7 @@ impl Template {
         &self.text
     }
 
-    /// With columns found by `index`.
+    /// The template with the numbers of its columns, as `index` returns them.
     pub(crate) fn compile<E>(
         &self,
         mut index: impl FnMut(&str) -> Result<usize, E>,
@@ -113,7 +113,7 @@ impl Template {
     }
 }
 
-/// A template whose columns are numbers.
+/// A template with the numbers of its columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled(Vec<CompiledPart>);
 
@@ -124,17 +124,17 @@ enum CompiledPart {
 }
 
 impl Compiled {
-    /// A template that is one column.
+    /// A template of one column.
     pub(crate) fn column(index: usize) -> Self {
         Self(vec![CompiledPart::Column(index)])
     }
 
-    /// A text, then a column.
+    /// A template of a text and a column.
     pub(crate) fn prefixed(prefix: &str, index: usize) -> Self {
         Self(vec![CompiledPart::Text(prefix.into()), CompiledPart::Column(index)])
     }
 
-    /// Columns with blanks between.
+    /// A template of columns with blanks between them.
     pub(crate) fn joined(columns: &[usize]) -> Self {
         let mut parts = Vec::new();
         for column in columns {
@@ -146,8 +146,10 @@ impl Compiled {
         Self(parts)
     }
 
-    /// Writes the value of a row. Outer blanks of a field are no part of it, and beside an empty
-    /// field only one of the template's blanks stays.
+    /// Writes the value for a row.
+    ///
+    /// Blanks around a field are removed. The blanks of the template around an empty field become one, so
+    /// that `{first} {middle} {last}` has no gap for a person without a middle name.
     pub(crate) fn fill(&self, row: &csv::StringRecord, value: &mut String) -> Filled {
         value.clear();
         let (mut columns, mut empty) = (0, 0);
@@ -181,14 +183,14 @@ impl Compiled {
     }
 }
 
-/// How much of a template had a value in a row.
+/// The number of a template's columns that have a value in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
-    /// No column had one.
+    /// None of them.
     Empty,
-    /// Some had.
+    /// Some of them.
     Partly,
-    /// All had, or it names no column.
+    /// All of them, or the template has no columns.
     Whole,
 }
 

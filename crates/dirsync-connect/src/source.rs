@@ -1,4 +1,4 @@
-//! A file as a source: rows, and what is wrong with those that are none.
+//! Sources: files that are read row by row, with a reason for each row that cannot be used.
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::vcard::VcardSource;
 /// A file format of sources and targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values, RFC 4180; semicolons and tabs are recognised.
+    /// Comma-separated values (RFC 4180). Semicolons and tabs are recognised as delimiters, too.
     Csv,
     /// LDAP Data Interchange Format, RFC 2849.
     Ldif,
@@ -26,17 +26,17 @@ pub enum Format {
     Vcard,
 }
 
-/// A word or extension that names no format.
+/// A word or file extension that does not name a format.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{0}\" is not a file format: csv, ldif or vcard")]
 pub struct UnknownFormat(String);
 
 impl Format {
-    /// The format that a file's extension names.
+    /// The format that the extension of a file stands for.
     ///
     /// # Errors
     ///
-    /// When it names none.
+    /// If the extension is not known.
     pub fn of_path(path: &Path) -> Result<Self, UnknownFormat> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
@@ -71,49 +71,51 @@ impl fmt::Display for Format {
     }
 }
 
-/// One row that can be used.
+/// A row that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRow {
-    /// The origin that it names, in files that came from an export.
+    /// The origin, if the file is an export and names it.
     pub origin: Option<PostofficeName>,
-    /// Its key.
+    /// The key of the entry.
     pub key: String,
-    /// Its content; checked by whoever keeps it.
+    /// The content of the entry. It may be invalid; the caller checks it and keeps the reason.
     pub record: Record,
     /// The line on which it begins.
     pub line: u64,
-    /// The row has no key of its own, and its mail address stands for one.
+    /// Whether the row has no key of its own, so that its mail address is used as the key.
     pub derived_key: bool,
 }
 
-/// One row that cannot be used.
+/// A row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
     /// The line on which it begins.
     pub line: u64,
-    /// The row, shortened.
+    /// The beginning of the row.
     pub text: String,
-    /// What is wrong with it, and where.
+    /// The problem, and its place in the row.
     pub reason: String,
-    /// Its key is missing or cannot be read: nobody can tell whom it stands for, so a file with such
-    /// a row is no proof that anybody is absent. A row with a key and wrong content is an
-    /// [`Item::Row`], whose record says what is wrong with it.
+    /// Whether the key is missing or cannot be read.
+    ///
+    /// Such a row may stand for any entry, so a file that contains one does not prove that an entry is
+    /// absent, and nothing is deleted because of it. A row with a key and invalid content is an
+    /// [`Item::Row`].
     pub keyless: bool,
 }
 
-/// What a source yields.
+/// An item of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A row.
+    /// A row that can be used.
     Row(SourceRow),
     /// A row that cannot be used; the next ones can.
     Rejected(RejectedRow),
 }
 
-/// A read that broke off: it is not complete, and nobody is missed because of it.
+/// A read that failed in the middle. It is incomplete, so it does not prove that any entry is absent.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The file could not be read on.
+    /// Reading the file failed.
     #[error("could not read \"{path}\" after line {line}: {source}", path = .path.display())]
     Io {
         /// The file.
@@ -123,22 +125,22 @@ pub enum ReadError {
         /// The cause.
         source: io::Error,
     },
-    /// The file ends in the middle of something.
+    /// The file ends in the middle of a row, as one that is still being copied does.
     #[error("\"{path}\" ends inside {what} that begins on line {line}; it seems cut off", path = .path.display())]
     CutOff {
         /// The file.
         path: PathBuf,
-        /// What is not ended.
+        /// The part of the file that has no end.
         what: &'static str,
-        /// Where it begins.
+        /// The line at which it begins.
         line: u64,
     },
 }
 
-/// A file cannot be used as a source at all.
+/// A file that cannot be used as a source at all.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// It is not there or may not be read.
+    /// The file does not exist, or cannot be read.
     #[error("could not open \"{path}\": {source}", path = .path.display())]
     Io {
         /// The file.
@@ -146,13 +148,14 @@ pub enum OpenError {
         /// The cause.
         source: io::Error,
     },
-    /// It is empty: not even a header stands in it.
+    /// The file has no content, not even a header. Taken for a complete list, it would mean that every
+    /// entry was deleted.
     #[error("\"{path}\" is empty; a list without entries would have a header", path = .path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// Its header is in another encoding.
+    /// The header is in another encoding.
     #[error(
         "the header of \"{path}\" is not UTF-8 in column {column}; name the file's encoding, \
          for example {advice}",
@@ -163,7 +166,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The column, from 1.
         column: usize,
-        /// An encoding that it may have.
+        /// An encoding that the file may have.
         advice: &'static str,
     },
     /// A quote in the header is not closed.
@@ -172,15 +175,15 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Its encoding is not known.
+    /// The configured encoding is not known.
     #[error("\"{path}\": {error}", path = .path.display())]
     Encoding {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         error: EncodingError,
     },
-    /// The map names a column that is not there.
+    /// The map names a column that the file does not have.
     #[error("\"{path}\" has no column \"{column}\", which the map names{hint}", path = .path.display())]
     NoColumn {
         /// The file.
@@ -190,34 +193,35 @@ pub enum OpenError {
         /// `; did you mean "…"?`, or nothing.
         hint: String,
     },
-    /// No column can be a name or an address.
+    /// No column is known to be a name, or none to be an address.
     #[error("\"{path}\" has no column that holds {what}; its columns are {columns}; use a map", path = .path.display())]
     NoSubject {
         /// The file.
         path: PathBuf,
-        /// What is missing.
+        /// The part of an entry that has no column.
         what: &'static str,
-        /// The columns there are.
+        /// The columns of the file.
         columns: String,
     },
-    /// Maps belong to CSV.
-    #[error("a map is for CSV; {0} files name their fields themselves")]
+    /// A map is configured for another format than CSV.
+    #[error("a map works for CSV only, because {0} files name their fields: remove the map")]
     MapWithout(Format),
 }
 
-/// How a file is read.
+/// Options for reading a file.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
-    /// Its encoding, by a name of the WHATWG Encoding Standard; none: UTF-8 or as a byte order mark
-    /// says.
+    /// The encoding, by a name of the WHATWG Encoding Standard. A byte order mark takes precedence, and
+    /// `None` means UTF-8.
     pub encoding: Option<String>,
-    /// From its columns to entries (CSV only).
+    /// The map from columns to entries (CSV only).
     pub map: Option<Map>,
 }
 
 /// A file that is being read, in constant memory.
 ///
-/// After an error it ends; a read that ends without one has seen the whole file.
+/// The iteration ends after an error. If it ends without one, the whole file was read; only then may the
+/// absence of an entry mean anything.
 pub struct Source {
     rows: Rows,
     notes: Vec<String>,
@@ -230,7 +234,7 @@ enum Rows {
     Vcard(VcardSource),
 }
 
-/// Takes an open file as a source; `path` is what messages call it.
+/// Makes a source of an open file. `path` is used in messages only.
 ///
 /// # Errors
 ///
@@ -269,8 +273,8 @@ pub fn open(
 }
 
 impl Source {
-    /// What is worth saying once: the encoding, columns that are not used, how keys are chosen; at
-    /// the end of the file also what was left out, counted.
+    /// Remarks on the file as a whole: its encoding, unused columns, the choice of keys. At the end of
+    /// the file they include the number of values and records that were left out.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -305,7 +309,7 @@ pub(crate) fn rejected(line: u64, text: &str, reason: String) -> Item {
     Item::Rejected(RejectedRow { line, text: shortened(text), reason, keyless: true })
 }
 
-/// A text of a rejected row, short enough for a list.
+/// The beginning of a rejected row, short enough for a list.
 fn shortened(text: &str) -> String {
     const CHARACTERS: usize = 200;
     match text.char_indices().nth(CHARACTERS) {
@@ -314,7 +318,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Names for a message, not too many.
+/// The first names as a list for a message, and the number of the others.
 pub(crate) fn listed(names: &std::collections::BTreeSet<String>) -> String {
     const SHOWN: usize = 12;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,6 @@
-//! A file as a target: the Global Address List in one of the formats, the same bytes everywhere.
+//! Targets: files to which the Global Address List is written.
+//!
+//! The same list gives the same bytes at every postoffice, so a file is replaced only if it differs.
 
 use std::io::{self, Write};
 
@@ -10,14 +12,14 @@ use crate::ldif_record::push_record;
 use crate::source::Format;
 use crate::vcard_card::push_card;
 
-/// One entry to be written.
+/// An entry to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportRow<'a> {
-    /// Its owner.
+    /// The owner of the entry.
     pub origin: &'a PostofficeName,
-    /// Its key.
+    /// The key of the entry.
     pub key: &'a str,
-    /// Its content.
+    /// The content of the entry.
     pub record: RecordRef<'a>,
 }
 
@@ -32,14 +34,15 @@ pub struct Target<W> {
 }
 
 impl<W: Write> Target<W> {
-    /// Begins a file. `attributes` are the columns of a CSV after the fixed ones. `for_people` makes
-    /// a CSV that spreadsheets show and do not run: it has a byte order mark, a header in capitals,
-    /// and a leading `'` before what would be a formula, which a source takes away again; without
-    /// it the file is exact.
+    /// Begins a file. `attributes` are the columns of a CSV file after the fixed ones.
+    ///
+    /// `for_people` makes a CSV file that is safe to open in a spreadsheet: it has a byte order mark, a
+    /// header with capitals, and a `'` before each value that the spreadsheet would run as a formula. A
+    /// source removes that mark again. Otherwise the values are written exactly as they are.
     ///
     /// # Errors
     ///
-    /// When the output cannot be written.
+    /// If the output cannot be written.
     pub fn begin(
         mut output: W,
         format: Format,

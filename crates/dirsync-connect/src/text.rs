@@ -1,4 +1,5 @@
-//! Bytes of a file as UTF-8: the encoding is configured, or said by a byte order mark, or UTF-8.
+//! The text of a file as UTF-8. A byte order mark decides its encoding, else the configuration, else it
+//! is UTF-8.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -8,28 +9,29 @@ use thiserror::Error;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// What is read before anything is decided; a header is within it.
+/// The number of bytes that are read before anything is decided. A header fits into it.
 const START_BYTES: u64 = 64 * 1024;
 
-/// A byte that no UTF-8 text holds: stands for what another encoding could not decode, so that the
-/// row it is in is set aside like any row that is not UTF-8.
+/// A byte that never occurs in UTF-8. It takes the place of bytes that could not be decoded, so that their
+/// row is rejected like any row that is not UTF-8. A replacement character would end up in the directory.
 const UNDECODED: u8 = 0xff;
 
-/// A name that is no encoding.
+/// A name that is not an encoding.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{0}\" is not an encoding; for example utf-8, windows-1252, iso-8859-15, utf-16le")]
 pub struct EncodingError(String);
 
-/// Why a file's text cannot be begun.
+/// Why the text of a file cannot be read at all.
 #[derive(Debug)]
 pub(crate) enum TextError {
-    /// The configured encoding is none.
+    /// The configured encoding is not known.
     Encoding(EncodingError),
     /// The first bytes cannot be read.
     Io(io::Error),
 }
 
-/// A file's text. UTF-8 passes through as it is, so that a wrong byte can be told from its row.
+/// The text of a file. UTF-8 is passed on unchecked, so that the parser of the rows finds a wrong byte and
+/// can tell its row.
 pub(crate) struct Text {
     input: BufReader<Box<dyn Read>>,
     encoding: &'static Encoding,
@@ -67,7 +69,7 @@ impl Text {
         Ok(Self { input, encoding, marked: mark.is_some() })
     }
 
-    /// The encoding, in words.
+    /// The name of the encoding, for a note.
     pub(crate) fn encoding(&self) -> String {
         let reason = if self.marked { " (byte order mark)" } else { "" };
         format!("{}{reason}", self.encoding.name())
@@ -78,15 +80,15 @@ impl Text {
     }
 }
 
-/// Decodes another encoding to UTF-8 as it is read.
+/// Converts another encoding to UTF-8 while it is read.
 struct Decoding<R> {
     input: R,
     decoder: Decoder,
     raw: Vec<u8>,
-    /// The part of `raw` that is not decoded yet.
+    /// The part of `raw` that has not been decoded.
     pending: std::ops::Range<usize>,
     decoded: Vec<u8>,
-    /// The part of `decoded` that is not given out yet.
+    /// The part of `decoded` that has not been returned.
     given: std::ops::Range<usize>,
     ended: bool,
 }
@@ -111,7 +113,7 @@ impl<R: Read> Read for Decoding<R> {
 
 impl<R> Decoding<R> {
     fn decode(&mut self) {
-        // One byte is kept free for the mark of what could not be decoded.
+        // One byte is kept free for UNDECODED.
         let room = self.decoded.len() - 1;
         let (result, read, mut written) = self.decoder.decode_to_utf8_without_replacement(
             &self.raw[self.pending.clone()],

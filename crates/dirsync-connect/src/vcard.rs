@@ -1,4 +1,4 @@
-//! vCard as a source: the file's cards and their unfolded lines.
+//! vCard files as sources: their cards and unfolded lines.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,16 +7,18 @@ use crate::lines::Lines;
 use crate::source::{Item, ReadError, rejected};
 use crate::vcard_entry::item_of;
 
-/// Longest card that is read, in bytes; photographs count.
+/// The longest card that is read, in bytes, including photographs.
 const CARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A vCard file that is being read. It is cut into cards here, so that a broken one is alone and
-/// memory is bounded.
+/// A vCard file that is being read.
+///
+/// The file is split into cards before it is parsed. A broken card then does not affect the others, and
+/// memory is bounded by the largest card.
 pub(crate) struct VcardSource {
     lines: Lines,
     path: PathBuf,
     card: Card,
-    /// A card begins with the line that ended the one before it.
+    /// The line at which the next card begins, if reading the last one went past its beginning.
     begun: Option<u64>,
     derived_keys: u64,
     ended: bool,
@@ -30,13 +32,13 @@ struct Card {
     too_long: bool,
 }
 
-/// How a card ended.
+/// The end of a card.
 enum End {
-    /// As it must.
+    /// The card is complete.
     Card,
-    /// Another one began inside it.
+    /// Another card began inside it.
     Another,
-    /// Text stood where a card should begin.
+    /// There was other text where a card should begin.
     Stray,
     /// The file ended between cards.
     File,
@@ -73,12 +75,12 @@ impl VcardSource {
             End::Card if self.card.too_long => "the card is longer than 16 MiB",
             End::Card => return Some(Ok(self.item())),
             End::Another => "the card has no END:VCARD before the next one begins",
-            End::Stray => "this is no card: BEGIN:VCARD is expected",
+            End::Stray => "this is not a card: BEGIN:VCARD is expected",
         };
         Some(Ok(rejected(self.card.first, &self.card.text(), reason.into())))
     }
 
-    /// What was left out.
+    /// Adds notes on the cards as a whole.
     pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
         if self.derived_keys > 0 {
             notes.push(format!(
@@ -128,7 +130,7 @@ impl VcardSource {
             self.card.push(b"BEGIN:VCARD");
             inside = true;
         }
-        // vCard 2.1 nests the card of an agent; its lines belong to the outer card.
+        // In vCard 2.1, the card of an agent is nested in the outer card, and its lines belong to that.
         let (mut depth, mut agent) = (0, false);
         loop {
             let last = self.lines.number();
@@ -144,7 +146,8 @@ impl VcardSource {
                 }
                 return Ok(if self.card.bytes.is_empty() { End::File } else { End::Stray });
             };
-            // Inside a card a blank begins the rest of a folded line, whatever that looks like.
+            // Inside a card, a line that begins with a blank continues the one before it, even if it looks
+            // like a beginning or end.
             let word = if inside { line.bytes.trim_ascii_end() } else { line.bytes.trim_ascii() };
             if word.is_empty() {
                 continue;
@@ -196,9 +199,11 @@ impl Card {
     }
 }
 
-/// Joins folded lines by bytes, so that a character that a fold cut in half is whole again (RFC 2426
-/// §2.6). vCard 2.1 folds before a blank of the text, which stays, and its soft line breaks of
-/// quoted-printable are the parser's. Also returns where each line of the card begins.
+/// Joins folded lines, and returns the position at which each line of the card begins.
+///
+/// The lines are joined as bytes, because a fold may split a character (RFC 2426, section 2.6). vCard 2.1
+/// folds before a blank of the text, which is kept, and its soft line breaks of quoted-printable are left
+/// to the parser.
 fn unfold(card: &[u8], version_2: bool) -> (Vec<u8>, Vec<usize>) {
     let mut unfolded = Vec::with_capacity(card.len());
     let mut starts = Vec::new();

@@ -1,8 +1,11 @@
-//! An entry as a vCard 3.0 (RFC 2426), with only the properties that we own.
+//! Writes an entry as a vCard 3.0 (RFC 2426).
+//!
+//! A property of the standard is used if it states the value exactly. Everything else is in properties of
+//! our own, so that the file can be read back without loss.
 
 use crate::target::{ExportRow, plain, push_folded};
 
-/// The attributes that a property says exactly.
+/// The attributes for which there is a property of the standard.
 const NATURAL: &[(&str, &str)] = &[
     ("facsimileTelephoneNumber", "TEL;TYPE=FAX,WORK"),
     ("homePhone", "TEL;TYPE=HOME,VOICE"),
@@ -21,7 +24,7 @@ pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
     let mut card = Card(output);
     card.put("BEGIN", "VCARD");
     card.put("VERSION", "3.0");
-    // Two origins may have the same key, and no two cards of an address book the same UID.
+    // Two origins may use the same key, but no two cards of an address book may have the same UID.
     card.text("UID", &format!("{}/{}", row.origin, row.key));
     card.text("FN", &name);
     card.name(row);
@@ -37,7 +40,7 @@ pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
     if !is_exact(&name) {
         card.own("X-DIRSYNC-NAME", record.name);
     }
-    // EMAIL says all addresses and their order, unless one is of another type or looks like a URI.
+    // EMAIL states all addresses in their order, unless one has another type or looks like a URI.
     let exact = |text: &str| text.starts_with("SMTP:") && is_exact(&plain(&text[5..]));
     if !record.address_texts().all(exact) {
         for address in record.address_texts() {
@@ -54,8 +57,8 @@ pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
     card.put("END", "VCARD");
 }
 
-/// Whether a text comes back from a property as it is: no control characters but line feeds, no
-/// outer blanks, nothing that looks like a URI of another meaning.
+/// Whether a text is read back from a property unchanged: it has no control characters except line feeds,
+/// no blanks at its ends, and does not look like a URI, whose scheme would be removed.
 fn is_exact(text: &str) -> bool {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     text.trim() == text
@@ -70,17 +73,17 @@ impl Card<'_> {
         push_folded(self.0, &format!("{property}:{value}"), "\r\n");
     }
 
-    /// A text value (RFC 2426 §5).
+    /// Writes a text value (RFC 2426, section 5).
     fn text(&mut self, property: &str, value: &str) {
         self.put(property, &escape(value));
     }
 
-    /// One of our own properties: its value is in the escaped form of records.
+    /// Writes one of our own properties, whose value is escaped like those of records.
     fn own(&mut self, property: &str, value: &str) {
         self.put(property, &escape(value));
     }
 
-    /// RFC 2426 wants an N in each card.
+    /// Writes the parts of the name. RFC 2426 requires the property N in each card.
     fn name(&mut self, row: ExportRow<'_>) {
         let first = |wanted: &str| {
             let mut details = row.record.detail_lines();
@@ -104,14 +107,14 @@ impl Card<'_> {
     }
 }
 
-/// Escapes a text value.
+/// Escapes a text value as RFC 2426 requires.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len() + 8);
     for character in value.chars() {
         match character {
             '\\' | ',' | ';' => escaped.extend(['\\', character]),
             '\n' => escaped.push_str("\\n"),
-            // The controls of a name are said exactly by our own property.
+            // Our own property has the exact value with its control characters.
             control if control.is_ascii_control() => escaped.push(' '),
             other => escaped.push(other),
         }

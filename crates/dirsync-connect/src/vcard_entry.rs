@@ -1,4 +1,5 @@
-//! From a vCard to an entry: 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350), and our own properties.
+//! Builds an entry from a vCard of version 2.1, 3.0 (RFC 2426) or 4.0 (RFC 6350), and from the properties of
+//! our own export.
 
 use calcard::common::IanaString;
 use calcard::vcard::{
@@ -11,7 +12,7 @@ use crate::guid;
 use crate::headers::phone_attribute;
 use crate::source::{Item, SourceRow, rejected};
 
-/// What a card says besides its details.
+/// The values of a card that are not details.
 #[derive(Default)]
 struct Found {
     origin: Option<String>,
@@ -24,7 +25,7 @@ struct Found {
     own_addresses: Vec<String>,
 }
 
-/// The entry of an unfolded card.
+/// The item for an unfolded card.
 pub(crate) fn item_of(first: u64, text: &str) -> Item {
     let Ok(card) = VCard::parse(text) else {
         return rejected(first, "", "the card cannot be read".into());
@@ -45,7 +46,7 @@ pub(crate) fn item_of(first: u64, text: &str) -> Item {
             return rejected(first, "", reason);
         }
     }
-    // The preferred address first; the others stay in their order.
+    // The preferred address comes first. The sort is stable, so the others stay in their order.
     found.mails.sort_by_key(|(preferred, _)| !preferred);
     let mail = found.mails.first().map(|(_, mail)| key_of_mail(mail).into_owned());
     let own_key = found.own_key.or(found.uid);
@@ -81,7 +82,7 @@ pub(crate) fn item_of(first: u64, text: &str) -> Item {
     Item::Row(SourceRow { origin, key, record: draft.record(), line: first, derived_key })
 }
 
-/// The name of a property that no standard knows, if it is one of ours.
+/// The name of the property, if it is one of our own.
 fn other_name(entry: &VCardEntry) -> Option<&'static str> {
     let VCardProperty::Other(name) = &entry.name else { return None };
     [
@@ -96,7 +97,8 @@ fn other_name(entry: &VCardEntry) -> Option<&'static str> {
     .find(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Our own properties: their values are escaped once more, so that control characters survive.
+/// Takes one of our own properties. Their values are escaped like those of records, because a vCard cannot
+/// contain control characters.
 fn take_own(
     name: &str,
     entry: &VCardEntry,
@@ -104,7 +106,8 @@ fn take_own(
     draft: &mut Draft,
 ) -> Result<(), String> {
     let text = parts_of(entry).concat();
-    let value = unescape(&text).ok_or_else(|| format!("{name} holds a wrong escape"))?.into_owned();
+    let value =
+        unescape(&text).ok_or_else(|| format!("{name} contains a wrong escape"))?.into_owned();
     match name {
         "X-DIRSYNC-ORIGIN" => found.origin = Some(value),
         "X-DIRSYNC-KEY" => found.own_key = Some(value),
@@ -119,8 +122,8 @@ fn take_own(
     Ok(())
 }
 
-/// Properties of the standards. In our own cards those that cannot say exactly what an entry has
-/// are there for other programs only.
+/// Takes a property of the standards. In our own cards some of them exist for other programs only, as they
+/// cannot state the values exactly; these are skipped.
 fn take(entry: &VCardEntry, own: bool, found: &mut Found, draft: &mut Draft) {
     let parts = parts_of(entry);
     let text = parts.join(",");
@@ -182,13 +185,13 @@ fn without_scheme<'a>(text: &'a str, scheme: &str) -> &'a str {
     }
 }
 
-/// `TYPE=PREF` of 2.1 and 3.0, `PREF=1` of 4.0.
+/// Whether a property is the preferred one: `TYPE=PREF` in 2.1 and 3.0, `PREF=1` in 4.0.
 fn is_preferred(entry: &VCardEntry) -> bool {
     entry.params.iter().any(|parameter| parameter.name == VCardParameterName::Pref)
         || sorts(entry).split(' ').any(|sort| sort == "pref")
 }
 
-/// The types of a property, in lower case, with blanks between.
+/// The types of a property in lower case, separated by blanks.
 fn sorts(entry: &VCardEntry) -> String {
     let mut sorts = String::new();
     for parameter in entry.params.iter().filter(|p| p.name == VCardParameterName::Type) {

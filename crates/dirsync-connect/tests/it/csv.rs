@@ -193,7 +193,7 @@ fn a_map_that_names_a_missing_column_says_the_nearest() {
     let error = read_with("a.csv", content.as_bytes(), &with_map()).err().unwrap();
     assert!(error.to_string().contains("did you mean \"bioguide\"?"), "{error}");
     let error = read_with("a.vcf", b"BEGIN:VCARD\n", &with_map()).err().unwrap();
-    assert!(error.to_string().contains("a map is for CSV"), "{error}");
+    assert!(error.to_string().contains("a map works for CSV"), "{error}");
 }
 
 #[test]
