@@ -1,4 +1,4 @@
-//! Writes a body.
+//! The writer of bodies.
 
 use std::io::{self, Write};
 
@@ -9,38 +9,41 @@ use super::{HEADER, LINE_BYTES_MAX, TRAILER, TRANSACTION_BYTES_MAX, TRANSACTIONS
 use crate::head::READ_BACK;
 use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
-/// Writes a body, one call of the output per transaction; give it a buffered output.
+/// Writes a body, with one call of the output for each transaction. The output should be buffered.
 ///
-/// It writes nothing that [`super::BodyReader`] refuses: a transaction that has no such form is
-/// an error of kind [`io::ErrorKind::InvalidInput`] and leaves the body as it was. Content that
-/// [`Change::check`] refuses can be written, as long as it is in the escaped form.
+/// Nothing is written that [`super::BodyReader`] refuses. A transaction without such a form is an error of
+/// kind [`io::ErrorKind::InvalidInput`], and leaves the body as it was. Content that [`Change::check`]
+/// refuses can be written, as long as it is escaped.
 ///
-/// [`Self::finish`] writes the trailer; without it the text is no body.
+/// [`Self::finish`] writes the trailer. Without it, the text is not a body.
 pub struct BodyWriter<W> {
     output: W,
-    /// The transaction that is being assembled.
+    /// The lines that were not written yet: those of the present transaction, and the header before the
+    /// first one.
     buffer: Vec<u8>,
     /// Owner and first origin of the transactions that follow.
     origin: Option<(PostofficeName, PostofficeName)>,
+    /// The number of the last transaction.
     number: u64,
+    /// The stamp of the last transaction.
     stamp: Stamp,
     count: u64,
 }
 
 impl<W: Write> BodyWriter<W> {
-    /// A body without transactions; nothing is written yet.
+    /// A body without transactions. Nothing is written yet.
     pub fn new(output: W) -> Self {
         let buffer = format!("{HEADER}\n").into_bytes();
         Self { output, buffer, origin: None, number: 0, stamp: Stamp(0), count: 0 }
     }
 
-    /// Adds a transaction. Its id and line are not written: an entry is named by its first origin and
-    /// key, and only a deletion by its id.
+    /// Adds a transaction. Its line is ignored, and so is its id, except in a deletion: an entry is named by
+    /// its first origin and key.
     ///
     /// # Errors
     ///
-    /// When the output cannot be written, or the transaction has no form in a body: for instance an
-    /// entry without an owner, or a delta with an empty name.
+    /// If the output cannot be written, or the transaction has no form in a body, such as an entry without
+    /// an owner, or a delta with an empty name.
     pub fn write(&mut self, transaction: &Transaction<'_>) -> io::Result<()> {
         let start = self.buffer.len();
         let (number, stamp) = (transaction.number, transaction.stamp);
@@ -58,21 +61,21 @@ impl<W: Write> BodyWriter<W> {
         Ok(())
     }
 
-    /// How many transactions the body has so far.
+    /// The number of transactions so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// What the body is written to.
+    /// The output to which the body is written.
     pub fn output(&self) -> &W {
         &self.output
     }
 
-    /// Writes the trailer and gives the output back; flushing it is the caller's.
+    /// Writes the trailer and returns the output, which the caller has to flush.
     ///
     /// # Errors
     ///
-    /// When the output cannot be written.
+    /// If the output cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
         let trailer = format!("{TRAILER}{}\n", self.count);
         self.put(&trailer);
@@ -84,6 +87,7 @@ impl<W: Write> BodyWriter<W> {
         self.buffer.extend_from_slice(text.as_bytes());
     }
 
+    /// Puts an origin line, unless the last one already states this origin.
     fn put_origin(&mut self, owner: &PostofficeName, first_origin: &PostofficeName) {
         if self.origin_stands(owner, first_origin) {
             return;
@@ -97,7 +101,8 @@ impl<W: Write> BodyWriter<W> {
         self.put("\n");
     }
 
-    /// Names are compared as written, so that each owner keeps its spelling.
+    /// Whether the last origin line states this origin. Names are compared with their case, so that each
+    /// owner keeps its spelling.
     fn origin_stands(&self, owner: &PostofficeName, first_origin: &PostofficeName) -> bool {
         self.origin.as_ref().is_some_and(|(last_owner, last_first)| {
             last_owner.as_str() == owner.as_str()
@@ -159,6 +164,7 @@ impl<W: Write> BodyWriter<W> {
         sound & self.put_details(details)
     }
 
+    /// Puts number and stamp, as far as they do not follow from those of the last transaction.
     fn put_numbers(&mut self, number: u64, stamp: Stamp) {
         if self.number + 1 != number {
             self.put_decimal(number);
@@ -172,7 +178,7 @@ impl<W: Write> BodyWriter<W> {
     }
 
     fn put_decimal(&mut self, number: u64) {
-        write!(self.buffer, "{number}").expect("memory takes everything");
+        self.put(&number.to_string());
     }
 
     fn put_subject(&mut self, code: &str, kind: Option<&str>, key: &str) {
@@ -193,7 +199,7 @@ impl<W: Write> BodyWriter<W> {
         }
     }
 
-    /// Ends the line that began at `start`; whether it is one line.
+    /// Ends the line that began at `start`. Returns whether it can be read as one line.
     fn end_line(&mut self, start: usize) -> bool {
         let line = &self.buffer[start..];
         let sound =
@@ -202,7 +208,7 @@ impl<W: Write> BodyWriter<W> {
         sound
     }
 
-    /// Whether the details have a form in a body.
+    /// Puts the detail lines. Returns whether they have a form in a body.
     fn put_details(&mut self, details: &str) -> bool {
         for line in details.split_inclusive('\n') {
             self.put("-");
@@ -214,21 +220,22 @@ impl<W: Write> BodyWriter<W> {
         details.is_empty() || details.ends_with('\n')
     }
 
-    /// A body that its receiver refuses would be sent again and again: better to end here.
+    /// Asserts that the assembled transaction is read as it was written.
+    ///
+    /// A body is made from committed state. One that its receiver refuses would be made again and sent again
+    /// for ever, so it is better to stop.
     fn read_back(&self, start: usize, number: u64, stamp: Stamp) {
         let mut text = self.buffer[start..].to_vec();
         text.extend_from_slice(format!("{TRAILER}1\n").as_bytes());
         let origin = self.origin.as_ref();
         let mut reader = BodyReader::continued(&*text, origin, self.number, self.stamp);
-        let read = match reader.next() {
-            Ok(read) => read.map(|transaction| (transaction.number, transaction.stamp)),
-            Err(error) => panic!("this was written to a body: {error}"),
-        };
-        assert_eq!(read, Some((number, stamp)), "a transaction is read as another one");
+        let read = reader.next().map(|read| read.map(|read| (read.number, read.stamp)));
+        let same = read.as_ref().is_ok_and(|read| *read == Some((number, stamp)));
+        assert!(same, "transaction {number} is read as {read:?}");
         assert!(matches!(reader.next(), Ok(None)), "more is read than was written");
     }
 
-    /// Writes the assembled transaction out, or takes it back.
+    /// Writes the assembled transaction to the output, or removes it if it has no form in a body.
     fn commit(&mut self, start: usize, number: u64, stamp: Stamp, sound: bool) -> io::Result<()> {
         let length = self.buffer.len() - start;
         let sound = sound
@@ -245,6 +252,7 @@ impl<W: Write> BodyWriter<W> {
         }
         self.output.write_all(&self.buffer)?;
         self.buffer.clear();
+        debug_assert!(number > self.number && length <= TRANSACTION_BYTES_MAX);
         self.number = number;
         self.stamp = stamp;
         self.count += 1;
@@ -252,7 +260,7 @@ impl<W: Write> BodyWriter<W> {
     }
 }
 
-/// The first origin as the body states it: the owner itself when both are one postoffice.
+/// The first origin as the body states it, which is the owner if both are the same postoffice.
 fn other_than<'a>(
     owner: &'a PostofficeName,
     first_origin: &'a PostofficeName,
