@@ -1,8 +1,10 @@
-//! Who may read and write what dirsync makes, and how files are opened that others may have made.
+//! Permissions of the files that dirsync makes, and safe opening of files that others may have made.
 //!
-//! Modes are set when a file is made, so that no umask makes one wider. What comes from outside may be
-//! anything by the time it is opened, for instance a named pipe, at which reading waits for ever: it is
-//! opened without waiting and then asked what it is.
+//! The mode is set when a file is made, so that no umask makes it wider, and there is no moment in which
+//! it is wider.
+//!
+//! A path from outside may be anything by the time it is opened. Reading from a named pipe, for example,
+//! may wait for ever. So a file is opened without waiting, and only then checked to be a regular file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,34 +12,35 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// For whom a file is.
+/// The people for whom a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// For the user that runs dirsync alone, whatever it replaces: keys, invitations, databases.
+    /// Only the user that runs dirsync, whatever the permissions of the replaced file: keys, invitations,
+    /// databases.
     Own,
-    /// The user's to write and the group's to read. What is replaced keeps its permissions.
+    /// The user may write, and the group may read. A file that is replaced keeps its permissions.
     Settings,
-    /// As the umask has it, but others never write. What is replaced keeps its permissions.
+    /// As the umask says, but others may never write. A file that is replaced keeps its permissions.
     Export,
-    /// For all that may write the folder in which it is.
+    /// All who may write to the folder of the file.
     Shared,
 }
 
-/// Whether links are followed where a file is opened.
+/// Whether a link is followed when a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// An administrator named the file.
+    /// Follow it, because an administrator named the file.
     Follow,
-    /// Others may write where it is.
+    /// Refuse it, because others may write to the folder of the file.
     Refuse,
 }
 
-/// Opens a file for reading that comes from outside. Anything but a regular file is an error that says
-/// what it is, at once: nothing is waited for, and no device is read.
+/// Opens a file that comes from outside for reading. Anything but a regular file is refused at once, with
+/// an error that says what it is.
 ///
 /// # Errors
 ///
-/// When it cannot be opened; with [`io::ErrorKind::InvalidInput`] when it is no regular file.
+/// If the file cannot be opened, or with [`io::ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open_file(path: &Path, links: Links) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let opened = without_waiting(options.read(true), links).open(path);
@@ -46,7 +49,7 @@ pub fn open_file(path: &Path, links: Links) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes an opening return at once, whatever is opened.
+/// Sets the options so that opening never waits, whatever is opened.
 pub(crate) fn without_waiting(options: &mut OpenOptions, links: Links) -> &mut OpenOptions {
     #[cfg(unix)]
     {
@@ -57,19 +60,20 @@ pub(crate) fn without_waiting(options: &mut OpenOptions, links: Links) -> &mut O
     options
 }
 
-/// An error where a file that was opened is anything but a regular one.
+/// Fails if an open file is not a regular file.
 pub(crate) fn require_regular(file: &File) -> io::Result<()> {
     irregular(file.metadata()?.file_type()).map_or(Ok(()), Err)
 }
 
-/// An error where something other than a file would be replaced. A link is: not what it leads to.
+/// Fails if `path` is something that must not be replaced, such as a device. A link may be replaced; the
+/// file that it leads to is not touched.
 pub(crate) fn require_replaceable(path: &Path) -> io::Result<()> {
     let Ok(data) = fs::symlink_metadata(path) else { return Ok(()) };
     let kind = data.file_type();
     irregular(kind).filter(|_| !kind.is_symlink()).map_or(Ok(()), Err)
 }
 
-/// What is wrong with something that cannot even be opened.
+/// The error for something that is not a regular file and cannot even be opened.
 fn describe(path: &Path, links: Links) -> Option<io::Error> {
     let data = match links {
         Links::Follow => fs::metadata(path),
@@ -105,10 +109,10 @@ fn special(kind: fs::FileType) -> &'static str {
 
 #[cfg(not(unix))]
 fn special(_: fs::FileType) -> &'static str {
-    "it is no regular file"
+    "it is not a regular file"
 }
 
-/// Opens a folder, to sync it.
+/// Opens a folder, so that it can be synced.
 pub(crate) fn open_folder(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -120,7 +124,7 @@ pub(crate) fn open_folder(folder: &Path) -> io::Result<File> {
     options.open(folder)
 }
 
-/// Lets a file that is made be the user's alone.
+/// Sets the options so that a new file is for the user alone.
 pub(crate) fn own(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
@@ -130,7 +134,7 @@ pub(crate) fn own(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Makes a temporary file that may become `path`; nobody may do more with it than with that.
+/// Makes a temporary file. At no time may anybody do more with it than `access` says.
 pub(crate) fn make_temporary(
     builder: &mut tempfile::Builder<'_, '_>,
     folder: &Path,
@@ -145,7 +149,7 @@ pub(crate) fn make_temporary(
     builder.tempfile_in(folder)
 }
 
-/// Gives the temporary file of `path`, which is in `folder`, the permissions that `path` is to have.
+/// Gives the temporary file of `path`, which is in `folder`, its final permissions.
 #[cfg(unix)]
 pub(crate) fn set_permissions(
     file: &File,
@@ -161,20 +165,20 @@ pub(crate) fn set_permissions(
     let mode = match access {
         Access::Own => Some(0o600),
         Access::Settings => Some(old().unwrap_or(0o640)),
-        // It was made as the umask has it.
+        // A new file was already made with the mode that the umask gives.
         Access::Export => old(),
         Access::Shared => Some(0o600 | fs::metadata(folder)?.permissions().mode() & 0o060),
     };
     mode.map_or(Ok(()), |mode| file.set_permissions(fs::Permissions::from_mode(mode)))
 }
 
-/// The same; permissions are the folder's there.
+/// Does nothing: on other systems a file inherits the permissions of its folder.
 #[cfg(not(unix))]
 pub(crate) fn set_permissions(_: &File, _: &Path, _: &Path, _: Access) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder into which others have no way.
+/// Makes a folder for the user and the group.
 pub(crate) fn create_own_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -185,8 +189,8 @@ pub(crate) fn create_own_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Makes a folder that is as open to the user and the group as the one in which it is, and to nobody
-/// else. One that is not in a folder of ours is open to both.
+/// Makes a folder that the user and the group may use as the folder around it, and nobody else may. If
+/// that is not one of ours (`None`), both may write.
 pub(crate) fn create_shared_folder(folder: &Path, within: Option<&Path>) -> io::Result<()> {
     create_own_folder(folder)?;
     #[cfg(unix)]
@@ -194,13 +198,13 @@ pub(crate) fn create_shared_folder(folder: &Path, within: Option<&Path>) -> io::
         use std::os::unix::fs::PermissionsExt;
         let mode = |folder: &Path| fs::metadata(folder).map(|data| data.permissions().mode());
         let as_open = within.map_or(Ok(0o770), mode)? & 0o770;
-        // A folder may hand its group down.
+        // The set-group-ID bit: new files get the group of the folder.
         let handed_down = mode(folder)? & 0o2000;
         let set = |bits| {
             let permissions = fs::Permissions::from_mode(0o700 | as_open | bits);
             fs::set_permissions(folder, permissions)
         };
-        // A service manager may forbid to set that bit, also where it is set already.
+        // A service manager may forbid setting that bit, even if it is set already.
         match set(handed_down) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => set(0)?,
             outcome => outcome?,
@@ -217,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// A named pipe, a socket, a device, a folder and a link: an error that says which, at once.
+    /// A named pipe, a socket, a device, a folder and a link each give an error that names it, at once.
     #[test]
     fn only_a_regular_file_is_opened() {
         let place = tempfile::tempdir().unwrap();

@@ -1,25 +1,26 @@
-//! The body of a message: compressed by its sender, decompressed within limits by its receiver.
+//! The bodies of messages, which the sender compresses and the receiver decompresses within limits.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-/// Longest body once it is decompressed, in bytes.
+/// The largest body after decompression, in bytes.
 pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// A body that grows by more than this when it is decompressed is cut off...
+/// The largest ratio of decompressed to compressed size. A body that grows by more is refused, because a
+/// file of a few kilobytes could otherwise fill memory or disk.
 const RATIO_MAX: u64 = 200;
-/// ...once it has grown to so many bytes.
+/// The size up to which a body may grow whatever its ratio, in bytes. Small bodies compress well.
 const RATIO_FROM_BYTES: u64 = 1024 * 1024;
 
-/// The highest zstd level: those above it make every receiver hold more than the window below.
+/// The highest zstd level. Those above it need a larger window than receivers accept.
 pub(crate) const LEVEL_MAX: i32 = 19;
-/// How far back a body may refer, as a power of two: 8 MiB, what level 19 uses. A receiver
-/// allocates as much as the body says, so this bounds what it can be made to allocate.
+/// The largest window of a compressed body, as a power of two: 8 MiB, which level 19 uses. A receiver
+/// allocates the window that the body states, so this limits what a body can make it allocate.
 pub(crate) const WINDOW_LOG_MAX: u32 = 23;
-/// Bytes that are gathered before they are compressed.
+/// The number of bytes that are collected before they are compressed.
 const ENCODE_BYTES: usize = 128 * 1024;
 
-/// Compresses a body; what it makes can be sent to many.
+/// Compresses a body. The result can be sent to several addressees.
 pub struct BodyEncoder {
-    // Transactions are small: zstd is called once for many of them.
+    // Transactions are small, so zstd is called once for many of them.
     encoder: BufWriter<zstd::stream::write::Encoder<'static, Vec<u8>>>,
 }
 
@@ -28,23 +29,23 @@ pub struct BodyEncoder {
 pub struct EncodedBody(pub(crate) Vec<u8>);
 
 impl EncodedBody {
-    /// How many bytes it has in a file.
+    /// The size of the body in a file, in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is nothing; an encoded body never is.
+    /// Whether there are no bytes. An encoded body always has some, even if the body is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl BodyEncoder {
-    /// An encoder of a zstd level.
+    /// An encoder with a zstd level.
     ///
     /// # Errors
     ///
-    /// When zstd refuses the level, or it is above 19.
+    /// If the level is above 19, or zstd refuses it.
     pub fn new(level: i32) -> io::Result<Self> {
         if level > LEVEL_MAX {
             return Err(io::Error::new(
@@ -56,7 +57,7 @@ impl BodyEncoder {
         Ok(Self { encoder: BufWriter::with_capacity(ENCODE_BYTES, encoder) })
     }
 
-    /// Bytes that have come out so far; the encoder holds back a little.
+    /// The number of compressed bytes so far. The encoder holds back some more.
     pub fn encoded_bytes(&self) -> u64 {
         self.encoder.get_ref().get_ref().len() as u64
     }
@@ -65,7 +66,7 @@ impl BodyEncoder {
     ///
     /// # Errors
     ///
-    /// When zstd fails.
+    /// If zstd fails.
     pub fn finish(self) -> io::Result<EncodedBody> {
         let encoder = self.encoder.into_inner().map_err(io::IntoInnerError::into_error)?;
         encoder.finish().map(EncodedBody)
@@ -78,15 +79,16 @@ impl Write for BodyEncoder {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // A flush would end a block early and cost size; nothing reads before the end.
+        // A flush would end a block early, which makes the body larger, and nobody reads before its end.
         Ok(())
     }
 }
 
-/// The encoded body, which must still be what was checked when the file was opened.
+/// Reads the encoded body, and checks again that it is the one whose hash was checked when the file was
+/// opened. Files on shares can be rewritten in between.
 pub(crate) struct CheckedFile {
     pub(crate) file: io::Take<Box<dyn Read + Send>>,
-    /// Has taken in what the hash covers before the body.
+    /// The state of the hash before the body.
     pub(crate) hasher: blake3::Hasher,
     pub(crate) hash: String,
 }
@@ -95,7 +97,7 @@ impl Read for CheckedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.hasher.update(&buffer[..count]);
-        // Before the last bytes are given out, so that no reader can miss it.
+        // Checked before the last bytes are returned, so that no reader can miss it.
         let ended = self.file.limit() == 0 || count == 0;
         if ended && !buffer.is_empty() && self.hasher.finalize().to_hex().as_str() != self.hash {
             let text = "the message file was changed while it was read";
@@ -105,7 +107,7 @@ impl Read for CheckedFile {
     }
 }
 
-/// Decompresses a body within limits.
+/// Decompresses a body, up to the limits of its size.
 pub struct BodyDecoder {
     decoder: zstd::stream::read::Decoder<'static, BufReader<CheckedFile>>,
     decoded_bytes: u64,
@@ -114,7 +116,7 @@ pub struct BodyDecoder {
 
 impl BodyDecoder {
     pub(crate) fn new(encoded: CheckedFile, body_bytes_max: u64) -> io::Result<Self> {
-        // Over all frames together, however many there are.
+        // The limit is one for all zstd frames of the body together, because there may be any number.
         let ratio = encoded.file.limit().saturating_mul(RATIO_MAX);
         let allowed_bytes = ratio.max(RATIO_FROM_BYTES).min(body_bytes_max);
         let buffered = BufReader::with_capacity(128 * 1024, encoded);

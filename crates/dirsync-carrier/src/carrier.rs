@@ -1,4 +1,4 @@
-//! What every carrier does.
+//! The trait of all carriers.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,55 +9,56 @@ use thiserror::Error;
 use crate::durable::FileError;
 use crate::{EncodedBody, EnvelopeError, Message, name};
 
-/// A message on its way out.
+/// A message to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Who sends it.
+    /// The sender.
     pub from: &'a PostofficeName,
-    /// Who is to receive it.
+    /// The addressee.
     pub to: &'a PostofficeName,
-    /// The life of the sender's numbering, as text.
+    /// The epoch of the sender's numbering, as text.
     pub epoch: &'a str,
-    /// Number of the message within it.
+    /// The number of the message within the epoch.
     pub number: u64,
-    /// Number of the part, from 1.
+    /// The number of the part, from 1.
     pub part: u32,
-    /// The head's text.
+    /// The text of the head.
     pub head: &'a str,
     /// The body.
     pub body: &'a EncodedBody,
 }
 
-/// A message that has arrived; what its name says is a hint and proves nothing.
+/// A message that has arrived. The fields that come from its name are hints and prove nothing: anybody who
+/// can write to the folder chooses the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrived {
-    /// The sender, as the name says (folded).
+    /// The sender according to the name, folded.
     pub sender: String,
-    /// The epoch, as the name says.
+    /// The epoch according to the name.
     pub epoch: String,
-    /// The number, as the name says.
+    /// The number according to the name.
     pub number: u64,
-    /// The part, as the name says.
+    /// The part according to the name.
     pub part: u32,
-    /// The file, or another handle of the carrier.
+    /// The path of the file, or another handle of the carrier.
     pub path: PathBuf,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
-    /// When it was last written, in milliseconds since 1970.
+    /// The time of the last write to the file, in milliseconds since 1970.
     pub modified: u64,
 }
 
 impl Arrived {
-    /// Whether its name says that this postoffice sent it.
+    /// Whether this postoffice is the sender according to the name.
     pub fn is_from(&self, name: &PostofficeName) -> bool {
         self.sender == name.folded() || name::hint(name.as_str()).as_ref() == Some(&self.sender)
     }
 }
 
-/// A carrier could not do what it was asked.
+/// An operation of a carrier failed.
 #[derive(Debug, Error)]
 pub enum CarrierError {
-    /// The place that it carries through is not there.
+    /// The place where messages are exchanged cannot be reached.
     #[error("cannot reach the shared folder \"{path}\": {source}; messages wait until it is back", path = .path.display())]
     Unreachable {
         /// The place.
@@ -65,85 +66,93 @@ pub enum CarrierError {
         /// The cause.
         source: io::Error,
     },
-    /// A file could not be handled.
+    /// An operation on a file failed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// Carries message files from and to one postoffice.
+/// Carries messages from and to one postoffice.
+///
+/// A carrier may lose, repeat and reorder messages, because the protocol tolerates that. It must never
+/// deliver a part of a message, or an altered one, as a whole.
 pub trait Carrier {
-    /// Sends a message; once this returns it will be seen whole or not at all. Sending the same
-    /// again is harmless. Returns the bytes of the file.
+    /// Sends a message. The addressee sees the whole message or nothing. Sending the same message again
+    /// is harmless. Returns the size of the file in bytes.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached or written.
+    /// If the place cannot be reached, or writing fails.
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError>;
 
-    /// Sends messages, each to another addressee, and tells for each as [`Self::send`] does. What
-    /// fails for one is tried for the others.
+    /// Sends messages to different addressees, and returns the result of [`Self::send`] for each. If one
+    /// fails, the others are sent all the same.
     fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
         messages.iter().map(|message| self.send(message)).collect()
     }
 
-    /// What has arrived, by sender, epoch, number and part.
+    /// The messages that have arrived, sorted by sender, epoch, number and part.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached.
+    /// If the place cannot be reached.
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError>;
 
-    /// Opens a message; none where it is gone because somebody else took it.
+    /// Opens a message. `None` if it is gone, because another process took it.
     ///
     /// # Errors
     ///
-    /// The outer error is the carrier's, the inner one says what is wrong with the file.
+    /// The outer error is one of the carrier, and trying again may help. The inner error is one of this
+    /// file, which will never be readable.
     fn open(
         &self,
         arrived: &Arrived,
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError>;
 
-    /// Says that a message was taken; it is kept aside for a time. Returns false when somebody
-    /// else was first, or another message has its name by now: that one stays.
+    /// Sets a message aside that was taken. It is kept until [`Self::purge`] removes it.
+    ///
+    /// Returns false if another process was first, or if another message has its name by now; that one
+    /// stays in its place.
     ///
     /// # Errors
     ///
-    /// When the file cannot be moved.
+    /// If the file cannot be moved.
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError>;
 
-    /// Sets a message aside with the reason why it cannot be taken.
+    /// Sets a message aside that cannot be taken, with the reason. Returns as [`Self::finished`] does.
     ///
     /// # Errors
     ///
-    /// When the file cannot be moved.
+    /// If the file cannot be moved.
     fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError>;
 
-    /// Keeps a message of `sender` aside until it can be taken; [`Self::waiting`] tells of it. Returns
-    /// where it is now; none where it is gone because somebody else took it.
+    /// Keeps a message of `sender` aside until it can be taken; [`Self::waiting`] returns it then.
+    ///
+    /// Returns the message in its new place, or `None` if it is gone, because another process took it.
     ///
     /// # Errors
     ///
-    /// When the file cannot be moved.
+    /// If the file cannot be moved.
     fn keep_waiting(
         &self,
         arrived: &Arrived,
         sender: &PostofficeName,
     ) -> Result<Option<Arrived>, CarrierError>;
 
-    /// What was kept waiting, by sender, epoch, number and part.
+    /// The messages that are kept waiting, sorted by sender, epoch, number and part.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached.
+    /// If the place cannot be reached.
     fn waiting(&self) -> Result<Vec<Arrived>, CarrierError>;
 
-    /// Removes what was set aside before `before` (milliseconds since 1970). Returns how many.
+    /// Removes the messages that were set aside before `before` (milliseconds since 1970). Returns their
+    /// number.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached.
+    /// If the place cannot be reached.
     fn purge(&self, before: u64) -> Result<u64, CarrierError>;
 
-    /// From how many encoded bytes on a body is better cut into parts.
+    /// Bodies larger than this (encoded) are split into parts.
     fn part_bytes_max(&self) -> u64;
 }

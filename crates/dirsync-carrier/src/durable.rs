@@ -1,4 +1,5 @@
-//! Files that survive: written beside their place, synced, renamed, and the folder synced too.
+//! Writes files so that they survive a crash: beside their place, synced, renamed, and the folder synced,
+//! too.
 //!
 //! `docs/failure-stories.md` §7: a rename that was not synced was undone by a power failure after success
 //! had been reported. The order is data, rename, folder; only then may anything be acknowledged.
@@ -13,30 +14,30 @@ use thiserror::Error;
 
 use crate::access::{self, Access, Links, create_own_folder, open_folder, own, without_waiting};
 
-/// How temporary files begin; readers pass over them.
+/// The beginning of the names of temporary files, which readers skip.
 pub const TEMPORARY_PREFIX: &str = ".dirsync-";
-/// How temporary files end.
+/// The end of the names of temporary files.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
-/// So much of a file's name stands in that of its temporary file, in bytes: with the rest it stays
-/// below the 255 that file systems allow.
+/// The most bytes of a file's name that its temporary file has in its own name. With the rest it stays
+/// below the 255 bytes that file systems allow.
 const TEMPORARY_NAME_MAX: usize = 200;
 
-/// A file operation that failed: what, where, why, and what to do.
+/// A file operation that failed, with advice on what to do.
 #[derive(Debug, Error)]
 #[error("could not {action} \"{path}\": {source}{advice}", path = .path.display(), advice = advice(.source, .bytes))]
 pub struct FileError {
-    /// What was tried, e.g. `write`.
+    /// The operation, such as `write`.
     pub action: &'static str,
     /// The file or folder.
     pub path: PathBuf,
-    /// How many bytes the file needs at least, where that is known.
+    /// The number of bytes that the file needs at least, if it is known.
     pub bytes: Option<u64>,
     /// The cause.
     pub source: io::Error,
 }
 
 impl FileError {
-    /// Names the whole size of what could not be written.
+    /// Adds the whole size of the file that could not be written.
     pub(crate) fn with_bytes(self, bytes: u64) -> Self {
         Self { bytes: Some(bytes), ..self }
     }
@@ -47,11 +48,13 @@ pub(crate) fn advice(error: &io::Error, bytes: &Option<u64>) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             let needed =
                 bytes.map_or(String::new(), |n| format!("at least {n} bytes are needed; "));
-            format!("; {needed}nothing is lost, work goes on when there is space")
+            format!("; {needed}nothing is lost, and work goes on when there is space")
         }
-        io::ErrorKind::ReadOnlyFilesystem => "; it is mounted read-only".into(),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; it is mounted read-only, mount it for writing".into()
+        }
         io::ErrorKind::PermissionDenied => {
-            "; the user that runs dirsync needs to write there".into()
+            "; give the user that runs dirsync the right to write there".into()
         }
         io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => {
             "; its folder is gone, bring it back or mount it again".into()
@@ -67,13 +70,13 @@ pub use failing::{fail_at, fail_at_with, failure_pending};
 
 #[cfg(test)]
 thread_local! {
-    /// The operations of this thread in their order.
+    /// The operations of this thread, in their order.
     static TRACE: std::cell::RefCell<Vec<&'static str>> = const { std::cell::RefCell::new(Vec::new()) };
-    /// How many entries of folders this thread has read.
+    /// The number of entries of folders that this thread has read.
     pub(crate) static ENTRIES_READ: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// What lies in a folder.
+/// The entries of a folder.
 pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     #[cfg(test)]
@@ -95,7 +98,7 @@ pub(crate) fn step<T>(
     operation().map_err(error)
 }
 
-/// Counts what is written, so that an error can say how much space is needed.
+/// Counts the bytes that are written, so that an error can say how much space is needed.
 struct Counted<W> {
     inner: W,
     bytes: u64,
@@ -113,14 +116,15 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// Replaces a file in one step: readers see the old content or the new, never a part, and at no time
-/// may anybody do more with it than `access` says. What earlier writers of the same file left that died
-/// is removed. Returns the bytes written.
+/// Replaces a file in one step. Readers see the old content or the new, never a part of it, and at no
+/// time may anybody do more with the file than `access` says. Returns the number of bytes.
+///
+/// Temporary files of writers that died while they replaced the same file are removed first.
 ///
 /// # Errors
 ///
-/// When it cannot be written; the old content then stands, and no temporary file is left. What is no
-/// file, for instance a device, is not replaced.
+/// If writing fails. The old content is then unchanged, and no temporary file is left. Something that is
+/// not a file, such as a device, is not replaced.
 pub fn replace_file(
     path: &Path,
     access: Access,
@@ -130,8 +134,8 @@ pub fn replace_file(
     replace(path, access, write)
 }
 
-/// As [`replace_file`], for a file of a shared folder, through which the caller looks for what the dead
-/// left.
+/// Replaces a file of a shared folder as [`replace_file`] does, but leaves the temporary files of dead
+/// writers to the caller, which reads through the folder anyway.
 pub(crate) fn write_shared_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -161,7 +165,7 @@ fn replace(
     step("set the permissions of", path, || {
         access::set_permissions(temporary.as_file(), path, folder, access)
     })?;
-    // Network file systems may find out only now that there is no space.
+    // Network file systems may report only now that there is no space.
     step("sync", path, || temporary.as_file().sync_all()).map_err(needed)?;
     step("rename a file to", path, || {
         access::require_replaceable(path)?;
@@ -171,14 +175,14 @@ fn replace(
     Ok(bytes)
 }
 
-/// How the names of a file's temporary files begin; six letters and the suffix follow.
+/// The beginning of the names of a file's temporary files. Six letters and the suffix follow.
 fn temporary_prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let kept = name.floor_char_boundary(TEMPORARY_NAME_MAX);
     format!("{TEMPORARY_PREFIX}{}.", &name[..kept])
 }
 
-/// Makes a file that is to become `path`, and locks it: the lock says that its writer lives.
+/// Makes the temporary file of `path`, and locks it. The lock shows that its writer is still alive.
 fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
     const TRIES: u32 = 10;
     let prefix = temporary_prefix(path);
@@ -186,8 +190,8 @@ fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(TEMPORARY_SUFFIX);
         let temporary = access::make_temporary(&mut builder, parent(path), access)?;
-        // Another writer may take it for a dead one's before it is locked. Where there are no locks
-        // nobody takes anything for dead.
+        // Before it is locked, another writer may take it for one of a dead writer and remove it. Without
+        // locks on this file system, no writer takes any file for dead.
         let taken = matches!(temporary.as_file().try_lock(), Err(TryLockError::WouldBlock));
         if !taken && temporary.path().exists() {
             return Ok(temporary);
@@ -196,8 +200,8 @@ fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
     Err(io::Error::other("its temporary file is taken away again and again"))
 }
 
-/// Removes what earlier writers of a file left that died, for a lock goes with its process. What
-/// cannot be removed is so at the next writing.
+/// Removes the temporary files of dead writers of a file, which are those without a lock. A file that
+/// cannot be removed now is tried again at the next write.
 fn remove_dead(path: &Path) {
     let prefix = temporary_prefix(path);
     let Ok(entries) = read_folder(parent(path)) else { return };
@@ -228,25 +232,25 @@ fn parent(path: &Path) -> &Path {
 ///
 /// # Errors
 ///
-/// When the folder cannot be synced.
+/// If the folder cannot be synced.
 pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
     step("sync the folder", folder, || open_folder(folder)?.sync_all())
 }
 
-/// Makes a folder and those above it, durably; nobody but the user and the group may look into it.
+/// Makes a folder and those above it, durably. Only the user and the group may look into it.
 ///
 /// # Errors
 ///
-/// When it cannot be made.
+/// If it cannot be made.
 pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     create_with_those_above(folder, create_own_folder)
 }
 
-/// As [`create_folder`], for a folder that the user and the group write to.
+/// As [`create_folder`], for a folder to which the user and the group may write.
 ///
 /// # Errors
 ///
-/// When it cannot be made.
+/// If it cannot be made.
 pub fn create_shared_folder(folder: &Path) -> Result<(), FileError> {
     create_with_those_above(folder, |folder| access::create_shared_folder(folder, None))
 }
@@ -260,7 +264,7 @@ fn create_with_those_above(
     missing.into_iter().rev().try_for_each(|one| create_one(one, &create))
 }
 
-/// Makes a folder durably in one that is there; it is as shared as that one.
+/// Makes a folder durably in an existing one, with the same permissions for the user and the group.
 pub(crate) fn create_subfolder(folder: &Path) -> Result<(), FileError> {
     let above = parent(folder);
     create_one(folder, |folder| access::create_shared_folder(folder, Some(above)))
@@ -272,16 +276,16 @@ fn create_one(folder: &Path, create: impl Fn(&Path) -> io::Result<()>) -> Result
         other => other,
     })?;
     sync_folder(parent(folder)).inspect_err(|_| {
-        // Left there it would pass for a durable one at the next try.
+        // The next try would find the folder and take it for a durable one.
         let _ = fs::remove_dir(folder);
     })
 }
 
-/// Moves a file; false when it is not there any more.
+/// Moves a file durably. Returns false if it does not exist any more.
 ///
 /// # Errors
 ///
-/// When it cannot be moved.
+/// If it cannot be moved.
 pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
     let moved = rename(from, to)?;
     if moved {
@@ -290,11 +294,12 @@ pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
     Ok(moved)
 }
 
-/// Makes a move durable.
+/// Makes a move durable. The new folder is synced first, so that a power failure in between leaves the file
+/// in one of them, or in both.
 ///
 /// # Errors
 ///
-/// When a folder cannot be synced.
+/// If a folder cannot be synced.
 pub(crate) fn sync_move(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_folder(parent(to))?;
     if parent(from) != parent(to) {
@@ -303,8 +308,8 @@ pub(crate) fn sync_move(from: &Path, to: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Moves a file, which may be back or gone after a power failure; false when it is not there any
-/// more.
+/// Moves a file without syncing: after a power failure it may be back, or gone. Returns false if it does not
+/// exist any more.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<bool, FileError> {
     step("move", from, || match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -312,11 +317,11 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<bool, FileError> {
     })
 }
 
-/// Removes a file durably; false when it is not there any more.
+/// Removes a file durably. Returns false if it does not exist any more.
 ///
 /// # Errors
 ///
-/// When it cannot be removed.
+/// If it cannot be removed.
 pub fn remove_file(path: &Path) -> Result<bool, FileError> {
     let removed = unlink(path)?;
     if removed {
@@ -325,7 +330,8 @@ pub fn remove_file(path: &Path) -> Result<bool, FileError> {
     Ok(removed)
 }
 
-/// Removes a file that may come back after a power failure; false when it is not there any more.
+/// Removes a file without syncing: after a power failure it may be back. Returns false if it does not exist
+/// any more.
 pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
     step("remove", path, || match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -333,12 +339,14 @@ pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
     })
 }
 
-/// Adds a line to a file of the user's own and syncs it. A line that a crash cut off is ended first, and one that
-/// does not fit is taken back, so that no line ever runs into another.
+/// Appends a line durably to a file that only the user may read.
+///
+/// A line that a crash cut off is ended first, and a line that cannot be written in full is removed again,
+/// so that no two lines ever run into each other.
 ///
 /// # Errors
 ///
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
     let new = !path.exists();
     let text = format!("{line}\n");
@@ -354,7 +362,7 @@ pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
     step("append to", path, || file.write_all(format!("{cut}{text}").as_bytes()))
         .and_then(|()| step("sync", path, || file.sync_all()))
         .map_err(|error| {
-            // The error to report is the first one.
+            // The first error is the one to report.
             let _ = file.set_len(length);
             error.with_bytes(text.len() as u64)
         })?;
@@ -371,11 +379,12 @@ fn ends_a_line(file: &mut File, length: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Removes temporary files that a dead process left, last written before `before`.
+/// Removes the temporary files of dead processes that were last written before `before`. Returns their
+/// number.
 ///
 /// # Errors
 ///
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub fn clean_temporaries(folder: &Path, before: std::time::SystemTime) -> Result<u64, FileError> {
     let mut removed = 0;
     for entry in step("read the folder", folder, || read_folder(folder))? {
@@ -391,7 +400,7 @@ pub fn clean_temporaries(folder: &Path, before: std::time::SystemTime) -> Result
     Ok(removed)
 }
 
-/// Whether a name is that of a temporary file.
+/// Whether a file with this name is a temporary one.
 pub fn is_temporary(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)

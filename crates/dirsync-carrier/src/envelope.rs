@@ -1,4 +1,4 @@
-//! The file around a message.
+//! The envelope: the file around a message.
 //!
 //! ```text
 //! DIRSYNC-ENVELOPE 1
@@ -12,11 +12,12 @@
 //! head, then body
 //! ```
 //!
-//! The hash is keyed BLAKE3 over the lines above it, the head and the encoded body, so that a cut or
-//! altered file is known before anything of it is read. The body is checked again as it is read, for
-//! files on shares can be rewritten meanwhile. Each line stands once. Values are escaped; unknown
-//! lines are passed over, unless they begin with `!`: those have to be understood. That is the room
-//! for a signature and a seal.
+//! The hash is keyed BLAKE3 over the lines above it, the head and the encoded body, so that a truncated or
+//! altered file is detected before anything of it is used. The body is checked once more while it is read,
+//! because files on shares can be rewritten in between.
+//!
+//! Each line occurs once, and values are escaped. Unknown lines are skipped, unless they begin with `!`,
+//! which means that a reader has to understand them. A later version can so add a signature or a seal.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -30,72 +31,74 @@ use crate::durable::{FileError, write_shared_file};
 
 const MAGIC: &str = "DIRSYNC-ENVELOPE";
 const VERSION: u32 = 1;
-/// Longest envelope, in bytes.
+/// The largest envelope, in bytes.
 const ENVELOPE_BYTES_MAX: u64 = 64 * 1024;
-/// Longest head, in bytes.
+/// The largest head, in bytes.
 const HEAD_BYTES_MAX: u64 = dirsync_message::HEAD_BYTES_MAX as u64;
 const HASH_CONTEXT: &str = "dirsync 1 hash of a message file";
 
-/// Why a file is no message that can be taken.
+/// Why a file cannot be taken as a message.
 #[derive(Debug, Error)]
 pub enum EnvelopeError {
-    /// It does not begin like a message file.
-    #[error("it is no message file: it does not begin with {MAGIC}")]
+    /// The file does not begin like a message file.
+    #[error("it is not a message file: it does not begin with {MAGIC}")]
     NotAMessage,
-    /// It was made by a newer version of the program.
-    #[error("its envelope has version {found}, this program understands {VERSION}")]
+    /// The file was made by a newer version of the program.
+    #[error(
+        "its envelope has version {found}, but this program understands only {VERSION}: update this program"
+    )]
     NewerVersion {
         /// The version found.
         found: u32,
     },
-    /// It has a line that has to be understood and is not.
-    #[error("it has the line \"{0}\", which this version does not understand")]
+    /// The envelope has an unknown line that a reader has to understand.
+    #[error("it has the line \"{0}\", which this version does not understand: update this program")]
     NotUnderstood(String),
     /// A line is missing or wrong.
     #[error("its envelope is wrong: {0}")]
     Wrong(String),
-    /// It is shorter than it says.
-    #[error("it is cut off: {have} of {need} bytes")]
+    /// The file is shorter than its envelope states.
+    #[error("it is cut off: {have} of {need} bytes are there")]
     Truncated {
-        /// Bytes there are.
+        /// The size of the file.
         have: u64,
-        /// Bytes it says.
+        /// The size that the envelope states.
         need: u64,
     },
-    /// It is not what was sent.
+    /// The hash does not match the content.
     #[error("it was altered on its way: its hash does not match")]
     Altered,
-    /// A limit is passed.
+    /// A part of the file is over its limit.
     #[error("its {0} is too large")]
     TooLarge(&'static str),
-    /// It cannot be read.
+    /// Reading the file failed.
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
 }
 
-/// What an envelope says.
+/// The content of an envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Who sent it.
+    /// The sender.
     pub from: PostofficeName,
-    /// Whom it is for.
+    /// The addressee.
     pub to: PostofficeName,
     head_bytes: u64,
     body_bytes: u64,
     hash: String,
 }
 
-/// A message file that was opened: its hash was right.
+/// An open message file, whose hash was right.
 pub struct Message {
-    /// What its envelope says.
+    /// The envelope.
     pub envelope: Envelope,
-    /// Its head.
+    /// The text of the head.
     pub head: String,
-    /// Its body, decompressed as it is read.
+    /// The body, which is decompressed as it is read.
     pub body: Box<dyn BufRead + Send>,
 }
 
-/// The envelope up to its hash.
+/// The lines of the envelope above its hash.
 fn lines(message: &Outgoing<'_>) -> String {
     format!(
         "{MAGIC} {VERSION}\nfrom: {}\nto: {}\nhead-bytes: {}\nbody-bytes: {}\nbody-encoding: zstd\n",
@@ -120,11 +123,11 @@ fn front(message: &Outgoing<'_>) -> Vec<u8> {
     format!("{lines}hash: {}\n\n{}", hash(&lines, message), message.head).into_bytes()
 }
 
-/// Writes a message file durably and in one step. Returns its bytes.
+/// Writes a message file durably and in one step. Returns its size in bytes.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileError> {
     let front = front(message);
     write_shared_file(path, |output| {
@@ -134,14 +137,14 @@ pub fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<u64, FileErr
     .map_err(|error| error.with_bytes((front.len() + message.body.len()) as u64))
 }
 
-/// The whole file in memory, for carriers that have no files.
+/// The bytes of a message file, for carriers without files.
 pub fn message_bytes(message: &Outgoing<'_>) -> Vec<u8> {
     let mut bytes = front(message);
     bytes.extend_from_slice(&message.body.0);
     bytes
 }
 
-/// Opens a message file: checks all of it, then gives out its head and a reader of its body.
+/// Opens a message file. The whole file is read and checked before its head and body are returned.
 ///
 /// # Errors
 ///
@@ -150,7 +153,7 @@ pub fn open_message(file: impl Read + Seek + Send + 'static) -> Result<Message, 
     open_message_within(file, BODY_BYTES_MAX)
 }
 
-/// As [`open_message`], with a limit of one's own for the decompressed body.
+/// As [`open_message`], with another limit for the decompressed body.
 ///
 /// # Errors
 ///
@@ -170,7 +173,7 @@ pub fn open_message_within(
     if have > need {
         return Err(EnvelopeError::Wrong(format!("{} bytes follow its end", have - need)));
     }
-    // Only now: a declared size alone allocates nothing.
+    // Allocated only now that the file is known to be this large.
     let mut head = vec![0; usize::try_from(envelope.head_bytes).unwrap_or(usize::MAX)];
     reader.read_exact(&mut head)?;
     let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
@@ -195,13 +198,13 @@ pub fn open_message_within(
 }
 
 impl Message {
-    /// Bytes of the body in the file.
+    /// The size of the compressed body in the file, in bytes.
     pub(crate) fn body_bytes(&self) -> u64 {
         self.envelope.body_bytes
     }
 }
 
-/// The envelope, the text that the hash covers, and the bytes of both with the empty line.
+/// Reads the envelope. Returns it with the text that its hash covers, and its size including the empty line.
 fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), EnvelopeError> {
     let mut reader = reader.take(ENVELOPE_BYTES_MAX);
     let mut hashed = String::new();
@@ -264,11 +267,12 @@ fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), E
     Ok((envelope, hashed, length))
 }
 
-/// Two readers must not be able to see two senders or two lengths in one file.
+/// Stores the value of a line, and refuses a second one. Otherwise two readers could see different senders or
+/// lengths in the same file.
 fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), EnvelopeError> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(EnvelopeError::Wrong(format!("the line \"{name}\" stands twice"))),
+        Some(_) => Err(EnvelopeError::Wrong(format!("the line \"{name}\" is duplicated"))),
     }
 }
 
@@ -438,7 +442,7 @@ mod tests {
         for line in ["from: A/B", "to: A/B", "head-bytes: 1", "body-bytes: 1", "hash: 0"] {
             let text = String::from_utf8_lossy(&sample()).replacen('\n', &format!("\n{line}\n"), 1);
             let error = open_message(file_of(text.as_bytes())).err().unwrap().to_string();
-            assert!(error.contains("twice"), "{error}");
+            assert!(error.contains("duplicated"), "{error}");
         }
     }
 

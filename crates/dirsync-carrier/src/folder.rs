@@ -1,9 +1,11 @@
-//! The folder carrier: a folder that several postoffices share, as found on a LAN.
+//! The folder carrier: a folder on a LAN that several postoffices share.
 //!
-//! `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`, where names and epochs are base32 of their
-//! folded text, so that no name ever becomes a path and names are unique without case. Only the
-//! addressee moves files: to `done/` when it took them, to `refused/` when it cannot, to `waiting/`
-//! when it cannot yet. Below `ROOT` links are not followed: whoever may write there must not choose what else is read or written.
+//! A message is the file `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`; see `name` for its encoding.
+//! Only the addressee moves files of its folder: to `done/` if they were taken, to `refused/` if they never
+//! can be, and to `waiting/` if they cannot be taken yet.
+//!
+//! Links below `ROOT` are not followed. Somebody who may write there must not choose which other files are
+//! read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,18 +27,18 @@ const DONE: &str = "done";
 const REFUSED: &str = "refused";
 const WAITING: &str = "waiting";
 const REASON_SUFFIX: &str = ".reason.txt";
-/// Older unread messages of one sender to one addressee that are kept: newer ones say more, but
-/// parts of one answer belong together.
+/// The number of unread messages of one sender that are kept in the folder of an addressee. A newer message
+/// states all that an older one does. The parts of one message belong together, and count as one.
 const UNREAD_NUMBERS_MAX: usize = 3;
 
-/// From how many messages on they are sent several at a time.
+/// The number of messages from which on they are sent by several threads.
 const TOGETHER_FROM: usize = 8;
-/// How many at a time.
+/// The number of those threads.
 const SENDERS: usize = 8;
-/// From how many encoded bytes on a body is worth a thread.
+/// The size of an encoded body from which on it is decompressed by a thread of its own.
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
-/// One postoffice's access to a shared folder.
+/// The access of one postoffice to a shared folder.
 #[derive(Clone, Debug)]
 pub struct FolderCarrier {
     root: PathBuf,
@@ -44,19 +46,19 @@ pub struct FolderCarrier {
     part_bytes_max: u64,
 }
 
-/// What lies in an inbox.
+/// The contents of an inbox.
 #[derive(Debug)]
 pub struct InboxContents {
-    /// How many messages no step has looked at yet.
+    /// The number of messages that no step has read yet.
     pub messages: u64,
     /// The messages that are kept waiting.
     pub waiting: Vec<Arrived>,
-    /// What is neither a message nor a temporary or hidden file. It is never touched.
+    /// Everything that is neither a message nor a temporary or hidden file. It is never touched.
     pub strangers: Vec<PathBuf>,
 }
 
 impl FolderCarrier {
-    /// Access of `me` to the folder `root`.
+    /// The access of `me` to the folder `root`.
     pub fn new(root: impl Into<PathBuf>, me: PostofficeName, part_bytes_max: u64) -> Self {
         Self { root: root.into(), me, part_bytes_max }
     }
@@ -71,12 +73,11 @@ impl FolderCarrier {
         self.root.join(name::encode(name.as_str()))
     }
 
-    /// Makes the own inbox, where it is not there yet: so that it can be watched before the first
-    /// message is in it.
+    /// Makes the own inbox if it does not exist, so that it can be watched before the first message arrives.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached or written.
+    /// If the place cannot be reached, or writing fails.
     pub fn make_inbox(&self) -> Result<PathBuf, CarrierError> {
         self.reach()?;
         let inbox = self.inbox(&self.me);
@@ -84,6 +85,7 @@ impl FolderCarrier {
         Ok(inbox)
     }
 
+    /// Checks that the shared folder exists, which it does not while the share is away.
     fn reach(&self) -> Result<(), CarrierError> {
         let unreachable = |source| CarrierError::Unreachable { path: self.root.clone(), source };
         let data = fs::metadata(&self.root).map_err(unreachable)?;
@@ -94,16 +96,16 @@ impl FolderCarrier {
         }
     }
 
-    /// What failed because the whole share is gone is said to be that.
+    /// The error to report: if the whole share is gone, that is the cause of every other error.
     fn explain(&self, error: FileError) -> CarrierError {
         self.reach().err().unwrap_or_else(|| error.into())
     }
 
-    /// What lies in the own inbox.
+    /// The contents of the own inbox.
     ///
     /// # Errors
     ///
-    /// When the place cannot be reached.
+    /// If the place cannot be reached.
     pub fn contents(&self) -> Result<InboxContents, CarrierError> {
         let scanned = scan(&self.inbox(&self.me));
         let waiting = self.waiting()?;
@@ -111,15 +113,15 @@ impl FolderCarrier {
         Ok(InboxContents { messages: messages.len() as u64, waiting, strangers })
     }
 
-    /// Removes own unread messages that newer ones make superfluous, so that the folder of a site
-    /// that is down does not grow for ever, and what an own process left that died while it wrote.
+    /// Removes own unread messages that newer ones make superfluous, so that the folder of a postoffice that
+    /// is down does not grow for ever. Also removes the temporary files of own processes that died.
     fn supersede(&self, sent: &Outgoing<'_>) -> Result<(), FileError> {
         let (me, epoch) = (name::hint(sent.from.as_str()), name::hint(sent.epoch));
         let Scan { messages: mut mine, temporaries, .. } = scan(&self.inbox(sent.to))?;
         let own = format!("{}{}-", durable::TEMPORARY_PREFIX, name::encode(sent.from.as_str()));
         for temporary in temporaries {
             let name = temporary.file_name().unwrap_or_default().to_string_lossy();
-            // A postoffice sends with one process at a time: this one, and it has just sent.
+            // Only one process of a postoffice sends at a time. That is this one, and it has just finished.
             if name.starts_with(&own) {
                 durable::unlink(&temporary)?;
             }
@@ -133,7 +135,8 @@ impl FolderCarrier {
         written.remove(&(epoch.as_deref().unwrap_or_default(), sent.number));
         let (mut same, mut other): (Vec<_>, Vec<_>) =
             written.into_iter().partition(|((of, _), _)| Some(*of) == epoch.as_deref());
-        // Numbers tell what is newer, whatever clocks say; epochs have no order in their names.
+        // Within an epoch the number says which message is newer, whatever the clocks say. Names of epochs
+        // have no order, so for other epochs the time has to do.
         other.sort_by_key(|(_, modified)| *modified);
         same.truncate(same.len().saturating_sub(UNREAD_NUMBERS_MAX - 1));
         other.truncate(other.len().saturating_sub(UNREAD_NUMBERS_MAX));
@@ -145,7 +148,7 @@ impl FolderCarrier {
         Ok(())
     }
 
-    /// Where a message of the own inbox goes; none where there is no inbox any more.
+    /// The new path of a message of the own inbox, or `None` if the inbox does not exist any more.
     fn target(&self, arrived: &Arrived, place: &str) -> Result<Option<PathBuf>, FileError> {
         let inbox = self.inbox(&self.me);
         let Some(name) = arrived.path.file_name() else { return Ok(None) };
@@ -170,7 +173,7 @@ impl FolderCarrier {
         let folder = inbox.join(WAITING);
         make_folder(&folder)?;
         let path = folder.join(&name);
-        // Not synced: after a power failure it may be where it was, and is kept again.
+        // Not synced: if a power failure puts it back, it is kept waiting once more.
         let moved = arrived.path == path || move_away(arrived, &path)?;
         let kept = name::read(&name).filter(|_| moved);
         let (bytes, modified) = (arrived.bytes, arrived.modified);
@@ -179,14 +182,17 @@ impl FolderCarrier {
 
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, DONE)? else { return Ok(false) };
-        // Not synced, which a server with a thousand requests in its inbox would feel: what it says
-        // is committed. After a power failure it may come once more, as any message may, or be gone.
+        // Not synced, because a server with a thousand requests in its inbox would spend most of its time
+        // on it. The content is committed, so after a power failure the message may be gone, or come once
+        // more, as any message may.
         move_away(arrived, &target)
     }
 
-    /// The reason first: when the process dies in between, the message is still there to be refused
-    /// again, and none is set aside without a reason. What such a process left of the reason's file
-    /// goes with what was refused: to look for it now would cost as much as there is refused.
+    /// Writes the reason and moves the message, in this order. If the process dies in between, the message is
+    /// refused once more, and none is set aside without a reason.
+    ///
+    /// A temporary file that such a process left is removed by [`Carrier::purge`]. Looking for it here would
+    /// mean reading a folder with all refused messages for each one.
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
         durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
@@ -206,7 +212,7 @@ impl FolderCarrier {
             let mut messages = scan(&folder)?.messages;
             messages.retain(|message| message.modified < before);
             for message in &messages {
-                // The reason first: alone nobody would find it again.
+                // The reason is removed first. Without its message it would never be found again.
                 durable::unlink(&reason_of(&message.path))?;
                 removed += u64::from(durable::unlink(&message.path)?);
             }
@@ -223,7 +229,7 @@ impl FolderCarrier {
     }
 }
 
-/// What lies in a folder.
+/// The contents of a folder.
 #[derive(Default)]
 struct Scan {
     messages: Vec<Arrived>,
@@ -240,7 +246,7 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // What vanishes meanwhile was taken by somebody else.
+        // An entry that has vanished since was taken by another process.
         let Ok(data) = fs::symlink_metadata(&path) else { continue };
         match name::read(&name) {
             Some(hint) if data.is_file() => {
@@ -260,15 +266,17 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     Ok(scan)
 }
 
-/// A file's size, and when it was written, in milliseconds since 1970.
+/// The size of a file, and the time of its last write in milliseconds since 1970.
 fn look(data: &fs::Metadata) -> (u64, u64) {
     let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     (data.len(), modified.map_or(0, |since| since.as_millis() as u64))
 }
 
-/// Moves a message out of an inbox; false when it is not there any more. Another answer to the same
-/// request may have taken its name since it was looked at, and would be lost: it goes back. Inodes do
-/// not tell them apart, because not every network share has lasting ones.
+/// Moves a message out of an inbox. Returns false if it is not there any more.
+///
+/// Another answer to the same request may have taken the name since the message was read. It would be lost
+/// if it were moved as this one, so it is moved back. The two are distinguished by size and time. Inode
+/// numbers would not do, because some network shares do not keep them.
 fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
     if !durable::rename(&arrived.path, target)? {
         return Ok(false);
@@ -278,14 +286,14 @@ fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
     if !fs::symlink_metadata(target).is_ok_and(is_another) {
         return Ok(true);
     }
-    // Where a third one has the name, it says all that the second one says.
+    // If a third message has the name by now, it states all that the second one does.
     if !arrived.path.exists() {
         durable::rename(target, &arrived.path)?;
     }
     Ok(false)
 }
 
-/// Whether a folder is there; an error where a link or a file has its place.
+/// Whether a folder exists. Fails if a link or a file has its name.
 fn is_folder(folder: &Path) -> Result<bool, FileError> {
     durable::step("use the folder", folder, || match fs::symlink_metadata(folder) {
         Ok(data) if data.is_dir() => Ok(true),
@@ -297,12 +305,12 @@ fn is_folder(folder: &Path) -> Result<bool, FileError> {
     })
 }
 
-/// Makes a folder in one that is there: where the share is gone, nothing is made in its place.
+/// Makes a folder in an existing one. If the share is gone, nothing is made in its place.
 fn make_folder(folder: &Path) -> Result<(), FileError> {
     if is_folder(folder)? { Ok(()) } else { durable::create_subfolder(folder) }
 }
 
-/// A long body is decompressed beside what is done with it.
+/// Lets a long body be decompressed by a thread of its own, while the caller applies it.
 fn ahead(path: &Path, message: Message) -> Result<Message, FileError> {
     if message.body_bytes() < AHEAD_FROM_BYTES {
         return Ok(message);
@@ -324,14 +332,15 @@ impl Carrier for FolderCarrier {
         let bytes = make_folder(&inbox)
             .and_then(|()| write_message(&inbox.join(name::file_name(message)), message))
             .map_err(|error| self.explain(error))?;
-        // It is sent; what could not be tidied up is so at the next sending.
+        // The message is sent. If tidying up fails, the next sending does it.
         let _ = self.supersede(message);
         Ok(bytes)
     }
 
-    /// Most of sending is waiting for the disk, which takes several files in the time of one.
+    /// Sends from several threads. Sending is mostly waiting for the disk, which can sync several files in the
+    /// time of one.
     fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
-        // What sending tidies up is the addressee's folder.
+        // Sending tidies up the folder of the addressee, so two threads must not have the same one.
         let addressees: BTreeSet<&str> = messages.iter().map(|one| one.to.folded()).collect();
         let apart = addressees.len() == messages.len() && messages.len() >= TOGETHER_FROM;
         together(messages, if apart { SENDERS } else { 1 }, |message| self.send(message))
@@ -339,7 +348,7 @@ impl Carrier for FolderCarrier {
 
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
         let scanned = scan(&self.inbox(&self.me));
-        // Afterwards, so that a share that has just gone is not an empty one.
+        // Checked after the scan, so that a share that goes away meanwhile is not taken for an empty one.
         self.reach()?;
         Ok(scanned?.messages)
     }
@@ -358,8 +367,8 @@ impl Carrier for FolderCarrier {
                 self.reach()?;
                 match error.source.kind() {
                     io::ErrorKind::NotFound => Ok(None),
-                    // One site's wrong permissions must not stop the others' messages.
-                    // Nor what was put in the place of a message.
+                    // Wrong permissions of one file, or something that is not a file, must not stop the
+                    // messages of other postoffices.
                     io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
                         Ok(Some(Err(error.source.into())))
                     }
@@ -498,7 +507,8 @@ mod tests {
         assert_eq!(receiver.contents().unwrap().strangers, std::slice::from_ref(&link));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
 
-        // Exchanged between look and open: nobody writes to the pipe, and nobody waits for that.
+        // The file is replaced by a pipe between look and open. Nobody writes to the pipe, and the carrier
+        // does not wait for it.
         fs::remove_file(&link).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&link).status().unwrap().success());
         let opened = receiver.open(&message).unwrap().unwrap();

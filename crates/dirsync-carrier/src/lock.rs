@@ -1,7 +1,8 @@
-//! One agent per postoffice: a lock that the operating system drops with its process.
+//! The lock that lets only one agent work on a postoffice.
 //!
-//! `docs/failure-stories.md` §12: process numbers in files outlive their processes, and clean-ups of such
-//! files let two run. Nothing here is ever "stale".
+//! The operating system releases the lock when the process ends, so there is never a stale one. Files with
+//! process numbers outlive their processes, and cleaning them up lets two agents run
+//! (`docs/failure-stories.md` §12).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -12,7 +13,7 @@ use thiserror::Error;
 use crate::access::{Links, open_file, own, require_regular, without_waiting};
 use crate::durable::advice;
 
-/// A lock that is held while this value lives.
+/// A lock that is held until this value is dropped.
 #[derive(Debug)]
 pub struct PostofficeLock {
     file: File,
@@ -20,18 +21,18 @@ pub struct PostofficeLock {
 
 impl Drop for PostofficeLock {
     fn drop(&mut self) {
-        // Before it is closed: whoever is told that it was closed finds it free.
+        // Unlocked before it is closed, so that a process that is woken by the closing finds it free.
         let _ = self.file.unlock();
     }
 }
 
-/// Why a lock is not to be had.
+/// Why a lock was not acquired.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Another process works on the postoffice.
+    /// Another process has the lock.
     #[error("another dirsync works on this postoffice: {holder}")]
     Busy {
-        /// What the holder wrote about itself.
+        /// The text that the holder wrote about itself.
         holder: String,
     },
     /// The lock file cannot be used.
@@ -45,7 +46,8 @@ pub enum LockError {
 }
 
 impl PostofficeLock {
-    /// Takes the lock, or says who has it. `purpose` is for people, e.g. `run`.
+    /// Acquires the lock, or fails at once with the name of its holder. `purpose` is for people, such as
+    /// `run`.
     ///
     /// # Errors
     ///
@@ -60,7 +62,7 @@ impl PostofficeLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // What it says is a courtesy; the lock itself does not depend on it.
+                // The text is a courtesy, and the lock does not depend on it.
                 let _ = file.read_to_string(&mut holder);
                 let holder = match holder.trim() {
                     "" => "it has not said which".to_owned(),

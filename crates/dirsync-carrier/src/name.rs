@@ -1,8 +1,9 @@
-//! Names of message files: what a message says of itself, encoded so that no name becomes a path.
+//! The names of message files: `SENDER-EPOCH-NUMBER-PART.dirsync`.
 //!
-//! `SENDER-EPOCH-NUMBER-PART.dirsync`. Sender and epoch are lower-case base32 (RFC 4648) of their
-//! folded text, unique without case; where that is long, `0` (which base32 lacks) and the base32 of
-//! a hash, so that the whole fits in the 255 bytes that file systems allow. A name is a hint only.
+//! Sender and epoch are the base32 (RFC 4648, in lower case) of their folded texts. Base32 has neither
+//! slashes nor dots, so no name from outside becomes a path, and it is unique on file systems that ignore
+//! case. A long text is replaced by `0`, which base32 does not contain, and the base32 of its hash: file
+//! systems allow names of 255 bytes. A name is a hint only; the message itself states everything.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -12,21 +13,23 @@ use dirsync_directory::{PostofficeName, fold};
 
 use crate::carrier::{Arrived, Outgoing};
 
-/// How message files end.
+/// The end of the name of every message file.
 pub(crate) const SUFFIX: &str = ".dirsync";
-/// Longest encoded text, in bytes: twice this, two numbers and a reason's ending are below 255.
+/// The longest encoded text, in bytes. Two of them, two numbers and the suffix of a reason file have less
+/// than 255 bytes.
 const TOKEN_BYTES_MAX: usize = 100;
+/// The first character of a text that is replaced by its hash.
 const HASHED: char = '0';
 const HASH_BYTES: usize = 20;
 
-/// Base32 in lower case: the same on file systems with and without case.
+/// Base32 in lower case.
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification: Specification = BASE32_NOPAD.specification();
     specification.symbols.make_ascii_lowercase();
     specification.encoding().expect("lower-case base32 is an encoding")
 });
 
-/// A text as part of a file name.
+/// Encodes a text for a file name.
 pub(crate) fn encode(text: &str) -> String {
     let folded = fold(text);
     if BASE32.encode_len(folded.len()) <= TOKEN_BYTES_MAX {
@@ -36,27 +39,28 @@ pub(crate) fn encode(text: &str) -> String {
     format!("{HASHED}{}", BASE32.encode(&hash.as_bytes()[..HASH_BYTES]))
 }
 
-/// The folded text that [`encode`] was given, or the token itself where it holds a hash.
+/// The folded text that was encoded, or the token itself if it is a hash. `None` if the token is not one
+/// that [`encode`] makes.
 fn decode(token: &str) -> Option<String> {
     if let Some(hash) = token.strip_prefix(HASHED) {
         return (BASE32.decode(hash.as_bytes()).ok()?.len() == HASH_BYTES).then(|| token.into());
     }
     let text = String::from_utf8(BASE32.decode(token.as_bytes()).ok()?).ok()?;
-    // One message has one name; and nothing that is shown holds control characters.
+    // A message has only one name. Control characters are refused, because the text is shown to people.
     (encode(&text) == token && !text.chars().any(char::is_control)).then_some(text)
 }
 
-/// What [`read`] finds in names that [`file_name`] made of this text.
+/// The text that [`read`] returns for a name that was made of `text`, which may be the token of a hash.
 pub(crate) fn hint(text: &str) -> Option<String> {
     decode(&encode(text))
 }
 
-/// The name of a message's file.
+/// The name of the file of a message.
 pub(crate) fn file_name(message: &Outgoing<'_>) -> String {
     name_of(message.from.as_str(), message.epoch, message.number, message.part)
 }
 
-/// The name of the file of a message that has arrived, with the sender that it really has.
+/// The name of the file of a message that has arrived, with its true sender.
 pub(crate) fn name_from(sender: &PostofficeName, arrived: &Arrived) -> String {
     name_of(sender.as_str(), &arrived.epoch, arrived.number, arrived.part)
 }
@@ -65,7 +69,7 @@ fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
     format!("{}-{}-{number}-{part}{SUFFIX}", encode(sender), encode(epoch))
 }
 
-/// Reads a file's name; none where it is not one that [`file_name`] makes.
+/// Reads the name of a file. `None` if it is not one that [`file_name`] makes.
 pub(crate) fn read(name: &str) -> Option<Arrived> {
     let stem = name.strip_suffix(SUFFIX)?;
     let mut parts = stem.split('-');
@@ -78,7 +82,7 @@ pub(crate) fn read(name: &str) -> Option<Arrived> {
         bytes: 0,
         modified: 0,
     };
-    // Numbers with a sign or zeros in front would be second names of one message.
+    // A sign or leading zeros would give a message a second name.
     stem.ends_with(&format!("-{}-{}", hint.number, hint.part)).then_some(())?;
     parts.next().is_none().then_some(hint)
 }

@@ -1,29 +1,29 @@
-//! A reader that a thread of its own keeps ahead of: what costs time to read, for instance to
-//! decompress, is done beside what costs time to do with it.
+//! A reader whose bytes are read ahead by a thread, so that decompressing a body and applying it happen
+//! at the same time.
 //!
-//! Only at the edge of the program: what is read, and in which order, is the same without it.
+//! It changes nothing but the time: the bytes and their order are the same without it.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// Bytes that are handed over at a time.
+/// The number of bytes that are handed over at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How many chunks wait at most.
+/// The largest number of chunks that wait to be read.
 const CHUNKS_AHEAD: usize = 2;
 
-/// What the thread has read.
+/// A result of the thread.
 enum Piece {
     Bytes(Vec<u8>),
-    /// There is nothing more.
+    /// The source has ended.
     End,
     Failed(io::Error),
 }
 
 pub(crate) struct ReadAhead {
-    /// None once it was dropped to let the thread end.
+    /// `None` after it was dropped, which ends the thread.
     ahead: Option<Receiver<Piece>>,
-    /// Where chunks go that can be used again.
+    /// The way back for buffers, which the thread uses again.
     spare: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
     current: Vec<u8>,
@@ -32,10 +32,11 @@ pub(crate) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Begins to read.
+    /// Starts the thread.
     pub(crate) fn new(source: Box<dyn BufRead + Send>) -> io::Result<Self> {
         let (filled, ahead) = sync_channel(CHUNKS_AHEAD);
-        // One chunk is read from, one is written to: none waits for room here.
+        // Besides the chunks that wait, one is being read and one is being filled. With room for all of them,
+        // returning a buffer never blocks.
         let (spare, empty) = sync_channel(CHUNKS_AHEAD + 2);
         let thread = Builder::new()
             .name("read ahead".into())
@@ -57,7 +58,7 @@ impl ReadAhead {
             Ok(Piece::Bytes(bytes)) => {
                 let used = std::mem::replace(&mut self.current, bytes);
                 self.at = 0;
-                // Where the thread has ended, nobody needs it.
+                // If the thread has ended, it needs no buffer.
                 let _ = self.spare.as_ref().map(|spare| spare.try_send(used));
                 Ok(())
             }
@@ -66,7 +67,7 @@ impl ReadAhead {
                 Ok(())
             }
             Ok(Piece::Failed(error)) => Err(error),
-            // What was read so far must not pass for all of it.
+            // The thread has panicked. The bytes so far must not be taken for the whole.
             Err(_) => lost(),
         }
     }
@@ -82,7 +83,7 @@ fn read(
         chunk.clear();
         chunk.reserve_exact(CHUNK_BYTES);
         let read = source.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
-        // What was read before a failure is good.
+        // Bytes that were read before a failure are valid, and come before it.
         let is_empty = chunk.is_empty();
         if !is_empty && filled.send(Piece::Bytes(chunk)).is_err() {
             return;
@@ -92,7 +93,7 @@ fn read(
             Ok(_) if is_empty => Piece::End,
             Ok(_) => continue,
         };
-        // Nobody waits where the reader was dropped.
+        // If the reader was dropped, nobody waits for this.
         let _ = filled.send(last);
         return;
     }
@@ -119,13 +120,13 @@ impl Read for ReadAhead {
     }
 }
 
-/// The thread is gone when the reader is: the file is closed then.
+/// Waits for the thread, so that the file is closed when the reader is dropped.
 impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.ahead = None;
         self.spare = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was told as a broken reading.
+            // A panic of the thread was reported as an error of reading.
             let _ = thread.join();
         }
     }

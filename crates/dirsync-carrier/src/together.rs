@@ -1,9 +1,11 @@
-//! Work that is mostly waiting, several pieces at a time.
+//! Runs work that consists mostly of waiting in several threads.
 
 use std::thread;
 
-/// Runs `work` for each item in so many threads, in the caller's where it is one, and returns what it
-/// came to in the items' order. A panic goes on in the caller.
+/// Runs `work` for each item, and returns the results in the order of the items.
+///
+/// The items are divided among `threads` threads; one is the caller's own. A panic is passed on to the
+/// caller.
 pub(crate) fn together<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
