@@ -9,5 +9,6 @@ pub mod decisions;
 pub mod export;
 pub mod founding;
 pub mod intake;
+pub mod notes;
 pub mod restoring;
 pub mod step;

@@ -313,8 +313,7 @@ pub fn log_within(
 ) -> Stored<Vec<LogLine>> {
     let at = now_ms();
     let mut lines = log_lines(step, at, events);
-    let (level, text) = (Level::Info.to_string(), summary.into());
-    lines.push(LogLine { at, step: step.into(), level, text });
+    lines.push(LogLine { at, step: step.into(), level: Level::Info, text: summary.into() });
     lines.iter().try_for_each(|line| tables.put_log(line))?;
     Ok(lines)
 }

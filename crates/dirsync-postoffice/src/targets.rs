@@ -98,8 +98,8 @@ pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
         }
         tables.put_note(&note, error.as_deref())?;
         let mut say = |level: Level, text: String| -> Stored<()> {
-            let (step, level) = ("T3".into(), level.to_string());
-            let line = LogLine { at: now_ms(), step, level, text: format!("{text} [C6]") };
+            let (step, text) = ("T3".into(), format!("{text} [C6]"));
+            let line = LogLine { at: now_ms(), step, level, text };
             tables.put_log(&line)?;
             targets.lines.push(line);
             Ok(())

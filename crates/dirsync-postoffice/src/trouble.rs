@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dirsync_agent::step::PlaceFailure;
+use dirsync_protocol::context::Level;
 use dirsync_protocol::schedule::BackOff;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,8 @@ pub fn note_places(
     let mut known: BTreeMap<String, String> =
         tables.notes(&format!("{NOTES}{step}:"))?.into_iter().collect();
     let mut lines = Vec::new();
-    let mut say = |level: &str, text: String| {
-        lines.push(LogLine { at: now, step: step.into(), level: level.into(), text });
+    let mut say = |level: Level, text: String| {
+        lines.push(LogLine { at: now, step: step.into(), level, text });
     };
     for failure in failed {
         let place = if failure.place.is_empty() { place } else { &failure.place };
@@ -70,7 +71,7 @@ pub fn note_places(
             });
         trouble.text.clone_from(&failure.text);
         if trouble.is_to_be_said(now) {
-            say("error", trouble.text.clone());
+            say(Level::Error, trouble.text.clone());
             (trouble.said, trouble.times) = (now, trouble.times.saturating_add(1));
         }
         let note = serde_json::to_string(&trouble).unwrap_or_default();
@@ -79,7 +80,7 @@ pub fn note_places(
     for (name, text) in known {
         tables.put_note(&name, None)?;
         if let Ok(trouble) = serde_json::from_str::<Trouble>(&text) {
-            say("notice", format!("{} can be used again", trouble.place));
+            say(Level::Notice, format!("{} can be used again", trouble.place));
         }
     }
     lines.iter().try_for_each(|line| tables.put_log(line))?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use dirsync_agent::decisions::LogState;
-use dirsync_agent::step::NOTICE_NOTE;
+use dirsync_agent::notes::SERVER_NOTICE;
 use dirsync_message::Side;
 use dirsync_protocol::tables::{Copies, Mode, RegistrationState, Stored, Tables};
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ impl Waiting {
             Mode::Removed => Some("removed"),
             _ => None,
         };
-        let notice = tables.note(NOTICE_NOTE)?;
+        let notice = tables.note(SERVER_NOTICE)?;
         waiting.notice = notice.as_deref().and_then(Side::of_word).map(notice_words);
         waiting.failed_sources = tables
             .notes(notes::SOURCE_ERROR)?

@@ -1,7 +1,9 @@
 //! What a step is given beside its tables: time, random tokens, and a place for its log lines.
 
 use std::fmt;
+use std::str::FromStr;
 
+use dirsync_directory::excerpt;
 use dirsync_message::{BodyError, Transaction};
 use thiserror::Error;
 
@@ -26,16 +28,40 @@ pub enum Level {
     Alarm,
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+/// A text that is not the word of a [`Level`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("\"{0}\" is not a level of a log line")]
+pub struct ParseLevelError(String);
+
+impl Level {
+    const ALL: [Self; 6] =
+        [Self::Debug, Self::Info, Self::Notice, Self::Warning, Self::Error, Self::Alarm];
+
+    /// The word by which databases and people know it.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Debug => "debug",
             Self::Info => "info",
             Self::Notice => "notice",
             Self::Warning => "warning",
             Self::Error => "error",
             Self::Alarm => "alarm",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for Level {
+    type Err = ParseLevelError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLevelError> {
+        let level = Self::ALL.into_iter().find(|level| level.word() == text);
+        level.ok_or_else(|| ParseLevelError(excerpt(text)))
     }
 }
 

@@ -1,8 +1,68 @@
 //! When changes are so many that a person has to look first.
 
+use std::fmt;
+use std::str::FromStr;
+
+use dirsync_directory::excerpt;
+use thiserror::Error;
+
 /// Length of the window over which changes are counted, in milliseconds: 24 hours. A limit per
 /// message would never see deletions that drip.
 pub const WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Why a change waits for a person at its origin. The order is that of the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GuardKind {
+    /// Too many entries would lose a field.
+    Blank,
+    /// Too many entries are missing from a complete read.
+    Delete,
+    /// Too many entries would change kind, or type or value of their primary address.
+    Move,
+    /// Too many entries would change because the settings of their source did.
+    Settings,
+    /// The entry is missing from a read that is suspiciously short.
+    ShortRead,
+    /// No source names the entry.
+    Unclaimed,
+}
+
+/// A text that is not the word of a [`GuardKind`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("\"{0}\" is not a reason to hold a change")]
+pub struct ParseGuardKindError(String);
+
+impl GuardKind {
+    const ALL: [Self; 6] =
+        [Self::Blank, Self::Delete, Self::Move, Self::Settings, Self::ShortRead, Self::Unclaimed];
+
+    /// The word by which databases and people know it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Delete => "delete",
+            Self::Move => "move",
+            Self::Settings => "settings",
+            Self::ShortRead => "short-read",
+            Self::Unclaimed => "unclaimed",
+        }
+    }
+}
+
+impl fmt::Display for GuardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for GuardKind {
+    type Err = ParseGuardKindError;
+
+    fn from_str(text: &str) -> Result<Self, ParseGuardKindError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.word() == text);
+        kind.ok_or_else(|| ParseGuardKindError(excerpt(text)))
+    }
+}
 
 /// A change of many entries is held when it passes *both* limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +88,16 @@ impl GuardLimits {
 
 #[cfg(test)]
 mod tests {
-    use super::GuardLimits;
+    use super::{GuardKind, GuardLimits};
+
+    #[test]
+    fn kinds_are_read_as_they_are_written_and_ordered_as_their_words() {
+        let words: Vec<String> = GuardKind::ALL.iter().map(ToString::to_string).collect();
+        assert!(words.is_sorted());
+        let read: Result<Vec<GuardKind>, _> = words.iter().map(|word| word.parse()).collect();
+        assert_eq!(read.unwrap(), GuardKind::ALL);
+        assert!("Delete".parse::<GuardKind>().is_err());
+    }
 
     #[test]
     fn both_limits_have_to_be_passed() {

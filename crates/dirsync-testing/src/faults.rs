@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash};
 use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     CommonTables, Flow, HeldChange, IssuedPoint, ListPlace, ListRow, LogLine, Numbered, OwnRow,
     OwnTombstone, OwnedListRow, Quarantined, Registration, RequestorState, RequestorTables,
@@ -153,8 +154,8 @@ delegate! {
         fn held_changes() -> Vec<HeldChange>;
         fn put_held_change(held: &HeldChange) -> ();
         fn delete_held_change(id: EntryId) -> ();
-        fn guard_events(source: &str) -> Vec<(u64, String, u64)>;
-        fn put_guard_event(source: &str, at: u64, kind: &str, count: u64) -> ();
+        fn guard_events(source: &str) -> Vec<(u64, GuardKind, u64)>;
+        fn put_guard_event(source: &str, at: u64, kind: GuardKind, count: u64) -> ();
         fn purge_guard_events(before: u64) -> ();
         fn source_memory(source: &str) -> Option<SourceMemory>;
         fn put_source_memory(source: &str, memory: &SourceMemory) -> ();

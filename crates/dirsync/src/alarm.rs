@@ -75,7 +75,7 @@ fn sound(
 }
 
 fn line(level: Level, text: String) -> LogLine {
-    LogLine { at: now_ms(), step: "alarm".into(), level: level.to_string(), text }
+    LogLine { at: now_ms(), step: "alarm".into(), level, text }
 }
 
 fn subjects(waits: &Waiting) -> BTreeMap<String, String> {

@@ -1,8 +1,9 @@
 //! What a whole read lacks: only a complete read deletes, and not too much at once.
 
 use dirsync_directory::EntryId;
+use dirsync_protocol::guard::GuardKind;
 
-use super::read::{ReadError, SourceRead};
+use super::read::{ExampleKind, ReadError, SourceRead};
 
 /// A read with fewer rows than this share of the last good one is held at any size, in percent.
 const SHORT_READ_PERCENT: u64 = 50;
@@ -35,12 +36,12 @@ impl SourceRead<'_> {
         }
         absent.retain(|id| !self.stays_rejected(*id, None));
         let good_rows = self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
-        let earlier = self.guarded_earlier("delete")?;
+        let earlier = self.guarded_earlier(GuardKind::Delete)?;
         let count = absent.len() as u64;
         let fed = self.elements.count_of(&source).max(count);
         let kind = if count > 0 && self.is_short(good_rows) {
             Some((
-                "short-read",
+                GuardKind::ShortRead,
                 format!(
                     "the read has {} rows, the last good one had {}: its {count} deletions are held \
                  for a person",
@@ -50,7 +51,7 @@ impl SourceRead<'_> {
             ))
         } else if self.settings.guards.delete.exceeded(count + earlier, fed + earlier) {
             Some((
-                "delete",
+                GuardKind::Delete,
                 format!(
                     "{count} of {fed} entries are not in this read: their deletions are held for a \
                  person"
@@ -69,7 +70,12 @@ impl SourceRead<'_> {
             None => {
                 if count > 0 {
                     let now = self.settings.now;
-                    self.changes.tables().put_guard_event(&source, now, "delete", count)?;
+                    self.changes.tables().put_guard_event(
+                        &source,
+                        now,
+                        GuardKind::Delete,
+                        count,
+                    )?;
                 }
                 for id in absent {
                     self.delete_absent(id)?;
@@ -94,10 +100,10 @@ impl SourceRead<'_> {
         None
     }
 
-    fn hold_deletion(&mut self, id: EntryId, kind: &str) -> Result<(), ReadError> {
+    fn hold_deletion(&mut self, id: EntryId, kind: GuardKind) -> Result<(), ReadError> {
         let Some(row) = self.changes.tables().own(id)? else { return Ok(()) };
         self.report.held_removals += 1;
-        self.report.example("held", &row.key, &row.record.name);
+        self.report.example(ExampleKind::Held, &row.key, &row.record.name);
         self.hold(id, kind, None, row.key)
     }
 
@@ -105,7 +111,7 @@ impl SourceRead<'_> {
         let Some(row) = self.changes.tables().own(id)? else { return Ok(()) };
         if self.changes.delete(id, false)? {
             self.report.removed += 1;
-            self.report.example("removed", &row.key, &row.record.name);
+            self.report.example(ExampleKind::Removed, &row.key, &row.record.name);
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! A person's word on what is held at this postoffice.
 
 use dirsync_directory::EntryId;
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::tables::{OwnRow, Stored, Tables};
 
-use super::unclaimed::{UNCLAIMED, keep_by_hand};
+use super::unclaimed::keep_by_hand;
 
 /// Makes held changes; `None` all of them. Returns how many. What was rejected is closed and stays as
 /// it is. Deletions travel marked as approved, so that the server does not hold them again.
@@ -49,7 +50,7 @@ pub fn reject(tables: &mut dyn Tables, ids: Option<&[EntryId]>) -> Stored<u64> {
             continue;
         }
         count += 1;
-        if held.kind == UNCLAIMED {
+        if held.kind == GuardKind::Unclaimed {
             keep_by_hand(tables, &held)?;
             continue;
         }

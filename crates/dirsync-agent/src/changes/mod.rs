@@ -12,6 +12,6 @@ mod unclaimed;
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
 pub use read::{
-    ConfiguredSource, Example, Guards, ReadError, ReadReport, ReadRow, ReadSettings, RowFault,
-    SourceRead,
+    ConfiguredSource, Example, ExampleKind, Guards, ReadError, ReadReport, ReadRow, ReadSettings,
+    RowFault, SourceRead,
 };

@@ -11,7 +11,7 @@ use dirsync_directory::{
 };
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
-use dirsync_protocol::guard::{GuardLimits, WINDOW_MS};
+use dirsync_protocol::guard::{GuardKind, GuardLimits, WINDOW_MS};
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables};
 use thiserror::Error;
@@ -88,6 +88,34 @@ pub struct RowFault {
     pub keyless: bool,
 }
 
+/// A count of a read that has examples. The order is that of the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExampleKind {
+    /// [`ReadReport::added`].
+    Added,
+    /// [`ReadReport::changed`].
+    Changed,
+    /// [`ReadReport::held`] and [`ReadReport::held_removals`].
+    Held,
+    /// [`ReadReport::removed`].
+    Removed,
+    /// [`ReadReport::unclaimed`].
+    Unclaimed,
+}
+
+impl ExampleKind {
+    /// The word by which scripts know it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Held => "held",
+            Self::Removed => "removed",
+            Self::Unclaimed => "unclaimed",
+        }
+    }
+}
+
 /// A name for people beside a count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -125,12 +153,12 @@ pub struct ReadReport {
     pub unclaimed: u64,
     /// What the administrator has to know.
     pub warnings: Vec<String>,
-    /// Examples by kind: `added`, `changed`, `removed`, `held`, `unclaimed`.
-    pub examples: BTreeMap<&'static str, Vec<Example>>,
+    /// Examples by kind.
+    pub examples: BTreeMap<ExampleKind, Vec<Example>>,
 }
 
 impl ReadReport {
-    pub(super) fn example(&mut self, kind: &'static str, key: &str, name: &str) {
+    pub(super) fn example(&mut self, kind: ExampleKind, key: &str, name: &str) {
         let examples = self.examples.entry(kind).or_default();
         if examples.len() < EXAMPLES_MAX {
             examples.push(Example { key: key.to_owned(), name: name.to_owned() });
@@ -160,7 +188,7 @@ pub enum ReadError {
 /// A change of an entry that is decided at the end of the read.
 struct Pending {
     row: OwnRow,
-    kinds: Vec<&'static str>,
+    kinds: Vec<GuardKind>,
 }
 
 /// A read under way.
@@ -319,10 +347,10 @@ impl<'t> SourceRead<'t> {
         let Some(old) = old else { return self.new_row(id, row) };
         let mut kinds = Vec::new();
         if blanks(old.record.as_ref(), row.record) {
-            kinds.push("blank");
+            kinds.push(GuardKind::Blank);
         }
         if moves(old.record.as_ref(), row.record) {
-            kinds.push("move");
+            kinds.push(GuardKind::Move);
         }
         let row =
             OwnRow { source: self.settings.source.clone(), record: row.record.to_record(), ..old };
@@ -348,7 +376,7 @@ impl<'t> SourceRead<'t> {
             released_to: None,
         })?;
         self.report.added += 1;
-        self.report.example("added", row.key, row.record.name);
+        self.report.example(ExampleKind::Added, row.key, row.record.name);
         Ok(())
     }
 
@@ -443,16 +471,17 @@ impl<'t> SourceRead<'t> {
         });
         let fed = self.elements.count_of(&self.settings.source);
         let mut held_kinds = BTreeSet::new();
-        for (kind, limits) in
-            [("blank", self.settings.guards.blank), ("move", self.settings.guards.moved)]
-        {
+        let guards = self.settings.guards;
+        for (kind, limits, would) in [
+            (GuardKind::Blank, guards.blank, "lose a field"),
+            (GuardKind::Move, guards.moved, "change kind or primary address"),
+        ] {
             let count = pending.values().filter(|p| p.kinds.contains(&kind)).count() as u64;
             let earlier = self.guarded_earlier(kind)?;
             if count > 0 && limits.exceeded(count + earlier, fed) {
                 held_kinds.insert(kind);
                 self.report.warnings.push(format!(
-                    "{count} entries would {} at once: they are held for a person",
-                    if kind == "blank" { "lose a field" } else { "change kind or primary address" }
+                    "{count} entries would {would} at once: they are held for a person"
                 ));
             } else if count > 0 {
                 let now = self.settings.now;
@@ -460,10 +489,8 @@ impl<'t> SourceRead<'t> {
                 self.changes.tables().put_guard_event(&source, now, kind, count)?;
             }
         }
-        if self.settings_changed()?
-            && self.settings.guards.settings.exceeded(pending.len() as u64, fed)
-        {
-            held_kinds.insert("settings");
+        if self.settings_changed()? && guards.settings.exceeded(pending.len() as u64, fed) {
+            held_kinds.insert(GuardKind::Settings);
             self.report.warnings.push(format!(
                 "the settings of source \"{}\" changed and {} entries would change with them: \
                  they are held for a person",
@@ -472,8 +499,8 @@ impl<'t> SourceRead<'t> {
             ));
         }
         for (id, pending) in pending {
-            let kind = if held_kinds.contains("settings") {
-                Some("settings")
+            let kind = if held_kinds.contains(&GuardKind::Settings) {
+                Some(GuardKind::Settings)
             } else {
                 pending.kinds.iter().copied().find(|kind| held_kinds.contains(kind))
             };
@@ -486,7 +513,7 @@ impl<'t> SourceRead<'t> {
                         self.report.unchanged += 1;
                     } else {
                         self.report.changed += 1;
-                        self.report.example("changed", &key, &name);
+                        self.report.example(ExampleKind::Changed, &key, &name);
                     }
                 }
             }
@@ -494,9 +521,9 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    fn hold_change(&mut self, id: EntryId, row: OwnRow, kind: &str) -> Result<(), ReadError> {
+    fn hold_change(&mut self, id: EntryId, row: OwnRow, kind: GuardKind) -> Result<(), ReadError> {
         self.report.held += 1;
-        self.report.example("held", &row.key, &row.record.name);
+        self.report.example(ExampleKind::Held, &row.key, &row.record.name);
         self.hold(id, kind, Some(row.record), row.key)
     }
 
@@ -515,7 +542,7 @@ impl<'t> SourceRead<'t> {
     pub(super) fn hold(
         &mut self,
         id: EntryId,
-        kind: &str,
+        kind: GuardKind,
         record: Option<Record>,
         key: String,
     ) -> Result<(), ReadError> {
@@ -524,7 +551,7 @@ impl<'t> SourceRead<'t> {
         let held = HeldChange {
             id,
             source: self.settings.source.clone(),
-            kind: kind.to_owned(),
+            kind,
             record,
             key,
             since: same.as_ref().map_or(self.settings.now, |same| same.since),
@@ -534,11 +561,11 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    pub(super) fn guarded_earlier(&mut self, kind: &str) -> Result<u64, ReadError> {
+    pub(super) fn guarded_earlier(&mut self, kind: GuardKind) -> Result<u64, ReadError> {
         let since = self.settings.now.saturating_sub(WINDOW_MS);
         let source = self.settings.source.clone();
         let events = self.changes.tables().guard_events(&source)?;
-        let counted = events.iter().filter(|(at, of, _)| *at > since && of == kind);
+        let counted = events.iter().filter(|(at, of, _)| *at > since && *of == kind);
         Ok(counted.map(|(_, _, count)| count).sum())
     }
 

@@ -1,13 +1,11 @@
 //! Entries that no source names, because a merge brought them back or because their source left the
 //! settings: a person decides.
 
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::{ADOPTED, HAND};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
 
-use super::read::{ReadError, SourceRead};
-
-/// The kind of a case about such an entry.
-pub const UNCLAIMED: &str = "unclaimed";
+use super::read::{ExampleKind, ReadError, SourceRead};
 
 impl SourceRead<'_> {
     /// Holds a deletion of each, once, when all whole sources have told which entries they feed. The
@@ -41,12 +39,12 @@ impl SourceRead<'_> {
                 continue;
             }
             self.report.unclaimed += 1;
-            self.report.example(UNCLAIMED, &row.key, &row.record.name);
+            self.report.example(ExampleKind::Unclaimed, &row.key, &row.record.name);
             let since = self.settings.now;
             self.changes.tables().put_held_change(&HeldChange {
                 id,
                 source: row.source,
-                kind: UNCLAIMED.into(),
+                kind: GuardKind::Unclaimed,
                 record: None,
                 key: row.key,
                 since,

@@ -14,9 +14,7 @@ use dirsync_protocol::tables::{RegistrationState, StoreError, Stored, Tables};
 use thiserror::Error;
 
 use super::{CUT_OFF, Decision, DecisionKind, DecisionsLog, carry_out};
-
-/// The name of the note: how many renewals of the log, how many lines, and their hash.
-const NOTE: &str = "decisions";
+use crate::notes::DECISIONS;
 
 /// Lines of a log, and the hash of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl Progress {
     }
 
     fn noted(tables: &mut dyn Tables) -> Stored<Self> {
-        let Some(note) = tables.note(NOTE)? else { return Ok(Self::none(0)) };
+        let Some(note) = tables.note(DECISIONS)? else { return Ok(Self::none(0)) };
         let read = || {
             let mut words = note.split(' ');
             let (renewals, lines) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -53,7 +51,7 @@ impl Progress {
 
     fn put(self, tables: &mut dyn Tables) -> Stored<()> {
         let Self { renewals, lines, hash } = self;
-        tables.put_note(NOTE, Some(&format!("{renewals} {lines} {}", hash.to_hex())))
+        tables.put_note(DECISIONS, Some(&format!("{renewals} {lines} {}", hash.to_hex())))
     }
 }
 

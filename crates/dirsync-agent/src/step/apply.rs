@@ -15,6 +15,7 @@ use super::{
     Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
     reported,
 };
+use crate::notes::SERVER_NOTICE;
 
 /// What T3 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,15 +156,12 @@ impl Applying<'_> {
     }
 }
 
-/// The name of the note that says why the server does not take this postoffice's requests.
-pub const NOTICE_NOTE: &str = "server-notice";
-
 /// Keeps what the server says of this postoffice, until it answers a request again.
 fn note_notice(tables: &mut dyn Tables, applied: &Applied) -> Stored<()> {
     if applied.notice.is_none() && !applied.answered {
         return Ok(());
     }
-    tables.put_note(NOTICE_NOTE, applied.notice.map(Side::word))
+    tables.put_note(SERVER_NOTICE, applied.notice.map(Side::word))
 }
 
 fn count(report: &mut ApplyReport, applied: Applied, arrived: &Arrived) {

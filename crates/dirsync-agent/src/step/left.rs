@@ -8,13 +8,11 @@ use dirsync_store::Store;
 
 use super::place::Failures;
 use super::{StepError, Surroundings};
+use crate::notes::LEFT;
 
 /// How long such a message waits for its addressee, in milliseconds. A site on a weekly schedule has
 /// looked for it twice by then.
 const KEPT_MS: u64 = 15 * 24 * 60 * 60 * 1000;
-
-/// Names the notes of these messages.
-const NOTE: &str = "left:";
 
 /// What has arrived without the messages that were left before. Those that nobody came for in all that
 /// time are set aside, and what is noted of messages that are gone is forgotten.
@@ -26,7 +24,7 @@ pub(super) fn without_left(
     failures: &mut Failures<'_>,
 ) -> Result<Vec<Arrived>, StepError> {
     let mut tables = store.begin()?;
-    let noted: BTreeSet<String> = tables.notes(NOTE)?.into_iter().map(|(name, _)| name).collect();
+    let noted: BTreeSet<String> = tables.notes(LEFT)?.into_iter().map(|(name, _)| name).collect();
     if noted.is_empty() {
         return Ok(arrived);
     }
@@ -57,5 +55,5 @@ pub(super) fn note_left(tables: &mut dyn Tables, arrived: &Arrived) -> Stored<()
 /// A file that is written again is another message.
 fn note_of(arrived: &Arrived) -> String {
     let Arrived { sender, epoch, number, part, modified, .. } = arrived;
-    format!("{NOTE}{sender} {epoch} {number} {part} {modified}")
+    format!("{LEFT}{sender} {epoch} {number} {part} {modified}")
 }

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::decisions::DecideError;
 
-pub use apply::{ApplyReport, NOTICE_NOTE, apply};
+pub use apply::{ApplyReport, apply};
 pub use place::PlaceFailure;
 pub use process::{
     Carriers, ProcessReport, STRANGERS_WAITING_MAX, answer_requests, process, requests_arrived,
@@ -109,7 +109,7 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
         .map(|event| LogLine {
             at,
             step: step.into(),
-            level: event.level.to_string(),
+            level: event.level,
             text: format!("{} [{}]", event.text, event.rule),
         })
         .collect()

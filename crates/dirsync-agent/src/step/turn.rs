@@ -8,6 +8,8 @@ use dirsync_carrier::Arrived;
 use dirsync_protocol::tables::StoreError;
 use dirsync_store::Store;
 
+use crate::notes::LOOKED_AT;
+
 /// After so many messages of one inbox that it cannot take a step looks no further.
 pub const UNTAKEN_PER_STEP_MAX: usize = 1000;
 
@@ -25,7 +27,7 @@ impl Turn {
         place: &str,
         arrived: &mut [Arrived],
     ) -> Result<Self, StoreError> {
-        let note = format!("looked-at:{place}");
+        let note = format!("{LOOKED_AT}{place}");
         let began_after = if arrived.is_empty() { None } else { store.begin()?.note(&note)? };
         if let Some(after) = &began_after {
             let after = place_of(after);

@@ -295,7 +295,12 @@ fn rows_without_their_key_delete_nobody() {
     let store = &mut world.at(HOUSE).store;
     let mut tables = store.begin().unwrap();
     assert!(tables.quarantined().unwrap().is_empty(), "the next good read clears the cases");
-    let blanks = tables.held_changes().unwrap().iter().filter(|held| held.kind == "blank").count();
+    let blanks = tables
+        .held_changes()
+        .unwrap()
+        .iter()
+        .filter(|held| held.kind == dirsync_protocol::guard::GuardKind::Blank)
+        .count();
     assert_eq!(blanks, 0, "and the holds");
 }
 

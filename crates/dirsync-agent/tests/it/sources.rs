@@ -83,7 +83,7 @@ fn fed(own: &BTreeMap<String, (String, String)>, source: &str) -> Vec<String> {
 /// What is held: (kind, key, id).
 pub fn held(site: &mut TestPostoffice) -> Vec<(String, String, EntryId)> {
     let held = site.store.begin().unwrap().held_changes().unwrap();
-    held.into_iter().map(|held| (held.kind, held.key, held.id)).collect()
+    held.into_iter().map(|held| (held.kind.to_string(), held.key, held.id)).collect()
 }
 
 fn kinds(site: &mut TestPostoffice) -> Vec<(String, String)> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_agent::changes::{ReadSettings, approve};
+use dirsync_agent::changes::{ExampleKind, ReadSettings, approve};
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_carrier::Carrier;
 use dirsync_directory::{EntryId, PostofficeName};
@@ -83,7 +83,7 @@ fn changed_settings_are_a_dry_run_first() {
     let report = read(site, "map 2", " (external)");
     assert_eq!((report.changed, report.held), (0, 30));
     assert!(report.warnings.iter().any(|warning| warning.contains("settings")));
-    assert!(report.examples["held"].len() == 30, "the counts come with examples");
+    assert!(report.examples[&ExampleKind::Held].len() == 30, "the counts come with examples");
     let approved = site.transact(|tables, context, _| approve(tables, context.now, None));
     assert_eq!(approved.unwrap(), 30);
     assert_eq!(read(site, "map 2", " (external)").unchanged, 30);

@@ -1,6 +1,7 @@
 //! Tables that every postoffice has beside its protocol state.
 
 use super::{Flow, Quarantined, Stored};
+use crate::context::Level;
 
 /// One line of the log: a step that ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +10,8 @@ pub struct LogLine {
     pub at: u64,
     /// `T0`, `T1`, `T2`, `T3`, or a command's name.
     pub step: String,
-    /// `info`, `notice`, `warning`, `error`, `alarm`.
-    pub level: String,
+    /// How much it matters.
+    pub level: Level,
     /// The line, readable alone.
     pub text: String,
 }

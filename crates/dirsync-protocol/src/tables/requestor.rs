@@ -10,6 +10,7 @@ use dirsync_message::{
 
 use super::{Flow, Stored};
 use crate::delta::ChangeNumbers;
+use crate::guard::GuardKind;
 
 /// How a requestor stands towards its server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,9 +241,8 @@ pub struct HeldChange {
     pub id: EntryId,
     /// The source whose read asks for it.
     pub source: String,
-    /// What would happen: `delete`, `short-read`, `blank`, `move`, `settings`, or `unclaimed` for an
-    /// entry that no source names.
-    pub kind: String,
+    /// Why it is held.
+    pub kind: GuardKind,
     /// The entry as the source has it now; none for a deletion.
     pub record: Option<Record>,
     /// The key, for people.
@@ -374,9 +374,10 @@ pub trait RequestorTables {
     fn delete_held_change(&mut self, id: EntryId) -> Stored<()>;
     /// When own entries of a source were deleted, blanked or moved by its reads: (when, kind),
     /// milliseconds since 1970; the window of the guard.
-    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, String, u64)>>;
+    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, GuardKind, u64)>>;
     /// Remembers `count` guarded changes of one kind.
-    fn put_guard_event(&mut self, source: &str, at: u64, kind: &str, count: u64) -> Stored<()>;
+    fn put_guard_event(&mut self, source: &str, at: u64, kind: GuardKind, count: u64)
+    -> Stored<()>;
     /// Forgets guarded changes before `before`.
     fn purge_guard_events(&mut self, before: u64) -> Stored<()>;
     /// What is remembered of a source.

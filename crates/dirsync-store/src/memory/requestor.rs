@@ -4,6 +4,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest, own_element};
 use dirsync_message::{Offer, Outcome, ReqSeq};
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     Flow, HeldChange, ListPlace, ListRow, OwnRow, OwnTombstone, OwnedListRow, RequestorState,
     RequestorTables, SourceMemory, StoreError, StoreErrorKind, Stored,
@@ -265,18 +266,24 @@ impl RequestorTables for MemoryTransaction<'_> {
         Ok(())
     }
 
-    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, String, u64)>> {
+    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, GuardKind, u64)>> {
         let events = self.store.state.guard_events.values();
         let mut events: Vec<_> = events
             .filter(|(of, ..)| of == source)
-            .map(|(_, at, kind, count)| (*at, kind.clone(), *count))
+            .map(|(_, at, kind, count)| (*at, *kind, *count))
             .collect();
         events.sort();
         Ok(events)
     }
 
-    fn put_guard_event(&mut self, source: &str, at: u64, kind: &str, count: u64) -> Stored<()> {
-        let event = (source.to_owned(), at, kind.to_owned(), count);
+    fn put_guard_event(
+        &mut self,
+        source: &str,
+        at: u64,
+        kind: GuardKind,
+        count: u64,
+    ) -> Stored<()> {
+        let event = (source.to_owned(), at, kind, count);
         self.append(|state| &mut state.guard_events, event);
         Ok(())
     }

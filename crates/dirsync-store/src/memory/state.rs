@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dirsync_directory::{Bucket, EntryId, PostofficeName, SetDigest, View, ViewHash};
 use dirsync_message::{Offer, Outcome, ServerEpoch, SrvSeq, Stamp};
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
     Registration, RequestorState, ServerRow, ServerState, SourceMemory, Tombstone,
@@ -41,7 +42,7 @@ pub(super) enum NumberedKey {
 pub(super) type PointKey = (ServerEpoch, SrvSeq, ViewHash, bool);
 
 /// A guarded change: (source, when, kind, how many).
-pub(super) type GuardEvent = (String, u64, String, u64);
+pub(super) type GuardEvent = (String, u64, GuardKind, u64);
 
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -43,7 +43,7 @@ impl CommonTables for SqliteTransaction<'_> {
     fn put_log(&mut self, line: &LogLine) -> Stored<()> {
         let action = "write to the log";
         let sql = "INSERT INTO log (at, step, level, text) VALUES (?1, ?2, ?3, ?4)";
-        let params = params![integer(action, line.at)?, line.step, line.level, line.text];
+        let params = params![integer(action, line.at)?, line.step, line.level.word(), line.text];
         self.execute(action, sql, params).map(|_| ())
     }
 
@@ -55,7 +55,7 @@ impl CommonTables for SqliteTransaction<'_> {
             Ok(visit(&LogLine {
                 at: columns.number()?,
                 step: columns.text()?.into(),
-                level: columns.text()?.into(),
+                level: columns.parsed()?,
                 text: columns.text()?.into(),
             }))
         })

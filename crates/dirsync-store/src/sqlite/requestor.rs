@@ -2,6 +2,7 @@
 
 use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest};
 use dirsync_message::{Offer, Outcome, ReqSeq};
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     Flow, HeldChange, ListPlace, ListRow, OwnRow, OwnTombstone, OwnedListRow, RequestorState,
     RequestorTables, SourceMemory, Stored,
@@ -165,7 +166,7 @@ impl RequestorTables for SqliteTransaction<'_> {
             Ok(HeldChange {
                 id: row.id()?,
                 source: row.text()?.into(),
-                kind: row.text()?.into(),
+                kind: row.parsed()?,
                 record: row.optional_record()?,
                 key: row.text()?.into(),
                 since: row.number()?,
@@ -182,7 +183,7 @@ impl RequestorTables for SqliteTransaction<'_> {
         let params = params![
             held.id.as_bytes(),
             held.source,
-            held.kind,
+            held.kind.word(),
             record.map(|record| &record.kind),
             record.map(|record| &record.name),
             record.map(|record| &record.addresses),
@@ -198,19 +199,25 @@ impl RequestorTables for SqliteTransaction<'_> {
         self.delete_id("delete a held change", "DELETE FROM held_change WHERE id = ?1", id)
     }
 
-    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, String, u64)>> {
+    fn guard_events(&mut self, source: &str) -> Stored<Vec<(u64, GuardKind, u64)>> {
         let sql = "SELECT at, kind, count FROM guard_event WHERE source = ?1 \
                    ORDER BY at, kind, count";
         self.all("read the guarded changes", sql, [source], |row, _| {
-            Ok((row.number()?, row.text()?.to_owned(), row.number()?))
+            Ok((row.number()?, row.parsed()?, row.number()?))
         })
     }
 
-    fn put_guard_event(&mut self, source: &str, at: u64, kind: &str, count: u64) -> Stored<()> {
+    fn put_guard_event(
+        &mut self,
+        source: &str,
+        at: u64,
+        kind: GuardKind,
+        count: u64,
+    ) -> Stored<()> {
         let action = "write a guarded change";
         let sql = "INSERT INTO guard_event (source, at, kind, count) VALUES (?1, ?2, ?3, ?4)";
         let (at, count) = (integer(action, at)?, integer(action, count)?);
-        self.execute(action, sql, params![source, at, kind, count]).map(|_| ())
+        self.execute(action, sql, params![source, at, kind.word(), count]).map(|_| ())
     }
 
     fn purge_guard_events(&mut self, before: u64) -> Stored<()> {

@@ -56,7 +56,7 @@ fn cases(tables: &mut dyn Tables, is_server: bool) -> Result<Vec<Case>> {
         };
         cases.push(Case {
             id: held.id,
-            kind: held.kind,
+            kind: held.kind.to_string(),
             source: held.source,
             origin: None,
             key: held.key,

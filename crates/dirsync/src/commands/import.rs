@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dirsync_agent::changes::ReadSettings;
+use dirsync_agent::changes::{ExampleKind, ReadSettings};
 use dirsync_agent::intake::{Intake, IntakeError, take_in};
 use dirsync_connect::{Format, OpenError, OpenOptions};
 use dirsync_postoffice::config::load_map;
@@ -92,20 +92,26 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     let would = if dry_run { "would be " } else { "" };
     println!("{} rows: {} unchanged", report.rows, report.unchanged);
     for (word, count, kind) in [
-        ("added", report.added, "added"),
-        ("changed", report.changed, "changed"),
-        ("removed", report.removed, "removed"),
-        ("held for a person", report.held + report.held_removals, "held"),
-        ("named by no source and held for a person", report.unclaimed, "unclaimed"),
-        ("quarantined", report.quarantined, ""),
-        ("skipped as another origin's", report.foreign, ""),
+        ("added", report.added, Some(ExampleKind::Added)),
+        ("changed", report.changed, Some(ExampleKind::Changed)),
+        ("removed", report.removed, Some(ExampleKind::Removed)),
+        ("held for a person", report.held + report.held_removals, Some(ExampleKind::Held)),
+        (
+            "named by no source and held for a person",
+            report.unclaimed,
+            Some(ExampleKind::Unclaimed),
+        ),
+        ("quarantined", report.quarantined, None),
+        ("skipped as another origin's", report.foreign, None),
     ] {
         if count == 0 {
             continue;
         }
         println!("{count} {would}{word}");
-        let examples = report.examples.get(kind).map_or(&[][..], Vec::as_slice);
-        if dry_run || kind == "held" || kind == "unclaimed" {
+        let examples = kind.and_then(|kind| report.examples.get(&kind));
+        let examples = examples.map_or(&[][..], Vec::as_slice);
+        let waits = matches!(kind, Some(ExampleKind::Held | ExampleKind::Unclaimed));
+        if dry_run || waits {
             for example in examples.iter().take(SHOWN) {
                 println!("  {} ({})", example.name, example.key);
             }
@@ -143,7 +149,7 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         .iter()
         .map(|(kind, list)| {
             let list = list.iter().map(|e| json!({ "key": e.key, "name": e.name })).collect();
-            ((*kind).to_owned(), serde_json::Value::Array(list))
+            (kind.word().to_owned(), serde_json::Value::Array(list))
         })
         .collect();
     let taken: Vec<_> = intake

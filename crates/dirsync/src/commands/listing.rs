@@ -59,8 +59,10 @@ pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Result<ExitStatus>
     let mut broken = None;
     postoffice.begin()?.visit_log(since, &mut |line| {
         if json {
-            lines.push(json!({ "at": time::json(line.at), "step": line.step, "level": line.level,
-                               "text": line.text }));
+            lines.push(
+                json!({ "at": time::json(line.at), "step": line.step, "level": line.level.word(),
+                               "text": line.text }),
+            );
         } else {
             let at = time::rfc3339(line.at);
             let text = shown(&line.text.replace('\\', "\\\\"));

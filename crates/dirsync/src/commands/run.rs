@@ -210,9 +210,13 @@ impl Site {
             _lock: lock,
         };
         let name = postoffice.name.clone();
-        site.say("run", "info", &format!("{name} is looked after from {}", site.folder.display()));
+        site.say(
+            "run",
+            Level::Info,
+            &format!("{name} is looked after from {}", site.folder.display()),
+        );
         for warning in exposure::of(&mut postoffice)? {
-            site.say("run", "warning", &warning);
+            site.say("run", Level::Warning, &warning);
         }
         Ok(site)
     }
@@ -260,7 +264,7 @@ impl Site {
             self.failure = Some((text, said_again));
             return;
         }
-        self.say("run", "error", &format!("{text}; tried again in {} s", pause.as_secs()));
+        self.say("run", Level::Error, &format!("{text}; tried again in {} s", pause.as_secs()));
         self.failure = Some((text, now + BackOff::default().delay(self.failures)));
         self.failures = self.failures.saturating_add(1);
     }
@@ -308,7 +312,7 @@ impl Site {
         let away = postoffice.away()?;
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
             let ways_out = away.ways_out(&self.folder).join("; ");
-            self.say("run", "error", &format!("{away}: nothing is read or sent; {ways_out}"));
+            self.say("run", Level::Error, &format!("{away}: nothing is read or sent; {ways_out}"));
         }
         self.away = away;
         Ok(away.is_some())
@@ -319,14 +323,14 @@ impl Site {
         self.say_lines(&done.lines);
         if self.once {
             for failure in done.unsaid() {
-                self.say("run", "error", &failure.text);
+                self.say("run", Level::Error, &failure.text);
             }
         }
     }
 
     fn say_lines(&mut self, lines: &[LogLine]) {
         for line in lines {
-            self.say(&line.step, &line.level, &line.text);
+            self.say(&line.step, line.level, &line.text);
         }
     }
 
@@ -348,7 +352,7 @@ impl Site {
         let before = postoffice.begin()?.requestor()?;
         let mut done = apply_step(postoffice)?;
         if !done.moved {
-            done.lines.retain(|line| line.level != Level::Info.to_string());
+            done.lines.retain(|line| line.level != Level::Info);
         }
         self.show(&done);
         let after = postoffice.begin()?.requestor()?;
@@ -380,7 +384,7 @@ impl Site {
         if last.is_some_and(|last| clock_jump(at(last), at(now), DAY).is_some()) {
             self.say(
                 "run",
-                "warning",
+                Level::Warning,
                 "a day or more is missing; nothing is forgotten before tomorrow",
             );
         } else if since.is_some_and(|since| since < DAY) {
@@ -421,7 +425,7 @@ impl Site {
         Ok(())
     }
 
-    fn say(&mut self, step: &str, level: &str, text: &str) {
+    fn say(&mut self, step: &str, level: Level, text: &str) {
         let text = shown(&text.replace('\\', "\\\\"));
         let site = self.folder.display();
         let line = match self.log {
@@ -429,7 +433,7 @@ impl Site {
             LogFormat::Json => {
                 let at = time::rfc3339(now_ms());
                 let postoffice = site.to_string();
-                json!({ "at": at, "postoffice": postoffice, "step": step, "level": level,
+                json!({ "at": at, "postoffice": postoffice, "step": step, "level": level.word(),
                         "text": text })
                 .to_string()
             }

@@ -293,8 +293,8 @@ fn log_rest(
         rest = note_places(&mut *tables, said.step, &place, said.failed, at)?;
     }
     if let Some(summary) = said.summary {
-        let (level, text) = (Level::Info.to_string(), summary.to_owned());
-        let line = LogLine { at, step: said.step.into(), level, text };
+        let (step, text) = (said.step.into(), summary.to_owned());
+        let line = LogLine { at, step, level: Level::Info, text };
         tables.put_log(&line)?;
         rest.push(line);
     }
@@ -490,7 +490,7 @@ fn report(steps: Vec<(&'static str, Done)>, json: bool) -> ExitStatus {
 pub fn print_lines(lines: &[LogLine]) {
     for line in lines {
         let text = dirsync_directory::shown(&line.text);
-        if line.level == "info" {
+        if line.level == Level::Info {
             println!("{} {text}", line.step);
         } else {
             eprintln!("{} {}: {text}", line.step, line.level);

@@ -3,12 +3,8 @@
 use dirsync_protocol::server;
 use dirsync_store::Store;
 
+use crate::notes::{ANNOUNCED, PUSHED};
 use crate::step::StepError;
-
-/// The name of the note that says up to which number changes were pushed.
-const PUSHED: &str = "pushed";
-/// The name of the note that says which epoch was announced, and whether its recovery was over.
-const ANNOUNCED: &str = "announced";
 
 /// Lets requestors be answered unasked: once for every move of the list, once when a new life of this
 /// server begins, and once when its recovery is over.

@@ -1,6 +1,7 @@
 //! Transactions, savepoints, the quarantine, the log and notes.
 
 use dirsync_message::ReqSeq;
+use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{ListPlace, LogLine, Quarantined, Stored};
 use dirsync_store::Store;
 
@@ -160,12 +161,8 @@ fn quarantined_texts_are_kept(store: &mut dyn Store) {
 }
 
 fn the_log_is_kept_in_order_and_purged(store: &mut dyn Store) {
-    let line = |at, text: &str| LogLine {
-        at,
-        step: text.into(),
-        level: "notice".into(),
-        text: text.into(),
-    };
+    let line =
+        |at, text: &str| LogLine { at, step: text.into(), level: Level::Notice, text: text.into() };
     let mut lines: Vec<LogLine> = (10..).zip(TEXTS).map(|(at, text)| line(at, text)).collect();
     // Several lines of one moment, equal ones too.
     lines.extend([line(40, "b"), line(40, "a"), line(40, "a"), line(GREATEST, "")]);

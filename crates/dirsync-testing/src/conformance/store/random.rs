@@ -4,6 +4,8 @@
 
 use dirsync_directory::{BucketSums, EntryId, PostofficeName, SetDigest};
 use dirsync_message::{Mark, SrvSeq, Stamp, SyncPoint};
+use dirsync_protocol::context::Level;
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     Hold, ListPlace, LogLine, Published, Quarantined, SeenIn, ServerRow, Stored, Submitted,
 };
@@ -253,7 +255,7 @@ impl World {
         let (text, at) = (self.text().to_owned(), self.next_number());
         match self.random.below(6) {
             0 => {
-                let (step, level) = (self.text().to_owned(), "info".to_owned());
+                let (step, level) = (self.text().to_owned(), Level::Info);
                 tx.put_log(&LogLine { at, step, level, text })?;
             }
             1 => tx.purge_log(self.random.below(at))?,
@@ -273,7 +275,7 @@ impl World {
             }
             4 => tx.put_note(&text, (!self.random.one_in(3)).then_some("note"))?,
             _ => {
-                tx.put_guard_event(&text, at, "delete", 1 + self.random.below(5))?;
+                tx.put_guard_event(&text, at, GuardKind::Delete, 1 + self.random.below(5))?;
                 tx.purge_guard_events(self.random.below(at))?;
             }
         }

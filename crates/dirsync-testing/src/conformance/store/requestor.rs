@@ -3,6 +3,7 @@
 use dirsync_directory::own_element;
 use dirsync_message::{Offer, Outcome, OutcomeKind, ReqSeq, Stamp};
 use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{HeldChange, Mode, OwnRow, RequestorState, SourceMemory};
 use dirsync_store::Store;
 
@@ -216,7 +217,7 @@ fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {
     let held = |n: u64, key: &str| HeldChange {
         id: entry_id(n),
         source: "csv\0".into(),
-        kind: "short-read".into(),
+        kind: GuardKind::ShortRead,
         record: (n % 2 == 1).then(|| record("", "a\0b", "'")),
         key: key.into(),
         since: GREATEST - n,
@@ -243,29 +244,28 @@ fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {
 fn guarded_changes_are_kept_by_source_and_purged(store: &mut dyn Store) {
     let read =
         |source: &'static str| move |tx: &mut super::Tx<'_>| Ok(sorted(tx.guard_events(source)?));
-    let event = |at, kind: &str, count| (at, kind.to_owned(), count);
     check_kept(
         store,
         |tx| {
-            tx.put_guard_event("csv", 10, "delete", 3)?;
-            tx.put_guard_event("csv", 10, "blank", 2)?;
-            tx.put_guard_event("csv", GREATEST, "a\0b", GREATEST)?;
-            tx.put_guard_event("csv", 20, "move", 1)?;
-            tx.put_guard_event("CSV", 9, "delete", 5)?;
-            tx.put_guard_event("", 9, "", 1)
+            tx.put_guard_event("csv", 10, GuardKind::Delete, 3)?;
+            tx.put_guard_event("csv", 10, GuardKind::Blank, 2)?;
+            tx.put_guard_event("csv", GREATEST, GuardKind::ShortRead, GREATEST)?;
+            tx.put_guard_event("csv", 20, GuardKind::Move, 1)?;
+            tx.put_guard_event("CSV", 9, GuardKind::Delete, 5)?;
+            tx.put_guard_event("", 9, GuardKind::Settings, 1)
         },
         read("csv"),
         vec![
-            event(10, "blank", 2),
-            event(10, "delete", 3),
-            event(20, "move", 1),
-            event(GREATEST, "a\0b", GREATEST),
+            (10, GuardKind::Blank, 2),
+            (10, GuardKind::Delete, 3),
+            (20, GuardKind::Move, 1),
+            (GREATEST, GuardKind::ShortRead, GREATEST),
         ],
     );
-    check_kept(store, |_| Ok(()), read("CSV"), vec![event(9, "delete", 5)]);
+    check_kept(store, |_| Ok(()), read("CSV"), vec![(9, GuardKind::Delete, 5)]);
     check_kept(store, |tx| tx.purge_guard_events(10), read("CSV"), vec![]);
     check_kept(store, |tx| tx.purge_guard_events(10), read(""), vec![]);
-    let left = vec![event(20, "move", 1), event(GREATEST, "a\0b", GREATEST)];
+    let left = vec![(20, GuardKind::Move, 1), (GREATEST, GuardKind::ShortRead, GREATEST)];
     check_kept(store, |tx| tx.purge_guard_events(20), read("csv"), left);
 }
 

@@ -5,6 +5,7 @@
 
 use dirsync_postoffice::notes::MISSED;
 use dirsync_postoffice::{Postoffice, log_within, now_ms};
+use dirsync_protocol::context::Level;
 use dirsync_protocol::schedule::{Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
 
@@ -44,7 +45,7 @@ impl Site {
         if clock_jump(last, now, DAY).is_some_and(|jump| jump.is_negative()) {
             // A clock that was ahead must not silence a postoffice until it is there again.
             let text = "the clock went back; the schedule begins anew";
-            self.say(&step.to_string(), "warning", text);
+            self.say(&step.to_string(), Level::Warning, text);
             postoffice.put_note(&last_run(step), Some(&now.to_string()))?;
             return Ok(Due::Never);
         }
@@ -107,7 +108,7 @@ impl Site {
         }
         tables.commit()?;
         if !ran {
-            self.say(&step.to_string(), "warning", &text);
+            self.say(&step.to_string(), Level::Warning, &text);
         }
         Ok(())
     }
