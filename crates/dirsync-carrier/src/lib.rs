@@ -44,6 +44,12 @@ mod name;
 mod read_ahead;
 mod together;
 
+/// Names of message files, for tests of other crates.
+#[cfg(feature = "testing")]
+pub mod message_name {
+    pub use crate::name::{SUFFIX, encode, read};
+}
+
 pub use body::{BODY_BYTES_MAX, BodyDecoder, BodyEncoder, EncodedBody};
 pub use carrier::{Arrived, Carrier, CarrierError, Outgoing};
 pub use envelope::{

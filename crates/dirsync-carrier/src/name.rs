@@ -14,7 +14,7 @@ use dirsync_directory::{PostofficeName, fold};
 use crate::carrier::{Arrived, Outgoing};
 
 /// The end of the name of every message file.
-pub(crate) const SUFFIX: &str = ".dirsync";
+pub const SUFFIX: &str = ".dirsync";
 /// The longest encoded text, in bytes. Two of them, two numbers and the suffix of a reason file have less
 /// than 255 bytes.
 const TOKEN_BYTES_MAX: usize = 100;
@@ -30,7 +30,7 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 });
 
 /// Encodes a text for a file name.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let folded = fold(text);
     if BASE32.encode_len(folded.len()) <= TOKEN_BYTES_MAX {
         return BASE32.encode(folded.as_bytes());
@@ -70,7 +70,7 @@ fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
 }
 
 /// Reads the name of a file. `None` if it is not one that [`file_name`] makes.
-pub(crate) fn read(name: &str) -> Option<Arrived> {
+pub fn read(name: &str) -> Option<Arrived> {
     let stem = name.strip_suffix(SUFFIX)?;
     let mut parts = stem.split('-');
     let hint = Arrived {

@@ -14,7 +14,7 @@ fn needs_mark(field: &str) -> bool {
 }
 
 /// Writes a field (RFC 4180, section 2), with the mark if the file is for people and the field needs it.
-pub(crate) fn write_field(output: &mut String, field: &str, for_people: bool) {
+pub fn write_field(output: &mut String, field: &str, for_people: bool) {
     let marked = for_people && needs_mark(field);
     let quoted = field.contains(['"', ',', '\n', '\r']) || field.trim() != field;
     if quoted {
@@ -34,7 +34,7 @@ pub(crate) fn write_field(output: &mut String, field: &str, for_people: bool) {
 }
 
 /// A field of a file for people, without its mark.
-pub(crate) fn unmarked(field: &str) -> &str {
+pub fn unmarked(field: &str) -> &str {
     match field.strip_prefix(NEUTRAL) {
         Some(rest) if needs_mark(rest) => rest,
         _ => field,
@@ -45,7 +45,7 @@ pub(crate) fn unmarked(field: &str) -> &str {
 ///
 /// A line break inside a value is written `\n`, and backslashes before an `n` or a line break are doubled.
 /// All other backslashes stay as they are, so that nearly every value looks as it is.
-pub(crate) fn push_value(field: &mut String, value: &str) {
+pub fn push_value(field: &mut String, value: &str) {
     if !field.is_empty() {
         field.push('\n');
     }
@@ -74,7 +74,7 @@ pub(crate) fn push_value(field: &mut String, value: &str) {
 }
 
 /// The values of a field.
-pub(crate) fn values(field: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub fn values(field: &str) -> impl Iterator<Item = Cow<'_, str>> {
     field.split('\n').filter(|value| !value.is_empty()).map(value)
 }
 

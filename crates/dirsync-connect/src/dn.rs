@@ -1,7 +1,7 @@
 //! Distinguished names as text (RFC 4514).
 
 /// Escapes an attribute value (RFC 4514 §2.4).
-pub(crate) fn escape(value: &str) -> String {
+pub fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len() + 8);
     let last = value.len().saturating_sub(1);
     for (at, character) in value.char_indices() {
@@ -21,7 +21,7 @@ pub(crate) fn escape(value: &str) -> String {
 /// The attributes and values of a distinguished name, in their order. `None` if the text is not one.
 ///
 /// The quoted values of RFC 2253 are accepted. Values in hexadecimal (`#04…`) are returned as they are.
-pub(crate) fn parse(name: &str) -> Option<Vec<(String, String)>> {
+pub fn parse(name: &str) -> Option<Vec<(String, String)>> {
     let mut parts = Vec::new();
     let mut rest = name.trim_start();
     while !rest.is_empty() {

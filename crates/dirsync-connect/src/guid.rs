@@ -5,7 +5,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 /// The text form of an Active Directory `objectGUID`, as administrators see and type it. The bytes of its
 /// first three fields are little-endian (MS-DTYP, section 2.3.4.2).
-pub(crate) fn of_object_guid(bytes: &[u8; 16]) -> String {
+pub fn of_object_guid(bytes: &[u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
     let mut ordered = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
     ordered[8..].copy_from_slice(&rest);
@@ -14,7 +14,7 @@ pub(crate) fn of_object_guid(bytes: &[u8; 16]) -> String {
 
 /// A UUID in its one form: lower case, without braces or `urn:uuid:`. Text in the form `X'…'`, which csvde
 /// writes, is read as the bytes of an `objectGUID`. Any other text is returned unchanged.
-pub(crate) fn canonical(text: &str) -> String {
+pub fn canonical(text: &str) -> String {
     if let Some(hex) = text.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\''))
         && let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(hex.as_bytes())
         && let Ok(bytes) = <[u8; 16]>::try_from(bytes)

@@ -49,6 +49,23 @@ mod vcard;
 mod vcard_card;
 mod vcard_entry;
 
+/// Parsers of single texts, for tests of other crates.
+#[cfg(feature = "testing")]
+pub mod parsers {
+    /// Fields of our own CSV.
+    pub mod csv_cell {
+        pub use crate::csv_cell::{push_value, unmarked, values, write_field};
+    }
+    /// Distinguished names.
+    pub mod dn {
+        pub use crate::dn::{escape, parse};
+    }
+    /// Object GUIDs.
+    pub mod guid {
+        pub use crate::guid::{canonical, of_object_guid};
+    }
+}
+
 pub use map::{Map, Template, TemplateError};
 pub use source::{
     Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, Source, SourceRow, UnknownFormat,

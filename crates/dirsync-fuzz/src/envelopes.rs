@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 
+use dirsync_carrier::message_name as name;
 use dirsync_carrier::{
     Arrived, BodyEncoder, Carrier, FolderCarrier, Outgoing, open_message, open_message_within,
 };
 use dirsync_directory::{PostofficeName, fold};
 
 use crate::bytes::Bytes;
-use crate::private::name;
 use crate::scratch::file_of;
 
 /// The longest decompressed body that is allowed here, in bytes.

@@ -4,18 +4,11 @@
 //! `fuzz/` gives these functions to libFuzzer; `tests/corpus.rs` runs them in seconds over the
 //! corpus and mutations of it. A function returns when the claim holds and panics when it does not.
 #![deny(missing_docs)]
-// Some files of other crates are compiled in; their own tests run where they belong.
-#![cfg(not(test))]
 
 mod bytes;
 mod check;
-/// What the files below find under this name in their own crate.
-mod carrier {
-    pub(crate) use dirsync_carrier::{Arrived, Outgoing};
-}
 mod envelopes;
 mod messages;
-mod private;
 mod scratch;
 mod settings;
 mod sources;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dirsync_connect::parsers::{csv_cell, dn as distinguished, guid as guids};
 use dirsync_connect::{
     ExportRow, Format, Item, Map, OpenOptions, SourceRow, Target, Template, open,
 };
 use dirsync_directory::{AttributeName, PostofficeName};
 
 use crate::bytes::Bytes;
-use crate::private::{csv_cell, dn as distinguished, guid as guids};
 use crate::scratch::with_file;
 
 /// Encodings with different ways to go wrong: none said, single bytes, pairs, states.
