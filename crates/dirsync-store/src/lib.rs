@@ -1,8 +1,28 @@
-//! The postoffice database behind one trait.
+//! The database of a postoffice, behind one trait.
 //!
-//! A step of the agent begins one [`Transaction`], hands it to `dirsync-protocol` as
-//! [`Tables`], and commits it: what a message changes becomes visible at once or not at all.
-//! *Never:* decisions; a store keeps rows and says what it kept.
+//! A step of the agent begins one [`Transaction`], passes it to `dirsync-protocol` as [`Tables`], and
+//! commits it. All changes of a message so become visible together, or not at all.
+//!
+//! A store never decides anything: it stores rows and returns them. Decisions are in `dirsync-protocol`.
+//!
+//! Begin with the trait [`Store`]. [`sqlite::SqliteStore`] implements it for postoffices, and
+//! [`MemoryStore`] for tests and simulations.
+//!
+//! ```
+//! use dirsync_store::{MemoryStore, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut store = MemoryStore::new();
+//! let mut transaction = store.begin()?;
+//! transaction.put_note("step/apply", Some("1767225600000"))?;
+//! transaction.commit()?;
+//!
+//! // A transaction that is dropped leaves nothing behind.
+//! store.begin()?.put_note("step/apply", None)?;
+//! assert_eq!(store.begin()?.note("step/apply")?.as_deref(), Some("1767225600000"));
+//! # Ok(())
+//! # }
+//! ```
 #![deny(missing_docs)]
 
 mod memory;
@@ -12,27 +32,27 @@ use dirsync_protocol::tables::{Stored, Tables};
 
 pub use memory::MemoryStore;
 
-/// A postoffice database.
+/// The database of a postoffice.
 ///
-/// One transaction writes at a time: the exclusive borrow says so inside one process, and an
-/// implementation that several processes can open takes a lock as well
-/// ([`StoreErrorKind::Busy`](dirsync_protocol::tables::StoreErrorKind::Busy) when it is held).
-/// Readers of another handle or process never wait; they see what was committed before they began.
+/// Only one transaction writes at a time. Within a process the exclusive borrow ensures that. A database
+/// that several processes can open also takes a lock, and fails with
+/// [`StoreErrorKind::Busy`](dirsync_protocol::tables::StoreErrorKind::Busy) if another one has it. Readers
+/// with another handle or in another process never wait, and see the state committed before they began.
 pub trait Store {
     /// Begins a transaction.
     ///
     /// # Errors
     ///
-    /// When the store cannot be read or locked.
+    /// If the store cannot be read or locked.
     fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>>;
 }
 
-/// A transaction under way. Dropped without [`Transaction::commit`], it leaves nothing behind.
+/// An open transaction. If it is dropped without [`Transaction::commit`], it leaves nothing behind.
 pub trait Transaction: Tables {
-    /// Makes the changes durable and visible; open savepoints are released.
+    /// Makes the changes durable and visible. Open savepoints are released.
     ///
     /// # Errors
     ///
-    /// When the changes could not be kept: then none of them was.
+    /// If the changes could not be stored. Then none of them was.
     fn commit(self: Box<Self>) -> Stored<()>;
 }

@@ -1,4 +1,4 @@
-//! The tables that every postoffice has beside its protocol state.
+//! The tables that every postoffice has besides the state of the protocol: quarantine, log and notes.
 
 use std::sync::Arc;
 
@@ -66,13 +66,14 @@ impl CommonTables for MemoryTransaction<'_> {
 
     fn rollback_savepoint(&mut self) -> Stored<()> {
         let action = "roll back to a savepoint";
-        let changes = self.savepoints.pop().ok_or_else(|| failure(action, "none is open"))?;
+        let changes =
+            self.savepoints.pop().ok_or_else(|| failure(action, "no savepoint is open"))?;
         self.roll_back_to(changes);
         Ok(())
     }
 
     fn release_savepoint(&mut self) -> Stored<()> {
         let action = "release a savepoint";
-        self.savepoints.pop().map(|_| ()).ok_or_else(|| failure(action, "none is open"))
+        self.savepoints.pop().map(|_| ()).ok_or_else(|| failure(action, "no savepoint is open"))
     }
 }

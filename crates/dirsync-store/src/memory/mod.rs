@@ -1,7 +1,7 @@
-//! A store in memory: for tests and simulations, and the model that other stores are compared with.
+//! A store in memory, for tests and simulations, and as the model that other stores are compared with.
 //!
-//! Every change is made in place and its inverse is kept, so beginning, committing and marking a
-//! savepoint cost nothing, and rolling back costs what was changed.
+//! Every change is made in place, and its inverse is kept. Beginning, committing and opening a savepoint
+//! therefore cost nothing, and rolling back costs as much as the changes.
 
 mod common;
 mod requestor;
@@ -16,10 +16,10 @@ use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
 use crate::{Store, Transaction};
 use state::State;
 
-/// A postoffice database in memory.
+/// The database of a postoffice in memory.
 ///
-/// A clone is a backup, or another machine: it holds what was committed and shares nothing. Equal
-/// operations give equal stores.
+/// A clone is a backup, or another machine: it has the committed state, and shares nothing with the
+/// original. Equal operations give equal stores.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     state: State,
@@ -31,7 +31,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Whether two stores hold the same, down to their indexes; what their logs say is another matter.
+    /// Whether two stores have the same content and indexes, apart from their logs.
     pub fn same_content(&self, other: &Self) -> bool {
         let content = |store: &Self| State { log: BTreeMap::new(), ..store.state.clone() };
         self.state == other.state || content(self) == content(other)
@@ -52,7 +52,7 @@ struct MemoryTransaction<'s> {
     store: &'s mut MemoryStore,
     /// The inverses of the changes so far, oldest first.
     undo: Vec<Undo>,
-    /// How many inverses there were at each open savepoint.
+    /// The number of inverses at each open savepoint.
     savepoints: Vec<usize>,
 }
 
@@ -82,7 +82,7 @@ impl MemoryTransaction<'_> {
         }));
     }
 
-    /// Adds a row behind all others of a table that is kept in the order of writing.
+    /// Appends a row to a table that is in the order of writing.
     fn append<V: 'static>(
         &mut self,
         table: impl Fn(&mut State) -> &mut BTreeMap<u64, V> + 'static,
@@ -92,7 +92,7 @@ impl MemoryTransaction<'_> {
         self.put(table, last + 1, Some(value));
     }
 
-    /// Removes the rows of a table that `which` accepts, and says how many.
+    /// Removes the rows of a table that `which` accepts. Returns their number.
     fn remove_where<K, V>(
         &mut self,
         table: impl Fn(&mut State) -> &mut BTreeMap<K, V> + Copy + 'static,
@@ -112,7 +112,7 @@ impl MemoryTransaction<'_> {
         count
     }
 
-    /// Replaces a part of the state as a whole.
+    /// Replaces a whole part of the state.
     fn replace<T: 'static>(&mut self, part: impl Fn(&mut State) -> &mut T + 'static, value: T) {
         let old = std::mem::replace(part(&mut self.store.state), value);
         self.undo.push(Box::new(move |state| *part(state) = old));
@@ -132,7 +132,7 @@ impl Transaction for MemoryTransaction<'_> {
     }
 }
 
-/// What is not committed is rolled back; after a commit there is nothing left to undo.
+/// Rolls back a transaction that was not committed. After a commit there is nothing to undo.
 impl Drop for MemoryTransaction<'_> {
     fn drop(&mut self) {
         self.roll_back_to(0);
@@ -152,6 +152,6 @@ fn failure(action: &'static str, why: impl Into<String>) -> StoreError {
 
 /// Calls a visitor until it breaks.
 fn visit_all<T>(rows: impl IntoIterator<Item = T>, mut visit: impl FnMut(T) -> Flow) {
-    // A break is the visitor's own wish, and no news to its caller.
+    // A break is the visitor's decision, so its caller knows about it.
     let _ = rows.into_iter().try_for_each(&mut visit);
 }

@@ -13,7 +13,7 @@ use dirsync_protocol::tables::{
 use super::state::{Index, LAST_ID, List, changed_bucket};
 use super::{MemoryTransaction, failure, visit_all};
 
-/// The ids of an index by number that are numbered above `after`.
+/// The ids with numbers above `after`, in the order of their numbers.
 fn above(index: &Index<(u64, EntryId)>, after: ReqSeq) -> impl Iterator<Item = &EntryId> {
     let start = Excluded((after.0, EntryId::from_bytes(LAST_ID)));
     index.range((start, Unbounded)).map(|((_, id), ())| id)

@@ -21,14 +21,14 @@ fn point_key(point: &SyncPoint) -> PointKey {
     (point.epoch, point.srv_seq, point.view, point.complete)
 }
 
-/// The comparison keys of all addresses that a row wants or has.
+/// The comparison keys of all addresses of a row, submitted and published.
 fn address_keys(row: &ServerRow) -> BTreeSet<String> {
     let submitted = row.submitted.iter().map(|submitted| &submitted.record);
     let published = row.published.iter().filter_map(|published| published.record.as_ref());
     submitted.chain(published).flat_map(|record| record.as_ref().address_keys()).collect()
 }
 
-/// Whether a row wants something else than what is published.
+/// Whether the submitted record of a row is not what is published for it.
 fn is_unsettled(row: &ServerRow) -> bool {
     let (Some(submitted), Some(published)) = (&row.submitted, &row.published) else {
         return true;
@@ -36,7 +36,7 @@ fn is_unsettled(row: &ServerRow) -> bool {
     published.record.is_some() || submitted.invalid.is_some() || submitted.released_to.is_some()
 }
 
-/// The row or stub that an entry of the index by number stands for.
+/// The row or tombstone for an entry of the index of numbers.
 fn numbered<'s>(state: &'s State, key: &NumberedKey) -> Numbered<'s> {
     match key {
         NumberedKey::Published(key) => Numbered::Published(&state.rows[key]),
@@ -55,7 +55,7 @@ impl MemoryTransaction<'_> {
         self.put(|state| &mut state.rows, key, row);
     }
 
-    /// Enters a row into the indexes, or takes it out.
+    /// Adds a row to the indexes, or removes it.
     fn index_row(&mut self, row: &ServerRow, entered: Option<()>) {
         for key in address_keys(row) {
             let key = (key, row_key(row.id, &row.origin));

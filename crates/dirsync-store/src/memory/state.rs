@@ -1,4 +1,4 @@
-//! What a store in memory holds: one map per table, and the indexes that make visits ordered.
+//! The state of a store in memory: a map for each table, and indexes for visits in other orders.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,40 +11,40 @@ use dirsync_protocol::tables::{
     Registration, RequestorState, ServerRow, ServerState, SourceMemory, Tombstone,
 };
 
-/// An index: its keys are all there is to it.
+/// An index. It has keys only.
 pub(super) type Index<K> = BTreeMap<K, ()>;
 
 /// One of the two lists of a requestor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct List {
-    /// The rows, each with its place in the order of first writing.
+    /// The rows, each with its position in the order in which they were first written.
     pub rows: BTreeMap<EntryId, (u64, OwnedListRow)>,
-    /// The ids in the order of first writing.
+    /// The ids in the order in which their rows were first written.
     pub order: BTreeMap<u64, EntryId>,
     pub buckets: BTreeMap<Bucket, SetDigest>,
-    /// Rows are being appended in bulk.
+    /// Whether rows are being appended in bulk.
     pub bulk: bool,
-    /// An id that was appended twice in bulk.
+    /// An id that was appended twice in bulk. It is reported at the end of the bulk, as by SQLite.
     pub twice: Option<EntryId>,
 }
 
-/// The key of a server's row: the id and its origin's comparison key.
+/// The key of a server's row: the id, and the comparison key of its origin.
 pub(super) type RowKey = (EntryId, String);
 
-/// What an entry of [`State::numbered`] stands for.
+/// The kind of row to which an entry of [`State::numbered`] refers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum NumberedKey {
     Published(RowKey),
     Tombstone(EntryId),
 }
 
-/// The key of an issued point: all of it but its mark.
+/// The key of an issued point: everything but its mark.
 pub(super) type PointKey = (ServerEpoch, SrvSeq, ViewHash, bool);
 
-/// A guarded change: (source, when, kind, how many).
+/// A guarded change: source, time, kind and number.
 pub(super) type GuardEvent = (String, u64, GuardKind, u64);
 
-/// Everything.
+/// The whole state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct State {
     pub requestor: Option<RequestorState>,
@@ -76,7 +76,7 @@ pub(super) struct State {
 
     pub quarantined: BTreeMap<u64, Quarantined>,
     pub last_case: u64,
-    /// Shared, so that a copy of a store costs no copy of its log.
+    /// The lines are shared, so that cloning a store does not copy its log.
     pub log: BTreeMap<u64, Arc<LogLine>>,
     pub notes: BTreeMap<String, String>,
 }
@@ -97,7 +97,7 @@ impl State {
     }
 }
 
-/// What becomes of a bucket that is added to and taken from; none when no element is left.
+/// The digest of a bucket after elements were added and removed, or `None` if it has no elements any more.
 pub(super) fn changed_bucket(
     old: Option<&SetDigest>,
     added: SetDigest,
@@ -109,7 +109,7 @@ pub(super) fn changed_bucket(
     (digest != SetDigest::default()).then_some(digest)
 }
 
-/// The smallest and the greatest id, as bounds of index ranges.
+/// The smallest id, as a bound of ranges of an index.
 pub(super) const FIRST_ID: [u8; 16] = [0; 16];
-/// See [`FIRST_ID`].
+/// The largest id, as a bound of ranges of an index.
 pub(super) const LAST_ID: [u8; 16] = [0xff; 16];

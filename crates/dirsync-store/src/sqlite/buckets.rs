@@ -1,4 +1,4 @@
-//! Sums of buckets: of the two lists, and of the server's views.
+//! The sums of the buckets of the two lists, and of the server's views.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use rusqlite::types::ToSql;
 
 use super::transaction::SqliteTransaction;
 
-/// The statements of one table of sums; the first parameter says whose.
+/// The statements for one table of sums. The first parameter is the list or view that they belong to.
 pub(super) struct BucketTable {
     all: &'static str,
     one: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct BucketTable {
     delete: &'static str,
 }
 
-/// Sums of the two lists.
+/// The sums of the two lists.
 pub(super) const OF_LISTS: BucketTable = BucketTable {
     all: "SELECT bucket, digest FROM list_bucket WHERE list = ?1",
     one: "SELECT digest FROM list_bucket WHERE list = ?1 AND bucket = ?2",
@@ -25,7 +25,7 @@ pub(super) const OF_LISTS: BucketTable = BucketTable {
     delete: "DELETE FROM list_bucket WHERE list = ?1 AND bucket = ?2",
 };
 
-/// Sums of the server's views.
+/// The sums of the server's views.
 pub(super) const OF_VIEWS: BucketTable = BucketTable {
     all: "SELECT bucket, digest FROM view_bucket WHERE view = ?1",
     one: "SELECT digest FROM view_bucket WHERE view = ?1 AND bucket = ?2",
@@ -64,7 +64,7 @@ impl SqliteTransaction<'_> {
         Ok(())
     }
 
-    /// Adds to and takes from buckets, each of which is read and written once.
+    /// Adds elements to buckets and removes elements from them. Each bucket is read and written once.
     pub(super) fn change_buckets(
         &mut self,
         action: &'static str,

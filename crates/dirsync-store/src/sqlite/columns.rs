@@ -1,4 +1,4 @@
-//! Columns of a row as the values that they stand for, and values as columns.
+//! Converts columns of rows to values, and values to columns.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -25,7 +25,7 @@ impl<'r, 's> Columns<'r, 's> {
         Self { row, action, next: 0 }
     }
 
-    /// Passes over `count` columns.
+    /// Skips `count` columns.
     pub fn skip(&mut self, count: usize) {
         self.next += count;
     }
@@ -42,10 +42,10 @@ impl<'r, 's> Columns<'r, 's> {
     }
 
     fn wrong(&self, what: &str) -> StoreError {
-        StoreError::corrupt(self.action, format!("column {} holds no {what}", self.next))
+        StoreError::corrupt(self.action, format!("column {} is not a {what}", self.next))
     }
 
-    /// A text, where there is one.
+    /// A text, or `None` for null.
     pub fn optional_text(&mut self) -> Stored<Option<&'r str>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
@@ -61,7 +61,7 @@ impl<'r, 's> Columns<'r, 's> {
         self.optional_text()?.ok_or_else(|| self.wrong("text"))
     }
 
-    /// A number as SQLite has it, where there is one.
+    /// A signed number, or `None` for null.
     pub fn optional_integer(&mut self) -> Stored<Option<i64>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
@@ -70,12 +70,12 @@ impl<'r, 's> Columns<'r, 's> {
         }
     }
 
-    /// A number as SQLite has it.
+    /// A signed number, as SQLite stores it.
     pub fn integer(&mut self) -> Stored<i64> {
         self.optional_integer()?.ok_or_else(|| self.wrong("number"))
     }
 
-    /// A counter or time, where there is one.
+    /// A counter or time, or `None` for null.
     pub fn optional_number(&mut self) -> Stored<Option<u64>> {
         let number = self.optional_integer()?;
         number.map(u64::try_from).transpose().map_err(|_| self.wrong("counter or time"))
@@ -86,7 +86,7 @@ impl<'r, 's> Columns<'r, 's> {
         self.optional_number()?.ok_or_else(|| self.wrong("number"))
     }
 
-    /// A small number, where there is one.
+    /// A small number, or `None` for null.
     pub fn optional_small(&mut self) -> Stored<Option<u32>> {
         let number = self.optional_integer()?;
         number.map(u32::try_from).transpose().map_err(|_| self.wrong("small number"))
@@ -103,34 +103,34 @@ impl<'r, 's> Columns<'r, 's> {
         bytes.try_into().map_err(|_| self.wrong("16 bytes"))
     }
 
-    /// An entry's id.
+    /// The id of an entry.
     pub fn id(&mut self) -> Stored<EntryId> {
         self.bytes().map(EntryId::from_bytes)
     }
 
-    /// A value from its text, where there is one.
+    /// A value that is stored as its text, or `None` for null.
     pub fn optional_parsed<T: FromStr>(&mut self) -> Stored<Option<T>> {
         let text = self.optional_text()?;
         text.map(str::parse).transpose().map_err(|_| self.wrong("value of its type"))
     }
 
-    /// A value from its text.
+    /// A value that is stored as its text.
     pub fn parsed<T: FromStr>(&mut self) -> Stored<T> {
         self.optional_parsed()?.ok_or_else(|| self.wrong("value"))
     }
 
-    /// A view from its definition.
+    /// A view, which is stored as its definition.
     pub fn view(&mut self) -> Stored<View> {
         self.parsed()
     }
 
-    /// A value from a text in a way of its own.
+    /// A value that `read` makes of its text.
     pub fn read<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Stored<T> {
         let text = self.text()?;
-        read(text).ok_or_else(|| self.wrong("value that is known"))
+        read(text).ok_or_else(|| self.wrong("known value"))
     }
 
-    /// Several values, separated by blanks.
+    /// Several values, which are stored separated by blanks.
     pub fn words<T: FromStr, C: FromIterator<T>>(&mut self) -> Stored<C> {
         self.read(|text| {
             let words = text.split(' ').filter(|word| !word.is_empty());
@@ -138,7 +138,7 @@ impl<'r, 's> Columns<'r, 's> {
         })
     }
 
-    /// Content.
+    /// A record.
     pub fn record(&mut self) -> Stored<RecordRef<'r>> {
         Ok(RecordRef {
             kind: self.text()?,
@@ -148,7 +148,7 @@ impl<'r, 's> Columns<'r, 's> {
         })
     }
 
-    /// Content, where there is some.
+    /// A record, or `None` for null.
     pub fn optional_record(&mut self) -> Stored<Option<Record>> {
         let Some(kind) = self.optional_text()? else {
             self.skip(3);
@@ -162,7 +162,7 @@ impl<'r, 's> Columns<'r, 's> {
         }))
     }
 
-    /// Where an entry was visible.
+    /// The views in which an entry was visible.
     pub fn seen_in(&mut self) -> Stored<SeenIn> {
         match self.optional_text()? {
             None => Ok(SeenIn::default()),
@@ -170,12 +170,12 @@ impl<'r, 's> Columns<'r, 's> {
             Some(text) => {
                 let views: Result<BTreeSet<ViewHash>, ()> =
                     text.split(' ').map(str::parse).collect();
-                views.map(SeenIn::Some).map_err(|()| self.wrong("hashes of views"))
+                views.map(SeenIn::Some).map_err(|()| self.wrong("list of views"))
             }
         }
     }
 
-    /// A postoffice by its number.
+    /// The name of a postoffice, which is stored as a number.
     pub fn name<'n>(
         &mut self,
         names: &'n mut Names,
@@ -186,7 +186,7 @@ impl<'r, 's> Columns<'r, 's> {
         names.get(self.action, number)
     }
 
-    /// A postoffice by its number, where there is one.
+    /// The name of a postoffice, or `None` for null.
     pub fn optional_name(
         &mut self,
         names: &mut Names,
@@ -198,7 +198,7 @@ impl<'r, 's> Columns<'r, 's> {
     }
 }
 
-/// A counter or time as SQLite keeps it.
+/// A counter or time as a column.
 pub(super) fn integer(action: &'static str, number: u64) -> Stored<i64> {
     i64::try_from(number).map_err(|_| {
         let why = format!("the number {number} is above 2^63 - 1");
@@ -206,23 +206,23 @@ pub(super) fn integer(action: &'static str, number: u64) -> Stored<i64> {
     })
 }
 
-/// A bound of a range of numbers: above the greatest there is nothing.
+/// A bound of a range of numbers. A bound above the largest number of a column is that number.
 pub(super) fn bound(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The text of a value.
+/// A value as a column of text.
 pub(super) fn text_of(value: &Option<impl Display>) -> Option<String> {
     value.as_ref().map(ToString::to_string)
 }
 
-/// Several values, separated by blanks.
+/// Several values as a column of text.
 pub(super) fn words_of<T: Display>(values: impl IntoIterator<Item = T>) -> String {
     let words: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
     words.join(" ")
 }
 
-/// Where an entry was visible, as a column.
+/// The views in which an entry was visible, as a column.
 pub(super) fn seen_in_text(seen_in: &SeenIn) -> Option<String> {
     match seen_in {
         SeenIn::All => Some("all".into()),

@@ -1,4 +1,4 @@
-//! The tables that every postoffice has beside its protocol state.
+//! The tables that every postoffice has besides the state of the protocol: quarantine, log and notes.
 
 use dirsync_protocol::tables::{CommonTables, Flow, LogLine, Quarantined, Stored};
 use rusqlite::params;
@@ -30,7 +30,7 @@ impl CommonTables for SqliteTransaction<'_> {
         let since = integer(action, case.since)?;
         let params = params![number, since, case.origin, case.subject, case.reason, case.text];
         self.execute(action, sql, params)?;
-        // Numbers begin at 1, so the number that SQLite gave is no negative one.
+        // Numbers begin at 1, so the number from SQLite is not negative.
         Ok(self.connection.last_insert_rowid().unsigned_abs())
     }
 
@@ -92,7 +92,7 @@ impl CommonTables for SqliteTransaction<'_> {
         self.visit(action, sql, [prefix], |row, _| {
             let mut columns = Columns::new(action, row);
             let name = columns.text()?;
-            // Names that begin with the prefix stand together, the first of those not below it.
+            // Names with the prefix follow each other, beginning with the first one that is not below it.
             if !name.starts_with(prefix) {
                 return Ok(Flow::Break(()));
             }

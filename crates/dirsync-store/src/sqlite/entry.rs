@@ -1,4 +1,4 @@
-//! The server's rows: ids as origins have them, with the index of their addresses.
+//! The server's rows, one for each id of each origin, and the index of their addresses.
 
 use std::collections::BTreeSet;
 
@@ -26,12 +26,15 @@ const UPDATE: &str = "UPDATE entry SET origin = ?1, first_origin = ?2, key = ?3,
      p_whole = ?20, p_parts = ?21, p_seen_in = ?22, p_held_since = ?23, p_held_no = ?24 \
      WHERE row = ?25";
 
-/// SQLite plans `= ?1` anew when the parameter turns into 0 or 1 or out of it, and takes a cleared
-/// parameter for such a turn: at each use of a cached statement. It does not look behind a `+`.
+/// The rows that claim an address. The `+` before the parameter keeps the prepared statement.
+///
+/// SQLite plans a comparison `= ?1` again if the parameter changes to or from 0 or 1. Clearing the
+/// parameters of a cached statement counts as such a change, so it would be planned at each use. SQLite
+/// does not do so for an expression such as `+?1`.
 const CLAIMANTS: &str = "SELECT id, origin, s_addresses, p_addresses \
      FROM address CROSS JOIN entry USING (row) WHERE hash = +?1";
 
-/// Reads whole rows, as [`read_entry`] expects them.
+/// Selects the columns in the order in which [`read_entry`] reads them.
 macro_rules! select_entry {
     ($rest:literal) => {
         concat!(
@@ -88,7 +91,7 @@ fn read_published(
     }))
 }
 
-/// A row from the columns of `select_entry!`.
+/// Reads a row from the columns of `select_entry!`.
 pub(super) fn read_entry(
     columns: &mut Columns<'_, '_>,
     names: &mut Names,
@@ -104,7 +107,7 @@ pub(super) fn read_entry(
     })
 }
 
-/// Whether a row wants something else than what is published.
+/// Whether the submitted record of a row is not what is published for it.
 fn is_unsettled(row: &ServerRow) -> bool {
     let (Some(submitted), Some(published)) = (&row.submitted, &row.published) else {
         return true;
@@ -112,7 +115,8 @@ fn is_unsettled(row: &ServerRow) -> bool {
     published.record.is_some() || submitted.invalid.is_some() || submitted.released_to.is_some()
 }
 
-/// FNV-1a with 64 bits (RFC 9923): keys are short, and the rows themselves decide.
+/// The hash of an address in the index: FNV-1a with 64 bits (RFC 9923). A fast hash is enough, because keys
+/// are short, and the addresses of the rows found are compared anyway.
 fn hash(address_key: &str) -> i64 {
     let hash = address_key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -128,14 +132,14 @@ fn hashes(addresses: [Option<&str>; 2]) -> BTreeSet<i64> {
     addresses.into_iter().flatten().flat_map(keys_of).map(|key| hash(&key)).collect()
 }
 
-/// The addresses that a row wants, and those that it has beside them.
+/// The addresses that a row claims by its submitted record, and those of another published record.
 fn addresses_of(row: &ServerRow) -> [Option<&str>; 2] {
     let submitted = row.submitted.as_ref().map(|submitted| &*submitted.record.addresses);
     let published = row.published.as_ref().and_then(|published| published.record.as_ref());
     [submitted, published.map(|record| &*record.addresses)]
 }
 
-/// What is stored of a row that is about to change.
+/// The stored state of a row that is about to change.
 struct StoredEntry {
     row: i64,
     hashes: BTreeSet<i64>,
@@ -202,7 +206,7 @@ impl SqliteTransaction<'_> {
         Ok(())
     }
 
-    /// Binds the first 24 parameters; those that nothing is bound to are null.
+    /// Binds the first 24 parameters. A parameter that is not bound is null.
     fn bind_entry(
         &mut self,
         action: &'static str,
@@ -296,7 +300,7 @@ impl SqliteTransaction<'_> {
         &mut self,
         address_key: &str,
     ) -> Stored<Vec<(EntryId, PostofficeName)>> {
-        let (action, connection) = ("read who wants an address", self.connection);
+        let (action, connection) = ("read the claimants of an address", self.connection);
         let mut claimants = Vec::new();
         self.visit(action, CLAIMANTS, [hash(address_key)], |row, names| {
             let mut columns = Columns::new(action, row);

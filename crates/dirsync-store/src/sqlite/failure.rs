@@ -1,14 +1,14 @@
-//! What SQLite reports, in the words of the traits.
+//! Converts errors of SQLite and the file system to those of the traits.
 
 use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 
-/// The error of an action that SQLite refused.
+/// The error of an action that failed in SQLite.
 pub(super) fn failed(action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
     move |error| StoreError { action, kind: kind(&error), source: Box::new(error) }
 }
 
-/// The error of an action that the file system refused.
+/// The error of an action that failed in the file system.
 pub(super) fn file_failed(action: &'static str) -> impl Fn(std::io::Error) -> StoreError {
     move |error| {
         let kind = match error.kind() {
@@ -24,7 +24,7 @@ pub(super) fn file_failed(action: &'static str) -> impl Fn(std::io::Error) -> St
     }
 }
 
-/// An error in our own words.
+/// The error of an action that this crate refuses, with its reason.
 pub(super) fn refused(
     action: &'static str,
     kind: StoreErrorKind,

@@ -1,4 +1,4 @@
-//! A requestor's two lists: one is live, the other is prepared beside it.
+//! The two lists of a requestor: the live one, and the one that is prepared beside it.
 
 use dirsync_directory::EntryId;
 use dirsync_message::{SrvSeq, Stamp};
@@ -12,7 +12,7 @@ use super::failure::{failed, refused};
 use super::names::Names;
 use super::transaction::SqliteTransaction;
 
-/// A statement for each of the two tables.
+/// The same statement for each of the two tables.
 macro_rules! per_list {
     ($before:literal, $between:literal, $after:literal) => {
         [
@@ -30,7 +30,7 @@ const APPEND: [&str; 2] = per_list!(
     " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 );
-/// A row that is written again stays where it is: the index of ids is not touched.
+/// Writes a row. One that exists is updated in place, so that the index of ids does not change.
 const PUT: [&str; 2] = per_list!(
     "INSERT INTO ",
     " (id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, details) \
@@ -55,17 +55,17 @@ const BY_NAME: [&str; 2] = per_list!(
 );
 const DELETE: [&str; 2] = per_list!("DELETE FROM ", " WHERE id = ?1");
 const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
-/// As in `schema.sql`, by the letter.
+/// The indexes of ids, literally as in `schema.sql`.
 pub(super) const INDEX: [&str; 2] = per_list!("CREATE UNIQUE INDEX ", "_id ON ", " (id)");
 const DROP_INDEX: [&str; 2] = per_list!("DROP INDEX ", "_id");
 const CLEAR_BUCKETS: &str = "DELETE FROM list_bucket WHERE list = ?1";
 
-/// What a transaction knows of the two tables.
+/// The state of the two tables within a transaction.
 #[derive(Default)]
 pub(super) struct Lists<'s> {
-    /// Which table is the live list.
+    /// The table of the live list.
     live: usize,
-    /// Which tables are without their index because rows are appended in bulk, and with what.
+    /// The statements that append rows in bulk. A table that has one is without its index.
     bulk: [Option<CachedStatement<'s>>; 2],
 }
 
@@ -106,7 +106,7 @@ fn visit_row(
 }
 
 impl<'s> SqliteTransaction<'s> {
-    /// Learns which table is live, and which has no index.
+    /// Reads which table is live.
     pub fn read_lists(&mut self, action: &'static str) -> Stored<()> {
         let live = self.one(action, "SELECT list FROM live_list", [], |row, _| row.integer())?;
         self.lists = Lists::default();
@@ -114,7 +114,7 @@ impl<'s> SqliteTransaction<'s> {
         Ok(())
     }
 
-    /// Learns which tables have no index: a rollback may lead back into the middle of a bulk.
+    /// Reads which tables have no index. A rollback may return to the middle of a bulk.
     pub fn read_bulks(&mut self, action: &'static str) -> Stored<()> {
         let sql = "SELECT name FROM sqlite_schema WHERE name IN ('list_a_id', 'list_b_id')";
         let indexes = self.all(action, sql, [], |row, _| row.text().map(str::to_owned))?;
@@ -133,7 +133,8 @@ impl<'s> SqliteTransaction<'s> {
         }
     }
 
-    /// A table whose rows can be found by their ids: a bulk under way is over.
+    /// The table of a list, with its index. A bulk in it is ended, as rows can be found by their ids only
+    /// then.
     fn indexed(&mut self, action: &'static str, place: ListPlace) -> Stored<usize> {
         let table = self.table(place);
         self.end_bulk_of(action, table)?;
@@ -232,7 +233,7 @@ impl<'s> SqliteTransaction<'s> {
         self.end_bulk_of("finish to fill the list", self.table(place))
     }
 
-    /// Ends what was not ended.
+    /// Ends the bulks that are still open.
     pub fn end_bulks(&mut self, action: &'static str) -> Stored<()> {
         (0..2).try_for_each(|table| self.end_bulk_of(action, table))
     }
@@ -286,7 +287,7 @@ impl<'s> SqliteTransaction<'s> {
     }
 }
 
-/// A row that has the id of another one is a fault of the message; all else is SQLite's.
+/// Tells a duplicate id, which is a fault of the message, from other errors of SQLite.
 fn twice(action: &'static str, error: rusqlite::Error) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
         return refused(action, StoreErrorKind::Twice, "two rows of the list have one id");

@@ -1,16 +1,16 @@
-//! The size of the write-ahead log, and how large readers may let it become.
+//! The size of the write-ahead log, and its limit for readers.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The log of a database beside its file, with the size at which readers have to give way.
+/// The write-ahead log of a database, with the size at which readers have to stop.
 ///
-/// SQLite reuses the log only when no reader needs what it holds, so one reader that stays open
-/// while others write lets it grow without end.
+/// SQLite reuses the log only when no reader needs its content. A reader that stays open while others
+/// write would let it grow without limit.
 #[derive(Debug)]
 pub(super) struct LogLimit {
     log: PathBuf,
-    /// In bytes.
+    /// The limit, in bytes.
     pub bytes: u64,
 }
 
@@ -22,12 +22,12 @@ impl LogLimit {
         Self { log: log.into(), bytes }
     }
 
-    /// Its size in bytes; 0 when there is none.
+    /// The size of the log in bytes, or 0 if there is none.
     pub fn size(&self) -> u64 {
         std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
     }
 
-    /// Whether readers have to give way.
+    /// Whether readers have to stop.
     pub fn exceeded(&self) -> bool {
         self.size() > self.bytes
     }

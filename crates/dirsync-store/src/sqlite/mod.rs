@@ -1,9 +1,10 @@
 //! The postoffice database in one SQLite file.
 //!
-//! The file can be read with the `sqlite3` shell; `sql/sqlite/schema.sql` says what every table and
-//! column means, and so does the shell's `.schema`. Beside the file `NAME` stand `NAME-wal`, its
-//! log, and `NAME-shm` while it is open; a copy of the file alone is no backup
-//! ([`SqliteStore::backup_to`] makes one).
+//! The file can be read with the `sqlite3` shell. `sql/sqlite/schema.sql` explains every table and column,
+//! and the shell's `.schema` repeats that.
+//!
+//! While the database `NAME` is open, its log `NAME-wal` and the file `NAME-shm` exist beside it. A copy of
+//! the file alone is therefore not a backup; [`SqliteStore::backup_to`] makes one.
 
 mod buckets;
 mod columns;
@@ -40,26 +41,29 @@ use transaction::SqliteTransaction;
 
 pub use schema::SCHEMA_VERSION;
 
-/// Size of the log in bytes at which readers give way, unless
-/// [`SqliteStore::set_log_limit`] says otherwise.
+/// The size of the log in bytes at which readers have to stop, unless [`SqliteStore::set_log_limit`] sets
+/// another one.
 pub const LOG_BYTES_MAX: u64 = 256 << 20;
 
-/// How long a lock is waited for.
+/// The longest wait for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements kept prepared: all that there are.
+/// The number of statements that stay prepared, which is more than there are.
 const STATEMENTS_MAX: usize = 200;
-/// The page cache, in KiB.
+/// The size of the page cache, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
-/// The size of a new database's pages, in bytes. With 8192, 1,000 random changes write almost twice
-/// the log, and bulk loads cost a tenth less.
+/// The size of a page in a new database, in bytes. It was measured against 8192, with which 1,000 random
+/// changes write almost twice as much to the log, and bulk loads take a tenth less time.
 const PAGE_BYTES: i64 = 4096;
-/// A commit that leaves a larger log moves it into the database's file: 32 MiB. What is moved once
-/// is not written twice, so the ordinary way is [`SqliteStore::checkpoint_truncate`] after a cycle.
-const LOG_BYTES_KEPT: i64 = 32 << 20;
-/// A postoffice database in a file.
+/// The size of the log above which a commit moves it into the file of the database: 32 MiB.
 ///
-/// Several handles, in one process or several, may have a database open: one writes at a time,
-/// readers do not wait. A commit is on disk when it returns.
+/// A page that changes often is written once if the log is moved late. So the log is normally moved by
+/// [`SqliteStore::checkpoint_truncate`] after a cycle, and this limit is rarely reached.
+const LOG_BYTES_KEPT: i64 = 32 << 20;
+
+/// The database of a postoffice in a file.
+///
+/// Several handles, in one or several processes, may have it open. Only one writes at a time, and readers do
+/// not wait. A commit is on disk when it returns.
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
@@ -75,12 +79,11 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// When there is a file of that name already, or none can be made there, or the place is on a
-    /// network file system.
+    /// If a file of this name exists, if it cannot be made, or if it would be on a network file system.
     pub fn create(path: impl AsRef<Path>) -> Stored<Self> {
         let (action, path) = ("make the database", path.as_ref());
         check_place(action, path)?;
-        // An empty file is what an interrupted attempt leaves.
+        // An interrupted attempt leaves an empty file, which is used.
         let left = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
         if !left {
             make_file(path).map_err(file_failed(action))?;
@@ -92,12 +95,12 @@ impl SqliteStore {
         Self::with(action, connection, path, false)
     }
 
-    /// Opens a database, and upgrades it when an older version of the program made it.
+    /// Opens a database. One of an older version of the program is upgraded.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, is no postoffice database, is on a network file system, or was made
-    /// by a newer version of the program: then it was not touched.
+    /// If the file cannot be read, is not the database of a postoffice, is on a network file system, or was
+    /// made by a newer version of the program. In these cases it is not touched.
     pub fn open(path: impl AsRef<Path>) -> Stored<Self> {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
@@ -109,21 +112,22 @@ impl SqliteStore {
         Self::with(action, connection, path, false)
     }
 
-    /// Opens a database for reading: its transactions see what was committed before they began,
-    /// and hold up nobody. One that is open while the log grows past its limit is ended with
-    /// [`StoreErrorKind::Busy`]. It can be read on a disk that is full or read-only, too, unless its log
-    /// still holds something.
+    /// Opens a database for reading. Its transactions see the state committed before they began, and make
+    /// nobody wait. A transaction that is open while the log grows past its limit is ended with
+    /// [`StoreErrorKind::Busy`].
+    ///
+    /// The database can also be read on a disk that is full or read-only, unless its log still has content.
     ///
     /// # Errors
     ///
-    /// As [`SqliteStore::open`], and when the database has to be upgraded first.
+    /// As [`SqliteStore::open`], and if the database has to be upgraded first.
     pub fn open_read_only(path: impl AsRef<Path>) -> Stored<Self> {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
         schema::check_header(path)?;
         let (connection, version) = match connect_to_read(action, path) {
             Err(error) if error.kind != StoreErrorKind::Busy => {
-                // The first error says what is wrong, unless it was only the log's.
+                // Report the first error, unless the database can be read without its log.
                 connect_without_log(action, path).ok_or(error)?
             }
             outcome => outcome?,
@@ -168,18 +172,18 @@ impl SqliteStore {
         })
     }
 
-    /// Moves what the log holds into the database's file and empties the log.
+    /// Moves the content of the log into the file of the database, and empties the log.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Busy`] when a reader or writer holds the log.
+    /// [`StoreErrorKind::Busy`] if a reader or writer uses the log.
     pub fn checkpoint_truncate(&mut self) -> Stored<()> {
         let action = "empty the database's log";
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: i64 =
             self.connection.query_row(sql, [], |row| row.get(0)).map_err(failed(action))?;
         if busy != 0 {
-            let why = "a reader or writer holds it";
+            let why = "another reader or writer uses it";
             return Err(refused(action, StoreErrorKind::Busy, why));
         }
         Ok(())
@@ -190,18 +194,17 @@ impl SqliteStore {
         self.log.size()
     }
 
-    /// Sets the size of the log, in bytes, at which this handle's reads give way.
+    /// Sets the size of the log, in bytes, at which reads of this handle have to stop.
     pub fn set_log_limit(&mut self, bytes: u64) {
         self.log.bytes = bytes;
     }
 
-    /// Copies what is committed into a new database, while others go on. The copy is made beside its
-    /// place, as `PATH.part`: a file of its name is always whole.
+    /// Copies the committed state into a new database, while others read and write on. The copy is made as
+    /// `PATH.part` and then renamed, so that a file of the final name is always whole.
     ///
     /// # Errors
     ///
-    /// When there is a file of that name already, or the copy cannot be made; then what there is of
-    /// it is removed.
+    /// If a file of this name exists, or the copy cannot be made. The unfinished copy is then removed.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
         let (action, path) = ("back up the database", path.as_ref());
         if path.try_exists().map_err(file_failed(action))? {
@@ -210,14 +213,14 @@ impl SqliteStore {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
-        // What a copy left that was interrupted.
+        // An interrupted copy leaves its part.
         remove_copy(&part).map_err(file_failed(action))?;
         let copied = self.copy_to(action, &part).and_then(|()| {
             std::fs::rename(&part, path).map_err(file_failed(action))?;
             sync_folder(action, path)
         });
         if copied.is_err() {
-            // The copy's own error says more than that it cannot be removed either.
+            // The error of the copy is the one to report, even if its rest cannot be removed either.
             let _ = remove_copy(&part);
         }
         copied
@@ -227,7 +230,8 @@ impl SqliteStore {
         make_file(path).map_err(file_failed(action))?;
         let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
-        // All pages in one step: one snapshot, which no writer makes begin anew.
+        // All pages are copied in one step, as one snapshot. With several steps, each write by others in
+        // between would restart the copy.
         match backup.step(-1).map_err(failed(action))? {
             StepResult::Done => {}
             _ => {
@@ -241,11 +245,11 @@ impl SqliteStore {
         file.sync_all().map_err(file_failed(action))
     }
 
-    /// What is wrong with the database: a line for each fault.
+    /// Checks the database, and returns a line for each fault.
     ///
     /// # Errors
     ///
-    /// When it is too damaged even for that.
+    /// If the database is too damaged for the check.
     pub fn integrity_check(&self) -> Stored<Vec<String>> {
         let action = "check the database";
         let lines = |sql, text: fn(&rusqlite::Row<'_>) -> rusqlite::Result<String>| {
@@ -263,12 +267,12 @@ impl SqliteStore {
         Ok(faults)
     }
 
-    /// How many statements were executed in transactions of this handle.
+    /// The number of statements that were executed in transactions of this handle.
     pub fn statements(&self) -> u64 {
         self.statements
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -287,8 +291,8 @@ impl Store for SqliteStore {
     }
 }
 
-/// Makes an empty file that nobody but the user may read. SQLite gives what it makes beside a database
-/// the database's permissions.
+/// Makes an empty file that only the user may read. SQLite gives the files beside a database the same
+/// permissions.
 fn make_file(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -300,36 +304,37 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 }
 
 fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connection> {
-    // A handle is used by one thread at a time, which the exclusive borrows prove.
+    // Exclusive borrows prove that only one thread at a time uses a handle, so SQLite needs no mutex.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed(action))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed(action))?;
     Ok(connection)
 }
 
-/// Gives the log and its index the database's permissions. They are made with those that it has at
-/// that time: of a database that could not be written for a while they would stay unwritable.
+/// Gives the log and its index the permissions of the database. They are made with the permissions that it
+/// has at that time, so after a time without write permission they would stay unwritable.
 fn share_log(path: &Path) {
     let Ok(database) = std::fs::metadata(path) else { return };
     for suffix in ["-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
         if std::fs::metadata(&file).is_ok_and(|it| it.permissions() != database.permissions()) {
-            // What is not ours to change is said when it is opened.
+            // If this is not permitted, opening the database fails and reports it.
             let _ = std::fs::set_permissions(&file, database.permissions());
         }
     }
 }
 
-/// A handle for reading, and the version of what it reads.
+/// A handle for reading, and the version of the schema that it sees.
 fn connect_to_read(action: &'static str, path: &Path) -> Stored<(Connection, u32)> {
     let connection = connect(action, path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let version = schema::checked_version(&connection, path)?;
     Ok((connection, version))
 }
 
-/// The same where the log cannot be made, which readers need as well: without a log the file is all
-/// there is, and nobody can write to it.
+/// A handle for reading if no log can be made, which SQLite otherwise needs even for reading. If there is no
+/// log, or an empty one, the file has the whole state; and nobody can write to it meanwhile. `None` if the log
+/// has content.
 fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection, u32)> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -344,7 +349,7 @@ fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection,
     Some((connection, version))
 }
 
-/// Removes a copy, and the journal that an interrupted one leaves.
+/// Removes an unfinished copy and its journal.
 fn remove_copy(path: &Path) -> std::io::Result<()> {
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
@@ -367,7 +372,7 @@ fn check_place(action: &'static str, path: &Path) -> Stored<()> {
     Err(refused(action, StoreErrorKind::Other, why))
 }
 
-/// A new file's name is on disk when its folder is.
+/// Makes the name of a new file durable, which it is when its folder is synced.
 fn sync_folder(action: &'static str, path: &Path) -> Stored<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(file_failed(action))?;

@@ -1,7 +1,7 @@
-//! The spellings of postoffices' names, numbered: rows carry the numbers.
+//! The spellings of the names of postoffices. Rows contain their numbers instead.
 //!
-//! Spellings are added and never removed, with the next free number, so what is known stays true
-//! until the transaction that added it is rolled back.
+//! A new spelling gets the next free number, and none is ever removed. A spelling that is known therefore
+//! stays valid, unless the transaction that added it is rolled back.
 
 use std::collections::HashMap;
 
@@ -12,29 +12,30 @@ use rusqlite::{Connection, params};
 use super::columns::Columns;
 use super::failure::failed;
 
-/// How many spellings are tried before the map is asked: most rows repeat the last ones.
+/// The number of spellings that are compared before the map is searched. Most rows repeat one of the last.
 const RECENT: usize = 4;
 
-/// The spellings known so far.
+/// The spellings that are known so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Each spelling with its identity; the first has the number 1.
+    /// Each spelling with its identity, which is the number of the first spelling of the same name. The first
+    /// one has the number 1.
     spellings: Vec<(PostofficeName, i64)>,
     by_text: HashMap<String, i64>,
     by_fold: HashMap<String, i64>,
     recent: [i64; RECENT],
     turn: usize,
-    /// Statements that were executed for names.
+    /// The number of statements that were executed for names.
     pub statements: u64,
 }
 
 impl Names {
-    /// How many are known.
+    /// The number of spellings that are known.
     pub fn count(&self) -> usize {
         self.spellings.len()
     }
 
-    /// Forgets all but the first `count`, which a rollback took back.
+    /// Forgets all but the first `count` spellings, after a rollback.
     pub fn truncate(&mut self, count: usize) {
         while self.spellings.len() > count {
             let number = self.spellings.len() as i64;
@@ -48,7 +49,7 @@ impl Names {
         }
     }
 
-    /// A name by its number, which [`Names::ensure`] has made known.
+    /// The name with a number that [`Names::ensure`] has made known.
     pub fn get(&self, action: &'static str, number: i64) -> Stored<&PostofficeName> {
         let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let spelling = place.and_then(|place| self.spellings.get(place));
@@ -57,7 +58,7 @@ impl Names {
         })
     }
 
-    /// Makes a name known that another handle wrote.
+    /// Reads the names up to this number, if another handle has added it.
     pub fn ensure(
         &mut self,
         connection: &Connection,
@@ -67,7 +68,7 @@ impl Names {
         if number > self.spellings.len() as i64 { self.load(connection, action) } else { Ok(()) }
     }
 
-    /// The number of a name as it is written, which is added when it is new.
+    /// The number of a name in this spelling, which is added if it is new.
     pub fn number(
         &mut self,
         connection: &Connection,
@@ -94,12 +95,12 @@ impl Names {
         Ok(number)
     }
 
-    /// The identity of a numbered name.
+    /// The identity of the name with a number.
     pub fn identity_of(&self, number: i64) -> i64 {
         self.spellings[number as usize - 1].1
     }
 
-    /// The identity of a postoffice, however it is written; none when it was never written.
+    /// The identity of a postoffice in any spelling, or `None` if the database has never had its name.
     pub fn identity(
         &mut self,
         connection: &Connection,
@@ -139,7 +140,7 @@ impl Names {
         self.spellings.push((name, identity));
     }
 
-    /// Reads what others added since.
+    /// Reads the names that other handles have added.
     fn load(&mut self, connection: &Connection, action: &'static str) -> Stored<()> {
         let sql = "SELECT no, name, identity FROM postoffice WHERE no > ?1 ORDER BY no";
         self.statements += 1;
@@ -150,7 +151,7 @@ impl Names {
             let (number, name, identity) =
                 (columns.integer()?, columns.parsed()?, columns.integer()?);
             if number != self.count() as i64 + 1 || !(1..=number).contains(&identity) {
-                let what = format!("postoffice {number} is out of its order");
+                let what = format!("postoffice {number} has a wrong number or identity");
                 return Err(StoreError::corrupt(action, what));
             }
             self.learn(name, identity);

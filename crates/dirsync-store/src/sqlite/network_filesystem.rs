@@ -1,9 +1,9 @@
-//! File systems on which a database would be damaged: their locks and shared memory do not reach
-//! from one machine to the other.
+//! File systems on which a database would be damaged, because their locks and shared memory do not work
+//! between machines.
 
 use std::path::{Path, PathBuf};
 
-/// Types of file systems that other machines share, as `/proc/self/mountinfo` names them.
+/// The types of network file systems, as `/proc/self/mountinfo` names them.
 const SHARED: [&str; 10] = [
     "nfs",
     "nfs4",
@@ -17,8 +17,8 @@ const SHARED: [&str; 10] = [
     "glusterfs",
 ];
 
-/// The type of the network file system that a path is on; none for a local one, and where the
-/// operating system does not say.
+/// The type of the network file system that a path is on. `None` if it is a local one, or if the operating
+/// system does not say.
 pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
@@ -26,10 +26,10 @@ pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     shared_mount(&mounts, &folder).map(str::to_owned)
 }
 
-/// The type of the file system with the longest mount point that a path begins with, where it is
-/// one of [`SHARED`]. Of several on one mount point, the last covers the others.
+/// The type of the file system of a path, if it is one of [`SHARED`]. The longest mount point that the path
+/// begins with decides, and of several at the same mount point the last one, which covers the others.
 ///
-/// Lines are `ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`
+/// The lines are `ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`
 /// (proc_pid_mountinfo(5)); blanks and backslashes in paths are octal escapes.
 fn shared_mount<'m>(mounts: &'m str, path: &Path) -> Option<&'m str> {
     let mount = |line: &'m str| {

@@ -1,4 +1,4 @@
-//! The changes of the server's list in the order of their numbers: published rows and stubs.
+//! The changes of the server's list in the order of their numbers: published rows and tombstones.
 
 use dirsync_message::SrvSeq;
 use dirsync_protocol::tables::{Flow, Numbered, Stored, Tombstone};
@@ -19,7 +19,7 @@ fn read_tombstone(columns: &mut Columns<'_, '_>) -> Stored<Tombstone> {
 }
 
 impl SqliteTransaction<'_> {
-    /// Two cursors, each in the order of numbers, are merged.
+    /// Merges two cursors, each in the order of numbers.
     pub(super) fn visit_changes(
         &mut self,
         after: SrvSeq,
@@ -33,27 +33,27 @@ impl SqliteTransaction<'_> {
         let mut entries = entries.query(range).map_err(failed(action))?;
         let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone \
                    WHERE srv_seq > ?1 AND srv_seq <= ?2 ORDER BY srv_seq";
-        let mut stubs = self.prepare(action, sql)?;
-        let mut stubs = stubs.query(range).map_err(failed(action))?;
+        let mut tombstones = self.prepare(action, sql)?;
+        let mut tombstones = tombstones.query(range).map_err(failed(action))?;
         let names = &mut *self.names;
         let mut next_entry = || -> Stored<_> {
             let row = entries.next().map_err(failed(action))?;
             row.map(|row| read_entry(&mut Columns::new(action, row), names, connection)).transpose()
         };
-        let mut next_stub = || -> Stored<_> {
-            let row = stubs.next().map_err(failed(action))?;
+        let mut next_tombstone = || -> Stored<_> {
+            let row = tombstones.next().map_err(failed(action))?;
             row.map(|row| read_tombstone(&mut Columns::new(action, row))).transpose()
         };
-        let (mut entry, mut stub) = (next_entry()?, next_stub()?);
+        let (mut entry, mut tombstone) = (next_entry()?, next_tombstone()?);
         loop {
             let number = entry.as_ref().and_then(|row| row.published.as_ref());
-            let entry_is_first = match (number, &stub) {
-                (Some(published), Some(stub)) => published.numbers.last <= stub.srv_seq.0,
+            let entry_is_first = match (number, &tombstone) {
+                (Some(published), Some(tombstone)) => published.numbers.last <= tombstone.srv_seq.0,
                 (number, _) => number.is_some(),
             };
-            let flow = match (&entry, &stub) {
+            let flow = match (&entry, &tombstone) {
                 (Some(row), _) if entry_is_first => visit(Numbered::Published(row)),
-                (_, Some(stub)) => visit(Numbered::Tombstone(stub)),
+                (_, Some(tombstone)) => visit(Numbered::Tombstone(tombstone)),
                 _ => return Ok(()),
             };
             if flow.is_break() {
@@ -62,13 +62,13 @@ impl SqliteTransaction<'_> {
             if entry_is_first {
                 entry = next_entry()?;
             } else {
-                stub = next_stub()?;
+                tombstone = next_tombstone()?;
             }
         }
     }
 
     pub(super) fn write_tombstone(&mut self, tombstone: &Tombstone) -> Stored<()> {
-        let action = "write a stub";
+        let action = "write a tombstone";
         let sql = "REPLACE INTO tombstone (id, srv_seq, seen_in, at) VALUES (?1, ?2, ?3, ?4)";
         let params = params![
             tombstone.id.as_bytes(),
@@ -84,11 +84,11 @@ impl SqliteTransaction<'_> {
         id: dirsync_directory::EntryId,
     ) -> Stored<Option<Tombstone>> {
         let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone WHERE id = ?1";
-        self.one("read a stub", sql, [id.as_bytes()], |columns, _| read_tombstone(columns))
+        self.one("read a tombstone", sql, [id.as_bytes()], |columns, _| read_tombstone(columns))
     }
 
     pub(super) fn purge_changes(&mut self, upto: SrvSeq) -> Stored<u64> {
-        let action = "purge the stubs";
+        let action = "purge the tombstones";
         let upto = [bound(upto.0)];
         let sql = "UPDATE entry SET p_seen_in = NULL WHERE p_last <= ?1 AND p_seen_in NOT NULL";
         self.execute(action, sql, upto)?;

@@ -1,4 +1,4 @@
-//! Entries that are released to this postoffice, as the server brought them.
+//! The entries that other postoffices release to this one, as the server sent them.
 
 use dirsync_directory::Record;
 use dirsync_message::{Offer, Stamp};

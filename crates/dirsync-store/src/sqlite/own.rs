@@ -13,7 +13,7 @@ use super::columns::{Columns, bound, integer};
 use super::names::Names;
 use super::transaction::SqliteTransaction;
 
-/// Reads whole own entries, as [`read_own`] expects them.
+/// Selects the columns in the order in which [`read_own`] reads them.
 macro_rules! select_own {
     ($rest:literal) => {
         concat!(
@@ -31,7 +31,7 @@ const PUT: &str = "INSERT INTO own (id, first_origin, key, source, kind, name, a
      name = ?6, addresses = ?7, details = ?8, last = ?9, whole = ?10, parts = ?11, stamp = ?12, \
      released_to = ?13, element = ?14";
 
-/// The numbers of changes in three columns: last, whole, parts.
+/// Reads the numbers of changes from three columns: last, whole, parts.
 pub(super) fn read_numbers(columns: &mut Columns<'_, '_>) -> Stored<ChangeNumbers> {
     Ok(ChangeNumbers {
         last: columns.number()?,
@@ -40,7 +40,7 @@ pub(super) fn read_numbers(columns: &mut Columns<'_, '_>) -> Stored<ChangeNumber
     })
 }
 
-/// Parts of an entry with numbers, as the text form of [`ChangeNumbers`] has them.
+/// The parts of an entry with their numbers, as in the text of [`ChangeNumbers`].
 #[derive(Default)]
 struct Parts(BTreeMap<String, u64>);
 
@@ -136,8 +136,8 @@ impl SqliteTransaction<'_> {
         &mut self,
         visit: &mut dyn FnMut((EntryId, u128, &str)) -> Flow,
     ) -> Stored<()> {
-        // The whole table is read for its first columns. An index of them, in the order of ids, was
-        // read a quarter faster and made writing six times as slow.
+        // This reads the whole table for its first columns. An index of these columns in the order of ids was
+        // tried: reading took a quarter less time, but writing took six times as long.
         let action = "read the digest of own entries";
         let sql = "SELECT id, element, source FROM own";
         self.visit(action, sql, [], |row, _| {

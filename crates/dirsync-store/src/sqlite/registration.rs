@@ -1,4 +1,4 @@
-//! The server's row, and what the server keeps about each requestor.
+//! The server's state, and the state that it keeps about each requestor.
 
 use dirsync_directory::{BucketSums, PostofficeName};
 use dirsync_message::{Health, ReqSeq, Side, SrvSeq};
@@ -11,7 +11,7 @@ use super::columns::{Columns, integer, text_of, words_of};
 use super::requestor_state::{read_sent, sent_text};
 use super::transaction::SqliteTransaction;
 
-/// Reads whole registrations, as [`read_registration`] expects them.
+/// Selects the columns in the order in which [`read_registration`] reads them.
 macro_rules! select_registration {
     ($rest:literal) => {
         concat!(

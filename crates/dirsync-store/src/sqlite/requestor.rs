@@ -228,7 +228,7 @@ impl RequestorTables for SqliteTransaction<'_> {
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>> {
         let sql = "SELECT good_rows, read_at, settings, seen, told_all FROM source_memory \
                    WHERE source = ?1";
-        self.one("read what is known of a source", sql, [source], |row, _| {
+        self.one("read the memory of a source", sql, [source], |row, _| {
             Ok(SourceMemory {
                 good_rows: row.number()?,
                 read_at: row.number()?,
@@ -240,7 +240,7 @@ impl RequestorTables for SqliteTransaction<'_> {
     }
 
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()> {
-        let action = "write what is known of a source";
+        let action = "write the memory of a source";
         let sql = "REPLACE INTO source_memory \
                    (source, good_rows, read_at, settings, seen, told_all) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

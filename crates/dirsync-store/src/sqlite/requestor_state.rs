@@ -1,4 +1,4 @@
-//! The requestor's row, and what the server said of its entries.
+//! The requestor's state, and the outcomes of its entries at the server.
 
 use dirsync_message::{Outcome, OutcomeKind, ReqSeq, RequestId, RequestNo, SrvSeq, Stamp};
 use dirsync_protocol::tables::{Mode, RequestorState, Staging, StoreError, Stored};
@@ -37,7 +37,7 @@ pub(super) fn read_sent(columns: &mut Columns<'_, '_>) -> Stored<Vec<(RequestNo,
     Ok(sent.into_iter().map(|Sent(number, id)| (number, id)).collect())
 }
 
-/// As [`read_sent`] reads them.
+/// The text that [`read_sent`] reads.
 pub(super) fn sent_text(sent: &[(RequestNo, RequestId)]) -> String {
     words_of(sent.iter().map(|(number, id)| format!("{number}={id}")))
 }

@@ -1,4 +1,4 @@
-//! The version of the schema: making, checking and upgrading it.
+//! The schema of the database: making it, checking its version, and upgrading it.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,17 +12,17 @@ use super::failure::{failed, file_failed, refused};
 /// The version of the schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// In a database's header: "DSyn".
+/// The application id in the header of a database: "DSyn".
 const APPLICATION_ID: u32 = 0x4453_796e;
 
 /// The newest schema, for new databases.
 const SCHEMA: &str = include_str!("../../sql/sqlite/schema.sql");
 
-/// What leads from each version to the next: the first from 1 to 2. Each is applied in one
-/// transaction with its version. Until the first release the schema changes in place.
+/// The upgrades from each version to the next; the first one leads from 1 to 2. Each is applied in one
+/// transaction together with its version. Until the first release the schema is changed in place instead.
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] = [];
 
-/// Gives an empty database the newest schema.
+/// Makes the newest schema in an empty database.
 pub(super) fn make(connection: &mut Connection) -> Stored<()> {
     let action = "make the database";
     apply(connection, action, SCHEMA, SCHEMA_VERSION)
@@ -39,14 +39,14 @@ fn apply(connection: &mut Connection, action: &'static str, sql: &str, version: 
     work().map_err(failed(action))
 }
 
-/// Refuses a file that is not ours or newer, by its header (SQLite file format §1.3) and without
-/// touching it.
+/// Refuses a file that is not the database of a postoffice, or has a newer version. Only its header is read
+/// (SQLite file format, section 1.3), so that the file is not touched.
 pub(super) fn check_header(path: &Path) -> Stored<()> {
     let action = "open the database";
     let mut header = Vec::with_capacity(100);
-    // At a named pipe opening would wait.
+    // Opening a named pipe would wait for ever.
     if !std::fs::metadata(path).map_err(file_failed(action))?.is_file() {
-        let why = format!("{} is no file", path.display());
+        let why = format!("{} is not a file", path.display());
         return Err(refused(action, StoreErrorKind::Other, why));
     }
     let file = File::open(path).map_err(file_failed(action))?;
@@ -78,7 +78,8 @@ fn check(path: &Path, application: u32, version: u32) -> Stored<()> {
     Ok(())
 }
 
-/// The version as SQLite sees it: the newest may stand in the log only.
+/// The version of the schema as SQLite sees it. After an upgrade the newest version may be only in the log,
+/// which [`check_header`] does not read.
 pub(super) fn checked_version(connection: &Connection, path: &Path) -> Stored<u32> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let action = "open the database";
@@ -88,12 +89,12 @@ pub(super) fn checked_version(connection: &Connection, path: &Path) -> Stored<u3
     Ok(version)
 }
 
-/// Brings an older database to the newest version.
+/// Upgrades an older database to the newest version.
 pub(super) fn upgrade(connection: &mut Connection, version: u32) -> Stored<()> {
     upgrade_with(connection, version, 1, &MIGRATIONS)
 }
 
-/// The first of `migrations` leads from version `first` to the next.
+/// Applies those of `migrations` that are newer than `version`. The first one upgrades version `first`.
 fn upgrade_with(
     connection: &mut Connection,
     version: u32,

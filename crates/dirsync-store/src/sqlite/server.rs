@@ -27,7 +27,7 @@ impl SqliteTransaction<'_> {
         })
     }
 
-    /// The identity of a postoffice, which is written when it is new.
+    /// The identity of a postoffice, which is added if it is new.
     fn new_identity(&mut self, action: &'static str, name: &PostofficeName) -> Stored<i64> {
         let number = self.number_of(action, name)?;
         Ok(self.names.identity_of(number))
@@ -76,7 +76,7 @@ impl ServerTables for SqliteTransaction<'_> {
         origin: &PostofficeName,
         visit: &mut dyn FnMut(&ServerRow) -> Flow,
     ) -> Stored<()> {
-        let action = "read what an origin submitted";
+        let action = "read the submitted set of an origin";
         let Some(identity) = self.identity(action, origin)? else { return Ok(()) };
         let sql = select_entry!("WHERE identity = ?1 AND s_stamp NOT NULL");
         self.visit_entries(action, sql, [identity], visit)
@@ -111,7 +111,7 @@ impl ServerTables for SqliteTransaction<'_> {
     }
 
     fn delete_tombstone(&mut self, id: EntryId) -> Stored<()> {
-        self.delete_id("delete a stub", "DELETE FROM tombstone WHERE id = ?1", id)
+        self.delete_id("delete a tombstone", "DELETE FROM tombstone WHERE id = ?1", id)
     }
 
     fn purge_tombstones(&mut self, upto: SrvSeq) -> Stored<u64> {
@@ -169,13 +169,13 @@ impl ServerTables for SqliteTransaction<'_> {
     fn transferred(&mut self, id: EntryId) -> Stored<Option<PostofficeName>> {
         let connection = self.connection;
         let sql = "SELECT owner FROM transferred WHERE id = ?1";
-        self.one("read whom an entry was transferred to", sql, [id.as_bytes()], |row, names| {
+        self.one("read the owner after a transfer", sql, [id.as_bytes()], |row, names| {
             row.name(names, connection).cloned()
         })
     }
 
     fn put_transferred(&mut self, id: EntryId, owner: &PostofficeName) -> Stored<()> {
-        let action = "write whom an entry was transferred to";
+        let action = "write the owner after a transfer";
         let owner = self.number_of(action, owner)?;
         let sql = "REPLACE INTO transferred (id, owner) VALUES (?1, ?2)";
         self.execute(action, sql, params![id.as_bytes(), owner]).map(|_| ())
@@ -185,7 +185,7 @@ impl ServerTables for SqliteTransaction<'_> {
         let action = "read an issued point";
         let sql = "SELECT mark, digest FROM issued_point \
                    WHERE epoch = ?1 AND srv_seq = ?2 AND view = ?3 AND complete = ?4";
-        // A point comes from another machine, and may have any number.
+        // The point comes from another machine, so its number may be one that SQLite cannot store.
         let Ok(srv_seq) = i64::try_from(point.srv_seq.0) else { return Ok(None) };
         let params =
             params![point.epoch.to_string(), srv_seq, point.view.as_bytes(), point.complete];

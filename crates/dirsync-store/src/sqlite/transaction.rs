@@ -1,4 +1,4 @@
-//! A transaction on the database, and the ways statements are executed in it.
+//! Transactions on the database, and the execution of statements in them.
 
 use std::fmt;
 
@@ -18,17 +18,17 @@ pub(super) struct SqliteTransaction<'s> {
     pub connection: &'s Connection,
     pub names: &'s mut Names,
     pub statements: &'s mut u64,
-    /// Set for readers only: they hold up the log's reuse.
+    /// The limit of the log. Set for readers only, because they prevent its reuse.
     limit: Option<&'s LogLimit>,
-    /// How many names were known when the transaction began.
+    /// The number of names that were known when the transaction began.
     names_before: usize,
-    /// How many names were known at each open savepoint.
+    /// The number of names that were known at each open savepoint.
     savepoints: Vec<usize>,
     pub lists: Lists<'s>,
     phase: Phase,
 }
 
-/// Where a transaction stands.
+/// The phase of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Beginning,
@@ -45,7 +45,7 @@ impl fmt::Debug for SqliteTransaction<'_> {
 }
 
 impl<'s> SqliteTransaction<'s> {
-    /// Begins a transaction: one that may write, or with a limit of the log one that reads.
+    /// Begins a transaction. With a limit of the log it only reads; otherwise it may write.
     pub fn begin(
         connection: &'s Connection,
         names: &'s mut Names,
@@ -68,12 +68,12 @@ impl<'s> SqliteTransaction<'s> {
         };
         begun.execute(action, sql, [])?;
         begun.phase = Phase::Open;
-        // A read transaction stands still only from its first read on.
+        // SQLite takes the snapshot of a read transaction at its first read, not at BEGIN.
         begun.read_lists(action)?;
         Ok(begun)
     }
 
-    /// A prepared statement, about to be executed once.
+    /// A prepared statement, which the caller executes once.
     pub fn prepare(
         &mut self,
         action: &'static str,
@@ -83,10 +83,10 @@ impl<'s> SqliteTransaction<'s> {
         self.connection.prepare_cached(sql).map_err(failed(action))
     }
 
-    /// Counts a statement that is about to be executed, where one may be.
+    /// Counts a statement that is about to be executed. Fails if the transaction has ended.
     ///
-    /// SQLite itself rolls back after some errors, a full disk for one, and would then take what
-    /// follows for transactions of their own.
+    /// After some errors, such as a full disk, SQLite rolls back by itself. It would then execute each
+    /// further statement as a transaction of its own.
     pub fn count_statement(&mut self, action: &'static str) -> Stored<()> {
         if let Some(limit) = self.limit {
             self.check_limit(action, limit)?;
@@ -100,7 +100,7 @@ impl<'s> SqliteTransaction<'s> {
         Ok(())
     }
 
-    /// A reader that would let the log grow without end has to give way.
+    /// Ends a read transaction that prevents the reuse of a log that is over its limit.
     fn check_limit(&mut self, action: &'static str, limit: &LogLimit) -> Stored<()> {
         if !limit.exceeded() {
             return Ok(());
@@ -114,7 +114,7 @@ impl<'s> SqliteTransaction<'s> {
         Err(refused(action, StoreErrorKind::Busy, why))
     }
 
-    /// Executes a statement that gives no rows, and says how many it changed.
+    /// Executes a statement that returns no rows. Returns the number of rows that it changed.
     pub fn execute(
         &mut self,
         action: &'static str,
@@ -124,7 +124,7 @@ impl<'s> SqliteTransaction<'s> {
         self.prepare(action, sql)?.execute(params).map_err(failed(action))
     }
 
-    /// Reads one row at most.
+    /// Reads at most one row.
     pub fn one<T>(
         &mut self,
         action: &'static str,
@@ -174,12 +174,12 @@ impl<'s> SqliteTransaction<'s> {
         Ok(())
     }
 
-    /// The number of a postoffice's name as it is written.
+    /// The number of a postoffice's name in this spelling, which is added if it is new.
     pub fn number_of(&mut self, action: &'static str, name: &PostofficeName) -> Stored<i64> {
         self.names.number(self.connection, action, name)
     }
 
-    /// The same where there may be none.
+    /// [`Self::number_of`] a name, if there is one.
     pub fn optional_number_of(
         &mut self,
         action: &'static str,
@@ -188,12 +188,12 @@ impl<'s> SqliteTransaction<'s> {
         name.map(|name| self.number_of(action, name)).transpose()
     }
 
-    /// The identity of a postoffice that was written before.
+    /// The identity of a postoffice, or `None` if the database has never had its name.
     pub fn identity(&mut self, action: &'static str, name: &PostofficeName) -> Stored<Option<i64>> {
         self.names.identity(self.connection, action, name)
     }
 
-    /// Deletes the row that has an id.
+    /// Deletes the row with an id.
     pub fn delete_id(
         &mut self,
         action: &'static str,
@@ -203,7 +203,7 @@ impl<'s> SqliteTransaction<'s> {
         self.execute(action, sql, [id.as_bytes()]).map(|_| ())
     }
 
-    /// Marks a place to roll back to.
+    /// Opens a savepoint.
     pub fn open_savepoint(&mut self) -> Stored<()> {
         self.execute("mark a savepoint", "SAVEPOINT step", [])?;
         self.savepoints.push(self.names.count());
@@ -229,7 +229,7 @@ impl<'s> SqliteTransaction<'s> {
     }
 
     fn close_savepoint(&mut self, action: &'static str) -> Stored<usize> {
-        let none = || refused(action, StoreErrorKind::Other, "none is open");
+        let none = || refused(action, StoreErrorKind::Other, "no savepoint is open");
         self.savepoints.pop().ok_or_else(none)
     }
 
@@ -249,12 +249,12 @@ impl Transaction for SqliteTransaction<'_> {
     }
 }
 
-/// What is not committed is rolled back.
+/// Rolls back a transaction that was not committed.
 impl Drop for SqliteTransaction<'_> {
     fn drop(&mut self) {
         self.lists = Lists::default();
         if !self.connection.is_autocommit() {
-            // A failure leaves nothing to do: the connection rolls back when it is used again.
+            // If this fails, the connection rolls back at its next use.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         self.names.truncate(self.names_before);
