@@ -7,25 +7,33 @@
 //! *Never:* printing, a command line, an exit code, or a decision of the protocol.
 #![deny(missing_docs)]
 
+pub mod check;
 pub mod config;
 pub mod decisions;
+pub mod entries;
 pub mod exposure;
 pub mod failure;
 pub mod folder;
+pub mod held;
 pub mod home;
 pub mod identity;
 pub mod inbox;
+pub mod init;
 pub mod invitation;
 pub mod keys;
 pub mod notes;
 mod postoffice;
+pub mod quarantine;
 pub mod registrations;
+pub mod restore;
+pub mod server;
 pub mod status;
 pub mod targets;
 pub mod time;
 pub mod trouble;
 pub mod view;
 pub mod waiting;
+pub mod why;
 
 pub use failure::{Failure, FailureKind, Result};
 pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within};

@@ -56,16 +56,3 @@ pub fn ready() {
 pub fn stopping() {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
 }
-
-/// Lets nobody but the user read or write a file.
-#[cfg(unix)]
-pub fn make_private(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-}
-
-/// Files are private there as their folder is.
-#[cfg(not(unix))]
-pub fn make_private(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
-}

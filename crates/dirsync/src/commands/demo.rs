@@ -12,15 +12,15 @@ use dirsync_carrier::{Carrier as _, FolderCarrier};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
 use dirsync_postoffice::config::load_map;
+use dirsync_postoffice::init::{make_requestor, make_server};
 use dirsync_postoffice::registrations::{invite, shared_folder};
+use dirsync_postoffice::restore::restore;
 use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::tables::ListPlace;
 use serde_json::json;
 
 use crate::cli::DemoArgs;
-use crate::commands::init::{make_requestor, make_server};
 use crate::commands::print_json;
-use crate::commands::restore::restore_into;
 use crate::commands::steps::{apply_step, process_step, send_step};
 use crate::failure::{ExitStatus, Failure, Result};
 
@@ -292,7 +292,7 @@ impl Demo {
         tables.commit()?;
         self.cycle(None)?;
         self.offices[at] = None;
-        restore_into(&self.path(at), &copy)?;
+        restore(&self.path(at), &copy)?;
         let own = self.postoffice(at)?.begin()?.requestor()?.own_digest.count;
         say(
             self.quiet,

@@ -1,149 +1,63 @@
 //! `dirsync init` and `dirsync config check`.
 
-use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::Context as _;
-use dirsync_agent::founding::{found_requestor, found_server};
-use dirsync_carrier::access::{Links, open_file};
-use dirsync_carrier::durable;
+use dirsync_directory::PostofficeName;
 use dirsync_postoffice::config::Config;
 use dirsync_postoffice::exposure;
-use dirsync_postoffice::folder::{make_folder, require_none};
-use dirsync_postoffice::invitation::Invitation;
-use dirsync_postoffice::keys::{has_instance, make_instance, public_key, random_seed};
-use dirsync_postoffice::{CARRIER_NOTE, LOCAL, now_ms};
-use dirsync_protocol::context::Draws;
-use dirsync_protocol::invitation::proof;
+use dirsync_postoffice::init::{Joined, join, make_server};
+use dirsync_postoffice::keys::{has_instance, public_key};
 use serde_json::json;
 
 use crate::cli::InitArgs;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
-use crate::time;
-
-/// Longest file that is read as an invitation, in bytes.
-const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 
 /// `dirsync init`.
 pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatus> {
-    let (name, role, server) = match (&arguments.invitation, &arguments.name) {
-        (Some(file), _) => init_requestor(folder, file)?,
+    match (&arguments.invitation, &arguments.name) {
+        (Some(file), _) => {
+            let joined = join(folder, file)?;
+            if let Some(why) = &joined.unmarked {
+                eprintln!("warning: the invitation could not be marked as used: {why}");
+            }
+            say_joined(folder, file, &joined, json);
+        }
         (None, Some(name)) => {
             make_server(folder, name)?;
-            (name.to_string(), "server", name.to_string())
+            say_server(folder, name, json);
         }
         (None, None) => return Err(Failure::usage("name the postoffice, or its invitation")),
-    };
-    if json {
-        print_json(&json!({ "postoffice": name, "role": role, "server": server }));
-    } else if role == "server" {
-        println!("{name} is a directory server in {}", folder.display());
-        println!(
-            "next: register a requestor with `dirsync requestor add NETWORK/POSTOFFICE --folder DIR`"
-        );
-    } else {
-        println!("{name} is a directory requestor of {server} in {}", folder.display());
-        if let Some(file) = &arguments.invitation {
-            println!(
-                "\"{}\" lets whoever has it take part until the first request is answered: keep it \
-                 secret, then remove it",
-                file.display()
-            );
-        }
-        println!(
-            "next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running"
-        );
     }
     Ok(ExitStatus::Done)
 }
 
-/// Makes a directory server's folder.
-pub fn make_server(folder: &Path, name: &dirsync_directory::PostofficeName) -> Result<()> {
-    make_folder(folder, name, |tables, key| {
-        let instance = make_instance(folder)?;
-        let mut draws = Draws::new(&random_seed()?);
-        Ok(found_server(tables, &mut draws, name, instance, key, LOCAL)?)
-    })
-}
-
-fn init_requestor(folder: &Path, file: &Path) -> Result<(String, &'static str, String)> {
-    let mut text = String::new();
-    open_file(file, Links::Follow)
-        .and_then(|file| file.take(INVITATION_BYTES_MAX).read_to_string(&mut text))
-        .with_context(|| format!("could not read the invitation \"{}\"", file.display()))?;
-    let invitation = Invitation::parse(&text)
-        .map_err(|error| Failure::usage(format!("\"{}\": {error}", file.display())))?;
-    // A folder that is there has used it, most likely: that is said first.
-    require_none(folder)?;
-    check_invitation(&invitation, &text).map_err(|failure| failure.within(quoted(file)))?;
-    make_requestor(folder, &invitation)?;
-    mark_used(file, folder);
-    Ok((invitation.postoffice.to_string(), "requestor", invitation.server.to_string()))
-}
-
-/// Refuses an invitation that shows that it admits nobody.
-fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
-    let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
-    let another = format!(
-        "ask the server for another one: `dirsync requestor add {postoffice} --folder DIR --again`"
+fn say_server(folder: &Path, name: &PostofficeName, json: bool) {
+    if json {
+        let name = name.to_string();
+        print_json(&json!({ "postoffice": name, "role": "server", "server": name }));
+        return;
+    }
+    println!("{name} is a directory server in {}", folder.display());
+    println!(
+        "next: register a requestor with `dirsync requestor add NETWORK/POSTOFFICE --folder DIR`"
     );
-    if *expires < now_ms() {
-        let text = format!("this invitation expired on {}", time::rfc3339(*expires));
-        return Err(Failure::usage(text).hint(another));
-    }
-    if let Some(used) = used(text) {
-        return Err(Failure::usage(format!("this invitation was used {used}")).hint(format!(
-            "it admits one machine; {another}; if that folder never sent anything and is gone, remove \
-             the line \"used\""
-        )));
-    }
-    if carrier.strip_prefix("folder:").is_none_or(str::is_empty) {
-        return Err(Failure::usage(format!("its carrier \"{carrier}\" is not known")).hint(another));
-    }
-    if secret.is_empty() {
-        return Err(Failure::usage("this invitation has no secret").hint(another));
-    }
-    if server == postoffice {
-        return Err(Failure::usage("this invitation invites the server itself").hint(another));
-    }
-    Ok(())
 }
 
-fn quoted(file: &Path) -> String {
-    format!("\"{}\"", file.display())
-}
-
-/// When and where an invitation was used.
-fn used(text: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix("used = "))?;
-    Some(line.trim_matches('"').to_owned())
-}
-
-/// Notes in an invitation's file that it was used: whoever finds it does not wait in vain. Where the
-/// file cannot be written the server says so later.
-fn mark_used(file: &Path, folder: &Path) {
-    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let words = format!("on {} for {}", time::rfc3339(now_ms()), folder.display());
-    let line = toml::Value::String(words).to_string();
-    // What a crash leaves of the line makes it no invitation: it was used.
-    if let Err(error) = durable::append_line(file, &format!("used = {line}")) {
-        eprintln!("warning: the invitation could not be marked as used: {error}");
+fn say_joined(folder: &Path, file: &Path, joined: &Joined, json: bool) {
+    let (name, server) = (&joined.invitation.postoffice, &joined.invitation.server);
+    if json {
+        let (name, server) = (name.to_string(), server.to_string());
+        print_json(&json!({ "postoffice": name, "role": "requestor", "server": server }));
+        return;
     }
-}
-
-/// Makes a requestor's folder from its invitation.
-pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
-    let Invitation { postoffice, server, .. } = invitation;
-    make_folder(folder, postoffice, |tables, key| {
-        let mut draws = Draws::new(&random_seed()?);
-        let proof = Some(proof(&invitation.secret, key));
-        found_requestor(tables, &mut draws, postoffice, server, proof)?;
-        tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
-        tables.put_note("server-key", Some(&invitation.server_key))?;
-        Ok(())
-    })
+    println!("{name} is a directory requestor of {server} in {}", folder.display());
+    println!(
+        "\"{}\" lets whoever has it take part until the first request is answered: keep it secret, \
+         then remove it",
+        file.display()
+    );
+    println!("next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running");
 }
 
 /// Lines that are well formed, and a schedule on which something never happens.
