@@ -11,4 +11,5 @@ pub mod founding;
 pub mod intake;
 pub mod notes;
 pub mod restoring;
+pub mod schedule;
 pub mod step;

@@ -3,7 +3,7 @@
 use dirsync_agent::decisions::Decision;
 use dirsync_postoffice::config::{Config, ConfigErrors, load_map};
 use dirsync_postoffice::invitation::Invitation;
-use dirsync_protocol::schedule::{Schedule, ScheduledTime, Step, parse_duration};
+use dirsync_agent::schedule::{Schedule, ScheduledTime, Step, parse_duration};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -73,7 +73,7 @@ pub fn schedule(data: &[u8]) {
         let now = Timestamp::from_second(second + hours).expect("a time");
         for step in [Step::Send, Step::Process, Step::Apply] {
             schedule.due(step, None, now);
-            schedule.missed_cycles(step, Timestamp::UNIX_EPOCH, now);
+            schedule.nth_after(step, now, 3);
         }
     }
 }

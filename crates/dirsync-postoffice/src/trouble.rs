@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dirsync_agent::schedule::BackOff;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_protocol::context::Level;
-use dirsync_protocol::schedule::BackOff;
+use dirsync_agent::schedule::BackOff;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
 

@@ -213,14 +213,14 @@ fn words_of(log: LogState) -> Vec<String> {
     words
 }
 
-fn is_late(since: u64, schedule: Option<&dirsync_protocol::schedule::Schedule>) -> bool {
+fn is_late(since: u64, schedule: Option<&dirsync_agent::schedule::Schedule>) -> bool {
     let now = now_ms();
     match schedule {
         None => now.saturating_sub(since) > CONTINUOUS_OVERDUE_MS,
         Some(schedule) => {
             let at = |ms: u64| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MIN);
-            let step = dirsync_protocol::schedule::Step::Send;
-            schedule.missed_cycles(step, at(since), at(now)) >= CYCLES_OVERDUE
+            let step = dirsync_agent::schedule::Step::Send;
+            schedule.nth_after(step, at(since), CYCLES_OVERDUE).is_some_and(|late| late <= at(now))
         }
     }
 }

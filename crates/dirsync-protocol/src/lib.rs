@@ -11,7 +11,6 @@ pub mod delta;
 pub mod guard;
 pub mod invitation;
 pub mod requestor;
-pub mod schedule;
 pub mod server;
 pub mod simulation;
 pub mod tables;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_protocol::schedule::{Due, Schedule, ScheduledTime, Step as Scheduled};
+use dirsync_agent::schedule::{Due, Schedule, ScheduledTime, Step as Scheduled};
 use dirsync_testing::Random;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dirsync_agent::changes::Guards;
+use dirsync_agent::schedule::Schedule;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::View;
-use dirsync_protocol::schedule::Schedule;
 
 pub use map::load_map;
 pub use problem::ConfigErrors;

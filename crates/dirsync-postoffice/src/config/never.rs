@@ -1,6 +1,6 @@
 //! What of a schedule can never do its work, although each line is well formed.
 
-use dirsync_protocol::schedule::{Schedule, Step};
+use dirsync_agent::schedule::{Schedule, Step};
 
 use super::Config;
 

@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use dirsync_protocol::schedule::parse_duration;
+use dirsync_agent::schedule::parse_duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dirsync_agent::changes::Guards;
+use dirsync_agent::schedule::{Schedule, ScheduledTime};
 use dirsync_directory::{Address, EntryKind, Filter, View};
 use dirsync_protocol::guard::GuardLimits;
-use dirsync_protocol::schedule::{Schedule, ScheduledTime};
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
 

@@ -1,7 +1,7 @@
 //! `dirsync run`: Dispatch, the directory synchronization agent.
 //!
 //! One process works for one or many postoffices, one step at a time. What is due is decided by
-//! `dirsync_protocol::schedule`, or, in continuous mode, by what has changed: an own change starts
+//! `dirsync_agent::schedule`, or, in continuous mode, by what has changed: an own change starts
 //! T1, an arrival starts T2 or T3. A place is looked at when the operating system says that
 //! something happened there, and at every poll in any case.
 
@@ -17,6 +17,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use dirsync_agent::schedule::{BackOff, clock_jump};
 use dirsync_carrier::PostofficeLock;
 use dirsync_postoffice::exposure;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT, database};
@@ -24,7 +25,6 @@ use dirsync_postoffice::home::Away;
 use dirsync_postoffice::notes::{AGENT, STEP_ERROR};
 use dirsync_postoffice::{Postoffice, now_ms};
 use dirsync_protocol::context::Level;
-use dirsync_protocol::schedule::{BackOff, clock_jump};
 use dirsync_protocol::tables::LogLine;
 use jiff::Timestamp;
 use serde_json::json;

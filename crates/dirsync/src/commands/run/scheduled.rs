@@ -6,7 +6,7 @@
 use dirsync_postoffice::notes::MISSED;
 use dirsync_postoffice::{Postoffice, log_within, now_ms};
 use dirsync_protocol::context::Level;
-use dirsync_protocol::schedule::{Due, Schedule, Step, clock_jump};
+use dirsync_agent::schedule::{Due, Schedule, Step, clock_jump};
 use jiff::Timestamp;
 
 use super::{DAY, Site};

@@ -102,29 +102,8 @@ impl Schedule {
         }
     }
 
-    /// No more missed cycles than this are counted.
-    pub const CYCLES_COUNTED: u32 = 100;
-
-    /// How many times of a step lie after `since` and not after `now`; at most
-    /// [`Self::CYCLES_COUNTED`], so that a clock that is years off costs nothing.
-    pub fn missed_cycles(&self, step: Step, since: Timestamp, now: Timestamp) -> u32 {
-        let days = self.day_of(since, -1).zip(self.day_of(now, 1));
-        let Some((mut day, end)) = days.filter(|_| self.times.iter().any(|time| time.step == step))
-        else {
-            return 0;
-        };
-        let (mut counted, mut count) = (since, 0);
-        while day <= end {
-            for instant in self.on_day(step, day) {
-                if instant > counted && instant <= now && count < Self::CYCLES_COUNTED {
-                    (counted, count) = (instant, count + 1);
-                }
-            }
-            match day.tomorrow() {
-                Ok(tomorrow) if count < Self::CYCLES_COUNTED => day = tomorrow,
-                _ => break,
-            }
-        }
-        count
+    /// The `n`th instant of a step after `since`, counted from 1.
+    pub fn nth_after(&self, step: Step, since: Timestamp, n: u32) -> Option<Timestamp> {
+        (0..n).try_fold(since, |at, _| self.next_after(step, at))
     }
 }
