@@ -4,8 +4,10 @@
 //! *Never:* message syntax (`dirsync-message`), or a decision of the protocol.
 #![deny(missing_docs)]
 
+pub mod alarm;
 pub mod changes;
 pub mod decisions;
+pub mod dispatch;
 pub mod export;
 pub mod founding;
 pub mod intake;
@@ -13,3 +15,5 @@ pub mod notes;
 pub mod restoring;
 pub mod schedule;
 pub mod step;
+pub mod trouble;
+pub mod waiting;

@@ -20,3 +20,51 @@ pub const ANNOUNCED: &str = "announced";
 
 /// Why the server does not take this postoffice's requests.
 pub const SERVER_NOTICE: &str = "server-notice";
+
+/// An agent works on this postoffice.
+pub const AGENT: &str = "agent";
+
+/// Up to which own change a request was sent.
+pub const SENT_UP_TO: &str = "sent_up_to";
+
+/// Since when a request waits for its answer.
+pub const FIRST_UNANSWERED: &str = "first_unanswered";
+
+/// When a request was sent last.
+pub const LAST_SENT: &str = "last_sent";
+
+/// When an answer was applied last.
+pub const LAST_APPLIED: &str = "last_applied";
+
+/// By step, the time of the schedule for which it ran last.
+pub const LAST_RUN: &str = "last_run:";
+
+/// By step, the time of the schedule for which it ran and could not use every place.
+pub const INCOMPLETE: &str = "incomplete:";
+
+/// By step, a run window that was missed, until the step has run again.
+pub const MISSED: &str = "missed:";
+
+/// When what is past its time was forgotten last.
+pub const TIDIED: &str = "tidied";
+
+/// The step that cannot be done, and why.
+pub const STEP_ERROR: &str = "step-error";
+
+/// By source, why it could not be read to its end.
+pub const SOURCE_ERROR: &str = "source-error:";
+
+/// By target, why it could not be written.
+pub const TARGET_ERROR: &str = "target-error:";
+
+/// By step, place and addressee, a place that could not be used.
+pub const TROUBLE: &str = "trouble:";
+
+/// By kind, an alarm that began and is not over.
+pub const ALARM: &str = "alarm:";
+
+/// By number, a call that the alarm command has still to make.
+pub const ALARM_CALL: &str = "alarm-call:";
+
+/// Why the last call of the alarm command failed.
+pub const ALARM_ERROR: &str = "alarm-error";

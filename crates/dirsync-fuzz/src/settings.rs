@@ -1,9 +1,9 @@
 //! What administrators write and carry from hand to hand.
 
 use dirsync_agent::decisions::Decision;
+use dirsync_agent::schedule::{Schedule, ScheduledTime, Step, parse_duration};
 use dirsync_postoffice::config::{Config, ConfigErrors, load_map};
 use dirsync_postoffice::invitation::Invitation;
-use dirsync_agent::schedule::{Schedule, ScheduledTime, Step, parse_duration};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

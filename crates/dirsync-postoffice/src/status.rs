@@ -1,15 +1,17 @@
 //! How a postoffice stands: what it holds, when it was last heard, and what waits.
 
+use dirsync_agent::notes::{LAST_APPLIED, LAST_SENT, MISSED};
+use dirsync_agent::waiting::{Health, Waiting};
 use dirsync_protocol::tables::{RequestorState, ServerState, Stored, Tables};
 
 use crate::exposure;
 use crate::failure::Result;
+use crate::home::Away;
 use crate::inbox::Inbox;
-use crate::notes::{LAST_APPLIED, LAST_SENT, MISSED};
 use crate::postoffice::Postoffice;
 use crate::registrations::RegistrationStatus;
 use crate::targets::{self, PutRight};
-use crate::waiting::{Health, Waiting};
+use crate::waiting;
 
 /// How a postoffice stands.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Status {
     pub put_right: Vec<(String, PutRight)>,
     /// The windows of its schedule that were missed.
     pub missed: Vec<String>,
+    /// Why it is not at home.
+    pub away: Option<Away>,
     /// What waits for a person, or is overdue.
     pub waiting: Waiting,
     /// What lies in its inboxes.
@@ -41,7 +45,8 @@ pub struct Status {
 impl Status {
     /// How a postoffice stands now.
     pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
-        let waiting = Waiting::of(postoffice)?;
+        let waiting = waiting::of(postoffice)?;
+        let away = postoffice.away()?;
         let inbox = Inbox::of(postoffice)?;
         let warnings = exposure::of(postoffice)?;
         let registrations = RegistrationStatus::of(postoffice, None)?;
@@ -55,6 +60,7 @@ impl Status {
             last_applied: time_noted(&mut *tables, LAST_APPLIED)?,
             put_right: targets::put_right(&mut *tables)?,
             missed,
+            away,
             waiting,
             inbox,
             warnings,
@@ -65,7 +71,7 @@ impl Status {
 
     /// Whether all is well.
     pub fn health(&self) -> Health {
-        self.waiting.health_with(self.inbox.waits_for_a_person())
+        self.waiting.health(self.inbox.waits_for_a_person())
     }
 }
 

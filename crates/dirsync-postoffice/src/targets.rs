@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_agent::notes::TARGET_ERROR;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_protocol::context::Level;
@@ -22,8 +23,6 @@ use crate::failure::Result;
 use crate::postoffice::Postoffice;
 use crate::time::now_ms;
 
-/// The notes of targets that could not be written.
-const ERRORS: &str = "target-error:";
 /// The notes of what was written last.
 const WRITTEN: &str = "target:";
 /// The notes of targets that were put right.
@@ -91,7 +90,7 @@ pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
             targets.failed.push(PlaceFailure { place, to: None, unreachable: false, text });
         }
         let mut tables = postoffice.begin()?;
-        let note = format!("{ERRORS}{file}");
+        let note = format!("{TARGET_ERROR}{file}");
         let before = tables.note(&note)?;
         if before == error && put_right.is_none() {
             continue;
@@ -126,9 +125,10 @@ fn forget_errors(postoffice: &mut Postoffice) -> Result<()> {
     let files: Vec<String> =
         postoffice.config.targets.iter().map(|target| target.file.display().to_string()).collect();
     let mut tables = postoffice.begin()?;
-    let errors = tables.notes(ERRORS)?;
-    let gone =
-        errors.iter().filter(|(note, _)| !files.iter().any(|file| note[ERRORS.len()..] == *file));
+    let errors = tables.notes(TARGET_ERROR)?;
+    let gone = errors
+        .iter()
+        .filter(|(note, _)| !files.iter().any(|file| note[TARGET_ERROR.len()..] == *file));
     let gone: Vec<&String> = gone.map(|(note, _)| note).collect();
     if gone.is_empty() {
         return Ok(());
@@ -296,12 +296,6 @@ pub fn put_right(tables: &mut dyn Tables) -> Stored<Vec<(String, PutRight)>> {
             Some((note[PUT_RIGHT.len()..].to_owned(), serde_json::from_str(&text).ok()?))
         })
         .collect())
-}
-
-/// The targets that could not be written, with the reason.
-pub fn failed(tables: &mut dyn Tables) -> Stored<Vec<(String, String)>> {
-    let notes = tables.notes(ERRORS)?.into_iter();
-    Ok(notes.map(|(note, text)| (note[ERRORS.len()..].to_owned(), text)).collect())
 }
 
 #[cfg(test)]

@@ -128,6 +128,36 @@ Rule {
     ServerDoubled = "srvdoubled",
     /// an entry is handed over as the new owner's view shows it
     Offer = "offer",
+    /// a scheduled step runs within a minute of its time, or not at all
+    CatchUp = "catchup",
+    /// a scheduled step runs although its run window is over
+    Window = "window",
+    /// a scheduled step that could not use a place is not tried again in its run window
+    Incomplete = "incomplete",
+    /// after a clock went back a schedule rests until the clock is there again
+    ClockBack = "clockback",
+    /// a step that left messages has run for its time
+    Left = "left",
+    /// in continuous mode nothing is asked for without an own change
+    Heartbeat = "heartbeat",
+    /// an applied change is not confirmed
+    Confirm = "confirm",
+    /// in continuous mode a place that failed is not tried again
+    PlaceAgain = "placeagain",
+    /// a confirmation that has to wait for its place is a reason to look at once
+    Rest = "rest",
+    /// a turn that failed is taken again at once
+    TurnPause = "turnpause",
+    /// a failure that goes on is said at each turn
+    FailureSaid = "failuresaid",
+    /// a postoffice that rests is not looked at when somebody is overdue
+    LateLooked = "latelooked",
+    /// what is forgotten after a day is forgotten when the clock jumps by more
+    TidyJump = "tidyjump",
+    /// an alarm sounds at each turn
+    AlarmOnce = "alarmonce",
+    /// nobody is told that something no longer needs a person
+    AlarmEnds = "alarmends",
 }
 }
 

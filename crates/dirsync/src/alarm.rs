@@ -1,130 +1,32 @@
 //! The administrator's command, run when something begins to need a person and when it is over.
 //!
-//! That it is to be run is committed together with what it tells ([`sound_alarms`]); the command itself
-//! runs beside the steps ([`Bell`]), for a limited time, and is run again where the agent ended before
-//! it had.
+//! `dirsync_agent::alarm` says which calls are to be made; the command itself runs beside the steps
+//! ([`Bell`]), for a limited time, and is run again where the agent ended before it had.
 
-use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use dirsync_postoffice::notes::ALARM_ERROR;
-use dirsync_postoffice::waiting::Waiting;
-use dirsync_postoffice::{Postoffice, now_ms};
-use dirsync_protocol::context::Level;
-use dirsync_protocol::tables::LogLine;
+use dirsync_agent::alarm::{next_call, note_call, sound};
+use dirsync_agent::waiting::Waiting;
+use dirsync_postoffice::{Postoffice, now_ms, waiting};
 
-use crate::failure::{ExitStatus, Result};
+use crate::failure::Result;
 use crate::platform;
 
-/// The notes of what was begun and is not over.
-const ALARMS: &str = "alarm:";
-/// The notes of calls that the command has still to make, in their order.
-const CALLS: &str = "alarm-call:";
 /// How long a command that is asked to end may take to do so.
 const ENDING: Duration = Duration::from_millis(500);
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Compares what waits with what was said before, and commits a log line and a call for each beginning
-/// and each end. Returns the exit code that what waits stands for.
-pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<ExitStatus> {
-    let waits = Waiting::of(postoffice)?;
-    let now = subjects(&waits);
-    let before: BTreeMap<String, String> = postoffice
-        .begin()?
-        .notes(ALARMS)?
-        .into_iter()
-        .filter_map(|(name, text)| Some((name.strip_prefix(ALARMS)?.to_owned(), text)))
-        .collect();
-    for (kind, text) in &now {
-        if !before.contains_key(kind) {
-            sound(postoffice, kind, "begins", text, Some(text))?;
-        }
-    }
-    for (kind, text) in &before {
-        if !now.contains_key(kind) {
-            sound(postoffice, kind, "is over", text, None)?;
-        }
-    }
-    Ok(waits.health().into())
-}
-
-fn sound(
-    postoffice: &mut Postoffice,
-    kind: &str,
-    when: &str,
-    text: &str,
-    note: Option<&str>,
-) -> Result<()> {
-    let subject = format!("dirsync {}: {kind} {when}: {text}", postoffice.name);
+/// Commits what there is to say of what waits now, for the command too if there is one. Returns what waits.
+pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<Waiting> {
+    let waits = waiting::of(postoffice)?;
     let calls = !postoffice.config.alarm.is_empty();
-    let mut tables = postoffice.begin()?;
-    tables.put_note(&format!("{ALARMS}{kind}"), note)?;
-    if calls {
-        let last = tables.notes(CALLS)?.pop();
-        let last = last.and_then(|(name, _)| name.strip_prefix(CALLS)?.parse::<u64>().ok());
-        let number = last.map_or(0, |last| last.saturating_add(1));
-        tables.put_note(&format!("{CALLS}{number:020}"), Some(&subject))?;
-    }
-    tables.put_log(&line(Level::Info, format!("{kind} {when}: {text}")))?;
-    Ok(tables.commit()?)
-}
-
-fn line(level: Level, text: String) -> LogLine {
-    LogLine { at: now_ms(), step: "alarm".into(), level, text }
-}
-
-fn subjects(waits: &Waiting) -> BTreeMap<String, String> {
-    let mut subjects = BTreeMap::new();
-    if waits.held > 0 {
-        let text = format!("{} changes wait for a person: dirsync held list", waits.held);
-        subjects.insert("held".into(), text);
-    }
-    if waits.quarantined > 0 {
-        let text = format!("{} cases: dirsync quarantine list", waits.quarantined);
-        subjects.insert("quarantined".into(), text);
-    }
-    for name in &waits.overdue {
-        subjects
-            .insert(format!("overdue {name}"), format!("{name} has not been heard for too long"));
-    }
-    for name in &waits.doubled {
-        let text = format!("{name} runs on two machines: dirsync status");
-        subjects.insert(format!("doubled {name}"), text);
-    }
-    for name in &waits.failed_sources {
-        subjects.insert(format!("source {name}"), format!("source \"{name}\" could not be read"));
-    }
-    for text in &waits.decisions {
-        subjects.insert("decisions".into(), text.clone());
-    }
-    if let Some(notice) = waits.notice {
-        subjects.insert("server".into(), notice.into());
-    }
-    if !waits.never.is_empty() {
-        subjects.insert("schedule".into(), waits.never.join("; "));
-    }
-    for (file, error) in &waits.failed_targets {
-        subjects.insert(format!("target {file}"), format!("it could not be written: {error}"));
-    }
-    for trouble in &waits.places {
-        subjects.insert(format!("place {}", trouble.place), trouble.text.clone());
-    }
-    if let Some(failure) = &waits.failed_step {
-        subjects.insert("step".into(), failure.clone());
-    }
-    if let Some(stopped) = waits.stopped {
-        let text = match waits.away {
-            Some(away) => format!("{away}: dirsync status"),
-            None => format!("this postoffice is {stopped}; nothing is sent"),
-        };
-        subjects.insert(stopped.into(), text);
-    }
-    subjects
+    sound(&mut postoffice.store, &postoffice.name, &waits.subjects(), calls, now_ms())?;
+    Ok(waits)
 }
 
 /// What a call came to.
@@ -141,6 +43,8 @@ pub struct Bell {
     wake: Sender<()>,
     ended: Sender<(String, Ended)>,
     outcomes: Receiver<(String, Ended)>,
+    /// What the last call came to, until it is written down.
+    news: Option<(String, Ended)>,
     rings: bool,
 }
 
@@ -148,12 +52,14 @@ impl Bell {
     /// A bell that wakes the agent when a call has ended, and gives up when the agent stops.
     pub fn new(stop: Arc<AtomicBool>, wake: Sender<()>) -> Self {
         let (ended, outcomes) = channel();
-        Self { stop, wake, ended, outcomes, rings: false }
+        Self { stop, wake, ended, outcomes, news: None, rings: false }
     }
 
     /// Writes down what the last call came to, and begins the next one.
     pub fn ring(&mut self, postoffice: &mut Postoffice) -> Result<()> {
-        while let Ok(outcome) = self.outcomes.try_recv() {
+        if self.has_news()
+            && let Some(outcome) = self.news.take()
+        {
             self.note(postoffice, outcome)?;
         }
         let Some((program, arguments)) = postoffice.config.alarm.clone().split_first().map(own)
@@ -163,8 +69,10 @@ impl Bell {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let call = postoffice.begin()?.notes(CALLS)?.into_iter().next();
-        let Some((name, subject)) = call.filter(|_| !self.rings) else { return Ok(()) };
+        if self.rings {
+            return Ok(());
+        }
+        let Some((name, subject)) = next_call(&mut *postoffice.begin()?)? else { return Ok(()) };
         let limit = postoffice.config.alarm_timeout;
         let mut command = Command::new(&program);
         command
@@ -189,12 +97,18 @@ impl Bell {
         Ok(())
     }
 
+    /// Whether a call has ended that is not written down yet.
+    pub fn has_news(&mut self) -> bool {
+        self.news = self.news.take().or_else(|| self.outcomes.try_recv().ok());
+        self.news.is_some()
+    }
+
     /// Waits for a call under way. Returns whether there was one.
     pub fn wait(&mut self, open: impl FnOnce() -> Result<Postoffice>) -> Result<bool> {
         if !self.rings {
             return Ok(false);
         }
-        let outcome = match self.outcomes.recv() {
+        let outcome = match self.news.take().map_or_else(|| self.outcomes.recv(), Ok) {
             Ok((_, Ended::Interrupted)) | Err(_) => {
                 self.rings = false;
                 return Ok(false);
@@ -215,11 +129,7 @@ impl Bell {
         self.rings = false;
         let Ended::Made(error) = outcome else { return Ok(()) };
         let mut tables = postoffice.begin()?;
-        tables.put_note(&name, None)?;
-        tables.put_note(ALARM_ERROR, error.as_deref())?;
-        if let Some(error) = error {
-            tables.put_log(&line(Level::Error, error))?;
-        }
+        note_call(&mut *tables, &name, error, now_ms())?;
         Ok(tables.commit()?)
     }
 }

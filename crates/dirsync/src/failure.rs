@@ -1,6 +1,6 @@
 //! What ends a command.
 
-use dirsync_postoffice::waiting::Health;
+use dirsync_agent::waiting::Health;
 
 pub use dirsync_postoffice::{Failure, FailureKind, Result};
 

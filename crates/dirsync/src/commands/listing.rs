@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_agent::export::{ExportError, ExportSettings, export as write_export, export_to_file};
-use dirsync_postoffice::now_ms;
 use dirsync_agent::schedule::parse_duration;
+use dirsync_postoffice::now_ms;
 use serde_json::{Value, json};
 
 use crate::cli::{ExportArgs, LogArgs};

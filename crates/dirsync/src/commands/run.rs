@@ -1,12 +1,8 @@
-//! `dirsync run`: Dispatch, the directory synchronization agent.
+//! `dirsync run`: the directory synchronization agent.
 //!
-//! One process works for one or many postoffices, one step at a time. What is due is decided by
-//! `dirsync_agent::schedule`, or, in continuous mode, by what has changed: an own change starts
-//! T1, an arrival starts T2 or T3. A place is looked at when the operating system says that
-//! something happened there, and at every poll in any case.
-
-mod continuous;
-mod scheduled;
+//! One process works for one or many postoffices, one step at a time. `dirsync_agent::dispatch` decides
+//! what is due; here it is waited for and done. A place is looked at when the operating system says
+//! that something happened there, and at every poll in any case.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -17,37 +13,27 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::schedule::{BackOff, clock_jump};
+use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Settings};
+use dirsync_agent::notes::{AGENT, STEP_ERROR};
+use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
-use dirsync_postoffice::exposure;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT, database};
 use dirsync_postoffice::home::Away;
-use dirsync_postoffice::notes::{AGENT, STEP_ERROR};
-use dirsync_postoffice::{Postoffice, now_ms};
+use dirsync_postoffice::{Postoffice, exposure, now_ms};
 use dirsync_protocol::context::Level;
-use dirsync_protocol::tables::LogLine;
-use jiff::Timestamp;
+use dirsync_protocol::tables::{LogLine, Stored};
+use dirsync_store::Transaction;
 use serde_json::json;
 
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
-use crate::commands::steps::{Done, apply_step, read_source, send_step};
+use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
 use crate::time;
 use crate::watch::{self, Watcher};
 use crate::words::shown;
 
-/// Without a change a request is sent so often in continuous mode, to ask for what others changed.
-const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
-/// The list is verified from its content at least so often; in between its running sums are sent.
-const VERIFY: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// So long what was applied waits to be confirmed: changes often come several together, and where
-/// many sites share a machine, what others have yet to apply comes first.
-const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
-/// So long after a step that did not look at all that had arrived the next one begins.
-const LEFT_PAUSE: Duration = Duration::from_secs(1);
 /// So long a step may take to end when the agent is to stop.
 const GRACE: Duration = Duration::from_millis(1500);
 /// As much as the main thread has.
@@ -103,10 +89,11 @@ fn look_after(
     stop: &Arc<AtomicBool>,
 ) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
+    let began = Instant::now();
     let mut sites = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
-        sites.push(Site::new(folder, log, once, bell)?);
+        sites.push(Site::new(folder, log, once, began, bell)?);
     }
     platform::ready();
     loop {
@@ -114,7 +101,7 @@ fn look_after(
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            site.turn(once, watcher.as_mut());
+            site.turn(watcher.as_mut());
         }
         if once || stop.load(Ordering::Relaxed) {
             break;
@@ -124,7 +111,7 @@ fn look_after(
     for site in &mut sites {
         site.end_calls()?;
     }
-    let failed = sites.iter().any(|site| site.failures > 0);
+    let failed = sites.iter().any(|site| site.dispatch.has_failed());
     let waits = sites.iter().map(|site| site.waits).max_by_key(|status| *status as u8);
     Ok(match (once, failed) {
         (true, true) => ExitStatus::Failed,
@@ -155,29 +142,55 @@ enum LogFormat {
     Json,
 }
 
-/// One postoffice that the agent works for.
-struct Site {
+/// Tells a person who follows the agent what happens at one postoffice.
+struct Voice {
     folder: PathBuf,
     log: LogFormat,
-    poll: Duration,
-    waits: ExitStatus,
-    bell: Bell,
-    /// What failed last, and when that is said again.
-    failure: Option<(String, Instant)>,
-    failures: u32,
-    not_before: Option<Instant>,
-    sent_at: Option<Instant>,
-    verified_at: Option<Instant>,
-    /// The list has changed, and when that is to be said.
-    confirm_at: Option<Instant>,
-    /// How long that waits for more to be said with it.
-    confirm_pause: Duration,
     /// It takes one turn, for a person or a timer who has to be told everything now.
     once: bool,
-    /// No schedule says when to send.
-    continuous: bool,
-    /// A step did not look at all that has arrived.
-    has_left: bool,
+}
+
+impl Voice {
+    fn say(&self, step: &str, level: Level, text: &str) {
+        let text = shown(&text.replace('\\', "\\\\"));
+        let site = self.folder.display();
+        let line = match self.log {
+            LogFormat::Text => format!("{site} {step} {level}: {text}"),
+            LogFormat::Json => {
+                let at = time::rfc3339(now_ms());
+                let postoffice = site.to_string();
+                json!({ "at": at, "postoffice": postoffice, "step": step, "level": level.to_string(),
+                        "text": text })
+                .to_string()
+            }
+        };
+        // The agent goes on where nobody can be told, for instance when the log's disk is full.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    fn say_lines(&self, lines: &[LogLine]) {
+        for line in lines {
+            self.say(&line.step, line.level, &line.text);
+        }
+    }
+
+    fn show(&self, done: &Done) {
+        self.say_lines(&done.lines);
+        if self.once {
+            for failure in done.unsaid() {
+                self.say("run", Level::Error, &failure.text);
+            }
+        }
+    }
+}
+
+/// One postoffice that the agent works for.
+struct Site {
+    voice: Voice,
+    dispatch: Dispatch,
+    began: Instant,
+    waits: ExitStatus,
+    bell: Bell,
     watched: BTreeSet<PathBuf>,
     /// Why the postoffice is not at home, as it was said last.
     away: Option<Away>,
@@ -185,97 +198,70 @@ struct Site {
 }
 
 impl Site {
-    fn new(folder: PathBuf, log: LogFormat, once: bool, bell: Bell) -> Result<Self> {
+    fn new(
+        folder: PathBuf,
+        log: LogFormat,
+        once: bool,
+        began: Instant,
+        bell: Bell,
+    ) -> Result<Self> {
         let mut postoffice = Postoffice::open_away(&folder, "run")?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
-        let poll = postoffice.config.poll;
-        let mut site = Self {
-            folder,
-            log,
-            poll,
+        let text = format!("{} is looked after from {}", postoffice.name, folder.display());
+        let voice = Voice { folder, log, once };
+        voice.say("run", Level::Info, &text);
+        for warning in exposure::of(&mut postoffice)? {
+            voice.say("run", Level::Warning, &warning);
+        }
+        Ok(Self {
+            voice,
+            dispatch: Dispatch::new(settings(&postoffice), once),
+            began,
             waits: ExitStatus::Done,
             bell,
-            failure: None,
-            failures: 0,
-            not_before: None,
-            sent_at: None,
-            verified_at: None,
-            confirm_at: None,
-            confirm_pause: if once { Duration::ZERO } else { CONFIRM_PAUSE },
-            once,
-            continuous: false,
-            has_left: false,
             watched: BTreeSet::new(),
             away: None,
             _lock: lock,
-        };
-        let name = postoffice.name.clone();
-        site.say(
-            "run",
-            Level::Info,
-            &format!("{name} is looked after from {}", site.folder.display()),
-        );
-        for warning in exposure::of(&mut postoffice)? {
-            site.say("run", Level::Warning, &warning);
-        }
-        Ok(site)
+        })
+    }
+
+    fn now(&self) -> Moment {
+        moment(self.began)
     }
 
     /// How long nothing is due here, if nothing happens.
     fn rest(&self) -> Duration {
-        let until = |at: Instant| at.saturating_duration_since(Instant::now());
-        match (self.not_before, self.confirm_at) {
-            (Some(at), _) => until(at),
-            (None, Some(at)) if self.continuous => until(at).min(self.poll),
-            _ if self.has_left => LEFT_PAUSE.min(self.poll),
-            _ => self.poll,
-        }
+        let now = self.now();
+        self.dispatch.wake_at(now).saturating_sub(now.steady)
     }
 
-    /// Does what is due. A failure concerns this postoffice alone, and is tried again at the next poll;
-    /// it is said again after twice as long each time.
-    fn turn(&mut self, once: bool, watcher: Option<&mut Watcher>) {
-        let now = Instant::now();
-        if self.not_before.is_some_and(|at| now < at) {
+    /// Does what is due. A failure concerns this postoffice alone.
+    fn turn(&mut self, watcher: Option<&mut Watcher>) {
+        let now = self.now();
+        if self.dispatch.has_to_wait(now) {
             return;
         }
-        let opened = Postoffice::open_away(&self.folder, "run");
+        let opened = Postoffice::open_away(&self.voice.folder, "run");
         let done = opened.and_then(|mut postoffice| {
-            let worked = self.work(&mut postoffice, once, watcher);
+            let worked = self.work(&mut postoffice, watcher);
             let told = self.tell(&mut postoffice, worked.as_ref().err());
             worked.and(told)
         });
         let Err(failure) = done else {
-            (self.failures, self.not_before, self.failure) = (0, None, None);
+            self.dispatch.succeeded();
             return;
         };
-        self.say_lines(&failure.before);
-        let failure = failure.about(&database(&self.folder));
+        self.voice.say_lines(&failure.before);
+        let failure = failure.about(&database(&self.voice.folder));
         let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
         let text = format!("{}{hint}", failure.text());
-        let pause = self.poll.min(BackOff::default().first);
-        self.not_before = Some(now + pause);
-        let known = self.failure.take().filter(|(known, _)| *known == text);
-        if known.is_none() {
-            self.failures = 0;
+        if let Some(text) = self.dispatch.failed(&text, now) {
+            self.voice.say("run", Level::Error, &text);
         }
-        let said_again = known.map_or(now, |(_, at)| at);
-        if now < said_again {
-            self.failure = Some((text, said_again));
-            return;
-        }
-        self.say("run", Level::Error, &format!("{text}; tried again in {} s", pause.as_secs()));
-        self.failure = Some((text, now + BackOff::default().delay(self.failures)));
-        self.failures = self.failures.saturating_add(1);
     }
 
-    fn work(
-        &mut self,
-        postoffice: &mut Postoffice,
-        once: bool,
-        watcher: Option<&mut Watcher>,
-    ) -> Result<()> {
-        self.poll = postoffice.config.poll;
+    fn work(&mut self, postoffice: &mut Postoffice, watcher: Option<&mut Watcher>) -> Result<()> {
+        self.dispatch.begin(settings(postoffice));
         if self.is_away(postoffice)? {
             return Ok(());
         }
@@ -283,26 +269,22 @@ impl Site {
             self.watch(postoffice, watcher)?;
         }
         postoffice.put_note(AGENT, Some("runs"))?;
-        self.continuous = postoffice.config.schedule.is_none();
-        self.has_left = false;
-        match postoffice.config.schedule.clone() {
-            Some(schedule) => self.scheduled(postoffice, &schedule)?,
-            None => self.continuous(postoffice, once)?,
-        }
-        self.tidy_up(postoffice)
+        let (voice, began) = (&self.voice, self.began);
+        dispatch::turn(&mut self.dispatch, &mut Work { postoffice, voice, began })
     }
 
     /// Tells of everything that was committed, also by a turn that failed.
     fn tell(&mut self, postoffice: &mut Postoffice, failure: Option<&Failure>) -> Result<()> {
         postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
-        self.waits = sound_alarms(postoffice)?;
+        let waits = sound_alarms(postoffice)?;
+        self.waits = waits.health(false).into();
         self.bell.ring(postoffice)
     }
 
     /// Lets the calls be made that are due; the one under way is ended where the agent is to stop.
     fn end_calls(&mut self) -> Result<()> {
-        let folder = self.folder.clone();
-        while self.bell.wait(|| Postoffice::open_away(&folder, "run"))? {}
+        let folder = &self.voice.folder;
+        while self.bell.wait(|| Postoffice::open_away(folder, "run"))? {}
         Ok(())
     }
 
@@ -311,108 +293,19 @@ impl Site {
     fn is_away(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
         let away = postoffice.away()?;
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
-            let ways_out = away.ways_out(&self.folder).join("; ");
-            self.say("run", Level::Error, &format!("{away}: nothing is read or sent; {ways_out}"));
+            let ways_out = away.ways_out(&self.voice.folder).join("; ");
+            let text = format!("{away}: nothing is read or sent; {ways_out}");
+            self.voice.say("run", Level::Error, &text);
         }
         self.away = away;
         Ok(away.is_some())
-    }
-
-    fn show(&mut self, done: &Done) {
-        self.has_left |= done.left > 0;
-        self.say_lines(&done.lines);
-        if self.once {
-            for failure in done.unsaid() {
-                self.say("run", Level::Error, &failure.text);
-            }
-        }
-    }
-
-    fn say_lines(&mut self, lines: &[LogLine]) {
-        for line in lines {
-            self.say(&line.step, line.level, &line.text);
-        }
-    }
-
-    /// T1. Returns whether the request could be left.
-    fn send(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
-        let verify = self.verified_at.is_none_or(|at| at.elapsed() >= VERIFY);
-        let done = send_step(postoffice, verify)?;
-        if verify {
-            self.verified_at = Some(Instant::now());
-        }
-        self.sent_at = Some(Instant::now());
-        self.confirm_at = None;
-        self.show(&done);
-        Ok(done.failed.is_empty())
-    }
-
-    /// T3. Returns whether it could use its place and write every target.
-    fn apply(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
-        let before = postoffice.begin()?.requestor()?;
-        let mut done = apply_step(postoffice)?;
-        if !done.moved {
-            done.lines.retain(|line| line.level != Level::Info);
-        }
-        self.show(&done);
-        let after = postoffice.begin()?.requestor()?;
-        // A changed list is confirmed, several changes of it together.
-        if before.point != after.point {
-            self.confirm_at.get_or_insert(Instant::now() + self.confirm_pause);
-        }
-        Ok(done.failed.is_empty())
-    }
-
-    /// T0. Returns whether every source could be read.
-    fn read_sources(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
-        let mut complete = true;
-        for source in postoffice.config.sources.clone() {
-            if let Some(done) = read_source(postoffice, &source)? {
-                self.show(&done);
-                complete &= done.failed.is_empty();
-            }
-        }
-        Ok(complete)
-    }
-
-    /// Once a day: what is past its time goes. A clock that jumped postpones that.
-    fn tidy_up(&mut self, postoffice: &mut Postoffice) -> Result<()> {
-        let now = now_ms();
-        let at = |ms: u64| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MIN);
-        let last = postoffice.begin()?.note("tidied")?.and_then(|text| text.parse::<u64>().ok());
-        let since = last.map(|last| Duration::from_millis(now.saturating_sub(last)));
-        if last.is_some_and(|last| clock_jump(at(last), at(now), DAY).is_some()) {
-            self.say(
-                "run",
-                Level::Warning,
-                "a day or more is missing; nothing is forgotten before tomorrow",
-            );
-        } else if since.is_some_and(|since| since < DAY) {
-            return Ok(());
-        } else {
-            let keep = postoffice.config.clone();
-            let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
-            for carrier in postoffice.carriers()?.into_values().chain([postoffice.carrier()?]) {
-                // A place that is away is tidied up another day.
-                let _ = carrier.purge(before(keep.keep_done));
-            }
-            let mut tables = postoffice.begin()?;
-            tables.purge_log(before(keep.keep_log))?;
-            dirsync_protocol::server::forget_before(
-                &mut *tables,
-                before(keep.keep_confirmed),
-                before(keep.keep_tombstones),
-            )?;
-            tables.commit()?;
-        }
-        postoffice.put_note("tidied", Some(&now.to_string()))
     }
 
     /// Asks to be woken when something happens in the places of this postoffice. Before they are
     /// looked at: what comes in between would be found at the next poll only. New registrations and
     /// sources bring new places. The postoffice's folder is none: its database changes all the time.
     fn watch(&mut self, postoffice: &mut Postoffice, watcher: &mut Watcher) -> Result<()> {
-        let mut places = vec![self.folder.join(TRANSIT)];
+        let mut places = vec![self.voice.folder.join(TRANSIT)];
         places.extend(postoffice.inboxes()?);
         for source in &postoffice.config.sources {
             places.extend(source.file.parent().map(Path::to_owned));
@@ -424,21 +317,100 @@ impl Site {
         }
         Ok(())
     }
+}
 
-    fn say(&mut self, step: &str, level: Level, text: &str) {
-        let text = shown(&text.replace('\\', "\\\\"));
-        let site = self.folder.display();
-        let line = match self.log {
-            LogFormat::Text => format!("{site} {step} {level}: {text}"),
-            LogFormat::Json => {
-                let at = time::rfc3339(now_ms());
-                let postoffice = site.to_string();
-                json!({ "at": at, "postoffice": postoffice, "step": step, "level": level.word(),
-                        "text": text })
-                .to_string()
+fn settings(postoffice: &Postoffice) -> Settings {
+    Settings { schedule: postoffice.config.schedule.clone(), poll: postoffice.config.poll }
+}
+
+fn moment(began: Instant) -> Moment {
+    Moment { wall: now_ms(), steady: began.elapsed() }
+}
+
+/// The steps of a turn, at an open postoffice.
+struct Work<'a> {
+    postoffice: &'a mut Postoffice,
+    voice: &'a Voice,
+    began: Instant,
+}
+
+impl Work<'_> {
+    /// Tells what a step did.
+    fn ended(&self, done: &Done) -> dispatch::Done {
+        self.voice.show(done);
+        dispatch::Done { complete: done.failed.is_empty(), has_left: done.left > 0 }
+    }
+}
+
+impl Hands for Work<'_> {
+    type Error = Failure;
+
+    fn now(&mut self) -> Moment {
+        moment(self.began)
+    }
+
+    fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
+        self.postoffice.begin()
+    }
+
+    fn look(&mut self) -> Result<Found> {
+        let arrived = self.postoffice.carrier()?.arrived();
+        let updates = arrived.as_ref().map_or(true, |arrived| !arrived.is_empty());
+        let mut found = Found { updates, requests: false, is_away: arrived.is_err() };
+        if self.postoffice.is_server {
+            let carriers = self.postoffice.carriers()?;
+            let carriers =
+                carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
+            found.requests = requests_arrived(&mut self.postoffice.store, &carriers)?;
+        }
+        Ok(found)
+    }
+
+    fn step(&mut self, action: Action) -> Result<dispatch::Done> {
+        let done = match action {
+            Action::Send { verify } => send_step(self.postoffice, verify)?,
+            Action::Process { push } => process_step(self.postoffice, push)?,
+            Action::Apply => {
+                let mut done = apply_step(self.postoffice)?;
+                if !done.moved {
+                    done.lines.retain(|line| line.level != Level::Info);
+                }
+                done
+            }
+            _ => {
+                let mut all = dispatch::Done { complete: true, has_left: false };
+                for source in self.postoffice.config.sources.clone() {
+                    if let Some(done) = read_source(self.postoffice, &source)? {
+                        all.complete &= self.ended(&done).complete;
+                    }
+                }
+                return Ok(all);
             }
         };
-        // The agent goes on where nobody can be told, for instance when the log's disk is full.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        Ok(self.ended(&done))
+    }
+
+    fn tidy_up(&mut self) -> Result<()> {
+        let keep = self.postoffice.config.clone();
+        let now = now_ms();
+        let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
+        for carrier in
+            self.postoffice.carriers()?.into_values().chain([self.postoffice.carrier()?])
+        {
+            // A place that is away is tidied up another day.
+            let _ = carrier.purge(before(keep.keep_done));
+        }
+        let mut tables = self.postoffice.begin()?;
+        tables.purge_log(before(keep.keep_log))?;
+        dirsync_protocol::server::forget_before(
+            &mut *tables,
+            before(keep.keep_confirmed),
+            before(keep.keep_tombstones),
+        )?;
+        Ok(tables.commit()?)
+    }
+
+    fn say(&mut self, step: &str, level: Level, text: &str) {
+        self.voice.say(step, level, text);
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use dirsync_agent::trouble::Trouble;
+use dirsync_agent::waiting::Waiting;
+use dirsync_postoffice::home::{self, Away};
+use dirsync_postoffice::now_ms;
 use dirsync_postoffice::status::Status;
 use dirsync_postoffice::targets::PutRight;
-use dirsync_postoffice::trouble::Trouble;
-use dirsync_postoffice::waiting::Waiting;
-use dirsync_postoffice::{home, now_ms};
 use dirsync_protocol::tables::{RequestorState, ServerState};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn add_waiting(value: &mut Value, waits: &Waiting) {
     value["quarantined"] = waits.quarantined.into();
     value["overdue"] = waits.overdue.len().into();
     value["stopped"] = waits.stopped.into();
-    value["away"] = waits.away.map(|away| away.to_string()).into();
+    value["away"] = waits.away.clone().into();
     value["doubled"] = waits.doubled.clone().into();
     value["failed_sources"] = waits.failed_sources.clone().into();
     value["failed_targets"] = targets_json(waits).into();
@@ -86,7 +87,7 @@ fn print(status: &Status, folder: &Path) {
     println!("  applied   {}", time::ago(status.last_applied, now));
     status.missed.iter().for_each(|text| println!("  missed    {text}"));
     print_put_right(&status.put_right);
-    print_waiting(&status.waiting, folder);
+    print_waiting(&status.waiting, status.away, folder);
     inbox::lines(&status.inbox).iter().for_each(|(word, text)| println!("  {word:9} {text}"));
     status.warnings.iter().for_each(|text| println!("  warning   {text}"));
     if let Some(server) = &status.server {
@@ -111,8 +112,8 @@ fn print_lists(state: &RequestorState, server: Option<&ServerState>) {
     );
 }
 
-fn print_waiting(waits: &Waiting, folder: &Path) {
-    if let Some(away) = waits.away {
+fn print_waiting(waits: &Waiting, away: Option<Away>, folder: &Path) {
+    if let Some(away) = away {
         println!("  STOPPED   {away}: nothing is read or sent here");
         away.ways_out(folder).iter().for_each(|line| println!("            {line}"));
     } else if let Some(stopped) = waits.stopped {

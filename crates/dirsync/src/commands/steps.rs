@@ -6,17 +6,17 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
+use dirsync_agent::dispatch::{note_applied, note_sent};
 use dirsync_agent::intake::{Intake, take_in};
+use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::{self, Interrupted, PlaceFailure, log_lines};
+use dirsync_agent::trouble::note_places;
 use dirsync_carrier::Carrier;
 use dirsync_postoffice::config::SourceConfig;
-use dirsync_postoffice::notes::{FIRST_UNANSWERED, LAST_APPLIED, LAST_SENT, SOURCE_ERROR};
 use dirsync_postoffice::targets::{Targets, write_targets};
-use dirsync_postoffice::trouble::note_places;
-use dirsync_postoffice::waiting::Waiting;
-use dirsync_postoffice::{Postoffice, log_within, now_ms};
+use dirsync_postoffice::{Postoffice, log_within, now_ms, waiting};
 use dirsync_protocol::context::{Event, Level};
-use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
+use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use dirsync_store::Transaction;
 use serde_json::json;
 
@@ -75,23 +75,6 @@ fn left(messages: u64) -> String {
     }
 }
 
-/// The note that says up to which own change a request was sent.
-const SENT_UP_TO: &str = "sent_up_to";
-
-/// What [`SENT_UP_TO`] says when all is sent.
-fn sent_up_to(state: &RequestorState) -> String {
-    format!("{} {}", state.epoch, state.req_seq)
-}
-
-/// Whether there are own changes that were not sent, or another request is needed.
-pub fn is_to_send(tables: &mut dyn Tables) -> Stored<bool> {
-    let state = tables.requestor()?;
-    let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
-    let unsent = state.req_seq > state.req_sync && sent != sent_up_to(&state);
-    let stopped = matches!(state.mode, Mode::Fenced | Mode::Removed);
-    Ok(unsent || state.request_due && !stopped)
-}
-
 /// T1.
 pub fn send_step(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
     let carrier = postoffice.carrier()?;
@@ -115,16 +98,7 @@ pub fn send_step(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
         cause,
     };
     let lines = log_step(postoffice, said, |tables, at| {
-        if report.request.is_none() {
-            return Ok(());
-        }
-        let state = tables.requestor()?;
-        tables.put_note(SENT_UP_TO, Some(&sent_up_to(&state)))?;
-        tables.put_note(LAST_SENT, Some(&at.to_string()))?;
-        if tables.note(FIRST_UNANSWERED)?.is_none() {
-            tables.put_note(FIRST_UNANSWERED, Some(&at.to_string()))?;
-        }
-        Ok(())
+        if report.request.is_some() { note_sent(tables, at) } else { Ok(()) }
     })?;
     let fields = json!({
         "request": report.request, "changes": report.transactions, "bytes": report.bytes,
@@ -225,13 +199,7 @@ pub fn apply_step(postoffice: &mut Postoffice) -> Result<Done> {
     };
     let mut lines = targets.lines;
     lines.extend(log_step(postoffice, said, |tables, at| {
-        if report.answered > 0 {
-            tables.put_note(LAST_APPLIED, Some(&at.to_string()))?;
-        }
-        if tables.requestor()?.last_answer > before.last_answer {
-            tables.put_note(FIRST_UNANSWERED, None)?;
-        }
-        Ok(())
+        note_applied(tables, report.answered > 0, before.last_answer, at)
     })?);
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
@@ -533,7 +501,7 @@ pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
 /// Exit code 3 where something waits for a person, 4 where a place could not be reached.
 fn finish(status: ExitStatus, postoffice: &mut Postoffice) -> Result<ExitStatus> {
     if status == ExitStatus::Done {
-        Ok(Waiting::of(postoffice)?.health().into())
+        Ok(waiting::of(postoffice)?.health(false).into())
     } else {
         Ok(status)
     }

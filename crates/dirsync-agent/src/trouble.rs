@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dirsync_agent::schedule::BackOff;
-use dirsync_agent::step::PlaceFailure;
 use dirsync_protocol::context::Level;
-use dirsync_agent::schedule::BackOff;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use serde::{Deserialize, Serialize};
 
-/// The notes of places, by step, place and addressee.
-const NOTES: &str = "trouble:";
+use crate::notes::TROUBLE;
+use crate::schedule::BackOff;
+use crate::step::PlaceFailure;
 
 /// A place that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +47,7 @@ pub fn note_places(
     now: u64,
 ) -> Stored<Vec<LogLine>> {
     let mut known: BTreeMap<String, String> =
-        tables.notes(&format!("{NOTES}{step}:"))?.into_iter().collect();
+        tables.notes(&format!("{TROUBLE}{step}:"))?.into_iter().collect();
     let mut lines = Vec::new();
     let mut say = |level: Level, text: String| {
         lines.push(LogLine { at: now, step: step.into(), level, text });
@@ -57,7 +55,7 @@ pub fn note_places(
     for failure in failed {
         let place = if failure.place.is_empty() { place } else { &failure.place };
         let to = failure.to.as_ref().map_or(String::new(), ToString::to_string);
-        let name = format!("{NOTES}{step}:{place}\t{to}");
+        let name = format!("{TROUBLE}{step}:{place}\t{to}");
         let before: Option<Trouble> =
             known.remove(&name).and_then(|text| serde_json::from_str(&text).ok());
         let unreachable = failure.unreachable || failure.to.is_some();
@@ -91,7 +89,7 @@ pub fn note_places(
 /// Whether a step could not use a place, so that it is due until it can: all such places, or only
 /// those that are away.
 pub fn is_due_again(tables: &mut dyn Tables, step: &str, away: bool) -> Stored<bool> {
-    let troubles = tables.notes(&format!("{NOTES}{step}:"))?;
+    let troubles = tables.notes(&format!("{TROUBLE}{step}:"))?;
     let is_away =
         |text: &str| serde_json::from_str::<Trouble>(text).is_ok_and(|trouble| trouble.unreachable);
     Ok(troubles.iter().any(|(_, text)| !away || is_away(text)))
@@ -100,7 +98,7 @@ pub fn is_due_again(tables: &mut dyn Tables, step: &str, away: bool) -> Stored<b
 /// The places that cannot be used, each once.
 pub fn places(tables: &mut dyn Tables) -> Stored<Vec<Trouble>> {
     let mut places: BTreeMap<String, Trouble> = BTreeMap::new();
-    for (_, text) in tables.notes(NOTES)? {
+    for (_, text) in tables.notes(TROUBLE)? {
         let Ok(trouble) = serde_json::from_str::<Trouble>(&text) else { continue };
         match places.get_mut(&trouble.place) {
             Some(known) => {
