@@ -1,4 +1,4 @@
-//! What is promised to the steps, by the folder and by the network of the tests.
+//! The promises of a carrier to the steps, kept by the folder and by the network of the tests.
 
 use dirsync_carrier::FolderCarrier;
 use dirsync_testing::MemoryNetwork;

@@ -1,8 +1,7 @@
-//! How fast the store in SQLite is:
+//! Measures the store in SQLite:
 //! `cargo run --release --example store_speed [FOLDER] [ROWS] [list|server|own]`.
 //!
-//! Rows have about 200 bytes. Every figure includes what makes it durable: the commit, where there
-//! is one.
+//! Rows have about 200 bytes. Every figure includes the commit, if there is one.
 
 use std::ops::ControlFlow::Continue;
 use std::path::Path;
@@ -87,8 +86,8 @@ fn own_row(row: &OwnedListRow) -> OwnRow {
     }
 }
 
-/// How long this process was computing; on a busy machine the only figure that can be compared.
-/// Nothing where the operating system does not say.
+/// The processor time of this process, the only figure that can be compared on a busy machine. `None` if
+/// the operating system does not report it.
 fn computed() -> Duration {
     let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     let nanoseconds = text.split(' ').next().and_then(|word| word.parse().ok());
@@ -106,7 +105,7 @@ fn report(what: &str, count: u64, took: Duration, cpu: Duration, statements: u64
     );
 }
 
-/// Does some work in one transaction that is committed.
+/// Does work in one transaction, and commits it.
 fn measured(
     store: &mut SqliteStore,
     what: &str,

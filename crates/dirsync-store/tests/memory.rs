@@ -1,4 +1,4 @@
-//! The store in memory: the suite of all stores, and what only it can do.
+//! The store in memory: the suite of all stores, and the tests for this one alone.
 
 use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
 use dirsync_store::{MemoryStore, Store, Transaction};
@@ -21,7 +21,7 @@ fn fill(tx: &mut dyn Transaction, first: u64) -> Stored<()> {
     Ok(())
 }
 
-/// Changes of every shape: rows, whole tables, counters, places that swap.
+/// Changes of every kind: rows, whole tables, counters, lists that are swapped.
 fn change(store: &mut TestStore) -> Stored<()> {
     let mut transaction = store.begin()?;
     let tx = &mut *transaction;

@@ -1,4 +1,4 @@
-//! The store in SQLite: the suite of all stores, and what only it can do.
+//! The store in SQLite: the suite of all stores, and the tests for this one alone.
 
 use std::fs;
 use std::ops::ControlFlow::Continue;
@@ -35,7 +35,7 @@ fn sqlite_conforms() {
     });
 }
 
-/// Where the database is, is tested beside `network_filesystem`.
+/// The place of the database is tested beside `network_filesystem`.
 #[test]
 fn database_stays_local_and_bounded() {
     const LIMIT: u64 = 256 << 10;
@@ -49,7 +49,7 @@ fn database_stays_local_and_bounded() {
     assert_eq!(reading.note("a").unwrap().as_deref(), Some("before"));
     commit(&mut writer, |tx| tx.put_note("a", Some("after"))).unwrap();
     assert_eq!(reading.note("a").unwrap().as_deref(), Some("before"), "as it began");
-    // A whole import while the reader is open.
+    // A whole import happens while the reader is open.
     commit(&mut writer, |tx| {
         tx.begin_bulk(ListPlace::Live)?;
         for n in 0..8_000 {
@@ -61,7 +61,7 @@ fn database_stays_local_and_bounded() {
     assert!(writer.wal_bytes() > LIMIT, "{}", writer.wal_bytes());
     let error = reading.note("a").unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Busy, "{error}");
-    // The reader holds nothing any more, though its handle still believes to be reading.
+    // The reader does not prevent anything any more, although its transaction is still open.
     writer.checkpoint_truncate().unwrap();
     assert_eq!(writer.wal_bytes(), 0);
     assert!(reading.note("a").is_err(), "an ended read stays ended");
@@ -70,7 +70,8 @@ fn database_stays_local_and_bounded() {
     assert_eq!(writer.integrity_check().unwrap(), [""; 0]);
 }
 
-/// Executed statements per 1,000 entries: what a step costs must not grow with what is stored.
+/// The statements that are executed for 1,000 entries. The cost of a step must not grow with the number of
+/// stored entries.
 #[test]
 fn statements_per_entry_do_not_grow() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +86,7 @@ fn statements_per_entry_do_not_grow() {
             assert!(statements <= most, "{what}, round {round}: {statements}");
         }
     };
-    // Beside the entries' own: begin, commit, which list is live, names.
+    // Besides those for the entries: begin, commit, the choice of the live list, names.
     let live = ListPlace::Live;
     count("append", 1_010, &mut |tx, n| {
         tx.append_list_row(live, &list_row(n, "Ana").as_ref()).unwrap();
@@ -149,7 +150,7 @@ fn handles_see_each_others_commits_and_names() {
     let read =
         |store: &mut SqliteStore, n| store.begin().unwrap().list_row(live, entry_id(n)).unwrap();
     assert_eq!(read(&mut two, 1), Some(list_row(1, "Ana")));
-    // Names that a rollback took back are numbered anew, by whoever comes next.
+    // The numbers of names that a rollback removed are given to the next names, by any handle.
     let other = |name: &str, n| {
         let owner = postoffice(name);
         dirsync_protocol::tables::OwnedListRow { owner, ..list_row(n, "Eva") }
@@ -199,7 +200,7 @@ fn rows_can_be_found_and_undone_in_the_middle_of_a_bulk() {
         append(tx, 1)?;
         tx.savepoint()?;
         append(tx, 2)?;
-        // Looking for a row by its id makes the index at once: nothing is searched row by row.
+        // Looking for a row by its id makes the index at once, so the table is not searched row by row.
         assert!(tx.list_row(live, entry_id(1))?.is_some());
         tx.put_list_row(live, &list_row(1, "again").as_ref())?;
         assert!(append(tx, 1).is_err(), "the index is there");
@@ -209,7 +210,7 @@ fn rows_can_be_found_and_undone_in_the_middle_of_a_bulk() {
         append(tx, 4)
     })
     .unwrap();
-    // A bulk that nobody ended ends with the commit.
+    // A bulk that was not ended ends with the commit.
     commit(&mut store, |tx| {
         assert_eq!(rows(tx)?, 3);
         assert!(append(tx, 4).is_err(), "the index is there");
@@ -264,7 +265,7 @@ fn damage_is_found() {
     assert_eq!(store.integrity_check().unwrap(), [""; 0]);
     drop(store);
     let mut bytes = fs::read(&path).unwrap();
-    // The last pages were written last, for the rows and their indexes.
+    // The last pages of the file were written last. They belong to the rows and their indexes.
     let end = bytes.len() - (64 << 10);
     bytes[end..].fill(0x5a);
     fs::write(&path, bytes).unwrap();

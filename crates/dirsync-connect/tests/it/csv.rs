@@ -1,4 +1,4 @@
-//! CSV of other programs, maps, and what is wrong with a file.
+//! CSV files of other programs, maps, and errors in files.
 
 use dirsync_connect::{Map, OpenOptions, ReadError, Template};
 
@@ -169,7 +169,7 @@ fn a_map_makes_entries_of_any_columns() {
     assert_eq!(ben.record.details, "o/United States House\ntelephoneNumber/007\ntitle/Member\n");
 }
 
-/// `docs/failure-stories.md` §1, the reader's part: rows without their key are told apart and told all.
+/// `docs/failure-stories.md` §1, the part of the reader: every row without a key is reported as one.
 #[test]
 fn rows_without_their_key_delete_nobody() {
     let mut content = String::from(
@@ -205,7 +205,7 @@ fn a_wrong_value_keeps_its_row_and_its_key() {
     assert!(read.rows.iter().all(|row| row.record.as_ref().check().is_err()));
 }
 
-/// A line end that is half of one is no line 0.
+/// Half of a line end does not lead to a line 0.
 #[test]
 fn lines_are_counted_from_one() {
     let read = read("a.csv", "mail,cn\ra@x.example,\"A\nB\"\r\nb@x.example,B,C\r\n");

@@ -1,4 +1,4 @@
-//! LDIF of directory servers and address books.
+//! LDIF files of directory servers and address books.
 
 use dirsync_connect::ReadError;
 

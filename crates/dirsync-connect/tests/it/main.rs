@@ -1,4 +1,4 @@
-//! What is written is read, and what is wrong is said.
+//! Files that are written can be read, and errors in files are reported.
 
 mod csv;
 mod ldif;
@@ -12,7 +12,7 @@ use dirsync_connect::{
     Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, SourceRow, open,
 };
 
-/// All that a file came to.
+/// All items of a file.
 struct Read {
     rows: Vec<SourceRow>,
     rejected: Vec<RejectedRow>,

@@ -1,4 +1,4 @@
-//! What is written comes back as it was, whatever it is.
+//! Any entry that is written is read back unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub(super) fn write(format: Format, rows: &[Row], for_people: bool) -> Vec<u8> {
     target.finish().unwrap()
 }
 
-/// Any text, made of what formats take for their own.
+/// Any text, made of characters and words that have a meaning in the formats.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => proptest::sample::select(vec![
@@ -43,7 +43,7 @@ fn hostile() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
 }
 
-/// A text without controls and outer blanks, as keys and the values of addresses are.
+/// A text without control characters and blanks at its ends, as keys and values of addresses are.
 fn tame() -> impl Strategy<Value = String> {
     hostile()
         .prop_map(|text| composed(text.replace(char::is_control, "").trim()).into_owned())
@@ -151,7 +151,7 @@ proptest! {
         }
     }
 
-    /// A good file with some bytes changed, cut or doubled: nothing panics.
+    /// A good file with some bytes changed, removed or doubled does not cause a panic.
     #[test]
     fn damaged_files_never_panic(
         (key, record) in (tame(), record()),
@@ -173,7 +173,7 @@ proptest! {
         }
     }
 
-    /// What programs write about cards, in any order.
+    /// Lines that programs write around cards, in any order.
     #[test]
     fn odd_cards_never_panic(
         lines in proptest::collection::vec(
@@ -193,7 +193,7 @@ proptest! {
     }
 }
 
-/// Wherever a line is folded, what follows the fold begins and ends no card.
+/// Wherever a line is folded, the text after the fold never begins or ends a card.
 #[test]
 fn a_folded_value_begins_and_ends_no_card() {
     let mut rows: Vec<Row> = Vec::new();
@@ -263,7 +263,8 @@ fn an_export_is_the_same_bytes_everywhere() {
     );
 }
 
-/// `docs/failure-stories.md` §13: what a spreadsheet would run is neutral there, and exact for machines.
+/// `docs/failure-stories.md` §13: a value that a spreadsheet would run is neutralised in files for people,
+/// and exact in files for machines.
 #[test]
 fn values_are_data_in_filters_and_spreadsheets() {
     let record = Record {

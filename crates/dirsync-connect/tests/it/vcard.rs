@@ -1,4 +1,4 @@
-//! vCards of telephones and mail programs.
+//! vCards as telephones and mail programs write them.
 
 use dirsync_connect::ReadError;
 

@@ -1,4 +1,4 @@
-//! Bodies: what is written is read, and a damaged one is refused whole.
+//! Bodies: one that is written can be read, and a damaged one is refused as a whole.
 
 use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, composed, escape};
 use dirsync_message::*;
@@ -98,7 +98,7 @@ fn put(writer: &mut BodyWriter<Vec<u8>>, item: &Item) -> std::io::Result<()> {
 }
 
 pub fn read(bytes: &[u8]) -> Result<Vec<Item>, BodyError> {
-    // A small buffer, so that lines and transactions lie across its ends.
+    // The buffer is small, so that lines and transactions cross its ends.
     let mut reader = BodyReader::new(std::io::BufReader::with_capacity(7, bytes));
     let mut items = Vec::new();
     while let Some(transaction) = reader.next()? {
@@ -229,7 +229,7 @@ proptest! {
         }
     }
 
-    /// What is read can be written, and is then the same: stores may keep raw content.
+    /// A body that was read can be written, and is then the same, because stores may keep raw content.
     #[test]
     fn a_damaged_body_is_refused_or_can_be_written_again(
         items in items(),

@@ -1,4 +1,4 @@
-//! The committed corpus: what stands in `testdata/` is read, or refused, as its folder says.
+//! The committed corpus: each file in `testdata/` is read or refused, as its folder says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ fn broken_heads_are_refused() {
     }
 }
 
-/// Messages of format 1.0 are read for ever: never change these files or what they mean.
+/// Messages of format 1.0 are read for ever. Never change these files or their meaning.
 #[test]
 fn messages_of_format_1_0_are_read() {
     let text = |name: &str| {

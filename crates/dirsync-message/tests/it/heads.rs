@@ -1,4 +1,4 @@
-//! Heads: one text for each, and nothing else is read.
+//! Heads: each has one text, and nothing else is read.
 
 use dirsync_message::*;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ proptest! {
         let end = text.ceil_char_boundary((at + 1).min(text.len()));
         text.replace_range(at..end, &with);
         if let Ok(head) = Head::parse(&text) {
-            // A later minor version is read as well, and written as this one.
+            // A later minor version is read, too, and written as this one.
             let rest = |text: &str| text.split_once("\nmessage=").map(|(_, rest)| rest.to_owned());
             prop_assert_eq!(rest(&head.to_text()), rest(&text));
         }
@@ -105,8 +105,8 @@ fn mistakes_are_named_with_their_line() {
     assert!(matches!(wrong(&bits).1, HeadErrorKind::Value { field: "buckets", .. }));
 }
 
-/// Whoever takes a number counts on from it, and stores have 63 bits: a larger one would stop the
-/// step that meets it, each time again.
+/// A postoffice counts on from the numbers that it takes, and stores have 63 bits. A larger number would
+/// stop the same step again and again.
 #[test]
 fn numbers_are_below_2_to_the_62nd() {
     let numbers = |text: &'static str| {
@@ -143,7 +143,8 @@ fn numbers_are_below_2_to_the_62nd() {
     }
 }
 
-/// More entries may wait than an update can say; it is read all the same, and ends no transfer less.
+/// More entries may wait than an update has room for. It is readable all the same, and no transfer is left
+/// out.
 #[test]
 fn outcomes_are_as_many_as_can_be_read() {
     let outcome =
@@ -163,13 +164,13 @@ fn outcomes_are_as_many_as_can_be_read() {
     let text = Update { outcomes, ..*update.clone() }.to_text();
     assert!(text.len() < HEAD_BYTES_MAX && Head::parse(&text).is_ok());
 
-    // Of short ones the number is the limit.
+    // For short outcomes, the limit is their number.
     let held = (0..OUTCOMES_MAX as u64 + 10).map(|number| outcome(number, OutcomeKind::Held));
     let outcomes = Outcome::within_limits(held.collect());
     assert_eq!(outcomes.len(), OUTCOMES_MAX);
     assert!(Head::parse(&Update { outcomes, ..*update.clone() }.to_text()).is_ok());
 
-    // So long may a reason be, and no longer.
+    // The longest reason is accepted, and a longer one is not.
     let reason = "x".repeat(REASON_BYTES_MAX);
     let outcomes = vec![outcome(1, OutcomeKind::Invalid { reason: reason.clone() })];
     let text = Update { outcomes, ..*update }.to_text();

@@ -1,4 +1,4 @@
-//! Heads and bodies, printed, read, and broken.
+//! Heads and bodies that are printed, read and damaged.
 #![allow(clippy::disallowed_methods, reason = "tests read their data from files")]
 
 mod bodies;

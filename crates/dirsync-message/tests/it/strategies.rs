@@ -1,4 +1,4 @@
-//! Hostile messages: every field at its edges, texts with whatever might break a line.
+//! Hostile messages: every field at its limits, and texts that might break a line.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
-/// Texts that try to leave their place.
+/// Texts that try to end their field or line.
 pub fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
         "[\\x00-\\x7f]{0,12}",
@@ -174,7 +174,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     (id(), kind).prop_map(|(id, kind)| Outcome { id, kind })
 }
 
-/// Texts that anybody chose, in a record that is right.
+/// A valid record with arbitrary texts.
 fn offer() -> impl Strategy<Value = Offer> {
     let texts = (hostile(), "[^\\p{C}]{1,20}", "[^\\p{C}]{1,20}");
     (id(), number(), postoffice(), postoffice(), texts).prop_map(

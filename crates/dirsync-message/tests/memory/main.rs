@@ -1,5 +1,5 @@
-//! What each field of a hostile message makes its reader hold in memory, at most. The test counts
-//! allocations, so it is a program of its own; the table stands in `docs/message-format.md`.
+//! The most memory that each field of a hostile message makes its reader use. The test counts allocations,
+//! so it is a program of its own. The table is in `docs/message-format.md`.
 
 use std::io::{BufReader, Read};
 
@@ -15,7 +15,7 @@ const UPDATE: &str = include_str!("../../testdata/format-1.0/update.head");
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// The most that is held while `read` runs, beyond what was held before.
+/// The most memory in use while `read` runs, beyond that in use before.
 fn peak(read: impl FnOnce()) -> usize {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -23,7 +23,7 @@ fn peak(read: impl FnOnce()) -> usize {
     MEMORY.peak_usage() - before
 }
 
-/// A head with another value of one field, which stands as its last one where it stood not at all.
+/// A head with another value of one field, which is added as the last one if the head does not have it.
 fn with(head: &str, field: &str, value: &str) -> String {
     let line = format!("{field}={value}\n");
     match head.lines().find(|line| line.starts_with(&format!("{field}="))) {
@@ -32,7 +32,7 @@ fn with(head: &str, field: &str, value: &str) -> String {
     }
 }
 
-/// Fills the rest of a body as it is read: a line after the other, and the trailer never.
+/// The rest of a body that never ends: a line after the other is made as it is read.
 struct Endless {
     line: fn(u64) -> String,
     number: u64,
@@ -58,7 +58,7 @@ impl Read for Endless {
     }
 }
 
-/// The heads of the table: what is hostile about them, and what may be held for it.
+/// The heads of the table: the hostile part of each, and the memory that it may use.
 fn heads() -> Vec<(&'static str, usize, String)> {
     let terms = |count| format!("filter\\t(|{})\\n", "(a=b)".repeat(count));
     let many =
@@ -70,7 +70,7 @@ fn heads() -> Vec<(&'static str, usize, String)> {
     let unknown: String =
         (0..1_000_000).map(|number| format!("x-{}=\n", letters(number))).collect();
     let newer = |text: &str| text.replace("format=1.0", "format=1.9");
-    // In their place: a head has one form.
+    // In their right place, because a head has one form.
     let admitted = |proof: &str, key: &str| {
         let admission = format!("\nadmission-proof={proof}\nadmission-key={key}\nprogram=");
         REQUEST.replace("\nprogram=", &admission)
@@ -124,8 +124,8 @@ fn letters(mut number: u32) -> String {
     }
 }
 
-/// Where a body stays within its limits, one transaction is held: 16 MiB, and as much again while its
-/// buffer grows.
+/// For a body within its limits one transaction is in memory: 16 MiB, and as much again while its buffer
+/// grows.
 fn bodies() -> Vec<(&'static str, usize, Box<dyn std::io::BufRead>)> {
     let endless = |start: &str, line| Box::new(Endless::after(start, line)) as Box<_>;
     vec![
@@ -145,7 +145,7 @@ fn row(what: &str, allowed: usize) -> String {
     format!("| {what} | {} MiB |", allowed / MIB)
 }
 
-/// As many outcomes as may stand, and none that is refused.
+/// The largest number of outcomes that is accepted.
 fn outcomes() -> String {
     let outcome = |number| format!("outcome={number:032x}\\tinvalid\\t{}\n", "x".repeat(100));
     let outcomes: String = (0..OUTCOMES_MAX as u64).map(outcome).collect();
