@@ -1,6 +1,6 @@
-//! Choices taken from the bytes of an input.
+//! Choices that are made by the bytes of an input.
 
-/// Reads choices off the front of an input; at its end every choice is 0.
+/// Reads choices from the beginning of an input. At its end every choice is 0.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -18,13 +18,13 @@ impl<'a> Bytes<'a> {
         wide % count.max(1)
     }
 
-    /// One of `values`, or nothing of nothing.
+    /// One of `values`, or `None` if there are none.
     pub(crate) fn of<'v, T>(&mut self, values: &'v [T]) -> Option<&'v T> {
         let at = usize::from(self.byte());
         values.get(at % values.len().max(1))
     }
 
-    /// Up to 255 bytes, as many as the first one says.
+    /// Up to 255 bytes. The first byte is their number.
     pub(crate) fn short(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (part, rest) = self.0.split_at(length);
@@ -32,13 +32,14 @@ impl<'a> Bytes<'a> {
         part
     }
 
-    /// All that is left.
+    /// All bytes that are left.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 }
 
-/// The parts of an input between zero bytes, as text: exactly `N`, the last with all that is left.
+/// The first `N` parts of an input between zero bytes, as text. The last one includes everything that is
+/// left.
 pub(crate) fn parts<const N: usize>(data: &[u8]) -> Option<[&str; N]> {
     let text = std::str::from_utf8(data).ok()?;
     let mut parts = text.splitn(N, '\0');

@@ -1,4 +1,4 @@
-//! What a postoffice may never hold, whatever it was sent.
+//! The consistency of a postoffice, which no message may break.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 use dirsync_store::Store;
 use dirsync_testing::TestPostoffice;
 
-/// Panics if the postoffice does not agree with itself.
+/// Panics if the tables of the postoffice contradict each other.
 pub(crate) fn check(postoffice: &mut TestPostoffice) {
     let mut tables = postoffice.store.begin().expect("a store");
     check_list(&mut *tables);

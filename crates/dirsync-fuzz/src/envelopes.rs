@@ -1,4 +1,4 @@
-//! The file around a message, and its name.
+//! The envelope of a message, and the name of its file.
 
 use std::io::{Read, Write};
 
@@ -11,13 +11,13 @@ use dirsync_directory::{PostofficeName, fold};
 use crate::bytes::Bytes;
 use crate::scratch::file_of;
 
-/// The longest decompressed body that is allowed here, in bytes.
+/// The largest decompressed body that is allowed here, in bytes.
 const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// What a body may grow to however small its file is, and how much more it may then grow.
+/// The size to which any body may grow, and the largest ratio above it.
 const GROWTH: (u64, u64) = (1024 * 1024, 200);
 
-/// A file as it comes; one whose hash is right whatever else is wrong with it; and one that is sent
-/// through a folder, which comes as it went.
+/// Opens the input as a file, or opens it with a correct hash, or sends it through a folder and receives it
+/// unchanged.
 pub fn envelope(data: &[u8]) {
     let mut bytes = Bytes(data);
     match bytes.byte() % 3 {
@@ -39,8 +39,8 @@ fn open(content: &[u8]) {
     assert!(outcome.is_err() || body.len() as u64 <= allowed, "{} bytes", body.len());
 }
 
-/// Adds the right hash to an envelope without one, behind its first line. The hash is the check
-/// against accidents: nobody stumbles on a right one, but anybody can compute it.
+/// Adds the correct hash to an envelope without one. Mutations would never find it, but anybody can compute
+/// it: the hash protects against accidents only.
 fn signed(content: &[u8]) -> Vec<u8> {
     let end = content.windows(2).position(|two| two == b"\n\n").map_or(content.len(), |at| at + 1);
     let (lines, rest) = content.split_at(end);
@@ -59,7 +59,7 @@ fn send(bytes: &mut Bytes<'_>) {
     let (Ok(from), Ok(to)) = (from.parse::<PostofficeName>(), to.parse::<PostofficeName>()) else {
         return;
     };
-    // Epochs are tokens; a name with controls in it is nobody's.
+    // Epochs are tokens. Names with control characters are refused.
     if epoch.chars().any(char::is_control) {
         return;
     }
@@ -84,8 +84,8 @@ fn send(bytes: &mut Bytes<'_>) {
     message.body.read_to_end(&mut decoded).expect("its body is whole");
 }
 
-/// A name of a message file: read, it is one that this program makes; and what this program makes
-/// of any text is short, has nothing of a path, and is read.
+/// The name of a message file. A name that is read is one that this program makes. A name that it makes of
+/// any text is short, is no path, and can be read.
 pub fn file_name(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(Arrived { sender, epoch, number, part, .. }) = name::read(text) {

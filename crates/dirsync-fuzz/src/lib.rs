@@ -1,8 +1,15 @@
-//! What is tried with bytes from outside: one plain function for each parser, each a claim that
-//! holds for every input.
+//! Fuzz targets: a function for each parser of bytes from outside.
 //!
-//! `fuzz/` gives these functions to libFuzzer; `tests/corpus.rs` runs them in seconds over the
-//! corpus and mutations of it. A function returns when the claim holds and panics when it does not.
+//! Each function makes a claim that holds for every input. It returns if the claim holds, and panics if it
+//! does not. `fuzz/` passes these functions to libFuzzer, and `tests/corpus.rs` runs them in seconds over
+//! the corpus and mutations of it.
+//!
+//! Nothing of this crate is shipped. Begin with [`TARGETS`], the list of all functions:
+//!
+//! ```
+//! let target = dirsync_fuzz::TARGETS.iter().find(|target| target.name == "filter").unwrap();
+//! (target.run)(b"(&(ou=nav*)(!(title=x)))");
+//! ```
 #![deny(missing_docs)]
 
 mod bytes;
@@ -22,15 +29,15 @@ pub use sources::{cell, csv, dn, guid, ldif, vcard};
 pub use steps::{steps, steps_sqlite};
 pub use texts::{filter, names, record, tokens, view};
 
-/// One function to be given bytes, and its name: that of its folder in `fuzz/corpus`.
+/// A fuzz target.
 pub struct Target {
-    /// Its name.
+    /// The name, which is that of its folder in `fuzz/corpus`, too.
     pub name: &'static str,
-    /// The claim.
+    /// The function that makes the claim.
     pub run: fn(&[u8]),
 }
 
-/// Every target; `tests/corpus.rs` compares the names with what lies in `fuzz/`.
+/// All targets. `tests/corpus.rs` compares their names with the files in `fuzz/`.
 pub const TARGETS: [Target; 22] = [
     Target { name: "body", run: body },
     Target { name: "cell", run: cell },

@@ -7,7 +7,7 @@ use dirsync_message::{BodyReader, BodyWriter, Change, Head, Stamp, Transaction};
 
 use crate::texts::check_record;
 
-/// A head: what parses prints as a text that parses to the same; one of this version is that text.
+/// A head that is read prints as a text that reads the same. One of this version is that text.
 pub fn head(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(head) = Head::parse(text) else { return };
@@ -20,7 +20,7 @@ pub fn head(data: &[u8]) {
     }
 }
 
-/// A transaction that is kept.
+/// A transaction that owns its texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
     number: u64,
@@ -65,14 +65,14 @@ impl From<&Transaction<'_>> for Kept {
     }
 }
 
-/// Reads a body to its end; as text what it was refused for.
+/// Reads a body to its end. The error is the text of the refusal.
 fn read(input: impl BufRead) -> (Vec<Kept>, Result<(), String>) {
     let mut reader = BodyReader::new(input);
     let mut kept = Vec::new();
     let ended = loop {
         match reader.next() {
             Ok(Some(transaction)) => {
-                // Content is checked apart: whatever it holds, that does not panic.
+                // Content is checked separately, which must not panic for any content.
                 let _ = transaction.change.check();
                 kept.push(Kept::from(&transaction));
             }
@@ -88,7 +88,7 @@ fn read(input: impl BufRead) -> (Vec<Kept>, Result<(), String>) {
     (kept, ended)
 }
 
-/// Writes what was read; a body that was read has a form.
+/// Writes transactions that were read, which always have a form.
 fn write(kept: &[Kept]) -> Vec<u8> {
     let mut writer = BodyWriter::new(Vec::new());
     for transaction in kept {
@@ -125,7 +125,8 @@ fn write(kept: &[Kept]) -> Vec<u8> {
     writer.finish().expect("memory takes everything")
 }
 
-/// A body: read the same however its bytes come, and written back as a text that reads the same.
+/// A body is read the same in whatever pieces its bytes arrive, and is written as a text that reads the
+/// same.
 pub fn body(data: &[u8]) {
     let (kept, ended) = read(data);
     let drop_by_drop = read(BufReader::with_capacity(1, Cursor::new(data)));

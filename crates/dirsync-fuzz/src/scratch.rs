@@ -1,4 +1,4 @@
-//! A file for parsers that read files.
+//! Files for parsers that read files.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -11,7 +11,7 @@ thread_local! {
     static FILE: RefCell<Option<NamedTempFile>> = const { RefCell::new(None) };
 }
 
-/// Calls `read` with the path of a file that holds `content`.
+/// Calls `read` with the path of a file with this content.
 pub(crate) fn with_file<R>(content: &[u8], read: impl FnOnce(&Path) -> R) -> R {
     FILE.with_borrow_mut(|place| {
         let file = place.get_or_insert_with(|| NamedTempFile::new().expect("a temporary file"));
@@ -22,7 +22,7 @@ pub(crate) fn with_file<R>(content: &[u8], read: impl FnOnce(&Path) -> R) -> R {
     })
 }
 
-/// An unnamed file that holds `content`, at its start.
+/// An unnamed file with this content, positioned at its beginning.
 pub(crate) fn file_of(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(content).expect("it can be written");

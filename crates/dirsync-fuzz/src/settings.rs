@@ -1,4 +1,4 @@
-//! What administrators write and carry from hand to hand.
+//! Texts that administrators write or pass on: settings, decisions, invitations, schedules.
 
 use dirsync_agent::decisions::Decision;
 use dirsync_agent::schedule::{Schedule, ScheduledTime, Step, parse_duration};
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::scratch::with_file;
 use crate::texts::prints_back;
 
-/// Settings: a file is right, or all that is wrong with it can be shown.
+/// A file of settings is valid, or all its problems can be shown.
 pub fn config(data: &[u8]) {
     with_file(data, |path| match Config::load(path) {
         Ok(config) => {
@@ -21,7 +21,7 @@ pub fn config(data: &[u8]) {
     });
 }
 
-/// A map: as [`config`].
+/// A map is valid, or all its problems can be shown.
 pub fn map(data: &[u8]) {
     with_file(data, |path| match load_map(path) {
         Ok(map) => assert!(!map.address.is_empty()),
@@ -33,7 +33,7 @@ fn shown(errors: &ConfigErrors) {
     assert!(!errors.to_string().is_empty());
 }
 
-/// A line of the decisions log: prints back, as one line.
+/// A line of the decisions log prints as itself, in one line.
 pub fn decision(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(decision) = prints_back::<Decision>(text) {
@@ -41,7 +41,7 @@ pub fn decision(data: &[u8]) {
     }
 }
 
-/// An invitation: is read as it is written.
+/// An invitation is read as it was written.
 pub fn invitation(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(invitation) = Invitation::parse(text) {
@@ -49,8 +49,8 @@ pub fn invitation(data: &[u8]) {
     }
 }
 
-/// A schedule and a length of time: lines print back, and what is due can be told in a zone that
-/// skips and doubles hours.
+/// The lines of a schedule print as themselves, and due times can be computed in a zone that skips and repeats
+/// hours.
 pub fn schedule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let times: Vec<ScheduledTime> = text.lines().take(4).filter_map(prints_back).collect();
@@ -67,7 +67,7 @@ pub fn schedule(data: &[u8]) {
     }
     let zone = TimeZone::get("Europe/Berlin").expect("the zones are bundled");
     let schedule = Schedule { zone, times, window: Schedule::WINDOW };
-    // From the length of the text: hours around both changes of 2026, and the ends of time.
+    // The length of the text chooses an hour around both changes of 2026, or an end of time.
     let hours = 3600 * (text.len() as i64 % 48);
     for second in [1_774_700_000, 1_792_900_000, 253_402_207_100 - 48 * 3600, -377_705_023_201] {
         let now = Timestamp::from_second(second + hours).expect("a time");

@@ -1,4 +1,4 @@
-//! Files of addresses: CSV, LDIF and vCard, and the texts in them.
+//! CSV, LDIF and vCard files, and the texts in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use dirsync_directory::{AttributeName, PostofficeName};
 use crate::bytes::Bytes;
 use crate::scratch::with_file;
 
-/// Encodings with different ways to go wrong: none said, single bytes, pairs, states.
+/// Encodings that fail in different ways: none stated, single bytes, pairs of bytes, states.
 const ENCODINGS: [Option<&str>; 12] = [
     None,
     Some("utf-8"),
@@ -27,7 +27,7 @@ const ENCODINGS: [Option<&str>; 12] = [
     Some("replacement"),
 ];
 
-/// A CSV file: the first byte chooses encoding and map.
+/// A CSV file. The first byte chooses encoding and map.
 pub fn csv(data: &[u8]) {
     let mut bytes = Bytes(data);
     let choice = bytes.byte();
@@ -38,14 +38,14 @@ pub fn csv(data: &[u8]) {
     source(Format::Csv, &options, bytes.rest());
 }
 
-/// An LDIF file: the first byte chooses the encoding.
+/// An LDIF file. The first byte chooses the encoding.
 pub fn ldif(data: &[u8]) {
     let mut bytes = Bytes(data);
     let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
     source(Format::Ldif, &options, bytes.rest());
 }
 
-/// A file of vCards: the first byte chooses the encoding.
+/// A file of vCards. The first byte chooses the encoding.
 pub fn vcard(data: &[u8]) {
     let mut bytes = Bytes(data);
     let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
@@ -68,7 +68,7 @@ fn sample_map() -> Map {
     }
 }
 
-/// Reads a file; what is right in it comes back exactly when it is written in any format.
+/// Reads a file. Its valid entries can be written in any format, and are read back exactly.
 fn source(format: Format, options: &OpenOptions, content: &[u8]) {
     let Some((rows, _)) = read(format, options, content) else { return };
     let rows: Vec<SourceRow> = rows.into_iter().filter(is_exportable).collect();
@@ -79,12 +79,12 @@ fn source(format: Format, options: &OpenOptions, content: &[u8]) {
     }
 }
 
-/// Whether an entry of a postoffice can look like this: what cannot is quarantined at its import.
+/// Whether an entry is valid. An import puts any other one into quarantine.
 fn is_exportable(row: &SourceRow) -> bool {
     row.record.as_ref().check().is_ok()
 }
 
-/// Rows and how many were rejected, or nothing of a file that cannot be opened.
+/// The rows of a file and the number of rejected ones, or `None` if it cannot be opened.
 fn read(
     format: Format,
     options: &OpenOptions,
@@ -152,7 +152,7 @@ fn written_and_read(format: Format, for_people: bool, rows: &[SourceRow]) {
     }
 }
 
-/// Fields of our own CSV: values come back from a field, a marked field loses its mark only.
+/// The values of a field of our own CSV are read back, and a field loses only its mark.
 pub fn cell(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     csv_cell::values(text).for_each(drop);
@@ -172,7 +172,7 @@ pub fn cell(data: &[u8]) {
     assert!(!plain.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{written:?}");
 }
 
-/// A distinguished name: values that are escaped come back.
+/// The escaped values of a distinguished name are read back.
 pub fn dn(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(parts) = distinguished::parse(text) {
@@ -189,7 +189,7 @@ pub fn dn(data: &[u8]) {
     assert_eq!(distinguished::parse(&name), Some(expected.to_vec()), "{name:?}");
 }
 
-/// GUIDs: one text form, which is its own.
+/// A GUID has one text form, which is the text form of itself.
 pub fn guid(data: &[u8]) {
     if let Ok(bytes) = <&[u8; 16]>::try_from(data) {
         let text = guids::of_object_guid(bytes);

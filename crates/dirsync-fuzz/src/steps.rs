@@ -19,11 +19,11 @@ use crate::scratch::file_of;
 const A: &str = "SOUTH/A";
 const B: &str = "WEST/B";
 const NAMES: [&str; 3] = [SERVER, A, B];
-/// How long each step takes.
+/// The time that each step takes.
 const STEP_MS: u64 = 60_000;
-/// Most that is done for one input.
+/// The most actions for one input.
 const DEEDS_MAX: usize = 12;
-/// Values with a reputation, for any field of a head and any line of a body.
+/// Values that often cause trouble, for any field of a head and any line of a body.
 const VALUES: [&str; 24] = [
     "0",
     "1",
@@ -50,7 +50,7 @@ const VALUES: [&str; 24] = [
     "types\\tSMTP\\nkinds\\tlist\\n",
     "",
 ];
-/// Lines that begin transactions, and what belongs to them.
+/// Lines that begin transactions, and lines that belong to them.
 const LINES: [&str; 16] = [
     "*SOUTH/A",
     "*WEST/B",
@@ -73,21 +73,21 @@ const LINES: [&str; 16] = [
 /// A message of the story.
 #[derive(Clone)]
 struct Letter {
-    /// Which of [`NAMES`] it is for.
+    /// The addressee, one of [`NAMES`].
     to: &'static str,
     from: PostofficeName,
     head: String,
     body: String,
 }
 
-/// What all inputs begin with.
+/// The state with which all inputs begin.
 struct Start {
     stores: Vec<TestStore>,
     letters: Vec<Letter>,
     decisions: Vec<Decision>,
 }
 
-/// One cycle of all postoffices; keeps the messages that travel.
+/// Runs one cycle of all postoffices, and keeps the messages that travel.
 fn cycle(world: &mut World, letters: &mut Vec<Letter>) {
     for name in NAMES {
         send(world, name);
@@ -137,7 +137,7 @@ fn lose_all(world: &World) {
     }
 }
 
-/// Reads entries of the numbers given, with `word` in each, as the whole list.
+/// Imports entries with these numbers, and `word` in each, as a whole source.
 fn import(world: &mut World, name: &str, numbers: Range<u64>, word: &str) {
     world.at(name).now += STEP_MS;
     let settings = ReadSettings { source: "import".into(), whole: true, ..Default::default() };
@@ -149,7 +149,7 @@ fn import(world: &mut World, name: &str, numbers: Range<u64>, word: &str) {
     world.at(name).read(settings, rows, true).expect("a store");
 }
 
-/// What everything begins with: two cycles, a contested address, and requests that were lost.
+/// The story with which all inputs begin: two cycles, a contested address, and lost requests.
 fn story(store: fn() -> TestStore) -> (World, Vec<Letter>) {
     let (mut world, mut letters) = (World::default(), Vec::new());
     world.found(SERVER, store());
@@ -176,7 +176,7 @@ fn story(store: fn() -> TestStore) -> (World, Vec<Letter>) {
     (world, letters)
 }
 
-/// The story, and more letters of a requestor that is restored from an older copy.
+/// The story, with further letters of a requestor that is restored from an older copy.
 fn start(store: fn() -> TestStore) -> Start {
     let (mut world, mut letters) = story(store);
     let stores = NAMES.map(|name| world.at(name).store.copy()).into();
@@ -198,13 +198,13 @@ thread_local! {
     static SQLITE: Start = start(TestStore::in_file);
 }
 
-/// Messages for a server and two requestors in memory: nothing panics, no step fails, what is refused
-/// changes nothing, and afterwards every postoffice agrees with itself.
+/// Messages for a server and two requestors in memory. Nothing panics, no step fails, a refused message
+/// changes nothing, and the tables of every postoffice stay consistent.
 pub fn steps(data: &[u8]) {
     MEMORY.with(|start| run(data, start));
 }
 
-/// The same for databases, where a number can be too large to be kept.
+/// As [`steps`], with databases, in which a number can be too large to be stored.
 pub fn steps_sqlite(data: &[u8]) {
     SQLITE.with(|start| run(data, start));
 }
@@ -215,7 +215,7 @@ fn run(data: &[u8], start: &Start) {
         let decisions = if name == SERVER { start.decisions.clone() } else { Vec::new() };
         let mut postoffice = TestPostoffice::new(name, store.copy(), decisions);
         postoffice.now += DAY_MS;
-        // It draws other tokens than in the story.
+        // It draws other tokens than it did in the story.
         postoffice.draws = 1000;
         world.postoffices.insert(name, postoffice);
     }
@@ -253,7 +253,7 @@ fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'
     let other = &letters[bytes.below(letters.len())];
     let edits = bytes.byte();
     if edits & 1 != 0 {
-        // A newer minor version is read without regard to the order of fields.
+        // In a newer minor version the order of the fields does not matter.
         letter.head = letter.head.replacen("format=1.0", "format=1.1", 1);
     }
     for _ in 0..(edits >> 1) % 4 {
@@ -267,7 +267,7 @@ fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'
     }
     let to = letter.to;
     let me = postoffice(to);
-    // What waits is taken first, so that whatever changes then is this letter's.
+    // Waiting messages are taken first, so that every change after it comes from this letter.
     settle(world, to);
     let (arrived, mut content) = posted(&letter, deed);
     if edits & 64 != 0 && !content.is_empty() {
@@ -281,11 +281,11 @@ fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'
     world.network.deliver(&me, &arrived, content);
     let refused = settle(world, to);
     let left = world.network.pending(&me).contains(&arrived);
-    // What is left for another machine of this name is noted, and forgotten when it is gone.
+    // A message that is left for another machine of this name is noted, until it is gone.
     let for_another = notes_of_left(&mut world.at(to).store) != noted;
     if let Some(before) = before.filter(|_| (refused > 0 || left) && !for_another) {
         let site = world.at(to);
-        // A first contact that is admitted pins a key before its message is read.
+        // Admitting a first contact pins its key, before its message is read.
         let unchanged = site.store.same_content(&before) || site.decisions.len() > decisions;
         assert!(unchanged, "what is refused changes nothing:\n{}\n{}", letter.head, letter.body);
     }
@@ -297,13 +297,13 @@ fn notes_of_left(store: &mut impl Store) -> usize {
     notes.expect("the store is whole").len()
 }
 
-/// Runs a postoffice until nothing waits that it takes; how many messages it refused.
+/// Lets a postoffice take all messages that wait for it. Returns the number that it refused.
 fn settle(world: &mut World, name: &str) -> u64 {
     let refused = if name == SERVER { process(world) } else { 0 };
     refused + apply(world, name)
 }
 
-/// The file of a letter, with the right hash whatever it says.
+/// The file of a letter, with a correct hash whatever its content.
 fn posted(letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
     let mut encoder = BodyEncoder::new(1).expect("a level of zstd");
     encoder.write_all(letter.body.as_bytes()).expect("memory takes everything");
@@ -380,7 +380,7 @@ fn spliced(text: &str, start: u8, end: u8, with: &[u8]) -> String {
     [&text[..start], &String::from_utf8_lossy(with), &text[end..]].concat()
 }
 
-/// A body whose trailer tells how many lines look like transactions.
+/// A body whose trailer states the number of lines that look like transactions.
 fn counted(body: &str) -> String {
     let starts = |line: &&str| {
         line.starts_with([' ', '@']) || line.starts_with(|c: char| c.is_ascii_digit())

@@ -14,7 +14,7 @@ use dirsync_message::{
 
 use crate::bytes::parts;
 
-/// What parses prints as something that parses to the same.
+/// A value that is parsed prints as a text that parses to the same.
 pub(crate) fn prints_back<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Option<T> {
     let value: T = text.parse().ok()?;
     let printed = value.to_string();
@@ -23,15 +23,15 @@ pub(crate) fn prints_back<T: FromStr + Display + PartialEq + Debug>(text: &str) 
     Some(value)
 }
 
-/// As [`prints_back`], and the text is the only one of its value.
+/// As [`prints_back`], for values that have only one text.
 fn has_one_text<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     if let Some(value) = prints_back::<T>(text) {
         assert_eq!(value.to_string(), text);
     }
 }
 
-/// Names of postoffices, addresses, attributes and keys, the comparison key, and templates: a fold
-/// is its own fold, and a name is equal to itself in capitals of ASCII.
+/// Names of postoffices, addresses, attributes, keys, folds and templates. Folding a fold changes nothing,
+/// and a name is equal to itself in ASCII capitals.
 pub fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let folded = fold(text).into_owned();
@@ -63,7 +63,7 @@ fn sample(value: &str) -> RecordRef<'_> {
     RecordRef { kind: "mailbox", name: value, addresses: "SMTP:a@b", details: "" }
 }
 
-/// Tokens of messages: each has one text.
+/// Tokens of messages, each of which has one text.
 pub fn tokens(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     has_one_text::<ServerEpoch>(text);
@@ -79,7 +79,7 @@ pub fn tokens(data: &[u8]) {
     prints_back::<RequestNo>(text);
 }
 
-/// Escapes, and a record's four texts: equal content is equal text.
+/// Escapes, and the four texts of a record: equal content is equal text.
 pub fn record(data: &[u8]) {
     let Some([kind, name, addresses, details]) = parts(data) else { return };
     for text in [kind, name, addresses, details] {
@@ -101,7 +101,7 @@ pub fn record(data: &[u8]) {
     assert_eq!(list_element(id, &name, given), list_element(id, &name, given));
 }
 
-/// A record that is right is the one text of its entry; one that is not becomes no entry.
+/// A valid record is the one text of its entry, and an invalid one has no entry.
 pub(crate) fn check_record(given: RecordRef<'_>) {
     match given.check() {
         Ok(()) => {
@@ -112,7 +112,7 @@ pub(crate) fn check_record(given: RecordRef<'_>) {
     }
 }
 
-/// A filter: prints back, and its mistake is pointed at.
+/// A filter prints as a text that parses to the same, or the position of its mistake is within the text.
 pub fn filter(data: &[u8]) {
     let Some([text, name, addresses, details]) = parts(data) else { return };
     let record = RecordRef { kind: "mailbox", name, addresses, details };
@@ -124,8 +124,8 @@ pub fn filter(data: &[u8]) {
     }
 }
 
-/// Two views: each prints back with the same hash, and so does what both show; that shows nothing
-/// that one of them hides.
+/// Two views and their intersection print as texts that parse to the same, with the same hash. The
+/// intersection shows nothing that one of them hides.
 pub fn view(data: &[u8]) {
     let Some([left, right, name, details]) = parts(data) else { return };
     let (Some(left), Some(right)) = (one_view(left), one_view(right)) else { return };
@@ -134,7 +134,8 @@ pub fn view(data: &[u8]) {
     let origin: PostofficeName = "NORTH/HQ".parse().expect("a name");
     let record = RecordRef { kind: "mailbox", name, addresses: "SMTP:a@b\tX400:c", details };
     let seen = [&left, &right, &both].map(|view| view.shows(&origin, record));
-    // Not the other way round: an entry may have an address of each type and none of both.
+    // The converse does not hold: an entry may have an address of a type of each view, but none of a type of
+    // both.
     assert!(!seen[2] || seen[0] && seen[1], "{left}{right}");
     for view in [&left, &right, &both] {
         view.disclosed(record);

@@ -1,4 +1,5 @@
-//! Every target over its corpus in `fuzz/corpus`, and over mutations of it: seconds, no libFuzzer.
+//! Runs every target over its corpus in `fuzz/corpus` and mutations of it. This takes seconds, without
+//! libFuzzer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,12 +8,12 @@ use std::path::PathBuf;
 
 use dirsync_fuzz::{TARGETS, Target};
 
-/// Mutations of a target's corpus, all files together; a slow target has fewer.
+/// The number of mutations of a target's corpus, all files together. Slow targets have fewer.
 const MUTATIONS: usize = 4000;
 const MUTATIONS_OF_STEPS: usize = 150;
-/// Longest input that mutation makes, in bytes.
+/// The longest input that mutation makes, in bytes.
 const INPUT_BYTES_MAX: usize = 8 * 1024;
-/// What formats take for their own, put in by mutation.
+/// Texts with a meaning in the formats, which mutation inserts.
 const PIECES: [&[u8]; 28] = [
     b"\0",
     b"\n",
@@ -48,7 +49,7 @@ fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
 
-/// The same numbers from the same seed (SplitMix64).
+/// Random numbers, the same ones from the same seed (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -61,7 +62,7 @@ impl Random {
     }
 }
 
-/// One to eight edits of an input; `other` is another one of the same corpus.
+/// Makes one to eight edits in an input. `other` is another input of the same corpus.
 fn mutated(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..=random.below(8) {
@@ -124,7 +125,7 @@ macro_rules! over_its_corpus {
             }
         )*
 
-        /// Nobody is left out: each target has a test here, a file for libFuzzer and a corpus.
+        /// Each target has a test here, a file for libFuzzer, and a corpus.
         #[test]
         fn every_target_is_run() {
             let tested = BTreeSet::from([$(stringify!($name).to_owned()),*]);
