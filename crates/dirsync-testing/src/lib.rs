@@ -1,8 +1,19 @@
 //! What tests share: postoffices that run the shipped steps, stores that fail as planned, sample
 //! rows, a network in memory, and the suites that every store and every carrier passes.
 //!
-//! Begin with [`World`]. A dev-dependency of the crates that are tested, and part of `dirsync-sim`
-//! and `dirsync-fuzz`. *Never:* in the program.
+//! A dev-dependency of the crates that are tested, and part of `dirsync-sim` and `dirsync-fuzz`.
+//! *Never:* in the program. Begin with [`World`]:
+//!
+//! ```
+//! use dirsync_testing::{SERVER, World};
+//!
+//! let mut world = World::new(&["SOUTH/SALES"]);
+//! world.at(SERVER).import(&[("1", "Ana Souza", "SMTP:ana@north.example", "100")]);
+//! world.cycle();
+//! let list = world.at("SOUTH/SALES").list();
+//! assert!(list[0].contains("Ana Souza"));
+//! assert_eq!(list, world.converged());
+//! ```
 #![deny(missing_docs)]
 
 pub mod conformance;
