@@ -6,4 +6,4 @@
 //! `DIRSYNC_EVERY=1 cargo test -p dirsync-agent --test crash_points` all of them.
 
 mod points;
-mod sites;
+mod postoffices;

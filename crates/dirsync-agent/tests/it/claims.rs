@@ -9,7 +9,7 @@ use dirsync_protocol::requestor::rejoin;
 use dirsync_testing::{SERVER, TestPostoffice, TestStore, World};
 use proptest::prelude::*;
 
-use crate::sources::{SITE, by_hand, held, merged, own, read_rows, restore, source};
+use crate::sources::{SOUTH, by_hand, held, merged, own, read_rows, restore, source};
 
 const SOURCES: [(&str, bool); 3] = [("hr", true), ("guests", true), ("cars", false)];
 const HAND: &str = "hand";
@@ -195,17 +195,17 @@ impl Accounts {
 /// Merges, where it has to be with a person's word.
 fn settled(world: &mut World) {
     merged(world);
-    if world.at(SITE).transact(|tables, context, _| rejoin(tables, context, false)).unwrap() {
+    if world.at(SOUTH).transact(|tables, context, _| rejoin(tables, context, false)).unwrap() {
         merged(world);
     }
 }
 
-fn id_of(site: &mut TestPostoffice, key: &str) -> EntryId {
-    EntryId::derive(&site.name, key)
+fn id_of(postoffice: &mut TestPostoffice, key: &str) -> EntryId {
+    EntryId::derive(&postoffice.name, key)
 }
 
 fn real_read(
-    site: &mut TestPostoffice,
+    postoffice: &mut TestPostoffice,
     source_at: usize,
     rows: &[(String, String)],
     complete: bool,
@@ -213,16 +213,16 @@ fn real_read(
     let configured = SOURCES.map(|(name, whole)| source(name, whole));
     let rows: Vec<(&str, &str)> =
         rows.iter().map(|(key, phone)| (key.as_str(), phone.as_str())).collect();
-    read_rows(site, &configured, SOURCES[source_at].0, &rows, complete);
+    read_rows(postoffice, &configured, SOURCES[source_at].0, &rows, complete);
 }
 
-fn decide(site: &mut TestPostoffice, accounts: &mut Accounts, nth: usize, approves: bool) {
-    let cases = held(site);
+fn decide(postoffice: &mut TestPostoffice, accounts: &mut Accounts, nth: usize, approves: bool) {
+    let cases = held(postoffice);
     if cases.is_empty() {
         return;
     }
     let (_, key, id) = cases[nth % cases.len()].clone();
-    let decided = site.transact(|tables, context, _| {
+    let decided = postoffice.transact(|tables, context, _| {
         if approves {
             accounts.delete(&key);
             approve(tables, context.now, Some(&[id]))
@@ -236,15 +236,15 @@ fn decide(site: &mut TestPostoffice, accounts: &mut Accounts, nth: usize, approv
 }
 
 fn check(world: &mut World, accounts: &Accounts) -> Result<(), TestCaseError> {
-    let site = world.at(SITE);
+    let postoffice = world.at(SOUTH);
     let expected: BTreeMap<String, (String, String)> = accounts
         .here
         .entries
         .iter()
         .map(|(key, entry)| (key.clone(), (entry.phone.clone(), entry.feeder.clone())))
         .collect();
-    prop_assert_eq!(own(site), expected);
-    let asked: BTreeSet<String> = held(site).into_iter().map(|(_, key, _)| key).collect();
+    prop_assert_eq!(own(postoffice), expected);
+    let asked: BTreeSet<String> = held(postoffice).into_iter().map(|(_, key, _)| key).collect();
     prop_assert_eq!(&asked, &accounts.here.asked);
     Ok(())
 }
@@ -261,13 +261,13 @@ fn go(world: &mut World, accounts: &mut Accounts, event: &Event, copies: &mut Co
     match event {
         Event::Read { source, rows, complete } => {
             let rows = all_rows(*source, rows);
-            real_read(world.at(SITE), *source, &rows, *complete);
+            real_read(world.at(SOUTH), *source, &rows, *complete);
             accounts.read(*source, &rows, *complete);
         }
         Event::Add { key, phone } => {
             let key = shared(*key);
             let is_new = !accounts.here.entries.contains_key(&key);
-            let added = by_hand(world.at(SITE), &key, &phone.to_string());
+            let added = by_hand(world.at(SOUTH), &key, &phone.to_string());
             assert_eq!(added.is_ok(), is_new, "{key}: {added:?}");
             if is_new {
                 accounts.write(&key, &phone.to_string(), HAND);
@@ -276,35 +276,35 @@ fn go(world: &mut World, accounts: &mut Accounts, event: &Event, copies: &mut Co
         Event::Delete { key } => {
             let key = shared(*key);
             let feeder = accounts.here.entries.get(&key).map(|entry| entry.feeder.clone());
-            let site = world.at(SITE);
-            let id = id_of(site, &key);
+            let postoffice = world.at(SOUTH);
+            let id = id_of(postoffice, &key);
             let deleted =
-                site.transact(|tables, context, _| delete_by_hand(tables, context.now, id));
+                postoffice.transact(|tables, context, _| delete_by_hand(tables, context.now, id));
             let may = feeder.is_some_and(|feeder| feeder == HAND || feeder == NOBODY);
             assert_eq!(deleted.is_ok(), may, "{key}: {deleted:?}");
             if may {
                 accounts.delete(&key);
             }
         }
-        Event::Decide { nth, approve } => decide(world.at(SITE), accounts, *nth, *approve),
+        Event::Decide { nth, approve } => decide(world.at(SOUTH), accounts, *nth, *approve),
         Event::Cycle => {
             settled(world);
             accounts.heard();
         }
         Event::Backup => {
-            copies.backup = (world.at(SITE).store.copy(), accounts.here.clone());
+            copies.backup = (world.at(SOUTH).store.copy(), accounts.here.clone());
         }
         Event::Restore { empty, reads } => {
             settled(world);
             accounts.heard();
             let copy = if *empty { &copies.empty } else { &copies.backup };
-            restore(world.at(SITE), &copy.0);
+            restore(world.at(SOUTH), &copy.0);
             accounts.here = copy.1.clone();
             accounts.in_the_dark = true;
             world.pass(1_000_000);
             for (source, rows) in reads {
                 let rows = all_rows(*source, rows);
-                real_read(world.at(SITE), *source, &rows, true);
+                real_read(world.at(SOUTH), *source, &rows, true);
                 accounts.read(*source, &rows, true);
             }
             settled(world);
@@ -314,10 +314,10 @@ fn go(world: &mut World, accounts: &mut Accounts, event: &Event, copies: &mut Co
 }
 
 fn live(events: &[Event]) -> Result<(), TestCaseError> {
-    let mut world = World::new(&[SITE]);
+    let mut world = World::new(&[SOUTH]);
     world.cycle();
     let mut accounts = Accounts::default();
-    let mut copy = || (world.at(SITE).store.copy(), Account::default());
+    let mut copy = || (world.at(SOUTH).store.copy(), Account::default());
     let mut copies = Copies { empty: copy(), backup: copy() };
     for event in events {
         go(&mut world, &mut accounts, event, &mut copies);

@@ -54,18 +54,18 @@ fn map() -> Map {
     }
 }
 
-fn import(world: &mut World, site: &'static str, state: &str) -> ReadReport {
-    let file = if site == SENATE { "senate.csv" } else { "house.csv" };
-    let site = world.at(site);
+fn import(world: &mut World, postoffice: &'static str, state: &str) -> ReadReport {
+    let file = if postoffice == SENATE { "senate.csv" } else { "house.csv" };
+    let postoffice = world.at(postoffice);
     let settings = ReadSettings {
         source: "congress".into(),
         whole: true,
-        now: site.now,
+        now: postoffice.now,
         ..ReadSettings::default()
     };
     let options = OpenOptions { map: Some(map()), encoding: None };
     let path = folder().join(state).join(file);
-    let taken_in = site.transact(|tables, _, _| {
+    let taken_in = postoffice.transact(|tables, _, _| {
         take_in(tables, &path, Format::Csv, &options, settings, false, &mut |_| {})
     });
     let intake = taken_in.unwrap();
@@ -74,9 +74,9 @@ fn import(world: &mut World, site: &'static str, state: &str) -> ReadReport {
 }
 
 /// Who is listed at a postoffice: bioguide id → owners.
-fn listed(world: &mut World, site: &str) -> BTreeMap<String, Vec<String>> {
+fn listed(world: &mut World, postoffice: &str) -> BTreeMap<String, Vec<String>> {
     let mut listed: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut tables = world.at(site).store.begin().unwrap();
+    let mut tables = world.at(postoffice).store.begin().unwrap();
     tables
         .visit_list(ListPlace::Live, &mut |row| {
             listed.entry(row.key.to_owned()).or_default().push(row.owner.to_string());
@@ -149,8 +149,8 @@ impl Postman {
 
     fn run_cycle(&mut self, world: &mut World, with_faults: bool) {
         self.cycle += 1;
-        for site in [SERVER, SENATE, HOUSE, PRESS] {
-            world.send(site);
+        for postoffice in [SERVER, SENATE, HOUSE, PRESS] {
+            world.send(postoffice);
         }
         if with_faults {
             self.interfere(world, SERVER, 11);
@@ -160,8 +160,8 @@ impl Postman {
             self.interfere(world, PRESS, 5);
             self.interfere(world, HOUSE, 7);
         }
-        for site in [SERVER, SENATE, HOUSE, PRESS] {
-            world.apply(site);
+        for postoffice in [SERVER, SENATE, HOUSE, PRESS] {
+            world.apply(postoffice);
         }
         self.deliver_copies(world);
     }
@@ -188,13 +188,13 @@ impl Movers {
     }
 
     fn look(&mut self, world: &mut World, lost: u64) {
-        for site in [SERVER, SENATE, HOUSE, PRESS] {
-            let listed = listed(world, site);
+        for postoffice in [SERVER, SENATE, HOUSE, PRESS] {
+            let listed = listed(world, postoffice);
             for (id, owners) in &listed {
-                assert_eq!(owners.len(), 1, "{id} is listed twice at {site}: {owners:?}");
+                assert_eq!(owners.len(), 1, "{id} is listed twice at {postoffice}: {owners:?}");
             }
             for id in &self.movers {
-                let key = format!("{site} {id}");
+                let key = format!("{postoffice} {id}");
                 let missing = self.missing.entry(key.clone()).or_insert(u64::MAX);
                 if listed.contains_key(id) {
                     *missing = 0;
@@ -224,15 +224,16 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
         for postoffice in world.postoffices.values_mut() {
             postoffice.now = at.as_millisecond() as u64 + hour;
         }
-        let reports = [SENATE, HOUSE].map(|site| (site, import(&mut world, site, state)));
+        let reports =
+            [SENATE, HOUSE].map(|postoffice| (postoffice, import(&mut world, postoffice, state)));
         let last = number + 1 == states.len();
         postman.run_cycle(&mut world, !last);
         movers.look(&mut world, postman.lost);
-        for (site, report) in &reports {
+        for (postoffice, report) in &reports {
             if report.held + report.held_removals == 0 {
                 continue;
             }
-            held_at.push(format!("{state} {site}"));
+            held_at.push(format!("{state} {postoffice}"));
             assert!(!report.warnings.is_empty(), "a hold is said");
             if state == "2021-01-03" {
                 // The keys and phones are back in the next state: no command is needed.
@@ -240,9 +241,10 @@ fn four_years_of_two_chambers_end_equal_everywhere() {
                 continue;
             }
             // What is held held up nothing else; one command where it waits lets it through.
-            let before = listed(&mut world, site).len();
-            let site = world.at(site);
-            let approved = site.transact(|tables, context, _| approve(tables, context.now, None));
+            let before = listed(&mut world, postoffice).len();
+            let postoffice = world.at(postoffice);
+            let approved =
+                postoffice.transact(|tables, context, _| approve(tables, context.now, None));
             assert_eq!(approved.unwrap(), report.held + report.held_removals);
             assert!(before > 0);
             postman.run_cycle(&mut world, !last);

@@ -88,8 +88,8 @@ fn what_is_told_unasked_are_changes_and_each_once() {
 /// are told to everybody, and each once.
 #[test]
 fn a_new_life_and_the_end_of_its_recovery_are_announced_once() {
-    let sites = [SERVER, "SOUTH/A", "WEST/B"];
-    let mut world = World::new(&sites[1..]);
+    let postoffices = [SERVER, "SOUTH/A", "WEST/B"];
+    let mut world = World::new(&postoffices[1..]);
     world.at(SERVER).import(&[ANA]);
     for _ in 0..3 {
         world.cycle();
@@ -100,7 +100,7 @@ fn a_new_life_and_the_end_of_its_recovery_are_announced_once() {
 
     assert_eq!(world.process_unasked().messages, 3, "the new life");
     assert_eq!(world.process_unasked().messages, 0, "once");
-    for name in sites {
+    for name in postoffices {
         world.apply(name);
         let state = world.at(name).store.begin().unwrap().requestor().unwrap();
         assert!(state.request_due, "{name} speaks in it");
@@ -111,7 +111,7 @@ fn a_new_life_and_the_end_of_its_recovery_are_announced_once() {
         world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap().recovering
     };
     assert!(recovers(&mut world), "its own postoffice has to merge first");
-    for name in sites {
+    for name in postoffices {
         world.apply(name);
     }
     world.send(SERVER);

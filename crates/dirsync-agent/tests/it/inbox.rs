@@ -124,8 +124,8 @@ fn a_request_waits_until_its_sender_may_be_heard() {
     assert!(world.requests_arrived());
     assert_eq!(world.process().requests, 1, "at the next step");
     assert!(world.network.waiting(&server).is_empty());
-    for site in ["SOUTH/A", "EAST/C"] {
-        world.apply(site);
+    for postoffice in ["SOUTH/A", "EAST/C"] {
+        world.apply(postoffice);
     }
     world.cycle();
     world.cycle();

@@ -29,18 +29,19 @@ fn mass_deletion() -> World {
     world.cycle();
     world.add(B);
     world.at(SERVER).import(&[("1", "New", "SMTP:new@north.example", "")]);
-    let site = world.at(A);
-    let name = site.name.clone();
-    site.transact(|tables, context, _| {
-        let mut changes = OwnChanges::begin(tables, context.now)?;
-        for n in 0..20 {
-            changes.delete(EntryId::derive(&name, &n.to_string()), false)?;
-        }
-        changes.finish()
-    })
-    .unwrap();
-    for site in [SERVER, A, B] {
-        world.send(site);
+    let postoffice = world.at(A);
+    let name = postoffice.name.clone();
+    postoffice
+        .transact(|tables, context, _| {
+            let mut changes = OwnChanges::begin(tables, context.now)?;
+            for n in 0..20 {
+                changes.delete(EntryId::derive(&name, &n.to_string()), false)?;
+            }
+            changes.finish()
+        })
+        .unwrap();
+    for postoffice in [SERVER, A, B] {
+        world.send(postoffice);
     }
     world
 }
@@ -87,17 +88,17 @@ fn held_deletions_are_told_although_an_answer_cannot_be_written() {
     let Interrupted { report, cause } = process_at(&mut world).unwrap_err();
     assert!(matches!(cause, StepError::Encode(_)), "{cause}");
     assert_eq!((report.requests, alarms(&report)), (3, 1), "{report:?}");
-    let site = world.at(SERVER);
-    assert_eq!(held(&mut site.store), 20);
+    let postoffice = world.at(SERVER);
+    assert_eq!(held(&mut postoffice.store), 20);
     let lines = log_lines("T2", now, &report.events).into_iter().map(|line| line.text);
-    assert_eq!(log(&mut site.store, now)[before..], lines.collect::<Vec<_>>());
+    assert_eq!(log(&mut postoffice.store, now)[before..], lines.collect::<Vec<_>>());
 
     // No answer is lost: all are due until they can be written.
     set_key(&mut world, "25");
     let report = process_at(&mut world).unwrap();
     assert_eq!((report.requests, report.messages), (0, 3));
-    for site in [SERVER, A, B] {
-        world.apply(site);
+    for postoffice in [SERVER, A, B] {
+        world.apply(postoffice);
     }
     assert_eq!(world.converged().len(), ENTRIES + 1);
 }
@@ -106,14 +107,14 @@ fn held_deletions_are_told_although_an_answer_cannot_be_written() {
 fn held_deletions_are_told_although_the_server_dies_before_it_answers() {
     let mut world = mass_deletion();
     let network = world.network.clone();
-    let site = world.at(SERVER);
-    let (around, carrier) = (site.around(), network.carrier(&site.name));
+    let postoffice = world.at(SERVER);
+    let (around, carrier) = (postoffice.around(), network.carrier(&postoffice.name));
     let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
-    let before = log(&mut site.store, site.now).len();
-    take_requests(&mut site.store, &carriers, &mut site.decisions, &around).unwrap();
-    let lines = log(&mut site.store, site.now);
+    let before = log(&mut postoffice.store, postoffice.now).len();
+    take_requests(&mut postoffice.store, &carriers, &mut postoffice.decisions, &around).unwrap();
+    let lines = log(&mut postoffice.store, postoffice.now);
     let alarm = lines[before..].iter().filter(|line| line.contains("are held")).count();
-    assert_eq!((held(&mut site.store), alarm), (20, 1), "{lines:#?}");
+    assert_eq!((held(&mut postoffice.store), alarm), (20, 1), "{lines:#?}");
 }
 
 /// Wherever the store fails: the log and the report tell what is true, no more and no less.
@@ -122,27 +123,32 @@ fn report_and_log_agree_wherever_a_step_fails() {
     let mut interrupted = 0;
     let mut world = mass_deletion();
     for nth in 1.. {
-        let mut site = world.at(SERVER).copy();
+        let mut postoffice = world.at(SERVER).copy();
         let network = world.network.clone();
-        let arrived = network.pending(&site.name);
+        let arrived = network.pending(&postoffice.name);
         let letters: Vec<_> = arrived
             .iter()
-            .map(|message| (message.clone(), network.copy(&site.name, message).unwrap()))
+            .map(|message| (message.clone(), network.copy(&postoffice.name, message).unwrap()))
             .collect();
-        let before = log(&mut site.store, site.now).len();
-        site.store.faults.plan(Fault::Operation(nth));
-        let done = site.process(&network.carrier(&site.name), false);
-        site.store.faults.plan(Fault::None);
+        let before = log(&mut postoffice.store, postoffice.now).len();
+        postoffice.store.faults.plan(Fault::Operation(nth));
+        let done = postoffice.process(&network.carrier(&postoffice.name), false);
+        postoffice.store.faults.plan(Fault::None);
         for (message, bytes) in letters {
-            network.deliver(&site.name, &message, bytes);
+            network.deliver(&postoffice.name, &message, bytes);
         }
         let (report, failed) = match done {
             Ok(report) => (report, false),
             Err(Interrupted { report, .. }) => (*report, true),
         };
-        let lines = log_lines("T2", site.now, &report.events).into_iter().map(|line| line.text);
-        assert_eq!(log(&mut site.store, site.now)[before..], lines.collect::<Vec<_>>(), "{nth}");
-        assert_eq!(held(&mut site.store), 20 * alarms(&report), "{nth}");
+        let lines =
+            log_lines("T2", postoffice.now, &report.events).into_iter().map(|line| line.text);
+        assert_eq!(
+            log(&mut postoffice.store, postoffice.now)[before..],
+            lines.collect::<Vec<_>>(),
+            "{nth}"
+        );
+        assert_eq!(held(&mut postoffice.store), 20 * alarms(&report), "{nth}");
         assert_eq!(report.requests > 0, alarms(&report) > 0, "{nth}");
         interrupted += usize::from(failed && alarms(&report) > 0);
         if !failed {

@@ -13,7 +13,7 @@ const A: &str = "SOUTH/A";
 const B: &str = "SOUTH/B";
 
 /// A server and two requestors, each with an entry that all list.
-fn three_sites() -> World {
+fn three_postoffices() -> World {
     let mut world = World::new(&[A, B]);
     world.cycle();
     world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "1")]);
@@ -118,7 +118,7 @@ fn no_number_bricks_a_server() {
     let fields = request.map(|field| (true, *field)).chain(update.map(|field| (false, *field)));
     for (in_request, field) in fields {
         for value in values() {
-            let mut world = three_sites();
+            let mut world = three_postoffices();
             world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
             world.at(B).import(&[("2", "Cy", "SMTP:c@b", "7")]);
             world.pass(60_000);
@@ -142,7 +142,7 @@ fn no_number_bricks_a_server() {
 #[test]
 fn no_stamp_bricks_anybody() {
     for stamp in [NUMBER_MAX, NUMBER_MAX - 1, NUMBER_MAX + 1, u64::MAX] {
-        let mut world = three_sites();
+        let mut world = three_postoffices();
         world.at(A).import(&[("1", "Ana", "SMTP:ana@a.example", "5")]);
         world.pass(60_000);
         world.send(A);
@@ -201,7 +201,7 @@ fn a_generation_is_followed_by_a_step_at_most() {
         world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap().epoch.generation
     };
     for (ahead, followed) in [(GENERATION_STEP_MAX, true), (GENERATION_STEP_MAX + 1, false)] {
-        let mut world = three_sites();
+        let mut world = three_postoffices();
         let before = generation(&mut world);
         world.send(A);
         forge(&world, SERVER, A, &|head, body| {
@@ -220,7 +220,7 @@ fn a_generation_is_followed_by_a_step_at_most() {
 #[test]
 fn the_last_generation_is_believed_of_nobody() {
     for (behind, followed) in [(1, true), (0, false)] {
-        let mut world = three_sites();
+        let mut world = three_postoffices();
         let mut tables = world.at(SERVER).store.begin().unwrap();
         let mut server = tables.server().unwrap().unwrap();
         server.epoch.generation = GENERATION_MAX - 2;
@@ -243,7 +243,7 @@ fn the_last_generation_is_believed_of_nobody() {
 fn a_merge_takes_no_entry_that_no_message_can_carry() {
     let hash = |number: u64| blake3::hash(&number.to_be_bytes()).to_hex().repeat(63);
     let raw: String = (0..4193).map(|number| format!("?{}\n", &hash(number)[..3999])).collect();
-    let mut world = three_sites();
+    let mut world = three_postoffices();
     world.at(A).begin_anew().unwrap();
     world.send(A);
     world.process();

@@ -66,7 +66,7 @@ fn mass_blanking_is_held() {
 fn changed_settings_are_a_dry_run_first() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
-    let read = |site: &mut TestPostoffice, fingerprint: &str, suffix: &str| {
+    let read = |postoffice: &mut TestPostoffice, fingerprint: &str, suffix: &str| {
         let settings = ReadSettings {
             source: "hr".into(),
             whole: true,
@@ -76,17 +76,17 @@ fn changed_settings_are_a_dry_run_first() {
         let rows = people(0..30)
             .into_iter()
             .map(|(key, name, address, _)| (key, record(&format!("{name}{suffix}"), &address, "")));
-        site.read(settings, rows, true).unwrap()
+        postoffice.read(settings, rows, true).unwrap()
     };
-    let site = world.at("SOUTH/A");
-    assert_eq!(read(site, "map 1", "").added, 30);
-    let report = read(site, "map 2", " (external)");
+    let postoffice = world.at("SOUTH/A");
+    assert_eq!(read(postoffice, "map 1", "").added, 30);
+    let report = read(postoffice, "map 2", " (external)");
     assert_eq!((report.changed, report.held), (0, 30));
     assert!(report.warnings.iter().any(|warning| warning.contains("settings")));
     assert!(report.examples[&ExampleKind::Held].len() == 30, "the counts come with examples");
-    let approved = site.transact(|tables, context, _| approve(tables, context.now, None));
+    let approved = postoffice.transact(|tables, context, _| approve(tables, context.now, None));
     assert_eq!(approved.unwrap(), 30);
-    assert_eq!(read(site, "map 2", " (external)").unchanged, 30);
+    assert_eq!(read(postoffice, "map 2", " (external)").unchanged, 30);
 }
 
 /// §10: two forms of one umlaut are one address, and a change of form is no deletion.
@@ -235,14 +235,14 @@ fn clocks_that_are_years_apart_give_the_same_lists() {
     world.at("SOUTH/A").now += 3650 * DAY_MS;
     world.at("WEST/B").now -= 3650 * DAY_MS;
     world.cycle();
-    for (site, shift) in [("SOUTH/A", 0i64), ("WEST/B", 1)] {
+    for (postoffice, shift) in [("SOUTH/A", 0i64), ("WEST/B", 1)] {
         let years = if shift == 0 { 10 } else { -10i64 };
         let at = (START_MS as i64 + years * 365 * DAY_MS as i64) as u64;
-        let site = world.at(site);
-        site.now = at;
-        site.import(&people(shift as u32 * 100..shift as u32 * 100 + 5));
-        site.now = at - 5 * 365 * DAY_MS;
-        site.import(&people(shift as u32 * 100..shift as u32 * 100 + 6));
+        let postoffice = world.at(postoffice);
+        postoffice.now = at;
+        postoffice.import(&people(shift as u32 * 100..shift as u32 * 100 + 5));
+        postoffice.now = at - 5 * 365 * DAY_MS;
+        postoffice.import(&people(shift as u32 * 100..shift as u32 * 100 + 6));
     }
     world.cycle();
     world.cycle();
@@ -298,7 +298,7 @@ fn bytes_on_the_wire_are_few() {
 
 /// §1: an empty read is held at any size, also where the ordinary limits would let it through.
 #[test]
-fn an_empty_read_of_a_small_site_is_held_too() {
+fn an_empty_read_of_a_small_postoffice_is_held_too() {
     let mut world = World::new(&["SOUTH/A"]);
     world.cycle();
     world.at("SOUTH/A").import(&people(0..5));

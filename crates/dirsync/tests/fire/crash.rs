@@ -13,7 +13,7 @@ use dirsync_protocol::tables::{ListPlace, LogLine, RegistrationState};
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
 
-use crate::site::{Place, people};
+use crate::sandbox::{Sandbox, people};
 use crate::{number, quick_folder, temporaries};
 
 /// System calls of one kind, and the error that they end with.
@@ -52,7 +52,7 @@ struct Scene {
     halfway: bool,
     /// The server's folder does not know where it lives, as one that was copied.
     copied: bool,
-    /// The site whose own entries it changes, which its log tells of.
+    /// The postoffice whose own entries it changes, which its log tells of.
     changes: Option<&'static str>,
 }
 
@@ -62,7 +62,7 @@ const FOUND: [&str; 3] = [
     "-C a init --invitation a.inv",
 ];
 const FILL: [&str; 2] = ["-C hq import north.csv --whole", "-C a import south.csv --whole"];
-/// A site with changes that wait to be sent, after everything else is equal.
+/// A postoffice with changes that wait to be sent, after everything else is equal.
 const CHANGED: [&str; 10] = [
     FOUND[0],
     FOUND[1],
@@ -76,8 +76,8 @@ const CHANGED: [&str; 10] = [
     "-C hq entry add --key x --name X --address SMTP:x@north.example",
 ];
 
-fn run(place: &Place, line: &str) {
-    let ran = place.run(line);
+fn run(sandbox: &Sandbox, line: &str) {
+    let ran = sandbox.run(line);
     assert!(ran.code == 0 || ran.code == 3, "{line}: {}\n{}{}", ran.code, ran.out, ran.err);
 }
 
@@ -112,32 +112,35 @@ pub fn put_back(snapshot: &Path, to: &Path) {
 }
 
 /// What must be as if nothing had happened: lists, own entries, registrations, the exported file.
-pub fn content(place: &Place) -> Vec<String> {
+pub fn content(sandbox: &Sandbox) -> Vec<String> {
     let mut lines = Vec::new();
-    for site in ["hq", "a"] {
-        let path = place.path(&format!("{site}/postoffice.db"));
+    for postoffice in ["hq", "a"] {
+        let path = sandbox.path(&format!("{postoffice}/postoffice.db"));
         let mut store = SqliteStore::open_read_only(path).unwrap();
         let mut tables = store.begin().unwrap();
         tables
             .visit_list(ListPlace::Live, &mut |row| {
-                lines.push(format!("{site} {} {} {} {:?}", row.id, row.owner, row.key, row.record));
+                lines.push(format!(
+                    "{postoffice} {} {} {} {:?}",
+                    row.id, row.owner, row.key, row.record
+                ));
                 ControlFlow::Continue(())
             })
             .unwrap();
         tables
             .visit_own(dirsync_message::ReqSeq(0), &mut |row| {
-                lines.push(format!("{site} own {} {} {:?}", row.id, row.key, row.record));
+                lines.push(format!("{postoffice} own {} {} {:?}", row.id, row.key, row.record));
                 ControlFlow::Continue(())
             })
             .unwrap();
         for registration in tables.registrations().unwrap() {
             let (name, state) = (&registration.name, registration.state);
-            lines.push(format!("{site} {name} {state:?} {}", registration.view_allowed));
+            lines.push(format!("{postoffice} {name} {state:?} {}", registration.view_allowed));
         }
     }
     lines.sort();
     for file in ["a/list.csv", "list.csv"] {
-        lines.extend(place.exists(file).then(|| place.read(file)));
+        lines.extend(sandbox.exists(file).then(|| sandbox.read(file)));
     }
     lines
 }
@@ -152,16 +155,16 @@ struct Struck {
 }
 
 /// Runs a command and strikes at its nth call of some.
-fn strike(place: &Place, line: &str, calls: &Calls, nth: u64, kill: bool) -> Struck {
+fn strike(sandbox: &Sandbox, line: &str, calls: &Calls, nth: u64, kill: bool) -> Struck {
     let how = if kill { "signal=KILL".into() } else { format!("error={}", calls.error) };
-    let trace = place.path("trace");
+    let trace = sandbox.path("trace");
     let output = Command::new("strace")
         .args(["-qq", "-e", &format!("trace={}", calls.names), "-o"])
         .arg(&trace)
         .arg(format!("--inject={}:{how}:when={nth}", calls.names))
         .arg(env!("CARGO_BIN_EXE_dirsync"))
         .args(line.split_whitespace())
-        .current_dir(place.folder.path())
+        .current_dir(sandbox.folder.path())
         .env_remove("DIRSYNC_POSTOFFICE")
         .output()
         .expect("this test needs strace: install the package strace");
@@ -181,51 +184,51 @@ fn strike(place: &Place, line: &str, calls: &Calls, nth: u64, kill: bool) -> Str
 /// Strikes at every place of a command, gives it again, and looks whether all is as if nothing had
 /// happened.
 fn struck_everywhere(scene: &Scene) {
-    let place = Place { folder: quick_folder() };
-    place.write("north.csv", &people(0..20));
-    place.write("south.csv", &people(20..32).replace("@x", "@south"));
+    let sandbox = Sandbox { folder: quick_folder() };
+    sandbox.write("north.csv", &people(0..20));
+    sandbox.write("south.csv", &people(20..32).replace("@x", "@south"));
     let moved = people(22..36).replace("@x", "@south").replace("+1 25", "+1 99");
-    place.write("south2.csv", &moved);
-    place.write("many.csv", &people(40..70).replace("@x", "@many"));
-    place.write("many2.csv", &people(40..58).replace("@x", "@many"));
+    sandbox.write("south2.csv", &moved);
+    sandbox.write("many.csv", &people(40..70).replace("@x", "@many"));
+    sandbox.write("many2.csv", &people(40..58).replace("@x", "@many"));
     for line in scene.before {
-        run(&place, line);
+        run(&sandbox, line);
         if *line == FOUND[2] {
             let settings = "[[target]]\nfile = \"list.csv\"\n[guard]\nentries = 1000\n";
-            place.write("a/dirsync.toml", settings);
+            sandbox.write("a/dirsync.toml", settings);
         }
     }
     if scene.copied {
-        std::fs::remove_file(place.path("hq/keys/home")).unwrap();
+        std::fs::remove_file(sandbox.path("hq/keys/home")).unwrap();
     }
     let snapshot = quick_folder();
-    copy(place.folder.path(), snapshot.path());
-    run(&place, scene.command);
-    scene.after.iter().for_each(|line| run(&place, line));
+    copy(sandbox.folder.path(), snapshot.path());
+    run(&sandbox, scene.command);
+    scene.after.iter().for_each(|line| run(&sandbox, line));
     for _ in 0..CYCLES {
-        place.run("run a hq --once");
+        sandbox.run("run a hq --once");
     }
-    let expected = content(&place);
+    let expected = content(&sandbox);
     assert!(expected.iter().any(|line| line.starts_with("a ")), "{expected:?}");
 
-    put_back(snapshot.path(), place.folder.path());
-    let before = scene.changes.map(|site| own_and_told(&place, site));
+    put_back(snapshot.path(), sandbox.folder.path());
+    let before = scene.changes.map(|postoffice| own_and_told(&sandbox, postoffice));
     let every = number("DIRSYNC_EVERY", 0) == 1;
     for (calls, kill) in CALLS.iter().flat_map(|calls| [(calls, true), (calls, false)]) {
         let (mut nth, mut struck_at) = (1, 0);
         loop {
-            put_back(snapshot.path(), place.folder.path());
-            let struck = strike(&place, scene.command, calls, nth, kill);
+            put_back(snapshot.path(), sandbox.folder.path());
+            let struck = strike(&sandbox, scene.command, calls, nth, kill);
             if !struck.met {
                 break;
             }
             let word = if kill { "dies" } else { "fails" };
             let at = format!("{} {word} at {} {nth}: {}", scene.command, calls.names, struck.err);
-            if let (Some(site), Some((own, told))) = (scene.changes, &before) {
-                let (own_now, told_now) = own_and_told(&place, site);
+            if let (Some(postoffice), Some((own, told))) = (scene.changes, &before) {
+                let (own_now, told_now) = own_and_told(&sandbox, postoffice);
                 assert_eq!(own_now != *own, told_now > *told, "{at}: what changed is logged");
             }
-            look_after(&place, scene, &struck, &expected, &at);
+            look_after(&sandbox, scene, &struck, &expected, &at);
             struck_at += 1;
             nth += match (every, kill) {
                 (true, _) => 1,
@@ -239,40 +242,41 @@ fn struck_everywhere(scene: &Scene) {
     }
 }
 
-fn look_after(place: &Place, scene: &Scene, struck: &Struck, expected: &[String], at: &str) {
+fn look_after(sandbox: &Sandbox, scene: &Scene, struck: &Struck, expected: &[String], at: &str) {
     assert!(!struck.err.contains("panicked"), "{at}");
     assert!(struck.died || [0, 1, 3, 4].contains(&struck.code), "{at}: {}", struck.code);
     assert!(struck.code != 1 || struck.err.contains("could not"), "{at}");
-    for site in ["hq", "a"] {
-        if place.exists(&format!("{site}/postoffice.db")) && !scene.halfway {
-            let check = place.run(&format!("-C {site} check"));
-            assert_eq!(check.code, 0, "{at}: check of {site}: {}{}", check.out, check.err);
+    for postoffice in ["hq", "a"] {
+        if sandbox.exists(&format!("{postoffice}/postoffice.db")) && !scene.halfway {
+            let check = sandbox.run(&format!("-C {postoffice} check"));
+            assert_eq!(check.code, 0, "{at}: check of {postoffice}: {}{}", check.out, check.err);
         }
     }
-    decisions_are_kept(place, at);
-    let again = place.run(scene.command);
+    decisions_are_kept(sandbox, at);
+    let again = sandbox.run(scene.command);
     let done = scene.done_already.is_some_and(|says| again.err.contains(says));
     assert!(done || [0, 3].contains(&again.code), "{at}; again: {}{}", again.out, again.err);
-    scene.after.iter().for_each(|line| run(place, line));
+    scene.after.iter().for_each(|line| run(sandbox, line));
     for _ in 0..CYCLES {
-        place.run("run a hq --once");
-        if content(place) == expected {
+        sandbox.run("run a hq --once");
+        if content(sandbox) == expected {
             break;
         }
     }
-    let content = content(place);
+    let content = content(sandbox);
     let more: Vec<_> = content.iter().filter(|line| !expected.contains(line)).collect();
     let less: Vec<_> = expected.iter().filter(|line| !content.contains(line)).collect();
     assert!(content == expected, "{at}\ntoo much: {more:#?}\ntoo little: {less:#?}");
-    let left = temporaries(place.folder.path());
+    let left = temporaries(sandbox.folder.path());
     assert!(left.is_empty(), "{at}: {left:?}");
 }
 
-/// The own entries of a site, and how many lines of its log are about changes of them.
-fn own_and_told(place: &Place, site: &str) -> (Vec<String>, usize) {
-    let of_site = format!("{site} own ");
-    let own = content(place).into_iter().filter(|line| line.starts_with(&of_site)).collect();
-    let path = place.path(&format!("{site}/postoffice.db"));
+/// The own entries of a postoffice, and how many lines of its log are about changes of them.
+fn own_and_told(sandbox: &Sandbox, postoffice: &str) -> (Vec<String>, usize) {
+    let of_postoffice = format!("{postoffice} own ");
+    let own =
+        content(sandbox).into_iter().filter(|line| line.starts_with(&of_postoffice)).collect();
+    let path = sandbox.path(&format!("{postoffice}/postoffice.db"));
     let mut store = SqliteStore::open_read_only(path).unwrap();
     let mut told = 0;
     let mut tables = store.begin().unwrap();
@@ -285,12 +289,12 @@ fn own_and_told(place: &Place, site: &str) -> (Vec<String>, usize) {
 }
 
 /// A decision is on disk before the database says so: a restore could not know of it otherwise.
-fn decisions_are_kept(place: &Place, at: &str) {
-    let path = place.path("hq/postoffice.db");
+fn decisions_are_kept(sandbox: &Sandbox, at: &str) {
+    let path = sandbox.path("hq/postoffice.db");
     if !path.exists() {
         return;
     }
-    let log = std::fs::read_to_string(place.path("hq/decisions.log")).unwrap_or_default();
+    let log = std::fs::read_to_string(sandbox.path("hq/decisions.log")).unwrap_or_default();
     let told = |word: &str, name: &str| {
         log.lines().any(|line| line.split('\t').skip(1).take(2).eq([word, name]))
     };
@@ -364,18 +368,18 @@ fn crash_held_approve() {
     let before = Box::leak(before.into_boxed_slice());
     let command = "-C hq held approve --all";
     struck_everywhere(&Scene { before, command, ..Scene::default() });
-    let place = Place { folder: quick_folder() };
-    place.write("north.csv", &people(0..20));
-    place.write("south.csv", &people(20..32).replace("@x", "@south"));
-    place.write("many.csv", &people(40..70).replace("@x", "@many"));
-    place.write("many2.csv", &people(40..58).replace("@x", "@many"));
+    let sandbox = Sandbox { folder: quick_folder() };
+    sandbox.write("north.csv", &people(0..20));
+    sandbox.write("south.csv", &people(20..32).replace("@x", "@south"));
+    sandbox.write("many.csv", &people(40..70).replace("@x", "@many"));
+    sandbox.write("many2.csv", &people(40..58).replace("@x", "@many"));
     for line in &*before {
-        place.run(line);
+        sandbox.run(line);
         if *line == FOUND[2] {
-            place.write("a/dirsync.toml", "[guard]\nentries = 1000\n");
+            sandbox.write("a/dirsync.toml", "[guard]\nentries = 1000\n");
         }
     }
-    assert_eq!(place.status("hq")["held"], 12, "there was something to approve");
+    assert_eq!(sandbox.status("hq")["held"], 12, "there was something to approve");
 }
 
 #[test]
@@ -460,25 +464,25 @@ fn crash_promote() {
 /// What stands in the log alone is not lost before the copy is in its place.
 #[test]
 fn crash_restore_leaves_the_old_or_the_new_database() {
-    let place = Place { folder: quick_folder() };
-    place.write("south.csv", &people(0..10));
-    place.write("south2.csv", &people(0..12));
+    let sandbox = Sandbox { folder: quick_folder() };
+    sandbox.write("south.csv", &people(0..10));
+    sandbox.write("south2.csv", &people(0..12));
     for line in [FOUND[0], FOUND[1], FOUND[2], FILL[1], "-C a backup a.backup"] {
-        run(&place, line);
+        run(&sandbox, line);
     }
     // An open handle keeps the last command from emptying the log.
-    let open = SqliteStore::open(place.path("a/postoffice.db")).unwrap();
-    run(&place, "-C a import south2.csv");
+    let open = SqliteStore::open(sandbox.path("a/postoffice.db")).unwrap();
+    run(&sandbox, "-C a import south2.csv");
     let snapshot = quick_folder();
-    copy(place.folder.path(), snapshot.path());
+    copy(sandbox.folder.path(), snapshot.path());
     assert!(std::fs::metadata(snapshot.path().join("a/postoffice.db-wal")).unwrap().len() > 0);
     drop(open);
-    let epoch = place.status("a")["epoch"].clone();
+    let epoch = sandbox.status("a")["epoch"].clone();
     for calls in CALLS.iter().filter(|calls| calls.stride == 1) {
         for nth in 1.. {
-            put_back(snapshot.path(), place.folder.path());
-            let struck = strike(&place, "-C a restore a.backup", calls, nth, true);
-            let status = place.status("a");
+            put_back(snapshot.path(), sandbox.folder.path());
+            let struck = strike(&sandbox, "-C a restore a.backup", calls, nth, true);
+            let status = sandbox.status("a");
             let old = status["epoch"] == epoch;
             let entries = status["own_entries"].as_u64();
             assert_eq!(entries, Some(if old { 12 } else { 10 }), "{} {nth}", calls.names);

@@ -6,7 +6,7 @@ use dirsync_store::sqlite::SqliteStore;
 use dirsync_testing::Random;
 
 use crate::crash::{copy, put_back};
-use crate::site::{Place, people};
+use crate::sandbox::{Sandbox, people};
 use crate::{number, quick_folder};
 
 /// What is done with a damaged postoffice: every way to read it, then every step.
@@ -25,62 +25,72 @@ const COMMANDS: [&str; 12] = [
     "cycle",
 ];
 
-/// Two equal sites, a backup of each, and a log that still holds the last changes.
+/// Two equal postoffices, a backup of each, and a log that still holds the last changes.
 struct Scene {
-    place: Place,
+    sandbox: Sandbox,
     snapshot: tempfile::TempDir,
     list: String,
 }
 
 impl Scene {
     fn new() -> Self {
-        let place = Place { folder: quick_folder() };
-        place.run("-C hq init NORTH/HQ --server").expect(0);
-        place
+        let sandbox = Sandbox { folder: quick_folder() };
+        sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+        sandbox
             .run("-C hq requestor add SOUTH/SALES --folder share --out sales.invitation")
             .expect(0);
-        place.run("-C sales init --invitation sales.invitation").expect(0);
-        place.write("north.csv", &people(0..40));
-        place.write("south.csv", &people(40..60).replace("@x", "@south"));
-        for site in ["hq", "sales"] {
-            place.write(&format!("{site}/dirsync.toml"), "[[target]]\nfile = \"list.csv\"\n");
+        sandbox.run("-C sales init --invitation sales.invitation").expect(0);
+        sandbox.write("north.csv", &people(0..40));
+        sandbox.write("south.csv", &people(40..60).replace("@x", "@south"));
+        for postoffice in ["hq", "sales"] {
+            sandbox
+                .write(&format!("{postoffice}/dirsync.toml"), "[[target]]\nfile = \"list.csv\"\n");
         }
-        place.run("-C hq import north.csv --whole").expect(0);
-        place.run("-C sales import south.csv --whole").expect(0);
+        sandbox.run("-C hq import north.csv --whole").expect(0);
+        sandbox.run("-C sales import south.csv --whole").expect(0);
         for _ in 0..3 {
-            place.cycle();
+            sandbox.cycle();
         }
-        for site in ["hq", "sales"] {
-            place.run(&format!("-C {site} backup {site}.backup")).expect(0);
+        for postoffice in ["hq", "sales"] {
+            sandbox.run(&format!("-C {postoffice} backup {postoffice}.backup")).expect(0);
         }
         // Open handles keep the last changes in the logs.
-        let paths = ["hq", "sales"].map(|site| place.path(&format!("{site}/postoffice.db")));
+        let paths =
+            ["hq", "sales"].map(|postoffice| sandbox.path(&format!("{postoffice}/postoffice.db")));
         let open = paths.map(|path| SqliteStore::open(path).unwrap());
-        place.run("-C hq entry add --key n --name New --address SMTP:n@north.example").expect(0);
-        place.run("-C sales entry add --key s --name New --address SMTP:s@south.example").expect(0);
+        sandbox.run("-C hq entry add --key n --name New --address SMTP:n@north.example").expect(0);
+        sandbox
+            .run("-C sales entry add --key s --name New --address SMTP:s@south.example")
+            .expect(0);
         for _ in 0..3 {
-            place.cycle();
+            sandbox.cycle();
         }
-        let list = place.read("sales/list.csv");
+        let list = sandbox.read("sales/list.csv");
         assert_eq!(list.lines().count(), 63);
         let snapshot = quick_folder();
-        copy(place.folder.path(), snapshot.path());
+        copy(sandbox.folder.path(), snapshot.path());
         drop(open);
-        Self { place, snapshot, list }
+        Self { sandbox, snapshot, list }
     }
 
     /// Damages a file, does everything there, puts the backup back, and looks whether all is well.
-    fn damaged(&self, site: &str, file: &str, how: &str, damage: impl FnOnce(&mut Vec<u8>)) -> u32 {
-        let place = &self.place;
-        put_back(self.snapshot.path(), place.folder.path());
-        let path = place.path(&format!("{site}/{file}"));
+    fn damaged(
+        &self,
+        postoffice: &str,
+        file: &str,
+        how: &str,
+        damage: impl FnOnce(&mut Vec<u8>),
+    ) -> u32 {
+        let sandbox = &self.sandbox;
+        put_back(self.snapshot.path(), sandbox.folder.path());
+        let path = sandbox.path(&format!("{postoffice}/{file}"));
         let mut bytes = std::fs::read(&path).unwrap();
         damage(&mut bytes);
         std::fs::write(&path, bytes).unwrap();
         let mut told = 0;
         for command in COMMANDS {
-            let ran = place.run(&format!("-C {site} {command}"));
-            let at = format!("{site}/{file} {how}: {command}: {}{}", ran.out, ran.err);
+            let ran = sandbox.run(&format!("-C {postoffice} {command}"));
+            let at = format!("{postoffice}/{file} {how}: {command}: {}{}", ran.out, ran.err);
             assert!(!ran.err.contains("panicked"), "{at}");
             assert!([0, 1, 2, 3].contains(&ran.code), "{} {at}", ran.code);
             if ran.code == 1 && command != "check" && !ran.err.contains("no entry has") {
@@ -89,24 +99,25 @@ impl Scene {
                 assert!(says.iter().all(|says| ran.err.contains(says)), "{at}");
             }
         }
-        let exported = place.read(&format!("{site}/list.csv"));
-        assert!(exported.lines().count() >= 41, "{site}/{file} {how}: {exported}");
-        self.heal(site, &format!("{site}/{file} {how}"));
+        let exported = sandbox.read(&format!("{postoffice}/list.csv"));
+        assert!(exported.lines().count() >= 41, "{postoffice}/{file} {how}: {exported}");
+        self.heal(postoffice, &format!("{postoffice}/{file} {how}"));
         told
     }
 
     /// The backup takes the database's place, and the next cycles bring back what it lacks; but for
     /// what the server itself added since, where nothing but its damaged log held it.
-    fn heal(&self, site: &str, at: &str) {
-        let place = &self.place;
-        place.run(&format!("-C {site} restore {site}.backup")).expect(0);
+    fn heal(&self, postoffice: &str, at: &str) {
+        let sandbox = &self.sandbox;
+        sandbox.run(&format!("-C {postoffice} restore {postoffice}.backup")).expect(0);
         let without: Vec<&str> = self.list.lines().filter(|line| !is_the_server_s(line)).collect();
         let is_whole = |list: &str| {
-            list == self.list || (site == "hq" && list.lines().collect::<Vec<_>>() == without)
+            list == self.list || (postoffice == "hq" && list.lines().collect::<Vec<_>>() == without)
         };
-        let lists = || ["hq", "sales"].map(|site| place.read(&format!("{site}/list.csv")));
+        let lists =
+            || ["hq", "sales"].map(|postoffice| sandbox.read(&format!("{postoffice}/list.csv")));
         for _ in 0..6 {
-            place.cycle();
+            sandbox.cycle();
             if lists().iter().all(|list| is_whole(list)) && lists()[0] == lists()[1] {
                 break;
             }
@@ -114,8 +125,8 @@ impl Scene {
         let [hq, sales] = lists();
         assert_eq!(hq, sales, "{at}");
         assert!(is_whole(&hq), "{at}: {hq}");
-        for site in ["hq", "sales"] {
-            place.run(&format!("-C {site} check")).expect(0);
+        for postoffice in ["hq", "sales"] {
+            sandbox.run(&format!("-C {postoffice} check")).expect(0);
         }
     }
 }
@@ -133,11 +144,11 @@ fn flipped_bits_are_told_and_healed() {
     let mut random = Random::new(number("DIRSYNC_SEED", 1));
     let mut told = 0;
     for round in 0..number("DIRSYNC_DAMAGES", 24) {
-        let site = random.pick(&["hq", "sales"]);
+        let postoffice = random.pick(&["hq", "sales"]);
         let file = random.pick(&["postoffice.db", "postoffice.db", "postoffice.db-wal"]);
         let flips = 1 << random.below(8);
         let mut bits = random.clone();
-        told += scene.damaged(site, file, &format!("round {round}, {flips} bits"), |bytes| {
+        told += scene.damaged(postoffice, file, &format!("round {round}, {flips} bits"), |bytes| {
             for _ in 0..flips {
                 let at = bits.below(bytes.len() as u64) as usize;
                 bytes[at] ^= 1 << bits.below(8);
@@ -152,21 +163,21 @@ fn flipped_bits_are_told_and_healed() {
 #[test]
 fn cut_files_are_told_and_healed() {
     let scene = Scene::new();
-    for site in ["hq", "sales"] {
+    for postoffice in ["hq", "sales"] {
         let length = |file: &str| {
-            let path = scene.snapshot.path().join(site).join(file);
+            let path = scene.snapshot.path().join(postoffice).join(file);
             std::fs::metadata(path).unwrap().len() as usize
         };
         let whole = length("postoffice.db");
         for to in [0, 60, 100, 4000, 8192, whole / 2, whole - 8192, whole - 100] {
             let how = format!("cut to {to} of {whole} bytes");
-            let told = scene.damaged(site, "postoffice.db", &how, |bytes| bytes.truncate(to));
+            let told = scene.damaged(postoffice, "postoffice.db", &how, |bytes| bytes.truncate(to));
             assert!(told > 0 || to > 8192, "{how}: is said");
         }
         let whole = length("postoffice.db-wal");
         for to in [0, 20, 32, 5000, whole / 2, whole - 100] {
             let how = format!("cut to {to} of {whole} bytes");
-            scene.damaged(site, "postoffice.db-wal", &how, |bytes| bytes.truncate(to));
+            scene.damaged(postoffice, "postoffice.db-wal", &how, |bytes| bytes.truncate(to));
         }
     }
 }
@@ -176,21 +187,21 @@ fn cut_files_are_told_and_healed() {
 #[test]
 fn a_lost_log_comes_back_without_a_command() {
     let scene = Scene::new();
-    let place = &scene.place;
-    for site in ["hq", "sales"] {
-        put_back(scene.snapshot.path(), place.folder.path());
-        let lost = |name: &str| place.path(&format!("{site}/postoffice.db{name}"));
+    let sandbox = &scene.sandbox;
+    for postoffice in ["hq", "sales"] {
+        put_back(scene.snapshot.path(), sandbox.folder.path());
+        let lost = |name: &str| sandbox.path(&format!("{postoffice}/postoffice.db{name}"));
         assert!(Path::new(&lost("-wal")).exists());
         std::fs::remove_file(lost("-wal")).unwrap();
         for _ in 0..6 {
-            place.cycle();
+            sandbox.cycle();
         }
         for at in ["hq", "sales"] {
-            place.run(&format!("-C {at} check")).expect(0);
-            let list = place.read(&format!("{at}/list.csv"));
-            let kept = |line: &&str| site != "hq" || !is_the_server_s(line);
+            sandbox.run(&format!("-C {at} check")).expect(0);
+            let list = sandbox.read(&format!("{at}/list.csv"));
+            let kept = |line: &&str| postoffice != "hq" || !is_the_server_s(line);
             let expected: Vec<&str> = scene.list.lines().filter(kept).collect();
-            assert_eq!(list.lines().collect::<Vec<_>>(), expected, "{site} lost: {at}");
+            assert_eq!(list.lines().collect::<Vec<_>>(), expected, "{postoffice} lost: {at}");
         }
     }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use dirsync_testing::Random;
 
-use crate::site::Place;
+use crate::sandbox::Sandbox;
 use crate::{number, quick_folder, temporaries};
 
-const SITES: [&str; 4] = ["hq", "a", "b", "c"];
-/// Rows in each site's source.
+const POSTOFFICES: [&str; 4] = ["hq", "a", "b", "c"];
+/// Rows in each postoffice's source.
 const ROWS: u64 = 40;
 /// How long all lists may take to be equal when nobody is killed any more.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ type Names = BTreeSet<Option<String>>;
 
 /// A command under way, and what it makes of its key.
 struct Order {
-    site: usize,
+    postoffice: usize,
     key: String,
     name: Option<String>,
     child: Child,
@@ -30,13 +30,13 @@ struct Order {
 
 /// A server and three requestors with their agents, and what they were told.
 struct Fire {
-    place: Place,
+    sandbox: Sandbox,
     random: Random,
     agents: Vec<Option<Child>>,
     orders: Vec<Order>,
-    /// By site: the rows of its source as last written, by key.
+    /// By postoffice: the rows of its source as last written, by key.
     sources: Vec<BTreeMap<String, String>>,
-    /// By site: what became of the keys that commands wrote.
+    /// By postoffice: what became of the keys that commands wrote.
     hands: Vec<BTreeMap<String, Names>>,
     drawn: u64,
     kills: u64,
@@ -44,33 +44,35 @@ struct Fire {
 
 impl Fire {
     fn new(seed: u64) -> Self {
-        let place = Place { folder: quick_folder() };
-        place.run("-C hq init NORTH/HQ --server").expect(0);
-        for site in &SITES[1..] {
-            let add = format!("-C hq requestor add SOUTH/{site} --folder share --out {site}.inv");
-            place.run(&add).expect(0);
-            place.run(&format!("-C {site} init --invitation {site}.inv")).expect(0);
+        let sandbox = Sandbox { folder: quick_folder() };
+        sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+        for postoffice in &POSTOFFICES[1..] {
+            let add = format!(
+                "-C hq requestor add SOUTH/{postoffice} --folder share --out {postoffice}.inv"
+            );
+            sandbox.run(&add).expect(0);
+            sandbox.run(&format!("-C {postoffice} init --invitation {postoffice}.inv")).expect(0);
         }
-        for site in SITES {
+        for postoffice in POSTOFFICES {
             let settings = format!(
                 "[schedule]\npoll = \"1 s\"\n[guard]\nentries = 1000000\npercent = 100\n\
-                 [[source]]\nname = \"hr\"\nfile = \"../people/{site}.csv\"\nwhole = true\n\
+                 [[source]]\nname = \"hr\"\nfile = \"../people/{postoffice}.csv\"\nwhole = true\n\
                  [[target]]\nfile = \"list.csv\"\n"
             );
-            place.write(&format!("{site}/dirsync.toml"), &settings);
+            sandbox.write(&format!("{postoffice}/dirsync.toml"), &settings);
         }
-        std::fs::create_dir(place.path("people")).unwrap();
+        std::fs::create_dir(sandbox.path("people")).unwrap();
         let mut fire = Self {
-            place,
+            sandbox,
             random: Random::new(seed),
-            agents: SITES.map(|_| None).into(),
+            agents: POSTOFFICES.map(|_| None).into(),
             orders: Vec::new(),
-            sources: SITES.map(|_| BTreeMap::new()).into(),
-            hands: SITES.map(|_| BTreeMap::new()).into(),
+            sources: POSTOFFICES.map(|_| BTreeMap::new()).into(),
+            hands: POSTOFFICES.map(|_| BTreeMap::new()).into(),
             drawn: 0,
             kills: 0,
         };
-        (0..SITES.len()).for_each(|site| fire.write_source(site));
+        (0..POSTOFFICES.len()).for_each(|postoffice| fire.write_source(postoffice));
         fire
     }
 
@@ -80,60 +82,64 @@ impl Fire {
     }
 
     /// Changes some rows of a source, at times takes one out, and puts the file in its place.
-    fn write_source(&mut self, site: usize) {
+    fn write_source(&mut self, postoffice: usize) {
         for _ in 0..8 {
             let key = format!("{}", self.random.below(ROWS));
             let name = self.draw("Person");
-            self.sources[site].insert(key, name);
+            self.sources[postoffice].insert(key, name);
         }
         if self.random.one_in(2) {
             let key = format!("{}", self.random.below(ROWS));
-            self.sources[site].remove(&key);
+            self.sources[postoffice].remove(&key);
         }
         let mut text = String::from("key,cn,mail\n");
-        for (key, name) in &self.sources[site] {
-            text.push_str(&format!("{key},{name},p{key}@{}.example\n", SITES[site]));
+        for (key, name) in &self.sources[postoffice] {
+            text.push_str(&format!("{key},{name},p{key}@{}.example\n", POSTOFFICES[postoffice]));
         }
         // What nobody wrote is no empty file: a source is put in its place whole.
-        self.place.write("people/next", &text);
-        let file = self.place.path(&format!("people/{}.csv", SITES[site]));
-        std::fs::rename(self.place.path("people/next"), file).unwrap();
+        self.sandbox.write("people/next", &text);
+        let file = self.sandbox.path(&format!("people/{}.csv", POSTOFFICES[postoffice]));
+        std::fs::rename(self.sandbox.path("people/next"), file).unwrap();
     }
 
-    fn said(&self, site: &str) -> File {
-        let path = self.place.path(&format!("{site}.said"));
+    fn said(&self, postoffice: &str) -> File {
+        let path = self.sandbox.path(&format!("{postoffice}.said"));
         OpenOptions::new().create(true).append(true).open(path).unwrap()
     }
 
-    fn spawn(&self, site: usize, words: &[&str]) -> Child {
-        let mut command = self.place.command(words);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.said(SITES[site]));
+    fn spawn(&self, postoffice: usize, words: &[&str]) -> Child {
+        let mut command = self.sandbox.command(words);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(self.said(POSTOFFICES[postoffice]));
         command.spawn().unwrap()
     }
 
     /// Starts every agent that is not running. One that ended by itself is a failure.
     fn start_agents(&mut self) {
-        for (site, name) in SITES.iter().enumerate() {
-            if let Some(agent) = &mut self.agents[site] {
+        for (postoffice, name) in POSTOFFICES.iter().enumerate() {
+            if let Some(agent) = &mut self.agents[postoffice] {
                 let ended = agent.try_wait().unwrap();
                 assert!(ended.is_none(), "{name}: {ended:?}\n{}", self.last_said(name));
                 continue;
             }
-            self.agents[site] = Some(self.spawn(site, &["run", name]));
+            self.agents[postoffice] = Some(self.spawn(postoffice, &["run", name]));
         }
     }
 
-    fn last_said(&self, site: &str) -> String {
-        let text = self.place.read(&format!("{site}.said"));
+    fn last_said(&self, postoffice: &str) -> String {
+        let text = self.sandbox.read(&format!("{postoffice}.said"));
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// Begins a command that adds, changes or deletes an entry whose state is known.
     fn order(&mut self) {
-        let site = self.random.below(SITES.len() as u64) as usize;
-        let busy = |key: &str| self.orders.iter().any(|o| o.site == site && o.key == key);
-        let known: Vec<(String, Option<String>)> = self.hands[site]
+        let postoffice = self.random.below(POSTOFFICES.len() as u64) as usize;
+        let busy =
+            |key: &str| self.orders.iter().any(|o| o.postoffice == postoffice && o.key == key);
+        let known: Vec<(String, Option<String>)> = self.hands[postoffice]
             .iter()
             .filter(|(key, names)| names.len() == 1 && !busy(key))
             .map(|(key, names)| (key.clone(), names.first().cloned().flatten()))
@@ -151,19 +157,20 @@ impl Fire {
             }
             None => {
                 let key = format!("hand{}", self.drawn);
-                let address = format!("SMTP:{key}@{}.example", SITES[site]);
+                let address = format!("SMTP:{key}@{}.example", POSTOFFICES[postoffice]);
                 let words = ["add", "--key", &key, "--name", &name, "--address", &address];
                 let words = words.map(str::to_owned).to_vec();
                 (key, Some(name), words)
             }
         };
         // Until it is known to have succeeded, both may be.
-        let names = self.hands[site].entry(key.clone()).or_insert_with(|| Names::from([None]));
+        let names =
+            self.hands[postoffice].entry(key.clone()).or_insert_with(|| Names::from([None]));
         names.insert(new.clone());
-        let mut line = vec!["-C", SITES[site], "entry"];
+        let mut line = vec!["-C", POSTOFFICES[postoffice], "entry"];
         line.extend(words.iter().map(String::as_str));
-        let child = self.spawn(site, &line);
-        self.orders.push(Order { site, key, name: new, child });
+        let child = self.spawn(postoffice, &line);
+        self.orders.push(Order { postoffice, key, name: new, child });
     }
 
     /// Takes note of commands that ended: what succeeded must be there for ever.
@@ -178,8 +185,13 @@ impl Fire {
                 left.push(order);
                 continue;
             };
-            assert!(ended.success(), "{}\n{}", order.key, self.last_said(SITES[order.site]));
-            self.hands[order.site].insert(order.key, Names::from([order.name]));
+            assert!(
+                ended.success(),
+                "{}\n{}",
+                order.key,
+                self.last_said(POSTOFFICES[order.postoffice])
+            );
+            self.hands[order.postoffice].insert(order.key, Names::from([order.name]));
         }
         self.orders = left;
     }
@@ -191,39 +203,43 @@ impl Fire {
         let mut hit = BTreeSet::new();
         let mut killed = Vec::new();
         let all = self.random.one_in(4);
-        for site in 0..SITES.len() {
+        for postoffice in 0..POSTOFFICES.len() {
             if all || self.random.one_in(2) {
-                killed.extend(self.agents[site].take().map(|agent| (site, agent)));
+                killed.extend(self.agents[postoffice].take().map(|agent| (postoffice, agent)));
             }
         }
         let mut left = Vec::new();
         for order in std::mem::take(&mut self.orders) {
             if self.random.one_in(2) {
-                killed.push((order.site, order.child));
+                killed.push((order.postoffice, order.child));
             } else {
                 left.push(order);
             }
         }
         self.orders = left;
-        for (site, child) in &mut killed {
+        for (postoffice, child) in &mut killed {
             child.kill().unwrap();
-            hit.insert(*site);
+            hit.insert(*postoffice);
         }
         for (_, child) in &mut killed {
             child.wait().unwrap();
         }
-        for site in hit {
-            let check = self.place.run(&format!("-C {} check", SITES[site]));
-            let said = self.last_said(SITES[site]);
-            assert_eq!(check.code, 0, "{}: {}{}\n{said}", SITES[site], check.out, check.err);
+        for postoffice in hit {
+            let check = self.sandbox.run(&format!("-C {} check", POSTOFFICES[postoffice]));
+            let said = self.last_said(POSTOFFICES[postoffice]);
+            assert_eq!(
+                check.code, 0,
+                "{}: {}{}\n{said}",
+                POSTOFFICES[postoffice], check.out, check.err
+            );
         }
         self.kills += killed.len() as u64;
         killed.len() as u64
     }
 
-    /// What a site's list holds: name by origin and key.
-    fn list(&self, site: &str) -> Option<BTreeMap<(String, String), String>> {
-        let ran = self.place.run(&format!("-C {site} entry list --json"));
+    /// What a postoffice's list holds: name by origin and key.
+    fn list(&self, postoffice: &str) -> Option<BTreeMap<(String, String), String>> {
+        let ran = self.sandbox.run(&format!("-C {postoffice} entry list --json"));
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let list = (ran.code == 0).then(|| ran.json())?;
         let rows = list.as_array().unwrap().iter();
@@ -236,8 +252,8 @@ impl Fire {
     /// What contradicts what was acknowledged; none when a list is as it must be.
     fn wrong(&self, list: &BTreeMap<(String, String), String>) -> Option<String> {
         let mut rest = list.clone();
-        for (site, sources) in self.sources.iter().enumerate() {
-            let origin = match SITES[site] {
+        for (postoffice, sources) in self.sources.iter().enumerate() {
+            let origin = match POSTOFFICES[postoffice] {
                 "hq" => "NORTH/HQ".to_owned(),
                 name => format!("SOUTH/{name}"),
             };
@@ -247,7 +263,7 @@ impl Fire {
                     return Some(format!("{origin} {key} is {found:?}, not {name}"));
                 }
             }
-            for (key, names) in &self.hands[site] {
+            for (key, names) in &self.hands[postoffice] {
                 let found = rest.remove(&(origin.clone(), key.clone()));
                 if !names.contains(&found) {
                     return Some(format!("{origin} {key} is {found:?}, not one of {names:?}"));
@@ -263,14 +279,16 @@ impl Fire {
         self.start_agents();
         let end = Instant::now() + SETTLED;
         loop {
-            let lists: Vec<_> = SITES.iter().map(|site| self.list(site)).collect();
+            let lists: Vec<_> =
+                POSTOFFICES.iter().map(|postoffice| self.list(postoffice)).collect();
             let server = lists[0].clone().expect("the server's list is read");
             let wrong = self.wrong(&server);
             let equal = lists.iter().all(|list| list.as_ref() == Some(&server));
             if equal && wrong.is_none() {
                 break;
             }
-            let said: Vec<String> = SITES.iter().map(|site| self.last_said(site)).collect();
+            let said: Vec<String> =
+                POSTOFFICES.iter().map(|postoffice| self.last_said(postoffice)).collect();
             assert!(Instant::now() < end, "equal: {equal}; {wrong:?}\n{}", said.join("\n\n"));
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -280,18 +298,18 @@ impl Fire {
         }
         // The agents died just now, perhaps while they wrote: what they left goes when the same is
         // written again, so something new is written to every inbox.
-        (0..SITES.len()).for_each(|site| self.write_source(site));
+        (0..POSTOFFICES.len()).for_each(|postoffice| self.write_source(postoffice));
         for _ in 0..4 {
-            self.place.run("run a b c hq --once");
+            self.sandbox.run("run a b c hq --once");
         }
-        let digest = |site: &str| self.place.status(site)["digest"].clone();
-        for site in SITES {
-            self.place.run(&format!("-C {site} check")).expect(0);
-            assert_eq!(digest(site), digest("hq"), "{site}");
-            let said = self.place.read(&format!("{site}.said"));
-            assert!(!said.contains("panicked"), "{site} panicked:\n{said}");
+        let digest = |postoffice: &str| self.sandbox.status(postoffice)["digest"].clone();
+        for postoffice in POSTOFFICES {
+            self.sandbox.run(&format!("-C {postoffice} check")).expect(0);
+            assert_eq!(digest(postoffice), digest("hq"), "{postoffice}");
+            let said = self.sandbox.read(&format!("{postoffice}.said"));
+            assert!(!said.contains("panicked"), "{postoffice} panicked:\n{said}");
         }
-        let left = temporaries(self.place.folder.path());
+        let left = temporaries(self.sandbox.folder.path());
         assert!(left.is_empty(), "{left:?}");
     }
 }
@@ -315,8 +333,8 @@ fn kill(seed: u64, kills: u64, settle_every: u64) {
     while fire.kills < kills {
         fire.start_agents();
         for _ in 0..fire.random.below(3) {
-            let site = fire.random.below(SITES.len() as u64) as usize;
-            fire.write_source(site);
+            let postoffice = fire.random.below(POSTOFFICES.len() as u64) as usize;
+            fire.write_source(postoffice);
         }
         for _ in 0..fire.random.below(4) {
             fire.order();

@@ -7,8 +7,8 @@ mod crash;
 mod damage;
 mod disk;
 mod kill;
-#[path = "../it/site.rs"]
-mod site;
+#[path = "../it/sandbox.rs"]
+mod sandbox;
 
 /// Temporary files that are left anywhere below a folder.
 fn temporaries(folder: &Path) -> Vec<PathBuf> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dirsync_carrier::PostofficeLock;
 
-use crate::agent::{Agent, SITES, add, are_equal, eventually, three_sites};
-use crate::site::{Place, people};
+use crate::agent::{Agent, POSTOFFICES, add, are_equal, eventually, three_postoffices};
+use crate::sandbox::{Sandbox, people};
 
 /// The folder in a share in which messages for a postoffice lie that moves them to `done/`.
 fn inbox_of(share: &Path, is_it: impl Fn(&Path) -> bool) -> PathBuf {
@@ -15,9 +15,9 @@ fn inbox_of(share: &Path, is_it: impl Fn(&Path) -> bool) -> PathBuf {
     inboxes.into_iter().find(|inbox| is_it(inbox)).unwrap()
 }
 
-fn polled_each_second(place: &Place) {
-    for site in SITES {
-        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+fn polled_each_second(sandbox: &Sandbox) {
+    for postoffice in POSTOFFICES {
+        sandbox.write(&format!("{postoffice}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
     }
 }
 
@@ -86,46 +86,48 @@ const AWAYS: [Away; 5] = [
     ),
 ];
 
-/// `docs/failure-stories.md` §15: two sites on two folders.
+/// `docs/failure-stories.md` §15: two postoffices on two folders.
 #[test]
 fn one_share_away_stops_nobody() {
-    let place = three_sites();
-    polled_each_second(&place);
-    let agent = Agent::start(&place, &SITES);
-    for site in SITES {
-        add(&place, site, "first");
+    let sandbox = three_postoffices();
+    polled_each_second(&sandbox);
+    let agent = Agent::start(&sandbox, &POSTOFFICES);
+    for postoffice in POSTOFFICES {
+        add(&sandbox, postoffice, "first");
     }
     let mut entries = 3;
-    eventually("the first fill", || are_equal(&place, entries));
+    eventually("the first fill", || are_equal(&sandbox, entries));
     // Who wrote first has its inbox filled by the other: the server's is the one with requests done.
-    let share = place.path("share");
+    let share = sandbox.path("share");
     let inbox = inbox_of(&share, |inbox| {
         let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
         done.into_iter().any(|file| {
-            let shown = place.run_words(&["message", "show", file.path().to_str().unwrap()]);
+            let shown = sandbox.run_words(&["message", "show", file.path().to_str().unwrap()]);
             shown.out.contains("message=request")
         })
     });
-    place.write(SERVER_INBOX, inbox.to_str().unwrap());
+    sandbox.write(SERVER_INBOX, inbox.to_str().unwrap());
     for (what, take_away, bring_back) in AWAYS {
         take_away(&share);
-        add(&place, "sales", &format!("sales{entries}"));
-        add(&place, "works", &format!("works{entries}"));
+        add(&sandbox, "sales", &format!("sales{entries}"));
+        add(&sandbox, "works", &format!("works{entries}"));
         eventually(&format!("{what}: the other site is served"), || {
             ["hq", "works"]
                 .iter()
-                .all(|site| place.status(site)["entries"].as_u64() > Some(entries))
+                .all(|postoffice| sandbox.status(postoffice)["entries"].as_u64() > Some(entries))
         });
         eventually(&format!("{what}: status says which"), || {
-            let status = place.run("-C hq status");
+            let status = sandbox.run("-C hq status");
             (status.code == 3 || status.code == 4) && status.out.contains("share")
         });
-        assert!(place.run("-C hq log").expect(0).out.contains("alarm"), "{what}: an alarm");
+        assert!(sandbox.run("-C hq log").expect(0).out.contains("alarm"), "{what}: an alarm");
         bring_back(&share);
         entries += 2;
-        eventually(&format!("{what}: what waited is delivered"), || are_equal(&place, entries));
+        eventually(&format!("{what}: what waited is delivered"), || are_equal(&sandbox, entries));
         eventually(&format!("{what}: it is over"), || {
-            SITES.iter().all(|site| place.run(&format!("-C {site} status")).code == 0)
+            POSTOFFICES
+                .iter()
+                .all(|postoffice| sandbox.run(&format!("-C {postoffice} status")).code == 0)
         });
     }
     assert_eq!(agent.terminate(), 0);
@@ -134,38 +136,38 @@ fn one_share_away_stops_nobody() {
 /// A command by hand serves everybody else and says by its exit code that one was not reached.
 #[test]
 fn a_command_serves_all_others_and_is_exit_4() {
-    let place = three_sites();
-    place.run("-C hq entry add --name Ana --address SMTP:ana@hq.example").expect(0);
-    place.run("-C sales send").expect(0);
-    place.run("-C works send").expect(0);
-    fs::rename(place.path("share"), place.path("gone")).unwrap();
-    let cycle = place.run("-C hq cycle --json").expect(4);
+    let sandbox = three_postoffices();
+    sandbox.run("-C hq entry add --name Ana --address SMTP:ana@hq.example").expect(0);
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C works send").expect(0);
+    fs::rename(sandbox.path("share"), sandbox.path("gone")).unwrap();
+    let cycle = sandbox.run("-C hq cycle --json").expect(4);
     assert_eq!(cycle.json()["T2"]["failed"].as_array().unwrap().len(), 1, "{}", cycle.out);
-    place.run("-C works apply").expect(0);
-    assert_eq!(place.status("works")["entries"], 1);
-    let status = place.run("-C hq status --json").expect(4).json();
+    sandbox.run("-C works apply").expect(0);
+    assert_eq!(sandbox.status("works")["entries"], 1);
+    let status = sandbox.run("-C hq status --json").expect(4).json();
     assert_eq!(status["failed_places"].as_array().unwrap().len(), 1);
-    fs::rename(place.path("gone"), place.path("share")).unwrap();
-    place.run("-C hq cycle").expect(0);
-    place.run("-C sales apply").expect(0);
-    assert_eq!(place.status("sales")["entries"], 1);
+    fs::rename(sandbox.path("gone"), sandbox.path("share")).unwrap();
+    sandbox.run("-C hq cycle").expect(0);
+    sandbox.run("-C sales apply").expect(0);
+    assert_eq!(sandbox.status("sales")["entries"], 1);
 }
 
 /// `docs/failure-stories.md` §15: the deletions were held, then an answer could not be written.
 #[test]
 fn what_was_committed_is_said() {
-    let place = three_sites();
-    place.write("people.csv", &people(0..30));
-    place.run("-C sales import people.csv --whole").expect(0);
-    place.cycle();
-    place.cycle();
-    place.write("people.csv", &people(0..18));
-    place.write("sales/dirsync.toml", "[guard]\nentries = 100\n");
-    place.run("-C sales import people.csv --whole").expect(0);
-    place.run("-C sales send").expect(0);
-    place.run("-C works send").expect(0);
+    let sandbox = three_postoffices();
+    sandbox.write("people.csv", &people(0..30));
+    sandbox.run("-C sales import people.csv --whole").expect(0);
+    sandbox.cycle();
+    sandbox.cycle();
+    sandbox.write("people.csv", &people(0..18));
+    sandbox.write("sales/dirsync.toml", "[guard]\nentries = 100\n");
+    sandbox.run("-C sales import people.csv --whole").expect(0);
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C works send").expect(0);
     // Nothing can be left for either of them any more.
-    let before: Vec<PathBuf> = ["share", "share2"].map(|share| place.path(share)).into();
+    let before: Vec<PathBuf> = ["share", "share2"].map(|share| sandbox.path(share)).into();
     for share in before {
         for inbox in fs::read_dir(share).unwrap().flatten().map(|entry| entry.path()) {
             let waits = fs::read_dir(&inbox).unwrap().flatten().any(|file| file.path().is_file());
@@ -174,19 +176,19 @@ fn what_was_committed_is_said() {
             }
         }
     }
-    place.run("run hq --once").expect(4);
-    let log = place.run("-C hq log").expect(0).out;
+    sandbox.run("run hq --once").expect(4);
+    let log = sandbox.run("-C hq log").expect(0).out;
     let said = |line: &&str| line.contains("T2") && line.contains("deletion");
     assert_eq!(log.lines().filter(said).count(), 1, "{log}");
     let alarms = log.lines().filter(|line| line.contains("alarm") && line.contains("held begins"));
     assert_eq!(alarms.count(), 1, "{log}");
 }
 
-fn hanging(place: &Place, site: &str, timeout: &str) {
+fn hanging(sandbox: &Sandbox, postoffice: &str, timeout: &str) {
     let script =
-        format!("echo $$ > {0}; sleep 600 & echo $! >> {0}; wait", place.path("group").display());
-    place.write(
-        &format!("{site}/dirsync.toml"),
+        format!("echo $$ > {0}; sleep 600 & echo $! >> {0}; wait", sandbox.path("group").display());
+    sandbox.write(
+        &format!("{postoffice}/dirsync.toml"),
         &format!(
             "[schedule]\npoll = \"1 s\"\n[alarm]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n\
              timeout = \"{timeout}\"\n"
@@ -195,16 +197,16 @@ fn hanging(place: &Place, site: &str, timeout: &str) {
 }
 
 /// Holds 28 deletions at `hq`, which is an alarm.
-fn hold(place: &Place) {
-    place.write("people.csv", &people(0..30));
-    place.run("-C hq import people.csv --whole").expect(0);
-    place.run("-C hq cycle").expect(0);
-    place.write("people.csv", &people(0..2));
-    place.run("-C hq import people.csv --whole").expect(3);
+fn hold(sandbox: &Sandbox) {
+    sandbox.write("people.csv", &people(0..30));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    sandbox.write("people.csv", &people(0..2));
+    sandbox.run("-C hq import people.csv --whole").expect(3);
 }
 
-fn group_is_alive(place: &Place) -> bool {
-    place.read("group").lines().any(|process| {
+fn group_is_alive(sandbox: &Sandbox) -> bool {
+    sandbox.read("group").lines().any(|process| {
         let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // Who has ended and is not asked for yet is no more.
         state.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
@@ -214,27 +216,29 @@ fn group_is_alive(place: &Place) -> bool {
 /// `docs/failure-stories.md` §15: neither the steps of any postoffice nor the agent's end wait for it.
 #[test]
 fn alarm_that_hangs_stops_nothing() {
-    let place = three_sites();
-    polled_each_second(&place);
-    hanging(&place, "hq", "1 h");
-    hold(&place);
-    let agent = Agent::start(&place, &SITES);
-    eventually("the alarm", || place.exists("group") && place.read("group").lines().count() == 2);
-    add(&place, "sales", "first");
-    add(&place, "works", "first");
-    eventually("everything else", || are_equal(&place, 32));
+    let sandbox = three_postoffices();
+    polled_each_second(&sandbox);
+    hanging(&sandbox, "hq", "1 h");
+    hold(&sandbox);
+    let agent = Agent::start(&sandbox, &POSTOFFICES);
+    eventually("the alarm", || {
+        sandbox.exists("group") && sandbox.read("group").lines().count() == 2
+    });
+    add(&sandbox, "sales", "first");
+    add(&sandbox, "works", "first");
+    eventually("everything else", || are_equal(&sandbox, 32));
     let begun = Instant::now();
     assert_eq!(agent.terminate(), 0);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert!(!group_is_alive(&place), "it is ended with the agent");
+    assert!(!group_is_alive(&sandbox), "it is ended with the agent");
     // What was interrupted is not lost, and a limit ends it.
-    fs::remove_file(place.path("group")).unwrap();
-    hanging(&place, "hq", "1 s");
-    place.run("run hq --once").expect(3);
-    assert!(!group_is_alive(&place), "with all that it started");
-    let status = place.run("-C hq status").expect(3);
+    fs::remove_file(sandbox.path("group")).unwrap();
+    hanging(&sandbox, "hq", "1 s");
+    sandbox.run("run hq --once").expect(3);
+    assert!(!group_is_alive(&sandbox), "with all that it started");
+    let status = sandbox.run("-C hq status").expect(3);
     assert!(status.out.contains("its time limit"), "{}", status.out);
-    let log = place.run("-C hq log").expect(0).out;
+    let log = sandbox.run("-C hq log").expect(0).out;
     assert!(log.contains("its time limit"), "{log}");
 }
 
@@ -242,12 +246,12 @@ fn alarm_that_hangs_stops_nothing() {
 /// agent. It would wait for it twenty seconds.
 #[test]
 fn sigterm_ends_an_agent_that_hangs() {
-    let place = three_sites();
-    polled_each_second(&place);
-    let agent = Agent::start(&place, &SITES);
-    add(&place, "sales", "first");
-    eventually("work", || place.status("works")["entries"] == 1);
-    let lock = place.path("hq/transit/lock");
+    let sandbox = three_postoffices();
+    polled_each_second(&sandbox);
+    let agent = Agent::start(&sandbox, &POSTOFFICES);
+    add(&sandbox, "sales", "first");
+    eventually("work", || sandbox.status("works")["entries"] == 1);
+    let lock = sandbox.path("hq/transit/lock");
     assert!(lock.exists());
     let mut held = None;
     eventually("the postoffice between two turns", || {
@@ -262,22 +266,23 @@ fn sigterm_ends_an_agent_that_hangs() {
     drop(held);
 }
 
-/// The agents of all sites do what is due at one time of a schedule: T1 everywhere, then T2, then T3.
-fn scheduled_cycle(place: &Place) {
+/// The agents of all postoffices do what is due at one time of a schedule: T1 everywhere, then T2, then T3.
+fn scheduled_cycle(sandbox: &Sandbox) {
     for step in ["T1", "T2", "T3"] {
-        for site in SITES {
-            make_due(place, site, step);
-            place.run(&format!("run {site} --once"));
+        for postoffice in POSTOFFICES {
+            make_due(sandbox, postoffice, step);
+            sandbox.run(&format!("run {postoffice} --once"));
         }
     }
 }
 
-/// A step's time has come at a site, and no other's.
-fn make_due(place: &Place, site: &str, step: &str) {
+/// A step's time has come at a postoffice, and no other's.
+fn make_due(sandbox: &Sandbox, postoffice: &str, step: &str) {
     use dirsync_store::Store;
     use dirsync_store::sqlite::SqliteStore;
 
-    let mut store = SqliteStore::open(place.path(&format!("{site}/postoffice.db"))).unwrap();
+    let mut store =
+        SqliteStore::open(sandbox.path(&format!("{postoffice}/postoffice.db"))).unwrap();
     let mut tables = store.begin().unwrap();
     for other in ["T1", "T2", "T3"] {
         let last = if other == step { "2020-01-01T00:00:00Z" } else { "2100-01-01T00:00:00Z" };
@@ -295,72 +300,76 @@ fn daily(steps: &[&str]) -> String {
 /// With a schedule no agent sends at once; three cycles are enough all the same.
 #[test]
 fn a_schedule_heals_a_restore_within_three_cycles() {
-    let place = three_sites();
-    for site in SITES {
-        place.write(
-            &format!("{site}/dirsync.toml"),
+    let sandbox = three_postoffices();
+    for postoffice in POSTOFFICES {
+        sandbox.write(
+            &format!("{postoffice}/dirsync.toml"),
             "[schedule]\ntimes = [\"T1 every 1 min\", \"T2 every 1 min\", \"T3 every 1 min\"]\n",
         );
-        add(&place, site, "first");
+        add(&sandbox, postoffice, "first");
     }
     for _ in 0..3 {
-        scheduled_cycle(&place);
+        scheduled_cycle(&sandbox);
     }
-    assert!(are_equal(&place, 3));
-    for site in ["sales", "hq"] {
-        place.run(&format!("-C {site} backup {site}.backup")).expect(0);
+    assert!(are_equal(&sandbox, 3));
+    for postoffice in ["sales", "hq"] {
+        sandbox.run(&format!("-C {postoffice} backup {postoffice}.backup")).expect(0);
     }
-    add(&place, "sales", "second");
-    scheduled_cycle(&place);
-    scheduled_cycle(&place);
-    assert!(are_equal(&place, 4));
-    for site in ["sales", "hq"] {
-        place.run(&format!("-C {site} restore {site}.backup")).expect(0);
+    add(&sandbox, "sales", "second");
+    scheduled_cycle(&sandbox);
+    scheduled_cycle(&sandbox);
+    assert!(are_equal(&sandbox, 4));
+    for postoffice in ["sales", "hq"] {
+        sandbox.run(&format!("-C {postoffice} restore {postoffice}.backup")).expect(0);
         for _ in 0..3 {
-            scheduled_cycle(&place);
+            scheduled_cycle(&sandbox);
         }
-        assert!(are_equal(&place, 4), "after a restore of {site}");
-        assert_eq!(place.status("sales")["own_entries"], 2, "after a restore of {site}");
-        assert_eq!(place.status("hq")["recovering"], false, "after a restore of {site}");
+        assert!(are_equal(&sandbox, 4), "after a restore of {postoffice}");
+        assert_eq!(sandbox.status("sales")["own_entries"], 2, "after a restore of {postoffice}");
+        assert_eq!(sandbox.status("hq")["recovering"], false, "after a restore of {postoffice}");
     }
 }
 
 /// The other postoffice on the same shared folder, and the server, go on.
 #[test]
 fn an_inbox_in_the_way_stops_no_other_on_its_share() {
-    let place = Place::two_sites();
-    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
-    place.run("-C depot init --invitation depot.invitation").expect(0);
-    let sites = ["hq", "sales", "depot"];
-    for site in sites {
-        place.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    sandbox.run("-C depot init --invitation depot.invitation").expect(0);
+    let postoffices = ["hq", "sales", "depot"];
+    for postoffice in postoffices {
+        sandbox.write(&format!("{postoffice}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
     }
-    let agent = Agent::start(&place, &sites);
-    for site in sites {
-        add(&place, site, "first");
+    let agent = Agent::start(&sandbox, &postoffices);
+    for postoffice in postoffices {
+        add(&sandbox, postoffice, "first");
     }
-    let have = |sites: &[&str], entries: u64| {
-        sites.iter().all(|site| place.status(site)["entries"] == entries)
+    let have = |postoffices: &[&str], entries: u64| {
+        postoffices.iter().all(|postoffice| sandbox.status(postoffice)["entries"] == entries)
     };
-    eventually("the first fill", || have(&sites, 3));
-    let inbox = inbox_of(&place.path("share"), |inbox| {
+    eventually("the first fill", || have(&postoffices, 3));
+    let inbox = inbox_of(&sandbox.path("share"), |inbox| {
         let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
         done.into_iter().any(|file| {
-            let shown = place.run_words(&["message", "show", file.path().to_str().unwrap()]).out;
+            let shown = sandbox.run_words(&["message", "show", file.path().to_str().unwrap()]).out;
             shown.contains("message=update") && shown.contains("to=SOUTH/SALES")
         })
     });
     put_in_the_way(&inbox, false);
-    add(&place, "depot", "second");
+    add(&sandbox, "depot", "second");
     eventually("the others agree", || have(&["hq", "depot"], 4));
     eventually("both say it", || {
-        ["hq", "sales"].iter().all(|site| place.run(&format!("-C {site} status")).code >= 3)
+        ["hq", "sales"]
+            .iter()
+            .all(|postoffice| sandbox.run(&format!("-C {postoffice} status")).code >= 3)
     });
-    assert_eq!(place.run("-C depot status").code, 0);
+    assert_eq!(sandbox.run("-C depot status").code, 0);
     clear_the_way(&inbox);
-    eventually("all agree", || have(&sites, 4));
+    eventually("all agree", || have(&postoffices, 4));
     eventually("it is over", || {
-        sites.iter().all(|site| place.run(&format!("-C {site} status")).code == 0)
+        postoffices
+            .iter()
+            .all(|postoffice| sandbox.run(&format!("-C {postoffice} status")).code == 0)
     });
     assert_eq!(agent.terminate(), 0);
 }
@@ -368,98 +377,100 @@ fn an_inbox_in_the_way_stops_no_other_on_its_share() {
 /// Neither the list nor a message has to move for it.
 #[test]
 fn a_target_that_can_be_written_again_is_within_a_poll() {
-    let place = three_sites();
-    polled_each_second(&place);
+    let sandbox = three_postoffices();
+    polled_each_second(&sandbox);
     let targets = "[schedule]\npoll = \"1 s\"\n[[target]]\nfile = \"../out/gal.csv\"\n\
                    [[target]]\nfile = \"../gal.csv\"\n";
-    for site in ["hq", "sales"] {
-        place.write(&format!("{site}/dirsync.toml"), &targets.replace("gal", site));
+    for postoffice in ["hq", "sales"] {
+        sandbox.write(&format!("{postoffice}/dirsync.toml"), &targets.replace("gal", postoffice));
     }
-    place.write("out", "in the way");
-    let _agent = Agent::start(&place, &SITES);
-    add(&place, "works", "first");
-    for site in ["hq", "sales"] {
-        let target = format!("{site}.csv");
+    sandbox.write("out", "in the way");
+    let _agent = Agent::start(&sandbox, &POSTOFFICES);
+    add(&sandbox, "works", "first");
+    for postoffice in ["hq", "sales"] {
+        let target = format!("{postoffice}.csv");
         eventually("the other target", || {
-            place.exists(&target) && place.read(&target).contains("first")
+            sandbox.exists(&target) && sandbox.read(&target).contains("first")
         });
         eventually("status", || {
-            let status = place.run(&format!("-C {site} status"));
+            let status = sandbox.run(&format!("-C {postoffice} status"));
             status.code == 3 && status.out.contains("out/")
         });
     }
-    eventually("all that was to be sent is", || are_equal(&place, 1));
+    eventually("all that was to be sent is", || are_equal(&sandbox, 1));
     std::thread::sleep(Duration::from_secs(2));
-    let errors = |site: &str| {
-        let log = place.run(&format!("-C {site} log")).expect(0).out;
+    let errors = |postoffice: &str| {
+        let log = sandbox.run(&format!("-C {postoffice} log")).expect(0).out;
         log.lines().filter(|line| line.contains("not written")).count()
     };
     assert_eq!([errors("hq"), errors("sales")], [1, 1], "it is said once");
-    fs::remove_file(place.path("out")).unwrap();
-    fs::create_dir(place.path("out")).unwrap();
-    for site in ["hq", "sales"] {
-        let target = format!("out/{site}.csv");
-        eventually("the target", || place.exists(&target) && place.read(&target).contains("first"));
-        eventually("it is over", || place.run(&format!("-C {site} status")).code == 0);
+    fs::remove_file(sandbox.path("out")).unwrap();
+    fs::create_dir(sandbox.path("out")).unwrap();
+    for postoffice in ["hq", "sales"] {
+        let target = format!("out/{postoffice}.csv");
+        eventually("the target", || {
+            sandbox.exists(&target) && sandbox.read(&target).contains("first")
+        });
+        eventually("it is over", || sandbox.run(&format!("-C {postoffice} status")).code == 0);
     }
 }
 
 /// With a schedule: within its run window a step tries again what it could not use, and nothing else.
 #[test]
 fn a_place_that_is_back_is_used_within_the_run_window() {
-    let place = three_sites();
-    add(&place, "hq", "first");
-    for site in ["sales", "works"] {
-        place.run(&format!("-C {site} send")).expect(0);
+    let sandbox = three_postoffices();
+    add(&sandbox, "hq", "first");
+    for postoffice in ["sales", "works"] {
+        sandbox.run(&format!("-C {postoffice} send")).expect(0);
     }
-    place.write("hq/dirsync.toml", &daily(&["T1", "T2", "T3"]));
-    place.write("sales/dirsync.toml", &daily(&["T1", "T3"]));
-    let away = || fs::rename(place.path("share"), place.path("gone")).unwrap();
-    let back = || fs::rename(place.path("gone"), place.path("share")).unwrap();
-    make_due(&place, "hq", "T1");
-    place.run("run hq --once").expect(0);
-    // T2 answers one site, and the other when it can.
+    sandbox.write("hq/dirsync.toml", &daily(&["T1", "T2", "T3"]));
+    sandbox.write("sales/dirsync.toml", &daily(&["T1", "T3"]));
+    let away = || fs::rename(sandbox.path("share"), sandbox.path("gone")).unwrap();
+    let back = || fs::rename(sandbox.path("gone"), sandbox.path("share")).unwrap();
+    make_due(&sandbox, "hq", "T1");
+    sandbox.run("run hq --once").expect(0);
+    // T2 answers one postoffice, and the other when it can.
     away();
-    make_due(&place, "hq", "T2");
+    make_due(&sandbox, "hq", "T2");
     for _ in 0..2 {
-        place.run("run hq --once").expect(4);
+        sandbox.run("run hq --once").expect(4);
     }
-    place.run("-C works apply").expect(0);
-    assert_eq!(place.status("works")["entries"], 1);
+    sandbox.run("-C works apply").expect(0);
+    assert_eq!(sandbox.status("works")["entries"], 1);
     back();
-    place.run("run hq --once").expect(0);
-    place.run("-C sales apply").expect(0);
-    assert_eq!(place.status("sales")["entries"], 1);
-    let ran = |site: &str, step: &str| {
-        let log = place.run(&format!("-C {site} log")).expect(0).out;
+    sandbox.run("run hq --once").expect(0);
+    sandbox.run("-C sales apply").expect(0);
+    assert_eq!(sandbox.status("sales")["entries"], 1);
+    let ran = |postoffice: &str, step: &str| {
+        let log = sandbox.run(&format!("-C {postoffice} log")).expect(0).out;
         log.lines().filter(|line| line.contains(step)).count()
     };
     let before = ran("hq", " T2 ");
-    place.run("run hq --once").expect(0);
+    sandbox.run("run hq --once").expect(0);
     assert_eq!(ran("hq", " T2 "), before, "it is not due any more");
     // T1 uses no numbers up, and sends what waits.
-    add(&place, "sales", "second");
+    add(&sandbox, "sales", "second");
     away();
-    make_due(&place, "sales", "T1");
+    make_due(&sandbox, "sales", "T1");
     for _ in 0..3 {
-        place.run("run sales --once").expect(4);
+        sandbox.run("run sales --once").expect(4);
     }
     back();
-    place.run("run sales --once").expect(0);
-    let log = place.run("-C sales log").expect(0).out;
+    sandbox.run("run sales --once").expect(0);
+    let log = sandbox.run("-C sales log").expect(0).out;
     assert!(log.contains("request 3 sent"), "{log}");
     // A source that comes late is read and sent.
-    place.write("works/dirsync.toml", &format!("{}{SOURCE}", daily(&["T1", "T3"])));
-    make_due(&place, "works", "T1");
+    sandbox.write("works/dirsync.toml", &format!("{}{SOURCE}", daily(&["T1", "T3"])));
+    make_due(&sandbox, "works", "T1");
     for _ in 0..2 {
-        place.run("run works --once").expect(3);
+        sandbox.run("run works --once").expect(3);
     }
-    place.write("late.csv", &people(0..2));
-    place.run("run works --once").expect(0);
+    sandbox.write("late.csv", &people(0..2));
+    sandbox.run("run works --once").expect(0);
     for _ in 0..2 {
-        place.run("-C hq cycle").expect(0);
+        sandbox.run("-C hq cycle").expect(0);
     }
-    assert_eq!(place.status("hq")["entries"], 4);
+    assert_eq!(sandbox.status("hq")["entries"], 4);
 }
 
 const SOURCE: &str = "[[source]]\nname = \"hr\"\nfile = \"../late.csv\"\nwhole = true\n";
@@ -468,34 +479,34 @@ const SOURCE: &str = "[[source]]\nname = \"hr\"\nfile = \"../late.csv\"\nwhole =
 /// and a third one is read.
 #[test]
 fn a_source_that_fails_holds_up_no_other_and_is_said_once() {
-    let place = Place::two_sites();
+    let sandbox = Sandbox::two_postoffices();
     let source = |name: &str, file: &str| {
         format!("[[source]]\nname = \"{name}\"\nfile = \"../{file}\"\nwhole = true\n")
     };
     let sources =
         [source("gone", "gone.csv"), source("cut", "cut.vcf"), source("well", "well.csv")];
     let settings = format!("[schedule]\npoll = \"1 s\"\n{}", sources.concat());
-    place.write("sales/dirsync.toml", &settings);
-    place.write("well.csv", &people(0..2));
-    place.write("cut.vcf", CARD);
-    let _agent = Agent::start(&place, &["hq", "sales"]);
-    let failed = || place.run("-C sales status --json").json()["failed_sources"].to_string();
-    eventually("the others", || place.status("hq")["entries"] == 2);
-    place.write("well.csv", &people(0..3));
-    eventually("a change", || place.status("hq")["entries"] == 3);
+    sandbox.write("sales/dirsync.toml", &settings);
+    sandbox.write("well.csv", &people(0..2));
+    sandbox.write("cut.vcf", CARD);
+    let _agent = Agent::start(&sandbox, &["hq", "sales"]);
+    let failed = || sandbox.run("-C sales status --json").json()["failed_sources"].to_string();
+    eventually("the others", || sandbox.status("hq")["entries"] == 2);
+    sandbox.write("well.csv", &people(0..3));
+    eventually("a change", || sandbox.status("hq")["entries"] == 3);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(failed(), r#"["cut","gone"]"#);
-    assert_eq!(place.run("-C sales status").code, 3);
-    let log = place.run("-C sales log").expect(0).out;
+    assert_eq!(sandbox.run("-C sales status").code, 3);
+    let log = sandbox.run("-C sales log").expect(0).out;
     for text in ["\"gone\" was not read", "\"cut\" was read in part"] {
         let said = |line: &&str| line.contains(text) && line.contains(" T0 ");
         assert_eq!(log.lines().filter(said).count(), 1, "{log}");
     }
-    place.write("cut.vcf", &format!("{CARD}FN:Ana\nEMAIL:ana@cards.example\nEND:VCARD\n"));
-    eventually("what was cut off", || place.status("hq")["entries"] == 4);
+    sandbox.write("cut.vcf", &format!("{CARD}FN:Ana\nEMAIL:ana@cards.example\nEND:VCARD\n"));
+    eventually("what was cut off", || sandbox.status("hq")["entries"] == 4);
     eventually("it is over", || failed() == r#"["gone"]"#);
-    place.write("sales/dirsync.toml", &settings.replace(&sources[0], ""));
-    eventually("who is no source any more", || place.run("-C sales status").code == 0);
+    sandbox.write("sales/dirsync.toml", &settings.replace(&sources[0], ""));
+    eventually("who is no source any more", || sandbox.run("-C sales status").code == 0);
 }
 
 const CARD: &str = "BEGIN:VCARD\nVERSION:3.0\nUID:ana\n";

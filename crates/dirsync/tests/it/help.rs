@@ -1,6 +1,6 @@
 //! Help is a promise: `docs/cli.md` is what the program says, and its examples run.
 
-use crate::site::{Place, people};
+use crate::sandbox::{Sandbox, people};
 
 const COMMANDS: &[&str] = &[
     "",
@@ -44,7 +44,7 @@ const UPDATE: &str = "UPDATE_CLI_REFERENCE";
 
 #[test]
 fn the_reference_is_what_the_program_says() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let mut reference = String::from(
         "# Command line\n\nWhat `--help` says, command by command; a test keeps this page true.\n\n\
          Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, but something is held,\n\
@@ -52,7 +52,7 @@ fn the_reference_is_what_the_program_says() {
          everything else was done; 130 interrupted.\n",
     );
     for command in COMMANDS {
-        let help = place.run(&format!("{command} --help")).expect(0).out;
+        let help = sandbox.run(&format!("{command} --help")).expect(0).out;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         let title = format!("dirsync {command}");
         reference.push_str(&format!(
@@ -73,7 +73,7 @@ fn the_reference_is_what_the_program_says() {
 fn every_example_in_the_help_runs() {
     let mut ran = 0;
     for command in COMMANDS {
-        let help = Place::new().run(&format!("{command} --help")).expect(0).out;
+        let help = Sandbox::new().run(&format!("{command} --help")).expect(0).out;
         let Some(examples) = help.split("Examples:\n").nth(1) else { continue };
         for line in examples.lines().map(str::trim).filter(|line| line.starts_with("dirsync ")) {
             run_example(line);
@@ -85,42 +85,42 @@ fn every_example_in_the_help_runs() {
 
 /// Each example in a place where its files and postoffices are.
 fn run_example(line: &str) {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     if !line.contains(" init NORTH/HQ") && !line.starts_with("dirsync demo") {
-        place.run("-C hq init NORTH/HQ --server").expect(0);
+        sandbox.run("-C hq init NORTH/HQ --server").expect(0);
     }
-    if !line.contains("requestor add") && place.exists("hq") {
-        place
+    if !line.contains("requestor add") && sandbox.exists("hq") {
+        sandbox
             .run("-C hq requestor add SOUTH/SALES --folder share --out sales.invitation")
             .expect(0);
         if !line.contains(" init ") {
-            place.run("-C sales init --invitation sales.invitation").expect(0);
+            sandbox.run("-C sales init --invitation sales.invitation").expect(0);
         }
     }
-    place.write("people.csv", &people(0..3));
-    place.write(
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.write(
         "people.map.toml",
         "key = \"{key}\"\nname = \"{cn}\"\naddress = [\"SMTP:{mail}\"]\n",
     );
     if line.contains(" restore ") {
-        place.run("-C hq backup hq.backup").expect(0);
+        sandbox.run("-C hq backup hq.backup").expect(0);
     }
     if line.contains("-C copy ") {
         let copied = std::process::Command::new("cp")
             .arg("-r")
-            .args([place.path("hq"), place.path("copy")])
+            .args([sandbox.path("hq"), sandbox.path("copy")])
             .status();
         assert!(copied.unwrap().success());
     }
     if line.contains(" message ") {
-        place.run("-C sales send").expect(0);
-        let inbox = std::fs::read_dir(place.path("share")).unwrap().flatten().next().unwrap();
+        sandbox.run("-C sales send").expect(0);
+        let inbox = std::fs::read_dir(sandbox.path("share")).unwrap().flatten().next().unwrap();
         let request = std::fs::read_dir(inbox.path()).unwrap().flatten().next().unwrap();
-        std::fs::copy(request.path(), place.path("request.dirsync")).unwrap();
+        std::fs::copy(request.path(), sandbox.path("request.dirsync")).unwrap();
     }
     let words = split(line.strip_prefix("dirsync ").unwrap());
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let ran = place.run_words(&words);
+    let ran = sandbox.run_words(&words);
     assert!(ran.code == 0 || ran.code == 3, "{line} ended with {}:\n{}", ran.code, ran.err);
 }
 

@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::site::{Place, people};
+use crate::sandbox::{Sandbox, people};
 
 /// Longer than anything here takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command that must end; one that hangs is killed, and the test fails.
 #[track_caller]
-fn ends(place: &Place, line: &str) -> (i32, String) {
+fn ends(sandbox: &Sandbox, line: &str) -> (i32, String) {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let log = place.path("said");
+    let log = sandbox.path("said");
     let said = fs::File::create(&log).unwrap();
-    let mut command = place.command(&words);
+    let mut command = sandbox.command(&words);
     let out = said.try_clone().unwrap();
     let mut child = command.stdin(Stdio::null()).stdout(out).stderr(said).spawn().unwrap();
     let end = Instant::now() + PATIENCE;
@@ -71,32 +71,32 @@ fn messages(share: &Path) -> Vec<PathBuf> {
 /// that comes from outside is named by an error, at once, and holds up nothing else.
 #[test]
 fn no_file_blocks_a_step() {
-    let place = Place::two_sites();
-    place.write("people.csv", &people(0..3));
-    place.write(
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.write(
         "sales/dirsync.toml",
         "[[source]]\nname = \"a\"\nfile = \"../a.csv\"\n\
          [[source]]\nname = \"b\"\nfile = \"../people.csv\"\n",
     );
-    place.cycle();
+    sandbox.cycle();
     for (other, word) in OTHERS {
         let named = |line: &str, file: &str| {
-            let path = place.path(file);
+            let path = sandbox.path(file);
             put(other, &path);
-            let (code, said) = ends(&place, line);
+            let (code, said) = ends(&sandbox, line);
             assert!(said.contains(word) && said.contains(file), "{line}: {said}");
             take_away(&path);
             code
         };
         named("-C sales cycle", "a.csv");
-        assert_eq!(place.status("sales")["own_entries"], 3, "the other source was read");
+        assert_eq!(sandbox.status("sales")["own_entries"], 3, "the other source was read");
         assert_ne!(named("-C sales import in.csv", "in.csv"), 0);
         assert_ne!(named("-C sales import people.csv --map map.toml", "map.toml"), 0);
         assert_ne!(named("-C new init --invitation in.invitation", "in.invitation"), 0);
         assert_ne!(named("-C hq message show in.dirsync", "in.dirsync"), 0);
-        let path = place.path("in.backup");
+        let path = sandbox.path("in.backup");
         put(other, &path);
-        let (code, said) = ends(&place, "-C sales restore in.backup");
+        let (code, said) = ends(&sandbox, "-C sales restore in.backup");
         assert!(code != 0 && said.contains("in.backup"), "{said}");
         take_away(&path);
 
@@ -104,16 +104,16 @@ fn no_file_blocks_a_step() {
             ("sales", "dirsync.toml", "-C sales status"),
             ("hq", "decisions.log", "-C hq requestor suspend SOUTH/SALES"),
         ] {
-            let path = place.path(folder).join(file);
+            let path = sandbox.path(folder).join(file);
             let aside = path.with_extension("aside");
             fs::rename(&path, &aside).unwrap();
             put(other, &path);
-            let (code, said) = ends(&place, line);
+            let (code, said) = ends(&sandbox, line);
             assert!(code != 0 && said.contains(file), "{line}: {said}");
             take_away(&path);
             fs::rename(&aside, &path).unwrap();
         }
-        ends(&place, "-C sales cycle");
+        ends(&sandbox, "-C sales cycle");
     }
 }
 
@@ -121,14 +121,14 @@ fn no_file_blocks_a_step() {
 /// taken. A link is not followed, wherever it leads.
 #[test]
 fn a_message_that_was_exchanged_blocks_no_step() {
-    let place = Place::two_sites();
-    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
-    place.run("-C depot init --invitation depot.invitation").expect(0);
-    place.cycle();
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    sandbox.run("-C depot init --invitation depot.invitation").expect(0);
+    sandbox.cycle();
     for (round, other) in ["pipe", "socket", "folder", "device", "link"].into_iter().enumerate() {
-        place.run("-C depot send").expect(0);
-        let message = messages(&place.path("share")).remove(0);
-        let aside = place.path("aside");
+        sandbox.run("-C depot send").expect(0);
+        let message = messages(&sandbox.path("share")).remove(0);
+        let aside = sandbox.path("aside");
         fs::rename(&message, &aside).unwrap();
         if other == "link" {
             symlink(&aside, &message).unwrap();
@@ -136,10 +136,10 @@ fn a_message_that_was_exchanged_blocks_no_step() {
             put(other, &message);
         }
         let line = format!("-C sales entry add --name N{round} --address SMTP:n{round}@x.example");
-        place.run(&line).expect(0);
-        place.run("-C sales send").expect(0);
-        ends(&place, "-C hq cycle");
-        assert_eq!(place.status("hq")["entries"], round + 1, "{other}: the others are taken");
+        sandbox.run(&line).expect(0);
+        sandbox.run("-C sales send").expect(0);
+        ends(&sandbox, "-C hq cycle");
+        assert_eq!(sandbox.status("hq")["entries"], round + 1, "{other}: the others are taken");
         assert!(fs::symlink_metadata(&message).is_ok(), "{other}: it is never touched");
         take_away(&message);
     }
@@ -164,7 +164,7 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
 #[test]
 fn own_files_are_private() {
     for (umask, export) in [("000", 0o644), ("027", 0o640)] {
-        let place = Place::new();
+        let sandbox = Sandbox::new();
         let script = format!(
             "umask {umask}; set -e; d={}; $d -C hq init NORTH/HQ --server
              for s in SOUTH/SALES ALPS/DEPOT; do
@@ -178,15 +178,16 @@ fn own_files_are_private() {
              done; $d run hq --once",
             env!("CARGO_BIN_EXE_dirsync")
         );
-        fs::create_dir(place.path("SOUTH")).unwrap();
-        fs::create_dir(place.path("ALPS")).unwrap();
+        fs::create_dir(sandbox.path("SOUTH")).unwrap();
+        fs::create_dir(sandbox.path("ALPS")).unwrap();
         let mut command = Command::new("sh");
-        let ran = command.args(["-c", &script]).current_dir(place.folder.path()).output().unwrap();
+        let ran =
+            command.args(["-c", &script]).current_dir(sandbox.folder.path()).output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         let mut seen = 0;
-        for site in ["hq", "SOUTH/SALES", "ALPS/DEPOT"] {
-            walk(&place.path(site), &mut |path| {
-                let relative = path.strip_prefix(place.folder.path()).unwrap().display();
+        for postoffice in ["hq", "SOUTH/SALES", "ALPS/DEPOT"] {
+            walk(&sandbox.path(postoffice), &mut |path| {
+                let relative = path.strip_prefix(sandbox.folder.path()).unwrap().display();
                 let most = match path.file_name().unwrap().to_str().unwrap() {
                     _ if path.is_dir() => 0o750,
                     "dirsync.toml" => 0o640,
@@ -198,27 +199,27 @@ fn own_files_are_private() {
             });
         }
         assert!(seen > 30, "{seen}");
-        for site in ["SOUTH/SALES", "ALPS/DEPOT"] {
-            let invitation = place.read(&format!("{site}.invitation"));
+        for postoffice in ["SOUTH/SALES", "ALPS/DEPOT"] {
+            let invitation = sandbox.read(&format!("{postoffice}.invitation"));
             let secret =
                 invitation.lines().find_map(|line| line.strip_prefix("secret = ")).unwrap();
             let secret = secret.trim_matches('"');
             for folder in ["hq", "SOUTH/SALES", "ALPS/DEPOT", "share"] {
-                walk(&place.path(folder), &mut |path| {
+                walk(&sandbox.path(folder), &mut |path| {
                     let bytes = if path.is_file() { fs::read(path).unwrap() } else { Vec::new() };
                     let told = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-                    assert!(!told, "{} tells the secret of {site}", path.display());
+                    assert!(!told, "{} tells the secret of {postoffice}", path.display());
                 });
             }
         }
-        for site in ["SOUTH/SALES", "ALPS/DEPOT"] {
+        for postoffice in ["SOUTH/SALES", "ALPS/DEPOT"] {
             for end in ["invitation", "backup"] {
-                assert_eq!(mode(&place.path(&format!("{site}.{end}"))), 0o600, "{end}");
+                assert_eq!(mode(&sandbox.path(&format!("{postoffice}.{end}"))), 0o600, "{end}");
             }
-            assert_eq!(mode(&place.path(&format!("{site}.csv"))), export);
+            assert_eq!(mode(&sandbox.path(&format!("{postoffice}.csv"))), export);
         }
         // Several users share it, by their group.
-        walk(&place.path("share"), &mut |path| {
+        walk(&sandbox.path("share"), &mut |path| {
             let shared = if path.is_dir() { 0o770 } else { 0o660 };
             assert_eq!(mode(path), shared, "{}", path.display());
         });
@@ -227,30 +228,30 @@ fn own_files_are_private() {
 
 #[test]
 fn what_everybody_may_write_is_warned_of() {
-    let place = Place::two_sites();
+    let sandbox = Sandbox::two_postoffices();
     for command in ["config check", "status"] {
-        let ran = place.run(&format!("-C hq {command}")).expect(0);
+        let ran = sandbox.run(&format!("-C hq {command}")).expect(0);
         assert!(!format!("{}{}", ran.out, ran.err).contains("everybody"), "{}", ran.out);
     }
     let open = |name: &str, mode| {
-        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(mode)).unwrap();
     };
     open("share", 0o777);
     open("hq/dirsync.toml", 0o666);
     open("sales", 0o757);
-    for (site, file) in [("hq", "dirsync.toml"), ("sales", "sales")] {
+    for (postoffice, file) in [("hq", "dirsync.toml"), ("sales", "sales")] {
         for command in ["config check", "status", "run --once"] {
             let line = match command.strip_prefix("run") {
-                Some(options) => format!("run {site}{options}"),
-                None => format!("-C {site} {command}"),
+                Some(options) => format!("run {postoffice}{options}"),
+                None => format!("-C {postoffice} {command}"),
             };
-            let ran = place.run(&line).expect(0);
+            let ran = sandbox.run(&line).expect(0);
             let said = format!("{}{}", ran.out, ran.err);
             assert!(said.contains(&format!("{file}\": who does so has commands run")), "{said}");
             assert!(said.contains("can speak as any postoffice"), "{said}");
         }
         for command in ["config check", "status"] {
-            let json = place.run(&format!("-C {site} {command} --json")).expect(0).json();
+            let json = sandbox.run(&format!("-C {postoffice} {command} --json")).expect(0).json();
             assert_eq!(json["warnings"].as_array().unwrap().len(), 2, "{json}");
         }
     }

@@ -1,32 +1,32 @@
 //! Bad input and bad circumstances: a clear error, and nothing lost.
 
-use crate::site::{Place, people};
+use crate::sandbox::{Sandbox, people};
 
 /// `docs/failure-stories.md` §1.
 #[test]
 fn unreadable_source_deletes_nobody() {
-    let place = Place::two_sites();
-    place.write(
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write(
         "hq/dirsync.toml",
         "[[source]]\nname = \"hr\"\nfile = \"../hr.csv\"\nwhole = true\n",
     );
-    place.write("hr.csv", &people(0..30));
-    place.run("-C hq cycle").expect(0);
-    place.run("-C hq cycle").expect(0);
-    assert_eq!(place.status("hq")["entries"], 30);
-    std::fs::remove_file(place.path("hr.csv")).unwrap();
-    let cycle = place.run("-C hq cycle").expect(3);
+    sandbox.write("hr.csv", &people(0..30));
+    sandbox.run("-C hq cycle").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    assert_eq!(sandbox.status("hq")["entries"], 30);
+    std::fs::remove_file(sandbox.path("hr.csv")).unwrap();
+    let cycle = sandbox.run("-C hq cycle").expect(3);
     assert!(cycle.err.contains("was not read; nobody is deleted"), "{}", cycle.err);
     assert!(!cycle.err.contains("--force"), "no step that overrides the guard is offered");
-    assert_eq!(place.status("hq")["entries"], 30);
-    assert_eq!(place.status("hq")["failed_sources"][0], "hr");
-    place.write("hr.csv", &people(0..30));
-    place.run("-C hq cycle").expect(0);
+    assert_eq!(sandbox.status("hq")["entries"], 30);
+    assert_eq!(sandbox.status("hq")["failed_sources"][0], "hr");
+    sandbox.write("hr.csv", &people(0..30));
+    sandbox.run("-C hq cycle").expect(0);
 }
 
 #[test]
 fn each_bad_file_has_its_error() {
-    let place = Place::two_sites();
+    let sandbox = Sandbox::two_postoffices();
     for (name, content, code, says) in [
         ("none.csv", None, 1, "could not open"),
         ("empty.csv", Some(""), 1, "is empty"),
@@ -35,66 +35,66 @@ fn each_bad_file_has_its_error() {
         ("cut.vcf", Some("BEGIN:VCARD\nVERSION:3.0\nUID:1\n"), 1, "cut off"),
     ] {
         if let Some(content) = content {
-            place.write(name, content);
+            sandbox.write(name, content);
         }
-        let ran = place.run(&format!("-C hq import {name} --whole"));
+        let ran = sandbox.run(&format!("-C hq import {name} --whole"));
         assert_eq!(ran.code, code, "{name}: {}", ran.err);
         assert!(ran.err.contains(says), "{name}: {}", ran.err);
     }
-    place.write("map.toml", "key = \"{no}\"\nname = \"{cn\"\naddres = [\"SMTP:{mail}\"]\n");
-    place.write("people.csv", &people(0..2));
-    let map = place.run("-C hq import people.csv --map map.toml").expect(2);
+    sandbox.write("map.toml", "key = \"{no}\"\nname = \"{cn\"\naddres = [\"SMTP:{mail}\"]\n");
+    sandbox.write("people.csv", &people(0..2));
+    let map = sandbox.run("-C hq import people.csv --map map.toml").expect(2);
     assert!(
         map.err.contains("map.toml:2:9") && map.err.contains("did you mean \"address\""),
         "{}",
         map.err
     );
-    place.write("map.toml", "key = \"{numbr}\"\nname = \"{cn}\"\naddress = [\"SMTP:{mail}\"]\n");
-    let map = place.run("-C hq import people.csv --map map.toml").expect(2);
+    sandbox.write("map.toml", "key = \"{numbr}\"\nname = \"{cn}\"\naddress = [\"SMTP:{mail}\"]\n");
+    let map = sandbox.run("-C hq import people.csv --map map.toml").expect(2);
     assert!(map.err.contains("no column \"numbr\""), "{}", map.err);
 }
 
 /// `docs/failure-stories.md` §5 and §10.
 #[test]
 fn one_bad_row_stops_nothing() {
-    let place = Place::two_sites();
+    let sandbox = Sandbox::two_postoffices();
     let mut rows = people(0..10).into_bytes();
     rows.extend_from_slice(b"bad,Jos\xe9,jose@x.example,1\n");
     rows.extend_from_slice(b"twice,A,t1@x.example,1\ntwice,B,t2@x.example,1\nbare,Bare,,1\n");
     rows.extend_from_slice(b"last,Last,last@x.example,1\n");
-    std::fs::write(place.path("people.csv"), rows).unwrap();
-    let report = place.run("-C hq import people.csv --whole --json").expect(3).json();
+    std::fs::write(sandbox.path("people.csv"), rows).unwrap();
+    let report = sandbox.run("-C hq import people.csv --whole --json").expect(3).json();
     assert_eq!((report["added"].as_u64(), report["quarantined"].as_u64()), (Some(11), Some(4)));
-    let cases = place.run("-C hq quarantine list").expect(3).out;
+    let cases = sandbox.run("-C hq quarantine list").expect(3).out;
     assert!(cases.contains("line 12: column 2 is not UTF-8"), "{cases}");
     assert!(cases.contains("stands in more than one row"), "{cases}");
-    place.write("people.csv", &people(0..11));
-    place.run("-C hq import people.csv --whole").expect(0);
-    assert_eq!(place.status("hq")["quarantined"], 0, "a case leaves by itself");
+    sandbox.write("people.csv", &people(0..11));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    assert_eq!(sandbox.status("hq")["quarantined"], 0, "a case leaves by itself");
 }
 
 #[test]
 fn a_configuration_with_mistakes_points_at_each() {
-    let place = Place::two_sites();
-    place.write("hq/dirsync.toml", "[schedule]\ntims = []\npoll = \"5 parsec\"\n");
-    let check = place.run("-C hq config check").expect(2);
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("hq/dirsync.toml", "[schedule]\ntims = []\npoll = \"5 parsec\"\n");
+    let check = sandbox.run("-C hq config check").expect(2);
     for says in ["dirsync.toml:2:1", "did you mean \"times\"", "dirsync.toml:3:8", "^^^^"] {
         assert!(check.err.contains(says), "{says}: {}", check.err);
     }
-    let mistakes = place.run("-C hq config check --json").expect(2).json();
+    let mistakes = sandbox.run("-C hq config check --json").expect(2).json();
     assert_eq!(mistakes["mistakes"].as_array().unwrap().len(), 2);
-    let status = place.run("-C hq status").expect(2);
+    let status = sandbox.run("-C hq status").expect(2);
     assert!(status.err.contains("tims"), "nothing runs on half a configuration");
 }
 
 #[test]
 fn altered_foreign_and_cut_messages_are_set_aside() {
-    let place = Place::two_sites();
-    place.write("people.csv", &people(0..3));
-    place.run("-C hq import people.csv").expect(0);
-    place.run("-C sales send").expect(0);
-    place.run("-C hq cycle").expect(0);
-    let inbox = std::fs::read_dir(place.path("share"))
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv").expect(0);
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    let inbox = std::fs::read_dir(sandbox.path("share"))
         .unwrap()
         .flatten()
         .map(|entry| entry.path())
@@ -106,127 +106,127 @@ fn altered_foreign_and_cut_messages_are_set_aside() {
         .map(|entry| entry.path())
         .find(|path| path.is_file())
         .unwrap();
-    let shown = place.run_words(&["message", "show", answer.to_str().unwrap()]).expect(0).out;
+    let shown = sandbox.run_words(&["message", "show", answer.to_str().unwrap()]).expect(0).out;
     assert!(shown.contains("[DIRSYNC-TRANSACTIONS]") && shown.contains("Person 1"), "{shown}");
     let whole = std::fs::read(&answer).unwrap();
     let mut altered = whole.clone();
     let last = altered.len() - 1;
     altered[last] ^= 1;
     std::fs::write(&answer, &altered).unwrap();
-    let apply = place.run("-C sales apply").expect(0);
+    let apply = sandbox.run("-C sales apply").expect(0);
     assert!(apply.err.contains("was altered on its way"), "{}", apply.err);
     assert!(inbox.join("refused").read_dir().unwrap().count() == 2, "the file and its reason");
-    assert_eq!(place.status("sales")["entries"], 0);
-    place.cycle();
-    assert_eq!(place.status("sales")["entries"], 3, "the next message heals it");
+    assert_eq!(sandbox.status("sales")["entries"], 0);
+    sandbox.cycle();
+    assert_eq!(sandbox.status("sales")["entries"], 3, "the next message heals it");
 }
 
 #[test]
 fn a_share_that_disappears_is_exit_4() {
-    let place = Place::two_sites();
-    std::fs::rename(place.path("share"), place.path("away")).unwrap();
-    let send = place.run("-C sales send").expect(4);
+    let sandbox = Sandbox::two_postoffices();
+    std::fs::rename(sandbox.path("share"), sandbox.path("away")).unwrap();
+    let send = sandbox.run("-C sales send").expect(4);
     assert!(send.err.contains("cannot reach the shared folder"), "{}", send.err);
-    std::fs::rename(place.path("away"), place.path("share")).unwrap();
-    place.run("-C sales send").expect(0);
+    std::fs::rename(sandbox.path("away"), sandbox.path("share")).unwrap();
+    sandbox.run("-C sales send").expect(0);
 }
 
 #[test]
 fn a_postoffice_that_cannot_be_reached_keeps_nobody_else_waiting() {
-    let place = Place::two_sites();
-    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
-    place.run("-C depot init --invitation depot.invitation").expect(0);
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    sandbox.run("-C depot init --invitation depot.invitation").expect(0);
     let inboxes = || -> std::collections::BTreeSet<_> {
-        let entries = std::fs::read_dir(place.path("share")).unwrap().flatten();
+        let entries = std::fs::read_dir(sandbox.path("share")).unwrap().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    place.cycle();
+    sandbox.cycle();
     let before = inboxes();
-    place.run("-C depot send").expect(0);
-    place.run("-C hq process").expect(0);
+    sandbox.run("-C depot send").expect(0);
+    sandbox.run("-C hq process").expect(0);
     let depot = inboxes().difference(&before).next().unwrap().clone();
     std::fs::remove_dir_all(&depot).unwrap();
     std::fs::write(&depot, "in the way").unwrap();
-    place.write("people.csv", &people(0..3));
-    place.run("-C hq import people.csv --whole").expect(0);
-    place.run("-C depot send").expect(0);
-    place.run("-C sales send").expect(0);
-    place.run("-C hq send").expect(0);
-    let process = place.run("-C hq process").expect(4);
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.run("-C depot send").expect(0);
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C hq send").expect(0);
+    let process = sandbox.run("-C hq process").expect(4);
     assert!(process.err.contains(depot.to_str().unwrap()), "which it is: {}", process.err);
-    place.run("-C sales apply").expect(0);
+    sandbox.run("-C sales apply").expect(0);
     assert_eq!(
-        place.status("sales")["entries"],
+        sandbox.status("sales")["entries"],
         3,
         "who comes later in the alphabet has its answer"
     );
     std::fs::remove_file(&depot).unwrap();
     for step in ["depot send", "hq process", "depot apply"] {
-        place.run(&format!("-C {step}")).expect(0);
+        sandbox.run(&format!("-C {step}")).expect(0);
     }
-    assert_eq!(place.status("depot")["entries"], 3);
+    assert_eq!(sandbox.status("depot")["entries"], 3);
 }
 
 /// `docs/failure-stories.md` §14.
 #[test]
 fn a_newer_database_is_refused_untouched() {
-    let place = Place::two_sites();
-    let path = place.path("sales/postoffice.db");
+    let sandbox = Sandbox::two_postoffices();
+    let path = sandbox.path("sales/postoffice.db");
     let mut bytes = std::fs::read(&path).unwrap();
     // The user version of a SQLite file: bytes 60 to 63, big-endian.
     bytes[60..64].copy_from_slice(&999u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
-    let status = place.run("-C sales status").expect(1);
+    let status = sandbox.run("-C sales status").expect(1);
     assert!(status.err.contains("999"), "{}", status.err);
     assert!(std::fs::read(&path).unwrap() == bytes, "untouched");
 }
 
 #[test]
 fn what_is_no_postoffice_is_said() {
-    let place = Place::new();
-    let status = place.run("-C nowhere status").expect(2);
+    let sandbox = Sandbox::new();
+    let status = sandbox.run("-C nowhere status").expect(2);
     assert!(
         status.err.contains("is not a postoffice folder") && status.err.contains("hint"),
         "{}",
         status.err
     );
-    assert!(!place.exists("nowhere"));
-    place.run("-C hq init NORTH --server").expect(2);
-    place.run("-C hq init NORTH/HQ").expect(2);
+    assert!(!sandbox.exists("nowhere"));
+    sandbox.run("-C hq init NORTH --server").expect(2);
+    sandbox.run("-C hq init NORTH/HQ").expect(2);
 }
 
 /// `docs/failure-stories.md` §13: what an invitation keeps secret appears nowhere else.
 #[test]
 fn secrets_stay_out_of_logs() {
-    let place = Place::two_sites();
-    let invitation = place.read("sales.invitation");
+    let sandbox = Sandbox::two_postoffices();
+    let invitation = sandbox.read("sales.invitation");
     let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
     let secret = secret.split('"').nth(1).unwrap();
     let mut said = String::new();
     for line in ["-C sales send", "-C hq process", "-C sales apply", "-C hq cycle --json"] {
-        let ran = place.run(line).expect(0);
+        let ran = sandbox.run(line).expect(0);
         said.push_str(&ran.out);
         said.push_str(&ran.err);
     }
-    for site in ["hq", "sales"] {
+    for postoffice in ["hq", "sales"] {
         for line in ["log", "status --json", "quarantine list", "check", "config check"] {
-            let ran = place.run(&format!("-C {site} {line}"));
+            let ran = sandbox.run(&format!("-C {postoffice} {line}"));
             said.push_str(&ran.out);
             said.push_str(&ran.err);
         }
     }
-    for folder in std::fs::read_dir(place.path("share")).unwrap().flatten() {
+    for folder in std::fs::read_dir(sandbox.path("share")).unwrap().flatten() {
         let Ok(done) = std::fs::read_dir(folder.path().join("done")) else { continue };
         for file in done.flatten() {
             said.push_str(
-                &place.run_words(&["message", "show", file.path().to_str().unwrap()]).out,
+                &sandbox.run_words(&["message", "show", file.path().to_str().unwrap()]).out,
             );
         }
     }
     assert!(said.contains("message=request"), "the request was looked at");
     assert!(!said.contains(secret), "the secret was said");
-    assert!(!std::fs::read_to_string(place.path("hq/decisions.log")).unwrap().contains(secret));
-    let private = place.read("sales/keys/id_ed25519");
+    assert!(!std::fs::read_to_string(sandbox.path("hq/decisions.log")).unwrap().contains(secret));
+    let private = sandbox.read("sales/keys/id_ed25519");
     assert!(private.lines().nth(1).is_some_and(|line| !said.contains(line)));
 }
 
@@ -237,23 +237,26 @@ fn silent_peer_raises_an_alarm() {
     use dirsync_store::Store;
     use dirsync_store::sqlite::SqliteStore;
 
-    let place = Place::two_sites();
-    place.cycle();
-    for site in ["hq", "sales"] {
-        let step = if site == "hq" { "\"T2 every 1 min\", " } else { "" };
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.cycle();
+    for postoffice in ["hq", "sales"] {
+        let step = if postoffice == "hq" { "\"T2 every 1 min\", " } else { "" };
         let times = format!("{step}\"T1 every 1 min\", \"T3 every 1 min\"");
-        place.write(&format!("{site}/dirsync.toml"), &format!("[schedule]\ntimes = [{times}]\n"));
+        sandbox.write(
+            &format!("{postoffice}/dirsync.toml"),
+            &format!("[schedule]\ntimes = [{times}]\n"),
+        );
     }
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     let silent_for = |minutes: u64| {
         let since = now - minutes * 60 * 1000;
-        let mut store = SqliteStore::open(place.path("sales/postoffice.db")).unwrap();
+        let mut store = SqliteStore::open(sandbox.path("sales/postoffice.db")).unwrap();
         let mut tables = store.begin().unwrap();
         tables.put_note("agent", Some("runs")).unwrap();
         tables.put_note("first_unanswered", Some(&since.to_string())).unwrap();
         tables.commit().unwrap();
-        let mut store = SqliteStore::open(place.path("hq/postoffice.db")).unwrap();
+        let mut store = SqliteStore::open(sandbox.path("hq/postoffice.db")).unwrap();
         let mut tables = store.begin().unwrap();
         tables.put_note("agent", Some("runs")).unwrap();
         for mut registration in tables.registrations().unwrap() {
@@ -263,27 +266,27 @@ fn silent_peer_raises_an_alarm() {
         tables.commit().unwrap();
     };
     silent_for(1);
-    place.run("-C sales status").expect(0);
-    place.run("-C hq status").expect(0);
+    sandbox.run("-C sales status").expect(0);
+    sandbox.run("-C hq status").expect(0);
     silent_for(5);
-    assert!(place.run("-C sales status").expect(3).out.contains("overdue   NORTH/HQ"));
-    assert!(place.run("-C hq status").expect(3).out.contains("overdue   SOUTH/SALES"));
-    assert_eq!(place.status("hq")["overdue"], 1);
+    assert!(sandbox.run("-C sales status").expect(3).out.contains("overdue   NORTH/HQ"));
+    assert!(sandbox.run("-C hq status").expect(3).out.contains("overdue   SOUTH/SALES"));
+    assert_eq!(sandbox.status("hq")["overdue"], 1);
     // By hand nothing is expected; the agent's next answered request ends it.
-    place.write("sales/dirsync.toml", "");
-    place.write("hq/dirsync.toml", "");
+    sandbox.write("sales/dirsync.toml", "");
+    sandbox.write("hq/dirsync.toml", "");
     for _ in 0..3 {
-        place.run("run sales hq --once");
+        sandbox.run("run sales hq --once");
     }
-    place.run("-C sales status").expect(0);
-    place.run("-C hq status").expect(0);
+    sandbox.run("-C sales status").expect(0);
+    sandbox.run("-C hq status").expect(0);
 }
 
 /// A read that breaks off deletes nobody, however few it would be.
 #[test]
 fn a_read_that_breaks_off_deletes_nobody() {
-    let place = Place::two_sites();
-    place.cycle();
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.cycle();
     let card = |number: u32| {
         format!(
             "BEGIN:VCARD\nVERSION:3.0\nUID:{number}\nFN:Person {number}\nEMAIL:p{number}@x.example\n\
@@ -291,48 +294,48 @@ fn a_read_that_breaks_off_deletes_nobody() {
         )
     };
     let whole: String = (0..20).map(card).collect();
-    place.write("people.vcf", &whole);
-    place.run("-C sales import people.vcf --whole").expect(0);
+    sandbox.write("people.vcf", &whole);
+    sandbox.run("-C sales import people.vcf --whole").expect(0);
     let cut: String = (0..18).map(card).collect();
-    place.write("people.vcf", &format!("{cut}BEGIN:VCARD\nVERSION:3.0\n"));
-    let ran = place.run("-C sales import people.vcf --whole").expect(1);
+    sandbox.write("people.vcf", &format!("{cut}BEGIN:VCARD\nVERSION:3.0\n"));
+    let ran = sandbox.run("-C sales import people.vcf --whole").expect(1);
     assert!(ran.err.contains("nobody was deleted"), "{}", ran.err);
-    assert_eq!(place.status("sales")["own_entries"], 20);
+    assert_eq!(sandbox.status("sales")["own_entries"], 20);
     // The same rows in a file that ends well are two deletions.
-    place.write("people.vcf", &cut);
-    place.run("-C sales import people.vcf --whole").expect(0);
-    assert_eq!(place.status("sales")["own_entries"], 18);
+    sandbox.write("people.vcf", &cut);
+    sandbox.run("-C sales import people.vcf --whole").expect(0);
+    assert_eq!(sandbox.status("sales")["own_entries"], 18);
 }
 
 /// A wrong secret admits nobody, and the right one still does afterwards.
 #[test]
 fn a_forged_invitation_admits_nobody() {
-    let place = Place::two_sites();
-    let invitation = place.read("sales.invitation").split("used = ").next().unwrap().to_owned();
+    let sandbox = Sandbox::two_postoffices();
+    let invitation = sandbox.read("sales.invitation").split("used = ").next().unwrap().to_owned();
     let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
     let forged = invitation.replace(secret, "secret = \"0123456789abcdef0123456789abcdef\"");
-    place.write("forged.invitation", &forged);
-    place.run("-C thief init --invitation forged.invitation").expect(0);
-    place.run("-C thief send").expect(0);
-    let processed = place.run("-C hq process").expect(0);
+    sandbox.write("forged.invitation", &forged);
+    sandbox.run("-C thief init --invitation forged.invitation").expect(0);
+    sandbox.run("-C thief send").expect(0);
+    let processed = sandbox.run("-C hq process").expect(0);
     assert!(
         processed.err.contains("its secret is not that of the invitation"),
         "{}",
         processed.err
     );
-    place.run("-C thief apply").expect(3);
-    assert_eq!(place.status("hq")["requestors"][1]["state"], "invited");
-    place.run("-C sales send").expect(0);
-    place.run("-C hq process").expect(0);
-    assert_eq!(place.status("hq")["requestors"][1]["state"], "active");
+    sandbox.run("-C thief apply").expect(3);
+    assert_eq!(sandbox.status("hq")["requestors"][1]["state"], "invited");
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C hq process").expect(0);
+    assert_eq!(sandbox.status("hq")["requestors"][1]["state"], "active");
 }
 
 /// What an invitation shows to be of no use is said before a folder is made with it.
 #[test]
 fn an_invitation_that_admits_nobody_makes_no_folder() {
-    let place = Place::two_sites();
-    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
-    let good = place.read("depot.invitation");
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    let good = sandbox.read("depot.invitation");
     let with = |key: &str, value: &str| {
         let line = |line: &str| match line.starts_with(key) {
             true => format!("{key} = {value}\n"),
@@ -349,45 +352,45 @@ fn an_invitation_that_admits_nobody_makes_no_folder() {
         ("server = ".into(), "bad.invitation"),
         (good.replace("server_key", "key"), "server_key is missing"),
     ] {
-        place.write("bad.invitation", &text);
-        let init = place.run("-C depot init --invitation bad.invitation").expect(2);
+        sandbox.write("bad.invitation", &text);
+        let init = sandbox.run("-C depot init --invitation bad.invitation").expect(2);
         assert!(
             init.err.contains(says) && init.err.contains("bad.invitation"),
             "{says}: {}",
             init.err
         );
-        assert!(!place.exists("depot"), "{says}");
+        assert!(!sandbox.exists("depot"), "{says}");
     }
     // It is marked when it was used, for whoever finds it and tries again.
-    place.run("-C depot init --invitation depot.invitation").expect(0);
-    let again = place.run("-C elsewhere init --invitation depot.invitation").expect(2);
+    sandbox.run("-C depot init --invitation depot.invitation").expect(0);
+    let again = sandbox.run("-C elsewhere init --invitation depot.invitation").expect(2);
     assert!(again.err.contains("was used"), "{}", again.err);
     assert!(again.err.contains("requestor add ALPS/DEPOT --folder DIR --again"), "{}", again.err);
-    assert!(!place.exists("elsewhere"));
+    assert!(!sandbox.exists("elsewhere"));
 }
 
 /// Who is not admitted, or suspended, is answered, and shows why until it is served again.
 #[test]
 fn who_is_not_served_is_told_why() {
-    let place = Place::two_sites();
-    let invitation = place.read("sales.invitation").split("used = ").next().unwrap().to_owned();
-    place.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
-    place.run("-C depot init --invitation depot.invitation").expect(0);
-    let notice = |site: &str| {
-        let status = place.run(&format!("-C {site} status"));
+    let sandbox = Sandbox::two_postoffices();
+    let invitation = sandbox.read("sales.invitation").split("used = ").next().unwrap().to_owned();
+    sandbox.run("-C hq requestor add ALPS/DEPOT --folder share --out depot.invitation").expect(0);
+    sandbox.run("-C depot init --invitation depot.invitation").expect(0);
+    let notice = |postoffice: &str| {
+        let status = sandbox.run(&format!("-C {postoffice} status"));
         let line = status.out.lines().find(|line| line.starts_with("  SERVER"));
         (status.code, line.unwrap_or_default().to_owned())
     };
-    let serve = |site: &str| {
-        place.run(&format!("-C {site} send")).expect(0);
-        place.run("-C hq process");
-        place.run(&format!("-C {site} apply"));
+    let serve = |postoffice: &str| {
+        sandbox.run(&format!("-C {postoffice} send")).expect(0);
+        sandbox.run("-C hq process");
+        sandbox.run(&format!("-C {postoffice} apply"));
     };
     // The first machine takes the name; the second one waits no longer without a word.
     serve("sales");
     assert_eq!(notice("sales"), (0, String::new()));
-    place.write("twin.invitation", &invitation);
-    place.run("-C twin init --invitation twin.invitation").expect(0);
+    sandbox.write("twin.invitation", &invitation);
+    sandbox.run("-C twin init --invitation twin.invitation").expect(0);
     serve("twin");
     let (code, line) = notice("twin");
     assert!(code == 3 && line.contains("another machine has this name"), "{code} {line}");
@@ -395,34 +398,37 @@ fn who_is_not_served_is_told_why() {
     assert_eq!(notice("sales"), (0, String::new()));
     // One whose secret is another, and the right one after it.
     let secret = invitation.lines().find(|line| line.starts_with("secret")).unwrap();
-    let depot = place.read("depot.invitation").split("used = ").next().unwrap().to_owned();
+    let depot = sandbox.read("depot.invitation").split("used = ").next().unwrap().to_owned();
     let own = depot.lines().find(|line| line.starts_with("secret")).unwrap();
-    place.write("odd.invitation", &depot.replace(own, secret));
-    place.run("-C odd init --invitation odd.invitation").expect(0);
+    sandbox.write("odd.invitation", &depot.replace(own, secret));
+    sandbox.run("-C odd init --invitation odd.invitation").expect(0);
     serve("odd");
     let (code, line) = notice("odd");
     assert!(code == 3 && line.contains("not the one in force"), "{code} {line}");
     serve("depot");
     assert_eq!(notice("depot"), (0, String::new()));
     // Two that are suspended are told, once for each request, and served when they are resumed.
-    for (site, name) in [("sales", "SOUTH/SALES"), ("depot", "ALPS/DEPOT")] {
-        place.run(&format!("-C hq requestor suspend {name}")).expect(0);
-        let key = format!("{site}-late");
-        place
+    for (postoffice, name) in [("sales", "SOUTH/SALES"), ("depot", "ALPS/DEPOT")] {
+        sandbox.run(&format!("-C hq requestor suspend {name}")).expect(0);
+        let key = format!("{postoffice}-late");
+        sandbox
             .run(&format!(
-                "-C {site} entry add --key {key} --name Late --address SMTP:{key}@x.example"
+                "-C {postoffice} entry add --key {key} --name Late --address SMTP:{key}@x.example"
             ))
             .expect(0);
-        serve(site);
-        let (code, line) = notice(site);
-        assert!(code == 3 && line.contains("suspended by the server"), "{site}: {code} {line}");
-        let again = place.run("-C hq process --json").json();
+        serve(postoffice);
+        let (code, line) = notice(postoffice);
+        assert!(
+            code == 3 && line.contains("suspended by the server"),
+            "{postoffice}: {code} {line}"
+        );
+        let again = sandbox.run("-C hq process --json").json();
         assert_eq!(again["T2"]["messages"], 0, "it is not told again and again");
-        place.run(&format!("-C hq requestor resume {name}")).expect(0);
-        place.run("-C hq process").expect(0);
-        place.run(&format!("-C {site} apply")).expect(0);
-        assert_eq!(notice(site), (0, String::new()));
-        let listed = place.run(&format!("-C hq why {key}@x.example")).expect(0).out;
+        sandbox.run(&format!("-C hq requestor resume {name}")).expect(0);
+        sandbox.run("-C hq process").expect(0);
+        sandbox.run(&format!("-C {postoffice} apply")).expect(0);
+        assert_eq!(notice(postoffice), (0, String::new()));
+        let listed = sandbox.run(&format!("-C hq why {key}@x.example")).expect(0).out;
         assert!(listed.contains("published for"), "the request that waited was taken: {listed}");
     }
 }
@@ -434,14 +440,14 @@ fn a_step_that_fails_tells_what_it_did_before() {
     use dirsync_store::Store;
     use dirsync_store::sqlite::SqliteStore;
 
-    let place = Place::two_sites();
+    let sandbox = Sandbox::two_postoffices();
     let people: String = (0..30).map(|n| format!("{n},Person {n},p{n}@x.example\n")).collect();
-    place.write("people.csv", &format!("id,name,email\n{people}"));
-    place.run("-C hq import people.csv --whole").expect(0);
-    place.run("-C hq cycle").expect(0);
+    sandbox.write("people.csv", &format!("id,name,email\n{people}"));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
     // An entry that no message can carry: the first answer to SOUTH/SALES cannot be written.
     let with_key = |id: Option<EntryId>, key: &str| {
-        let mut store = SqliteStore::open(place.path("hq/postoffice.db")).unwrap();
+        let mut store = SqliteStore::open(sandbox.path("hq/postoffice.db")).unwrap();
         let mut tables = store.begin().unwrap();
         let mut found = id;
         let mut find = |(id, _, _): (EntryId, u128, &str)| {
@@ -457,22 +463,22 @@ fn a_step_that_fails_tells_what_it_did_before() {
         (row.id, before)
     };
     let (id, key) = with_key(None, "no\tkey");
-    place.run("-C sales send").expect(0);
-    let ran = place.run("-C hq process").expect(1);
+    sandbox.run("-C sales send").expect(0);
+    let ran = sandbox.run("-C hq process").expect(1);
     assert!(ran.out.contains("1 request processed, 0 answers written"), "{}", ran.out);
     assert!(ran.err.contains("T2 notice: the key of SOUTH/SALES is pinned"), "{}", ran.err);
     assert!(ran.err.contains("error: could not write a message"), "{}", ran.err);
-    let log = place.run("-C hq log").expect(0).out;
+    let log = sandbox.run("-C hq log").expect(0).out;
     for line in ["the key of SOUTH/SALES is pinned", "1 request processed, 0 answers written"] {
         assert!(log.contains(line), "{log}");
     }
-    place.run("-C sales send").expect(0);
-    let done = &place.run("-C hq cycle --json").expect(1).json()["done"];
+    sandbox.run("-C sales send").expect(0);
+    let done = &sandbox.run("-C hq cycle --json").expect(1).json()["done"];
     let done: Vec<_> = done.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     assert!(done.iter().any(|line| line.contains("request 2 sent")), "{done:?}");
     assert!(done.iter().any(|line| line.contains("2 requests processed")), "{done:?}");
     with_key(Some(id), &key);
-    place.run("-C hq process").expect(0);
-    place.run("-C sales apply").expect(0);
-    assert_eq!(place.status("sales")["entries"], 30);
+    sandbox.run("-C hq process").expect(0);
+    sandbox.run("-C sales apply").expect(0);
+    assert_eq!(sandbox.status("sales")["entries"], 30);
 }

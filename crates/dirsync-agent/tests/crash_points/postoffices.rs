@@ -16,7 +16,7 @@ use dirsync_message::{Instance, ReqSeq};
 use dirsync_protocol::server::forget_before;
 use dirsync_protocol::tables::{ListPlace, RegistrationState};
 use dirsync_store::Store;
-use dirsync_testing::rows::{postoffice, record};
+use dirsync_testing::rows::{postoffice as name, record};
 use dirsync_testing::{DAY_MS, Failed, Faults, SERVER, START_MS, TestPostoffice, TestStore};
 
 pub const A: &str = "SOUTH/A";
@@ -27,8 +27,8 @@ const PART_BYTES: u64 = 1;
 
 pub type Row = (String, String, String, String);
 
-/// The sites in a folder. Nothing else is kept: a copy of the folder is a copy of the sites.
-pub struct Sites {
+/// The postoffices in a folder. Nothing else is kept: a copy of the folder is a copy of the postoffices.
+pub struct Postoffices {
     pub folder: PathBuf,
     pub now: u64,
     draws: u64,
@@ -70,51 +70,51 @@ pub fn rows(numbers: std::ops::Range<u32>, word: &str) -> Vec<Row> {
     numbers.map(row).collect()
 }
 
-impl Sites {
+impl Postoffices {
     pub fn at(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), now: START_MS, draws: 0 }
     }
 
-    /// The same sites a second later, in a copy of their folder.
+    /// The same postoffices a second later, in a copy of their folder.
     pub fn copied_to(&self, folder: &Path) -> Self {
         Self { folder: folder.to_owned(), now: self.now + 1000, draws: self.draws }
     }
 
-    pub fn database(&self, site: &str) -> PathBuf {
-        self.folder.join(format!("{}.db", site.replace('/', "-")))
+    pub fn database(&self, postoffice: &str) -> PathBuf {
+        self.folder.join(format!("{}.db", postoffice.replace('/', "-")))
     }
 
     /// A postoffice whose store fails as planned.
-    fn open(&mut self, site: &str, faults: &Faults) -> TestPostoffice<FileDecisions> {
-        let mut store = TestStore::open(&self.database(site));
+    fn open(&mut self, postoffice: &str, faults: &Faults) -> TestPostoffice<FileDecisions> {
+        let mut store = TestStore::open(&self.database(postoffice));
         store.faults = faults.clone();
-        self.at_work(site, store)
+        self.at_work(postoffice, store)
     }
 
-    fn at_work(&mut self, site: &str, store: TestStore) -> TestPostoffice<FileDecisions> {
+    fn at_work(&mut self, postoffice: &str, store: TestStore) -> TestPostoffice<FileDecisions> {
         self.draws += 1;
         let decisions = FileDecisions(self.folder.join("decisions.log"));
-        let mut postoffice = TestPostoffice::new(site, store, decisions);
+        let mut postoffice = TestPostoffice::new(postoffice, store, decisions);
         // Each step draws other tokens than all before it.
         (postoffice.now, postoffice.draws) = (self.now, 1000 * self.draws);
         postoffice
     }
 
-    fn carrier(&self, site: &str) -> FolderCarrier {
-        FolderCarrier::new(self.folder.join("share"), postoffice(site), PART_BYTES)
+    fn carrier(&self, postoffice: &str) -> FolderCarrier {
+        FolderCarrier::new(self.folder.join("share"), name(postoffice), PART_BYTES)
     }
 
     /// The server and both requestors, empty.
     pub fn found(&mut self) {
         std::fs::create_dir(self.folder.join("share")).unwrap();
-        for site in ALL {
-            let store = TestStore::create(&self.database(site));
-            let mut new = self.at_work(site, store);
-            if site == SERVER {
+        for postoffice in ALL {
+            let store = TestStore::create(&self.database(postoffice));
+            let mut new = self.at_work(postoffice, store);
+            if postoffice == SERVER {
                 new.found_server();
             } else {
                 new.found_requestor();
-                self.open(SERVER, &Faults::default()).invite(site, View::default()).unwrap();
+                self.open(SERVER, &Faults::default()).invite(postoffice, View::default()).unwrap();
             }
         }
     }
@@ -124,25 +124,35 @@ impl Sites {
         self.open(SERVER, faults).decide(of, kind)
     }
 
-    pub fn import(&mut self, faults: &Faults, site: &str, rows: &[Row]) -> Result<(), Failed> {
+    pub fn import(
+        &mut self,
+        faults: &Faults,
+        postoffice: &str,
+        rows: &[Row],
+    ) -> Result<(), Failed> {
         let settings = ReadSettings { source: "import".into(), whole: true, ..Default::default() };
         let rows = rows.iter().map(|(key, name, address, noise)| {
             (key, record(name, address, &format!("description/{noise}\n")))
         });
-        self.open(site, faults).read(settings, rows, true).map(drop)
+        self.open(postoffice, faults).read(settings, rows, true).map(drop)
     }
 
-    pub fn by_hand(&mut self, faults: &Faults, site: &str, called: &str) -> Result<(), Failed> {
-        let id = EntryId::derive(&postoffice(site), "hand");
-        self.open(site, faults).transact(|tables, context, _| {
+    pub fn by_hand(
+        &mut self,
+        faults: &Faults,
+        postoffice: &str,
+        called: &str,
+    ) -> Result<(), Failed> {
+        let id = EntryId::derive(&name(postoffice), "hand");
+        self.open(postoffice, faults).transact(|tables, context, _| {
             let (key, record) = ("hand".into(), record(called, "SMTP:hand@x", ""));
             let change = HandChange { key, record, add: tables.own(id)?.is_none() };
             Ok::<_, Failed>(change_by_hand(tables, context.now, change).map(drop)?)
         })
     }
 
-    pub fn send(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
-        let report = self.open(site, faults).send(&self.carrier(site))?;
+    pub fn send(&mut self, faults: &Faults, postoffice: &str) -> Result<u64, Failed> {
+        let report = self.open(postoffice, faults).send(&self.carrier(postoffice))?;
         none_failed(&report.failed)?;
         Ok(report.transactions)
     }
@@ -153,23 +163,23 @@ impl Sites {
         Ok(report.messages)
     }
 
-    pub fn apply(&mut self, faults: &Faults, site: &str) -> Result<u64, Failed> {
-        let report = self.open(site, faults).apply(&self.carrier(site))?;
+    pub fn apply(&mut self, faults: &Faults, postoffice: &str) -> Result<u64, Failed> {
+        let report = self.open(postoffice, faults).apply(&self.carrier(postoffice))?;
         none_failed(&report.failed)?;
         Ok(report.rows)
     }
 
-    pub fn export(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
+    pub fn export(&mut self, faults: &Faults, postoffice: &str) -> Result<(), Failed> {
         let settings = ExportSettings { format: Format::Csv, own: false, for_people: false };
-        let mut store = self.open(site, faults).store;
+        let mut store = self.open(postoffice, faults).store;
         let mut tables = store.begin()?;
         export_to_file(&mut *tables, &self.folder.join("list.csv"), settings)?;
         Ok(())
     }
 
     /// The new epoch of a copy, as after a restore.
-    pub fn begin_anew(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
-        self.open(site, faults).begin_anew()
+    pub fn begin_anew(&mut self, faults: &Faults, postoffice: &str) -> Result<(), Failed> {
+        self.open(postoffice, faults).begin_anew()
     }
 
     pub fn promote(&mut self, faults: &Faults) -> Result<(), Failed> {
@@ -182,10 +192,10 @@ impl Sites {
     }
 
     /// What the agent does once a day.
-    pub fn purge(&mut self, faults: &Faults, site: &str) -> Result<(), Failed> {
+    pub fn purge(&mut self, faults: &Faults, postoffice: &str) -> Result<(), Failed> {
         let before = self.now + DAY_MS;
-        self.carrier(site).purge(before)?;
-        self.open(site, faults).transact(|tables, _, _| {
+        self.carrier(postoffice).purge(before)?;
+        self.open(postoffice, faults).transact(|tables, _, _| {
             tables.purge_log(before)?;
             forget_before(tables, before, before).map(drop)
         })
@@ -201,12 +211,12 @@ impl Sites {
         let faults = Faults::default();
         self.now += 60_000;
         let mut moved = 0;
-        for site in ALL {
-            moved += self.send(&faults, site).unwrap();
+        for postoffice in ALL {
+            moved += self.send(&faults, postoffice).unwrap();
         }
         self.process(&faults).unwrap();
-        for site in ALL {
-            moved += self.apply(&faults, site).unwrap();
+        for postoffice in ALL {
+            moved += self.apply(&faults, postoffice).unwrap();
         }
         moved
     }
@@ -214,13 +224,13 @@ impl Sites {
     /// Lists and own entries, a line each, and who takes part.
     pub fn content(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for site in ALL {
-            let mut store = TestStore::open(&self.database(site));
+        for postoffice in ALL {
+            let mut store = TestStore::open(&self.database(postoffice));
             let mut tables = store.begin().unwrap();
             let mut line =
                 |place: &str, id: EntryId, owner: &str, key: &str, record: RecordRef<'_>| {
                     let hash = blake3::hash(format!("{record:?}").as_bytes()).to_hex();
-                    lines.push(format!("{site} {place} {id} {owner} {key} {}", &hash[..16]));
+                    lines.push(format!("{postoffice} {place} {id} {owner} {key} {}", &hash[..16]));
                 };
             tables
                 .visit_list(ListPlace::Live, &mut |row| {
@@ -236,7 +246,7 @@ impl Sites {
                 .unwrap();
             for registration in tables.registrations().unwrap() {
                 let (name, view) = (&registration.name, &registration.view_allowed);
-                lines.push(format!("{site} {name} {:?} {view}", registration.state));
+                lines.push(format!("{postoffice} {name} {:?} {view}", registration.state));
             }
         }
         lines.sort();

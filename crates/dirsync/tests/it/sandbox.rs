@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// A folder with postoffices in it.
-pub struct Place {
+pub struct Sandbox {
     pub folder: tempfile::TempDir,
 }
 
@@ -32,7 +32,7 @@ impl Ran {
     }
 }
 
-impl Place {
+impl Sandbox {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -71,14 +71,14 @@ impl Place {
     }
 
     /// A server in `hq` and a requestor in `sales`, joined by the folder `share`.
-    pub fn two_sites() -> Self {
-        let place = Self::new();
-        place.run("-C hq init NORTH/HQ --server").expect(0);
-        place
+    pub fn two_postoffices() -> Self {
+        let sandbox = Self::new();
+        sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+        sandbox
             .run("-C hq requestor add SOUTH/SALES --folder share --out sales.invitation")
             .expect(0);
-        place.run("-C sales init --invitation sales.invitation").expect(0);
-        place
+        sandbox.run("-C sales init --invitation sales.invitation").expect(0);
+        sandbox
     }
 
     /// One cycle by hand: the requestor sends, the server does all, the requestor applies.
@@ -88,8 +88,8 @@ impl Place {
         self.run("-C sales apply");
     }
 
-    pub fn status(&self, site: &str) -> Value {
-        self.run(&format!("-C {site} status --json")).json()
+    pub fn status(&self, postoffice: &str) -> Value {
+        self.run(&format!("-C {postoffice} status --json")).json()
     }
 
     pub fn exists(&self, name: &str) -> bool {
