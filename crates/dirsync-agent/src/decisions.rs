@@ -280,7 +280,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         view_wanted: View::default(),
         epoch: None,
         retired: std::collections::BTreeSet::new(),
-        applied: dirsync_message::ReqSeq(0),
+        acknowledged: dirsync_message::ReqSeq(0),
         taken: Vec::new(),
         answer_due: false,
         send_own: false,

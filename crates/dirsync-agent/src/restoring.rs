@@ -1,18 +1,18 @@
-//! Older copies that take the database's place: they begin anew, so that nobody takes the numbers of
-//! the life that is lost for those of this one.
+//! Older copies that take the database's place: they begin new epochs, so that nobody takes the numbers of
+//! the epoch that is lost for those of this one.
 
 use dirsync_message::{Instance, ServerEpoch};
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::requestor::new_epoch;
-use dirsync_protocol::server::{self, new_life};
+use dirsync_protocol::server;
 use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::Tables;
 
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 
-/// Begins the new life of a copy that takes the database's place, and makes every decision since
-/// take effect again. The copy of a server gets a new epoch and is recovering; a requestor asks what
-/// the server holds of its own entries.
+/// A11: begins new epochs in a copy that takes the database's place, and carries out every decision since
+/// the copy was made. The copy of a server is recovering then; a requestor asks for its own entries as the
+/// server holds them.
 ///
 /// # Errors
 ///
@@ -22,34 +22,30 @@ pub fn begin_anew(
     context: &mut Context<'_>,
     decisions: &mut dyn DecisionsLog,
 ) -> Result<(), DecideError> {
-    begin_life(tables, context)?;
+    begin_epochs(tables, context)?;
     if tables.server()?.is_some() {
         catch_up(tables, context, decisions)?;
     }
     Ok(())
 }
 
-fn begin_life(tables: &mut dyn Tables, context: &mut Context<'_>) -> Result<(), ReceiveError> {
+fn begin_epochs(tables: &mut dyn Tables, context: &mut Context<'_>) -> Result<(), ReceiveError> {
     let mut state = tables.requestor()?;
-    // A person's word that this copy is the postoffice now: its own life may have been retired since
-    // the copy was made, so it takes part as one that descends from nobody (rule `told`).
+    // A person's word that this copy is the postoffice now: its own epoch may have been retired since
+    // the copy was made, so it takes part with one that descends from nobody (rule `told`).
     if Rule::Told.holds() {
         new_epoch(&mut state, context, false);
     } else {
         state.want_own();
     }
     tables.put_requestor(&state)?;
-    if let Some(mut server) = tables.server()? {
-        let over = server.epoch;
-        server.overtaken = 0;
-        new_life(tables, context, &mut server, over)?;
-    }
+    server::restore(tables, context)?;
     Ok(())
 }
 
 /// Makes a copy of a directory server the server, under an instance name of its own, and makes every
 /// decision of the log that came with it take effect: the log may be newer than the copy. Returns the
-/// new epoch; none where the copy is none of a server.
+/// new epoch; `None` if the copy is not a server's.
 ///
 /// # Errors
 ///

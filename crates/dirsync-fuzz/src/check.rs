@@ -58,10 +58,12 @@ fn check_server(tables: &mut dyn Tables) {
     let (mut addresses, mut last) = (BTreeSet::new(), 0);
     tables
         .visit_numbered(SrvSeq(0), SrvSeq(u64::MAX >> 1), &mut |numbered| {
-            let Numbered::Published(row) = numbered else { return ControlFlow::Continue(()) };
-            let record = row.published_record().expect("it is published");
+            let Numbered::Published(row, published) = numbered else {
+                return ControlFlow::Continue(());
+            };
+            let record = published.content();
             assert_eq!(record.check(), Ok(()), "what is published is right");
-            last = last.max(row.published.as_ref().map_or(0, |published| published.numbers.last));
+            last = last.max(published.numbers.last);
             for key in record.address_keys() {
                 assert!(addresses.insert(key), "I2: an address belongs to one published entry");
             }
@@ -86,7 +88,7 @@ fn check_server(tables: &mut dyn Tables) {
             .visit_submitted(&registration.name, &mut |row| {
                 if let Some(submitted) = &row.submitted {
                     let released = submitted.released_to.as_ref();
-                    let element = own_element(row.id, released, submitted.record.as_ref());
+                    let element = own_element(row.id, released, submitted.content());
                     digest += SetDigest::one(element);
                 }
                 ControlFlow::Continue(())

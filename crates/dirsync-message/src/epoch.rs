@@ -132,7 +132,7 @@ impl ServerEpoch {
     }
 
     /// Whether both have the same generation and instance, so that they are equal or a tie.
-    pub fn is_same_life(&self, other: &Self) -> bool {
+    pub fn is_same_generation(&self, other: &Self) -> bool {
         (self.generation, self.instance) == (other.generation, other.instance)
     }
 }

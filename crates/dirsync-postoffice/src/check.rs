@@ -184,9 +184,11 @@ fn check_server(tables: &mut dyn Tables, wrong: &mut Vec<Contradiction>) -> Resu
     let mut last = 0;
     let mut shared = 0u64;
     tables.visit_numbered(SrvSeq(0), SrvSeq(u64::MAX >> 1), &mut |numbered| {
-        let Numbered::Published(row) = numbered else { return ControlFlow::Continue(()) };
-        let Some(record) = row.published_record() else { return ControlFlow::Continue(()) };
-        last = last.max(row.published.as_ref().map_or(0, |published| published.numbers.last));
+        let Numbered::Published(row, published) = numbered else {
+            return ControlFlow::Continue(());
+        };
+        let record = published.content();
+        last = last.max(published.numbers.last);
         for key in record.address_keys() {
             shared += u64::from(!addresses.insert(key));
         }
@@ -217,7 +219,7 @@ fn check_server(tables: &mut dyn Tables, wrong: &mut Vec<Contradiction>) -> Resu
         tables.visit_submitted(&registration.name, &mut |row| {
             if let Some(submitted) = &row.submitted {
                 let released = submitted.released_to.as_ref();
-                digest += SetDigest::one(own_element(row.id, released, submitted.record.as_ref()));
+                digest += SetDigest::one(own_element(row.id, released, submitted.content()));
             }
             ControlFlow::Continue(())
         })?;

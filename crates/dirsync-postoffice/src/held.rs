@@ -72,14 +72,15 @@ fn all_cases(tables: &mut dyn Tables, is_server: bool) -> Result<Vec<Case>> {
         return Ok(cases);
     }
     tables.visit_unsettled(&mut |row| {
-        if let Some(hold) = row.published.as_ref().and_then(|published| published.held) {
+        let published = row.published.as_ref();
+        if let Some((published, hold)) = published.and_then(|p| Some((p, p.held?))) {
             cases.push(Case {
                 id: row.id,
                 kind: GuardKind::Delete,
                 source: String::new(),
                 origin: Some(row.origin.clone()),
                 key: row.key.clone(),
-                name: row.published_record().map_or(String::new(), |record| record.name.into()),
+                name: published.content().name.to_owned(),
                 since: hold.since,
                 rejected: hold.rejected,
             });

@@ -84,10 +84,8 @@ impl Seen {
         let mut entries = 0;
         let head = tables.server()?.map_or(SrvSeq(0), |server| server.head);
         tables.visit_numbered(SrvSeq(0), head, &mut |numbered| {
-            if let Numbered::Published(row) = numbered {
-                let record = row.published_record();
-                let seen = record.is_some_and(|record| view.shows(&row.origin, record));
-                entries += u64::from(seen);
+            if let Numbered::Published(row, published) = numbered {
+                entries += u64::from(view.shows(&row.origin, published.content()));
             }
             ControlFlow::Continue(())
         })?;

@@ -147,14 +147,13 @@ fn claims(
         for (id, origin) in tables.claimants(&key)? {
             let row = tables.rows(id)?.into_iter().find(|row| row.origin == origin);
             let Some(row) = row else { continue };
-            let published = row.published.as_ref().zip(row.published_record());
-            let published = published.map(|(published, record)| {
+            let published = row.published.as_ref().map(|published| {
                 let number = published.numbers.last;
                 let asked = registrations.iter().filter(|one| at.is_none_or(|at| *at == one.name));
                 let reach = asked.map(|registration| {
                     let view = registration.view_allowed.intersect(&registration.view_wanted);
                     let confirmed = registration.position.point.map_or(0, |point| point.srv_seq.0);
-                    let reach = if !view.shows(&origin, record) {
+                    let reach = if !view.shows(&origin, published.content()) {
                         Reach::NotInView
                     } else if confirmed >= number {
                         Reach::Confirmed

@@ -1,4 +1,4 @@
-//! What a step is given beside its tables: time, random tokens, and a place for its log lines.
+//! The arguments of a step beside its tables: time, random tokens, and a place for its log lines.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,22 +9,23 @@ use thiserror::Error;
 
 use crate::bounds::OutOfBounds;
 use crate::guard::GuardLimits;
+use crate::row::Row;
 use crate::tables::StoreError;
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For who follows the protocol.
+    /// Of interest to a reader who follows the protocol.
     Debug,
-    /// The ordinary course.
+    /// Part of the ordinary course.
     Info,
-    /// Unusual, and repaired by itself.
+    /// Unusual; the system repairs it by itself.
     Notice,
-    /// Something is out of order.
+    /// Out of order.
     Warning,
-    /// Something broke and was kept from doing harm.
+    /// Broken, and kept from doing harm.
     Error,
-    /// A person should look.
+    /// A person has to look.
     Alarm,
 }
 
@@ -65,13 +66,13 @@ impl FromStr for Level {
     }
 }
 
-/// One line that a step has to say.
+/// One log line of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// How much it matters.
     pub level: Level,
-    /// The row of the decision tables that was taken, e.g. `S13c`.
-    pub rule: &'static str,
+    /// The row of the decision tables that was taken.
+    pub row: Row,
     /// The line, with both sides' numbers.
     pub text: String,
 }
@@ -100,28 +101,33 @@ impl Draws {
     }
 }
 
-/// What a step is given.
+/// The arguments of a step beside its tables.
 pub struct Context<'a> {
     /// The time, in milliseconds since 1970.
     pub now: u64,
-    /// Random tokens.
+    /// The source of random tokens.
     pub draws: &'a mut Draws,
-    /// Where log lines go.
+    /// The log lines of the step.
     pub events: &'a mut Vec<Event>,
-    /// When deletions are too many.
+    /// How many deletions of one origin are too many.
     pub guard: GuardLimits,
 }
 
 impl Context<'_> {
-    /// Says something.
-    pub fn say(&mut self, level: Level, rule: &'static str, text: impl Into<String>) {
-        self.events.push(Event { level, rule, text: text.into() });
+    /// Adds a log line.
+    pub fn say(&mut self, level: Level, row: Row, text: impl Into<String>) {
+        self.events.push(Event { level, row, text: text.into() });
+    }
+
+    /// The same context for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> Context<'_> {
+        Context { now: self.now, draws: self.draws, events: self.events, guard: self.guard }
     }
 }
 
-/// Where a message's transactions come from.
+/// The transactions of a message's body, in order.
 pub trait TransactionSource {
-    /// The next transaction; none after the last one, whose trailer was right.
+    /// The next transaction; `None` after the last one, when the trailer was right.
     ///
     /// # Errors
     ///
@@ -129,16 +135,16 @@ pub trait TransactionSource {
     fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError>;
 }
 
-/// A message could not be taken; whatever was done for it has to be rolled back.
+/// A message could not be taken; its changes have to be rolled back.
 #[derive(Debug, Error)]
 pub enum ReceiveError {
     /// The store failed: the message stays and is tried again.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The message is damaged: it is as good as lost.
+    /// The message is damaged: it counts as lost.
     #[error("the message is damaged: {0}")]
     Body(#[from] BodyError),
-    /// A number of the message is further ahead than counting leads.
+    /// A number of the message is further ahead than counting could have led.
     #[error(transparent)]
     Bounds(#[from] OutOfBounds),
     /// The message contradicts itself.

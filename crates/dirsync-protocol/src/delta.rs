@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use dirsync_directory::{AttributeName, Record, RecordRef};
+use dirsync_message::Change;
 
 /// The part names of an entry that are no attributes; `:` begins no attribute name.
 const KIND: &str = ":kind";
@@ -139,6 +140,18 @@ pub struct Delta {
     pub details: String,
     /// Whom it is released to changed.
     pub release: bool,
+}
+
+impl Delta {
+    /// The change that a transaction makes of it.
+    pub fn to_change(&self) -> Change<'_> {
+        Change::Delta {
+            kind: self.kind.as_deref(),
+            name: self.name.as_deref(),
+            addresses: self.addresses.as_deref(),
+            details: &self.details,
+        }
+    }
 }
 
 /// Whether a line of an `M` says that an attribute was emptied. Any other line without a value is

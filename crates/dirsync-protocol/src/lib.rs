@@ -11,6 +11,7 @@ pub mod delta;
 pub mod guard;
 pub mod invitation;
 pub mod requestor;
+pub mod row;
 pub mod server;
 pub mod simulation;
 pub mod tables;

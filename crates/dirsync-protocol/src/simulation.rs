@@ -4,6 +4,9 @@
 //! With the feature `simulation` off, as in every release, each rule holds and nothing is counted:
 //! the compiler removes all of it.
 
+/// Whether invariants are checked that cost a look into the tables: in debug builds and in simulations.
+pub const CHECKED: bool = cfg!(any(debug_assertions, feature = "simulation"));
+
 #[cfg(feature = "simulation")]
 use std::sync::atomic::{AtomicU64, Ordering};
 

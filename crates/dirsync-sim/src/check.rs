@@ -102,8 +102,8 @@ pub fn published(site: &mut Site) -> Listed {
     let mut listed = Listed::new();
     site.look(|tables| {
         tables.visit_numbered(SrvSeq(0), SrvSeq(u64::MAX), &mut |numbered| {
-            if let Numbered::Published(row) = numbered {
-                let record = row.published_record().expect("it is published").to_record();
+            if let Numbered::Published(row, published) = numbered {
+                let record = published.content().to_record();
                 let twice = listed.insert(row.id, (row.origin.clone(), record));
                 assert!(twice.is_none(), "an id is published once");
             }

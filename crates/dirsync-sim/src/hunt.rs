@@ -122,7 +122,7 @@ fn tell(done: &Run) {
     }
     println!();
     for (at, event) in &done.world.events {
-        println!("{at} {:<7} {:<5} {}", event.level, event.rule, event.text);
+        println!("{at} {:<7} {:<5} {}", event.level, event.row, event.text);
     }
 }
 
@@ -200,7 +200,7 @@ pub fn conversation(path: &Path) -> bool {
     match Conversation::parse(&text).and_then(|conversation| conversation.play()) {
         Ok(world) => {
             for (at, event) in &world.events {
-                println!("{at} {:<7} {:<5} {}", event.level, event.rule, event.text);
+                println!("{at} {:<7} {:<5} {}", event.level, event.row, event.text);
             }
             println!("{}: as it says", path.display());
             true
@@ -241,5 +241,5 @@ pub fn never_taken(rules: &BTreeMap<String, u64>) -> Vec<String> {
 const ROWS: &[&str] = &[
     "S1", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13a", "S13b", "S13c",
     "S13d", "S14", "S15", "B3", "B4", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R11",
-    "R12", "R13", "R14", "R15", "R16", "R17", "R18", "5.1", "5.3", "6.1", "6.5",
+    "R12", "R13", "R14", "R15", "R16", "R17", "R18", "G1", "P12", "A1", "A2", "A3", "A4",
 ];

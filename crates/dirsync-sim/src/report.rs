@@ -45,7 +45,7 @@ impl Seen {
             *self.cycles.entry(cycles).or_default() += 1;
         }
         for (_, event) in &done.world.events {
-            *self.rules.entry(event.rule.to_owned()).or_default() += 1;
+            *self.rules.entry(event.row.name().to_owned()).or_default() += 1;
         }
     }
 

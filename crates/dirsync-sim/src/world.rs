@@ -13,6 +13,7 @@ use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, ServerState, Stored,
 };
@@ -428,14 +429,16 @@ impl World {
         held
     }
 
-    /// Whether a rule of the decision tables was ever taken at a site.
-    pub fn said(&self, at: &str, rule: &str) -> bool {
-        self.events.iter().any(|(who, event)| who == at && event.rule == rule)
+    /// Whether a row of the decision tables, given by its name, was ever taken at a postoffice.
+    pub fn said(&self, at: &str, row: &str) -> bool {
+        let row = row_named(row);
+        self.events.iter().any(|(who, event)| who == at && event.row == row)
     }
 
-    /// How often a rule of the decision tables was taken.
-    pub fn times(&self, rule: &str) -> usize {
-        self.events.iter().filter(|(_, event)| event.rule == rule).count()
+    /// How often a row of the decision tables was taken.
+    pub fn times(&self, row: &str) -> usize {
+        let row = row_named(row);
+        self.events.iter().filter(|(_, event)| event.row == row).count()
     }
 
     /// What a server publishes, shared.
@@ -473,4 +476,9 @@ fn key_of(name: &str) -> String {
 
 fn secret_of(name: &str) -> String {
     format!("invitation of {name}")
+}
+
+fn row_named(name: &str) -> Row {
+    let row = Row::ALL.iter().find(|row| row.name() == name);
+    *row.unwrap_or_else(|| panic!("the protocol has no row {name}"))
 }

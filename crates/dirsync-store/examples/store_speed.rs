@@ -56,14 +56,14 @@ fn server_row(row: &OwnedListRow) -> ServerRow {
         first_origin: row.first_origin.clone(),
         key: row.key.clone(),
         submitted: Some(Submitted {
-            record: row.record.clone(),
+            record: row.record.clone().into(),
             stamp: row.stamp,
             released_to: None,
             claim: row.srv_seq.0,
             invalid: None,
         }),
         published: Some(Published {
-            record: None,
+            record: row.record.clone().into(),
             released_to: None,
             stamp: row.stamp,
             numbers: ChangeNumbers::new(row.srv_seq.0),

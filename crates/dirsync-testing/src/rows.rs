@@ -1,6 +1,7 @@
 //! Material for tests of stores: sample rows and hostile texts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dirsync_directory::{BucketSums, EntryId, PostofficeName, Record, SetDigest, View, ViewHash};
 use dirsync_message::{
@@ -192,7 +193,7 @@ pub fn registration(name: &str) -> Registration {
         view_wanted: View::default(),
         epoch: Some(ReqEpoch([0xab; 16])),
         retired: BTreeSet::from([ReqEpoch([0; 16]), ReqEpoch([0xff; 16])]),
-        applied: ReqSeq(GREATEST),
+        acknowledged: ReqSeq(GREATEST),
         answer_due: true,
         send_own: false,
         challenge: Some(Challenge([8; 16])),
@@ -234,20 +235,28 @@ pub fn registration(name: &str) -> Registration {
 
 /// A server's row that is submitted and published alike.
 pub fn server_row(n: u64, origin: &str, number: u64) -> ServerRow {
-    ServerRow {
+    as_submitted(ServerRow {
         id: entry_id(n),
         origin: postoffice(origin),
         first_origin: postoffice("North/Hq"),
         key: n.to_string(),
         submitted: Some(submitted(&format!("SMTP:{n}@north.example"))),
         published: Some(published(number)),
+    })
+}
+
+/// A server's row with its published content equal to the submitted one.
+pub fn as_submitted(mut row: ServerRow) -> ServerRow {
+    if let (Some(submitted), Some(published)) = (&row.submitted, &mut row.published) {
+        published.record = Arc::clone(&submitted.record);
     }
+    row
 }
 
 /// A submitted entry with some addresses, separated by tabs.
 pub fn submitted(addresses: &str) -> Submitted {
     Submitted {
-        record: record("Ana", addresses, "title/x\n"),
+        record: Arc::new(record("Ana", addresses, "title/x\n")),
         stamp: Stamp(GREATEST),
         released_to: None,
         claim: GREATEST,
@@ -255,10 +264,10 @@ pub fn submitted(addresses: &str) -> Submitted {
     }
 }
 
-/// What is published as it was submitted.
+/// A published part with content of its own.
 pub fn published(number: u64) -> Published {
     Published {
-        record: None,
+        record: Arc::new(record("Eva", "SMTP:eva@b", "")),
         released_to: None,
         stamp: Stamp(1),
         numbers: numbers(number),

@@ -10,6 +10,7 @@
 use std::io;
 
 use dirsync_protocol::context::{Context, Level, ReceiveError};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{RegistrationState, StoreError, Stored, Tables};
 use thiserror::Error;
 
@@ -169,7 +170,7 @@ fn carry_out_rest(
     if count > 0 {
         let text =
             format!("{count} decisions of the log were not carried out here yet: they are now");
-        context.say(Level::Warning, "9", text);
+        context.say(Level::Warning, Row::A5, text);
     }
     Ok((Some(progress), count))
 }

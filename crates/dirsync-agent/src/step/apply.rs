@@ -4,6 +4,7 @@ use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
@@ -41,7 +42,7 @@ pub struct ApplyReport {
 }
 
 /// The step's name in the log.
-const STEP: &str = "T3";
+const STEP: Row = Row::T3;
 
 /// Applies every update that has arrived, each in one transaction.
 ///
@@ -79,7 +80,7 @@ impl Applying<'_> {
                 Vec::new()
             }
         };
-        let mut turn = Turn::begin(store, STEP, &mut arrived)?;
+        let mut turn = Turn::begin(store, STEP.name(), &mut arrived)?;
         let mut looked_at = 0;
         for one in &arrived {
             if turn.left() == 0 {

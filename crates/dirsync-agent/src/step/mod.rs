@@ -18,6 +18,7 @@ use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, StoreError, Stored};
 use dirsync_store::{Store, Transaction};
 use thiserror::Error;
@@ -110,7 +111,7 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
             at,
             step: step.into(),
             level: event.level,
-            text: format!("{} [{}]", event.text, event.rule),
+            text: format!("{} [{}]", event.text, event.row),
         })
         .collect()
 }
@@ -118,17 +119,17 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
 /// Logs events in the transaction that makes them true: whatever fails later, they are said.
 fn put_events(
     tables: &mut dyn Transaction,
-    step: &str,
+    step: Row,
     around: &Surroundings,
     events: &[Event],
 ) -> Stored<()> {
-    log_lines(step, around.now, events).iter().try_for_each(|line| tables.put_log(line))
+    log_lines(step.name(), around.now, events).iter().try_for_each(|line| tables.put_log(line))
 }
 
 /// Commits a transaction with the log lines of what it makes true. `said` has the events only then.
 fn commit(
     mut tables: Box<dyn Transaction + '_>,
-    step: &str,
+    step: Row,
     around: &Surroundings,
     events: Vec<Event>,
     said: &mut Vec<Event>,
@@ -143,7 +144,7 @@ fn commit(
 /// logged.
 fn log_done(
     store: &mut dyn Store,
-    step: &str,
+    step: Row,
     around: &Surroundings,
     events: Vec<Event>,
     said: &mut Vec<Event>,
@@ -183,9 +184,9 @@ enum RefusedMessage {
 
 impl RefusedMessage {
     /// What there is to say when the message was set aside.
-    fn set_aside(&self, step: &'static str) -> Event {
+    fn set_aside(&self, step: Row) -> Event {
         let text = format!("a message was refused and set aside: {self}");
-        Event { level: Level::Error, rule: step, text }
+        Event { level: Level::Error, row: step, text }
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dirsync_carrier::Carrier;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::{Draws, Event};
+use dirsync_protocol::row::Row;
 use dirsync_store::Store;
 
 use self::answer::Answering;
@@ -25,7 +26,7 @@ pub use self::take::requests_arrived;
 pub use self::waiting::STRANGERS_WAITING_MAX;
 
 /// The step's name in the log.
-const STEP: &str = "T2";
+const STEP: Row = Row::T2;
 
 /// What T2 did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

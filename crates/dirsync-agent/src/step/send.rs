@@ -4,6 +4,7 @@ use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
 use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::RequestorState;
 use dirsync_store::Store;
 
@@ -27,7 +28,7 @@ pub struct SendReport {
 }
 
 /// The step's name in the log.
-const STEP: &str = "T1";
+const STEP: Row = Row::T1;
 
 /// Sends a request to the directory server: own changes, and where the list stands.
 ///

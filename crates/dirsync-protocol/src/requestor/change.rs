@@ -1,18 +1,20 @@
 //! T0: own changes become numbered transactions.
 
-use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, own_element};
+use std::ops::ControlFlow;
+
+use dirsync_directory::{EntryId, SetDigest, own_element};
 use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::simulation::Rule;
 use crate::tables::{OwnRow, OwnTombstone, RequestorState, Stored, Tables};
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOutcome {
     /// The entry is new.
     Added,
-    /// The entry differs from what was held.
+    /// The entry differs from the version held before.
     Modified,
     /// Nothing changed, and nothing was numbered.
     Unchanged,
@@ -20,10 +22,11 @@ pub enum ChangeOutcome {
 
 /// A batch of own changes within one transaction (commit point C1).
 ///
-/// The requestor's row is read once and written by [`OwnChanges::finish`].
+/// It owns the requestor's row, which is read once and written by [`OwnChanges::finish`]. The digest of the
+/// own entries is kept here, where their rows are written, and nowhere else.
 pub struct OwnChanges<'t> {
-    tables: &'t mut dyn Tables,
-    state: RequestorState,
+    pub(super) tables: &'t mut dyn Tables,
+    pub(super) state: RequestorState,
     now: u64,
 }
 
@@ -35,6 +38,7 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn begin(tables: &'t mut dyn Tables, now: u64) -> Stored<Self> {
         let state = tables.requestor()?;
+        assert!(state.req_sync <= state.req_seq, "only changes that were made are acknowledged");
         Ok(Self { tables, state, now })
     }
 
@@ -54,14 +58,20 @@ impl<'t> OwnChanges<'t> {
         self.state.last_stamp = self.state.last_stamp.max(stamp);
     }
 
-    fn next(&mut self) -> (ReqSeq, Stamp) {
+    fn next_number(&mut self) -> ReqSeq {
         self.state.req_seq = self.state.req_seq.next();
-        self.state.last_stamp = if Rule::Clock.holds() {
-            self.state.last_stamp.after(self.now)
-        } else {
-            Stamp(self.now)
-        };
-        (self.state.req_seq, self.state.last_stamp)
+        self.state.req_seq
+    }
+
+    fn next_stamp(&mut self) -> Stamp {
+        let last = self.state.last_stamp;
+        let stamp = if Rule::Clock.holds() { last.after(self.now) } else { Stamp(self.now) };
+        assert!(
+            stamp >= last || !Rule::Clock.holds(),
+            "stamps never fall, whatever the clock says"
+        );
+        self.state.last_stamp = stamp;
+        stamp
     }
 
     /// Makes an entry be as given. The numbers and the stamp of `row` are ignored.
@@ -85,12 +95,10 @@ impl<'t> OwnChanges<'t> {
             }
             return Ok(ChangeOutcome::Unchanged);
         }
-        self.state.own_digest -= element(old.id, old.released_to.as_ref(), &old.record);
-        self.state.own_digest += element(row.id, row.released_to.as_ref(), &row.record);
-        let (number, stamp) = self.next();
-        let mut numbers = old.numbers;
+        let (number, stamp) = (self.next_number(), self.next_stamp());
+        let mut numbers = old.numbers.clone();
         numbers.changed(number.0, parts);
-        self.tables.put_own(&OwnRow { numbers, stamp, ..row })?;
+        self.write(Some(&old), &OwnRow { numbers, stamp, ..row })?;
         Ok(ChangeOutcome::Modified)
     }
 
@@ -100,9 +108,9 @@ impl<'t> OwnChanges<'t> {
     ///
     /// When the store fails.
     pub fn add(&mut self, row: OwnRow) -> Stored<()> {
-        self.state.own_digest += element(row.id, row.released_to.as_ref(), &row.record);
-        let (number, stamp) = self.next();
-        self.tables.put_own(&OwnRow { numbers: ChangeNumbers::new(number.0), stamp, ..row })
+        let numbers = ChangeNumbers::new(self.next_number().0);
+        let stamp = self.next_stamp();
+        self.write(None, &OwnRow { numbers, stamp, ..row })
     }
 
     /// Takes back an addition of this batch as if it had never been: no tombstone is left.
@@ -112,8 +120,7 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn forget(&mut self, id: EntryId) -> Stored<()> {
         if let Some(row) = self.tables.own(id)? {
-            self.state.own_digest -= element(id, row.released_to.as_ref(), &row.record);
-            self.tables.delete_own(id)?;
+            self.remove(&row)?;
         }
         Ok(())
     }
@@ -126,26 +133,23 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn delete(&mut self, id: EntryId, approved: bool) -> Stored<bool> {
         let Some(old) = self.tables.own(id)? else { return Ok(false) };
-        self.state.own_digest -= element(id, old.released_to.as_ref(), &old.record);
-        let (req_seq, stamp) = self.next();
-        self.tables.delete_own(id)?;
+        let (req_seq, stamp) = (self.next_number(), self.next_stamp());
+        self.remove(&old)?;
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved })?;
         Ok(true)
     }
 
-    /// Drops the stub of an entry that was handed over. That is no change of the entry, and not to be
-    /// taken for one when the new owner hands it back (rule `stubstamp`).
+    /// P20: ends the stub of an entry that was handed over. That is no change of the entry, and must not
+    /// be taken for one when the new owner hands it back (rule `stubstamp`).
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub fn drop_stub(&mut self, stub: &OwnRow) -> Stored<()> {
-        self.state.own_digest -= element(stub.id, stub.released_to.as_ref(), &stub.record);
+    pub fn end_stub(&mut self, stub: &OwnRow) -> Stored<()> {
         let id = stub.id;
         let stamp = if Rule::StubStamp.holds() { Stamp::OF_STUB_END } else { stub.stamp };
-        self.state.req_seq = self.state.req_seq.next();
-        let req_seq = self.state.req_seq;
-        self.tables.delete_own(id)?;
+        let req_seq = self.next_number();
+        self.remove(stub)?;
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved: true })
     }
 
@@ -155,14 +159,61 @@ impl<'t> OwnChanges<'t> {
     ///
     /// When the store fails.
     pub fn finish(self) -> Stored<()> {
-        self.tables.put_requestor(&self.state)
+        let state = &self.state;
+        assert!(state.req_sync <= state.req_seq, "only changes that were made are acknowledged");
+        assert!(
+            state.last_answer <= state.request_no || !Rule::Answers.holds(),
+            "only requests that were made are answered"
+        );
+        self.tables.put_requestor(state)
+    }
+
+    /// Writes an own row in the place of `old`.
+    pub(super) fn write(&mut self, old: Option<&OwnRow>, new: &OwnRow) -> Stored<()> {
+        assert!(old.is_none_or(|old| old.id == new.id), "a row takes the place of its own version");
+        if let Some(old) = old {
+            self.state.own_digest -= element(old);
+        }
+        self.state.own_digest += element(new);
+        self.tables.put_own(new)
+    }
+
+    /// Removes an own row.
+    pub(super) fn remove(&mut self, row: &OwnRow) -> Stored<()> {
+        self.state.own_digest -= element(row);
+        self.tables.delete_own(row.id)
+    }
+
+    /// Gives new numbers to all own entries and tombstones, in the order of their stamps, and counts the
+    /// digest of the own entries anew.
+    pub(super) fn number_anew(&mut self) -> Stored<()> {
+        let mut tombstones = Vec::new();
+        self.tables.visit_own_tombstones(ReqSeq(0), &mut |tombstone| {
+            tombstones.push(tombstone);
+            ControlFlow::Continue(())
+        })?;
+        let mut order: Vec<(Stamp, EntryId)> = Vec::new();
+        self.tables.visit_own(ReqSeq(0), &mut |row| {
+            order.push((row.stamp, row.id));
+            ControlFlow::Continue(())
+        })?;
+        order.sort_unstable();
+        for tombstone in tombstones {
+            self.follow(tombstone.stamp);
+            let req_seq = self.next_number();
+            self.tables.put_own_tombstone(&OwnTombstone { req_seq, ..tombstone })?;
+        }
+        self.state.own_digest = SetDigest::default();
+        for (stamp, id) in order {
+            let Some(row) = self.tables.own(id)? else { continue };
+            self.follow(stamp);
+            let numbers = ChangeNumbers::new(self.next_number().0);
+            self.write(None, &OwnRow { numbers, ..row })?;
+        }
+        Ok(())
     }
 }
 
-pub(super) fn element(
-    id: EntryId,
-    released_to: Option<&PostofficeName>,
-    record: &Record,
-) -> SetDigest {
-    SetDigest::one(own_element(id, released_to, record.as_ref()))
+fn element(row: &OwnRow) -> SetDigest {
+    SetDigest::one(own_element(row.id, row.released_to.as_ref(), row.record.as_ref()))
 }

@@ -1,20 +1,20 @@
-//! The header of an update: the server's epoch, the addressee, and the acknowledgement of own entries. R1
-//! to R10 of the decision table.
+//! The head of an update: the server's epoch, the addressee, and the acknowledgement of own entries (R1 to
+//! R9 of `docs/protocol.md`).
 
 use dirsync_directory::EntryId;
 use dirsync_message::{OutcomeKind, RequestNo, Side, Update};
 
-use super::change::OwnChanges;
-use super::merge::merge;
+use super::receive::Reception;
 use super::rejoin::new_epoch;
 use crate::bounds::is_reachable;
-use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use crate::context::{Level, ReceiveError, TransactionSource};
+use crate::row::Row;
 use crate::simulation::Rule;
-use crate::tables::{Mode, RequestorState, Tables};
+use crate::tables::{Mode, RequestorState};
 
-/// What the header of an update came to.
-pub(super) enum Header {
-    /// An answer to a request of this machine; the number of the last one whose answer was taken
+/// What the head of an update is to this machine.
+pub(super) enum Head {
+    /// An answer to a request of this machine; with the number of the last request whose answer was taken
     /// before it.
     Answer(RequestNo),
     /// Nothing more of it is to be taken.
@@ -23,93 +23,206 @@ pub(super) enum Header {
     ForAnother,
 }
 
-/// R1 and R2: whether the server that speaks is not replaced.
-pub(super) fn hear_epoch(
-    context: &mut Context<'_>,
-    state: &mut RequestorState,
-    update: &Update,
-) -> bool {
-    let epoch = update.server_epoch;
-    match state.epoch_heard {
-        Some(heard) if heard.is_newer_than(&epoch) && Rule::GenerationOrder.holds() => {
-            context.say(
-                Level::Warning,
-                "R1",
-                format!("a server that was replaced still sends: its epoch is {epoch}, {heard} was heard"),
-            );
-            // It learns of the later epoch from the next request, and begins anew or ends.
-            state.request_due = true;
-            false
-        }
-        Some(heard) if epoch == heard => true,
-        heard => {
-            if let Some(heard) = heard {
-                context.say(Level::Notice, "R2", format!("new server epoch {epoch} after {heard}"));
-                state.request_due = true;
+impl Reception<'_> {
+    /// R1 and R2: whether the server that speaks is not replaced.
+    pub(super) fn hear_server_epoch(&mut self) -> bool {
+        let epoch = self.update.server_epoch;
+        let heard = self.changes.state.epoch_heard;
+        if let Some(heard) = heard.filter(|heard| *heard != epoch) {
+            self.changes.state.request_due = true;
+            if heard.is_newer_than(&epoch) && Rule::GenerationOrder.holds() {
+                // The old server learns of the later epoch from the next request, and begins anew or ends.
+                let text = format!(
+                    "a server that was replaced still sends: its epoch is {epoch}, {heard} was heard"
+                );
+                self.say(Level::Warning, Row::R1, text);
+                return false;
             }
-            state.epoch_heard = Some(epoch);
-            true
+            self.say(Level::Notice, Row::R2, format!("new server epoch {epoch} after {heard}"));
+        }
+        self.changes.state.epoch_heard = Some(epoch);
+        true
+    }
+
+    /// R3 to R9.
+    pub(super) fn take_head(
+        &mut self,
+        body: &mut dyn TransactionSource,
+    ) -> Result<Head, ReceiveError> {
+        let update = self.update;
+        let state = &self.changes.state;
+        if update.epoch != state.epoch {
+            let text =
+                format!("an answer to epoch {} is not for epoch {}", update.epoch, state.epoch);
+            self.say(Level::Debug, Row::R3, text);
+            return Ok(self.taken_unless_for_another());
+        }
+        if let Some(ended) = update.side.and_then(Ended::by) {
+            self.end(ended);
+            return Ok(Head::Taken);
+        }
+        if is_overtaken(state, update) {
+            let text =
+                format!("answer to request {} after that to {}", update.answers, state.last_answer);
+            self.say(Level::Debug, Row::R5, text);
+            return Ok(Head::Taken);
+        }
+        if !is_answer(state, update) {
+            self.hear_stranger();
+            return Ok(self.taken_unless_for_another());
+        }
+        if let Some(own) = &update.own {
+            let repeated = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
+            if state.mode != repeated {
+                self.merge(own, body)?;
+            }
+            self.changes.state.last_answer = update.answers;
+            return Ok(Head::Taken);
+        }
+        self.take_acknowledgement();
+        let state = &mut self.changes.state;
+        let previous_answer = std::mem::replace(&mut state.last_answer, update.answers);
+        state.send_buckets = update.want_buckets;
+        state.request_due |= update.want_buckets;
+        self.changes.tables.put_outcomes(&update.outcomes)?;
+        self.changes.tables.put_offers(&update.offers)?;
+        self.end_stubs()?;
+        Ok(Head::Answer(previous_answer))
+    }
+
+    /// Rule `addressee`: whether the update has to stay in the inbox for another machine of this name.
+    pub(super) fn is_for_another(&self) -> bool {
+        let asked = (self.update.answers, self.update.request_id);
+        !self.changes.state.sent.contains(&asked) && Rule::Addressee.holds()
+    }
+
+    fn taken_unless_for_another(&self) -> Head {
+        if self.is_for_another() { Head::ForAnother } else { Head::Taken }
+    }
+
+    /// R4: this postoffice may not go on.
+    fn end(&mut self, ended: Ended) {
+        let (mode, text) = match ended {
+            Ended::Fenced if !Rule::Fence.holds() => {
+                return new_epoch(&mut self.changes.state, &mut self.context, false);
+            }
+            Ended::Fenced => (
+                Mode::Fenced,
+                "fenced: another machine or a later life is this postoffice now; nothing is sent \
+                 until `dirsync rejoin` says that this one is to be kept",
+            ),
+            Ended::Removed => (Mode::Removed, "the server removed this postoffice"),
+        };
+        self.changes.state.mode = mode;
+        self.say(Level::Alarm, Row::R4, text);
+    }
+
+    /// R4a: a request waits at the server, or was not taken. Only the newest one matters, and only to the
+    /// machine that sent it.
+    pub(super) fn hear_notice(&mut self, side: Side) -> Option<Side> {
+        let (state, update) = (&self.changes.state, self.update);
+        let is_ours = update.epoch == state.epoch && is_answer(state, update);
+        if !is_ours || update.answers <= state.last_answer {
+            return None;
+        }
+        let text = match side {
+            Side::Suspended => "the server has suspended this postoffice: its requests wait there",
+            Side::Expired => "not admitted: the invitation has expired",
+            Side::Taken => "not admitted: another machine has this name at the server",
+            _ => "not admitted: the invitation is not the one in force at the server",
+        };
+        self.say(Level::Alarm, Row::R4a, text);
+        Some(side)
+    }
+
+    /// R8 and R9.
+    fn take_acknowledgement(&mut self) {
+        let (ack, state) = (self.update.ack, &mut self.changes.state);
+        if ack > state.req_seq {
+            state.want_own();
+            let text = format!(
+                "the server acknowledges change {ack}, only {} were made here: this postoffice was \
+                 restored from an older copy; asking for its entries as the server holds them",
+                state.req_seq
+            );
+            return self.say(Level::Alarm, Row::R8, text);
+        }
+        let before = state.req_sync;
+        state.req_sync = if Rule::OwnLog.holds() { ack } else { before.max(ack) };
+        state.epoch_accepted = true;
+        if matches!(state.mode, Mode::Resubmitting { .. }) {
+            state.mode = Mode::Normal;
+        }
+        if ack < before {
+            state.request_due = true;
+            let text = format!("the server went back from change {before} to {ack}");
+            self.say(Level::Warning, Row::R9, text);
+        }
+    }
+
+    /// R6: an answer to a request that this machine does not remember.
+    fn hear_stranger(&mut self) {
+        let answers = self.update.answers;
+        let state = &mut self.changes.state;
+        let contradicts = state.sent.iter().any(|(number, _)| *number == answers);
+        if answers < state.request_no && !contradicts {
+            return;
+        }
+        if is_reachable(state.request_no, answers) {
+            state.request_no = state.request_no.max(answers).next();
+            state.want_own();
+        } else {
+            // Counting on from it would lead to a number that nobody reads. In another epoch the
+            // server counts the requests from the first one that it gets.
+            new_epoch(state, &mut self.context, true);
+        }
+        let text = format!(
+            "an answer to request {answers} that was not sent from here: this postoffice was restored \
+             from an older copy, or another machine has its identity"
+        );
+        self.say(Level::Alarm, Row::R6, text);
+    }
+
+    /// P20: the stub of an entry that now belongs to another origin goes.
+    fn end_stubs(&mut self) -> Result<(), ReceiveError> {
+        let is_transferred = |kind: &OutcomeKind| matches!(kind, OutcomeKind::Transferred { .. });
+        let gone: Vec<EntryId> = self
+            .update
+            .outcomes
+            .iter()
+            .filter(|outcome| is_transferred(&outcome.kind))
+            .map(|outcome| outcome.id)
+            .collect();
+        for id in gone {
+            let stub = self.changes.tables.own(id)?;
+            // An entry that was claimed back since the server said so is no stub.
+            if let Some(stub) = stub.filter(|stub| stub.numbers.last <= self.update.ack.0) {
+                self.changes.end_stub(&stub)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// R4: why this postoffice may not go on.
+enum Ended {
+    Fenced,
+    Removed,
+}
+
+impl Ended {
+    fn by(side: Side) -> Option<Self> {
+        match side {
+            Side::Fenced => Some(Self::Fenced),
+            Side::Removed => Some(Self::Removed),
+            _ => None,
         }
     }
 }
 
-/// R3 to R10.
-pub(super) fn take_header(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    state: &mut RequestorState,
-    update: &Update,
-    body: &mut dyn TransactionSource,
-) -> Result<Header, ReceiveError> {
-    if update.epoch != state.epoch {
-        context.say(
-            Level::Debug,
-            "R3",
-            format!("an answer to epoch {} is not for epoch {}", update.epoch, state.epoch),
-        );
-        return Ok(unless_for_another(state, update));
-    }
-    if stop_for_side(context, state, update.side) {
-        return Ok(Header::Taken);
-    }
-    if update.answers < state.last_answer && Rule::Answers.holds() {
-        context.say(
-            Level::Debug,
-            "R5",
-            format!("answer to request {} after that to {}", update.answers, state.last_answer),
-        );
-        return Ok(Header::Taken);
-    }
-    if !is_answer(state, update) {
-        hear_stranger(context, state, update);
-        return Ok(unless_for_another(state, update));
-    }
-    if let Some(own) = &update.own {
-        let repeated = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
-        if state.mode != repeated {
-            merge(tables, context, state, own, body)?;
-        }
-        state.last_answer = update.answers;
-        return Ok(Header::Taken);
-    }
-    take_acknowledgement(context, state, update);
-    let previous_answer = state.last_answer;
-    state.last_answer = update.answers;
-    state.send_buckets = update.want_buckets;
-    state.request_due |= update.want_buckets;
-    tables.put_outcomes(&update.outcomes)?;
-    tables.put_offers(&update.offers)?;
-    Ok(Header::Answer(previous_answer))
-}
-
-/// Rule `addressee`: a machine leaves the answers to another machine of its name in the inbox.
-pub(super) fn is_for_another(state: &RequestorState, update: &Update) -> bool {
-    let asked = (update.answers, update.request_id);
-    !state.sent.contains(&asked) && Rule::Addressee.holds()
-}
-
-fn unless_for_another(state: &RequestorState, update: &Update) -> Header {
-    if is_for_another(state, update) { Header::ForAnother } else { Header::Taken }
+/// R5: whether the answer to a later request was taken already.
+fn is_overtaken(state: &RequestorState, update: &Update) -> bool {
+    update.answers < state.last_answer && Rule::Answers.holds()
 }
 
 /// Whether an update answers a request of this machine.
@@ -117,132 +230,4 @@ fn is_answer(state: &RequestorState, update: &Update) -> bool {
     let asked = (update.answers, update.request_id);
     state.sent.iter().any(|sent| *sent == asked || sent.0 == asked.0 && !Rule::RequestId.holds())
         || !Rule::Answers.holds()
-}
-
-/// R4: whether this postoffice may not go on.
-fn stop_for_side(
-    context: &mut Context<'_>,
-    state: &mut RequestorState,
-    side: Option<Side>,
-) -> bool {
-    let (mode, text) = match side {
-        Some(Side::Fenced) => (
-            Mode::Fenced,
-            "fenced: another machine or a later life is this postoffice now; nothing is sent \
-             until `dirsync rejoin` says that this one is to be kept",
-        ),
-        Some(Side::Removed) => (Mode::Removed, "the server removed this postoffice"),
-        _ => return false,
-    };
-    if mode == Mode::Fenced && !Rule::Fence.holds() {
-        new_epoch(state, context, false);
-        return true;
-    }
-    state.mode = mode;
-    context.say(Level::Alarm, "R4", text);
-    true
-}
-
-/// R4a: a request waits at the server, or was not taken. Only the newest one matters, and only to the
-/// machine that sent it.
-pub(super) fn hear_notice(
-    context: &mut Context<'_>,
-    state: &RequestorState,
-    update: &Update,
-    side: Side,
-) -> Option<Side> {
-    let ours = update.epoch == state.epoch && is_answer(state, update);
-    if !ours || update.answers <= state.last_answer {
-        return None;
-    }
-    let text = match side {
-        Side::Suspended => "the server has suspended this postoffice: its requests wait there",
-        Side::Expired => "not admitted: the invitation has expired",
-        Side::Taken => "not admitted: another machine has this name at the server",
-        _ => "not admitted: the invitation is not the one in force at the server",
-    };
-    context.say(Level::Alarm, "R4a", text);
-    Some(side)
-}
-
-/// R8 and R9.
-fn take_acknowledgement(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) {
-    if update.ack > state.req_seq {
-        state.want_own();
-        context.say(
-            Level::Alarm,
-            "R8",
-            format!(
-                "the server acknowledges change {}, only {} were made here: this postoffice was \
-                 restored from an older copy; asking for what the server holds",
-                update.ack, state.req_seq
-            ),
-        );
-    } else {
-        if update.ack < state.req_sync {
-            context.say(
-                Level::Warning,
-                "R9",
-                format!("the server went back from change {} to {}", state.req_sync, update.ack),
-            );
-            state.request_due = true;
-        }
-        state.req_sync =
-            if Rule::OwnLog.holds() { update.ack } else { state.req_sync.max(update.ack) };
-        state.epoch_accepted = true;
-        if matches!(state.mode, Mode::Resubmitting { .. }) {
-            state.mode = Mode::Normal;
-        }
-    }
-}
-
-/// R6: an answer to a request that this machine does not remember.
-fn hear_stranger(context: &mut Context<'_>, state: &mut RequestorState, update: &Update) {
-    let contradicts = state.sent.iter().any(|(number, _)| *number == update.answers);
-    if update.answers >= state.request_no || contradicts {
-        if is_reachable(state.request_no, update.answers) {
-            state.request_no = state.request_no.max(update.answers).next();
-            state.want_own();
-        } else {
-            // Counting on from it would lead to a number that nobody reads. In another epoch the
-            // server counts the requests from the first one that it gets.
-            new_epoch(state, context, true);
-        }
-        context.say(
-            Level::Alarm,
-            "R6",
-            format!(
-                "an answer to request {} that was not sent from here: this postoffice was restored \
-                 from an older copy, or another machine has its identity",
-                update.answers
-            ),
-        );
-    }
-}
-
-/// `protocol.md` §5.2 (3): the stub of an entry that now belongs to another origin goes.
-pub(super) fn drop_transferred(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    update: &Update,
-) -> Result<(), ReceiveError> {
-    let gone: Vec<EntryId> = update
-        .outcomes
-        .iter()
-        .filter(|outcome| matches!(outcome.kind, OutcomeKind::Transferred { .. }))
-        .map(|outcome| outcome.id)
-        .collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let now = context.now;
-    let mut changes = OwnChanges::begin(tables, now)?;
-    for id in gone {
-        let stub = changes.tables().own(id)?;
-        // What was claimed back since the server said so is no stub.
-        if let Some(stub) = stub.filter(|stub| stub.numbers.last <= update.ack.0) {
-            changes.drop_stub(&stub)?;
-        }
-    }
-    Ok(changes.finish()?)
 }

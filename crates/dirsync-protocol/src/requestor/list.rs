@@ -1,4 +1,4 @@
-//! Writing the received list and keeping its digest.
+//! Writes the received list and keeps its digest.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,15 @@ use crate::context::ReceiveError;
 use crate::delta::apply_delta;
 use crate::tables::{ListPlace, ListRow, OwnedListRow, Stored, Tables};
 
-/// How many bucket changes are gathered before they are written.
-const BUCKETS_MAX: usize = 1 << BucketSums::BITS;
-
-/// Writes rows of one list and gathers what that does to its buckets.
+/// Writes rows of one list and gathers the changes of its buckets.
 pub struct ListWriter {
     place: ListPlace,
-    /// Nothing was held before: every row is new, no old one has to be looked up.
+    /// The list held nothing: every row is new, and no old one has to be looked up.
     appending: bool,
     changes: BTreeMap<Bucket, (SetDigest, SetDigest)>,
     added: SetDigest,
     removed: SetDigest,
-    /// How many rows were written or removed.
+    /// The number of rows that were written or removed.
     pub rows: u64,
 }
 
@@ -37,18 +34,39 @@ impl ListWriter {
         }
     }
 
-    fn count_added(&mut self, id: EntryId, element: u128) {
-        self.added += SetDigest::one(element);
-        self.changes.entry(BucketSums::bucket(id)).or_default().0 += SetDigest::one(element);
+    /// Keeps the digest of the list and of its buckets: every change of a row passes here.
+    fn count(&mut self, id: EntryId, old: Option<u128>, new: Option<u128>) {
+        let sum = |element: Option<u128>| element.map_or(SetDigest::default(), SetDigest::one);
+        let (old, new) = (sum(old), sum(new));
+        self.added += new;
+        self.removed += old;
+        let sums = self.changes.entry(BucketSums::bucket(id)).or_default();
+        sums.0 += new;
+        sums.1 += old;
     }
 
-    fn count_removed(&mut self, row: &OwnedListRow) {
-        let element = SetDigest::one(list_element(row.id, &row.owner, row.record.as_ref()));
-        self.removed += element;
-        self.changes.entry(BucketSums::bucket(row.id)).or_default().1 += element;
+    /// Writes a row in the place of the one that is held, if there is one.
+    fn write(&mut self, tables: &mut dyn Tables, row: &ListRow<'_>) -> Stored<()> {
+        let old = if self.appending { None } else { tables.list_row(self.place, row.id)? };
+        self.replace(tables, old.as_ref(), row)
     }
 
-    /// Does what a transaction of an update says.
+    fn replace(
+        &mut self,
+        tables: &mut dyn Tables,
+        old: Option<&OwnedListRow>,
+        row: &ListRow<'_>,
+    ) -> Stored<()> {
+        let new = list_element(row.id, row.owner, row.record);
+        self.count(row.id, old.map(element), Some(new));
+        if self.appending && old.is_none() {
+            tables.append_list_row(self.place, row)
+        } else {
+            tables.put_list_row(self.place, row)
+        }
+    }
+
+    /// Applies a transaction of an update.
     ///
     /// # Errors
     ///
@@ -77,15 +95,7 @@ impl ListWriter {
                     released_to: transaction.released_to.flatten(),
                     record,
                 };
-                self.count_added(row.id, list_element(row.id, owner, record));
-                if self.appending {
-                    tables.append_list_row(self.place, &row)?;
-                } else {
-                    if let Some(old) = tables.list_row(self.place, row.id)? {
-                        self.count_removed(&old);
-                    }
-                    tables.put_list_row(self.place, &row)?;
-                }
+                self.write(tables, &row)?;
             }
             Change::Delta { kind, name, addresses, details } => {
                 let Some(old) = tables.list_row(self.place, transaction.id)? else {
@@ -94,7 +104,6 @@ impl ListWriter {
                         transaction.id
                     )));
                 };
-                self.count_removed(&old);
                 let record = apply_delta(old.record.as_ref(), kind, name, addresses, details);
                 let row = OwnedListRow {
                     srv_seq: SrvSeq(transaction.number),
@@ -104,11 +113,9 @@ impl ListWriter {
                         None => old.released_to.clone(),
                     },
                     record,
-                    ..old
+                    ..old.clone()
                 };
-                let element = list_element(row.id, &row.owner, row.record.as_ref());
-                self.count_added(row.id, element);
-                tables.put_list_row(self.place, &row.as_ref())?;
+                self.replace(tables, Some(&old), &row.as_ref())?;
             }
         }
         Ok(())
@@ -121,7 +128,7 @@ impl ListWriter {
     /// When the store fails.
     pub fn delete(&mut self, tables: &mut dyn Tables, id: EntryId) -> Stored<()> {
         if let Some(old) = tables.list_row(self.place, id)? {
-            self.count_removed(&old);
+            self.count(id, Some(element(&old)), None);
             tables.delete_list_row(self.place, id)?;
         }
         Ok(())
@@ -133,7 +140,7 @@ impl ListWriter {
     ///
     /// When the store fails.
     pub fn finish(self, tables: &mut dyn Tables, before: SetDigest) -> Stored<SetDigest> {
-        assert!(self.changes.len() <= BUCKETS_MAX, "buckets are numbered with 12 bits");
+        assert!(self.changes.len() <= 1 << BucketSums::BITS, "buckets are numbered with 12 bits");
         let changes: Vec<_> =
             self.changes.iter().map(|(bucket, (added, taken))| (*bucket, *added, *taken)).collect();
         tables.change_list_buckets(self.place, &changes)?;
@@ -142,4 +149,8 @@ impl ListWriter {
         digest -= self.removed;
         Ok(digest)
     }
+}
+
+fn element(row: &OwnedListRow) -> u128 {
+    list_element(row.id, &row.owner, row.record.as_ref())
 }

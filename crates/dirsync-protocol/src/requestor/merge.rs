@@ -1,17 +1,18 @@
-//! The merge of what the server holds of one's own entries with what is held here (`protocol.md`
-//! §6.3): after a restore, a reinstallation or a clone, neither side overwrites what only the
-//! other knows.
+//! The merge of the own entries that the server holds with those held here (section 9 of
+//! `docs/protocol.md`): after a restore, a reinstallation or a clone, neither side overwrites changes that
+//! only the other one knows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record, SetDigest, own_element};
 use dirsync_message::{Change, LINEAGE_MAX, Own, ReqSeq, Stamp, Transaction, fits_a_body};
 
-use super::change::element;
+use super::change::OwnChanges;
+use super::receive::Reception;
 use super::rejoin::new_epoch;
-use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use crate::context::{Level, ReceiveError, TransactionSource};
 use crate::delta::ChangeNumbers;
+use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{Mode, OwnRow, OwnTombstone, Quarantined, RequestorState, Stored, Tables};
 
@@ -20,84 +21,69 @@ pub const ADOPTED: &str = "adopted";
 /// The source of entries that a person keeps.
 pub const HAND: &str = "hand";
 
-/// How many entries each row of the merge table concerned.
-#[derive(Debug, Default)]
-struct Tally {
+/// A submitted set that is being merged.
+#[derive(Default)]
+struct Merge {
+    digest: SetDigest,
+    held_there: BTreeSet<EntryId>,
+    deleted_there: BTreeMap<EntryId, Stamp>,
     adopted: u64,
     replaced: u64,
     kept: u64,
     dropped: u64,
 }
 
-/// Takes in the submitted set that the server holds, and prepares the full export that answers its
-/// challenge.
-pub(super) fn merge(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    state: &mut RequestorState,
-    own: &Own,
-    body: &mut dyn TransactionSource,
-) -> Result<(), ReceiveError> {
-    let mut tally = Tally::default();
-    let mut held_there: BTreeSet<EntryId> = BTreeSet::new();
-    let mut deleted_there: BTreeMap<EntryId, Stamp> = BTreeMap::new();
-    let mut digest = SetDigest::default();
-    while let Some(transaction) = body.next()? {
-        match transaction.change {
-            Change::Delete { .. } => {
-                deleted_there.insert(transaction.id, transaction.stamp);
-            }
-            Change::Whole(record) => {
-                let released_to = transaction.released_to.flatten();
-                digest += SetDigest::one(own_element(transaction.id, released_to, record));
-                held_there.insert(transaction.id);
-                if Rule::Merge.holds() {
-                    merge_entry(tables, context, &transaction, record.to_record(), &mut tally)?;
-                }
-            }
-            Change::Delta { .. } => {
-                return Err(ReceiveError::Contradiction("a submitted set holds an M".into()));
-            }
+impl Reception<'_> {
+    /// R7: takes in the submitted set that the server holds, and prepares the full export that answers its
+    /// challenge.
+    pub(super) fn merge(
+        &mut self,
+        own: &Own,
+        body: &mut dyn TransactionSource,
+    ) -> Result<(), ReceiveError> {
+        let mut merge = Merge::default();
+        while let Some(transaction) = body.next()? {
+            merge.take(&mut self.changes, self.context.now, &transaction)?;
         }
-    }
-    if digest != own.digest {
-        return Err(ReceiveError::Contradiction(format!(
-            "the submitted set has digest {digest}, its head says {}",
-            own.digest
-        )));
-    }
-    if Rule::Merge.holds() {
-        drop_deleted_there(tables, &held_there, &deleted_there, &mut tally)?;
-    }
-    descend(state, own);
-    if own.in_force == state.epoch {
-        new_epoch(state, context, true);
-    }
-    number_anew(tables, state)?;
-    tables.forget_reads()?;
-    state.req_sync = ReqSeq(0);
-    state.mode = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
-    state.request_due = true;
-    context.say(
-        Level::Notice,
-        "R7",
-        format!(
-            "merged what the server held of this postoffice: {} adopted, {} replaced by a later \
-             change, {} kept against an earlier one, {} dropped as deleted; exporting all {} \
+        if merge.digest != own.digest {
+            return Err(ReceiveError::Contradiction(format!(
+                "the submitted set has digest {}, its head says {}",
+                merge.digest, own.digest
+            )));
+        }
+        if Rule::Merge.holds() {
+            merge.drop_deleted_there(&mut self.changes)?;
+        }
+        let state = &mut self.changes.state;
+        descend(state, own);
+        if own.in_force == state.epoch {
+            new_epoch(state, &mut self.context, true);
+        }
+        assert!(state.epoch != own.in_force, "the merged set is submitted in an epoch of its own");
+        self.changes.number_anew()?;
+        self.changes.tables.forget_reads()?;
+        let state = &mut self.changes.state;
+        state.req_sync = ReqSeq(0);
+        state.mode = Mode::Resubmitting { base: own.digest, challenge: own.challenge };
+        state.request_due = true;
+        let text = format!(
+            "merged the entries of this postoffice that the server held: {} adopted, {} replaced by a \
+             later change, {} kept against an earlier one, {} dropped as deleted; exporting all {} \
              entries as epoch {}",
-            tally.adopted,
-            tally.replaced,
-            tally.kept,
-            tally.dropped,
+            merge.adopted,
+            merge.replaced,
+            merge.kept,
+            merge.dropped,
             state.own_digest.count,
             state.epoch
-        ),
-    );
-    Ok(())
+        );
+        self.say(Level::Notice, Row::R7, text);
+        Ok(())
+    }
 }
 
-/// Rule `heir`: whoever merges a set descends from each life that it belonged to. A server that is
-/// restored from before the merge was accepted has one of those in force.
+/// M10, rule `heir`: a merged set descends from each epoch that it belonged to. A server that is restored
+/// from before the merge was accepted has one of those in force.
 fn descend(state: &mut RequestorState, own: &Own) {
     if !Rule::Heir.holds() {
         return;
@@ -111,71 +97,141 @@ fn descend(state: &mut RequestorState, own: &Own) {
     state.lineage.drain(..beyond);
 }
 
-fn merge_entry(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    theirs: &Transaction<'_>,
-    record: Record,
-    tally: &mut Tally,
-) -> Result<(), ReceiveError> {
-    // Any number above 0 will do until `number_anew` has seen the row.
-    let provisional = ChangeNumbers::new(1);
-    let Some(first_origin) = theirs.first_origin else {
-        return Err(ReceiveError::Contradiction("an entry has no first origin".into()));
-    };
-    if !fits_a_body(record.as_ref()) {
-        return Err(ReceiveError::Contradiction(
-            "it has an entry that no message can carry".into(),
-        ));
-    }
-    let released_to = theirs.released_to.flatten().cloned();
-    let ours = tables.own(theirs.id)?;
-    // The server does not know sources. What fed our version may have given the entry up before
-    // somebody made the later one, so that its absence from a read says nothing any more.
-    let source = match &ours {
-        Some(ours) if ours.source == HAND || ours.stamp >= theirs.stamp => ours.source.clone(),
-        _ => ADOPTED.to_owned(),
-    };
-    let row = OwnRow {
-        id: theirs.id,
-        first_origin: first_origin.clone(),
-        key: theirs.key.to_owned(),
-        source,
-        record,
-        numbers: provisional,
-        stamp: theirs.stamp,
-        released_to,
-    };
-    match ours {
-        Some(ours) => {
-            let same = ours.record == row.record && ours.released_to == row.released_to;
-            let (winner, loser) =
-                if theirs.stamp > ours.stamp { (&row, &ours) } else { (&ours, &row) };
-            if !same {
-                quarantine_loser(tables, context.now, winner, loser)?;
+impl Merge {
+    fn take(
+        &mut self,
+        changes: &mut OwnChanges<'_>,
+        now: u64,
+        theirs: &Transaction<'_>,
+    ) -> Result<(), ReceiveError> {
+        match theirs.change {
+            Change::Delete { .. } => {
+                self.deleted_there.insert(theirs.id, theirs.stamp);
             }
-            if theirs.stamp > ours.stamp {
-                tables.put_own(&row)?;
-                // What waits for a person was asked about the version that lost.
-                tables.delete_held_change(row.id)?;
-                tally.replaced += u64::from(!same);
-            } else {
-                tally.kept += u64::from(!same);
+            Change::Whole(record) => {
+                let released_to = theirs.released_to.flatten();
+                self.digest += SetDigest::one(own_element(theirs.id, released_to, record));
+                self.held_there.insert(theirs.id);
+                if Rule::Merge.holds() {
+                    self.merge_entry(changes, now, theirs, record.to_record())?;
+                }
+            }
+            Change::Delta { .. } => {
+                return Err(ReceiveError::Contradiction("a submitted set holds an M".into()));
             }
         }
-        None => match tables.own_tombstone(theirs.id)? {
-            Some(tombstone) if tombstone.stamp >= theirs.stamp && Rule::KeepTombstones.holds() => {}
-            tombstone => {
-                if tombstone.is_some() {
-                    tables.delete_own_tombstone(theirs.id)?;
-                }
-                tables.put_own(&row)?;
-                tally.adopted += 1;
-                Branch::MergeAdopted.take();
-            }
-        },
+        Ok(())
     }
-    Ok(())
+
+    /// M1 to M6.
+    fn merge_entry(
+        &mut self,
+        changes: &mut OwnChanges<'_>,
+        now: u64,
+        theirs: &Transaction<'_>,
+        record: Record,
+    ) -> Result<(), ReceiveError> {
+        let Some(first_origin) = theirs.first_origin else {
+            return Err(ReceiveError::Contradiction("an entry has no first origin".into()));
+        };
+        if !fits_a_body(record.as_ref()) {
+            return Err(ReceiveError::Contradiction(
+                "it has an entry that no message can carry".into(),
+            ));
+        }
+        let ours = changes.tables.own(theirs.id)?;
+        // The server does not know sources. The source of our version may have given the entry up before
+        // somebody made the later one, so that its absence from a read says nothing any more.
+        let source = match &ours {
+            Some(ours) if ours.source == HAND || ours.stamp >= theirs.stamp => ours.source.clone(),
+            _ => ADOPTED.to_owned(),
+        };
+        let theirs = OwnRow {
+            id: theirs.id,
+            first_origin: first_origin.clone(),
+            key: theirs.key.to_owned(),
+            source,
+            record,
+            // Any number above 0 will do until all rows are numbered anew.
+            numbers: ChangeNumbers::new(1),
+            stamp: theirs.stamp,
+            released_to: theirs.released_to.flatten().cloned(),
+        };
+        match ours {
+            Some(ours) => Ok(self.merge_versions(changes, now, &theirs, &ours)?),
+            None => Ok(self.adopt(changes, &theirs)?),
+        }
+    }
+
+    /// M1 to M3: of two versions the later one stays, the other one goes to quarantine.
+    fn merge_versions(
+        &mut self,
+        changes: &mut OwnChanges<'_>,
+        now: u64,
+        theirs: &OwnRow,
+        ours: &OwnRow,
+    ) -> Stored<()> {
+        let is_same = ours.record == theirs.record && ours.released_to == theirs.released_to;
+        let theirs_wins = theirs.stamp > ours.stamp;
+        if !is_same {
+            let (winner, loser) = if theirs_wins { (theirs, ours) } else { (ours, theirs) };
+            quarantine_loser(changes.tables, now, winner, loser)?;
+        }
+        if theirs_wins {
+            changes.write(Some(ours), theirs)?;
+            // A change that waits for a person was asked about for the version that lost.
+            changes.tables.delete_held_change(theirs.id)?;
+            self.replaced += u64::from(!is_same);
+        } else {
+            self.kept += u64::from(!is_same);
+        }
+        Ok(())
+    }
+
+    /// M4 to M6: an entry that is not held here comes back, unless it was deleted here later.
+    fn adopt(&mut self, changes: &mut OwnChanges<'_>, theirs: &OwnRow) -> Stored<()> {
+        let deleted_here = changes.tables.own_tombstone(theirs.id)?;
+        if let Some(deletion) = deleted_here {
+            if deletion.stamp >= theirs.stamp && Rule::KeepTombstones.holds() {
+                return Ok(());
+            }
+            changes.tables.delete_own_tombstone(theirs.id)?;
+        }
+        changes.write(None, theirs)?;
+        self.adopted += 1;
+        Branch::MergeAdopted.take();
+        Ok(())
+    }
+
+    /// M7 to M9: deletions that the server holds.
+    fn drop_deleted_there(&mut self, changes: &mut OwnChanges<'_>) -> Stored<()> {
+        for (id, stamp) in &self.deleted_there {
+            if self.held_there.contains(id) {
+                continue;
+            }
+            let deletion =
+                OwnTombstone { id: *id, req_seq: ReqSeq(1), stamp: *stamp, approved: true };
+            match changes.tables.own(*id)? {
+                Some(ours) if *stamp >= ours.stamp => {
+                    changes.remove(&ours)?;
+                    changes.tables.delete_held_change(*id)?;
+                    changes.tables.put_own_tombstone(&deletion)?;
+                    self.dropped += 1;
+                    Branch::MergeDropped.take();
+                }
+                Some(_) => {}
+                // Rule `owndels`: a server that is restored from before the deletion is told of it.
+                None if Rule::OwnDeletions.holds() => {
+                    let known = changes.tables.own_tombstone(*id)?;
+                    if known.is_none_or(|known| known.stamp < *stamp) {
+                        changes.tables.put_own_tombstone(&deletion)?;
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 fn quarantine_loser(
@@ -199,70 +255,5 @@ fn quarantine_loser(
         ),
         text: format!("lost:\n{}\nkept:\n{}", text(&loser.record), text(&winner.record)),
     })?;
-    Ok(())
-}
-
-fn drop_deleted_there(
-    tables: &mut dyn Tables,
-    held_there: &BTreeSet<EntryId>,
-    deleted_there: &BTreeMap<EntryId, Stamp>,
-    tally: &mut Tally,
-) -> Stored<()> {
-    for (id, stamp) in deleted_there {
-        if held_there.contains(id) {
-            continue;
-        }
-        let deletion = OwnTombstone { id: *id, req_seq: ReqSeq(1), stamp: *stamp, approved: true };
-        match tables.own(*id)? {
-            Some(ours) if *stamp >= ours.stamp => {
-                tables.delete_own(*id)?;
-                tables.delete_held_change(*id)?;
-                tables.put_own_tombstone(&deletion)?;
-                tally.dropped += 1;
-                Branch::MergeDropped.take();
-            }
-            Some(_) => {}
-            // Rule `owndels`: a server that is restored from before the deletion is told of it.
-            None if Rule::OwnDeletions.holds() => {
-                let known = tables.own_tombstone(*id)?;
-                if known.is_none_or(|known| known.stamp < *stamp) {
-                    tables.put_own_tombstone(&deletion)?;
-                }
-            }
-            None => {}
-        }
-    }
-    Ok(())
-}
-
-/// All own entries and tombstones get new numbers, in the order of their stamps.
-fn number_anew(tables: &mut dyn Tables, state: &mut RequestorState) -> Stored<()> {
-    let mut tombstones = Vec::new();
-    tables.visit_own_tombstones(ReqSeq(0), &mut |tombstone| {
-        tombstones.push(tombstone.id);
-        ControlFlow::Continue(())
-    })?;
-    let mut order: Vec<(Stamp, EntryId)> = Vec::new();
-    tables.visit_own(ReqSeq(0), &mut |row| {
-        order.push((row.stamp, row.id));
-        ControlFlow::Continue(())
-    })?;
-    order.sort_unstable();
-    state.own_digest = SetDigest::default();
-    for id in tombstones {
-        if let Some(tombstone) = tables.own_tombstone(id)? {
-            state.req_seq = state.req_seq.next();
-            state.last_stamp = state.last_stamp.max(tombstone.stamp);
-            tables.put_own_tombstone(&OwnTombstone { req_seq: state.req_seq, ..tombstone })?;
-        }
-    }
-    for (stamp, id) in order {
-        let row = tables.own(id)?.expect("the entry was visited in this transaction");
-        state.req_seq = state.req_seq.next();
-        state.last_stamp = state.last_stamp.max(stamp);
-        state.own_digest += element(id, row.released_to.as_ref(), &row.record);
-        let numbers = ChangeNumbers::new(state.req_seq.0);
-        tables.put_own(&OwnRow { numbers, ..row })?;
-    }
     Ok(())
 }

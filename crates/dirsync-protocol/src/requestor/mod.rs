@@ -3,6 +3,7 @@
 mod change;
 mod header;
 mod list;
+mod list_update;
 mod merge;
 mod receive;
 mod rejoin;

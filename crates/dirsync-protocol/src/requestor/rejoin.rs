@@ -1,8 +1,9 @@
-//! A new life of a requestor's numbering.
+//! New epochs of a requestor.
 
 use dirsync_message::{LINEAGE_MAX, ReqEpoch};
 
 use crate::context::{Context, Level};
+use crate::row::Row;
 use crate::tables::{Mode, RequestorState, Stored, Tables};
 
 /// Begins a new epoch: all own entries will be exported again and merged. With `descends`, the
@@ -24,9 +25,9 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
     state.request_due = true;
 }
 
-/// `rejoin`: a person's word that this machine is the one to keep (`protocol.md` §6.5). It is fenced, or
-/// `is_copy` says that its folder was copied: then the machine that it was copied from is fenced when
-/// both send. Returns whether it takes part again; one that was removed does not.
+/// A4, `rejoin`: a person's word that this machine is the one to keep. It is fenced, or `is_copy` says that
+/// its folder was copied: then the machine that it was copied from is fenced when both send. Returns whether
+/// it takes part again; one that was removed does not.
 ///
 /// # Errors
 ///
@@ -40,7 +41,7 @@ pub fn rejoin(tables: &mut dyn Tables, context: &mut Context<'_>, is_copy: bool)
     };
     if rejoins {
         new_epoch(&mut state, context, false);
-        context.say(Level::Notice, "6.5", format!("rejoined with the new epoch {}", state.epoch));
+        context.say(Level::Notice, Row::A4, format!("rejoined with the new epoch {}", state.epoch));
         tables.put_requestor(&state)?;
     }
     Ok(rejoins)

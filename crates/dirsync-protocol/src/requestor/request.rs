@@ -156,15 +156,7 @@ fn visit_entry(
         _ => delta_after(row.record.as_ref(), &row.numbers, own.from.0),
     };
     let (change, released_to) = match &delta {
-        Some(delta) => (
-            Change::Delta {
-                kind: delta.kind.as_deref(),
-                name: delta.name.as_deref(),
-                addresses: delta.addresses.as_deref(),
-                details: &delta.details,
-            },
-            delta.release.then_some(row.released_to.as_ref()),
-        ),
+        Some(delta) => (delta.to_change(), delta.release.then_some(row.released_to.as_ref())),
         None => (Change::Whole(row.record.as_ref()), Some(row.released_to.as_ref())),
     };
     visit(&Transaction {

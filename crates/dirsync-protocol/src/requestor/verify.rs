@@ -1,15 +1,16 @@
-//! The list as it really is, against the sums that were kept of it.
+//! V1: the list is compared with the sums that were kept of it.
 
 use std::ops::ControlFlow;
 
 use dirsync_directory::{BucketSums, SetDigest, list_element};
 
 use crate::context::{Context, Level};
+use crate::row::Row;
 use crate::tables::{ListPlace, Stored, Tables};
 
-/// Computes the list's digest from its content. Where the sums that were kept differ, the list was
-/// damaged: the sums are put right, and the next request asks for a repair. Returns whether all
-/// was well.
+/// Computes the list's digest from its content. If the sums that were kept differ, the list was damaged:
+/// the sums are corrected, and the next request asks for a repair. Returns whether the list was
+/// undamaged.
 ///
 /// # Errors
 ///
@@ -44,7 +45,7 @@ pub fn verify_list(tables: &mut dyn Tables, context: &mut Context<'_>) -> Stored
     tables.put_requestor(&state)?;
     context.say(
         Level::Error,
-        "verify",
+        Row::V1,
         format!(
             "the list was damaged in {} of its buckets since it was written; a repair is asked for",
             changes.len()

@@ -1,5 +1,5 @@
-//! What administrators and the course of time do to the server: registration, removal, decisions on
-//! held deletions, new lives after a restore, and forgetting.
+//! Changes of the server that no request makes: registration, removal, decisions on held deletions, new
+//! epochs after a restore, and forgetting (A1 to A12 of `docs/protocol.md`).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use dirsync_directory::{EntryId, PostofficeName, SetDigest};
 use dirsync_message::{Instance, ReqSeq, ServerEpoch, SrvSeq, Stamp};
 
+use super::case::Case;
 use super::publication::{Deletion, Publication};
-use crate::context::{Context, Level, ReceiveError};
+use crate::context::{Context, Level};
+use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Copies, Hold, Numbered, Position, Registration, RegistrationState, ServerState, StoreError,
-    Stored, Tables,
+    Copies, Hold, Numbered, Position, Registration, RegistrationState, Stored, Tables,
 };
 
 /// Writes a registration as it is decided; data that the requestor brings is kept.
@@ -36,8 +37,8 @@ pub fn register(tables: &mut dyn Tables, decided: &Registration) -> Stored<()> {
     tables.put_registration(&registration)
 }
 
-/// Removes a postoffice (`protocol.md` §5.3): its entries go, its name stays as removed. Exempt from
-/// the guard, as a person did it.
+/// A1: removes a postoffice. Its entries go, its name stays as removed. The guard does not count them, as
+/// a person removed them.
 ///
 /// # Errors
 ///
@@ -46,24 +47,26 @@ pub fn remove(
     tables: &mut dyn Tables,
     context: &mut Context<'_>,
     name: &PostofficeName,
-) -> Result<u64, ReceiveError> {
-    let Some(registration) = tables.registration(name)? else { return Ok(0) };
+) -> Stored<u64> {
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(0) };
+    let Some(registration) = case.tables.registration(name)? else { return Ok(0) };
     let mut ids: Vec<(EntryId, Stamp)> = Vec::new();
-    tables.visit_submitted(name, &mut |row| {
+    case.tables.visit_submitted(name, &mut |row| {
         ids.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |submitted| submitted.stamp)));
         ControlFlow::Continue(())
     })?;
-    let mut publication = Publication::begin(tables, context.now)?;
+    let mut publication = Publication::begin(&mut case)?;
     for (id, stamp) in &ids {
+        let tables = publication.tables();
         let row = tables.rows(*id)?.into_iter().find(|row| row.origin == *name);
         tables.put_submitted_tombstone(name, *id, Some(*stamp))?;
         let deletion = Deletion { id: *id, origin: name.clone(), stamp: *stamp, approved: true };
-        publication.deleted(tables, row, deletion)?;
+        publication.deleted(row, deletion)?;
     }
-    let held = release_held(tables, name)?;
+    let held = release_held(publication.tables(), name)?;
     publication.contest(held);
-    publication.finish(tables, context)?;
-    tables.put_registration(&Registration {
+    publication.finish()?;
+    case.tables.put_registration(&Registration {
         state: if Rule::Removed.holds() {
             RegistrationState::Removed
         } else {
@@ -75,7 +78,7 @@ pub fn remove(
             Default::default()
         },
         epoch: None,
-        applied: ReqSeq(0),
+        acknowledged: ReqSeq(0),
         taken: Vec::new(),
         answer_due: false,
         send_own: false,
@@ -86,7 +89,7 @@ pub fn remove(
         own_digest: SetDigest::default(),
         ..registration
     })?;
-    context.say(Level::Notice, "5.3", format!("{name} is removed with {} entries", ids.len()));
+    case.say(Level::Notice, Row::A1, format!("{name} is removed with {} entries", ids.len()));
     Ok(ids.len() as u64)
 }
 
@@ -128,23 +131,21 @@ pub fn approve_deletion(
     tables: &mut dyn Tables,
     context: &mut Context<'_>,
     ids: &[EntryId],
-) -> Result<u64, ReceiveError> {
-    let mut publication = Publication::begin(tables, context.now)?;
+) -> Stored<u64> {
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(0) };
+    let mut publication = Publication::begin(&mut case)?;
     let mut approved = 0;
     for id in ids {
-        let held = tables
-            .rows(*id)?
-            .into_iter()
-            .find(|row| row.published.as_ref().is_some_and(|published| published.held.is_some()));
-        let Some(mut row) = held else { continue };
-        approved += 1;
-        if let Some(published) = &mut row.published {
-            published.held = None;
+        for mut row in publication.tables().rows(*id)? {
+            let Some(published) = &mut row.published else { continue };
+            if published.held.take().is_some() {
+                approved += 1;
+                publication.tables().put_row(&row)?;
+                publication.contest([*id]);
+            }
         }
-        tables.put_row(&row)?;
-        publication.contest([*id]);
     }
-    publication.finish(tables, context)?;
+    publication.finish()?;
     Ok(approved)
 }
 
@@ -167,40 +168,28 @@ pub fn reject_deletion(tables: &mut dyn Tables, ids: &[EntryId]) -> Stored<u64> 
     Ok(rejected)
 }
 
-/// A new life of this server's numbering, newer than its own epoch and `over`: after a restore.
-/// Requestors whose position is not known keep their lists until every origin has spoken.
+/// A11: the server's database was put back. A new epoch begins, and the count of epochs that were
+/// overtaken (S5a) begins anew, as a person ordered it. Returns whether this postoffice holds a server's
+/// tables.
 ///
 /// # Errors
 ///
 /// When the store fails.
-pub fn new_life(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    server: &mut ServerState,
-    over: ServerEpoch,
-) -> Stored<()> {
-    let Some(generation) = server.epoch.generation_after(&over) else {
-        let why = format!("the generation of {} is the last one there is", server.epoch);
-        return Err(StoreError::corrupt("begin a new server epoch", why));
-    };
-    server.epoch =
-        ServerEpoch { generation, instance: server.epoch.instance, random: context.draws.number() };
-    server.recovering = true;
-    tables.put_server(server)?;
-    for mut registration in tables.registrations()? {
-        registration.spoke_in = None;
-        tables.put_registration(&registration)?;
-    }
-    context.say(Level::Alarm, "6.1", format!("a new server epoch begins: {}", server.epoch));
-    Ok(())
+pub fn restore(tables: &mut dyn Tables, context: &mut Context<'_>) -> Stored<bool> {
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(false) };
+    case.server.overtaken = 0;
+    let ServerEpoch { instance, .. } = case.server.epoch;
+    case.begin_epoch(case.server.epoch, instance)?;
+    case.save()?;
+    Ok(true)
 }
 
-/// Makes a copy of the server the server, under an instance name of its own (`protocol.md` §6.6).
-/// A copy may lack what the old server took last, so this is a restore as well; after a move that
+/// A10: makes a copy of the server the server, under an instance name of its own.
+/// A copy may lack changes that the old server took last, so this is a restore as well; after a move that
 /// lost nothing, [`finish_recovery`] follows.
 ///
-/// The old server has to be stopped first: until somebody who heard the new one tells it, it goes
-/// on answering.
+/// The old server has to be stopped first: it goes on answering until it hears of the new one from a
+/// requestor.
 ///
 /// # Errors
 ///
@@ -210,12 +199,11 @@ pub fn promote(
     context: &mut Context<'_>,
     instance: Instance,
 ) -> Stored<bool> {
-    let Some(mut server) = tables.server()? else { return Ok(false) };
-    let old = server.epoch;
-    server.epoch.instance = instance;
-    server.fenced = false;
-    server.overtaken = 0;
-    new_life(tables, context, &mut server, old)?;
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(false) };
+    case.server.fenced = false;
+    case.server.overtaken = 0;
+    case.begin_epoch(case.server.epoch, instance)?;
+    case.save()?;
     Ok(true)
 }
 
@@ -238,22 +226,22 @@ pub fn would_vanish(tables: &mut dyn Tables) -> Stored<BTreeMap<PostofficeName, 
     Ok(silent)
 }
 
-/// A person ends a recovery that waits for an origin which will not speak again.
+/// A3: a person ends a recovery that waits for an origin which will not speak again.
 ///
 /// # Errors
 ///
 /// When the store fails.
 pub fn finish_recovery(tables: &mut dyn Tables, context: &mut Context<'_>) -> Stored<bool> {
-    let Some(mut server) = tables.server()? else { return Ok(false) };
-    let recovering = std::mem::replace(&mut server.recovering, false);
-    if recovering {
-        tables.put_server(&server)?;
-        context.say(Level::Notice, "6.1", "an administrator ended the recovery");
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(false) };
+    let was_recovering = std::mem::replace(&mut case.server.recovering, false);
+    if was_recovering {
+        case.save()?;
+        case.say(Level::Notice, Row::A3, "an administrator ended the recovery");
     }
-    Ok(recovering)
+    Ok(was_recovering)
 }
 
-/// Forgets tombstones made before `before` (milliseconds since 1970) that every active requestor
+/// A12: forgets tombstones made before `before` (milliseconds since 1970) that every active requestor
 /// has confirmed, and those made before `limit` in any case. Points stay (rule `keeppoints`).
 ///
 /// # Errors

@@ -1,20 +1,25 @@
 //! The server's half: taking requests, publishing, and answering (T2).
 
-mod admission;
 mod answer;
 mod body;
+mod case;
+mod due;
 mod lifecycle;
+mod outcomes;
+mod plan;
 mod publication;
+mod reception;
+mod sender_epoch;
+mod server_epoch;
 mod submission;
 
-pub use admission::{Received, receive, tell};
-pub use answer::{
-    Answer, BodyPlan, ListPlan, PlanKind, Told, announce_epoch, answer_again, answer_unasked,
-    outcomes, pending, prepare, side_answers,
-};
+pub use answer::{Answer, BodyPlan, prepare, side_answers};
 pub use body::{issue_point, list_body, own_body};
+pub use due::{announce_epoch, answer_again, answer_unasked, pending};
 pub use lifecycle::{
-    approve_deletion, finish_recovery, forget_before, new_life, promote, register, reject_deletion,
-    remove, would_vanish,
+    approve_deletion, finish_recovery, forget_before, promote, register, reject_deletion, remove,
+    restore, would_vanish,
 };
-pub use publication::Publication;
+pub use outcomes::{Told, outcomes};
+pub use plan::{ListPlan, PlanKind};
+pub use reception::{Received, receive, tell};

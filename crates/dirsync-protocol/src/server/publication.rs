@@ -1,23 +1,29 @@
-//! Publication: the list as a function of what origins submitted (`protocol.md` §5).
+//! Publication: the list as a function of the submitted sets (the P rows of `docs/protocol.md`).
 //!
-//! Whatever is simple is published at once: an entry whose addresses nobody else wants. What is
-//! contested is put aside and decided on the *result* of the batch, never transaction by
-//! transaction (rule `defer`), in [`super::publication::resolve`].
+//! A simple entry — nobody else wants its addresses — is published at once. Contested entries are put
+//! aside and decided on the *result* of the batch, never transaction by transaction (rule `defer`), in
+//! [`resolve`].
 
+mod grant;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dirsync_directory::{
     Bucket, BucketSums, EntryId, PostofficeName, RecordRef, SetDigest, View, ViewHash, list_element,
 };
 use dirsync_message::{SrvSeq, Stamp};
 
-use crate::context::{Context, Level, ReceiveError};
+use super::case::Case;
+use crate::context::Level;
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::guard::WINDOW_MS;
-use crate::simulation::{Branch, Rule};
-use crate::tables::{Hold, Published, SeenIn, ServerRow, ServerState, Stored, Tables, Tombstone};
+use crate::row::Row;
+use crate::simulation::{Branch, CHECKED, Rule};
+use crate::tables::{
+    Hold, Published, SeenIn, ServerRow, ServerState, Stored, Submitted, Tables, Tombstone,
+};
 
 /// A deletion that an origin asked for.
 #[derive(Clone, Debug)]
@@ -28,128 +34,156 @@ pub(super) struct Deletion {
     pub approved: bool,
 }
 
-/// What is published of an entry, or was.
+/// An entry of the list as it was before a change.
 #[derive(Clone, Copy)]
-pub(super) struct Content<'a> {
+struct Listed<'a> {
     owner: &'a PostofficeName,
-    record: RecordRef<'a>,
-    released_to: Option<&'a PostofficeName>,
-    stamp: Stamp,
+    published: &'a Published,
 }
 
-type BucketChanges = BTreeMap<Bucket, (SetDigest, SetDigest)>;
+/// The owner and the content of an entry: the part that its element in a digest is made of.
+type Content<'a> = (&'a PostofficeName, RecordRef<'a>);
+
+impl<'a> Listed<'a> {
+    /// The list's entry that a row stands for, if it is published.
+    fn of(row: &'a ServerRow) -> Option<Self> {
+        Some(Self { owner: &row.origin, published: row.published.as_ref()? })
+    }
+
+    fn content(self) -> Content<'a> {
+        (self.owner, self.published.content())
+    }
+}
+
+/// What a batch adds to and takes from the sums of one view.
+#[derive(Default)]
+struct ViewChanges(BTreeMap<Bucket, (SetDigest, SetDigest)>);
+
+impl ViewChanges {
+    fn add(&mut self, id: EntryId, old: Option<u128>, new: Option<u128>) {
+        let sums = self.0.entry(BucketSums::bucket(id)).or_default();
+        sums.0 += new.map_or(SetDigest::default(), SetDigest::one);
+        sums.1 += old.map_or(SetDigest::default(), SetDigest::one);
+    }
+}
 
 /// One batch of publication, within one transaction.
-pub struct Publication {
-    state: ServerState,
-    saved: Option<ServerState>,
-    views: Vec<(ViewHash, View)>,
-    sums: Vec<BucketChanges>,
+pub(super) struct Publication<'p, 'a> {
+    case: &'p mut Case<'a>,
+    views: Vec<(ViewHash, View, ViewChanges)>,
     contested: BTreeSet<EntryId>,
     deletions: Vec<Deletion>,
     /// Who held an address that somebody else wants, before this batch freed it (rule `house`).
     house: BTreeMap<String, PostofficeName>,
-    now: u64,
 }
 
-impl Publication {
-    /// Begins a batch at `now` (milliseconds since 1970).
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub fn begin(tables: &mut dyn Tables, now: u64) -> Stored<Self> {
-        let views = tables.views()?;
+/// The server's row as it was at [`Publication::savepoint`].
+pub(super) struct Saved(ServerState);
+
+impl<'p, 'a> Publication<'p, 'a> {
+    /// Begins a batch.
+    pub(super) fn begin(case: &'p mut Case<'a>) -> Stored<Self> {
+        let views = case.tables.views()?;
         Ok(Self {
-            state: tables.server()?.expect("only a server publishes"),
-            saved: None,
-            sums: vec![BucketChanges::new(); views.len()],
-            views,
+            case,
+            views: views.into_iter().map(|(hash, view)| (hash, view, Default::default())).collect(),
             contested: BTreeSet::new(),
             deletions: Vec::new(),
             house: BTreeMap::new(),
-            now,
         })
     }
 
-    /// The server's row as the batch has left it; call after [`Self::finish`].
-    pub fn into_state(self) -> ServerState {
-        self.state
+    /// The tables, for reading and for writing what publication does not keep.
+    pub(super) fn tables(&mut self) -> &mut dyn Tables {
+        &mut *self.case.tables
     }
 
-    /// Marks the beginning, beside a savepoint of the tables.
-    pub(super) fn savepoint(&mut self) {
+    /// Adds a log line.
+    pub(super) fn say(&mut self, level: Level, row: Row, text: String) {
+        self.case.say(level, row, text);
+    }
+
+    /// Marks the beginning, to go back to.
+    pub(super) fn savepoint(&mut self) -> Stored<Saved> {
         assert!(self.contested.is_empty() && self.deletions.is_empty(), "nothing is done yet");
-        self.saved = Some(self.state.clone());
+        self.case.tables.savepoint()?;
+        Ok(Saved(self.case.server.clone()))
     }
 
-    /// Goes back to the beginning, beside the tables.
-    pub(super) fn rollback(&mut self) {
-        self.state = self.saved.take().expect("a beginning was marked");
-        self.sums = vec![BucketChanges::new(); self.views.len()];
+    /// Keeps everything since the savepoint.
+    pub(super) fn release_savepoint(&mut self) -> Stored<()> {
+        self.case.tables.release_savepoint()
+    }
+
+    /// Undoes everything since the savepoint.
+    pub(super) fn rollback(&mut self, saved: Saved) -> Stored<()> {
+        self.case.tables.rollback_savepoint()?;
+        self.case.server = saved.0;
+        for (_, _, changes) in &mut self.views {
+            changes.0.clear();
+        }
         self.contested.clear();
         self.deletions.clear();
         self.house.clear();
+        Ok(())
     }
 
     /// The number of a new claim on addresses.
     pub(super) fn next_claim(&mut self) -> u64 {
-        self.state.claims += 1;
-        self.state.claims
+        self.case.server.claims += 1;
+        self.case.server.claims
     }
 
-    /// Takes a row whose submitted part was just changed. `alone`: no other origin has the id.
+    /// Decides these entries again at [`Self::finish`].
+    pub(super) fn contest(&mut self, ids: impl IntoIterator<Item = EntryId>) {
+        self.contested.extend(ids);
+    }
+
+    /// Takes the new submitted part of a row. `alone`: no other origin has the id.
     pub(super) fn submitted(
         &mut self,
-        tables: &mut dyn Tables,
         mut row: ServerRow,
+        new: Submitted,
         alone: bool,
     ) -> Stored<()> {
-        if alone && self.is_simple(tables, &row)? {
-            self.publish_submitted(tables, &mut row)?;
+        if alone && self.is_simple(&row, &new)? {
+            row.published = Some(self.publish(row.id, Listed::of(&row), &row.origin, &new)?);
         } else {
             self.contested.insert(row.id);
         }
-        tables.put_row(&row)
+        row.submitted = Some(new);
+        self.case.tables.put_row(&row)
     }
 
-    /// Whether a row can be published without regard to any other.
-    fn is_simple(&mut self, tables: &mut dyn Tables, row: &ServerRow) -> Stored<bool> {
-        let submitted = row.submitted.as_ref().expect("it was just submitted");
-        if submitted.invalid.is_some()
-            || submitted.released_to.is_some()
-            || tables.transferred(row.id)?.is_some()
+    /// P7: whether a row can be published without regard to any other.
+    fn is_simple(&mut self, row: &ServerRow, new: &Submitted) -> Stored<bool> {
+        if new.invalid.is_some()
+            || new.released_to.is_some()
+            || self.case.tables.transferred(row.id)?.is_some()
         {
             return Ok(false);
         }
-        let published = row.published_record();
-        if published.is_some_and(|published| published.addresses == submitted.record.addresses) {
+        let published = row.published.as_ref().map(|published| published.content());
+        if published.is_some_and(|published| published.addresses == new.record.addresses) {
             return Ok(true);
         }
-        let new: Vec<String> = submitted.record.as_ref().address_keys().collect();
-        let old: Vec<String> =
+        let wanted: Vec<String> = new.content().address_keys().collect();
+        let held: Vec<String> =
             published.map_or(Vec::new(), |record| record.address_keys().collect());
-        for key in new.iter().filter(|key| !old.contains(key)) {
-            if tables.claimants(key)?.iter().any(|(id, _)| *id != row.id) {
+        for key in wanted.iter().filter(|key| !held.contains(key)) {
+            if self.case.tables.claimants(key)?.iter().any(|(id, _)| *id != row.id) {
                 return Ok(false);
             }
         }
-        let given_up: Vec<&String> = old.iter().filter(|key| !new.contains(key)).collect();
-        for key in given_up {
-            self.free(tables, row.id, &row.origin, key)?;
+        for key in held.iter().filter(|key| !wanted.contains(key)) {
+            self.free(row.id, &row.origin, key)?;
         }
         Ok(true)
     }
 
-    /// Notes that an address is given up: whoever waits for it is decided again.
-    fn free(
-        &mut self,
-        tables: &mut dyn Tables,
-        holder: EntryId,
-        origin: &PostofficeName,
-        key: &str,
-    ) -> Stored<()> {
-        for (id, _) in tables.claimants(key)? {
+    /// P14: an address is given up: the entries that wait for it are decided again.
+    fn free(&mut self, holder: EntryId, origin: &PostofficeName, key: &str) -> Stored<()> {
+        for (id, _) in self.case.tables.claimants(key)? {
             if id != holder && Rule::Shadow.holds() {
                 Branch::DecidedAgain.take();
                 self.contested.insert(id);
@@ -159,225 +193,224 @@ impl Publication {
         Ok(())
     }
 
-    /// Publishes a row as it is submitted.
-    fn publish_submitted(&mut self, tables: &mut dyn Tables, row: &mut ServerRow) -> Stored<()> {
-        let old = row.published.take();
-        let submitted = row.submitted.as_ref().expect("it is published as submitted");
-        let new = Content {
-            owner: &row.origin,
-            record: submitted.record.as_ref(),
-            released_to: submitted.released_to.as_ref(),
-            stamp: submitted.stamp,
-        };
-        let before = old.as_ref().map(|published| {
-            let record = published.record.as_ref().unwrap_or(&submitted.record).as_ref();
-            let content = Content {
-                owner: &row.origin,
-                record,
-                released_to: published.released_to.as_ref(),
-                stamp: published.stamp,
-            };
-            (content, published)
-        });
-        let published = self.change(tables, row.id, before, Some(new))?;
-        row.published = published;
-        Ok(())
-    }
-
-    /// Takes a deletion; `row` is what the origin had submitted, if anything.
-    pub(super) fn deleted(
-        &mut self,
-        tables: &mut dyn Tables,
-        row: Option<ServerRow>,
-        deletion: Deletion,
-    ) -> Stored<()> {
-        let others = tables.rows(deletion.id)?;
+    /// Takes a deletion; `row` is the origin's row, if it has one.
+    pub(super) fn deleted(&mut self, row: Option<ServerRow>, deletion: Deletion) -> Stored<()> {
+        let others = self.case.tables.rows(deletion.id)?;
         for other in others.iter().filter(|other| other.origin != deletion.origin) {
-            let offered = other.submitted.as_ref().is_some_and(|submitted| {
+            let is_offered = other.submitted.as_ref().is_some_and(|submitted| {
                 submitted.released_to.as_ref() == Some(&deletion.origin)
                     && submitted.stamp < deletion.stamp
             });
-            if offered {
-                // A deletion of an entry on offer is a claim and a deletion. One from before the offer
+            if is_offered {
+                // P19: a deletion of an entry on offer is a claim and a deletion. One from before the offer
                 // is not, nor the end of a stub, which is older than all.
                 Branch::OfferDeleted.take();
-                tables.put_transferred(deletion.id, &deletion.origin)?;
+                self.case.tables.put_transferred(deletion.id, &deletion.origin)?;
             }
             self.contested.insert(deletion.id);
         }
         let Some(mut row) = row else { return Ok(()) };
-        let Some(submitted) = row.submitted.take() else { return Ok(()) };
-        match &mut row.published {
-            Some(published) => {
-                if published.record.is_none() {
-                    published.record = Some(submitted.record);
-                }
-                tables.put_row(&row)?;
-                self.deletions.push(deletion);
-            }
-            None => {
-                tables.delete_row(row.id, &row.origin)?;
-                self.contested.insert(row.id);
-            }
+        assert_eq!(
+            (row.id, &row.origin),
+            (deletion.id, &deletion.origin),
+            "it is the origin's row"
+        );
+        if row.submitted.take().is_none() {
+            return Ok(());
+        }
+        if row.published.is_some() {
+            self.case.tables.put_row(&row)?;
+            self.deletions.push(deletion);
+        } else {
+            self.case.tables.delete_row(row.id, &row.origin)?;
+            self.contested.insert(row.id);
         }
         Ok(())
     }
 
-    /// Decides what is contested or deleted, and writes sums and numbers.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub fn finish(
-        &mut self,
-        tables: &mut dyn Tables,
-        context: &mut Context<'_>,
-    ) -> Result<(), ReceiveError> {
-        self.publish_deletions(tables, context)?;
-        self.resolve(tables, context)?;
-        for (at, (hash, _)) in self.views.iter().enumerate() {
-            let changes: Vec<_> = self.sums[at]
+    /// Decides the contested and deleted entries, and writes sums and numbers.
+    pub(super) fn finish(mut self) -> Stored<()> {
+        self.publish_deletions()?;
+        self.resolve()?;
+        assert!(self.deletions.is_empty() && self.contested.is_empty(), "everything is decided");
+        for (hash, _, changes) in &self.views {
+            let changes: Vec<_> = changes
+                .0
                 .iter()
                 .filter(|(_, (added, taken))| added != taken)
                 .map(|(bucket, (added, taken))| (*bucket, *added, *taken))
                 .collect();
-            if !changes.is_empty() {
-                tables.change_view_sums(*hash, &changes)?;
-            }
-            self.sums[at].clear();
-        }
-        Ok(tables.put_server(&self.state)?)
-    }
-
-    /// Too many deletions of one origin within the window wait for a person; the rest of the batch
-    /// goes on (rule `heldack`).
-    fn publish_deletions(
-        &mut self,
-        tables: &mut dyn Tables,
-        context: &mut Context<'_>,
-    ) -> Stored<()> {
-        let deletions = std::mem::take(&mut self.deletions);
-        let Some(origin) = deletions.first().map(|deletion| deletion.origin.clone()) else {
-            return Ok(());
-        };
-        let unapproved = deletions.iter().filter(|deletion| !deletion.approved).count() as u64;
-        let since = self.now.saturating_sub(WINDOW_MS);
-        let earlier: u64 = tables
-            .deletion_events(&origin)?
-            .iter()
-            .filter(|(at, _)| *at > since)
-            .map(|(_, count)| count)
-            .sum();
-        let entries = tables.published_count(&origin)? + earlier;
-        let hold = unapproved > 0 && context.guard.exceeded(unapproved + earlier, entries);
-        if hold {
-            Branch::Held.take();
-            context.say(
-                Level::Alarm,
-                "5.1",
-                format!(
-                    "{unapproved} deletions of {origin} are held for a person: with {earlier} \
-                     earlier ones in 24 hours they are too many of {entries} entries"
-                ),
-            );
-        } else if unapproved > 0 {
-            tables.put_deletion_event(&origin, self.now, unapproved)?;
-        }
-        for deletion in deletions {
-            let row = tables.rows(deletion.id)?.into_iter().find(|row| row.origin == origin);
-            let Some(mut row) = row else { continue };
-            if row.submitted.is_some() {
+            if changes.is_empty() {
                 continue;
             }
-            if hold && !deletion.approved {
-                let published = row.published.as_mut().expect("only published ones are listed");
-                published.held = Some(Hold { since: self.now, rejected: false });
-                tables.put_row(&row)?;
-            } else if self.contested.contains(&deletion.id) {
-                // Another origin has the id as well: decided together.
+            let before = if CHECKED {
+                self.case.tables.view_sums(*hash)?.total()
             } else {
-                self.unpublish(tables, row)?;
+                Default::default()
+            };
+            self.case.tables.change_view_sums(*hash, &changes)?;
+            if CHECKED {
+                let mut expected = before;
+                for (_, added, taken) in changes {
+                    expected += added;
+                    expected -= taken;
+                }
+                let written = self.case.tables.view_sums(*hash)?.total();
+                assert_eq!(written, expected, "the sums of view {hash} follow the list");
+            }
+        }
+        self.case.save()
+    }
+
+    /// G1: too many deletions of one origin within the window wait for a person; the rest of the batch
+    /// goes on (rule `heldack`).
+    fn publish_deletions(&mut self) -> Stored<()> {
+        let deletions = std::mem::take(&mut self.deletions);
+        let Some(first) = deletions.first() else { return Ok(()) };
+        let origin = first.origin.clone();
+        assert!(
+            deletions.iter().all(|deletion| deletion.origin == origin),
+            "a batch has one origin"
+        );
+        let now = self.case.context.now;
+        let holds = self.holds_deletions(&origin, &deletions)?;
+        for deletion in deletions {
+            let row =
+                self.case.tables.rows(deletion.id)?.into_iter().find(|row| row.origin == origin);
+            let Some(mut row) = row else { continue };
+            let (None, Some(published)) = (&row.submitted, &mut row.published) else { continue };
+            if holds && !deletion.approved {
+                published.held = Some(Hold { since: now, rejected: false });
+                self.case.tables.put_row(&row)?;
+            } else if !self.contested.contains(&deletion.id) {
+                // Where another origin has the id as well, both are decided together.
+                self.unpublish(row)?;
             }
         }
         Ok(())
     }
 
-    /// Removes an entry from the list, and its row.
-    pub(super) fn unpublish(&mut self, tables: &mut dyn Tables, row: ServerRow) -> Stored<()> {
-        let published = row.published.as_ref().expect("it is published");
-        let record = row.published_record().expect("it is published");
-        for key in record.address_keys() {
-            self.free(tables, row.id, &row.origin, &key)?;
+    /// Whether the deletions that no person approved are too many, together with those of the window
+    /// that were published already. Those that are not too many are counted in it.
+    fn holds_deletions(&mut self, origin: &PostofficeName, deletions: &[Deletion]) -> Stored<bool> {
+        let unapproved = deletions.iter().filter(|deletion| !deletion.approved).count() as u64;
+        if unapproved == 0 {
+            return Ok(false);
         }
-        let before = Content {
-            owner: &row.origin,
-            record,
-            released_to: published.released_to.as_ref(),
-            stamp: published.stamp,
-        };
-        self.change(tables, row.id, Some((before, published)), None)?;
-        tables.delete_row(row.id, &row.origin)
+        let Case { tables, context, .. } = &mut *self.case;
+        let since = context.now.saturating_sub(WINDOW_MS);
+        let earlier: u64 = tables
+            .deletion_events(origin)?
+            .iter()
+            .filter(|(at, _)| *at > since)
+            .map(|(_, count)| count)
+            .sum();
+        let entries = tables.published_count(origin)? + earlier;
+        if !context.guard.exceeded(unapproved + earlier, entries) {
+            tables.put_deletion_event(origin, context.now, unapproved)?;
+            return Ok(false);
+        }
+        Branch::Held.take();
+        context.say(
+            Level::Alarm,
+            Row::G1,
+            format!(
+                "{unapproved} deletions of {origin} are held for a person: with {earlier} earlier ones \
+                 in 24 hours they are too many of {entries} entries"
+            ),
+        );
+        Ok(true)
     }
 
-    /// One change of the list: numbers it, keeps the sums of every view, and leaves a tombstone
-    /// for a deletion. A change of nothing keeps its number: publication is a diff.
-    fn change(
+    /// Takes an entry out of the list. The row goes as well, unless its origin submits it still: then it
+    /// stays as a stub.
+    fn unpublish(&mut self, mut row: ServerRow) -> Stored<()> {
+        if let Some(published) = row.published.take() {
+            for key in published.content().address_keys() {
+                self.free(row.id, &row.origin, &key)?;
+            }
+            self.delist(row.id, Listed { owner: &row.origin, published: &published })?;
+        }
+        self.put_or_delete(&row)
+    }
+
+    /// Writes a row that lost its published part.
+    fn put_or_delete(&mut self, row: &ServerRow) -> Stored<()> {
+        assert!(row.published.is_none(), "it has left the list");
+        match row.submitted {
+            Some(_) => self.case.tables.put_row(row),
+            None => self.case.tables.delete_row(row.id, &row.origin),
+        }
+    }
+
+    fn next_number(&mut self) -> SrvSeq {
+        self.case.server.head = self.case.server.head.next();
+        self.case.server.head
+    }
+
+    /// Puts an entry as its origin submitted it in the place of an earlier version: numbers the change and
+    /// keeps the sums of every view (P16). A change of nothing keeps its number: publication is a diff (P15).
+    fn publish(
         &mut self,
-        tables: &mut dyn Tables,
         id: EntryId,
-        before: Option<(Content<'_>, &Published)>,
-        after: Option<Content<'_>>,
-    ) -> Stored<Option<Published>> {
-        if let (Some((old, published)), Some(new)) = (&before, &after)
-            && old.owner == new.owner
+        before: Option<Listed<'_>>,
+        owner: &PostofficeName,
+        new: &Submitted,
+    ) -> Stored<Published> {
+        assert!(new.invalid.is_none(), "only valid content is published");
+        let record = Arc::clone(&new.record);
+        if let Some(Listed { owner: old_owner, published: old }) = before
+            && old_owner == owner
             && old.record == new.record
             && old.released_to == new.released_to
         {
-            let stamp = new.stamp;
-            return Ok(Some(Published { record: None, held: None, stamp, ..(*published).clone() }));
+            return Ok(Published { record, held: None, stamp: new.stamp, ..old.clone() });
         }
-        self.state.head = self.state.head.next();
-        let number = self.state.head;
-        let newly_visible = self.count(id, before.as_ref().map(|(old, _)| *old), after);
-        let seen_in = self.seen_in(tables, id, &before)?;
-        let Some(new) = after else {
-            tables.put_tombstone(&Tombstone { id, srv_seq: number, seen_in, at: self.now })?;
-            return Ok(None);
-        };
+        let number = self.next_number();
+        let is_new_somewhere =
+            self.count(id, before.map(Listed::content), Some((owner, new.content())));
+        let seen_in = self.seen_in(id, before)?;
         let numbers = match before {
-            Some((old, published)) if old.owner == new.owner && !newly_visible => {
-                let mut parts = changed_parts(old.record, new.record);
+            Some(Listed { owner: old_owner, published: old })
+                if old_owner == owner && !is_new_somewhere =>
+            {
+                assert!(old.numbers.last <= number.0, "numbers rise");
+                let mut parts = changed_parts(old.content(), new.content());
                 if old.released_to != new.released_to {
                     parts.push(release_part());
                 }
-                let mut numbers = published.numbers.clone();
+                let mut numbers = old.numbers.clone();
                 numbers.changed(number.0, parts);
                 numbers
             }
             _ => ChangeNumbers::new(number.0),
         };
-        Ok(Some(Published {
-            record: None,
-            released_to: new.released_to.cloned(),
+        Ok(Published {
+            record,
+            released_to: new.released_to.clone(),
             stamp: new.stamp,
             numbers,
             seen_in,
             held: None,
-        }))
+        })
     }
 
-    /// Where earlier versions were visible; takes over and removes a tombstone of a former life.
-    fn seen_in(
-        &mut self,
-        tables: &mut dyn Tables,
-        id: EntryId,
-        before: &Option<(Content<'_>, &Published)>,
-    ) -> Stored<SeenIn> {
-        let Some((old, published)) = before else {
-            let tombstone = tables.tombstone(id)?;
+    /// Removes an entry from the list: numbers the deletion, keeps the sums, and leaves a tombstone.
+    fn delist(&mut self, id: EntryId, old: Listed<'_>) -> Stored<()> {
+        let srv_seq = self.next_number();
+        self.count(id, Some(old.content()), None);
+        let seen_in = self.seen_in(id, Some(old))?;
+        let at = self.case.context.now;
+        self.case.tables.put_tombstone(&Tombstone { id, srv_seq, seen_in, at })
+    }
+
+    /// Where earlier versions were visible; takes over and removes a tombstone of the entry.
+    fn seen_in(&mut self, id: EntryId, before: Option<Listed<'_>>) -> Stored<SeenIn> {
+        let Some(Listed { owner, published }) = before else {
+            let tombstone = self.case.tables.tombstone(id)?;
             if tombstone.is_some() {
                 Branch::Reborn.take();
-                tables.delete_tombstone(id)?;
+                self.case.tables.delete_tombstone(id)?;
             }
             return Ok(tombstone.map(|tombstone| tombstone.seen_in).unwrap_or_default());
         };
@@ -386,51 +419,38 @@ impl Publication {
             SeenIn::All => return Ok(SeenIn::All),
             SeenIn::Some(seen) => seen.clone(),
         };
-        for (hash, view) in &self.views {
-            if view.shows(old.owner, old.record) {
+        for (hash, view, _) in &self.views {
+            if view.shows(owner, published.content()) {
                 seen.insert(*hash);
             }
         }
-        let everywhere = self.views.iter().all(|(hash, _)| seen.contains(hash));
+        let everywhere = self.views.iter().all(|(hash, ..)| seen.contains(hash));
         Ok(if everywhere { SeenIn::All } else { SeenIn::Some(seen) })
     }
 
-    /// Takes the old version from the sums of the views that showed it and adds the new one to
-    /// those that show it. Returns whether the entry is new to a view.
+    /// Takes the old version from the sums of the views that showed it and adds the new one to those
+    /// that show it: every change of the list passes here. Returns whether the entry is new to a view.
     fn count(&mut self, id: EntryId, old: Option<Content<'_>>, new: Option<Content<'_>>) -> bool {
-        let bucket = BucketSums::bucket(id);
         let whole = |content: Option<Content<'_>>| {
-            content.map(|content| list_element(id, content.owner, content.record))
+            content.map(|(owner, record)| list_element(id, owner, record))
         };
         let (old_whole, new_whole) = (whole(old), whole(new));
-        let mut newly_visible = false;
-        for (at, (_, view)) in self.views.iter().enumerate() {
+        let mut is_new_somewhere = false;
+        for (_, view, changes) in &mut self.views {
             let element = |content: Option<Content<'_>>, whole: Option<u128>| {
-                let content =
-                    content.filter(|content| view.shows(content.owner, content.record))?;
-                match view.disclosed(content.record) {
-                    Some(shown) => Some(list_element(id, content.owner, shown.as_ref())),
+                let (owner, record) =
+                    content.filter(|(owner, record)| view.shows(owner, *record))?;
+                match view.disclosed(record) {
+                    Some(shown) => Some(list_element(id, owner, shown.as_ref())),
                     None => whole,
                 }
             };
             let (old, new) = (element(old, old_whole), element(new, new_whole));
-            newly_visible |= old.is_none() && new.is_some();
+            is_new_somewhere |= old.is_none() && new.is_some();
             if old.is_some() || new.is_some() {
-                let sums = self.sums[at].entry(bucket).or_default();
-                sums.0 += new.map_or(SetDigest::default(), SetDigest::one);
-                sums.1 += old.map_or(SetDigest::default(), SetDigest::one);
+                changes.add(id, old, new);
             }
         }
-        newly_visible
-    }
-
-    /// The last number given.
-    pub fn head(&self) -> SrvSeq {
-        self.state.head
-    }
-
-    /// Decides these entries again at [`Self::finish`].
-    pub fn contest(&mut self, ids: impl IntoIterator<Item = EntryId>) {
-        self.contested.extend(ids);
+        is_new_somewhere
     }
 }

@@ -5,362 +5,369 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use dirsync_directory::{EntryId, Record, SetDigest, own_element};
+use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, own_element};
 use dirsync_message::{Change, Request, Stamp, Transaction, fits_a_body};
 
 use super::publication::{Deletion, Publication};
-use crate::context::{Context, Level, ReceiveError, TransactionSource};
+use super::sender_epoch::follows_challenge;
+use crate::context::{Level, ReceiveError, TransactionSource};
 use crate::delta::apply_delta;
+use crate::row::Row;
 use crate::simulation::Rule;
-use crate::tables::{Registration, ServerRow, Submitted, Tables};
+use crate::tables::{Registration, ServerRow, Submitted};
 
 /// What became of the own part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Submission {
-    /// The submitted set is what the origin says.
+    /// The submitted set is the one that the origin describes.
     Accepted,
     /// Nothing was taken, and the acknowledgement says where to begin.
     NotTaken,
-    /// Nothing was taken: the origin is to be shown what is held.
+    /// Nothing was taken: the origin is to be shown the set that is held.
     SendOwn,
 }
 
-/// What one transaction did to the submitted set.
-enum Taken {
-    Yes,
-    /// Its stamp is older than what is held.
+/// Why the own part of a request does not follow from the submitted set that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fork {
+    /// Changes are missing in between (only without rule `range`, which sees it in the head).
+    Gap,
+    /// A change has an older stamp than the version held.
     Older,
     /// It drops the stub of an entry that was handed back meanwhile.
     HandedBack,
     /// It changes an entry that is not held.
     Unknown,
+    /// The digests of the sets differ.
+    Digest,
 }
 
-/// S13a to S13d.
-pub(super) fn submit_delta(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    publication: &mut Publication,
-    registration: &mut Registration,
-    request: &Request,
-    body: &mut dyn TransactionSource,
-) -> Result<Submission, ReceiveError> {
-    let own = &request.own;
-    if own.from > registration.applied && Rule::Range.holds() {
-        context.say(
-            Level::Warning,
-            "S13a",
-            format!(
-                "{} sends after {}, only {} is held: it is asked to send again",
-                request.from, own.from, registration.applied
-            ),
-        );
-        return Ok(Submission::NotTaken);
+impl Fork {
+    fn row(self) -> Row {
+        match self {
+            Self::Gap => Row::S13a,
+            Self::Older | Self::HandedBack => Row::S13b,
+            Self::Unknown | Self::Digest => Row::S13c,
+        }
     }
-    tables.savepoint()?;
-    publication.savepoint();
-    let read = read_delta(tables, publication, registration, body);
-    let Read { digest, count, mut fork } = undone_on_error(tables, read)?;
-    if fork.is_none() && digest != own.digest && Rule::OwnDigest.holds() {
-        fork = Some(("S13c", "the digests of its own entries differ"));
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Gap => "a number is missing",
+            Self::Older => "a change is older than the one held",
+            Self::HandedBack => "an entry it drops was handed back to it",
+            Self::Unknown => "an entry changes that is not held",
+            Self::Digest => "the digests of its own entries differ",
+        }
     }
-    if let Some((rule, why)) = fork {
-        tables.rollback_savepoint()?;
-        publication.rollback();
-        context.say(
-            Level::Warning,
-            rule,
-            format!(
-                "{} and this server disagree ({why}; {digest} here, {} there): it is asked to merge",
-                request.from, own.digest
-            ),
-        );
-        return Ok(if rule == "S13a" { Submission::NotTaken } else { Submission::SendOwn });
-    }
-    tables.release_savepoint()?;
-    registration.own_digest = digest;
-    registration.applied = registration.applied.max(own.to);
-    if count > 0 {
-        let text = format!("{count} changes of {} taken, up to {}", request.from, own.to);
-        context.say(Level::Info, "S13d", text);
-    }
-    Ok(Submission::Accepted)
 }
 
-/// What the transactions of a delta came to.
-struct Read {
+/// The result of taking changes: an error refuses the message, a fork is answered.
+type Verdict<T> = Result<Result<T, Fork>, ReceiveError>;
+
+/// An attempt that was undone, with the digest that it would have led to.
+struct Undone {
+    fork: Fork,
     digest: SetDigest,
-    count: u64,
-    fork: Option<(&'static str, &'static str)>,
 }
 
-fn read_delta(
-    tables: &mut dyn Tables,
-    publication: &mut Publication,
-    registration: &Registration,
-    body: &mut dyn TransactionSource,
-) -> Result<Read, ReceiveError> {
-    let mut read = Read { digest: registration.own_digest, count: 0, fork: None };
-    while let Some(transaction) = body.next()? {
-        if transaction.number <= registration.applied.0 {
-            continue;
-        }
-        read.count += 1;
-        let follows = transaction.number == registration.applied.0 + 1;
-        if read.count == 1 && !follows && !Rule::Range.holds() {
-            read.fork = Some(("S13a", "a number is missing"));
-            break;
-        }
-        match submit(tables, publication, registration, &transaction, &mut read.digest)? {
-            Taken::Yes => {}
-            Taken::Older => read.fork = Some(("S13b", "a change is older than the one held")),
-            Taken::HandedBack => {
-                read.fork = Some(("S13b", "an entry it drops was handed back to it"))
-            }
-            Taken::Unknown => read.fork = Some(("S13c", "an entry changes that is not held")),
-        }
-        if read.fork.is_some() {
-            break;
-        }
-    }
-    Ok(read)
+/// Takes the own part of one request.
+pub(super) struct Submitter<'p, 'a> {
+    pub(super) publication: Publication<'p, 'a>,
+    pub(super) registration: &'p mut Registration,
+    pub(super) request: &'p Request,
 }
 
-/// Ends the savepoint of a body that could not be read, so that the caller's own are the last open
-/// ones again.
-fn undone_on_error<R>(
-    tables: &mut dyn Tables,
-    result: Result<R, ReceiveError>,
-) -> Result<R, ReceiveError> {
-    if matches!(result, Err(ReceiveError::Body(_) | ReceiveError::Contradiction(_))) {
-        tables.rollback_savepoint()?;
-    }
-    result
-}
-
-/// S8, S12 and S12a. `epoch_accepted` says that the caller has already compared challenge and base.
-pub(super) fn submit_full(
-    tables: &mut dyn Tables,
-    context: &mut Context<'_>,
-    publication: &mut Publication,
-    registration: &mut Registration,
-    request: &Request,
-    epoch_accepted: bool,
-    body: &mut dyn TransactionSource,
-) -> Result<Submission, ReceiveError> {
-    let own = &request.own;
-    if !epoch_accepted {
-        if registration.applied == own.to && registration.own_digest == own.digest {
-            return Ok(Submission::Accepted);
-        }
-        let matches = registration.challenge.is_some()
-            && own.challenge == registration.challenge
-            && own.base == Some(registration.own_digest);
-        if !matches {
-            context.say(
-                Level::Notice,
-                "S12",
-                format!("the full export of {} does not follow from what is held", request.from),
+impl Submitter<'_, '_> {
+    /// S13a to S13d.
+    pub(super) fn submit_delta(
+        &mut self,
+        body: &mut dyn TransactionSource,
+    ) -> Result<Submission, ReceiveError> {
+        let Request { from, own, .. } = self.request;
+        let held = self.registration.acknowledged;
+        if own.from > held && Rule::Range.holds() {
+            let text = format!(
+                "{from} sends after {}, only {held} is held: it is asked to send again",
+                own.from
             );
-            return Ok(Submission::SendOwn);
+            self.say(Level::Warning, Row::S13a, text);
+            return Ok(Submission::NotTaken);
+        }
+        match self.attempt(|submitter| submitter.read_delta(body))? {
+            Ok(count) => {
+                self.registration.acknowledged = held.max(own.to);
+                if count > 0 {
+                    let text = format!("{count} changes of {from} taken, up to {}", own.to);
+                    self.say(Level::Info, Row::S13d, text);
+                }
+                Ok(Submission::Accepted)
+            }
+            Err(Undone { fork, digest }) => {
+                let text = format!(
+                    "{from} and this server disagree ({}; {digest} here, {} there): it is asked to merge",
+                    fork.reason(),
+                    own.digest
+                );
+                self.say(Level::Warning, fork.row(), text);
+                let is_gap = fork == Fork::Gap;
+                Ok(if is_gap { Submission::NotTaken } else { Submission::SendOwn })
+            }
         }
     }
-    tables.savepoint()?;
-    publication.savepoint();
-    let read = read_full(tables, publication, registration, request, body);
-    let Some(digest) = undone_on_error(tables, read)? else {
-        tables.rollback_savepoint()?;
-        publication.rollback();
-        // Digests say nothing of stamps: the origin would think that it has merged with this state
-        // already. A new challenge says that it has not.
-        registration.challenge = None;
-        context.say(
-            Level::Warning,
-            "S12",
-            format!(
-                "a change of {} is older than the one held: it is asked to merge",
-                request.from
-            ),
-        );
-        return Ok(Submission::SendOwn);
-    };
-    tables.release_savepoint()?;
-    registration.own_digest = digest;
-    registration.applied = own.to;
-    registration.challenge = None;
-    context.say(
-        Level::Notice,
-        "S8",
-        format!("{} resubmitted its {} entries", request.from, own.digest.count),
-    );
-    Ok(Submission::Accepted)
+
+    /// S8 and S12. `is_admitted` says that the export answers the challenge of a new epoch, which S8
+    /// found out already.
+    pub(super) fn submit_full(
+        &mut self,
+        is_admitted: bool,
+        body: &mut dyn TransactionSource,
+    ) -> Result<Submission, ReceiveError> {
+        let Request { from, own, .. } = self.request;
+        if !is_admitted {
+            let held = &self.registration;
+            if held.acknowledged == own.to && held.own_digest == own.digest {
+                return Ok(Submission::Accepted);
+            }
+            if !follows_challenge(held, self.request) {
+                let text =
+                    format!("the full export of {from} does not follow from the set held here");
+                self.say(Level::Notice, Row::S12, text);
+                return Ok(Submission::SendOwn);
+            }
+        }
+        let taken = self.attempt(|submitter| submitter.read_full(body))?;
+        self.registration.challenge = None;
+        match taken {
+            Ok(()) => {
+                self.registration.acknowledged = own.to;
+                let text = format!("{from} resubmitted its {} entries", own.digest.count);
+                self.say(Level::Notice, Row::S8, text);
+                Ok(Submission::Accepted)
+            }
+            Err(_) => {
+                // Digests say nothing of stamps: the origin would think that it has merged with this
+                // state already. A new challenge says that it has not.
+                let text =
+                    format!("a change of {from} is older than the one held: it is asked to merge");
+                self.say(Level::Warning, Row::S12, text);
+                Ok(Submission::SendOwn)
+            }
+        }
+    }
+
+    /// Runs `change`. What it did is undone — rows, numbers, sums and the set's digest — when it finds a
+    /// fork or the message turns out to be bad. This is the only savepoint of a request.
+    fn attempt<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Verdict<T>,
+    ) -> Result<Result<T, Undone>, ReceiveError> {
+        let before = self.registration.own_digest;
+        let saved = self.publication.savepoint()?;
+        let undone = match change(self) {
+            Ok(Ok(value)) => {
+                self.publication.release_savepoint()?;
+                return Ok(Ok(value));
+            }
+            Ok(Err(fork)) => Ok(fork),
+            // A store that failed cannot undo anything; its transaction is lost as a whole.
+            Err(error @ ReceiveError::Store(_)) => return Err(error),
+            Err(error) => Err(error),
+        };
+        self.publication.rollback(saved)?;
+        let digest = std::mem::replace(&mut self.registration.own_digest, before);
+        Ok(Err(Undone { fork: undone?, digest }))
+    }
+
+    /// The number of changes that were new.
+    fn read_delta(&mut self, body: &mut dyn TransactionSource) -> Verdict<u64> {
+        let held = self.registration.acknowledged.0;
+        let mut count = 0;
+        while let Some(transaction) = body.next()? {
+            if transaction.number <= held {
+                continue;
+            }
+            count += 1;
+            if count == 1 && transaction.number != held + 1 && !Rule::Range.holds() {
+                return Ok(Err(Fork::Gap));
+            }
+            if let Err(fork) = self.submit(&transaction)? {
+                return Ok(Err(fork));
+            }
+        }
+        if self.registration.own_digest != self.request.own.digest && Rule::OwnDigest.holds() {
+            return Ok(Err(Fork::Digest));
+        }
+        Ok(Ok(count))
+    }
+
+    fn read_full(&mut self, body: &mut dyn TransactionSource) -> Verdict<()> {
+        let mut named = BTreeSet::new();
+        while let Some(transaction) = body.next()? {
+            if !matches!(transaction.change, Change::Delete { .. }) {
+                named.insert(transaction.id);
+            }
+            match self.submit(&transaction)? {
+                Err(Fork::Unknown) => {
+                    return Err(ReceiveError::Contradiction("a full export holds an M".into()));
+                }
+                Err(fork) => return Ok(Err(fork)),
+                Ok(()) => {}
+            }
+        }
+        self.delete_absent(&named)?;
+        let (found, said) = (self.registration.own_digest, self.request.own.digest);
+        if found != said {
+            return Err(ReceiveError::Contradiction(format!(
+                "the full export has digest {found}, its head says {said}"
+            )));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Deletes what a full export does not name. Its deletions have tombstones; an entry that is absent
+    /// without one is counted like any other deletion.
+    fn delete_absent(&mut self, named: &BTreeSet<EntryId>) -> Result<(), ReceiveError> {
+        let mut absent = Vec::new();
+        self.publication.tables().visit_submitted(&self.request.from, &mut |row| {
+            if !named.contains(&row.id) {
+                absent.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |s| s.stamp)));
+            }
+            ControlFlow::Continue(())
+        })?;
+        for (id, stamp) in absent {
+            let deleted = self.delete(id, stamp, false)?;
+            assert!(
+                deleted.is_ok() || stamp == Stamp::OF_STUB_END,
+                "a version is not older than itself"
+            );
+        }
+        Ok(())
+    }
+
+    /// Does what one transaction of the body says.
+    fn submit(&mut self, transaction: &Transaction<'_>) -> Verdict<()> {
+        let (id, stamp) = (transaction.id, transaction.stamp);
+        if let Change::Delete { approved } = transaction.change {
+            return self.delete(id, stamp, approved);
+        }
+        let mut rows = self.publication.tables().rows(id)?;
+        let origin = &self.registration.name;
+        let mut row = match rows.iter().position(|row| row.origin == *origin) {
+            Some(at) => rows.swap_remove(at),
+            None => match new_row(transaction, origin) {
+                Some(row) => row,
+                None => return Ok(Err(Fork::Unknown)),
+            },
+        };
+        let old = row.submitted.take();
+        if is_older(stamp, old.as_ref()) {
+            return Ok(Err(Fork::Older));
+        }
+        let Some((record, released_to)) = new_content(transaction, old.as_ref()) else {
+            return Ok(Err(Fork::Unknown));
+        };
+        if !fits_a_body(record.as_ref()) {
+            return Err(ReceiveError::Contradiction(format!(
+                "its change {} makes an entry that no message can carry",
+                transaction.number
+            )));
+        }
+        let claim = match &old {
+            Some(old) if old.record.addresses == record.addresses => old.claim,
+            _ => self.publication.next_claim(),
+        };
+        let invalid = record.as_ref().check().err().map(|error| error.to_string());
+        let new = Submitted { record: Arc::new(record), stamp, released_to, claim, invalid };
+        self.count(id, old.as_ref(), Some(&new));
+        let tables = self.publication.tables();
+        if tables.submitted_tombstone(&row.origin, id)?.is_some() {
+            tables.put_submitted_tombstone(&row.origin, id, None)?;
+        }
+        self.publication.submitted(row, new, rows.is_empty())?;
+        Ok(Ok(()))
+    }
+
+    fn delete(&mut self, id: EntryId, stamp: Stamp, approved: bool) -> Verdict<()> {
+        let origin = self.registration.name.clone();
+        let tables = self.publication.tables();
+        let row = tables.rows(id)?.into_iter().find(|row| row.origin == origin);
+        let held = row.as_ref().and_then(|row| row.submitted.as_ref());
+        let ends_stub = stamp == Stamp::OF_STUB_END;
+        if !ends_stub && is_older(stamp, held) {
+            return Ok(Err(Fork::Older));
+        }
+        if held.is_some() && ends_stub && tables.transferred(id)?.as_ref() == Some(&origin) {
+            return Ok(Err(Fork::HandedBack));
+        }
+        // Remembered even for an entry that the server never held: the origin may have made and deleted it
+        // in between, and a copy of it must not bring it back.
+        let known = tables.submitted_tombstone(&origin, id)?;
+        let remembered = !ends_stub && (row.is_some() || Rule::DeadDeletion.holds());
+        if remembered && known.is_none_or(|known| known < stamp) {
+            tables.put_submitted_tombstone(&origin, id, Some(stamp))?;
+        }
+        self.count(id, row.as_ref().and_then(|row| row.submitted.as_ref()), None);
+        self.publication.deleted(row, Deletion { id, origin, stamp, approved })?;
+        Ok(Ok(()))
+    }
+
+    /// Keeps the digest of the submitted set: every change of it passes here.
+    fn count(&mut self, id: EntryId, old: Option<&Submitted>, new: Option<&Submitted>) {
+        let element = |submitted: &Submitted| {
+            SetDigest::one(own_element(id, submitted.released_to.as_ref(), submitted.content()))
+        };
+        if let Some(old) = old {
+            self.registration.own_digest -= element(old);
+        }
+        if let Some(new) = new {
+            self.registration.own_digest += element(new);
+        }
+    }
+
+    fn say(&mut self, level: Level, row: Row, text: String) {
+        self.publication.say(level, row, text);
+    }
 }
 
-/// The digest of the submitted set after a full export; none when a change is older than what is
+/// S13b: whether a change was made before the version that is held.
+fn is_older(stamp: Stamp, held: Option<&Submitted>) -> bool {
+    held.is_some_and(|held| stamp < held.stamp) && Rule::Stamp.holds()
+}
+
+/// The row of an entry that its origin has not submitted so far; `None` if the transaction does not
+/// bring a whole entry.
+fn new_row(transaction: &Transaction<'_>, origin: &PostofficeName) -> Option<ServerRow> {
+    let (Some(first_origin), Change::Whole(_)) = (transaction.first_origin, transaction.change)
+    else {
+        return None;
+    };
+    Some(ServerRow {
+        id: transaction.id,
+        origin: origin.clone(),
+        first_origin: first_origin.clone(),
+        key: transaction.key.to_owned(),
+        submitted: None,
+        published: None,
+    })
+}
+
+/// The content that a transaction makes of the version held; `None` if it changes an entry that is not
 /// held.
-fn read_full(
-    tables: &mut dyn Tables,
-    publication: &mut Publication,
-    registration: &Registration,
-    request: &Request,
-    body: &mut dyn TransactionSource,
-) -> Result<Option<SetDigest>, ReceiveError> {
-    let mut digest = registration.own_digest;
-    let mut named = BTreeSet::new();
-    while let Some(transaction) = body.next()? {
-        if !matches!(transaction.change, Change::Delete { .. }) {
-            named.insert(transaction.id);
-        }
-        match submit(tables, publication, registration, &transaction, &mut digest)? {
-            Taken::Yes => {}
-            Taken::Older | Taken::HandedBack => return Ok(None),
-            Taken::Unknown => {
-                return Err(ReceiveError::Contradiction("a full export holds an M".into()));
-            }
-        }
-    }
-    // Deletions have tombstones; what is absent without one is counted like any other deletion.
-    let mut absent = Vec::new();
-    tables.visit_submitted(&request.from, &mut |row| {
-        if !named.contains(&row.id) {
-            absent.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |s| s.stamp)));
-        }
-        ControlFlow::Continue(())
-    })?;
-    for (id, stamp) in absent {
-        delete(tables, publication, registration, id, stamp, false, &mut digest)?;
-    }
-    if digest != request.own.digest {
-        return Err(ReceiveError::Contradiction(format!(
-            "the full export has digest {digest}, its head says {}",
-            request.own.digest
-        )));
-    }
-    Ok(Some(digest))
-}
-
-fn submit(
-    tables: &mut dyn Tables,
-    publication: &mut Publication,
-    registration: &Registration,
-    transaction: &Transaction<'_>,
-    digest: &mut SetDigest,
-) -> Result<Taken, ReceiveError> {
-    let origin = &registration.name;
-    let id = transaction.id;
-    let stamp = transaction.stamp;
-    if let Change::Delete { approved } = transaction.change {
-        return delete(tables, publication, registration, id, stamp, approved, digest);
-    }
-    let mut rows = tables.rows(id)?;
-    let at = rows.iter().position(|row| row.origin == *origin);
-    let mut row = match at {
-        Some(at) => rows.swap_remove(at),
-        None => {
-            let (Some(first_origin), Change::Whole(_)) =
-                (transaction.first_origin, transaction.change)
-            else {
-                return Ok(Taken::Unknown);
-            };
-            ServerRow {
-                id,
-                origin: origin.clone(),
-                first_origin: first_origin.clone(),
-                key: transaction.key.to_owned(),
-                submitted: None,
-                published: None,
-            }
-        }
-    };
-    let old = row.submitted.take();
-    if old.as_ref().is_some_and(|old| stamp < old.stamp) && Rule::Stamp.holds() {
-        return Ok(Taken::Older);
-    }
-    let Some((record, released_to)) = new_content(transaction, old.as_ref()) else {
-        return Ok(Taken::Unknown);
-    };
-    if let Some(old) = &old {
-        let element = own_element(id, old.released_to.as_ref(), old.record.as_ref());
-        *digest -= SetDigest::one(element);
-    }
-    *digest += SetDigest::one(own_element(id, released_to.as_ref(), record.as_ref()));
-    let claim = match &old {
-        Some(old) if old.record.addresses == record.addresses => old.claim,
-        _ => publication.next_claim(),
-    };
-    if !fits_a_body(record.as_ref()) {
-        return Err(ReceiveError::Contradiction(format!(
-            "its change {} makes an entry that no message can carry",
-            transaction.number
-        )));
-    }
-    let invalid = record.as_ref().check().err().map(|error| error.to_string());
-    // What is published stays what it is until publication decides.
-    let old_record = old.map(|old| old.record);
-    if let Some(published) = &mut row.published
-        && published.record.is_none()
-    {
-        published.record = old_record;
-    }
-    row.submitted = Some(Submitted { record, stamp, released_to, claim, invalid });
-    if tables.submitted_tombstone(origin, id)?.is_some() {
-        tables.put_submitted_tombstone(origin, id, None)?;
-    }
-    publication.submitted(tables, row, rows.is_empty())?;
-    Ok(Taken::Yes)
-}
-
-/// The whole content that a transaction makes of what is held.
 fn new_content(
     transaction: &Transaction<'_>,
     old: Option<&Submitted>,
-) -> Option<(Record, Option<dirsync_directory::PostofficeName>)> {
-    let record = match transaction.change {
-        Change::Whole(record) => record.to_record(),
+) -> Option<(Record, Option<PostofficeName>)> {
+    let said = transaction.released_to.map(|to| to.cloned());
+    match transaction.change {
+        Change::Whole(record) => Some((record.to_record(), said.flatten())),
         Change::Delta { kind, name, addresses, details } => {
-            apply_delta(old?.record.as_ref(), kind, name, addresses, details)
+            let old = old?;
+            let record = apply_delta(old.content(), kind, name, addresses, details);
+            Some((record, said.unwrap_or_else(|| old.released_to.clone())))
         }
-        Change::Delete { .. } => unreachable!("deletions are taken apart"),
-    };
-    let released_to = match (transaction.released_to, transaction.change) {
-        (Some(released_to), _) => released_to.cloned(),
-        (None, Change::Whole(_)) => None,
-        (None, _) => old.and_then(|old| old.released_to.clone()),
-    };
-    Some((record, released_to))
-}
-
-fn delete(
-    tables: &mut dyn Tables,
-    publication: &mut Publication,
-    registration: &Registration,
-    id: EntryId,
-    stamp: Stamp,
-    approved: bool,
-    digest: &mut SetDigest,
-) -> Result<Taken, ReceiveError> {
-    let origin = &registration.name;
-    let rows = tables.rows(id)?;
-    let row = rows.into_iter().find(|row| row.origin == *origin);
-    let held = row.as_ref().and_then(|row| row.submitted.as_ref());
-    let ends_stub = stamp == Stamp::OF_STUB_END;
-    if held.is_some_and(|held| stamp < held.stamp) && !ends_stub && Rule::Stamp.holds() {
-        return Ok(Taken::Older);
+        Change::Delete { .. } => None,
     }
-    if held.is_some() && ends_stub && tables.transferred(id)?.as_ref() == Some(origin) {
-        return Ok(Taken::HandedBack);
-    }
-    if let Some(held) = held {
-        let element = own_element(id, held.released_to.as_ref(), held.record.as_ref());
-        *digest -= SetDigest::one(element);
-    }
-    // Remembered even for what the server never held (trace T-DEADDEL).
-    let known = tables.submitted_tombstone(origin, id)?;
-    let remembered = !ends_stub && (row.is_some() || Rule::DeadDeletion.holds());
-    if remembered && known.is_none_or(|known| known < stamp) {
-        tables.put_submitted_tombstone(origin, id, Some(stamp))?;
-    }
-    publication.deleted(tables, row, Deletion { id, origin: origin.clone(), stamp, approved })?;
-    Ok(Taken::Yes)
 }

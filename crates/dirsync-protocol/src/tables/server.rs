@@ -1,6 +1,7 @@
 //! The tables of a directory server.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dirsync_directory::{
     Bucket, BucketSums, EntryId, PostofficeName, Record, RecordRef, SetDigest, View, ViewHash,
@@ -13,7 +14,7 @@ use dirsync_message::{
 use super::{Flow, Stored};
 use crate::delta::ChangeNumbers;
 
-/// The one row of server state (`protocol.md` §2.2).
+/// The one row of server state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerState {
     /// The life of the numbering.
@@ -79,7 +80,7 @@ pub enum Copies {
     Fenced,
 }
 
-/// What the server keeps about one requestor (`protocol.md` §2.2, `reg[name]`).
+/// The server's row about one requestor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The requestor.
@@ -100,8 +101,8 @@ pub struct Registration {
     pub epoch: Option<ReqEpoch>,
     /// Epochs that are not accepted any more.
     pub retired: BTreeSet<ReqEpoch>,
-    /// ReqSync.
-    pub applied: ReqSeq,
+    /// ReqSync: the last own change that was acknowledged.
+    pub acknowledged: ReqSeq,
     /// Numbers and ids of the last requests of its epoch that were taken, the newest last.
     pub taken: Vec<(RequestNo, RequestId)>,
     /// It has to be answered.
@@ -167,7 +168,7 @@ impl Default for SeenIn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submitted {
     /// Its content; kept even when it cannot be published.
-    pub record: Record,
+    pub record: Arc<Record>,
     /// Stamp of its last change.
     pub stamp: Stamp,
     /// Whom its origin releases it to.
@@ -181,8 +182,8 @@ pub struct Submitted {
 /// An entry as requestors receive it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Its content, where that is not the submitted one.
-    pub record: Option<Record>,
+    /// Its content. Usually it is the submitted one, which is then stored once.
+    pub record: Arc<Record>,
     /// Whom its owner releases it to, as published.
     pub released_to: Option<PostofficeName>,
     /// Stamp of the published change.
@@ -216,25 +217,48 @@ pub struct ServerRow {
     pub first_origin: PostofficeName,
     /// Its key there.
     pub key: String,
-    /// What the origin says; none after a deletion that is held.
+    /// The entry as its origin submitted it; `None` after a deletion that is held.
     pub submitted: Option<Submitted>,
-    /// What requestors receive; none while it waits. At most one origin's row of an id has it.
+    /// The entry as requestors receive it; `None` while it waits. At most one origin's row of an id has it.
     pub published: Option<Published>,
 }
 
-impl ServerRow {
-    /// The published content.
-    pub fn published_record(&self) -> Option<RecordRef<'_>> {
-        let published = self.published.as_ref()?;
-        match (&published.record, &self.submitted) {
-            (Some(record), _) => Some(record.as_ref()),
-            (None, Some(submitted)) => Some(submitted.record.as_ref()),
-            (None, None) => unreachable!("a row is published with content or as submitted"),
-        }
+impl Submitted {
+    /// Its content, borrowed.
+    pub fn content(&self) -> RecordRef<'_> {
+        Record::as_ref(&self.record)
     }
 }
 
-/// A forgotten entry's stub.
+impl Published {
+    /// Its content, borrowed.
+    pub fn content(&self) -> RecordRef<'_> {
+        Record::as_ref(&self.record)
+    }
+}
+
+impl ServerRow {
+    /// The published content where it differs from the submitted one: the only one that a store has to
+    /// keep beside it.
+    pub fn diverging_record(&self) -> Option<&Record> {
+        let published = &self.published.as_ref()?.record;
+        let is_submitted = self.submitted.as_ref().is_some_and(|submitted| {
+            Arc::ptr_eq(&submitted.record, published) || submitted.record == *published
+        });
+        (!is_submitted).then_some(published)
+    }
+
+    /// Whether the origin wants something else than what is published: it waits, deletes, releases, or
+    /// submitted content that differs or cannot be published.
+    pub fn is_unsettled(&self) -> bool {
+        let (Some(submitted), Some(_)) = (&self.submitted, &self.published) else { return true };
+        submitted.invalid.is_some()
+            || submitted.released_to.is_some()
+            || self.diverging_record().is_some()
+    }
+}
+
+/// A deletion: what remains of an entry that left the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     /// The entry.
@@ -250,8 +274,8 @@ pub struct Tombstone {
 /// One change of the list, in the order of numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Numbered<'a> {
-    /// A published row.
-    Published(&'a ServerRow),
+    /// A published row, with its published part.
+    Published(&'a ServerRow, &'a Published),
     /// A deletion.
     Tombstone(&'a Tombstone),
 }

@@ -7,6 +7,7 @@ use dirsync_agent::decisions::Decision;
 use dirsync_agent::step::{Interrupted, PlaceFailure, answer_requests, apply, send, take_requests};
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Event;
+use dirsync_protocol::row::Row;
 use dirsync_protocol::server::pending;
 use dirsync_testing::Fault;
 
@@ -121,7 +122,7 @@ impl World {
         let applied =
             self.troubled(machine, trouble, |world| apply(world.site(machine), &port, &around))?;
         let Some(report) = applied else { return Ok(Taken { failed: true, ..Taken::default() }) };
-        let digest_failed = report.events.iter().any(|event| event.rule == "R18");
+        let digest_failed = report.events.iter().any(|event| event.row == Row::R18);
         let (refused, list_changed) = (report.refused > 0, report.list_changed);
         self.note(machine, report.events);
         let failed = failed_with_reason(machine, trouble, &report.failed)?;

@@ -85,7 +85,7 @@ impl World {
             let mut digest = SetDigest::default();
             for (id, row) in submitted(self.site(server), letter_of(&registration.name)) {
                 let released_to = row.released_to.as_ref();
-                digest += SetDigest::one(own_element(id, released_to, row.record.as_ref()));
+                digest += SetDigest::one(own_element(id, released_to, row.content()));
             }
             if digest != registration.own_digest {
                 let name = registration.name;
@@ -165,7 +165,7 @@ impl World {
         let mut summary = format!("{} {} {published:?}\n", state.epoch, state.head);
         for registration in self.read(server, |tables| tables.registrations()) {
             let rows = submitted(self.site(server), letter_of(&registration.name));
-            let (epoch, applied) = (registration.epoch, registration.applied);
+            let (epoch, applied) = (registration.epoch, registration.acknowledged);
             summary += &format!("{} {epoch:?} {applied} {rows:?}\n", registration.name);
         }
         summary

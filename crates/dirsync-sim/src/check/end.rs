@@ -72,7 +72,7 @@ impl World {
         let alike = own.len() == submitted.len()
             && own.values().all(|row| {
                 submitted.get(&row.id).is_some_and(|there| {
-                    (&there.record, &there.released_to) == (&row.record, &row.released_to)
+                    (&*there.record, &there.released_to) == (&row.record, &row.released_to)
                 })
             });
         if !alike {

@@ -247,7 +247,7 @@ CREATE TABLE registration (
     view_wanted    TEXT NOT NULL,    -- what it asked to see
     epoch          TEXT,             -- the epoch accepted now
     retired        TEXT NOT NULL,    -- epochs that are not accepted any more
-    applied        INTEGER NOT NULL, -- ReqSync
+    acknowledged   INTEGER NOT NULL, -- ReqSync
     answer_due     INTEGER NOT NULL, -- it has to be answered
     send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
     challenge      TEXT,             -- the open challenge

@@ -23,24 +23,19 @@ fn point_key(point: &SyncPoint) -> PointKey {
 
 /// The comparison keys of all addresses of a row, submitted and published.
 fn address_keys(row: &ServerRow) -> BTreeSet<String> {
-    let submitted = row.submitted.iter().map(|submitted| &submitted.record);
-    let published = row.published.iter().filter_map(|published| published.record.as_ref());
-    submitted.chain(published).flat_map(|record| record.as_ref().address_keys()).collect()
-}
-
-/// Whether the submitted record of a row is not what is published for it.
-fn is_unsettled(row: &ServerRow) -> bool {
-    let (Some(submitted), Some(published)) = (&row.submitted, &row.published) else {
-        return true;
-    };
-    published.record.is_some() || submitted.invalid.is_some() || submitted.released_to.is_some()
+    let submitted = row.submitted.iter().map(|submitted| submitted.content());
+    let published = row.published.iter().map(|published| published.content());
+    submitted.chain(published).flat_map(|record| record.address_keys()).collect()
 }
 
 /// The row or tombstone for an entry of the index of numbers.
-fn numbered<'s>(state: &'s State, key: &NumberedKey) -> Numbered<'s> {
+fn numbered<'s>(state: &'s State, key: &NumberedKey) -> Option<Numbered<'s>> {
     match key {
-        NumberedKey::Published(key) => Numbered::Published(&state.rows[key]),
-        NumberedKey::Tombstone(id) => Numbered::Tombstone(&state.tombstones[id]),
+        NumberedKey::Published(key) => {
+            let row = &state.rows[key];
+            Some(Numbered::Published(row, row.published.as_ref()?))
+        }
+        NumberedKey::Tombstone(id) => Some(Numbered::Tombstone(&state.tombstones[id])),
     }
 }
 
@@ -141,7 +136,7 @@ impl ServerTables for MemoryTransaction<'_> {
 
     fn visit_unsettled(&mut self, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> Stored<()> {
         let rows = self.store.state.rows.values();
-        visit_all(rows.filter(|row| is_unsettled(row)), visit);
+        visit_all(rows.filter(|row| row.is_unsettled()), visit);
         Ok(())
     }
 
@@ -160,7 +155,7 @@ impl ServerTables for MemoryTransaction<'_> {
         let start = (after, NumberedKey::Tombstone(EntryId::from_bytes(LAST_ID)));
         let changes = state.numbered.range((Excluded(start), Unbounded)).map(|(key, ())| key);
         let changes = changes.take_while(|(number, _)| *number <= upto);
-        visit_all(changes.map(|(_, key)| numbered(state, key)), visit);
+        visit_all(changes.filter_map(|(_, key)| numbered(state, key)), visit);
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! The server's rows, one for each id of each origin, and the index of their addresses.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use dirsync_directory::{EntryId, PostofficeName, RecordRef, fold};
+use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, fold};
 use dirsync_message::Stamp;
-use dirsync_protocol::tables::{Flow, Hold, Published, ServerRow, Stored, Submitted};
+use dirsync_protocol::tables::{Flow, Hold, Published, ServerRow, StoreError, Stored, Submitted};
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{Columns, integer, seen_in_text};
@@ -62,14 +63,16 @@ fn read_submitted(
         released_to: columns.optional_name(names, connection)?,
         claim: columns.number()?,
         invalid: columns.optional_text()?.map(str::to_owned),
-        record: columns.record()?.to_record(),
+        record: Arc::new(columns.record()?.to_record()),
     }))
 }
 
+/// The published part of a row. Its content is stored where it differs from the submitted one.
 fn read_published(
     columns: &mut Columns<'_, '_>,
     names: &mut Names,
     connection: &Connection,
+    submitted: Option<&Submitted>,
 ) -> Stored<Option<Published>> {
     if columns.optional_integer()?.is_none() {
         return Ok(None);
@@ -87,7 +90,13 @@ fn read_published(
                 None
             }
         },
-        record: columns.optional_record()?,
+        record: match (columns.optional_record()?, submitted) {
+            (Some(record), _) => Arc::new(record),
+            (None, Some(submitted)) => Arc::clone(&submitted.record),
+            (None, None) => {
+                return Err(StoreError::corrupt("read a row", "it is published without content"));
+            }
+        },
     }))
 }
 
@@ -97,22 +106,13 @@ pub(super) fn read_entry(
     names: &mut Names,
     connection: &Connection,
 ) -> Stored<ServerRow> {
-    Ok(ServerRow {
-        id: columns.id()?,
-        origin: columns.name(names, connection)?.clone(),
-        first_origin: columns.name(names, connection)?.clone(),
-        key: columns.text()?.into(),
-        submitted: read_submitted(columns, names, connection)?,
-        published: read_published(columns, names, connection)?,
-    })
-}
-
-/// Whether the submitted record of a row is not what is published for it.
-fn is_unsettled(row: &ServerRow) -> bool {
-    let (Some(submitted), Some(published)) = (&row.submitted, &row.published) else {
-        return true;
-    };
-    published.record.is_some() || submitted.invalid.is_some() || submitted.released_to.is_some()
+    let id = columns.id()?;
+    let origin = columns.name(names, connection)?.clone();
+    let first_origin = columns.name(names, connection)?.clone();
+    let key = columns.text()?.into();
+    let submitted = read_submitted(columns, names, connection)?;
+    let published = read_published(columns, names, connection, submitted.as_ref())?;
+    Ok(ServerRow { id, origin, first_origin, key, submitted, published })
 }
 
 /// The hash of an address in the index: FNV-1a with 64 bits (RFC 9923). A fast hash is enough, because keys
@@ -135,8 +135,7 @@ fn hashes(addresses: [Option<&str>; 2]) -> BTreeSet<i64> {
 /// The addresses that a row claims by its submitted record, and those of another published record.
 fn addresses_of(row: &ServerRow) -> [Option<&str>; 2] {
     let submitted = row.submitted.as_ref().map(|submitted| &*submitted.record.addresses);
-    let published = row.published.as_ref().and_then(|published| published.record.as_ref());
-    [submitted, published.map(|record| &*record.addresses)]
+    [submitted, row.diverging_record().map(|record| &*record.addresses)]
 }
 
 /// The stored state of a row that is about to change.
@@ -219,14 +218,14 @@ impl SqliteTransaction<'_> {
             statement.raw_bind_parameter(1, origin)?;
             statement.raw_bind_parameter(2, first_origin)?;
             statement.raw_bind_parameter(3, &*row.key)?;
-            statement.raw_bind_parameter(4, is_unsettled(row))
+            statement.raw_bind_parameter(4, row.is_unsettled())
         };
         bind().map_err(failed(action))?;
         if let Some(submitted) = &row.submitted {
             self.bind_submitted(action, statement, submitted)?;
         }
         if let Some(published) = &row.published {
-            self.bind_published(action, statement, published)?;
+            self.bind_published(action, statement, published, row.diverging_record())?;
         }
         Ok(())
     }
@@ -241,7 +240,7 @@ impl SqliteTransaction<'_> {
         let (stamp, claim) =
             (integer(action, submitted.stamp.0)?, integer(action, submitted.claim)?);
         let mut bind = || {
-            bind_record(statement, 5, submitted.record.as_ref())?;
+            bind_record(statement, 5, submitted.content())?;
             statement.raw_bind_parameter(9, stamp)?;
             statement.raw_bind_parameter(10, released_to)?;
             statement.raw_bind_parameter(11, claim)?;
@@ -255,6 +254,7 @@ impl SqliteTransaction<'_> {
         action: &'static str,
         statement: &mut CachedStatement<'_>,
         published: &Published,
+        diverging: Option<&Record>,
     ) -> Stored<()> {
         let released_to = self.optional_number_of(action, published.released_to.as_ref())?;
         let stamp = integer(action, published.stamp.0)?;
@@ -262,7 +262,7 @@ impl SqliteTransaction<'_> {
         let whole = integer(action, published.numbers.whole)?;
         let since = published.held.map(|hold| integer(action, hold.since)).transpose()?;
         let mut bind = || {
-            if let Some(record) = &published.record {
+            if let Some(record) = diverging {
                 bind_record(statement, 13, record.as_ref())?;
             }
             statement.raw_bind_parameter(17, released_to)?;

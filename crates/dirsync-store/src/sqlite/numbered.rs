@@ -46,13 +46,17 @@ impl SqliteTransaction<'_> {
         };
         let (mut entry, mut tombstone) = (next_entry()?, next_tombstone()?);
         loop {
-            let number = entry.as_ref().and_then(|row| row.published.as_ref());
-            let entry_is_first = match (number, &tombstone) {
-                (Some(published), Some(tombstone)) => published.numbers.last <= tombstone.srv_seq.0,
-                (number, _) => number.is_some(),
+            let published = entry.as_ref().and_then(|row| Some((row, row.published.as_ref()?)));
+            let entry_is_first = match (published, &tombstone) {
+                (Some((_, published)), Some(tombstone)) => {
+                    published.numbers.last <= tombstone.srv_seq.0
+                }
+                (published, _) => published.is_some(),
             };
-            let flow = match (&entry, &tombstone) {
-                (Some(row), _) if entry_is_first => visit(Numbered::Published(row)),
+            let flow = match (published, &tombstone) {
+                (Some((row, published)), _) if entry_is_first => {
+                    visit(Numbered::Published(row, published))
+                }
                 (_, Some(tombstone)) => visit(Numbered::Tombstone(tombstone)),
                 _ => return Ok(()),
             };

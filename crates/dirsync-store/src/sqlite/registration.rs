@@ -16,7 +16,7 @@ macro_rules! select_registration {
     ($rest:literal) => {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
-             epoch, retired, applied, answer_due, send_own, challenge, \
+             epoch, retired, acknowledged, answer_due, send_own, challenge, \
              challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
              own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
@@ -25,7 +25,7 @@ macro_rules! select_registration {
 }
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
-     carrier, view_allowed, view_wanted, epoch, retired, applied, \
+     carrier, view_allowed, view_wanted, epoch, retired, acknowledged, \
      answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
@@ -128,7 +128,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         view_wanted: columns.view()?,
         epoch: columns.optional_parsed()?,
         retired: columns.words()?,
-        applied: ReqSeq(columns.number()?),
+        acknowledged: ReqSeq(columns.number()?),
         answer_due: columns.flag()?,
         send_own: columns.flag()?,
         challenge: columns.optional_parsed()?,
@@ -182,7 +182,7 @@ impl SqliteTransaction<'_> {
             registration.view_wanted.to_string(),
             text_of(&registration.epoch),
             words_of(&registration.retired),
-            integer(action, registration.applied.0)?,
+            integer(action, registration.acknowledged.0)?,
             registration.answer_due,
             registration.send_own,
             text_of(&registration.challenge),

@@ -167,7 +167,7 @@ pub fn registration_json(status: &RegistrationStatus) -> Value {
         "name": registration.name.to_string(),
         "state": word(status.standing),
         "carrier": registration.carrier,
-        "req_sync": registration.applied.0,
+        "req_sync": registration.acknowledged.0,
         "srv_sync": status.confirmed.0,
         "behind": status.behind,
         "last_contact": time::json(registration.last_contact),

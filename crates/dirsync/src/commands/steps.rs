@@ -16,6 +16,7 @@ use dirsync_postoffice::config::SourceConfig;
 use dirsync_postoffice::targets::{Targets, write_targets};
 use dirsync_postoffice::{Postoffice, log_within, now_ms, waiting};
 use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use dirsync_store::Transaction;
 use serde_json::json;
@@ -326,7 +327,7 @@ pub fn read_source(postoffice: &mut Postoffice, source: &SourceConfig) -> Result
             let mut tables = postoffice.begin()?;
             let mut lines = Vec::new();
             if note_source_error(&mut *tables, source, Some(&text))? {
-                let event = Event { level: Level::Error, rule: "T0", text: text.clone() };
+                let event = Event { level: Level::Error, row: Row::T0, text: text.clone() };
                 lines = log_within(&mut *tables, "T0", "a source could not be read", &[event])?;
                 tables.commit()?;
             }
@@ -382,10 +383,10 @@ pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -
     let mut events: Vec<Event> = report
         .warnings
         .iter()
-        .map(|text| Event { level: Level::Warning, rule: "T0", text: text.clone() })
+        .map(|text| Event { level: Level::Warning, row: Row::T0, text: text.clone() })
         .collect();
     if let Some(text) = broke_off(source, intake) {
-        events.push(Event { level: Level::Error, rule: "T0", text });
+        events.push(Event { level: Level::Error, row: Row::T0, text });
     }
     let summary = format!(
         "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} quarantined \

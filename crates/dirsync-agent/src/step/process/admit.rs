@@ -1,8 +1,9 @@
 //! First contact: an invitation's secret admits a postoffice, and its key is pinned.
 
 use dirsync_message::{Request, Side};
-use dirsync_protocol::context::{Context, Event, Level};
+use dirsync_protocol::context::{Context, Level};
 use dirsync_protocol::invitation::is_proof;
+use dirsync_protocol::row::Row;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::Tables;
 
@@ -22,7 +23,7 @@ pub(super) fn admit(
     let Some(admission) = &request.admission else {
         let known = registration.key.is_some() || registration.epoch.is_some();
         if !known {
-            say(context, Level::Warning, format!("{} sent no invitation", request.from));
+            context.say(Level::Warning, Row::F3, format!("{} sent no invitation", request.from));
         }
         return Ok(known);
     };
@@ -33,12 +34,12 @@ pub(super) fn admit(
         is_proof(&admission.proof, verifier, &admission.key) && around.now <= *expires
     });
     if !admitted {
-        let (side, reason) = match (&registration.invitation, &registration.key) {
-            (None, Some(_)) => (Side::Taken, "another machine has this name already"),
+        let (row, side, reason) = match (&registration.invitation, &registration.key) {
+            (None, Some(_)) => (Row::F6, Side::Taken, "another machine has this name already"),
             (Some((_, expires)), _) if around.now > *expires => {
-                (Side::Expired, "its invitation has expired")
+                (Row::F7, Side::Expired, "its invitation has expired")
             }
-            _ => (Side::Uninvited, "its secret is not that of the invitation"),
+            _ => (Row::F8, Side::Uninvited, "its secret is not that of the invitation"),
         };
         server::tell(tables, request, side)?;
         let name = &request.from;
@@ -47,7 +48,7 @@ pub(super) fn admit(
              if the right one is the one that was not admitted, `dirsync requestor add {name} \
              --folder DIR --again` invites it, and it begins in a new folder"
         );
-        say(context, Level::Alarm, text);
+        context.say(Level::Alarm, row, text);
         return Ok(false);
     }
     let decision = Decision {
@@ -56,10 +57,6 @@ pub(super) fn admit(
         kind: DecisionKind::Key(admission.key.clone()),
     };
     decide(tables, context, decisions, &[decision])?;
-    say(context, Level::Notice, format!("the key of {} is pinned", request.from));
+    context.say(Level::Notice, Row::F5, format!("the key of {} is pinned", request.from));
     Ok(true)
-}
-
-fn say(context: &mut Context<'_>, level: Level, text: String) {
-    context.events.push(Event { level, rule: "first contact", text });
 }

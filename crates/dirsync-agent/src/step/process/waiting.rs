@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Registration, RegistrationState};
 
 /// So many senders that are not registered may wait in one place; the requests of more are refused.
@@ -118,21 +119,21 @@ fn is_newer(one: &Arrived, other: &Arrived) -> bool {
 }
 
 fn begins(sender: &PostofficeName, why: Waits) -> Event {
-    let (level, rule, text) = match why {
+    let (level, row, text) = match why {
         Waits::Unknown => (
             Level::Warning,
-            "S2",
+            Row::S2,
             format!(
                 "{sender} is not registered; its request waits for `dirsync requestor add {sender}`"
             ),
         ),
         Waits::Suspended => (
             Level::Notice,
-            "S2",
+            Row::S3a,
             format!(
                 "{sender} is suspended; its request waits for `dirsync requestor resume {sender}`"
             ),
         ),
     };
-    Event { level, rule, text }
+    Event { level, row, text }
 }

@@ -99,7 +99,7 @@ fn a_full_export_that_lacks_entries_is_held() {
     let empty = BodyWriter::new(Vec::new()).finish().unwrap();
     let letter = full.with_head(request.to_text()).with_body(&empty);
     assert!(!world.take_request("s1", &letter).unwrap().refused);
-    assert!(published_change(&mut world, "b1").is_some() && world.said("s1", "5.1"));
+    assert!(published_change(&mut world, "b1").is_some() && world.said("s1", "G1"));
 }
 
 /// The own part of a request in which a person approved the deletions is not held.

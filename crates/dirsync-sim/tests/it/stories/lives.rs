@@ -24,7 +24,7 @@ fn requestor_restored_reuses_numbers() {
     let mut world = World::new("AB");
     world.run("A1 +a1; go A1; backup A1; A1 +a2; go A1; restore A1; A1 ~a1");
     let change = world.ghost.change;
-    assert_eq!(world.state("A1").req_seq, world.registration("s1", "A").applied, "used twice");
+    assert_eq!(world.state("A1").req_seq, world.registration("s1", "A").acknowledged, "used twice");
     world.settle();
     assert_eq!(published_change(&mut world, "a1"), Some(change), "the change is not skipped");
     assert!(owns(&mut world, "A1", "a2"), "and what a lost life made is adopted");

@@ -41,7 +41,8 @@ fn late_message_of_an_old_epoch() {
     assert_eq!(["A1", "B1"].map(|machine| world.state(machine)), states, "dropped");
     let cycle = world.server_state("s1").cycle;
     assert_eq!(world.server_state("s1"), ServerState { cycle, ..server });
-    let said: Vec<&str> = world.events[events..].iter().map(|(_, event)| event.rule).collect();
+    let said: Vec<&str> =
+        world.events[events..].iter().map(|(_, event)| event.row.name()).collect();
     assert_eq!(said.iter().filter(|rule| **rule == "R1").count(), old.len() / 2, "and logged");
     assert_eq!(said.iter().filter(|rule| **rule == "S10").count(), old.len() / 2);
     assert_eq!(world.settle(), 0, "and the cause of nothing");

@@ -2,6 +2,8 @@
 //!
 //! A failure names its seed and round; the same seed gives the same operations.
 
+use std::sync::Arc;
+
 use dirsync_directory::{BucketSums, EntryId, PostofficeName, SetDigest};
 use dirsync_message::{Mark, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::context::Level;
@@ -14,8 +16,8 @@ use dirsync_store::{MemoryStore, Store};
 use super::{ALL, MakeStore, Tx, visited};
 use crate::Random;
 use crate::rows::{
-    TEXTS, digest, entry_id, list_row, own_row, own_tombstone, point, postoffice, published,
-    record, registration, submitted, tombstone, view, view_hash,
+    TEXTS, as_submitted, digest, entry_id, list_row, own_row, own_tombstone, point, postoffice,
+    published, record, registration, submitted, tombstone, view, view_hash,
 };
 
 const SEEDS: u64 = 8;
@@ -195,24 +197,22 @@ impl World {
                 ..submitted(address)
             }
         });
-        let shown = (!self.random.one_in(3)).then(|| {
-            let other = wanted.is_none() || self.random.one_in(3);
-            Published {
-                record: other.then(|| record(self.text(), self.address(), "")),
-                released_to: self.random.one_in(4).then(|| self.origin()),
-                seen_in: if self.random.one_in(2) { SeenIn::All } else { SeenIn::default() },
-                held: wanted.is_none().then_some(Hold { since: 5, rejected: false }),
-                ..published(self.next_number())
-            }
+        let shown = (!self.random.one_in(3)).then(|| Published {
+            record: Arc::new(record(self.text(), self.address(), "")),
+            released_to: self.random.one_in(4).then(|| self.origin()),
+            seen_in: if self.random.one_in(2) { SeenIn::All } else { SeenIn::default() },
+            held: wanted.is_none().then_some(Hold { since: 5, rejected: false }),
+            ..published(self.next_number())
         });
-        ServerRow {
+        let row = ServerRow {
             id,
             origin,
             first_origin: self.origin(),
             key: self.text().into(),
             submitted: wanted,
             published: shown,
-        }
+        };
+        if self.random.one_in(3) { row } else { as_submitted(row) }
     }
 
     fn change_server(&mut self, tx: &mut Tx<'_>) -> Stored<String> {

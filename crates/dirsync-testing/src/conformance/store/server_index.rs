@@ -1,6 +1,7 @@
 //! The server's indexes: by number, by address, by origin, and what is unsettled.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::SrvSeq;
@@ -9,7 +10,8 @@ use dirsync_store::Store;
 
 use super::{ALL, Check, Tx, check_kept, commit, discard, sorted, visited};
 use crate::rows::{
-    GREATEST, entry_id, postoffice, published, record, server_row, submitted, tombstone, view_hash,
+    GREATEST, as_submitted, entry_id, postoffice, published, record, server_row, submitted,
+    tombstone, view_hash,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -31,7 +33,7 @@ fn numbered(
     visited!(
         limit,
         item => match item {
-            Numbered::Published(row) => {
+            Numbered::Published(row, _) => {
                 let published = row.published.as_ref().expect("it is published");
                 (published.numbers.last, Some(row.origin.clone()))
             }
@@ -77,7 +79,7 @@ fn rows_and_stubs_are_visited_by_number(store: &mut dyn Store) {
         visited!(
             ALL,
             item => match item {
-                Numbered::Published(row) => Ok(row.clone()),
+                Numbered::Published(row, _) => Ok(row.clone()),
                 Numbered::Tombstone(stub) => Err(stub.clone()),
             },
             tx.visit_numbered(SrvSeq(20), SrvSeq(50))
@@ -93,13 +95,17 @@ fn claims(key: &str) -> impl Fn(&mut Tx<'_>) -> Stored<Vec<(EntryId, PostofficeN
 }
 
 fn claimants_follow_both_versions_of_a_row(store: &mut dyn Store) {
-    let row = |wanted: Option<&str>, has: Option<Option<&str>>| ServerRow {
-        submitted: wanted.map(submitted),
-        published: has.map(|other| Published {
-            record: other.map(|addresses| record("Ana", addresses, "")),
-            ..published(1)
-        }),
-        ..server_row(1, "North/Hq", 0)
+    let row = |wanted: Option<&str>, has: Option<Option<&str>>| {
+        let other = |addresses| Arc::new(record("Ana", addresses, ""));
+        let row = ServerRow {
+            submitted: wanted.map(submitted),
+            published: has.map(|addresses| Published {
+                record: other(addresses.unwrap_or_default()),
+                ..published(1)
+            }),
+            ..server_row(1, "North/Hq", 0)
+        };
+        if has == Some(None) { as_submitted(row) } else { row }
     };
     let me = || vec![(entry_id(1), postoffice("NORTH/HQ"))];
     let (new, old) = ("SMTP:new@b", "SMTP:old@b\tX400:/c=b");
@@ -137,9 +143,8 @@ fn addresses_are_compared_as_such(store: &mut dyn Store) {
         published: None,
         ..server_row(7, "NORTH/HQ", 0)
     };
-    let wanted = row.submitted.as_ref().map(|submitted| submitted.record.clone());
     let keys: Vec<String> =
-        wanted.iter().flat_map(|record| record.as_ref().address_keys()).collect();
+        row.submitted.iter().flat_map(|submitted| submitted.content().address_keys()).collect();
     commit(store, |tx| tx.put_row(&row));
     for key in &keys {
         let found = discard(store, claims(key));
@@ -153,7 +158,7 @@ fn addresses_are_compared_as_such(store: &mut dyn Store) {
 fn submitted_rows_are_visited_by_origin(store: &mut dyn Store) {
     let held = ServerRow {
         submitted: None,
-        published: Some(Published { record: Some(record("", "", "")), ..published(5) }),
+        published: Some(published(5)),
         ..server_row(4, "NORTH/HQ", 0)
     };
     commit(store, |tx| {
@@ -178,18 +183,13 @@ fn submitted_rows_are_visited_by_origin(store: &mut dyn Store) {
 
 fn unsettled_rows_are_visited_and_no_others(store: &mut dyn Store) {
     let settled = |n| server_row(n, "NORTH/HQ", n);
-    let wants = |n, submitted| ServerRow { submitted: Some(submitted), ..settled(n) };
+    let wants = |n, submitted| as_submitted(ServerRow { submitted: Some(submitted), ..settled(n) });
     let released = Some(postoffice("SOUTH/HQ"));
-    let other = Some(record("Eva", "SMTP:a@b", ""));
     let unsettled = [
         ServerRow { published: None, ..settled(1) },
         ServerRow { submitted: None, published: None, ..settled(2) },
-        ServerRow {
-            submitted: None,
-            published: Some(Published { record: other.clone(), ..published(3) }),
-            ..settled(3)
-        },
-        ServerRow { published: Some(Published { record: other, ..published(4) }), ..settled(4) },
+        ServerRow { submitted: None, published: Some(published(3)), ..settled(3) },
+        ServerRow { published: Some(published(4)), ..settled(4) },
         wants(5, Submitted { invalid: Some(String::new()), ..submitted("") }),
         wants(6, Submitted { released_to: released.clone(), ..submitted("") }),
     ];
@@ -198,7 +198,7 @@ fn unsettled_rows_are_visited_and_no_others(store: &mut dyn Store) {
     commit(store, |tx| {
         unsettled.iter().chain([&of_origin]).try_for_each(|row| tx.put_row(row))?;
         tx.put_row(&settled(7))?;
-        tx.put_row(&ServerRow { published: Some(published_release), ..settled(8) })?;
+        tx.put_row(&as_submitted(ServerRow { published: Some(published_release), ..settled(8) }))?;
         // What was unsettled once is not for ever.
         tx.put_row(&ServerRow { published: None, ..settled(9) })?;
         tx.put_row(&settled(9))?;
@@ -218,7 +218,7 @@ fn published_entries_are_counted_by_origin(store: &mut dyn Store) {
         let names = ["north/hq", "SOUTH/HQ", "WEST/HQ"];
         names.map(postoffice).iter().map(|name| tx.published_count(name)).collect()
     };
-    let held = Published { record: Some(record("", "", "")), ..published(4) };
+    let held = published(4);
     check_kept(
         store,
         |tx| {
@@ -240,9 +240,11 @@ fn published_entries_are_counted_by_origin(store: &mut dyn Store) {
 
 fn a_purge_takes_old_stubs_and_old_sights(store: &mut dyn Store) {
     let sight = || SeenIn::Some(BTreeSet::from([view_hash(3)]));
-    let row = |n, number, seen_in| ServerRow {
-        published: Some(Published { seen_in, ..published(number) }),
-        ..server_row(n, "NORTH/HQ", 0)
+    let row = |n, number, seen_in| {
+        as_submitted(ServerRow {
+            published: Some(Published { seen_in, ..published(number) }),
+            ..server_row(n, "NORTH/HQ", 0)
+        })
     };
     let purged = commit(store, |tx| {
         for (n, number) in [(11, 10), (12, 20), (13, 21)] {
