@@ -1,20 +1,19 @@
 //! Sequences of messages, good ones and damaged ones, given to the shipped steps.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::ops::Range;
 
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::Decision;
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, Outgoing, open_message};
-use dirsync_directory::{PostofficeName, View};
+use dirsync_carrier::{Arrived, BodyEncoder, Carrier, Outgoing};
+use dirsync_directory::View;
 use dirsync_message::Head;
 use dirsync_store::Store;
 use dirsync_testing::rows::{postoffice, record};
-use dirsync_testing::{DAY_MS, MemoryNetwork, SERVER, TestPostoffice, TestStore, World};
+use dirsync_testing::{DAY_MS, Letter, MemoryNetwork, SERVER, TestPostoffice, TestStore, World};
 
 use crate::bytes::Bytes;
 use crate::check::check;
-use crate::scratch::file_of;
 
 const A: &str = "SOUTH/A";
 const B: &str = "WEST/B";
@@ -70,25 +69,18 @@ const LINES: [&str; 16] = [
     "-title",
 ];
 
-/// A message of the story.
-#[derive(Clone)]
-struct Letter {
-    /// The addressee, one of [`NAMES`].
-    to: &'static str,
-    from: PostofficeName,
-    head: String,
-    body: String,
-}
+/// A message of the story and its addressee, one of [`NAMES`].
+type Sent = (&'static str, Letter);
 
 /// The state with which all inputs begin.
 struct Start {
     stores: Vec<TestStore>,
-    letters: Vec<Letter>,
+    letters: Vec<Sent>,
     decisions: Vec<Decision>,
 }
 
 /// Runs one cycle of all postoffices, and keeps the messages that travel.
-fn cycle(world: &mut World, letters: &mut Vec<Letter>) {
+fn cycle(world: &mut World, letters: &mut Vec<Sent>) {
     for name in NAMES {
         send(world, name);
     }
@@ -115,17 +107,9 @@ fn apply(world: &mut World, name: &str) -> u64 {
     world.apply(name).refused
 }
 
-fn keep(world: &World, letters: &mut Vec<Letter>) {
+fn keep(world: &World, letters: &mut Vec<Sent>) {
     for name in NAMES {
-        let me = postoffice(name);
-        for arrived in world.network.pending(&me) {
-            let bytes = world.network.copy(&me, &arrived).expect("it is pending");
-            let mut message = open_message(file_of(&bytes)).expect("it was just sent");
-            let (from, head) = (message.envelope.from.clone(), message.head.clone());
-            let mut body = String::new();
-            message.body.read_to_string(&mut body).expect("it was just sent");
-            letters.push(Letter { to: name, from, head, body });
-        }
+        letters.extend(world.network.letters(name).into_iter().map(|letter| (name, letter)));
     }
 }
 
@@ -150,7 +134,7 @@ fn import(world: &mut World, name: &str, numbers: Range<u64>, word: &str) {
 }
 
 /// The story with which all inputs begin: two cycles, a contested address, and lost requests.
-fn story(store: fn() -> TestStore) -> (World, Vec<Letter>) {
+fn story(store: fn() -> TestStore) -> (World, Vec<Sent>) {
     let (mut world, mut letters) = (World::default(), Vec::new());
     world.found(SERVER, store());
     world.invite(A, View::default());
@@ -248,9 +232,9 @@ fn run(data: &[u8], start: &Start) {
 }
 
 /// Delivers a letter as it is or edited, and runs its addressee.
-fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'_>) {
-    let mut letter = letters[bytes.below(letters.len())].clone();
-    let other = &letters[bytes.below(letters.len())];
+fn deliver(world: &mut World, letters: &[Sent], deed: u64, bytes: &mut Bytes<'_>) {
+    let (to, mut letter) = letters[bytes.below(letters.len())].clone();
+    let (_, other) = &letters[bytes.below(letters.len())];
     let edits = bytes.byte();
     if edits & 1 != 0 {
         // In a newer minor version the order of the fields does not matter.
@@ -265,11 +249,10 @@ fn deliver(world: &mut World, letters: &[Letter], deed: u64, bytes: &mut Bytes<'
     if edits & 32 != 0 {
         letter.body = counted(&letter.body);
     }
-    let to = letter.to;
     let me = postoffice(to);
     // Waiting messages are taken first, so that every change after it comes from this letter.
     settle(world, to);
-    let (arrived, mut content) = posted(&letter, deed);
+    let (arrived, mut content) = posted(to, &letter, deed);
     if edits & 64 != 0 && !content.is_empty() {
         let at = bytes.below(content.len());
         content[at] ^= bytes.byte() | 1;
@@ -304,11 +287,11 @@ fn settle(world: &mut World, name: &str) -> u64 {
 }
 
 /// The file of a letter, with a correct hash whatever its content.
-fn posted(letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
+fn posted(to: &str, letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
     let mut encoder = BodyEncoder::new(1).expect("a level of zstd");
     encoder.write_all(letter.body.as_bytes()).expect("memory takes everything");
     let body = encoder.finish().expect("memory takes everything");
-    let to = postoffice(letter.to);
+    let to = postoffice(to);
     let (from, said_to) = match Head::parse(&letter.head) {
         Ok(Head::Request(request)) => (request.from, request.to),
         Ok(Head::Update(update)) => (update.from, update.to),

@@ -1,10 +1,11 @@
 //! The arguments of a step beside its tables: time, random tokens, and a place for its log lines.
 
 use std::fmt;
+use std::io::BufRead;
 use std::str::FromStr;
 
 use dirsync_directory::excerpt;
-use dirsync_message::{BodyError, Transaction};
+use dirsync_message::{BodyError, BodyReader, Transaction};
 use thiserror::Error;
 
 use crate::bounds::OutOfBounds;
@@ -133,6 +134,12 @@ pub trait TransactionSource {
     ///
     /// The body is damaged: the whole message is refused.
     fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError>;
+}
+
+impl<R: BufRead> TransactionSource for BodyReader<R> {
+    fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError> {
+        Self::next(self)
+    }
 }
 
 /// A message could not be taken; its changes have to be rolled back.

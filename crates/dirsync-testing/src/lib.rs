@@ -26,7 +26,7 @@ mod store;
 mod world;
 
 pub use faults::{Fault, Faults};
-pub use network::MemoryNetwork;
+pub use network::{Letter, MemoryNetwork};
 pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};
 pub use random::Random;
 pub use store::TestStore;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -10,6 +10,8 @@ use dirsync_carrier::{
     Arrived, Carrier, CarrierError, EnvelopeError, Message, Outgoing, message_bytes, open_message,
 };
 use dirsync_directory::{PostofficeName, fold};
+
+use crate::rows::postoffice;
 
 type Inboxes = BTreeMap<String, BTreeMap<Arrived, Vec<u8>>>;
 
@@ -26,7 +28,37 @@ struct MemoryCarrier {
     me: String,
 }
 
+/// A message that waits, in readable form.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// What its file name says.
+    pub arrived: Arrived,
+    /// Its sender.
+    pub from: PostofficeName,
+    /// Its head.
+    pub head: String,
+    /// Its body, decompressed.
+    pub body: String,
+}
+
 impl MemoryNetwork {
+    /// What waits for a postoffice, read.
+    ///
+    /// # Panics
+    ///
+    /// When it is no message.
+    pub fn letters(&self, to: &str) -> Vec<Letter> {
+        let carrier = self.carrier(&postoffice(to));
+        let read = |arrived: Arrived| {
+            let opened = carrier.open(&arrived).expect("memory").expect("it waits");
+            let mut message = opened.expect("it is whole");
+            let mut body = String::new();
+            message.body.read_to_string(&mut body).expect("it is whole");
+            Letter { arrived, from: message.envelope.from, head: message.head, body }
+        };
+        self.pending(&postoffice(to)).into_iter().map(read).collect()
+    }
+
     /// The access of one postoffice.
     pub fn carrier(&self, me: &PostofficeName) -> impl Carrier + use<> {
         MemoryCarrier { network: self.clone(), me: me.folded().to_owned() }

@@ -4,8 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody, EnvelopeError};
-use dirsync_message::{BodyError, BodyReader, BodyWriter, Head, Transaction};
-use dirsync_protocol::context::TransactionSource;
+use dirsync_message::{BodyReader, BodyWriter, Head, Transaction};
 use dirsync_protocol::tables::{Flow, Stored};
 
 use super::{RefusedMessage, StepError, Surroundings};
@@ -17,13 +16,7 @@ pub(super) struct Incoming {
 }
 
 /// The transactions of a body.
-pub(super) struct Transactions(BodyReader<Box<dyn io::BufRead>>);
-
-impl TransactionSource for Transactions {
-    fn next(&mut self) -> Result<Option<Transaction<'_>>, BodyError> {
-        self.0.next()
-    }
-}
+pub(super) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
 
 /// What opening a message came to.
 pub(super) enum Opening {
@@ -70,7 +63,7 @@ pub(super) fn open(
             message.envelope.from, message.envelope.to
         ))));
     }
-    let body = Transactions(BodyReader::new(message.body));
+    let body = BodyReader::new(message.body);
     Ok(Opening::Message(Box::new(Incoming { head, body })))
 }
 

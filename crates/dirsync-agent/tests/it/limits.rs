@@ -1,12 +1,13 @@
 //! What a message may say is bounded: no number of it stops anybody.
 
-use std::io::{Cursor, Read, Write};
+use std::io::Write;
 
-use dirsync_carrier::{Arrived, BodyEncoder, Outgoing, message_bytes, open_message};
+use dirsync_carrier::{BodyEncoder, Outgoing, message_bytes};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
 use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
 use dirsync_store::Store;
 
+use dirsync_testing::rows::postoffice;
 use dirsync_testing::{SERVER, World};
 
 const A: &str = "SOUTH/A";
@@ -24,37 +25,26 @@ fn three_postoffices() -> World {
     world
 }
 
-/// The message with head and body as `alter` makes them, under an envelope that is right.
-fn forged(bytes: Vec<u8>, alter: &dyn Fn(&str, &str) -> (String, String)) -> Vec<u8> {
-    let mut message = open_message(Cursor::new(bytes)).unwrap();
-    let mut body = String::new();
-    message.body.read_to_string(&mut body).unwrap();
-    let (head, body) = alter(&message.head, &body);
+/// Replaces the one message that waits for `to` from `from`: head and body are what `alter` makes of
+/// them, the envelope is right.
+fn forge(world: &World, to: &str, from: &str, alter: &dyn Fn(&str, &str) -> (String, String)) {
+    let (to_name, from) = (postoffice(to), postoffice(from));
+    let mut waiting = world.network.letters(to);
+    waiting.retain(|letter| letter.from == from);
+    let [letter] = waiting.as_slice() else { panic!("one message from {from}: {waiting:?}") };
+    let (head, body) = alter(&letter.head, &letter.body);
     let mut encoder = BodyEncoder::new(3).unwrap();
     encoder.write_all(body.as_bytes()).unwrap();
-    message_bytes(&Outgoing {
-        from: &message.envelope.from,
-        to: &message.envelope.to,
+    let bytes = message_bytes(&Outgoing {
+        from: &from,
+        to: &to_name,
         epoch: "",
         number: 0,
         part: 1,
         head: &head,
         body: &encoder.finish().unwrap(),
-    })
-}
-
-/// Replaces the one message that waits for `to` from `from`.
-fn forge(world: &World, to: &str, from: &str, alter: &dyn Fn(&str, &str) -> (String, String)) {
-    let (to, from): (PostofficeName, PostofficeName) = (to.parse().unwrap(), from.parse().unwrap());
-    let waiting: Vec<Arrived> = world
-        .network
-        .pending(&to)
-        .into_iter()
-        .filter(|arrived| arrived.sender == from.folded())
-        .collect();
-    let [arrived] = waiting.as_slice() else { panic!("one message from {from}: {waiting:?}") };
-    let bytes = forged(world.network.copy(&to, arrived).unwrap(), alter);
-    world.network.deliver(&to, arrived, bytes);
+    });
+    world.network.deliver(&to_name, &letter.arrived, bytes);
 }
 
 /// Everybody goes on: after some cycles a new entry of each is listed by all, and the numbers in

@@ -1,23 +1,12 @@
 //! A store that fails while a message is applied.
 
 use dirsync_message::{BodyReader, Head};
-use dirsync_protocol::context::{Context, Draws, ReceiveError, TransactionSource};
+use dirsync_protocol::context::{Context, Draws, ReceiveError};
 use dirsync_protocol::{requestor, server};
 use dirsync_sim::network::Letter;
 use dirsync_sim::world::{LENIENT, World};
 use dirsync_store::Store;
 use dirsync_testing::{Fault, TestStore};
-
-/// A body as the steps read it.
-struct Source<'b>(BodyReader<&'b [u8]>);
-
-impl TransactionSource for Source<'_> {
-    fn next(
-        &mut self,
-    ) -> Result<Option<dirsync_message::Transaction<'_>>, dirsync_message::BodyError> {
-        self.0.next()
-    }
-}
 
 /// Applies a letter to a store, as the agent does: the transaction is committed, or nothing is kept.
 fn apply(store: &mut TestStore, letter: &Letter) -> Result<(), ReceiveError> {
@@ -26,7 +15,7 @@ fn apply(store: &mut TestStore, letter: &Letter) -> Result<(), ReceiveError> {
     let mut context =
         Context { now: 1_800_000_000_000, draws: &mut draws, events: &mut events, guard: LENIENT };
     let text = letter.text();
-    let mut body = Source(BodyReader::new(text.as_bytes()));
+    let mut body = BodyReader::new(text.as_bytes());
     let mut tables = store.begin()?;
     match Head::parse(&letter.head).unwrap() {
         Head::Request(request) => {
