@@ -4,12 +4,7 @@
 //! does not. `fuzz/` passes these functions to libFuzzer, and `tests/corpus.rs` runs them in seconds over
 //! the corpus and mutations of it.
 //!
-//! Nothing of this crate is shipped. Begin with [`TARGETS`], the list of all functions:
-//!
-//! ```
-//! let target = dirsync_fuzz::TARGETS.iter().find(|target| target.name == "filter").unwrap();
-//! (target.run)(b"(&(ou=nav*)(!(title=x)))");
-//! ```
+//! Nothing of this crate is shipped. Begin with [`TARGETS`], the list of all functions.
 #![deny(missing_docs)]
 
 mod bytes;

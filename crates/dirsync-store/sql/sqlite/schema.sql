@@ -1,37 +1,37 @@
--- The postoffice database, version 1. A new database gets this file as it stands. Names, addresses and details are plain text;
--- ids are 16 bytes (select hex(id)); times are milliseconds since 1970; flags are 0 or 1.
+-- The database of a postoffice, version 1. A new database is made from this file. Names, addresses and details are plain text,
+-- ids are 16 bytes (select hex(id)), times are milliseconds since 1970, and flags are 0 or 1.
 
 -- ------------------------------------------------------------------------------------ common
 
--- Every spelling of a postoffice's name that was ever written, so that rows carry a number.
+-- Every spelling of the name of a postoffice that was ever written. Rows contain its number instead.
 CREATE TABLE postoffice (
-    no       INTEGER PRIMARY KEY,  -- what rows carry
+    no       INTEGER PRIMARY KEY,  -- the number in rows
     name     TEXT NOT NULL UNIQUE, -- NETWORK/POSTOFFICE as written
     folded   TEXT NOT NULL,        -- its comparison key
     identity INTEGER NOT NULL      -- number of the first spelling with this comparison key
 ) STRICT;
 
--- What could not be accepted, with its reason. Numbers are never used again.
+-- Rows, changes and files that could not be accepted, with the reason. Numbers are never used again.
 CREATE TABLE quarantine (
     number  INTEGER PRIMARY KEY AUTOINCREMENT, -- number of the case
-    since   INTEGER NOT NULL, -- when it came
-    origin  TEXT NOT NULL,    -- a source's name, or a postoffice's
-    subject TEXT NOT NULL,    -- which entry, row or file
-    reason  TEXT NOT NULL,    -- why
-    text    TEXT NOT NULL     -- the material itself
+    since   INTEGER NOT NULL, -- time of its arrival
+    origin  TEXT NOT NULL,    -- name of the source or postoffice
+    subject TEXT NOT NULL,    -- the entry, row or file
+    reason  TEXT NOT NULL,    -- the reason
+    text    TEXT NOT NULL     -- the content
 ) STRICT;
 
--- The steps that ran.
+-- The log of the steps.
 CREATE TABLE log (
     line  INTEGER PRIMARY KEY, -- in the order of writing
-    at    INTEGER NOT NULL,    -- when
-    step  TEXT NOT NULL,       -- T0, T1, T2, T3, or a command's name
+    at    INTEGER NOT NULL,    -- time
+    step  TEXT NOT NULL,       -- T0, T1, T2, T3, or the name of a command
     level TEXT NOT NULL,       -- info, notice, warning, error, alarm
-    text  TEXT NOT NULL        -- the line, readable alone
+    text  TEXT NOT NULL        -- the line, which is readable by itself
 ) STRICT;
 CREATE INDEX log_at ON log (at);
 
--- Named texts of the agent: times of last steps, alarms that are on.
+-- Named texts of the agent, such as the times of the last steps, and the alarms that are on.
 CREATE TABLE note (
     name TEXT PRIMARY KEY, -- its name
     text TEXT NOT NULL     -- its text
@@ -39,38 +39,38 @@ CREATE TABLE note (
 
 -- --------------------------------------------------------------------------------- requestor
 
--- How this postoffice stands towards its server: one row.
+-- The state of this postoffice as a requestor: one row.
 CREATE TABLE requestor (
     one            INTEGER PRIMARY KEY CHECK (one = 1), -- there is one row
     name           TEXT NOT NULL,    -- this postoffice
     server         TEXT NOT NULL,    -- its directory server
-    epoch          TEXT NOT NULL,    -- the life of its own numbering
-    lineage        TEXT NOT NULL,    -- the epochs it descends from, oldest first
-    epoch_accepted INTEGER NOT NULL, -- the server accepted the epoch
+    epoch          TEXT NOT NULL,    -- the epoch of its own numbering
+    lineage        TEXT NOT NULL,    -- the epochs from which that one descends, oldest first
+    epoch_accepted INTEGER NOT NULL, -- whether the server has accepted the epoch
     req_seq        INTEGER NOT NULL, -- number of the last own change
-    req_sync       INTEGER NOT NULL, -- highest own number that the server acknowledged
+    req_sync       INTEGER NOT NULL, -- number of the last own change that the server has acknowledged
     last_stamp     INTEGER NOT NULL, -- stamp of the last own change
     request_no     INTEGER NOT NULL, -- number of the last request
-    last_answer    INTEGER NOT NULL, -- highest request number whose answer was taken
-    sent           TEXT NOT NULL,    -- NUMBER=ID of the requests not older than that, and of some before
-    epoch_heard    TEXT,             -- newest server epoch ever heard
-    point          TEXT,             -- where the list stands: EPOCH/NUMBER/MARK/VIEW/complete
+    last_answer    INTEGER NOT NULL, -- number of the last request whose answer was taken
+    sent           TEXT NOT NULL,    -- NUMBER=ID of the requests since that one, and of some before it
+    epoch_heard    TEXT,             -- the newest server epoch ever heard of
+    point          TEXT,             -- the point that the list has reached: EPOCH/NUMBER/MARK/VIEW/complete
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of the list
-    filling        INTEGER,          -- in the middle of a first fill: the number that it reaches
+    filling        INTEGER,          -- the number that a first fill reaches, while it is incomplete
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of the own entries
-    staging_point  TEXT,             -- a replace in parts: the point reached
-    staging_view   TEXT,             -- ... the view of the staged list
-    staging_head   INTEGER,          -- ... the number that it reaches
-    staging_digest TEXT,             -- ... COUNT-SUM of the staged rows
-    list_bad       INTEGER NOT NULL, -- the list did not match an update's digest
-    send_buckets   INTEGER NOT NULL, -- the server asked for the list's buckets
-    request_due    INTEGER NOT NULL, -- something since the last request needs one more
-    view_wanted    TEXT NOT NULL,    -- what this postoffice wants to see
-    view           TEXT NOT NULL,    -- the view that the list was made under
+    staging_point  TEXT,             -- the point that a replace in parts has reached
+    staging_view   TEXT,             -- the view of the staged list
+    staging_head   INTEGER,          -- the number that the replace reaches
+    staging_digest TEXT,             -- COUNT-SUM of the staged rows
+    list_bad       INTEGER NOT NULL, -- whether the list did not match the digest of an update
+    send_buckets   INTEGER NOT NULL, -- whether the server has asked for the buckets of the list
+    request_due    INTEGER NOT NULL, -- whether another request is needed
+    view_wanted    TEXT NOT NULL,    -- the view that this postoffice wants
+    view           TEXT NOT NULL,    -- the view of the list
     mode           TEXT NOT NULL,    -- normal, want-own, resubmitting, fenced, removed
-    base           TEXT,             -- resubmitting: COUNT-SUM of the set that is replaced
-    challenge      TEXT,             -- resubmitting: the challenge to repeat
-    proof          TEXT              -- that it knew the invitation's secret, for its key alone
+    base           TEXT,             -- COUNT-SUM of the set that is replaced, in the mode resubmitting
+    challenge      TEXT,             -- the challenge to repeat, in the mode resubmitting
+    proof          TEXT              -- proof that it knew the secret of the invitation, valid for its key only
 ) STRICT;
 
 -- The postoffice's own entries.
@@ -79,7 +79,7 @@ CREATE TABLE own (
     id           BLOB NOT NULL,    -- the entry
     element      BLOB NOT NULL,    -- its element of the own digest, 16 bytes
     source       TEXT NOT NULL,    -- hand, import, or a source of the configuration
-    first_origin INTEGER NOT NULL, -- whose key the id derives from, a postoffice's number
+    first_origin INTEGER NOT NULL, -- the postoffice whose key gives the id, by number
     key          TEXT NOT NULL,    -- its key there
     kind         TEXT NOT NULL,    -- mailbox, contact, resource, list
     name         TEXT NOT NULL,    -- display name
@@ -89,21 +89,21 @@ CREATE TABLE own (
     whole        INTEGER NOT NULL, -- number at which it was new
     parts        TEXT,             -- part=number of the parts that changed since
     stamp        INTEGER NOT NULL, -- stamp of its last change
-    released_to  INTEGER           -- whom it is released to, a postoffice's number
+    released_to  INTEGER           -- the postoffice it is released to, by number
 ) STRICT;
 CREATE UNIQUE INDEX own_id ON own (id);
 CREATE INDEX own_last ON own (last);
 
--- Own deletions, kept: the merge rests on them.
+-- Own deletions. They are never removed, because the merge needs them.
 CREATE TABLE own_tombstone (
     id       BLOB PRIMARY KEY,  -- the entry
     req_seq  INTEGER NOT NULL,  -- number of the deletion
     stamp    INTEGER NOT NULL,  -- stamp of the deletion
-    approved INTEGER NOT NULL   -- a person approved it here
+    approved INTEGER NOT NULL   -- whether a person here approved it
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX own_tombstone_req_seq ON own_tombstone (req_seq);
 
--- Ids that keys of a source stand for where they derive from another origin's name.
+-- The ids of entries whose ids are not derived from this postoffice and the key at a source, but were taken over.
 CREATE TABLE adopted (
     source TEXT NOT NULL, -- the source
     key    TEXT NOT NULL, -- its key
@@ -111,23 +111,23 @@ CREATE TABLE adopted (
     PRIMARY KEY (source, key)
 ) STRICT, WITHOUT ROWID;
 
--- Which of the two lists readers see: one row.
+-- The choice of the list that readers see: one row.
 CREATE TABLE live_list (
     one  INTEGER PRIMARY KEY CHECK (one = 1),  -- there is one row
-    list INTEGER NOT NULL CHECK (list IN (0, 1)) -- 0 for list_a, 1 for list_b; the other is staged
+    list INTEGER NOT NULL CHECK (list IN (0, 1)) -- 0 for list_a, 1 for list_b; the other one is staged
 ) STRICT;
 INSERT INTO live_list VALUES (1, 0);
 
--- The received list, or the one that is prepared beside it; see live_list.
+-- The received list, or the one that is prepared beside it. See live_list.
 CREATE TABLE list_a (
     row          INTEGER PRIMARY KEY, -- in the order of first writing
     id           BLOB NOT NULL,    -- the entry
-    owner        INTEGER NOT NULL, -- its owner, a postoffice's number
-    first_origin INTEGER NOT NULL, -- whose key the id derives from, a postoffice's number
+    owner        INTEGER NOT NULL, -- its owner, by number
+    first_origin INTEGER NOT NULL, -- the postoffice whose key gives the id, by number
     key          TEXT NOT NULL,    -- its key there
     srv_seq      INTEGER NOT NULL, -- the server's number of its last change
-    stamp        INTEGER NOT NULL, -- stamp of its last change, of its owner
-    released_to  INTEGER,          -- whom its owner releases it to, a postoffice's number
+    stamp        INTEGER NOT NULL, -- stamp of its last change, made by its owner
+    released_to  INTEGER,          -- the postoffice it is released to, by number
     kind         TEXT NOT NULL,    -- mailbox, contact, resource, list
     name         TEXT NOT NULL,    -- display name
     addresses    TEXT NOT NULL,    -- TYPE:value, separated by tabs, the first is primary
@@ -152,31 +152,31 @@ CREATE TABLE list_b (
 ) STRICT;
 CREATE UNIQUE INDEX list_b_id ON list_b (id);
 
--- Digests of the lists' buckets; buckets without an element are left out.
+-- The digests of the buckets of the two lists. Buckets without an element are left out.
 CREATE TABLE list_bucket (
     list   INTEGER NOT NULL, -- 0 for list_a, 1 for list_b
-    bucket INTEGER NOT NULL, -- the top 12 bits of its ids
+    bucket INTEGER NOT NULL, -- the first 12 bits of its ids
     digest TEXT NOT NULL,    -- COUNT-SUM
     PRIMARY KEY (list, bucket)
 ) STRICT, WITHOUT ROWID;
 
--- What the server said of own entries that are not published as submitted.
+-- Outcomes: reports of the server on own entries that are not published as submitted.
 CREATE TABLE outcome (
     place   INTEGER PRIMARY KEY, -- in the server's order
     id      BLOB NOT NULL,       -- the entry
     kind    TEXT NOT NULL,       -- waiting, contested, held, transferred, foreign-id, invalid
-    address TEXT,                -- waiting, contested: the address
+    address TEXT,                -- the address, if waiting or contested
     party   TEXT,                -- the other postoffice
-    reason  TEXT                 -- invalid: what is wrong with it
+    reason  TEXT                 -- the reason, if invalid
 ) STRICT;
 
--- Entries released to this postoffice, whole: its view may hide some of them.
+-- Whole entries that other postoffices release to this one, whose view may hide parts of them.
 CREATE TABLE offer (
     place        INTEGER PRIMARY KEY, -- in the server's order
     id           BLOB NOT NULL,       -- the entry
     stamp        INTEGER NOT NULL,    -- stamp of its last change
     owner        TEXT NOT NULL,       -- its owner
-    first_origin TEXT NOT NULL,       -- whose key the id derives from
+    first_origin TEXT NOT NULL,       -- the postoffice whose key gives the id
     key          TEXT NOT NULL,       -- its key there
     kind         TEXT NOT NULL,       -- mailbox, contact, resource, list
     name         TEXT NOT NULL,       -- display name
@@ -184,143 +184,143 @@ CREATE TABLE offer (
     details      TEXT NOT NULL        -- lines attribute/value
 ) STRICT;
 
--- Changes that wait for a person here.
+-- Changes that wait for a person.
 CREATE TABLE held_change (
     id        BLOB PRIMARY KEY, -- the entry
-    source    TEXT NOT NULL,    -- the source whose read asks for it
+    source    TEXT NOT NULL,    -- the source whose read caused it
     change    TEXT NOT NULL,    -- delete, blank, move, short-read
-    kind      TEXT,             -- the entry as the source has it: mailbox, ...; none for a deletion
-    name      TEXT,             -- ... display name
-    addresses TEXT,             -- ... TYPE:value, separated by tabs
-    details   TEXT,             -- ... lines attribute/value
+    kind      TEXT,             -- the entry in the source: mailbox, ...; null for a deletion
+    name      TEXT,             -- its display name
+    addresses TEXT,             -- its addresses, TYPE:value, separated by tabs
+    details   TEXT,             -- its lines attribute/value
     key       TEXT NOT NULL,    -- the key, for people
-    since     INTEGER NOT NULL, -- when it was first held
-    rejected  INTEGER NOT NULL  -- a person rejected it
+    since     INTEGER NOT NULL, -- time since when it is held
+    rejected  INTEGER NOT NULL  -- whether a person rejected it
 ) STRICT, WITHOUT ROWID;
 
--- Own entries that were deleted, blanked or moved by reads: the window of the guard.
+-- The numbers of own entries that reads have deleted, blanked or moved within the window of the guard.
 CREATE TABLE guard_event (
     source TEXT NOT NULL,    -- the source
-    at     INTEGER NOT NULL, -- when
+    at     INTEGER NOT NULL, -- time
     kind   TEXT NOT NULL,    -- delete, blank, move
-    count  INTEGER NOT NULL  -- how many
+    count  INTEGER NOT NULL  -- number of entries
 ) STRICT;
 CREATE INDEX guard_event_at ON guard_event (at);
 
--- What is remembered of a source between two reads.
+-- The state of each source between two reads.
 CREATE TABLE source_memory (
     source    TEXT PRIMARY KEY, -- the source
-    good_rows INTEGER NOT NULL, -- rows of the last good whole read
-    read_at   INTEGER NOT NULL, -- when that was
-    settings  TEXT NOT NULL,    -- fingerprint of its settings then
-    seen      TEXT NOT NULL,    -- what its file looked like
-    told_all  INTEGER NOT NULL  -- since the last merge a complete read told which entries it feeds
+    good_rows INTEGER NOT NULL, -- number of rows in the last good complete read
+    read_at   INTEGER NOT NULL, -- time of that read
+    settings  TEXT NOT NULL,    -- fingerprint of the source's settings at that time
+    seen      TEXT NOT NULL,    -- size and times of its file
+    told_all  INTEGER NOT NULL  -- whether a complete read since the last merge has named all its entries
 ) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------------------------------ server
 
--- The directory server: one row, or none at a postoffice that is no server.
+-- The state of the directory server: one row, or none if this postoffice is not a server.
 CREATE TABLE server (
     one        INTEGER PRIMARY KEY CHECK (one = 1), -- there is one row
-    epoch      TEXT NOT NULL,    -- the life of the numbering: GENERATION.INSTANCE.RANDOM
-    head       INTEGER NOT NULL, -- the last number given
-    horizon    INTEGER NOT NULL, -- deletions up to this number may be forgotten
-    recovering INTEGER NOT NULL, -- set by a restore until every live origin has spoken
-    fenced     INTEGER NOT NULL, -- replaced by another instance
+    epoch      TEXT NOT NULL,    -- the epoch of its numbering: GENERATION.INSTANCE.RANDOM
+    head       INTEGER NOT NULL, -- the last SrvSeq
+    horizon    INTEGER NOT NULL, -- deletions up to this SrvSeq may have been forgotten
+    recovering INTEGER NOT NULL, -- whether it waits after a restore until every origin has spoken
+    fenced     INTEGER NOT NULL, -- whether another instance has replaced it
     cycle      INTEGER NOT NULL, -- number of the last cycle that took a request
     claims     INTEGER NOT NULL, -- number of the last claim on an address
-    last_run   INTEGER NOT NULL, -- last time the server ran
-    overtaken  INTEGER NOT NULL, -- times it began anew over a later life of its own instance
-    overtaken_at INTEGER NOT NULL -- the last of these times
+    last_run   INTEGER NOT NULL, -- time of its last run
+    overtaken  INTEGER NOT NULL, -- how often it began an epoch after a later one of its own instance
+    overtaken_at INTEGER NOT NULL -- time when it did so last
 ) STRICT;
 
--- What the server keeps about each requestor.
+-- The state of each requestor at the server.
 CREATE TABLE registration (
     folded         TEXT PRIMARY KEY, -- comparison key of its name
     name           TEXT NOT NULL,    -- the requestor
     state          TEXT NOT NULL,    -- invited, active, suspended, removed
     key            TEXT,             -- its pinned public key, in OpenSSH's one-line form
-    invitation     TEXT,             -- what proofs of the invitation's secret are checked with
-    expires        INTEGER,          -- when the invitation expires
-    carrier        TEXT NOT NULL,    -- where its messages travel
-    view_allowed   TEXT NOT NULL,    -- what it is allowed to see
-    view_wanted    TEXT NOT NULL,    -- what it asked to see
-    epoch          TEXT,             -- the epoch accepted now
-    retired        TEXT NOT NULL,    -- epochs that are not accepted any more
+    invitation     TEXT,             -- the key with which proofs of the invitation's secret are checked
+    expires        INTEGER,          -- time at which the invitation expires
+    carrier        TEXT NOT NULL,    -- the place where its messages are exchanged
+    view_allowed   TEXT NOT NULL,    -- the view that it is allowed
+    view_wanted    TEXT NOT NULL,    -- the view that it wants
+    epoch          TEXT,             -- the accepted epoch
+    retired        TEXT NOT NULL,    -- the epochs that were accepted before
     acknowledged   INTEGER NOT NULL, -- ReqSync
-    answer_due     INTEGER NOT NULL, -- it has to be answered
-    send_own       INTEGER NOT NULL, -- the answer brings what is held of its own entries
+    answer_due     INTEGER NOT NULL, -- whether it has to be answered
+    send_own       INTEGER NOT NULL, -- whether the answer brings its submitted set
     challenge      TEXT,             -- the open challenge
-    challenged     TEXT,             -- the epoch without ancestors that it was opened for
+    challenged     TEXT,             -- the epoch without ancestors for which the challenge was opened
     side_answers   TEXT NOT NULL,    -- lines EPOCH own|fenced|removed NUMBER ID
-    taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch, the newest last
+    taken          TEXT NOT NULL,    -- NUMBER=ID of the last requests of its epoch, newest last
     copies         TEXT NOT NULL,    -- one, contest, fenced: whether several machines have its name
-    point          TEXT,             -- where its list stands
+    point          TEXT,             -- the point that its list has reached
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of its list
-    list_bad       INTEGER NOT NULL, -- its list did not match an update's digest
-    bucket_bits    INTEGER,          -- bits of the buckets it sent
+    list_bad       INTEGER NOT NULL, -- whether its list did not match the digest of an update
+    bucket_bits    INTEGER,          -- number of bits of the buckets that it sent
     buckets        TEXT,             -- lines BUCKET COUNT-SUM
-    spoke_in       TEXT,             -- server epoch in which it last submitted
+    spoke_in       TEXT,             -- the server epoch in which it last submitted
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of its submitted set
-    last_contact   INTEGER NOT NULL, -- when its last request was taken
+    last_contact   INTEGER NOT NULL, -- time at which its last request was taken
     version        TEXT NOT NULL,    -- version of its program
-    held           INTEGER NOT NULL, -- own changes that wait for a person there
-    quarantined    INTEGER NOT NULL, -- own transactions in quarantine there
-    clock          INTEGER NOT NULL  -- its clock when it made the request
+    held           INTEGER NOT NULL, -- number of own changes that wait for a person there
+    quarantined    INTEGER NOT NULL, -- number of own transactions in quarantine there
+    clock          INTEGER NOT NULL  -- time by its clock at which it made the request
 ) STRICT, WITHOUT ROWID;
 
--- One id as one origin has it: submitted (s_), published (p_), or both.
+-- An entry as one origin submitted it (s_), as it is published (p_), or both.
 CREATE TABLE entry (
     row           INTEGER PRIMARY KEY, -- in the order of first writing
     id            BLOB NOT NULL,    -- the entry
-    origin        INTEGER NOT NULL, -- who submitted it, a postoffice's number
+    origin        INTEGER NOT NULL, -- the postoffice that submitted it, by number
     identity      INTEGER NOT NULL, -- the origin's identity, see postoffice
-    first_origin  INTEGER NOT NULL, -- whose key the id derives from, a postoffice's number
+    first_origin  INTEGER NOT NULL, -- the postoffice whose key gives the id, by number
     key           TEXT NOT NULL,    -- its key there
-    unsettled     INTEGER NOT NULL, -- it wants something else than what is published
+    unsettled     INTEGER NOT NULL, -- whether the submitted record is not what is published
     s_kind        TEXT,    -- submitted kind
     s_name        TEXT,    -- submitted display name
     s_addresses   TEXT,    -- submitted addresses, separated by tabs
     s_details     TEXT,    -- submitted lines attribute/value
-    s_stamp       INTEGER, -- stamp of the submitted change; null when nothing is submitted
-    s_released_to INTEGER, -- whom the origin releases it to, a postoffice's number
-    s_claim       INTEGER, -- when it came to want its addresses, among all claims
-    s_invalid     TEXT,    -- why it cannot be published at all
-    p_kind        TEXT,    -- published kind; null when published as submitted
+    s_stamp       INTEGER, -- stamp of the submitted change; null if nothing is submitted
+    s_released_to INTEGER, -- the postoffice the origin releases it to, by number
+    s_claim       INTEGER, -- number of its claim on its addresses, among all claims
+    s_invalid     TEXT,    -- the reason, if it can never be published
+    p_kind        TEXT,    -- published kind; null if published as submitted
     p_name        TEXT,    -- published display name; likewise
     p_addresses   TEXT,    -- published addresses; likewise
     p_details     TEXT,    -- published lines attribute/value; likewise
-    p_released_to INTEGER, -- whom it is released to, as published, a postoffice's number
+    p_released_to INTEGER, -- the postoffice it is released to, as published, by number
     p_stamp       INTEGER, -- stamp of the published change
-    p_last        INTEGER, -- SrvSeq of its last change; null when nothing is published
+    p_last        INTEGER, -- SrvSeq of its last change; null if nothing is published
     p_whole       INTEGER, -- SrvSeq at which it was new
     p_parts       TEXT,    -- part=number of the parts that changed since
     p_seen_in     TEXT,    -- views in which earlier versions were visible: hashes, or all
-    p_held_since  INTEGER, -- its deletion waits for a person since
-    p_held_no     INTEGER  -- a person rejected the deletion
+    p_held_since  INTEGER, -- time since when its deletion waits for a person
+    p_held_no     INTEGER  -- whether a person rejected the deletion
 ) STRICT;
 CREATE UNIQUE INDEX entry_id ON entry (id, identity);
 CREATE INDEX entry_last ON entry (p_last) WHERE p_last IS NOT NULL;
 CREATE INDEX entry_origin ON entry (identity, p_last IS NOT NULL);
 CREATE INDEX entry_unsettled ON entry (unsettled) WHERE unsettled;
 
--- Which rows want or have an address.
+-- The index of addresses: the rows that claim or have an address.
 CREATE TABLE address (
-    hash INTEGER NOT NULL, -- FNV-1a of the comparison key; the rows say whether it is the one
+    hash INTEGER NOT NULL, -- FNV-1a of the comparison key; the row has the address itself
     row  INTEGER NOT NULL, -- row of entry
     PRIMARY KEY (hash, row)
 ) STRICT, WITHOUT ROWID;
 
--- Stubs of forgotten entries.
+-- Tombstones: deletions of published entries.
 CREATE TABLE tombstone (
     id      BLOB PRIMARY KEY,        -- the entry
     srv_seq INTEGER NOT NULL,        -- number of its deletion
     seen_in TEXT,                    -- views in which it was visible: hashes, or all
-    at      INTEGER NOT NULL         -- when it was made
+    at      INTEGER NOT NULL         -- time of the deletion
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tombstone_srv_seq ON tombstone (srv_seq);
 
--- Deletions that origins submitted.
+-- Deletions that origins have submitted.
 CREATE TABLE submitted_tombstone (
     identity INTEGER NOT NULL, -- the origin's identity, see postoffice
     id       BLOB NOT NULL,    -- the entry
@@ -328,41 +328,41 @@ CREATE TABLE submitted_tombstone (
     PRIMARY KEY (identity, id)
 ) STRICT, WITHOUT ROWID;
 
--- Who owns an id after a release that was honoured.
+-- The owners of entries whose release was honoured.
 CREATE TABLE transferred (
     id    BLOB PRIMARY KEY, -- the entry
     owner INTEGER NOT NULL REFERENCES postoffice -- the new owner
 ) STRICT, WITHOUT ROWID;
 
--- Sync points that were issued.
+-- The sync points that were issued.
 CREATE TABLE issued_point (
     epoch    TEXT NOT NULL,    -- GENERATION.INSTANCE.RANDOM
     srv_seq  INTEGER NOT NULL, -- the number reached
     view     BLOB NOT NULL,    -- hash of the view
-    complete INTEGER NOT NULL, -- the list is the whole view there
+    complete INTEGER NOT NULL, -- whether the list is the whole view at this point
     mark     TEXT NOT NULL,    -- 16 hexadecimal digits
-    digest   TEXT,             -- COUNT-SUM of the list there
+    digest   TEXT,             -- COUNT-SUM of the list at this point
     PRIMARY KEY (epoch, srv_seq, view, complete)
 ) STRICT, WITHOUT ROWID;
 
--- Views that are in force somewhere.
+-- The views that are in force.
 CREATE TABLE view (
     hash       BLOB PRIMARY KEY, -- hash of the definition
     definition TEXT NOT NULL     -- lines types, origins, kinds, attributes, filter
 ) STRICT, WITHOUT ROWID;
 
--- Digests of the views' buckets; buckets without an element are left out.
+-- The digests of the buckets of the views. Buckets without an element are left out.
 CREATE TABLE view_bucket (
     view   BLOB NOT NULL,    -- hash of the view
-    bucket INTEGER NOT NULL, -- the top 12 bits of its ids
+    bucket INTEGER NOT NULL, -- the first 12 bits of its ids
     digest TEXT NOT NULL,    -- COUNT-SUM
     PRIMARY KEY (view, bucket)
 ) STRICT, WITHOUT ROWID;
 
--- Deletions of origins that were published: the window of the guard.
+-- The numbers of published deletions of each origin within the window of the guard.
 CREATE TABLE deletion_event (
     identity INTEGER NOT NULL, -- the origin's identity, see postoffice
-    at       INTEGER NOT NULL, -- when
-    count    INTEGER NOT NULL  -- how many
+    at       INTEGER NOT NULL, -- time
+    count    INTEGER NOT NULL  -- number of entries
 ) STRICT;
 CREATE INDEX deletion_event_at ON deletion_event (at);
