@@ -15,8 +15,8 @@ use tempfile::NamedTempFile;
 /// The people for whom a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only the user that runs dirsync, whatever the permissions of the replaced file: keys, invitations,
-    /// databases.
+    /// Only the user that runs dirsync, whatever the permissions of the replaced file: keys,
+    /// invitations, databases.
     Own,
     /// The user may write, and the group may read. A file that is replaced keeps its permissions.
     Settings,
@@ -35,8 +35,8 @@ pub enum Links {
     Refuse,
 }
 
-/// Opens a file that comes from outside for reading. Anything but a regular file is refused at once, with
-/// an error that says what it is.
+/// Opens a file that comes from outside for reading. Anything but a regular file is refused at
+/// once, with an error that says what it is.
 ///
 /// # Errors
 ///

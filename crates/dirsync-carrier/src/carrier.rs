@@ -28,8 +28,8 @@ pub struct Outgoing<'a> {
     pub body: &'a EncodedBody,
 }
 
-/// A message that has arrived. The fields that come from its name are hints and prove nothing: anybody who
-/// can write to the folder chooses the name.
+/// A message that has arrived. The fields that come from its name are hints and prove nothing:
+/// anybody who can write to the folder chooses the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrived {
     /// The sender according to the name, folded.

@@ -1,8 +1,9 @@
-//! Writes files so that they survive a crash: beside their place, synced, renamed, and the folder synced,
-//! too.
+//! Writes files so that they survive a crash: beside their place, synced, renamed, and the folder
+//! synced, too.
 //!
-//! `docs/failure-stories.md` §7: a rename that was not synced was undone by a power failure after success
-//! had been reported. The order is data, rename, folder; only then may anything be acknowledged.
+//! `docs/failure-stories.md` §7: a rename that was not synced was undone by a power failure after
+//! success had been reported. The order is data, rename, folder; only then may anything be
+//! acknowledged.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -190,8 +191,8 @@ fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(TEMPORARY_SUFFIX);
         let temporary = access::make_temporary(&mut builder, parent(path), access)?;
-        // Before it is locked, another writer may take it for one of a dead writer and remove it. Without
-        // locks on this file system, no writer takes any file for dead.
+        // Before it is locked, another writer may take it for one of a dead writer and remove it.
+        // Without locks on this file system, no writer takes any file for dead.
         let taken = matches!(temporary.as_file().try_lock(), Err(TryLockError::WouldBlock));
         if !taken && temporary.path().exists() {
             return Ok(temporary);
@@ -294,8 +295,8 @@ pub fn move_file(from: &Path, to: &Path) -> Result<bool, FileError> {
     Ok(moved)
 }
 
-/// Makes a move durable. The new folder is synced first, so that a power failure in between leaves the file
-/// in one of them, or in both.
+/// Makes a move durable. The new folder is synced first, so that a power failure in between leaves
+/// the file in one of them, or in both.
 ///
 /// # Errors
 ///
@@ -308,8 +309,8 @@ pub(crate) fn sync_move(from: &Path, to: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Moves a file without syncing: after a power failure it may be back, or gone. Returns false if it does not
-/// exist any more.
+/// Moves a file without syncing: after a power failure it may be back, or gone. Returns false if it
+/// does not exist any more.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<bool, FileError> {
     step("move", from, || match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -330,8 +331,8 @@ pub fn remove_file(path: &Path) -> Result<bool, FileError> {
     Ok(removed)
 }
 
-/// Removes a file without syncing: after a power failure it may be back. Returns false if it does not exist
-/// any more.
+/// Removes a file without syncing: after a power failure it may be back. Returns false if it does
+/// not exist any more.
 pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
     step("remove", path, || match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -341,8 +342,8 @@ pub(crate) fn unlink(path: &Path) -> Result<bool, FileError> {
 
 /// Appends a line durably to a file that only the user may read.
 ///
-/// A line that a crash cut off is ended first, and a line that cannot be written in full is removed again,
-/// so that no two lines ever run into each other.
+/// A line that a crash cut off is ended first, and a line that cannot be written in full is removed
+/// again, so that no two lines ever run into each other.
 ///
 /// # Errors
 ///
@@ -410,8 +411,8 @@ pub fn is_temporary(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    /// `docs/failure-stories.md` §7: whichever operation fails, the old content stands and nothing else is
-    /// left; what succeeded is whole.
+    /// `docs/failure-stories.md` §7: whichever operation fails, the old content is unchanged and
+    /// nothing else is left. If all succeed, the new content is whole.
     #[test]
     fn durable_before_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
@@ -435,7 +436,7 @@ mod tests {
             assert!(!failure_pending());
             assert_eq!(error.action, order[nth - 1]);
             assert!(error.to_string().contains("space"), "{error}");
-            // Only what was renamed and is whole may be seen, though it was not acknowledged.
+            // The new content may be there, although it was not acknowledged, but only if it is whole.
             let expected = if nth == order.len() { "new" } else { "old" };
             assert_eq!(fs::read_to_string(&path).unwrap(), expected, "{nth}");
             let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
@@ -447,8 +448,8 @@ mod tests {
         );
     }
 
-    /// A writer that died leaves a file without a lock; one that lives has its own, and one of
-    /// another file is none of this one's business.
+    /// Only the temporary file of a dead writer, which has no lock, is removed. That of a living
+    /// writer stays, and so does that of another file.
     #[test]
     fn what_the_dead_left_goes_with_the_next_writing() {
         let folder = tempfile::tempdir().unwrap();
@@ -535,7 +536,7 @@ mod tests {
             ] {
                 let path = folder.path().join("list");
                 replace_file(&path, access, |_| Ok(())).unwrap();
-                // An umask may take from an export, and from nothing else.
+                // An umask may reduce the permissions of exports, and of nothing else.
                 let taken = if access == Access::Export { new & !mode(&path) } else { 0 };
                 assert_eq!(mode(&path), new & !taken, "{access:?} in {above:o}");
                 set(&path, 0o604);
@@ -551,7 +552,7 @@ mod tests {
         assert_eq!(mode(&folder.path().join("own")) & 0o027, 0);
     }
 
-    /// What is there may be anything: neither is it waited for, nor is it replaced.
+    /// The path may be anything, such as a pipe. It is not waited for, and not replaced.
     #[cfg(unix)]
     #[test]
     fn what_is_no_file_is_neither_replaced_nor_waited_for() {

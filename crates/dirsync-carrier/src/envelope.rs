@@ -12,9 +12,9 @@
 //! head, then body
 //! ```
 //!
-//! The hash is keyed BLAKE3 over the lines above it, the head and the encoded body, so that a truncated or
-//! altered file is detected before anything of it is used. The body is checked once more while it is read,
-//! because files on shares can be rewritten in between.
+//! The hash is keyed BLAKE3 over the lines above it, the head and the encoded body, so that a
+//! truncated or altered file is detected before anything of it is used. The body is checked once
+//! more while it is read, because files on shares can be rewritten in between.
 //!
 //! Each line occurs once, and values are escaped. Unknown lines are skipped, unless they begin with `!`,
 //! which means that a reader has to understand them. A later version can so add a signature or a seal.
@@ -204,7 +204,8 @@ impl Message {
     }
 }
 
-/// Reads the envelope. Returns it with the text that its hash covers, and its size including the empty line.
+/// Reads the envelope. Returns it with the text that its hash covers, and its size including the
+/// empty line.
 fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), EnvelopeError> {
     let mut reader = reader.take(ENVELOPE_BYTES_MAX);
     let mut hashed = String::new();
@@ -267,8 +268,8 @@ fn read_envelope(reader: &mut impl BufRead) -> Result<(Envelope, String, u64), E
     Ok((envelope, hashed, length))
 }
 
-/// Stores the value of a line, and refuses a second one. Otherwise two readers could see different senders or
-/// lengths in the same file.
+/// Stores the value of a line, and refuses a second one. Otherwise two readers could see different
+/// senders or lengths in the same file.
 fn once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), EnvelopeError> {
     match place.replace(value) {
         None => Ok(()),
@@ -337,7 +338,7 @@ mod tests {
         assert_eq!(body, "the body\n");
     }
 
-    /// `docs/failure-stories.md` §7: a file cut anywhere is never taken.
+    /// `docs/failure-stories.md` §7: a truncated file is never taken, wherever it ends.
     #[test]
     fn every_cut_is_noticed() {
         let whole = sample();
@@ -367,14 +368,14 @@ mod tests {
         message_bytes(&Outgoing { from: &from, to: &to, epoch, number, part, head, body })
     }
 
-    /// How many bytes of a body come through, and the error that ends them.
+    /// The number of bytes of a body that are returned, and the error after them.
     fn read_body(mut message: Message) -> (usize, String) {
         let mut read = Vec::new();
         let error = message.body.read_to_end(&mut read).unwrap_err();
         (read.len(), error.to_string())
     }
 
-    /// `docs/failure-stories.md` §12: a few kilobytes that ask for gigabytes.
+    /// `docs/failure-stories.md` §12: a few kilobytes that decompress to gigabytes.
     #[test]
     fn bomb_is_cut_off() {
         let one = encoded(&vec![b'a'; 64 * 1024 * 1024]);

@@ -1,11 +1,11 @@
 //! The folder carrier: a folder on a LAN that several postoffices share.
 //!
-//! A message is the file `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`; see `name` for its encoding.
-//! Only the addressee moves files of its folder: to `done/` if they were taken, to `refused/` if they never
-//! can be, and to `waiting/` if they cannot be taken yet.
+//! A message is the file `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`; see `name` for its
+//! encoding. Only the addressee moves files of its folder: to `done/` if they were taken, to
+//! `refused/` if they never can be, and to `waiting/` if they cannot be taken yet.
 //!
-//! Links below `ROOT` are not followed. Somebody who may write there must not choose which other files are
-//! read or written.
+//! Links below `ROOT` are not followed. Somebody who may write there must not choose which other
+//! files are read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,8 +27,9 @@ const DONE: &str = "done";
 const REFUSED: &str = "refused";
 const WAITING: &str = "waiting";
 const REASON_SUFFIX: &str = ".reason.txt";
-/// The number of unread messages of one sender that are kept in the folder of an addressee. A newer message
-/// states all that an older one does. The parts of one message belong together, and count as one.
+/// The number of unread messages of one sender that are kept in the folder of an addressee. A newer
+/// message states all that an older one does. The parts of one message belong together, and count
+/// as one.
 const UNREAD_NUMBERS_MAX: usize = 3;
 
 /// The number of messages from which on they are sent by several threads.
@@ -73,7 +74,8 @@ impl FolderCarrier {
         self.root.join(name::encode(name.as_str()))
     }
 
-    /// Makes the own inbox if it does not exist, so that it can be watched before the first message arrives.
+    /// Makes the own inbox if it does not exist, so that it can be watched before the first message
+    /// arrives.
     ///
     /// # Errors
     ///
@@ -113,15 +115,17 @@ impl FolderCarrier {
         Ok(InboxContents { messages: messages.len() as u64, waiting, strangers })
     }
 
-    /// Removes own unread messages that newer ones make superfluous, so that the folder of a postoffice that
-    /// is down does not grow for ever. Also removes the temporary files of own processes that died.
+    /// Removes own unread messages that newer ones make superfluous, so that the folder of a
+    /// postoffice that is down does not grow for ever. Also removes the temporary files of own
+    /// processes that died.
     fn supersede(&self, sent: &Outgoing<'_>) -> Result<(), FileError> {
         let (me, epoch) = (name::hint(sent.from.as_str()), name::hint(sent.epoch));
         let Scan { messages: mut mine, temporaries, .. } = scan(&self.inbox(sent.to))?;
         let own = format!("{}{}-", durable::TEMPORARY_PREFIX, name::encode(sent.from.as_str()));
         for temporary in temporaries {
             let name = temporary.file_name().unwrap_or_default().to_string_lossy();
-            // Only one process of a postoffice sends at a time. That is this one, and it has just finished.
+            // Only one process of a postoffice sends at a time. That is this one, and it has just
+            // finished.
             if name.starts_with(&own) {
                 durable::unlink(&temporary)?;
             }
@@ -135,8 +139,8 @@ impl FolderCarrier {
         written.remove(&(epoch.as_deref().unwrap_or_default(), sent.number));
         let (mut same, mut other): (Vec<_>, Vec<_>) =
             written.into_iter().partition(|((of, _), _)| Some(*of) == epoch.as_deref());
-        // Within an epoch the number says which message is newer, whatever the clocks say. Names of epochs
-        // have no order, so for other epochs the time has to do.
+        // Within an epoch the number says which message is newer, whatever the clocks say. Names of
+        // epochs have no order, so for other epochs the time has to do.
         other.sort_by_key(|(_, modified)| *modified);
         same.truncate(same.len().saturating_sub(UNREAD_NUMBERS_MAX - 1));
         other.truncate(other.len().saturating_sub(UNREAD_NUMBERS_MAX));
@@ -182,17 +186,17 @@ impl FolderCarrier {
 
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, DONE)? else { return Ok(false) };
-        // Not synced, because a server with a thousand requests in its inbox would spend most of its time
-        // on it. The content is committed, so after a power failure the message may be gone, or come once
-        // more, as any message may.
+        // Not synced, because a server with a thousand requests in its inbox would spend most of
+        // its time on it. The content is committed, so after a power failure the message may be
+        // gone, or come once more, as any message may.
         move_away(arrived, &target)
     }
 
-    /// Writes the reason and moves the message, in this order. If the process dies in between, the message is
-    /// refused once more, and none is set aside without a reason.
+    /// Writes the reason and moves the message, in this order. If the process dies in between, the
+    /// message is refused once more, and none is set aside without a reason.
     ///
-    /// A temporary file that such a process left is removed by [`Carrier::purge`]. Looking for it here would
-    /// mean reading a folder with all refused messages for each one.
+    /// A temporary file that such a process left is removed by [`Carrier::purge`]. Looking for it
+    /// here would mean reading a folder with all refused messages for each one.
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
         durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
@@ -274,9 +278,9 @@ fn look(data: &fs::Metadata) -> (u64, u64) {
 
 /// Moves a message out of an inbox. Returns false if it is not there any more.
 ///
-/// Another answer to the same request may have taken the name since the message was read. It would be lost
-/// if it were moved as this one, so it is moved back. The two are distinguished by size and time. Inode
-/// numbers would not do, because some network shares do not keep them.
+/// Another answer to the same request may have taken the name since the message was read. It would
+/// be lost if it were moved as this one, so it is moved back. The two are distinguished by size and
+/// time. Inode numbers would not do, because some network shares do not keep them.
 fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
     if !durable::rename(&arrived.path, target)? {
         return Ok(false);
@@ -337,8 +341,8 @@ impl Carrier for FolderCarrier {
         Ok(bytes)
     }
 
-    /// Sends from several threads. Sending is mostly waiting for the disk, which can sync several files in the
-    /// time of one.
+    /// Sends from several threads. Sending is mostly waiting for the disk, which can sync several
+    /// files in the time of one.
     fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
         // Sending tidies up the folder of the addressee, so two threads must not have the same one.
         let addressees: BTreeSet<&str> = messages.iter().map(|one| one.to.folded()).collect();
@@ -348,7 +352,8 @@ impl Carrier for FolderCarrier {
 
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
         let scanned = scan(&self.inbox(&self.me));
-        // Checked after the scan, so that a share that goes away meanwhile is not taken for an empty one.
+        // Checked after the scan, so that a share that goes away meanwhile is not taken for an
+        // empty one.
         self.reach()?;
         Ok(scanned?.messages)
     }
@@ -507,18 +512,18 @@ mod tests {
         assert_eq!(receiver.contents().unwrap().strangers, std::slice::from_ref(&link));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
 
-        // The file is replaced by a pipe between look and open. Nobody writes to the pipe, and the carrier
-        // does not wait for it.
+        // The file is replaced by a pipe between look and open. Nobody writes to the pipe, and the
+        // carrier does not wait for it.
         fs::remove_file(&link).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&link).status().unwrap().success());
         let opened = receiver.open(&message).unwrap().unwrap();
         assert!(opened.err().unwrap().to_string().contains("named pipe"), "a message");
-        // What is refused is moved as it is.
+        // A refused file is moved without being opened.
         fs::remove_file(receiver.inbox(&south).join(DONE)).unwrap();
         assert!(receiver.refuse(&message, "it is no message").unwrap());
     }
 
-    /// `docs/failure-stories.md` §7: what is still being copied, and what is none of ours, stays.
+    /// `docs/failure-stories.md` §7: a file that is still being copied, or is not ours, is left alone.
     #[test]
     fn half_written_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
@@ -602,9 +607,10 @@ mod tests {
         assert!(carrier.open(&message).is_err(), "that is not the file's fault");
     }
 
-    /// `docs/failure-stories.md` §7: a full disk at each file operation of `operation` in turn. What was
-    /// acknowledged is there, what was not is whole or not there at all, nothing that was there
-    /// before is lost, and it goes on when there is space. Returns how many operations there are.
+    /// `docs/failure-stories.md` §7: a full disk at each file operation of `operation` in turn. A
+    /// message that was acknowledged exists, any other one is whole or does not exist, nothing that
+    /// existed before is lost, and work goes on when there is space. Returns the number of
+    /// operations.
     fn full_at_each(
         sent_before: bool,
         operation: impl Fn(&FolderCarrier, &Outgoing<'_>, &[Arrived]) -> Result<(), CarrierError>,
@@ -658,7 +664,7 @@ mod tests {
         assert_eq!(refusing, 13, "inbox 1, refused/ 3, the reason's file 6, move 3");
     }
 
-    /// Twice as much junk costs twice as much to set aside, not four times.
+    /// The cost of setting junk aside is linear: twice as much junk does not cost four times as much.
     #[test]
     fn setting_junk_aside_is_linear() {
         let entries_read = |count: u64| {
@@ -708,7 +714,7 @@ mod tests {
         let takes = || {
             let receiver = FolderCarrier::new(folder.path(), south.clone(), 1 << 20);
             let mut taken = 0;
-            // Polling: nothing here depends on an event.
+            // By polling, so that the test does not depend on events.
             loop {
                 let arrived = receiver.arrived().unwrap();
                 if arrived.is_empty() {
@@ -741,8 +747,8 @@ mod tests {
         assert_eq!(numbers, [8, 9, 10]);
     }
 
-    /// What a process left that died while it wrote goes when its postoffice sends next; what others
-    /// are writing stays.
+    /// The temporary file of a process that died is removed when its postoffice sends next. Those
+    /// of other postoffices stay.
     #[test]
     fn a_dead_writer_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -763,7 +769,7 @@ mod tests {
         assert!(!own.exists() && other.exists());
     }
 
-    /// A message is never set aside without its reason, whenever the process dies.
+    /// A message is never set aside without its reason, at whatever point the process dies.
     #[test]
     fn the_reason_is_written_before_the_message_is_moved() {
         let folder = tempfile::tempdir().unwrap();

@@ -3,8 +3,9 @@
 //! A message is a head and a body, both text; the body is compressed, and shared by several messages.
 //! [`durable`] writes every file of the program, and [`access`] decides who may read it.
 //!
-//! This crate never looks into a message. What it carries is two strings of bytes, and the name of a file
-//! is a hint only: `dirsync-message` reads the content, and `dirsync-protocol` decides what it means.
+//! This crate never looks into a message: head and body are strings of bytes, and the name of a
+//! file is a hint only. `dirsync-message` reads the content, and `dirsync-protocol` decides what it
+//! means.
 //!
 //! Begin with the trait [`Carrier`]. [`FolderCarrier`] implements it for a folder that several
 //! postoffices share; a new kind of transport implements it, too.

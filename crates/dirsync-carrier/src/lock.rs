@@ -1,7 +1,7 @@
 //! The lock that lets only one agent work on a postoffice.
 //!
-//! The operating system releases the lock when the process ends, so there is never a stale one. Files with
-//! process numbers outlive their processes, and cleaning them up lets two agents run
+//! The operating system releases the lock when the process ends, so there is never a stale one.
+//! Files with process numbers outlive their processes, and cleaning them up lets two agents run
 //! (`docs/failure-stories.md` §12).
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -104,7 +104,8 @@ mod tests {
 
     const CHILD: &str = "DIRSYNC_TEST_LOCK";
 
-    /// `docs/failure-stories.md` §12: what a dead process wrote does not matter, a living one's lock does.
+    /// `docs/failure-stories.md` §12: the text of a dead process does not matter, the lock of a
+    /// living one does.
     #[test]
     fn stale_lock_is_not_a_lock() {
         let folder = tempfile::tempdir().unwrap();
@@ -131,13 +132,13 @@ mod tests {
         PostofficeLock::acquire(&path, "apply").expect("dropped by the system with its process");
     }
 
-    /// Not a test of its own: what the child process of the one above runs.
+    /// Not a test by itself: the child process of the test above runs it.
     #[test]
     fn another_process_that_holds_it() {
         let Some(path) = std::env::var_os(CHILD) else { return };
         let _lock = PostofficeLock::acquire(Path::new(&path), "child").unwrap();
         println!("\nlocked");
-        // Until it is killed, or its parent is gone.
+        // Wait until this process is killed, or its parent has ended.
         let _ = io::stdin().read(&mut [0]);
     }
 

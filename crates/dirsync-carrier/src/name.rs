@@ -1,9 +1,10 @@
 //! The names of message files: `SENDER-EPOCH-NUMBER-PART.dirsync`.
 //!
-//! Sender and epoch are the base32 (RFC 4648, in lower case) of their folded texts. Base32 has neither
-//! slashes nor dots, so no name from outside becomes a path, and it is unique on file systems that ignore
-//! case. A long text is replaced by `0`, which base32 does not contain, and the base32 of its hash: file
-//! systems allow names of 255 bytes. A name is a hint only; the message itself states everything.
+//! Sender and epoch are the base32 (RFC 4648, in lower case) of their folded texts. Base32 has
+//! neither slashes nor dots, so no name from outside becomes a path, and it is unique on file
+//! systems that ignore case. A long text is replaced by `0`, which base32 does not contain, and the
+//! base32 of its hash: file systems allow names of 255 bytes. A name is a hint only; the message
+//! itself states everything.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -15,8 +16,8 @@ use crate::carrier::{Arrived, Outgoing};
 
 /// The end of the name of every message file.
 pub const SUFFIX: &str = ".dirsync";
-/// The longest encoded text, in bytes. Two of them, two numbers and the suffix of a reason file have less
-/// than 255 bytes.
+/// The longest encoded text, in bytes. Two of them, two numbers and the suffix of a reason file
+/// have less than 255 bytes.
 const TOKEN_BYTES_MAX: usize = 100;
 /// The first character of a text that is replaced by its hash.
 const HASHED: char = '0';

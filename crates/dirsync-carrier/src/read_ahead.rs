@@ -35,8 +35,8 @@ impl ReadAhead {
     /// Starts the thread.
     pub(crate) fn new(source: Box<dyn BufRead + Send>) -> io::Result<Self> {
         let (filled, ahead) = sync_channel(CHUNKS_AHEAD);
-        // Besides the chunks that wait, one is being read and one is being filled. With room for all of them,
-        // returning a buffer never blocks.
+        // Besides the chunks that wait, one is being read and one is being filled. With room for
+        // all of them, returning a buffer never blocks.
         let (spare, empty) = sync_channel(CHUNKS_AHEAD + 2);
         let thread = Builder::new()
             .name("read ahead".into())
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives `bytes`, then fails or ends.
+    /// Returns `bytes`, then fails or ends.
     struct Source {
         bytes: Vec<u8>,
         at: usize,
@@ -152,7 +152,7 @@ mod tests {
             if self.at == self.bytes.len() {
                 return self.then.map_or(Ok(0), |kind| Err(kind.into()));
             }
-            // Pieces that fit no chunk.
+            // Pieces whose size does not divide that of a chunk.
             let count = buffer.len().min(1009).min(self.bytes.len() - self.at);
             buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
             self.at += count;
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Gives so many bytes, then panics.
+    /// Returns this number of bytes, then panics.
     struct Panics(usize);
 
     impl Read for Panics {
@@ -221,7 +221,8 @@ mod tests {
         }
     }
 
-    /// Gives bytes for ever and counts them; open as long as somebody else has its first part too.
+    /// Returns bytes for ever, and counts them. The number of references to the first field shows
+    /// whether it is still open.
     struct Endless {
         _open: Arc<()>,
         taken: Arc<AtomicUsize>,

@@ -43,8 +43,8 @@ pub fn unmarked(field: &str) -> &str {
 
 /// Adds one of several values of a field. Each value is on a line of its own.
 ///
-/// A line break inside a value is written `\n`, and backslashes before an `n` or a line break are doubled.
-/// All other backslashes stay as they are, so that nearly every value looks as it is.
+/// A line break inside a value is written `\n`, and backslashes before an `n` or a line break are
+/// doubled. All other backslashes stay as they are, so that nearly every value looks as it is.
 pub fn push_value(field: &mut String, value: &str) {
     if !field.is_empty() {
         field.push('\n');

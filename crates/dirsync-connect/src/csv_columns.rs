@@ -95,8 +95,8 @@ impl Columns {
     }
 }
 
-/// An attribute name in its one spelling. A text that is not one is kept, so that the check of the record
-/// can report it.
+/// An attribute name in its one spelling. A text that is not one is kept, so that the check of the
+/// record can report it.
 fn one_spelling(name: &str) -> String {
     name.parse::<dirsync_directory::AttributeName>()
         .map_or_else(|_| name.to_owned(), |name| name.as_str().to_owned())
@@ -301,8 +301,9 @@ impl Known {
         found.into_iter().map(|(_, at)| at).collect()
     }
 
-    /// The columns of the name, in the order of preference: the display name, its parts, the organisation.
-    /// The organisation only stands in for rows without a name, in a file that has names.
+    /// The columns of the name, in the order of preference: the display name, its parts, the
+    /// organisation. The organisation only stands in for rows without a name, in a file that has
+    /// names.
     fn names(&self) -> Vec<Compiled> {
         let whole = self.all(|m| if let Meaning::Name(n) = m { Some(n) } else { None });
         let parts = self.all(|m| if let Meaning::NamePart(n) = m { Some(n) } else { None });

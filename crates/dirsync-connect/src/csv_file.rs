@@ -12,13 +12,14 @@ use crate::draft::Draft;
 use crate::map::Map;
 use crate::source::{Item, OpenError, ReadError, SourceRow, rejected};
 
-/// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file one row.
+/// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file
+/// one row.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A mark after the last byte of the file, which cannot occur in UTF-8.
 ///
-/// The CSV parser accepts a file that ends inside a quoted field. If the mark is a row of its own, the file
-/// did not; otherwise it was cut off.
+/// The CSV parser accepts a file that ends inside a quoted field. If the mark is a row of its own,
+/// the file did not; otherwise it was cut off.
 const END: &[u8] = b"\xff\xfeend\xff";
 
 /// A CSV file that is being read.
@@ -225,7 +226,8 @@ fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<u8>> {
     Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
 }
 
-/// The delimiter: the one of comma, semicolon and tab that occurs most often in the header outside quotes.
+/// The delimiter: the one of comma, semicolon and tab that occurs most often in the header outside
+/// quotes.
 fn delimiter_of(header_line: &[u8]) -> u8 {
     let outside = |delimiter: u8| {
         let mut quoted = false;

@@ -3,8 +3,8 @@
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-/// The text form of an Active Directory `objectGUID`, as administrators see and type it. The bytes of its
-/// first three fields are little-endian (MS-DTYP, section 2.3.4.2).
+/// The text form of an Active Directory `objectGUID`, as administrators see and type it. The bytes
+/// of its first three fields are little-endian (MS-DTYP, section 2.3.4.2).
 pub fn of_object_guid(bytes: &[u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
     let mut ordered = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -12,8 +12,9 @@ pub fn of_object_guid(bytes: &[u8; 16]) -> String {
     with_hyphens(&HEXLOWER.encode(&ordered))
 }
 
-/// A UUID in its one form: lower case, without braces or `urn:uuid:`. Text in the form `X'…'`, which csvde
-/// writes, is read as the bytes of an `objectGUID`. Any other text is returned unchanged.
+/// A UUID in its one form: lower case, without braces or `urn:uuid:`. Text in the form `X'…'`,
+/// which csvde writes, is read as the bytes of an `objectGUID`. Any other text is returned
+/// unchanged.
 pub fn canonical(text: &str) -> String {
     if let Some(hex) = text.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\''))
         && let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(hex.as_bytes())
@@ -29,7 +30,8 @@ pub fn canonical(text: &str) -> String {
     if is_uuid(bare) { bare.to_ascii_lowercase() } else { text.to_owned() }
 }
 
-/// Whether a text is 8, 4, 4, 4 and 12 hexadecimal digits with hyphens between them (RFC 9562, section 4).
+/// Whether a text is 8, 4, 4, 4 and 12 hexadecimal digits with hyphens between them (RFC 9562,
+/// section 4).
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

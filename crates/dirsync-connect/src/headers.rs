@@ -1,5 +1,5 @@
-//! The meanings of column headers in the exports of Outlook, Google Contacts and Thunderbird, and in files
-//! whose columns have the names of LDAP attributes.
+//! The meanings of column headers in the exports of Outlook, Google Contacts and Thunderbird, and
+//! in files whose columns have the names of LDAP attributes.
 
 use dirsync_directory::AttributeName;
 
@@ -37,8 +37,9 @@ use Meaning::{
     Address, Aliases, Detail, Key, Kind, Mail, Name, NamePart, Origin, Phone, PhoneSort,
 };
 
-/// The known headers, in lower case. They are taken from the CSV exports of Outlook 2019, Google Contacts
-/// (before and since 2024) and Thunderbird 115, and the attribute names from RFC 2798 and RFC 4519.
+/// The known headers, in lower case. They are taken from the CSV exports of Outlook 2019, Google
+/// Contacts (before and since 2024) and Thunderbird 115, and the attribute names from RFC 2798 and
+/// RFC 4519.
 const KNOWN: &[(&str, Meaning)] = &[
     ("origin", Origin),
     ("key", Key(0)),
@@ -136,8 +137,8 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("notes", Detail("info")),
 ];
 
-/// The meaning of each header, or `None` if it is not known. A header that is the name of an attribute is
-/// known only if address lists usually carry it.
+/// The meaning of each header, or `None` if it is not known. A header that is the name of an
+/// attribute is known only if address lists usually carry it.
 pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option<Meaning>> {
     let names: Vec<String> = headers.map(|header| header.trim().to_lowercase()).collect();
     // In an export of Outlook, "Title" is a form of address such as "Dr.", and the title is "Job Title".
@@ -161,9 +162,9 @@ fn attribute(header: &str) -> Option<&'static str> {
 
 /// The attribute that is taken over from a foreign file under this name, or `None` if it is left out.
 ///
-/// Only well-known attributes are taken over (those of RFC 4519, RFC 2798 and RFC 4524, and `co`, `company`,
-/// `department`, `info` and `ipPhone` of Active Directory), except those of the name and the addresses.
-/// Among all others are passwords, and the internal attributes of a server.
+/// Only well-known attributes are taken over (those of RFC 4519, RFC 2798 and RFC 4524, and `co`,
+/// `company`, `department`, `info` and `ipPhone` of Active Directory), except those of the name and
+/// the addresses. Among all others are passwords, and the internal attributes of a server.
 pub(crate) fn carried(name: &str) -> Option<&'static str> {
     AttributeName::well_known(name).filter(|name| !["cn", "displayName", "mail"].contains(name))
 }

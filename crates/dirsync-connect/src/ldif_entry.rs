@@ -243,8 +243,8 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    /// Takes a value of the key, the name, the addresses or the kind. Returns false if the value is a detail,
-    /// alone or as well.
+    /// Takes a value of the key, the name, the addresses or the kind. Returns false if the value is
+    /// a detail, alone or as well.
     fn take_subject(&mut self, value: &'a Value) -> Result<bool, BadLine> {
         match value.attribute.as_str() {
             "entryuuid" => self.keys[0] = Some(guid::canonical(value.text()?.trim())),
@@ -306,8 +306,8 @@ fn kind_of(class: &str) -> Kind {
     }
 }
 
-/// Takes a member of a list, which is stated as a distinguished name. If the name contains a mail address,
-/// that is the member. Otherwise the name itself is kept, as `DN:`.
+/// Takes a member of a list, which is stated as a distinguished name. If the name contains a mail
+/// address, that is the member. Otherwise the name itself is kept, as `DN:`.
 fn take_member(value: &Value, draft: &mut Draft, ignored: &mut Ignored) -> Result<(), BadLine> {
     if let Some(range) = value.options.strip_prefix("range=")
         && range != "0-*"

@@ -6,8 +6,8 @@
 //! This crate does not know the protocol: it assigns no sequence numbers, and never decides that an
 //! entry is new, changed or deleted. That is done in `dirsync-agent`.
 //!
-//! Begin with [`Source`], which yields the rows of a file. A row that cannot be used is an item too, with
-//! the reason, and does not stop the read. [`Target`] is the way back.
+//! Begin with [`Source`], which yields the rows of a file. A row that cannot be used is an item
+//! too, with the reason, and does not stop the read. [`Target`] is the way back.
 //!
 //! ```
 //! use std::io::{Seek, Write};

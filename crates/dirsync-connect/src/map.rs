@@ -148,8 +148,8 @@ impl Compiled {
 
     /// Writes the value for a row.
     ///
-    /// Blanks around a field are removed. The blanks of the template around an empty field become one, so
-    /// that `{first} {middle} {last}` has no gap for a person without a middle name.
+    /// Blanks around a field are removed. The blanks of the template around an empty field become
+    /// one, so that `{first} {middle} {last}` has no gap for a person without a middle name.
     pub(crate) fn fill(&self, row: &csv::StringRecord, value: &mut String) -> Filled {
         value.clear();
         let (mut columns, mut empty) = (0, 0);

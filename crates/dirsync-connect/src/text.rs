@@ -12,8 +12,9 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// The number of bytes that are read before anything is decided. A header fits into it.
 const START_BYTES: u64 = 64 * 1024;
 
-/// A byte that never occurs in UTF-8. It takes the place of bytes that could not be decoded, so that their
-/// row is rejected like any row that is not UTF-8. A replacement character would end up in the directory.
+/// A byte that never occurs in UTF-8. It takes the place of bytes that could not be decoded, so
+/// that their row is rejected like any row that is not UTF-8. A replacement character would end up
+/// in the directory.
 const UNDECODED: u8 = 0xff;
 
 /// A name that is not an encoding.
@@ -30,8 +31,8 @@ pub(crate) enum TextError {
     Io(io::Error),
 }
 
-/// The text of a file. UTF-8 is passed on unchecked, so that the parser of the rows finds a wrong byte and
-/// can tell its row.
+/// The text of a file. UTF-8 is passed on unchecked, so that the parser of the rows finds a wrong
+/// byte and can tell its row.
 pub(crate) struct Text {
     input: BufReader<Box<dyn Read>>,
     encoding: &'static Encoding,
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_marked_not_replaced() {
-        // A high surrogate alone, and an odd byte at the end.
+        // A high surrogate without a low one, and an odd byte at the end.
         assert_eq!(decoded(b"\xff\xfea\0\0\xd8b\0", None).1, b"a\xffb");
         assert_eq!(decoded(b"\xff\xfea\0b", None).1, b"a\xff");
         let long: Vec<u8> =

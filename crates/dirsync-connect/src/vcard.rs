@@ -146,8 +146,8 @@ impl VcardSource {
                 }
                 return Ok(if self.card.bytes.is_empty() { End::File } else { End::Stray });
             };
-            // Inside a card, a line that begins with a blank continues the one before it, even if it looks
-            // like a beginning or end.
+            // Inside a card, a line that begins with a blank continues the one before it, even if
+            // it looks like a beginning or end.
             let word = if inside { line.bytes.trim_ascii_end() } else { line.bytes.trim_ascii() };
             if word.is_empty() {
                 continue;
@@ -201,9 +201,9 @@ impl Card {
 
 /// Joins folded lines, and returns the position at which each line of the card begins.
 ///
-/// The lines are joined as bytes, because a fold may split a character (RFC 2426, section 2.6). vCard 2.1
-/// folds before a blank of the text, which is kept, and its soft line breaks of quoted-printable are left
-/// to the parser.
+/// The lines are joined as bytes, because a fold may split a character (RFC 2426, section 2.6).
+/// vCard 2.1 folds before a blank of the text, which is kept, and its soft line breaks of
+/// quoted-printable are left to the parser.
 fn unfold(card: &[u8], version_2: bool) -> (Vec<u8>, Vec<usize>) {
     let mut unfolded = Vec::with_capacity(card.len());
     let mut starts = Vec::new();

@@ -1,7 +1,7 @@
 //! Writes an entry as a vCard 3.0 (RFC 2426).
 //!
-//! A property of the standard is used if it states the value exactly. Everything else is in properties of
-//! our own, so that the file can be read back without loss.
+//! A property of the standard is used if it states the value exactly. Everything else is in
+//! properties of our own, so that the file can be read back without loss.
 
 use crate::target::{ExportRow, plain, push_folded};
 
@@ -57,8 +57,8 @@ pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
     card.put("END", "VCARD");
 }
 
-/// Whether a text is read back from a property unchanged: it has no control characters except line feeds,
-/// no blanks at its ends, and does not look like a URI, whose scheme would be removed.
+/// Whether a text is read back from a property unchanged: it has no control characters except line
+/// feeds, no blanks at its ends, and does not look like a URI, whose scheme would be removed.
 fn is_exact(text: &str) -> bool {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     text.trim() == text

@@ -1,5 +1,5 @@
-//! Builds an entry from a vCard of version 2.1, 3.0 (RFC 2426) or 4.0 (RFC 6350), and from the properties of
-//! our own export.
+//! Builds an entry from a vCard of version 2.1, 3.0 (RFC 2426) or 4.0 (RFC 6350), and from the
+//! properties of our own export.
 
 use calcard::common::IanaString;
 use calcard::vcard::{
@@ -97,8 +97,8 @@ fn other_name(entry: &VCardEntry) -> Option<&'static str> {
     .find(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Takes one of our own properties. Their values are escaped like those of records, because a vCard cannot
-/// contain control characters.
+/// Takes one of our own properties. Their values are escaped like those of records, because a vCard
+/// cannot contain control characters.
 fn take_own(
     name: &str,
     entry: &VCardEntry,
@@ -122,8 +122,8 @@ fn take_own(
     Ok(())
 }
 
-/// Takes a property of the standards. In our own cards some of them exist for other programs only, as they
-/// cannot state the values exactly; these are skipped.
+/// Takes a property of the standards. In our own cards some of them exist for other programs only,
+/// as they cannot state the values exactly; these are skipped.
 fn take(entry: &VCardEntry, own: bool, found: &mut Found, draft: &mut Draft) {
     let parts = parts_of(entry);
     let text = parts.join(",");

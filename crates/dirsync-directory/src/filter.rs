@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// A view in force is what one side allows and the other wants, and travels as text.
+    /// The filter of a view in force joins those of two parties, and travels as text.
     #[test]
     fn what_two_filters_come_to_can_be_read() {
         let deepest = |inner: &str| {

@@ -38,7 +38,7 @@ mod tests {
             ("ΣΊΣΥΦΟΣ", "σίσυφος"),
             ("\u{212a}elvin", "kelvin"),
             ("Ångström", "A\u{30a}NGSTRO\u{308}M"),
-            // Only a decomposition before folding makes these two one.
+            // These two are equal only if they are decomposed before folding.
             ("\u{3b1}\u{345}\u{301}", "\u{1fb4}"),
         ];
         for (left, right) in same {

@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(name.to_string(), "North/Hq");
     }
 
-    /// Two names that look alike would be one to the administrator who admits the second.
+    /// An administrator who admits the second of two names that look alike would take it for the first.
     #[test]
     fn twin_names_are_refused_and_told_why() {
         let why = |text: &str| text.parse::<PostofficeName>().unwrap_err().to_string();

@@ -13,7 +13,7 @@
 //!
 //! A record may be invalid: it may come from a newer version with a kind that this one does not know, or
 //! have a value over the limits. Such a record is stored and compared like any other, and
-//! [`RecordRef::check`] says what is wrong with it.
+//! [`RecordRef::check`] returns the reason.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -51,7 +51,7 @@ pub enum ViewError {
     Line {
         /// The beginning of the line.
         line: String,
-        /// What is wrong with it.
+        /// The problem of the line.
         reason: String,
     },
     /// The view is too long.
@@ -238,8 +238,9 @@ impl FromStr for View {
                 }
             }
         }
-        // The printed form can be longer than the text, because it is folded and escaped again, and it is
-        // the printed form that travels. Only a long text can exceed the limit, so only it is printed.
+        // The printed form can be longer than the text, because it is folded and escaped again, and
+        // it is the printed form that travels. Only a long text can exceed the limit, so only it is
+        // printed.
         match text.len() {
             bytes if bytes < VIEW_BYTES_MAX / 4 => Ok(view),
             _ => match view.to_string().len() {
@@ -301,8 +302,8 @@ mod tests {
         assert!("colour\tred\n".parse::<View>().is_err());
     }
 
-    /// What one party may ask costs the server work for every entry, and what two parties ask must be
-    /// readable as an update's view.
+    /// The view of one party costs the server work for every entry, so it is limited. The
+    /// intersection of two such views must be readable as the view of an update.
     #[test]
     fn a_view_has_limits_and_two_views_come_to_one_that_can_be_read() {
         let terms = |attribute: &str, count: usize| {

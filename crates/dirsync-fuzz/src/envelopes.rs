@@ -16,8 +16,8 @@ const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The size to which any body may grow, and the largest ratio above it.
 const GROWTH: (u64, u64) = (1024 * 1024, 200);
 
-/// Opens the input as a file, or opens it with a correct hash, or sends it through a folder and receives it
-/// unchanged.
+/// Opens the input as a file, or opens it with a correct hash, or sends it through a folder and
+/// receives it unchanged.
 pub fn envelope(data: &[u8]) {
     let mut bytes = Bytes(data);
     match bytes.byte() % 3 {
@@ -39,8 +39,8 @@ fn open(content: &[u8]) {
     assert!(outcome.is_err() || body.len() as u64 <= allowed, "{} bytes", body.len());
 }
 
-/// Adds the correct hash to an envelope without one. Mutations would never find it, but anybody can compute
-/// it: the hash protects against accidents only.
+/// Adds the correct hash to an envelope without one. Mutations would never find it, but anybody can
+/// compute it: the hash protects against accidents only.
 fn signed(content: &[u8]) -> Vec<u8> {
     let end = content.windows(2).position(|two| two == b"\n\n").map_or(content.len(), |at| at + 1);
     let (lines, rest) = content.split_at(end);
@@ -84,8 +84,8 @@ fn send(bytes: &mut Bytes<'_>) {
     message.body.read_to_end(&mut decoded).expect("its body is whole");
 }
 
-/// The name of a message file. A name that is read is one that this program makes. A name that it makes of
-/// any text is short, is no path, and can be read.
+/// The name of a message file. A name that is read is one that this program makes. A name that it
+/// makes of any text is short, is no path, and can be read.
 pub fn file_name(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(Arrived { sender, epoch, number, part, .. }) = name::read(text) {

@@ -1,8 +1,8 @@
 //! Fuzz targets: a function for each parser of bytes from outside.
 //!
-//! Each function makes a claim that holds for every input. It returns if the claim holds, and panics if it
-//! does not. `fuzz/` passes these functions to libFuzzer, and `tests/corpus.rs` runs them in seconds over
-//! the corpus and mutations of it.
+//! Each function makes a claim that holds for every input. It returns if the claim holds, and
+//! panics if it does not. `fuzz/` passes these functions to libFuzzer, and `tests/corpus.rs` runs
+//! them in seconds over the corpus and mutations of it.
 //!
 //! Nothing of this crate is shipped. Begin with [`TARGETS`], the list of all functions.
 #![deny(missing_docs)]

@@ -49,8 +49,8 @@ pub fn invitation(data: &[u8]) {
     }
 }
 
-/// The lines of a schedule print as themselves, and due times can be computed in a zone that skips and repeats
-/// hours.
+/// The lines of a schedule print as themselves, and due times can be computed in a zone that skips
+/// and repeats hours.
 pub fn schedule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let times: Vec<ScheduledTime> = text.lines().take(4).filter_map(prints_back).collect();

@@ -30,8 +30,8 @@ fn has_one_text<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     }
 }
 
-/// Names of postoffices, addresses, attributes, keys, folds and templates. Folding a fold changes nothing,
-/// and a name is equal to itself in ASCII capitals.
+/// Names of postoffices, addresses, attributes, keys, folds and templates. Folding a fold changes
+/// nothing, and a name is equal to itself in ASCII capitals.
 pub fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let folded = fold(text).into_owned();
@@ -134,8 +134,8 @@ pub fn view(data: &[u8]) {
     let origin: PostofficeName = "NORTH/HQ".parse().expect("a name");
     let record = RecordRef { kind: "mailbox", name, addresses: "SMTP:a@b\tX400:c", details };
     let seen = [&left, &right, &both].map(|view| view.shows(&origin, record));
-    // The converse does not hold: an entry may have an address of a type of each view, but none of a type of
-    // both.
+    // The converse does not hold: an entry may have an address of a type of each view, but none of
+    // a type of both.
     assert!(!seen[2] || seen[0] && seen[1], "{left}{right}");
     for view in [&left, &right, &both] {
         view.disclosed(record);

@@ -1,8 +1,8 @@
 //! The text of bodies: numbered transactions, written and read as a stream. The format is in
 //! `docs/message-format.md`, "Body".
 //!
-//! A body is applied as a whole or refused as a whole. It is known to be whole only after its trailer was
-//! read, so [`BodyReader`] has to be read to its end inside one database transaction.
+//! A body is applied as a whole or refused as a whole. It is known to be whole only after its
+//! trailer was read, so [`BodyReader`] has to be read to its end inside one database transaction.
 
 mod fault;
 mod line;

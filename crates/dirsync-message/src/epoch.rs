@@ -106,8 +106,9 @@ pub const GENERATION_MAX: u64 = 1 << 40;
 /// An epoch of a server's numbering. It is a fencing token: epochs are ordered, by generation and then
 /// instance, and a server that hears of a newer one than its own knows that it was replaced or restored.
 ///
-/// Two epochs that differ only in the random part are a *tie*, as when one backup is restored twice. Each
-/// of them is newer than the other, so a server that hears of the other one begins an epoch after both.
+/// Two epochs that differ only in the random part are a *tie*, as when one backup is restored
+/// twice. Each of them is newer than the other, so a server that hears of the other one begins an
+/// epoch after both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerEpoch {
     /// The count of restores, moves and promotions.

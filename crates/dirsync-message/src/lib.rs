@@ -1,9 +1,10 @@
 //! Requests (T1) and updates (T2): their content, and the text in which they travel.
 //!
-//! A message consists of a *head* and a *body*. The head is small and has one addressee: it states who
-//! writes, where both sides stand, and the digests. The body is a stream of numbered transactions, and is
-//! shared by all addressees that need the same ones. The grammar of both is in `docs/message-format.md`.
-//! Printing and parsing are exact inverses: a message has one text, and any other is refused.
+//! A message consists of a *head* and a *body*. The head is small and has one addressee: it states
+//! who writes, where both sides stand, and the digests. The body is a stream of numbered
+//! transactions, and is shared by all addressees that need the same ones. The grammar of both is in
+//! `docs/message-format.md`. Printing and parsing are exact inverses: a message has one text, and
+//! any other is refused.
 //!
 //! This crate keeps no state and does not decide what a message means; `dirsync-protocol` does. It
 //! opens no files either: `dirsync-carrier` puts a message into an envelope and delivers it.

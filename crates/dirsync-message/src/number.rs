@@ -97,7 +97,7 @@ impl Stamp {
 mod tests {
     use super::*;
 
-    /// What follows the last number has to have a form in a message, too.
+    /// The number after the last one must be valid in a message, too.
     #[test]
     fn the_last_number_follows_itself() {
         assert_eq!(RequestNo(NUMBER_MAX - 1).next(), RequestNo(NUMBER_MAX));

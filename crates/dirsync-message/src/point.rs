@@ -22,7 +22,8 @@ pub struct SyncPoint {
     pub mark: Mark,
     /// The view of the list.
     pub view: ViewHash,
-    /// Whether the list is the whole view at that number. After a middle part of a long update it is not.
+    /// Whether the list is the whole view at that number. After a middle part of a long update it
+    /// is not.
     pub complete: bool,
 }
 

@@ -73,14 +73,15 @@ impl Side {
         Self::ALL.into_iter().find(|side| side.word() == word)
     }
 
-    /// Whether the answer only explains why a request was not taken, and changes nothing at its addressee.
+    /// Whether the answer only explains why a request was not taken, and changes nothing at its
+    /// addressee.
     pub fn is_notice(self) -> bool {
         matches!(self, Self::Suspended | Self::Expired | Self::Taken | Self::Uninvited)
     }
 }
 
-/// A report about one of the addressee's own entries: it is not published as it was submitted, or another
-/// entry contests its address.
+/// A report about one of the addressee's own entries: it is not published as it was submitted, or
+/// another entry contests its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The addressee's entry.
@@ -268,8 +269,8 @@ pub struct Update {
     pub own: Option<Own>,
     /// Reports about own entries.
     pub outcomes: Vec<Outcome>,
-    /// The entries that are released to the addressee. Present only if its view has limits; otherwise the
-    /// list brings them whole.
+    /// The entries that are released to the addressee. Present only if its view has limits;
+    /// otherwise the list brings them whole.
     pub offers: Vec<Offer>,
     /// The body with changes of the list. `None` if the requestor keeps the list that it has.
     pub body: Option<Body>,

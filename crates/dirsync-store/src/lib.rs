@@ -34,10 +34,11 @@ pub use memory::MemoryStore;
 
 /// The database of a postoffice.
 ///
-/// Only one transaction writes at a time. Within a process the exclusive borrow ensures that. A database
-/// that several processes can open also takes a lock, and fails with
-/// [`StoreErrorKind::Busy`](dirsync_protocol::tables::StoreErrorKind::Busy) if another one has it. Readers
-/// with another handle or in another process never wait, and see the state committed before they began.
+/// Only one transaction writes at a time. Within a process the exclusive borrow ensures that. A
+/// database that several processes can open also takes a lock, and fails with
+/// [`StoreErrorKind::Busy`](dirsync_protocol::tables::StoreErrorKind::Busy) if another one has it.
+/// Readers with another handle or in another process never wait, and see the state committed before
+/// they began.
 pub trait Store {
     /// Begins a transaction.
     ///

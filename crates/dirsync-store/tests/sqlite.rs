@@ -70,8 +70,8 @@ fn database_stays_local_and_bounded() {
     assert_eq!(writer.integrity_check().unwrap(), [""; 0]);
 }
 
-/// The statements that are executed for 1,000 entries. The cost of a step must not grow with the number of
-/// stored entries.
+/// The statements that are executed for 1,000 entries. The cost of a step must not grow with the
+/// number of stored entries.
 #[test]
 fn statements_per_entry_do_not_grow() {
     let folder = tempfile::tempdir().unwrap();

@@ -263,8 +263,8 @@ fn an_export_is_the_same_bytes_everywhere() {
     );
 }
 
-/// `docs/failure-stories.md` §13: a value that a spreadsheet would run is neutralised in files for people,
-/// and exact in files for machines.
+/// `docs/failure-stories.md` §13: a value that a spreadsheet would run is neutralised in files for
+/// people, and exact in files for machines.
 #[test]
 fn values_are_data_in_filters_and_spreadsheets() {
     let record = Record {

@@ -119,8 +119,8 @@ fn shape(
     Ok((subject, shape))
 }
 
-/// Reads a decimal number at `at`, and moves `at` behind it. `None` if there is no number, it has leading
-/// zeros, or it does not fit into 64 bits.
+/// Reads a decimal number at `at`, and moves `at` behind it. `None` if there is no number, it has
+/// leading zeros, or it does not fit into 64 bits.
 pub(super) fn decimal(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at;
     let mut number = 0u64;

@@ -17,11 +17,11 @@ use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 /// A body is refused as a *whole*. After an error nothing of it may be kept, and it is known to be whole
 /// only when [`Self::next`] has returned `None`; so apply it inside one database transaction.
 ///
-/// The content of a transaction never refuses a body, as long as the transaction has clear limits and
-/// names its entry: one bad entry must not stop everybody else's. An unknown kind, a broken address,
-/// unsorted details, or a release to something that is not a postoffice is handed on in the texts of the
-/// transaction. [`Change::check`] reports it, and the caller keeps the entry unpublished (`docs/protocol.md`,
-/// P2). In particular:
+/// The content of a transaction never refuses a body, as long as the transaction has clear limits
+/// and names its entry: one bad entry must not stop everybody else's. An unknown kind, a broken
+/// address, unsorted details, or a release to something that is not a postoffice is handed on in
+/// the texts of the transaction. [`Change::check`] reports it, and the caller keeps the entry
+/// unpublished (`docs/protocol.md`, P2). In particular:
 ///
 /// - an unknown code in capitals yields [`Change::Whole`] with the code as its kind;
 /// - a line of an unknown type below a transaction becomes one of its details, together with its first
@@ -175,7 +175,8 @@ impl<R: BufRead> BodyReader<R> {
         Ok(())
     }
 
-    /// Reads an origin line. One that changes nothing, or follows another, is refused: a body has one text.
+    /// Reads an origin line. One that changes nothing, or follows another, is refused: a body has
+    /// one text.
     fn parse_origin(&mut self) -> Result<(), BodyError> {
         let name = |text| unescape(text)?.parse::<PostofficeName>().ok();
         let (owner, first) = match self.text[1..].split_once('\t') {
@@ -202,7 +203,8 @@ impl<R: BufRead> BodyReader<R> {
         Ok(())
     }
 
-    /// Reads the trailer, which proves that no transaction is missing, and checks that it is the last line.
+    /// Reads the trailer, which proves that no transaction is missing, and checks that it is the
+    /// last line.
     fn parse_trailer(&mut self) -> Result<(), BodyError> {
         let count = self.text.strip_prefix(TRAILER).and_then(|count| {
             let mut at = 0;

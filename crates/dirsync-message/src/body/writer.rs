@@ -11,9 +11,9 @@ use crate::{Change, NUMBER_MAX, Stamp, Transaction};
 
 /// Writes a body, with one call of the output for each transaction. The output should be buffered.
 ///
-/// Nothing is written that [`super::BodyReader`] refuses. A transaction without such a form is an error of
-/// kind [`io::ErrorKind::InvalidInput`], and leaves the body as it was. Content that [`Change::check`]
-/// refuses can be written, as long as it is escaped.
+/// Nothing is written that [`super::BodyReader`] refuses. A transaction without such a form is an
+/// error of kind [`io::ErrorKind::InvalidInput`], and leaves the body as it was. Content that
+/// [`Change::check`] refuses can be written, as long as it is escaped.
 ///
 /// [`Self::finish`] writes the trailer. Without it, the text is not a body.
 pub struct BodyWriter<W> {
@@ -37,13 +37,13 @@ impl<W: Write> BodyWriter<W> {
         Self { output, buffer, origin: None, number: 0, stamp: Stamp(0), count: 0 }
     }
 
-    /// Adds a transaction. Its line is ignored, and so is its id, except in a deletion: an entry is named by
-    /// its first origin and key.
+    /// Adds a transaction. Its line is ignored, and so is its id, except in a deletion: an entry is
+    /// named by its first origin and key.
     ///
     /// # Errors
     ///
-    /// If the output cannot be written, or the transaction has no form in a body, such as an entry without
-    /// an owner, or a delta with an empty name.
+    /// If the output cannot be written, or the transaction has no form in a body, such as an entry
+    /// without an owner, or a delta with an empty name.
     pub fn write(&mut self, transaction: &Transaction<'_>) -> io::Result<()> {
         let start = self.buffer.len();
         let (number, stamp) = (transaction.number, transaction.stamp);
@@ -137,7 +137,7 @@ impl<W: Write> BodyWriter<W> {
                 Some(record.name),
                 Some(record.addresses).filter(|addresses| !addresses.is_empty()),
                 record.details,
-                // A whole entry without this line is on offer to nobody.
+                // A whole entry without a release line is not released, so `Some(None)` needs no line.
                 transaction.released_to.flatten().map(Some),
             ),
             Change::Delta { kind, name, addresses, details } => {
@@ -222,8 +222,8 @@ impl<W: Write> BodyWriter<W> {
 
     /// Asserts that the assembled transaction is read as it was written.
     ///
-    /// A body is made from committed state. One that its receiver refuses would be made again and sent again
-    /// for ever, so it is better to stop.
+    /// A body is made from committed state. One that its receiver refuses would be made again and
+    /// sent again for ever, so it is better to stop.
     fn read_back(&self, start: usize, number: u64, stamp: Stamp) {
         let mut text = self.buffer[start..].to_vec();
         text.extend_from_slice(format!("{TRAILER}1\n").as_bytes());

@@ -58,7 +58,7 @@ impl FieldWriter {
     }
 }
 
-/// The unescaped value of a field, and the line at which it stands.
+/// The unescaped value of a field, and the number of its line.
 pub(super) struct Field<'a> {
     line: u64,
     text: Cow<'a, str>,
@@ -118,7 +118,8 @@ impl<'a> FieldReader<'a> {
         if let Some((text, line)) = lines.next() {
             return error(line, HeadErrorKind::Line { text: excerpt(text.as_bytes()) });
         }
-        // Fields may be absent, so a head that is cut off between two fields would be read as another one.
+        // Fields may be absent, so a head that is cut off between two fields would be read as
+        // another one.
         if !text.ends_with(TRAILER) {
             return error(reader.lines, HeadErrorKind::Truncated);
         }
@@ -288,8 +289,8 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// Reads the version from the first field. It comes first so that no other line of a message with a newer
-/// MAJOR is interpreted.
+/// Reads the version from the first field. It comes first so that no other line of a message with a
+/// newer MAJOR is interpreted.
 fn version(name: &str, field: &Field<'_>) -> Result<FormatVersion, HeadError> {
     let line = field.line;
     if name != "format" {

@@ -9,8 +9,8 @@ pub(super) const OFFER_FORM: &str =
 
 /// `ID STAMP OWNER FIRST-ORIGIN KEY KIND NAME ADDRESSES DETAILS`, separated by tabs and each escaped.
 ///
-/// The last four are the texts of the record. They are escaped already, but addresses and details contain
-/// tabs and line ends, so they are escaped once more.
+/// The last four are the texts of the record. They are escaped already, but addresses and details
+/// contain tabs and line ends, so they are escaped once more.
 pub(super) fn print_offer(offer: &Offer) -> String {
     let (id, stamp) = (offer.id.to_string(), offer.stamp.to_string());
     let Record { kind, name, addresses, details } = &offer.record;
@@ -36,6 +36,7 @@ pub(super) fn parse_offer(text: &str) -> Option<Offer> {
         key: next()?,
         record: Record { kind: next()?, name: next()?, addresses: next()?, details: next()? },
     };
-    // A server publishes only valid records, and the postoffice that claims the entry publishes this one.
+    // A server publishes only valid records, and the postoffice that claims the entry publishes
+    // this one.
     (texts.next().is_none() && offer.record.as_ref().check().is_ok()).then_some(offer)
 }

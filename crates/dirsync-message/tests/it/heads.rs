@@ -143,8 +143,8 @@ fn numbers_are_below_2_to_the_62nd() {
     }
 }
 
-/// More entries may wait than an update has room for. It is readable all the same, and no transfer is left
-/// out.
+/// More entries may wait than an update has room for. It is readable all the same, and no transfer
+/// is left out.
 #[test]
 fn outcomes_are_as_many_as_can_be_read() {
     let outcome =

@@ -1,5 +1,5 @@
-//! The most memory that each field of a hostile message makes its reader use. The test counts allocations,
-//! so it is a program of its own. The table is in `docs/message-format.md`.
+//! The most memory that each field of a hostile message makes its reader use. The test counts
+//! allocations, so it is a program of its own. The table is in `docs/message-format.md`.
 
 use std::io::{BufReader, Read};
 

@@ -97,7 +97,8 @@ impl State {
     }
 }
 
-/// The digest of a bucket after elements were added and removed, or `None` if it has no elements any more.
+/// The digest of a bucket after elements were added and removed, or `None` if it has no elements
+/// any more.
 pub(super) fn changed_bucket(
     old: Option<&SetDigest>,
     added: SetDigest,

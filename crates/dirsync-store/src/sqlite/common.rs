@@ -92,7 +92,8 @@ impl CommonTables for SqliteTransaction<'_> {
         self.visit(action, sql, [prefix], |row, _| {
             let mut columns = Columns::new(action, row);
             let name = columns.text()?;
-            // Names with the prefix follow each other, beginning with the first one that is not below it.
+            // Names with the prefix follow each other, beginning with the first one that is not
+            // below it.
             if !name.starts_with(prefix) {
                 return Ok(Flow::Break(()));
             }

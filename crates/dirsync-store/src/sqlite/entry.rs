@@ -115,8 +115,8 @@ pub(super) fn read_entry(
     Ok(ServerRow { id, origin, first_origin, key, submitted, published })
 }
 
-/// The hash of an address in the index: FNV-1a with 64 bits (RFC 9923). A fast hash is enough, because keys
-/// are short, and the addresses of the rows found are compared anyway.
+/// The hash of an address in the index: FNV-1a with 64 bits (RFC 9923). A fast hash is enough,
+/// because keys are short, and the addresses of the rows found are compared anyway.
 fn hash(address_key: &str) -> i64 {
     let hash = address_key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -133,8 +133,8 @@ impl<'s> SqliteTransaction<'s> {
         }
     }
 
-    /// The table of a list, with its index. A bulk in it is ended, as rows can be found by their ids only
-    /// then.
+    /// The table of a list, with its index. A bulk in it is ended, as rows can be found by their
+    /// ids only then.
     fn indexed(&mut self, action: &'static str, place: ListPlace) -> Stored<usize> {
         let table = self.table(place);
         self.end_bulk_of(action, table)?;

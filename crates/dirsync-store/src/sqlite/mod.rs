@@ -1,10 +1,10 @@
 //! The postoffice database in one SQLite file.
 //!
-//! The file can be read with the `sqlite3` shell. `sql/sqlite/schema.sql` explains every table and column,
-//! and the shell's `.schema` repeats that.
+//! The file can be read with the `sqlite3` shell. `sql/sqlite/schema.sql` explains every table and
+//! column, and the shell's `.schema` repeats that.
 //!
-//! While the database `NAME` is open, its log `NAME-wal` and the file `NAME-shm` exist beside it. A copy of
-//! the file alone is therefore not a backup; [`SqliteStore::backup_to`] makes one.
+//! While the database `NAME` is open, its log `NAME-wal` and the file `NAME-shm` exist beside it. A
+//! copy of the file alone is therefore not a backup; [`SqliteStore::backup_to`] makes one.
 
 mod buckets;
 mod columns;
@@ -41,8 +41,8 @@ use transaction::SqliteTransaction;
 
 pub use schema::SCHEMA_VERSION;
 
-/// The size of the log in bytes at which readers have to stop, unless [`SqliteStore::set_log_limit`] sets
-/// another one.
+/// The size of the log in bytes at which readers have to stop, unless
+/// [`SqliteStore::set_log_limit`] sets another one.
 pub const LOG_BYTES_MAX: u64 = 256 << 20;
 
 /// The longest wait for a lock.
@@ -62,8 +62,8 @@ const LOG_BYTES_KEPT: i64 = 32 << 20;
 
 /// The database of a postoffice in a file.
 ///
-/// Several handles, in one or several processes, may have it open. Only one writes at a time, and readers do
-/// not wait. A commit is on disk when it returns.
+/// Several handles, in one or several processes, may have it open. Only one writes at a time, and
+/// readers do not wait. A commit is on disk when it returns.
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
@@ -99,8 +99,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not the database of a postoffice, is on a network file system, or was
-    /// made by a newer version of the program. In these cases it is not touched.
+    /// If the file cannot be read, is not the database of a postoffice, is on a network file
+    /// system, or was made by a newer version of the program. In these cases it is not touched.
     pub fn open(path: impl AsRef<Path>) -> Stored<Self> {
         let (action, path) = ("open the database", path.as_ref());
         check_place(action, path)?;
@@ -112,11 +112,12 @@ impl SqliteStore {
         Self::with(action, connection, path, false)
     }
 
-    /// Opens a database for reading. Its transactions see the state committed before they began, and make
-    /// nobody wait. A transaction that is open while the log grows past its limit is ended with
-    /// [`StoreErrorKind::Busy`].
+    /// Opens a database for reading. Its transactions see the state committed before they began,
+    /// and make nobody wait. A transaction that is open while the log grows past its limit is ended
+    /// with [`StoreErrorKind::Busy`].
     ///
-    /// The database can also be read on a disk that is full or read-only, unless its log still has content.
+    /// The database can also be read on a disk that is full or read-only, unless its log still has
+    /// content.
     ///
     /// # Errors
     ///
@@ -199,8 +200,8 @@ impl SqliteStore {
         self.log.bytes = bytes;
     }
 
-    /// Copies the committed state into a new database, while others read and write on. The copy is made as
-    /// `PATH.part` and then renamed, so that a file of the final name is always whole.
+    /// Copies the committed state into a new database, while others read and write on. The copy is
+    /// made as `PATH.part` and then renamed, so that a file of the final name is always whole.
     ///
     /// # Errors
     ///
@@ -311,8 +312,8 @@ fn connect(action: &'static str, path: &Path, flags: OpenFlags) -> Stored<Connec
     Ok(connection)
 }
 
-/// Gives the log and its index the permissions of the database. They are made with the permissions that it
-/// has at that time, so after a time without write permission they would stay unwritable.
+/// Gives the log and its index the permissions of the database. They are made with the permissions
+/// that it has at that time, so after a time without write permission they would stay unwritable.
 fn share_log(path: &Path) {
     let Ok(database) = std::fs::metadata(path) else { return };
     for suffix in ["-wal", "-shm"] {
@@ -332,9 +333,9 @@ fn connect_to_read(action: &'static str, path: &Path) -> Stored<(Connection, u32
     Ok((connection, version))
 }
 
-/// A handle for reading if no log can be made, which SQLite otherwise needs even for reading. If there is no
-/// log, or an empty one, the file has the whole state; and nobody can write to it meanwhile. `None` if the log
-/// has content.
+/// A handle for reading if no log can be made, which SQLite otherwise needs even for reading. If
+/// there is no log, or an empty one, the file has the whole state; and nobody can write to it
+/// meanwhile. `None` if the log has content.
 fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection, u32)> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -415,8 +416,8 @@ mod tests {
         assert_eq!(store.integrity_check().unwrap(), [""; 0]);
     }
 
-    /// What a step does after a failure, for instance to note it, must not be kept as if it were a
-    /// transaction of its own.
+    /// A statement after a failure, such as a note of it, must not be committed as a transaction of
+    /// its own.
     #[test]
     fn a_transaction_that_was_rolled_back_takes_nothing_more() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! The spellings of the names of postoffices. Rows contain their numbers instead.
 //!
-//! A new spelling gets the next free number, and none is ever removed. A spelling that is known therefore
-//! stays valid, unless the transaction that added it is rolled back.
+//! A new spelling gets the next free number, and none is ever removed. A spelling that is known
+//! therefore stays valid, unless the transaction that added it is rolled back.
 
 use std::collections::HashMap;
 
@@ -12,14 +12,15 @@ use rusqlite::{Connection, params};
 use super::columns::Columns;
 use super::failure::failed;
 
-/// The number of spellings that are compared before the map is searched. Most rows repeat one of the last.
+/// The number of spellings that are compared before the map is searched. Most rows repeat one of
+/// the last.
 const RECENT: usize = 4;
 
 /// The spellings that are known so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Each spelling with its identity, which is the number of the first spelling of the same name. The first
-    /// one has the number 1.
+    /// Each spelling with its identity, which is the number of the first spelling of the same name.
+    /// The first one has the number 1.
     spellings: Vec<(PostofficeName, i64)>,
     by_text: HashMap<String, i64>,
     by_fold: HashMap<String, i64>,

@@ -17,8 +17,8 @@ const SHARED: [&str; 10] = [
     "glusterfs",
 ];
 
-/// The type of the network file system that a path is on. `None` if it is a local one, or if the operating
-/// system does not say.
+/// The type of the network file system that a path is on. `None` if it is a local one, or if the
+/// operating system does not say.
 pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
@@ -26,8 +26,9 @@ pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     shared_mount(&mounts, &folder).map(str::to_owned)
 }
 
-/// The type of the file system of a path, if it is one of [`SHARED`]. The longest mount point that the path
-/// begins with decides, and of several at the same mount point the last one, which covers the others.
+/// The type of the file system of a path, if it is one of [`SHARED`]. The longest mount point that
+/// the path begins with decides, and of several at the same mount point the last one, which covers
+/// the others.
 ///
 /// The lines are `ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`
 /// (proc_pid_mountinfo(5)); blanks and backslashes in paths are octal escapes.

@@ -136,8 +136,8 @@ impl SqliteTransaction<'_> {
         &mut self,
         visit: &mut dyn FnMut((EntryId, u128, &str)) -> Flow,
     ) -> Stored<()> {
-        // This reads the whole table for its first columns. An index of these columns in the order of ids was
-        // tried: reading took a quarter less time, but writing took six times as long.
+        // This reads the whole table for its first columns. An index of these columns in the order
+        // of ids was tried: reading took a quarter less time, but writing took six times as long.
         let action = "read the digest of own entries";
         let sql = "SELECT id, element, source FROM own";
         self.visit(action, sql, [], |row, _| {

@@ -18,8 +18,9 @@ const APPLICATION_ID: u32 = 0x4453_796e;
 /// The newest schema, for new databases.
 const SCHEMA: &str = include_str!("../../sql/sqlite/schema.sql");
 
-/// The upgrades from each version to the next; the first one leads from 1 to 2. Each is applied in one
-/// transaction together with its version. Until the first release the schema is changed in place instead.
+/// The upgrades from each version to the next; the first one leads from 1 to 2. Each is applied in
+/// one transaction together with its version. Until the first release the schema is changed in
+/// place instead.
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize - 1] = [];
 
 /// Makes the newest schema in an empty database.
@@ -39,8 +40,8 @@ fn apply(connection: &mut Connection, action: &'static str, sql: &str, version: 
     work().map_err(failed(action))
 }
 
-/// Refuses a file that is not the database of a postoffice, or has a newer version. Only its header is read
-/// (SQLite file format, section 1.3), so that the file is not touched.
+/// Refuses a file that is not the database of a postoffice, or has a newer version. Only its header
+/// is read (SQLite file format, section 1.3), so that the file is not touched.
 pub(super) fn check_header(path: &Path) -> Stored<()> {
     let action = "open the database";
     let mut header = Vec::with_capacity(100);
@@ -78,8 +79,8 @@ fn check(path: &Path, application: u32, version: u32) -> Stored<()> {
     Ok(())
 }
 
-/// The version of the schema as SQLite sees it. After an upgrade the newest version may be only in the log,
-/// which [`check_header`] does not read.
+/// The version of the schema as SQLite sees it. After an upgrade the newest version may be only in
+/// the log, which [`check_header`] does not read.
 pub(super) fn checked_version(connection: &Connection, path: &Path) -> Stored<u32> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let action = "open the database";
@@ -111,7 +112,7 @@ fn upgrade_with(
 mod tests {
     use super::*;
 
-    /// Two upgrades of several statements each, as files would be.
+    /// Two upgrades of several statements each, like those in files.
     const STEPS: [&str; 2] = [
         "ALTER TABLE note ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
          UPDATE note SET at = 7;
@@ -220,7 +221,8 @@ mod tests {
 
     #[test]
     fn statements_on_the_lists_are_those_of_the_schema() {
-        // A bulk drops and makes these indexes: what it makes has to be what was there.
+        // A bulk drops these indexes and makes them again, so its statements must be those of the
+        // schema.
         for sql in crate::sqlite::list::INDEX {
             assert!(SCHEMA.contains(&format!("{sql};")), "{sql}");
         }
