@@ -169,7 +169,7 @@ impl RequestorTables for MemoryTransaction<'_> {
     }
 
     fn end_bulk(&mut self, place: ListPlace) -> Stored<()> {
-        let action = "finish to fill the list";
+        let action = "finish filling the list";
         let twice = self.store.state.list(place).twice;
         self.replace(move |state| &mut state.list_mut(place).bulk, false);
         match twice {

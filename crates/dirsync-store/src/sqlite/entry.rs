@@ -159,6 +159,7 @@ impl SqliteTransaction<'_> {
         })
     }
 
+    /// Writes a row. In the index of addresses, only those that differ from the stored row are written.
     pub(super) fn write_entry(&mut self, row: &ServerRow) -> Stored<()> {
         let action = "write a row";
         let origin = self.number_of(action, &row.origin)?;
@@ -296,6 +297,8 @@ impl SqliteTransaction<'_> {
         self.execute(action, "DELETE FROM entry WHERE row = ?1", [old.row]).map(|_| ())
     }
 
+    /// The rows that claim or have an address. Different addresses may have the same hash, so the
+    /// addresses of each row that the index finds are compared.
     pub(super) fn read_claimants(
         &mut self,
         address_key: &str,

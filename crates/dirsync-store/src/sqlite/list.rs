@@ -69,6 +69,8 @@ pub(super) struct Lists<'s> {
     bulk: [Option<CachedStatement<'s>>; 2],
 }
 
+/// Reads a row without copying its texts. Only names that another handle has added are loaded, at
+/// most once for a row.
 fn read_row<'r>(
     columns: &mut Columns<'r, '_>,
     names: &'r mut Names,
@@ -126,6 +128,7 @@ impl<'s> SqliteTransaction<'s> {
         Ok(())
     }
 
+    /// The number of the table of a list.
     pub(super) fn table(&self, place: ListPlace) -> usize {
         match place {
             ListPlace::Live => self.lists.live,
@@ -141,6 +144,7 @@ impl<'s> SqliteTransaction<'s> {
         Ok(table)
     }
 
+    /// Binds the columns of a row, in the order of PUT and APPEND.
     fn bind(
         &mut self,
         action: &'static str,
@@ -175,6 +179,8 @@ impl<'s> SqliteTransaction<'s> {
         statement.raw_execute().map(|_| ()).map_err(failed(action))
     }
 
+    /// Appends a row whose id the list does not have. In a bulk there is no index that could tell, so a
+    /// duplicate id is an error only when the bulk ends.
     pub(super) fn add_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
         let action = "add an entry to the list";
         let table = self.table(place);
@@ -219,8 +225,10 @@ impl<'s> SqliteTransaction<'s> {
         self.delete_id(action, DELETE[table], id)
     }
 
+    /// Begins to append rows in bulk. The index of ids is dropped, and made at the end from all
+    /// rows at once. Ids are hashes, so row by row they would be inserted all over a large index.
     pub(super) fn start_bulk(&mut self, place: ListPlace) -> Stored<()> {
-        let action = "begin to fill the list";
+        let action = "begin filling the list";
         let table = self.table(place);
         if self.lists.bulk[table].is_none() {
             self.execute(action, DROP_INDEX[table], [])?;
@@ -230,7 +238,7 @@ impl<'s> SqliteTransaction<'s> {
     }
 
     pub(super) fn finish_bulk(&mut self, place: ListPlace) -> Stored<()> {
-        self.end_bulk_of("finish to fill the list", self.table(place))
+        self.end_bulk_of("finish filling the list", self.table(place))
     }
 
     /// Ends the bulks that are still open.
@@ -238,6 +246,8 @@ impl<'s> SqliteTransaction<'s> {
         (0..2).try_for_each(|table| self.end_bulk_of(action, table))
     }
 
+    /// Makes the index of a table again, if it is in a bulk. The index is unique, so this finds
+    /// duplicate ids.
     fn end_bulk_of(&mut self, action: &'static str, table: usize) -> Stored<()> {
         if self.lists.bulk[table].take().is_none() {
             return Ok(());
@@ -277,6 +287,8 @@ impl<'s> SqliteTransaction<'s> {
         self.execute(action, CLEAR_BUCKETS, [table as i64]).map(|_| ())
     }
 
+    /// Makes the staged list the live one. Rows are not moved, so readers of another handle see the
+    /// old list or the new one, whatever their size; then the old one is emptied.
     pub(super) fn exchange_lists(&mut self) -> Stored<()> {
         let action = "put the new list in place";
         let old = self.lists.live;

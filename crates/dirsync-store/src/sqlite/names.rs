@@ -114,6 +114,8 @@ impl Names {
         Ok(self.by_fold.get(name.folded()).copied())
     }
 
+    /// Adds a spelling with the next free number. Only the handle that writes gets here, and it has
+    /// read all earlier ones before, so the number is free.
     fn add(
         &mut self,
         connection: &Connection,
@@ -134,6 +136,7 @@ impl Names {
         Ok(number)
     }
 
+    /// Takes up the next spelling.
     fn learn(&mut self, name: PostofficeName, identity: i64) {
         let number = self.spellings.len() as i64 + 1;
         self.by_text.insert(name.as_str().into(), number);

@@ -91,6 +91,8 @@ impl SqliteTransaction<'_> {
         self.one("read a tombstone", sql, [id.as_bytes()], |columns, _| read_tombstone(columns))
     }
 
+    /// Forgets the state that only deltas from this number or a lower one need: tombstones, and the
+    /// views in which earlier versions of entries were visible. Returns the number of tombstones.
     pub(super) fn purge_changes(&mut self, upto: SrvSeq) -> Stored<u64> {
         let action = "purge the tombstones";
         let upto = [bound(upto.0)];

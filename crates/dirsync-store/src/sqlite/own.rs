@@ -53,7 +53,7 @@ impl FromStr for Parts {
     }
 }
 
-/// The third of those columns.
+/// The parts with their numbers as a column, which is null if there are none.
 pub(super) fn parts_text(numbers: &ChangeNumbers) -> Option<String> {
     if numbers.parts.is_empty() {
         return None;
