@@ -70,7 +70,7 @@ fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
     format!("{}-{}-{number}-{part}{SUFFIX}", encode(sender), encode(epoch))
 }
 
-/// Reads the name of a file. `None` if it is not one that [`file_name`] makes.
+/// Reads the name of a file. `None` if it is not one that a carrier makes.
 pub fn read(name: &str) -> Option<Arrived> {
     let stem = name.strip_suffix(SUFFIX)?;
     let mut parts = stem.split('-');

@@ -9,8 +9,9 @@ mod line;
 mod reader;
 mod writer;
 
-use dirsync_directory::RecordRef;
+use dirsync_directory::{DETAILS_BYTES_MAX, RecordRef, VALUE_BYTES_MAX};
 
+use crate::NUMBER_MAX;
 pub use fault::{BodyError, BodyFault};
 pub use reader::BodyReader;
 pub use writer::BodyWriter;
@@ -30,6 +31,11 @@ pub const TRANSACTION_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The most transactions of a body.
 pub const TRANSACTIONS_MAX: u64 = 1 << 24;
+
+const _: () = assert!(LINE_BYTES_MAX <= TRANSACTION_BYTES_MAX);
+const _: () = assert!(VALUE_BYTES_MAX < LINE_BYTES_MAX, "the longest value has a detail line");
+const _: () = assert!(2 * DETAILS_BYTES_MAX <= TRANSACTION_BYTES_MAX, "each line grows by a byte");
+const _: () = assert!(TRANSACTIONS_MAX < NUMBER_MAX, "each transaction has a number of its own");
 
 /// Whether an entry with this content can be written to a body, whatever its key, numbers and origins
 /// are.

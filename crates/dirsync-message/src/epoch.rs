@@ -7,6 +7,8 @@ use data_encoding::HEXLOWER;
 use dirsync_directory::excerpt;
 use thiserror::Error;
 
+use crate::NUMBER_MAX;
+
 /// A text that is not the token that is expected.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{text}\" is not {what}")]
@@ -102,6 +104,8 @@ impl FromStr for Instance {
 /// The largest generation of a server epoch in a message. Each epoch adds one, so no server comes near
 /// it by itself.
 pub const GENERATION_MAX: u64 = 1 << 40;
+
+const _: () = assert!(GENERATION_MAX < NUMBER_MAX, "a generation is a number, too");
 
 /// An epoch of a server's numbering. It is a fencing token: epochs are ordered, by generation and then
 /// instance, and a server that hears of a newer one than its own knows that it was replaced or restored.

@@ -79,6 +79,8 @@ fn shape(
     let name = (subject.end + 1).min(end);
     let name = name..until(line.as_bytes(), name, b'\t');
     let addresses = (name.end + 1).min(end)..end;
+    debug_assert!(subject.end <= name.start && name.start <= name.end, "{line:?}");
+    debug_assert!(name.end <= addresses.start && addresses.start <= end, "{line:?}");
     let has_addresses = name.end < end;
     if has_addresses && line[addresses.clone()].split('\t').any(str::is_empty) {
         return Err((addresses.start, BodyFault::EmptyField));

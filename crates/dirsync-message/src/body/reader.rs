@@ -274,6 +274,7 @@ impl<R: BufRead> BodyReader<R> {
             return Err(self.refuse(key.start, BodyFault::Key));
         };
         let id = origin.ids.id(&unescaped);
+        debug_assert_eq!(id, EntryId::derive(&origin.first, &unescaped));
         // An escape is longer than its character, so equal lengths mean that there was none.
         if unescaped.len() == escaped.len() {
             return Ok((id, Some(key)));
@@ -321,6 +322,7 @@ impl<R: BufRead> BodyReader<R> {
         }
         self.details =
             String::from_utf8(details).map_err(|error| invalid_details(first_line, error))?;
+        debug_assert!(self.details.is_empty() || self.details.ends_with('\n'), "whole lines");
         Ok(())
     }
 
@@ -432,6 +434,7 @@ impl<R: BufRead> Lines<R> {
             [text @ .., b'\r', b'\n'] => (text.len(), BodyFault::CarriageReturn),
             [.., b'\n'] => {
                 into.pop();
+                debug_assert!(!into[start..].contains(&b'\n'), "one line is one line");
                 return Ok(());
             }
             _ if read > limit => (limit, BodyFault::LineLength),

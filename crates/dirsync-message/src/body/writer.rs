@@ -77,6 +77,7 @@ impl<W: Write> BodyWriter<W> {
     ///
     /// If the output cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
+        debug_assert!(self.count == 0 || self.buffer.is_empty(), "all transactions are written");
         let trailer = format!("{TRAILER}{}\n", self.count);
         self.put(&trailer);
         self.output.write_all(&self.buffer)?;
@@ -114,6 +115,7 @@ impl<W: Write> BodyWriter<W> {
         if !self.origin_stands(owner, first_origin) {
             self.origin = Some((owner.clone(), other_than(owner, first_origin).clone()));
         }
+        debug_assert!(self.origin_stands(owner, first_origin), "the next entry needs no line");
     }
 
     fn put_deletion(&mut self, transaction: &Transaction<'_>, approved: bool) {

@@ -32,7 +32,10 @@ impl FieldWriter {
         debug_assert!(is_name(name), "{name}");
         self.0.push_str(name);
         self.0.push('=');
-        self.0.push_str(&escape(&value.to_string()));
+        let value = value.to_string();
+        let escaped = escape(&value);
+        debug_assert!(!escaped.contains('\n'), "{name} is one line");
+        self.0.push_str(&escaped);
         self.0.push('\n');
     }
 
@@ -123,6 +126,8 @@ impl<'a> FieldReader<'a> {
         if !text.ends_with(TRAILER) {
             return error(reader.lines, HeadErrorKind::Truncated);
         }
+        debug_assert!(reader.fields.len() <= FIELDS_MAX);
+        debug_assert!(reader.repeated.iter().all(|fields| fields.len() <= OUTCOMES_MAX));
         reader.required::<FormatVersion>("format", "MAJOR.MINOR")?;
         Ok(reader)
     }

@@ -126,6 +126,7 @@ fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadErro
 /// Epochs separated by commas, or `None` if there are none.
 pub(super) fn print_epochs<'e>(epochs: impl IntoIterator<Item = &'e ReqEpoch>) -> Option<String> {
     let texts: Vec<String> = epochs.into_iter().map(ReqEpoch::to_string).collect();
+    debug_assert!(texts.len() <= LINEAGE_MAX, "{} epochs", texts.len());
     (!texts.is_empty()).then(|| texts.join(","))
 }
 

@@ -144,7 +144,10 @@ fn print_outcome(outcome: &Outcome) -> String {
         OutcomeKind::Held => format!("{id}\theld"),
         OutcomeKind::Transferred { to } => format!("{id}\ttransferred\t{to}"),
         OutcomeKind::ForeignId { owner } => format!("{id}\tforeign-id\t{owner}"),
-        OutcomeKind::Invalid { reason } => format!("{id}\tinvalid\t{reason}"),
+        OutcomeKind::Invalid { reason } => {
+            debug_assert!(reason.len() <= REASON_BYTES_MAX, "{} bytes", reason.len());
+            format!("{id}\tinvalid\t{reason}")
+        }
     }
 }
 
