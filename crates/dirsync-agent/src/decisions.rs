@@ -1,9 +1,10 @@
 //! The log of administrators' decisions (`docs/protocol.md` §11.1): registrations, keys, removals and
 //! approvals cannot be derived again from any requestor.
 //!
-//! One line a decision, tab-separated and escaped: time (milliseconds since 1970), word, postoffice,
-//! then the values of the word. A line is on disk before the database commits its decision. A database
-//! that is older than the log carries out the lines that it has not seen ([`catch_up`]).
+//! The log has one line for each decision, tab-separated and escaped: time (milliseconds since 1970),
+//! word, postoffice, then the values of the word. A line is on disk before the database commits its
+//! decision. A database that is older than the log carries out the lines that it has not seen
+//! ([`catch_up`]).
 
 mod progress;
 
@@ -19,38 +20,38 @@ use thiserror::Error;
 
 pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, renewed_log};
 
-/// What an administrator decided.
+/// A decision of an administrator, or of the server on first contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionKind {
-    /// Invited, or invited again: the secret's verifier, when it expires, the carrier, the view allowed.
+    /// Invited, or invited again.
     Invite {
-        /// What proofs of the secret are checked with; it makes none.
+        /// Checks proofs that somebody knows the secret, and cannot make one.
         verifier: String,
         /// When the secret expires, in milliseconds since 1970.
         expires: u64,
-        /// Where its messages travel.
+        /// The place where its messages are exchanged.
         carrier: String,
-        /// What it may see.
+        /// The view that it may have.
         view: View,
     },
     /// Its key was pinned at first contact.
     Key(String),
-    /// What it may see was changed.
+    /// The view that it may have was changed.
     Allow(View),
-    /// Its messages travel elsewhere from now on.
+    /// Its messages are exchanged in another place from now on.
     Carrier(String),
-    /// Its requests wait.
+    /// Its requests wait until it is resumed.
     Suspend,
-    /// Its requests are taken again, and one machine is left of several that were copies.
+    /// Its requests are taken again; if it ran on several machines, only one is left.
     Resume,
-    /// It is removed, and its entries with it.
+    /// It was removed, and its entries with it.
     Remove,
     /// A held deletion of one of its entries was approved.
     ApproveDeletion(EntryId),
-    /// A held deletion of one of its entries was turned down.
+    /// A held deletion of one of its entries was rejected.
     RejectDeletion(EntryId),
     /// The log was lost, and the server wrote it anew from its database. The number counts how often
-    /// that has happened; all decisions that the database knew follow.
+    /// this has happened. The decisions that the database knew follow.
     Renew(u64),
 }
 
@@ -59,13 +60,13 @@ pub enum DecisionKind {
 pub struct Decision {
     /// When, in milliseconds since 1970.
     pub at: u64,
-    /// Whom it concerns.
+    /// The postoffice that it concerns.
     pub postoffice: PostofficeName,
-    /// What was decided.
+    /// The decision.
     pub kind: DecisionKind,
 }
 
-/// A line that is no decision.
+/// A line that is not a decision.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("\"{0}\" is not a line of a decisions log")]
 pub struct ParseDecisionError(String);
@@ -146,7 +147,7 @@ fn parse(line: &str) -> Option<Decision> {
     Some(Decision { at: time(at)?, postoffice: postoffice.parse().ok()?, kind })
 }
 
-/// A view that can be sent together with that which its site wants.
+/// A view that fits into an update together with the view that its postoffice wants.
 fn view_allowed(text: &str) -> Option<View> {
     text.parse().ok().filter(|view: &View| view.check_size().is_ok())
 }
@@ -156,19 +157,19 @@ fn time(text: &str) -> Option<u64> {
     text.parse().ok().filter(|time| *time <= NUMBER_MAX)
 }
 
-/// How a line ends that a crash cut off: with it no part of a line is a decision.
+/// The end that is put to a line that a crash cut off: with it no part of a line is a decision.
 pub const CUT_OFF: &str = "\t\tcut off";
 
 /// Where decisions are kept.
 pub trait DecisionsLog {
-    /// Adds a decision; it is on disk when this returns.
+    /// Adds a decision. It is on disk when this returns.
     ///
     /// # Errors
     ///
-    /// When it could not be kept: then it must not take effect.
+    /// When the decision could not be written. It must not take effect then.
     fn append(&mut self, decision: &Decision) -> std::io::Result<()>;
 
-    /// All lines, from the first on, without one at the end that a crash cut off.
+    /// All lines in order, without a last one that a crash cut off.
     ///
     /// # Errors
     ///
@@ -231,7 +232,7 @@ pub fn carry_out(
         })?,
         DecisionKind::Resume => change(tables, name, |registration| {
             if registration.state == RegistrationState::Suspended {
-                // Who was never heard is still to come.
+                // A postoffice that was never heard is still only invited.
                 registration.state =
                     match registration.key.is_some() || registration.epoch.is_some() {
                         true => RegistrationState::Active,
@@ -249,7 +250,7 @@ pub fn carry_out(
         DecisionKind::RejectDeletion(id) => {
             server::reject_deletion(tables, &[*id])?;
         }
-        // It says how to read what follows.
+        // It only tells how to read the lines that follow.
         DecisionKind::Renew(_) => {}
     }
     Ok(())
@@ -268,7 +269,7 @@ fn change(
     tables.put_registration(&registration)
 }
 
-/// A registration of which nothing is known yet.
+/// The registration of a postoffice before anything is known of it.
 pub fn empty_registration(name: &PostofficeName) -> Registration {
     Registration {
         name: name.clone(),
@@ -325,7 +326,7 @@ mod tests {
             let decision = Decision { at: 7, postoffice: postoffice.clone(), kind };
             let line = decision.to_string();
             assert!(!line.contains('\n'));
-            // What a crash leaves of it is no decision, whatever it looks like.
+            // No part that a crash may leave of a line is a decision.
             for cut in (0..line.len()).filter(|cut| line.is_char_boundary(*cut)) {
                 let line = format!("{}{CUT_OFF}", &line[..cut]);
                 assert!(line.parse::<Decision>().is_err(), "{line}");

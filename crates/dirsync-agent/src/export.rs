@@ -1,4 +1,4 @@
-//! The Global Address List, or the own entries, as a file.
+//! Writes the Global Address List, or the own entries, to a file.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -13,14 +13,14 @@ use dirsync_message::ReqSeq;
 use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
 use thiserror::Error;
 
-/// What is written, and how.
+/// The settings of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExportSettings {
     /// The file format.
     pub format: Format,
-    /// Own entries instead of the list.
+    /// Whether the own entries are written, not the list.
     pub own: bool,
-    /// Values that a spreadsheet would run are marked (CSV only).
+    /// Whether values that a spreadsheet would run as formulas are marked (CSV only).
     pub for_people: bool,
 }
 
@@ -38,8 +38,8 @@ pub enum ExportError {
     File(#[from] FileError),
 }
 
-/// Writes the list sorted by name, then id: the same bytes at every postoffice with the same view.
-/// Returns how many entries.
+/// Writes entries sorted by name, then id: the same bytes at every postoffice with the same view. Returns
+/// their number.
 ///
 /// # Errors
 ///
@@ -88,13 +88,13 @@ pub fn export(
 /// An export that was written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// How many entries.
+    /// The number of entries.
     pub entries: u64,
     /// Hash of the file's content.
     pub content: blake3::Hash,
 }
 
-/// Replaces a file with the export in one step.
+/// Replaces a file with an export atomically.
 ///
 /// # Errors
 ///
@@ -121,7 +121,7 @@ pub fn export_to_file(
             }
         }
     });
-    // What failed in the store is not the file's fault.
+    // A failure of the store is not the file's.
     let entries = outcome?;
     replaced?;
     Ok(Exported { entries, content: hasher.finalize() })

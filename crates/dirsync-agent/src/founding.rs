@@ -1,4 +1,4 @@
-//! How a postoffice's database begins.
+//! The first state of a postoffice's database.
 
 use dirsync_directory::{PostofficeName, SetDigest, View};
 use dirsync_message::{Instance, ReqEpoch, ReqSeq, RequestNo, ServerEpoch, SrvSeq, Stamp};
@@ -9,7 +9,7 @@ use dirsync_protocol::tables::{
 
 use crate::decisions::empty_registration;
 
-/// Writes the first state of a requestor. `proof` says that it knows its invitation's secret.
+/// Writes the first state of a requestor. `proof` proves that it knows its invitation's secret.
 ///
 /// # Errors
 ///
@@ -49,8 +49,8 @@ pub fn found_requestor(
     })
 }
 
-/// Writes the first state of a directory server, which is also a requestor of itself, registered
-/// with its own key and reached through `carrier`.
+/// Writes the first state of a directory server. It is also a requestor of itself, registered with its own
+/// key and reached through `carrier`.
 ///
 /// # Errors
 ///

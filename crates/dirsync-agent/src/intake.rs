@@ -1,4 +1,4 @@
-//! A file becomes own changes: between `dirsync-connect` and [`crate::changes`].
+//! Reads a source's file into own changes: feeds rows of `dirsync-connect` to [`crate::changes`].
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,36 +12,36 @@ use thiserror::Error;
 
 use crate::changes::{ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
 
-/// What reading a file came to.
+/// The result of reading a file.
 #[derive(Debug)]
 pub struct Intake {
     /// The counts.
     pub report: ReadReport,
-    /// What is worth saying once: encoding, unused columns, how keys are chosen.
+    /// Remarks on the file: encoding, unused columns, how keys are chosen.
     pub notes: Vec<String>,
     /// Why the read is not complete, if it is not.
     pub broke_off: Option<FileReadError>,
-    /// Addresses that entries of other origins hold already.
+    /// Addresses of its rows that entries of other origins hold already.
     pub taken: Vec<TakenAddress>,
 }
 
-/// An address that another origin's entry holds.
+/// An address of a row that another origin's entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenAddress {
     /// The address.
     pub address: Address,
     /// The key of the row that wants it.
     pub key: String,
-    /// Whose entry has it.
+    /// The owner of the entry that holds it.
     pub holder: PostofficeName,
     /// The name of that entry.
     pub name: String,
 }
 
-/// Why a file was not taken in at all; nothing changed.
+/// Why nothing was read from a file. Nothing changed.
 #[derive(Debug, Error)]
 pub enum IntakeError {
-    /// It cannot be used as a source.
+    /// The file cannot be used as a source.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The store failed.
@@ -56,8 +56,8 @@ impl From<ReadError> for IntakeError {
     }
 }
 
-/// Reads a file within the caller's transaction. With `preview` the addresses that others hold are
-/// listed too. `progress` is called with the rows read so far, now and then.
+/// Reads a file within the caller's transaction. With `preview` the result also lists the addresses that
+/// others hold. `progress` is called now and then with the number of rows read so far.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Older copies that take the database's place: they begin new epochs, so that nobody takes the numbers of
-//! the epoch that is lost for those of this one.
+//! Backups that take the place of the database. Each begins a new epoch, so that nobody confuses its
+//! numbers with those of the epoch that is lost.
 
 use dirsync_message::{Instance, ServerEpoch};
 use dirsync_protocol::context::{Context, ReceiveError};
@@ -10,9 +10,9 @@ use dirsync_protocol::tables::Tables;
 
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 
-/// A11: begins new epochs in a copy that takes the database's place, and carries out every decision since
-/// the copy was made. The copy of a server is recovering then; a requestor asks for its own entries as the
-/// server holds them.
+/// A11: begins the new epoch of a backup that takes the database's place, and carries out the decisions that
+/// are newer than it. A server then is recovering; a requestor asks for the entries that the server holds
+/// of it.
 ///
 /// # Errors
 ///
@@ -31,8 +31,8 @@ pub fn begin_anew(
 
 fn begin_epochs(tables: &mut dyn Tables, context: &mut Context<'_>) -> Result<(), ReceiveError> {
     let mut state = tables.requestor()?;
-    // A person's word that this copy is the postoffice now: its own epoch may have been retired since
-    // the copy was made, so it takes part with one that descends from nobody (rule `told`).
+    // A person says that this copy is the postoffice now. Its epoch may have been retired since the
+    // copy was made, so the new epoch descends from none (rule `told`).
     if Rule::Told.holds() {
         new_epoch(&mut state, context, false);
     } else {
@@ -43,9 +43,9 @@ fn begin_epochs(tables: &mut dyn Tables, context: &mut Context<'_>) -> Result<()
     Ok(())
 }
 
-/// Makes a copy of a directory server the server, under an instance name of its own, and makes every
-/// decision of the log that came with it take effect: the log may be newer than the copy. Returns the
-/// new epoch; `None` if the copy is not a server's.
+/// Makes a copy of a directory server the server, under an instance name of its own, and carries out the
+/// decisions of the log beside it that are newer than the copy. Returns the new epoch, or `None` if the
+/// copy is not a server's.
 ///
 /// # Errors
 ///

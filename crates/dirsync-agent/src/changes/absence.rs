@@ -1,15 +1,16 @@
-//! What a whole read lacks: only a complete read deletes, and not too much at once.
+//! Entries that a whole read lacks. Only a complete read deletes, and not too many at once.
 
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
 
 use super::read::{ExampleKind, ReadError, SourceRead};
 
-/// A read with fewer rows than this share of the last good one is held at any size, in percent.
+/// The deletions of a read with fewer rows than this share of the last good one (in percent) are held,
+/// however few they are.
 const SHORT_READ_PERCENT: u64 = 50;
 
 impl SourceRead<'_> {
-    /// Whether the read is suspiciously short beside the last good one.
+    /// Whether the read is suspiciously short, compared with the last good one.
     pub(super) fn is_short(&self, good_rows: u64) -> bool {
         let rows = self.report.rows - self.report.foreign;
         let fed = self.elements.count_of(&self.settings.source);
@@ -116,8 +117,8 @@ impl SourceRead<'_> {
         Ok(())
     }
 
-    /// Holds that this read did not ask for again are over: a later read replaces them. A read that
-    /// proves nothing of who is absent leaves held deletions as they are.
+    /// Ends the holds that this read did not ask for again. With `keep_deletions` held deletions stay: the
+    /// read cannot tell which entries are absent.
     fn end_earlier_holds(&mut self, keep_deletions: bool) -> Result<(), ReadError> {
         for (id, held) in std::mem::take(&mut self.earlier_holds) {
             let unnamed = self.elements.find(id).is_some_and(|place| !self.elements.is_seen(place));

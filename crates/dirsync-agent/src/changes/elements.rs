@@ -1,14 +1,14 @@
-//! The own entries as a read of a source compares against them: ids and content, without rows.
+//! The ids and content hashes of the own entries, which a read of a source compares its rows with.
 
 use std::ops::ControlFlow;
 
 use dirsync_directory::EntryId;
 use dirsync_protocol::tables::{Stored, Tables};
 
-/// Bytes of the content element that are kept: enough that two versions never seem equal.
+/// Bytes of a content hash that are kept: enough that two versions of an entry never seem equal.
 const ELEMENT_BYTES: usize = 8;
 
-/// One own entry: 26 bytes, so that a million take 26 MB.
+/// One own entry in 26 bytes, so that a million take 26 MB.
 #[derive(Clone, Copy)]
 struct Element {
     id: [u8; 16],
@@ -31,10 +31,10 @@ fn shortened(element: u128) -> [u8; ELEMENT_BYTES] {
     element.to_be_bytes()[..ELEMENT_BYTES].try_into().expect("eight of sixteen bytes")
 }
 
-/// Stands for all sources for which there is no number left: nothing is absent from their reads.
+/// The number of all sources beyond the largest number: no entry is absent from their reads.
 const UNNUMBERED: u16 = u16::MAX;
 
-/// The number of a source; a new one is given one.
+/// The number of a source, which is new if the source is.
 fn number_of(sources: &mut Vec<String>, source: &str) -> u16 {
     let known = sources.iter().position(|known| known == source);
     let number = u16::try_from(known.unwrap_or(sources.len())).unwrap_or(UNNUMBERED);
@@ -45,7 +45,7 @@ fn number_of(sources: &mut Vec<String>, source: &str) -> u16 {
 }
 
 impl Elements {
-    /// Reads them.
+    /// Reads all own entries.
     pub(super) fn load(tables: &mut dyn Tables) -> Stored<Self> {
         let mut elements = Vec::new();
         let mut sources: Vec<String> = Vec::new();
@@ -63,7 +63,7 @@ impl Elements {
         self.elements.binary_search_by(|element| element.id.cmp(id.as_bytes())).ok().map(Place)
     }
 
-    /// Marks an entry as named by the read; returns whether it was already.
+    /// Marks an entry as named by the read. Returns whether it was marked before.
     pub(super) fn see(&mut self, place: Place) -> bool {
         let (word, bit) = (place.0 / 64, 1 << (place.0 % 64));
         let before = self.seen[word] & bit != 0;
@@ -71,7 +71,7 @@ impl Elements {
         before
     }
 
-    /// Whether the entry's content is the given one.
+    /// Whether an entry has this content.
     pub(super) fn is_same(&self, place: Place, element: u128) -> bool {
         self.elements[place.0].content == shortened(element)
     }
@@ -92,18 +92,18 @@ impl Elements {
         &self.sources
     }
 
-    /// Makes an entry one of a source's.
+    /// Makes a source the one that feeds an entry.
     pub(super) fn take_over(&mut self, place: Place, source: &str) {
         self.elements[place.0].source = number_of(&mut self.sources, source);
     }
 
-    /// How many entries a source feeds.
+    /// The number of entries that a source feeds.
     pub(super) fn count_of(&self, source: &str) -> u64 {
         let Some(number) = self.sources.iter().position(|known| known == source) else { return 0 };
         self.elements.iter().filter(|element| usize::from(element.source) == number).count() as u64
     }
 
-    /// The entries of a source that were not named.
+    /// The entries of a source that the read has not named.
     pub(super) fn unseen(&self, source: &str) -> Vec<EntryId> {
         let Some(number) = self.sources.iter().position(|known| known == source) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! T0 by hand.
+//! T0 by hand: a person writes or deletes one entry.
 
 use dirsync_directory::{EntryId, Record, RecordError, composed};
 use dirsync_message::Stamp;
@@ -13,7 +13,7 @@ pub enum HandError {
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// A source feeds the entry; what a hand writes would be undone by its next read.
+    /// A source feeds the entry: its next read would undo the change.
     #[error("the entry \"{key}\" is fed by the source \"{source_name}\"; change it there")]
     Fed {
         /// Its key.
@@ -27,7 +27,7 @@ pub enum HandError {
     /// The entry exists already.
     #[error("the entry \"{0}\" exists already; use `dirsync entry modify`")]
     Exists(String),
-    /// The entry is not right.
+    /// The content is not valid.
     #[error("the entry \"{key}\" cannot be kept: {error}")]
     Record {
         /// Its key.
@@ -37,14 +37,14 @@ pub enum HandError {
     },
 }
 
-/// An entry as a hand writes it.
+/// An entry that is written by hand.
 #[derive(Clone, Debug)]
 pub struct HandChange {
     /// Its key.
     pub key: String,
     /// Its content.
     pub record: Record,
-    /// It has to be new.
+    /// Whether the entry has to be new.
     pub add: bool,
 }
 
@@ -87,7 +87,7 @@ pub fn change_by_hand(
         },
     };
     let outcome = changes.put(row)?;
-    // A person has decided about it, whatever was to be asked.
+    // A person has decided about the entry, so no case about it stays open.
     changes.tables().delete_held_change(id)?;
     changes.finish()?;
     Ok((id, outcome))

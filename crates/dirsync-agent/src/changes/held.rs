@@ -1,4 +1,4 @@
-//! A person's word on what is held at this postoffice.
+//! A person approves or rejects changes that are held at this postoffice.
 
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
@@ -7,8 +7,9 @@ use dirsync_protocol::tables::{OwnRow, Stored, Tables};
 
 use super::unclaimed::keep_by_hand;
 
-/// Makes held changes; `None` all of them. Returns how many. What was rejected is closed and stays as
-/// it is. Deletions travel marked as approved, so that the server does not hold them again.
+/// Makes held changes, with `None` all of them, and returns their number. Rejected changes are closed
+/// cases and stay as they are. Deletions are sent as approved, so that the server does not hold them
+/// again.
 ///
 /// # Errors
 ///
@@ -37,8 +38,9 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
     Ok(count)
 }
 
-/// Turns held changes down; `None` all of them. Returns how many. The entries stay as they are until
-/// the source asks for something else; one that no source names is kept by hand from then on.
+/// Rejects held changes, with `None` all of them, and returns their number. The entries stay as they are
+/// until their source asks for another change. An entry that no source names is kept by hand from then
+/// on.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! T0: own changes, from a source that is read, from a hand, and from a person's decisions on what
-//! is held.
+//! T0: own changes come from reads of sources, from changes by hand, and from held changes that a person
+//! approves.
 
 mod absence;
 mod elements;

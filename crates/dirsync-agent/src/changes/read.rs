@@ -1,7 +1,7 @@
 //! One read of a source, compared with the entries that it feeds.
 //!
-//! Adds and ordinary changes take effect as the rows come. What would delete, blank or move many
-//! entries waits for a person; what is held holds up nothing else (`docs/failure-stories.md` §1). The
+//! New entries and ordinary changes take effect as the rows come. Changes that would delete, blank or move
+//! many entries at once are held for a person, and delay nothing else (`docs/failure-stories.md` §1). The
 //! caller owns the transaction: a dry run is a read whose transaction is not committed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +19,10 @@ use thiserror::Error;
 use super::elements::{Elements, Place};
 use super::strangers::AdoptedStrangers;
 
-/// Most examples of each kind that a report carries.
+/// The most examples of each kind in a report.
 pub const EXAMPLES_MAX: usize = 1000;
 
-/// When changes of each kind are too many.
+/// Limits for the changes of one read, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guards {
     /// Deletions.
@@ -35,28 +35,29 @@ pub struct Guards {
     pub settings: GuardLimits,
 }
 
-/// A source of the settings.
+/// A source in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredSource {
     /// Its name.
     pub name: String,
-    /// Its rows are the whole list.
+    /// Whether its rows are the whole list.
     pub whole: bool,
 }
 
-/// What a read has to know beside its rows.
+/// The settings of a read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSettings {
     /// The source's name.
     pub source: String,
-    /// The rows are the whole list: what they lack is deleted.
+    /// Whether the rows are the whole list: then entries that they lack are deleted.
     pub whole: bool,
-    /// When changes are too many.
+    /// When changes are so many that they are held.
     pub guards: Guards,
-    /// Fingerprint of the settings that shape the rows: format, map, filter. Empty: not compared.
+    /// Fingerprint of the settings that shape the rows: format, map, filter. An empty one is not compared.
     pub fingerprint: String,
-    /// All sources of the settings. An entry that came back by a merge is asked about when each whole
-    /// one has had its say; one that none of these feeds any more goes to the first that names it.
+    /// All sources in the settings. A person is asked about an entry that a merge brought back only when
+    /// every whole source has been read. An entry whose source is not among these goes to the first source
+    /// that names it.
     pub configured: Vec<ConfiguredSource>,
     /// The time, in milliseconds since 1970.
     pub now: u64,
@@ -65,26 +66,26 @@ pub struct ReadSettings {
 /// One row of a source.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadRow<'a> {
-    /// The origin that the row names, where it names one.
+    /// The origin that the row names, if any.
     pub origin: Option<&'a PostofficeName>,
     /// Its key.
     pub key: &'a str,
     /// Its content.
     pub record: RecordRef<'a>,
-    /// Where it stands.
+    /// Its line in the file.
     pub line: u64,
 }
 
 /// A row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {
-    /// Where it stands.
+    /// Its line in the file.
     pub line: u64,
     /// The row, shortened.
     pub text: String,
     /// What is wrong with it.
     pub reason: String,
-    /// It lacks its key: the read cannot tell who is absent.
+    /// Whether it lacks its key: then the read cannot tell which entries are absent.
     pub keyless: bool,
 }
 
@@ -116,7 +117,7 @@ impl ExampleKind {
     }
 }
 
-/// A name for people beside a count.
+/// An entry that a count has counted, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// The key.
@@ -125,16 +126,16 @@ pub struct Example {
     pub name: String,
 }
 
-/// What a read came to: rows = unchanged + added + changed + foreign + quarantined + held rows.
+/// The result of a read: rows = unchanged + added + changed + foreign + quarantined + held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadReport {
     /// Rows read.
     pub rows: u64,
-    /// Rows that say what is held already.
+    /// Rows that equal their entry.
     pub unchanged: u64,
-    /// Entries that are new.
+    /// Rows that made a new entry.
     pub added: u64,
-    /// Entries that changed.
+    /// Rows that changed their entry.
     pub changed: u64,
     /// Rows of other origins, skipped.
     pub foreign: u64,
@@ -146,12 +147,12 @@ pub struct ReadReport {
     pub removed: u64,
     /// Deletions that wait for a person.
     pub held_removals: u64,
-    /// Absent entries that were left alone, and why.
+    /// Absent entries that were not deleted, because the read cannot tell which are absent.
     pub absent_kept: u64,
-    /// Entries that no source names, as a merge brought them back or their source left the settings:
-    /// they wait for a person.
+    /// Entries that no source names, because a merge brought them back or their source left the settings.
+    /// They wait for a person.
     pub unclaimed: u64,
-    /// What the administrator has to know.
+    /// Warnings for the administrator.
     pub warnings: Vec<String>,
     /// Examples by kind.
     pub examples: BTreeMap<ExampleKind, Vec<Example>>,
@@ -165,7 +166,7 @@ impl ReadReport {
         }
     }
 
-    /// Whether the counts add up, as they always must.
+    /// Whether the counts add up. They always must.
     pub fn reconciles(&self) -> bool {
         self.rows
             == self.unchanged
@@ -235,7 +236,7 @@ impl<'t> SourceRead<'t> {
             .collect();
         for case in tables.quarantined()? {
             if case.origin == settings.source {
-                // A case leaves by itself: if it is still bad, this read finds it again.
+                // A row that is still bad is quarantined again by this read.
                 tables.delete_quarantined(case.number)?;
             }
         }
@@ -281,7 +282,7 @@ impl<'t> SourceRead<'t> {
         if let Some(place) = place {
             self.take_over(id, place)?;
         }
-        // What is held already was checked when it was taken.
+        // Content that the entry has already was checked when it was taken.
         let is_held = place.is_some_and(|place| {
             self.elements.source(place) == self.settings.source
                 && self.elements.is_same(place, own_element(id, None, row.record))
@@ -308,7 +309,7 @@ impl<'t> SourceRead<'t> {
         self.known_row(id, row)
     }
 
-    /// The id that a key stands for which was not given here first.
+    /// The id of an entry of another first origin that a key stands for, if any.
     fn adopted_id(&mut self, key: &str) -> Result<Option<EntryId>, ReadError> {
         let source = self.settings.source.clone();
         let known = self.changes.tables().adopted_id(&source, key)?;
@@ -322,8 +323,8 @@ impl<'t> SourceRead<'t> {
         Ok(found)
     }
 
-    /// A named entry that nobody else feeds is this source's from now on, also where the change of its
-    /// content waits for a person.
+    /// Makes this source the one that feeds an entry that no other source feeds, even if the change of its
+    /// content is held.
     fn take_over(&mut self, id: EntryId, place: Place) -> Result<(), ReadError> {
         let feeder = self.elements.source(place);
         let is_configured =
@@ -380,7 +381,7 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    /// Two rows with one key: neither is believed. A first row that was taken is taken back.
+    /// Quarantines both of two rows with one key. The change of the first one is taken back.
     fn second_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
         if self.twice.insert(id) {
             if self.new.contains(&id) {
@@ -427,7 +428,7 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    /// Ends the read. `complete` says that every row was read: otherwise nobody is missed.
+    /// Ends the read. `complete` says that every row was read; otherwise no entry counts as absent.
     ///
     /// # Errors
     ///
@@ -527,7 +528,7 @@ impl<'t> SourceRead<'t> {
         self.hold(id, kind, Some(row.record), row.key)
     }
 
-    /// Whether a person rejected this very change before: the case is closed, and counts no more.
+    /// Whether a person has rejected this very change. Such a case is closed and not counted.
     pub(super) fn stays_rejected(&mut self, id: EntryId, record: Option<&Record>) -> bool {
         let earlier = self.earlier_holds.get(&id);
         let closed =
@@ -538,7 +539,7 @@ impl<'t> SourceRead<'t> {
         closed
     }
 
-    /// Holds a change; one that was held before stays so, if it is still the same.
+    /// Holds a change. One that is held already stays so, since the same time, if it is still the same.
     pub(super) fn hold(
         &mut self,
         id: EntryId,

@@ -1,13 +1,13 @@
-//! Entries whose ids another postoffice gave, found again by their keys.
+//! Finds entries of other first origins by their keys.
 
 use std::collections::BTreeMap;
 
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_protocol::tables::{Stored, Tables};
 
-/// Entries that were taken over from other origins and that a merge brought back. Which key of which
-/// source stands for them was known to the life that is lost: a source finds them by the key that
-/// they have, so that they keep their ids.
+/// Entries that were taken over from other origins and that a merge brought back. The epoch that is lost
+/// knew which key of which source stands for each. A source now finds them by the keys that they have, so
+/// that they keep their ids.
 #[derive(Default)]
 pub(super) struct AdoptedStrangers {
     by_key: BTreeMap<String, Option<EntryId>>,
@@ -25,13 +25,13 @@ impl AdoptedStrangers {
             let Some(row) = tables.own(*id)?.filter(|row| row.first_origin != *me) else {
                 continue;
             };
-            // Two origins may have used one key: then it stands for neither.
+            // If two origins have used one key, it stands for neither entry.
             by_key.entry(row.key).and_modify(|found| *found = None).or_insert(Some(*id));
         }
         Ok(Self { by_key })
     }
 
-    /// The one with a key, if there is just one.
+    /// The entry with a key, if there is exactly one.
     pub(super) fn with_key(&self, key: &str) -> Option<EntryId> {
         self.by_key.get(key).copied().flatten()
     }

@@ -1,5 +1,5 @@
-//! Entries that no source names, because a merge brought them back or because their source left the
-//! settings: a person decides.
+//! Asks a person about entries that no source names, because a merge brought them back or because their
+//! source left the settings.
 
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::{ADOPTED, HAND};
@@ -8,8 +8,8 @@ use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
 use super::read::{ExampleKind, ReadError, SourceRead};
 
 impl SourceRead<'_> {
-    /// Holds a deletion of each, once, when all whole sources have told which entries they feed. The
-    /// entries stay published meanwhile, and the case is closed when a source names the entry.
+    /// Holds a deletion of each such entry, once, when all whole sources have been read completely. The
+    /// entries stay published meanwhile. A case is closed when a source names its entry.
     pub(super) fn ask_about_unclaimed(&mut self) -> Result<(), ReadError> {
         for source in self.settings.configured.clone() {
             if !source.whole || source.name == self.settings.source {
@@ -33,7 +33,7 @@ impl SourceRead<'_> {
             self.changes.tables().held_changes()?.into_iter().map(|held| held.id).collect();
         for id in unclaimed {
             let row = self.changes.tables().own(id)?;
-            // What is on offer leaves when it is claimed.
+            // An entry on offer leaves when it is claimed.
             let Some(row) = row.filter(|row| row.released_to.is_none()) else { continue };
             if asked.contains(&id) {
                 continue;
@@ -61,7 +61,7 @@ impl SourceRead<'_> {
         Ok(())
     }
 
-    /// Whether a source was in the settings and is no longer. What `import` read never was.
+    /// Whether a source was in the settings and is no longer. The sources of `import` never were.
     fn left_the_settings(&mut self, source: &str) -> Result<bool, ReadError> {
         let stays = [HAND, ADOPTED, &self.settings.source].contains(&source)
             || self.settings.configured.iter().any(|configured| configured.name == source);
@@ -73,7 +73,7 @@ impl SourceRead<'_> {
     }
 }
 
-/// Turns the deletion of such an entry down: a person keeps it from now on.
+/// Rejects the deletion of such an entry: it is kept by hand from now on.
 pub(super) fn keep_by_hand(tables: &mut dyn Tables, held: &HeldChange) -> Stored<()> {
     tables.delete_held_change(held.id)?;
     let Some(row) = tables.own(held.id)? else { return Ok(()) };

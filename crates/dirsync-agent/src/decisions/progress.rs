@@ -1,11 +1,11 @@
 //! How far the log of decisions was carried out in a database.
 //!
-//! A database that was put back by hand is older than the log beside it. It notes how many lines of
-//! the log it has carried out, and a hash of them, in the transaction of each decision. Whatever comes
-//! after those lines is carried out before anything is answered. A log that does not begin with those
-//! lines is not the one of this database: nothing is carried out, and nothing is undone. A log that was
-//! lost is written anew from the database, with a first line that counts such renewals: a database of
-//! a time before it carries out all of it.
+//! A database that was put back by hand is older than the log beside it. So each database notes how many
+//! lines of the log it has carried out, and a hash of them, in the transaction of each decision. Lines
+//! after those are carried out before any request is answered. A log that does not begin with the noted
+//! lines belongs to another database: nothing is carried out, and nothing is undone. A lost log is
+//! written anew from the database, with a first line that counts such renewals: a database that is older
+//! than a renewal carries out all of the new log.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::{CUT_OFF, Decision, DecisionKind, DecisionsLog, carry_out};
 use crate::notes::DECISIONS;
 
-/// Lines of a log, and the hash of all of them.
+/// The lines of a log that were carried out: their number and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Progress {
     renewals: u64,
@@ -31,7 +31,7 @@ impl Progress {
         Self { renewals, lines: 0, hash: blake3::Hash::from_bytes([0; 32]) }
     }
 
-    /// With one line more.
+    /// After one more line.
     fn after(self, line: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("dirsync 1 decisions carried out");
         hasher.update(self.hash.as_bytes());
@@ -46,7 +46,7 @@ impl Progress {
             let (renewals, lines) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             Some(Self { renewals, lines, hash: blake3::Hash::from_hex(words.next()?).ok()? })
         };
-        // A note that cannot be read agrees with no log.
+        // An unreadable note agrees with no log.
         Ok(read().unwrap_or(Self { lines: u64::MAX, ..Self::none(u64::MAX) }))
     }
 
@@ -56,15 +56,15 @@ impl Progress {
     }
 }
 
-/// How a log stands to a database.
+/// How a log compares with a database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogState {
     /// Lines that are not carried out yet.
     pub behind: u64,
-    /// Lines that are no decisions, other than those that a crash cut off.
+    /// Lines that are not decisions, except those that a crash cut off.
     pub unreadable: u64,
-    /// How many lines were carried out here that the log does not begin with: an older log, or another
-    /// one, has its place.
+    /// `Some` if the log does not begin with the lines that were carried out here, with their number: an
+    /// older or another log has taken its place.
     pub lost: Option<u64>,
 }
 
@@ -85,8 +85,8 @@ impl From<StoreError> for DecideError {
     }
 }
 
-/// Compares a log with what was carried out, without reading what its lines say. Returns the lines that
-/// were not, and how far the others lead.
+/// Compares a log with the lines that were carried out, without parsing them. Also returns the lines that
+/// were not carried out, and the progress before them.
 fn compare<'a>(
     tables: &mut dyn Tables,
     lines: &'a [String],
@@ -105,7 +105,7 @@ fn compare<'a>(
     Ok((state, rest, reached))
 }
 
-/// How often a log was written anew.
+/// The number of times that a log was written anew.
 fn renewals(lines: &[String]) -> u64 {
     match lines.first().and_then(|line| line.parse::<Decision>().ok()) {
         Some(Decision { kind: DecisionKind::Renew(times), .. }) => times,
@@ -113,7 +113,7 @@ fn renewals(lines: &[String]) -> u64 {
     }
 }
 
-/// How a log stands to a database.
+/// Compares a log with a database.
 ///
 /// # Errors
 ///
@@ -129,8 +129,8 @@ pub fn log_state(
     Ok(LogState { unreadable: lines.iter().filter(is_unreadable).count() as u64, ..state })
 }
 
-/// Carries out what a log has and a database does not know yet, whole, within the caller's
-/// transaction. Nothing may be answered before. Returns how many decisions were carried out.
+/// Carries out all lines of a log that the database does not know, within the caller's transaction. No
+/// request may be answered before. Returns the number of decisions that were carried out.
 ///
 /// # Errors
 ///
@@ -144,8 +144,8 @@ pub fn catch_up(
     Ok(carry_out_rest(tables, context, &lines)?.1)
 }
 
-/// Returns how far the log is carried out then, or `None` if it is not the log of this database, and the
-/// number of decisions that were carried out.
+/// Returns the progress afterwards, or `None` if the log is not this database's, and the number of
+/// decisions that were carried out.
 fn carry_out_rest(
     tables: &mut dyn Tables,
     context: &mut Context<'_>,
@@ -175,7 +175,7 @@ fn carry_out_rest(
     Ok((Some(progress), count))
 }
 
-/// Decides: each line is in the log before the caller commits what it changes.
+/// Makes decisions: each is in the log before the caller commits its changes.
 ///
 /// # Errors
 ///
@@ -193,16 +193,16 @@ pub fn decide(
         carry_out(tables, context, decision)?;
         progress = progress.map(|progress| progress.after(&decision.to_string()));
     }
-    // A log that is not that of the database stays so until a person has said what holds.
+    // A log that is not this database's stays so until a person renews it.
     if let Some(progress) = progress {
         progress.put(tables)?;
     }
     Ok(())
 }
 
-/// A log that was lost, written anew: the decisions that bring any older database to the
-/// registrations of this one. Deletions that were approved or turned down are in the entries themselves.
-/// It is noted here as carried out.
+/// The lines of a new log in place of one that was lost: the decisions that give any older database the
+/// registrations of this one. Approvals and rejections of deletions need no lines, as they are in the
+/// entries. The new log is noted as carried out.
 ///
 /// # Errors
 ///

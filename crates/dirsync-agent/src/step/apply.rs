@@ -1,4 +1,4 @@
-//! T3.
+//! T3: a requestor applies updates.
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_message::{Head, Side, Update};
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::notes::SERVER_NOTICE;
 
-/// What T3 did.
+/// The work of T3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyReport {
-    /// What there is to say; the log has it.
+    /// The events of the step, which the log has.
     pub events: Vec<Event>,
     /// Updates taken.
     pub updates: u64,
@@ -29,15 +29,15 @@ pub struct ApplyReport {
     pub answered: u64,
     /// Entries of the list written or removed.
     pub rows: u64,
-    /// The list changed: targets have to be written.
+    /// Whether the list changed, so that targets have to be written.
     pub list_changed: bool,
     /// Messages refused.
     pub refused: u64,
     /// Bytes of the message files taken.
     pub bytes: u64,
-    /// Messages that were not looked at: the next step begins with them.
+    /// Messages that were not looked at. The next step begins with them.
     pub left: u64,
-    /// What of the place could not be used.
+    /// The failures of the place.
     pub failed: Vec<PlaceFailure>,
 }
 
@@ -67,7 +67,7 @@ struct Applying<'a> {
     report: &'a mut ApplyReport,
 }
 
-/// Whether the message was moved aside; a failure of that is the place's.
+/// Whether a message was moved out of the inbox. A failure to move it is a failure of the place.
 type Moved = Result<bool, CarrierError>;
 
 impl Applying<'_> {
@@ -125,7 +125,7 @@ impl Applying<'_> {
         match outcome {
             Ok(applied) => {
                 note_notice(&mut *tables, &applied)?;
-                // C5: list, point and numbers are committed, then the file may go.
+                // C5: list, point and numbers are committed before the file goes.
                 let is_for_another = applied.for_another;
                 if is_for_another {
                     note_left(&mut *tables, arrived)?;
@@ -157,7 +157,7 @@ impl Applying<'_> {
     }
 }
 
-/// Keeps what the server says of this postoffice, until it answers a request again.
+/// Notes why the server does not take this postoffice's requests, until it answers one again.
 fn note_notice(tables: &mut dyn Tables, applied: &Applied) -> Stored<()> {
     if applied.notice.is_none() && !applied.answered {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Updates for another machine of the same name: they stay where they are, and are not opened again.
+//! Updates for another machine of the same name. They stay in the inbox and are not opened again.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use super::place::Failures;
 use super::{StepError, Surroundings};
 use crate::notes::LEFT;
 
-/// How long such a message waits for its addressee, in milliseconds. A site on a weekly schedule has
+/// How long such a message waits for its addressee, in milliseconds. A postoffice on a weekly schedule has
 /// looked for it twice by then.
 const KEPT_MS: u64 = 15 * 24 * 60 * 60 * 1000;
 
-/// What has arrived without the messages that were left before. Those that nobody came for in all that
-/// time are set aside, and what is noted of messages that are gone is forgotten.
+/// Returns the messages that were not left before. Messages that were left for too long are set aside,
+/// and the notes of messages that are gone are forgotten.
 pub(super) fn without_left(
     store: &mut dyn Store,
     carrier: &dyn Carrier,
@@ -52,7 +52,7 @@ pub(super) fn note_left(tables: &mut dyn Tables, arrived: &Arrived) -> Stored<()
     tables.put_note(&note_of(arrived), Some(""))
 }
 
-/// A file that is written again is another message.
+/// The note of a message. A file that is written again is another message.
 fn note_of(arrived: &Arrived) -> String {
     let Arrived { sender, epoch, number, part, modified, .. } = arrived;
     format!("{LEFT}{sender} {epoch} {number} {part} {modified}")

@@ -1,8 +1,9 @@
 //! The steps: T1 [`send`], T2 [`process`], T3 [`apply`].
 //!
-//! Each loads, asks the protocol, commits, and only then lets a file leave or go (commit points C2
-//! to C5 of `docs/protocol.md`). They are generic over store and carrier, and are given time and
-//! randomness, so that a simulation runs exactly these.
+//! Each step loads state, asks the protocol, commits, and only then writes or removes a file (commit points
+//! C2 to C5 of `docs/protocol.md`). Its log lines are in the transactions that make them true. The steps are
+//! generic over store and carrier and are given time and randomness, so that a simulation runs the same
+//! code.
 
 mod apply;
 mod left;
@@ -34,25 +35,25 @@ pub use process::{
 pub use send::{SendReport, send};
 pub use turn::UNTAKEN_PER_STEP_MAX;
 
-/// What a step is given beside store and carrier.
+/// The arguments of a step beside store and carrier.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The time, in milliseconds since 1970.
     pub now: u64,
-    /// Where random tokens come from; never the same twice.
+    /// The seed of random tokens. Never the same twice.
     pub seed: [u8; 32],
-    /// When deletions are too many at the server.
+    /// When deletions are so many that the server holds them.
     pub guard: GuardLimits,
     /// This postoffice's public key, in OpenSSH's one-line form.
     pub key: String,
     /// zstd level of bodies.
     pub compression: i32,
-    /// How long a file that seems half written is left alone, in milliseconds.
+    /// How old a file that seems half written has to be before it is refused, in milliseconds.
     pub settle_ms: u64,
 }
 
 impl Surroundings {
-    /// Runs `step` with a protocol context, and returns what it said.
+    /// Runs `step` with a protocol context that adds to `events`.
     pub(crate) fn run<R>(
         &self,
         draws: &mut Draws,
@@ -63,17 +64,17 @@ impl Surroundings {
     }
 }
 
-/// A step that a failure ended early. What its report tells stands, and the log has its events; the
-/// rest is done by the next run.
+/// A step that a failure ended early. The work in its report is done and its events are in the log. The
+/// next run does the rest.
 ///
 /// A place that fails does not end a step: its messages wait, everything else is done, and the report
 /// names it ([`PlaceFailure`]).
 #[derive(Debug, Error)]
 #[error("{cause}")]
 pub struct Interrupted<R: fmt::Debug> {
-    /// What was done before.
+    /// The work that was done before.
     pub report: Box<R>,
-    /// Why it ended.
+    /// The failure.
     pub cause: StepError,
 }
 
@@ -91,7 +92,7 @@ pub enum StepError {
     Decisions(std::io::Error),
 }
 
-/// Runs a step that tells in a report what it has done, so that no failure loses the report.
+/// Runs a step that fills a report as it goes, so that a failure does not lose the report.
 fn reported<R: Default + fmt::Debug>(
     step: impl FnOnce(&mut R) -> Result<(), StepError>,
 ) -> Result<R, Interrupted<R>> {
@@ -102,7 +103,7 @@ fn reported<R: Default + fmt::Debug>(
     }
 }
 
-/// The lines of the log that a step's events are. Who follows the protocol sees the others as well.
+/// The log lines of a step's events. Debug events are only for tests and simulations.
 pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
     events
         .iter()
@@ -116,7 +117,7 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
         .collect()
 }
 
-/// Logs events in the transaction that makes them true: whatever fails later, they are said.
+/// Logs events in the transaction that makes them true.
 fn put_events(
     tables: &mut dyn Transaction,
     step: Row,
@@ -126,7 +127,8 @@ fn put_events(
     log_lines(step.name(), around.now, events).iter().try_for_each(|line| tables.put_log(line))
 }
 
-/// Commits a transaction with the log lines of what it makes true. `said` has the events only then.
+/// Commits a transaction together with the log lines of its events. If that succeeds, they are added to
+/// `said`.
 fn commit(
     mut tables: Box<dyn Transaction + '_>,
     step: Row,
@@ -140,8 +142,8 @@ fn commit(
     Ok(())
 }
 
-/// Logs what has happened outside of the database already, so `said` has it even if it cannot be
-/// logged.
+/// Logs events that have happened outside of the database. They are true already, so they are added to
+/// `said` even if they cannot be logged.
 fn log_done(
     store: &mut dyn Store,
     step: Row,
@@ -169,7 +171,7 @@ impl From<DecideError> for StepError {
     }
 }
 
-/// Why one message is refused; others go on.
+/// Why one message is refused. The step goes on with the others.
 #[derive(Debug, Error)]
 enum RefusedMessage {
     #[error(transparent)]
@@ -183,7 +185,7 @@ enum RefusedMessage {
 }
 
 impl RefusedMessage {
-    /// What there is to say when the message was set aside.
+    /// The event of setting the message aside.
     fn set_aside(&self, step: Row) -> Event {
         let text = format!("a message was refused and set aside: {self}");
         Event { level: Level::Error, row: step, text }

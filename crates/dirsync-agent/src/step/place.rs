@@ -7,7 +7,7 @@ use dirsync_directory::PostofficeName;
 /// wait there are tried again by the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceFailure {
-    /// The place, by its name among [`super::Carriers`]; empty where a step has one carrier only.
+    /// The place, by its name among [`super::Carriers`]; empty if the step has only one carrier.
     pub place: String,
     /// The addressee whose messages could not be written; `None` if the own inbox failed.
     pub to: Option<PostofficeName>,
@@ -17,7 +17,7 @@ pub struct PlaceFailure {
     pub text: String,
 }
 
-/// The failures of one step, in its report: of each place and addressee the first one.
+/// The failures in a step's report: the first one of each place and addressee.
 pub(super) struct Failures<'r>(pub &'r mut Vec<PlaceFailure>);
 
 impl Failures<'_> {
@@ -52,7 +52,7 @@ impl Failures<'_> {
     }
 }
 
-/// Whether a place is away, by the failures of a step.
+/// Whether a place is away, according to the failures of a step.
 pub(super) fn is_away(failed: &[PlaceFailure], place: &str) -> bool {
     failed.iter().any(|failure| failure.unreachable && failure.place == place)
 }

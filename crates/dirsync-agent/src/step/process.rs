@@ -1,4 +1,4 @@
-//! T2.
+//! T2: the server takes requests and answers them.
 
 mod admit;
 mod answer;
@@ -28,38 +28,37 @@ pub use self::waiting::STRANGERS_WAITING_MAX;
 /// The step's name in the log.
 const STEP: Row = Row::T2;
 
-/// What T2 did.
+/// The work of T2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessReport {
-    /// What there is to say; the log has it.
+    /// The events of the step, which the log has.
     pub events: Vec<Event>,
     /// Requests taken.
     pub requests: u64,
     /// Message files written.
     pub messages: u64,
-    /// Bytes of them.
+    /// Bytes of these files.
     pub bytes: u64,
-    /// Bodies encoded; requestors that lack the same share one.
+    /// Bodies encoded. Requestors that lack the same changes share one.
     pub bodies: u64,
     /// Messages refused.
     pub refused: u64,
     /// Postoffices whose requests wait for an administrator.
     pub waiting: BTreeSet<PostofficeName>,
-    /// Messages that were not looked at: the next step begins with them.
+    /// Messages that were not looked at. The next step begins with them.
     pub left: u64,
-    /// Places that could not be used; all others were served.
+    /// Failures of places. All other places were served.
     pub failed: Vec<PlaceFailure>,
 }
 
-/// The carriers of a server: by the text of its registrations' `carrier`.
+/// The carriers of a server, by the text of its registrations' `carrier`.
 pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
 
 /// Takes every request that has arrived and answers each: [`take_requests`], then
 /// [`answer_requests`].
 ///
-/// With `push` requestors are answered unasked when the list has moved
-/// ([`dirsync_protocol::server::answer_unasked`]): in continuous mode a change is everywhere without
-/// being asked for.
+/// With `push`, as in continuous mode, requestors are also answered unasked when the list has moved
+/// ([`dirsync_protocol::server::answer_unasked`]).
 ///
 /// # Errors
 ///
@@ -77,14 +76,14 @@ pub fn process(
         if push {
             push_changes(store)?;
         }
-        // Postoffices that are reached through a place that is away stay to be answered.
+        // The answers of postoffices whose place is away stay due.
         let mut carriers = carriers.clone();
         carriers.retain(|place, _| !is_away(&report.failed, place));
         Answering::new(around, &mut draws, report).answer_all(store, &carriers)
     })
 }
 
-/// The first half of [`process`]: what it leaves when it ends here is what a crash leaves.
+/// The first half of [`process`]. A server that crashes between the halves has done just this.
 ///
 /// # Errors
 ///
@@ -106,7 +105,7 @@ pub fn take_requests(
 ///
 /// # Errors
 ///
-/// As [`process`]; what was prepared and not sent stays due.
+/// As [`process`]. Answers that were prepared and not sent are due again.
 pub fn answer_requests(
     store: &mut dyn Store,
     carriers: &Carriers<'_>,

@@ -1,4 +1,4 @@
-//! T1.
+//! T1: a requestor sends a request.
 
 use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
 use dirsync_message::{Health, Request, RequestKind};
@@ -12,10 +12,10 @@ use super::place::Failures;
 use super::transport::encode_body;
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
 
-/// What T1 did.
+/// The work of T1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
-    /// What there is to say; the log has it.
+    /// The events of the step, which the log has.
     pub events: Vec<Event>,
     /// The number of the request; `None` if this postoffice may not send, or the place failed.
     pub request: Option<u64>,
@@ -23,17 +23,17 @@ pub struct SendReport {
     pub transactions: u64,
     /// Bytes of the message file.
     pub bytes: u64,
-    /// The place, if it could not be used. The next run sends another request.
+    /// The failure of the place, if there was one. The next run sends another request.
     pub failed: Vec<PlaceFailure>,
 }
 
 /// The step's name in the log.
 const STEP: Row = Row::T1;
 
-/// Sends a request to the directory server: own changes, and where the list stands.
+/// Sends a request to the directory server, with own changes and the point that the list has reached.
 ///
-/// With `verify` the digest that confirms the list is computed from its content, not taken from the
-/// running sums: a byte that changed on disk is found and repaired.
+/// With `verify` the digest of the list is computed from its content, not taken from the running sums, so
+/// that a byte that changed on disk is found and repaired.
 ///
 /// # Errors
 ///
@@ -66,13 +66,13 @@ pub fn send(
     })
 }
 
-/// A request that is to be sent.
+/// A request that is ready to be sent.
 struct Made {
     head: Request,
     body: EncodedBody,
 }
 
-/// C2: the number is committed before the message leaves.
+/// Makes the request (C2: its number is committed before the message leaves).
 fn make(
     store: &mut dyn Store,
     around: &Surroundings,
@@ -109,7 +109,7 @@ fn make(
     Ok(made)
 }
 
-/// A request that was numbered and did not leave is followed by another one.
+/// Makes another request due in place of one that was numbered and could not be sent.
 fn send_again(store: &mut dyn Store) -> Result<(), StepError> {
     let mut tables = store.begin()?;
     let state = tables.requestor()?;

@@ -1,4 +1,4 @@
-//! Between message text and carriers.
+//! Opens messages that a carrier brings, and encodes bodies for it.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use dirsync_protocol::tables::{Flow, Stored};
 
 use super::{RefusedMessage, StepError, Surroundings};
 
-/// A message that was opened and whose head was read.
+/// A message whose head has been read.
 pub(super) struct Incoming {
     pub head: Head,
     pub body: Transactions,
@@ -18,19 +18,19 @@ pub(super) struct Incoming {
 /// The transactions of a body.
 pub(super) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
 
-/// What opening a message came to.
+/// The result of opening a message.
 pub(super) enum Opening {
-    /// It may still be being written.
+    /// Its file may be half written.
     NotYet,
     /// Somebody else took it.
     Gone,
-    /// It cannot be taken.
+    /// It is damaged.
     Refused(RefusedMessage),
     /// It was opened.
     Message(Box<Incoming>),
 }
 
-/// Opens a message and reads its head. What its name says is not believed.
+/// Opens a message and reads its head. The name of its file is not trusted.
 pub(super) fn open(
     carrier: &dyn Carrier,
     arrived: &Arrived,
@@ -68,7 +68,7 @@ pub(super) fn open(
 }
 
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
-    // A clock that is behind the file's must not make it wait for ever.
+    // The file's time may be ahead of this clock: that must not make it wait for ever.
     around.now.abs_diff(arrived.modified) >= around.settle_ms
 }
 

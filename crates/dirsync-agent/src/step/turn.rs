@@ -1,8 +1,8 @@
-//! In which order a step looks at what has arrived, and how much of it.
+//! The order in which a step looks at the messages in an inbox, and the number that it looks at.
 //!
-//! Messages that can be taken leave the inbox and are no more than their senders write. Those that
-//! cannot be taken may be anything, in any number: a step ends its look after a number of them, and
-//! the next one begins where it ended, so that none stands in front of the others for ever.
+//! Messages that can be taken leave the inbox, and there are only as many as their senders write. Files that
+//! cannot be taken may be anything, in any number. A step ends after a number of those, and the next step
+//! begins behind them, so that no file blocks the others for ever.
 
 use dirsync_carrier::Arrived;
 use dirsync_protocol::tables::StoreError;
@@ -10,7 +10,7 @@ use dirsync_store::Store;
 
 use crate::notes::LOOKED_AT;
 
-/// After so many messages of one inbox that it cannot take a step looks no further.
+/// A step ends its look at an inbox after this many messages that it cannot take.
 pub const UNTAKEN_PER_STEP_MAX: usize = 1000;
 
 /// A step's look at one inbox.
@@ -21,7 +21,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Puts what has arrived at `place` into the order in which it is this step's turn.
+    /// Puts the messages that have arrived at `place` into this step's order.
     pub(super) fn begin(
         store: &mut dyn Store,
         place: &str,
@@ -37,18 +37,18 @@ impl Turn {
         Ok(Self { note, began_after, untaken: 0 })
     }
 
-    /// How many messages may still be looked at, if none can be taken.
+    /// The number of messages that may still be looked at, if none can be taken.
     pub(super) fn left(&self) -> usize {
         UNTAKEN_PER_STEP_MAX.saturating_sub(self.untaken)
     }
 
-    /// So many of those that were looked at could not be taken.
+    /// Counts messages that were looked at and could not be taken.
     pub(super) fn count_untaken(&mut self, untaken: usize) {
         self.untaken += untaken;
     }
 
-    /// Remembers where the next step begins: after the last message that was looked at, if there are
-    /// others behind it. Returns how many.
+    /// Notes where the next step begins: after the last message that was looked at, if there are others
+    /// behind it. Returns the number of those.
     pub(super) fn end(
         self,
         store: &mut dyn Store,

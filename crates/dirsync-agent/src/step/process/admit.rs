@@ -1,4 +1,4 @@
-//! First contact: an invitation's secret admits a postoffice, and its key is pinned.
+//! First contact: a postoffice that knows its invitation's secret is admitted, and its key is pinned.
 
 use dirsync_message::{Request, Side};
 use dirsync_protocol::context::{Context, Level};
@@ -10,8 +10,8 @@ use dirsync_protocol::tables::Tables;
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
 use crate::step::Surroundings;
 
-/// Pins the key of a postoffice that knows its invitation's secret. Returns whether its requests
-/// may be taken.
+/// Pins the key of a postoffice that proves that it knows its invitation's secret. Returns whether its
+/// requests may be taken.
 pub(super) fn admit(
     tables: &mut dyn Tables,
     decisions: &mut dyn DecisionsLog,

@@ -23,16 +23,17 @@ pub(super) struct Answering<'a> {
 /// An answer with a part of the list.
 struct ListAnswer {
     head: Update,
-    /// Where the addressee stated that its list stands.
+    /// The point that the addressee stated last.
     stated: Option<SyncPoint>,
 }
 
 /// Answers that share a body.
 enum Group {
-    /// They have none.
+    /// Without a body.
     Bare(Vec<Update>),
-    /// The addressee's submitted set.
+    /// With the addressee's submitted set.
     Own(Box<Update>),
+    /// With a part of the list.
     List(Box<ListPlan>, Vec<ListAnswer>),
 }
 
@@ -55,7 +56,8 @@ impl<'a> Answering<'a> {
         Self { around, draws, post: Post::new(report) }
     }
 
-    /// Answers every requestor that is due, those with one body together.
+    /// Answers all requestors that are due, those with the same body together. If one body cannot be
+    /// written, the answers that were not sent are due again.
     pub(super) fn answer_all(
         mut self,
         store: &mut dyn Store,
@@ -75,7 +77,7 @@ impl<'a> Answering<'a> {
         Ok(kept_due?)
     }
 
-    /// C4, first half: that they are answered is committed before an answer is made.
+    /// Prepares all answers that are due (C4: they are settled before one is sent).
     fn prepare(
         &mut self,
         store: &mut dyn Store,
@@ -140,7 +142,7 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// C4, second half: the point is committed before a file that names it is made.
+    /// Sends a list in parts (C4: the point that a part reaches is committed before a file names it).
     fn answer_with_list(
         &mut self,
         store: &mut dyn Store,
@@ -192,7 +194,7 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// Lets the next step answer those who were not reached.
+    /// Makes the answers that were not sent due again.
     fn answer_unsent_again(&mut self, store: &mut dyn Store) -> Stored<()> {
         if self.post.unsent.is_empty() {
             return Ok(());

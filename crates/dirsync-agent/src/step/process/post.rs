@@ -1,4 +1,4 @@
-//! The answers of T2 on their way out.
+//! Sends the answers of T2.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use dirsync_message::Update;
 use super::ProcessReport;
 use crate::step::place::Failures;
 
-/// The routes to the requestors, and the answers that could not take them.
+/// The routes to the requestors, and the answers that could not be sent.
 pub(super) struct Post<'a> {
     routes: BTreeMap<PostofficeName, (String, &'a dyn Carrier)>,
-    /// Counts what is sent, and names the places that fail.
+    /// Counts messages that are sent, and has the failures of places.
     pub report: &'a mut ProcessReport,
-    /// The answers that are still to be sent.
+    /// The answers that could not be sent.
     pub unsent: Vec<Update>,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Post<'a> {
         self.routes.insert(name, (place, carrier));
     }
 
-    /// Bodies larger than this (encoded) are split into parts, if they go to all of these.
+    /// Bodies for these addressees that are larger than this (encoded) are split into parts.
     pub(super) fn part_bytes_max<'n>(
         &self,
         to: impl IntoIterator<Item = &'n PostofficeName>,
@@ -41,8 +41,8 @@ impl<'a> Post<'a> {
         carriers.map(|(_, carrier)| carrier.part_bytes_max()).min().unwrap_or(u64::MAX)
     }
 
-    /// Sends one body under several heads. An addressee that cannot be reached keeps no other waiting:
-    /// its answer is unsent, and nothing more is sent to it in this step.
+    /// Sends one body under several heads. An addressee that cannot be reached delays no other: its answer is
+    /// kept as unsent, and nothing more is sent to it in this step.
     pub(super) fn send<'h>(
         &mut self,
         heads: impl IntoIterator<Item = &'h Update>,
@@ -90,8 +90,8 @@ impl<'a> Post<'a> {
     }
 }
 
-/// The epoch in a file's name. A side answer and the main answer may have one number, and those of two
-/// machines with one name too: the request tells them apart.
+/// The epoch in a file's name. A side answer may have the number of the main answer, or of another machine's
+/// side answer, so its request's id is part of it.
 fn epoch(head: &Update) -> String {
     match head.side {
         Some(_) => format!("{}.{}", head.server_epoch, head.request_id),

@@ -1,4 +1,4 @@
-//! Who is answered unasked in continuous mode.
+//! Decides in continuous mode when requestors are answered unasked.
 
 use dirsync_protocol::server;
 use dirsync_store::Store;
@@ -6,25 +6,25 @@ use dirsync_store::Store;
 use crate::notes::{ANNOUNCED, PUSHED};
 use crate::step::StepError;
 
-/// Lets requestors be answered unasked: once for every move of the list, once when a new life of this
-/// server begins, and once when its recovery is over.
+/// Makes unasked answers due: once for every move of the list, once when a new epoch of this server begins,
+/// and once when its recovery is over.
 pub(super) fn push_changes(store: &mut dyn Store) -> Result<(), StepError> {
     let mut tables = store.begin()?;
     let Some(server) = tables.server()?.filter(|server| !server.fenced) else { return Ok(()) };
-    let life = format!("{} {}", server.epoch, server.recovering);
+    let epoch = format!("{} {}", server.epoch, server.recovering);
     let announced = tables.note(ANNOUNCED)?;
-    let is_new_life = announced.as_ref() != Some(&life);
-    if is_new_life {
+    let is_new_epoch = announced.as_ref() != Some(&epoch);
+    if is_new_epoch {
         if announced.is_some() || server.recovering {
             server::announce_epoch(&mut *tables)?;
         }
-        tables.put_note(ANNOUNCED, Some(&life))?;
+        tables.put_note(ANNOUNCED, Some(&epoch))?;
     }
     let mark = format!("{} {}", server.epoch, server.head);
     let has_moved = tables.note(PUSHED)?.as_ref() != Some(&mark);
     if has_moved && server::answer_unasked(&mut *tables)? {
         tables.put_note(PUSHED, Some(&mark))?;
-    } else if !is_new_life {
+    } else if !is_new_epoch {
         return Ok(());
     }
     Ok(tables.commit()?)

@@ -35,8 +35,8 @@ struct Place<'a> {
     carrier: &'a dyn Carrier,
 }
 
-/// The messages that one transaction looked at, by their verdict, and its log lines. The report hears
-/// of them when it is committed.
+/// The messages of one transaction by their verdict, and its events. They are added to the report when
+/// the transaction is committed.
 #[derive(Default)]
 struct Batch<'m> {
     taken: Vec<&'m Arrived>,
@@ -48,13 +48,13 @@ struct Batch<'m> {
 
 enum Verdict {
     Taken,
-    /// It is none of this step's.
+    /// It is not for this step.
     Left,
     /// It cannot be taken yet.
     Waits(PostofficeName, Waits),
     /// Its sender is not admitted, and has been told so.
     NotAdmitted(PostofficeName),
-    /// It cannot be taken. The sender's next request says all that it says.
+    /// It cannot be taken. The sender's next request repeats its content.
     Refused(RefusedMessage),
 }
 
@@ -71,8 +71,8 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// A database that was put back may be older than the log of decisions: nobody is served before it
-    /// has caught up.
+    /// Catches up with the log of decisions, which may be newer than a database that was put back. No request
+    /// is taken before.
     fn carry_out_decisions(&mut self, store: &mut dyn Store) -> Result<(), StepError> {
         let mut tables = store.begin()?;
         let mut events = Vec::new();
@@ -106,8 +106,8 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// The value that a carrier gave. `None` if it failed, which is noted: the next message is tried
-    /// unless the whole place is away.
+    /// The value that a carrier returned. `None` if it failed, which goes to the report: the next message is
+    /// tried unless the whole place is away.
     fn note<T>(&mut self, place: Place<'_>, result: Result<T, CarrierError>) -> Option<T> {
         let mut failures = Failures(&mut self.report.failed);
         result.map_err(|error| failures.add(place.name, None, &error)).ok()
@@ -117,8 +117,8 @@ impl Taking<'_> {
         Failures(&mut self.report.failed).is_away(place.name)
     }
 
-    /// C3: everything a request changes is committed, then its file may go. Returns how many of the
-    /// messages were taken.
+    /// Takes messages in one transaction (C3: their changes are committed before their files go). Returns the
+    /// number of messages that were taken.
     fn take_batch(
         &mut self,
         store: &mut dyn Store,
@@ -158,7 +158,7 @@ impl Taking<'_> {
         Ok(taken)
     }
 
-    /// The files of messages that were taken go, and the others go where they are in nobody's way.
+    /// Moves the files of messages out of the inbox, by their verdicts.
     fn put_away(
         &mut self,
         store: &mut dyn Store,
@@ -233,7 +233,7 @@ impl Taking<'_> {
                 Ok(match received {
                     Received::Taken | Received::Repeated => Verdict::Taken,
                     Received::NotAdmitted => {
-                        // It is said when the request begins to wait.
+                        // This is logged when the request begins to wait.
                         events.truncate(admitted);
                         Verdict::Waits(request.from, Waits::Unknown)
                     }
@@ -266,13 +266,13 @@ impl<'m> Batch<'m> {
     }
 }
 
-/// The requests that need not wait any longer.
+/// The requests in the waiting room whose senders are now heard.
 fn ready(store: &mut dyn Store, room: &WaitingRoom<'_>) -> Result<Vec<Arrived>, StepError> {
     Ok(if room.is_empty() { Vec::new() } else { room.ready(&store.begin()?.registrations()?) })
 }
 
-/// Whether T2 has anything to do: a message has arrived, one need not wait any longer, or a place
-/// fails, which T2 tells.
+/// Whether T2 has anything to do: a message has arrived, a waiting one can be taken now, or a place fails,
+/// which T2 reports.
 ///
 /// # Errors
 ///

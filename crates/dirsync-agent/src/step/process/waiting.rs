@@ -1,8 +1,8 @@
-//! Requests that cannot be taken yet: their sender is not registered, or suspended.
+//! Requests that cannot be taken yet, because their sender is not registered or is suspended.
 //!
-//! They are kept aside, so that they are neither read again in each step nor in the way of others,
-//! and taken in the first step after an administrator has decided. A request says everything that its
-//! sender's earlier ones said, so one for each sender is enough.
+//! They are kept aside, so that they are not read again in each step and do not block others. The first
+//! step after an administrator's decision takes them. A request repeats the content of its sender's earlier
+//! ones, so only the newest one of each sender is kept.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Registration, RegistrationState};
 
-/// So many senders that are not registered may wait in one place; the requests of more are refused.
+/// The most senders in one place that may wait without being registered. Requests of more are refused.
 pub const STRANGERS_WAITING_MAX: usize = 256;
 
 /// Why a request waits.
@@ -24,17 +24,17 @@ pub(super) enum Waits {
     Suspended,
 }
 
-/// What waits in one place.
+/// The requests that wait in one place.
 pub(super) struct WaitingRoom<'c> {
     carrier: &'c dyn Carrier,
     by_sender: BTreeMap<String, Arrived>,
 }
 
-/// What became of a request that has to wait.
+/// The result of keeping a request.
 pub(super) enum Kept {
-    /// It waits, or a newer one of its sender does.
+    /// It waits, or a newer one of its sender does. The event says that its sender begins to wait.
     Waits(Option<Event>),
-    /// Too many wait already.
+    /// Too many senders wait already.
     TooMany,
 }
 
@@ -43,7 +43,7 @@ impl<'c> WaitingRoom<'c> {
         let mut by_sender = BTreeMap::<String, Arrived>::new();
         for one in carrier.waiting()? {
             let other = by_sender.remove(&one.sender);
-            // A process that died in between left two.
+            // A process that died while it replaced one has left two.
             let (newer, older) = match other {
                 Some(other) if is_newer(&other, &one) => (other, Some(one)),
                 other => (one, other),
@@ -54,7 +54,7 @@ impl<'c> WaitingRoom<'c> {
         Ok(Self { carrier, by_sender })
     }
 
-    /// One in which nothing is known to wait.
+    /// A room for a place whose waiting requests could not be read.
     pub(super) fn empty(carrier: &'c dyn Carrier) -> Self {
         Self { carrier, by_sender: BTreeMap::new() }
     }
@@ -63,7 +63,7 @@ impl<'c> WaitingRoom<'c> {
         self.by_sender.is_empty()
     }
 
-    /// The requests that need not wait any longer.
+    /// The requests whose senders are now registered and not suspended.
     pub(super) fn ready(&self, registrations: &[Registration]) -> Vec<Arrived> {
         let waits_no_more = |arrived: &&Arrived| {
             registrations.iter().any(|registration| {
@@ -74,7 +74,7 @@ impl<'c> WaitingRoom<'c> {
         self.by_sender.values().filter(waits_no_more).cloned().collect()
     }
 
-    /// Lets a request wait. Only the first one of a sender is worth saying.
+    /// Keeps a request. Only the first one of a sender gives an event.
     pub(super) fn keep(
         &mut self,
         arrived: &Arrived,
@@ -107,13 +107,13 @@ impl<'c> WaitingRoom<'c> {
     }
 }
 
-/// Whether the one took the place of the other.
+/// Whether one file has replaced the other.
 fn is_same_message(one: &Arrived, other: &Arrived) -> bool {
     let name = |message: &Arrived| (message.epoch.clone(), message.number, message.part);
     name(one) == name(other)
 }
 
-/// Numbers tell what is newer, whatever clocks say; epochs have no order.
+/// Whether one request is newer than the other. Numbers tell, whatever clocks say; but epochs have no order.
 fn is_newer(one: &Arrived, other: &Arrived) -> bool {
     if one.epoch == other.epoch { one.number > other.number } else { one.modified > other.modified }
 }
