@@ -9,7 +9,7 @@ use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::Tables;
 
 use crate::failure::{Failure, Result};
-use crate::postoffice::Postoffice;
+use crate::postoffice::{Postoffice, log_within};
 use crate::time::now_ms;
 
 /// A change that is held here, or a deletion that waits at the server.
@@ -118,16 +118,19 @@ pub fn decide(
         }
         Verdict::Rejected => (changes::reject(&mut *tables, ids)?, DecisionKind::RejectDeletion),
     };
+    if count > 0 {
+        let word = match verdict {
+            Verdict::Approved => "approved",
+            Verdict::Rejected => "rejected",
+        };
+        log_within(&mut *tables, "admin", &format!("{count} held changes {word}"), &[])?;
+    }
     tables.commit()?;
     let decided: Vec<_> =
         open.into_iter().filter_map(|case| Some((case.origin?, kind(case.id)))).collect();
     count += decided.len() as u64;
+    // Each decision is logged on its own.
     postoffice.decide(decided)?;
-    let word = match verdict {
-        Verdict::Approved => "approved",
-        Verdict::Rejected => "rejected",
-    };
-    postoffice.log("admin", &format!("{count} held changes {word}"), &[])?;
     Ok(count)
 }
 

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{database, lock, remove_database, require_home, with_suffix};
 use crate::identity::Identity;
 use crate::keys::random_seed;
-use crate::postoffice::Postoffice;
+use crate::postoffice::{Postoffice, log_within};
 use crate::time::now_ms;
 
 /// Added to the name of a database that a restore replaced.
@@ -54,7 +54,7 @@ pub fn restore(folder: &Path, file: &Path) -> Result<PathBuf> {
     remove_database(&beside)?;
     copy.backup_to(&beside)?;
     drop(copy);
-    begin_anew(folder, &beside)?;
+    begin_anew(folder, &beside, file)?;
     empty_log(&path)?;
     keep_old(&path)?;
     for suffix in ["-wal", "-shm"] {
@@ -134,8 +134,8 @@ fn empty_log(path: &Path) -> Result<()> {
     }
 }
 
-/// The new life of the restored copy, before it takes its place.
-fn begin_anew(folder: &Path, beside: &Path) -> Result<()> {
+/// Begins the new epoch of the restored copy, before it takes its place.
+fn begin_anew(folder: &Path, beside: &Path, file: &Path) -> Result<()> {
     let mut store = SqliteStore::open(beside)?;
     let mut draws = Draws::new(&random_seed()?);
     let mut events = Vec::new();
@@ -143,6 +143,8 @@ fn begin_anew(folder: &Path, beside: &Path) -> Result<()> {
     let guard = Default::default();
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
     restoring::begin_anew(&mut *tables, &mut context, &mut FileDecisions::of(folder))?;
+    let summary = format!("restored from {}", file.display());
+    log_within(&mut *tables, "admin", &summary, &events)?;
     tables.commit()?;
     store.checkpoint_truncate()?;
     Ok(())

@@ -33,6 +33,8 @@ pub fn promote(folder: &Path) -> Result<ServerEpoch> {
     let mut log = FileDecisions::of(folder);
     let promoted = restoring::promote(&mut *tables, &mut context, instance, &mut log)?;
     let Some(epoch) = promoted else { return Err(no_copy()) };
+    let summary = format!("promoted: this is the directory server now, epoch {epoch}");
+    log_within(&mut *tables, "admin", &summary, &events)?;
     tables.commit()?;
     // After it: had only the home been noted, a copy with the old server's name would go on.
     home::note(folder)?;
@@ -108,6 +110,9 @@ pub fn recover(postoffice: &mut Postoffice, finish: bool) -> Result<Recovery> {
     let silent = server::would_vanish(&mut *tables)?.into_iter().collect();
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
     let ended = finish && server::finish_recovery(&mut *tables, &mut context)?;
+    if ended {
+        log_within(&mut *tables, "admin", "the recovery is over", &events)?;
+    }
     tables.commit()?;
     Ok(Recovery { recovering, silent, ended })
 }

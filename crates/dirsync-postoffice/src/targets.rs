@@ -78,11 +78,14 @@ pub struct PutRight {
 pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
     let mut targets = Targets::default();
     for target in postoffice.config.targets.clone() {
-        let written = write_target(postoffice, &target);
         let file = target.file.display().to_string();
-        let (put_right, error) = match written {
-            Ok(put_right) => (put_right, None),
-            Err(failure) => (None, Some(failure.text())),
+        let error = match write_target(postoffice, &target) {
+            Ok(put_right) => {
+                targets.put_right += u64::from(put_right.is_some());
+                targets.lines.extend(put_right);
+                None
+            }
+            Err(failure) => Some(failure.text()),
         };
         if let Some(text) = &error {
             let text = format!("a target was not written: {text} [C6]");
@@ -92,32 +95,24 @@ pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
         let mut tables = postoffice.begin()?;
         let note = format!("{TARGET_ERROR}{file}");
         let before = tables.note(&note)?;
-        if before == error && put_right.is_none() {
+        if before == error {
             continue;
         }
         tables.put_note(&note, error.as_deref())?;
-        let mut say = |level: Level, text: String| -> Stored<()> {
-            let (step, text) = ("T3".into(), format!("{text} [C6]"));
-            let line = LogLine { at: now_ms(), step, level, text };
-            tables.put_log(&line)?;
-            targets.lines.push(line);
-            Ok(())
+        let line = match error {
+            Some(error) => line(Level::Error, &format!("a target was not written: {error}")),
+            None => line(Level::Notice, &format!("the target \"{file}\" can be written again")),
         };
-        match &error {
-            Some(error) => say(Level::Error, format!("a target was not written: {error}"))?,
-            None if before.is_some() => {
-                say(Level::Notice, format!("the target \"{file}\" can be written again"))?;
-            }
-            None => {}
-        }
-        if let Some(how) = put_right {
-            targets.put_right += 1;
-            say(Level::Warning, format!("the target \"{file}\" {how}: it was put right"))?;
-        }
+        tables.put_log(&line)?;
         tables.commit()?;
+        targets.lines.push(line);
     }
     forget_errors(postoffice)?;
     Ok(targets)
+}
+
+fn line(level: Level, text: &str) -> LogLine {
+    LogLine { at: now_ms(), step: "T3".into(), level, text: format!("{text} [C6]") }
 }
 
 /// Forgets the errors of targets that left the settings.
@@ -137,11 +132,8 @@ fn forget_errors(postoffice: &mut Postoffice) -> Result<()> {
     Ok(tables.commit()?)
 }
 
-/// Writes a target if it has to be. Returns what was found where somebody else had been at the file.
-fn write_target(
-    postoffice: &mut Postoffice,
-    target: &TargetConfig,
-) -> Result<Option<&'static str>> {
+/// Writes a target if it has to be. Returns the log line if somebody else had changed the file.
+fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Option<LogLine>> {
     let now = now_ms();
     let file = &target.file;
     let note = format!("{WRITTEN}{}", file.display());
@@ -174,7 +166,11 @@ fn write_target(
         &note,
         &Written { shows, content, look, since: now, settled: false },
     )?;
-    if put_right.is_some() {
+    let put_right = put_right.map(|how| {
+        let text = format!("the target \"{}\" {how}: it was put right", file.display());
+        line(Level::Warning, &text)
+    });
+    if let Some(line) = &put_right {
         let note = format!("{PUT_RIGHT}{}", file.display());
         let before: PutRight = tables
             .note(&note)?
@@ -182,6 +178,7 @@ fn write_target(
             .unwrap_or_default();
         let after = PutRight { times: before.times.saturating_add(1), last: now };
         tables.put_note(&note, Some(&serde_json::to_string(&after)?))?;
+        tables.put_log(line)?;
     }
     tables.commit()?;
     Ok(put_right)

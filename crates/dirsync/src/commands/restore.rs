@@ -25,8 +25,7 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
 /// `dirsync restore FILE`.
 pub fn restore(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     let kept = restore::restore(folder, file)?;
-    let mut postoffice = Postoffice::open(folder, "restore")?;
-    postoffice.log("admin", &format!("restored from {}", file.display()), &[])?;
+    let postoffice = Postoffice::open(folder, "restore")?;
     if json {
         print_json(&json!({ "postoffice": postoffice.name.to_string(), "restored": true }));
     } else {

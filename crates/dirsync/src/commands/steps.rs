@@ -198,10 +198,14 @@ pub fn apply_step(postoffice: &mut Postoffice) -> Result<Done> {
         failed: &report.failed,
         cause,
     };
-    let mut lines = targets.lines;
-    lines.extend(log_step(postoffice, said, |tables, at| {
+    let logged = log_step(postoffice, said, |tables, at| {
         note_applied(tables, report.answered > 0, before.last_answer, at)
-    })?);
+    });
+    let mut lines = targets.lines;
+    match logged {
+        Ok(more) => lines.extend(more),
+        Err(failure) => return Err(failure.after(lines)),
+    }
     let fields = json!({
         "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
         "refused": report.refused, "left": report.left, "targets_put_right": targets.put_right,

@@ -250,6 +250,8 @@ fn the_server_itself_is_not_promoted() {
         .status();
     assert!(copied.unwrap().success());
     sandbox.run("-C copy server promote").expect(0);
+    let log = sandbox.run("-C copy log").expect(0).out;
+    assert!(log.contains("a new server epoch begins") && log.contains("promoted"), "{log}");
     sandbox.run("-C copy server promote").expect(2);
     // The old one, replaced, may be the server again.
     sandbox.run("-C sales send").expect(0);

@@ -87,6 +87,9 @@ fn the_replaced_database_stays_beside() {
                 format!("entry add --name {late} --address SMTP:{postoffice}{late}@x.example");
             sandbox.run(&format!("-C {postoffice} {add}")).expect(0);
             sandbox.run(&format!("-C {postoffice} restore {postoffice}.{late}.backup")).expect(0);
+            let log = sandbox.run(&format!("-C {postoffice} log")).expect(0).out;
+            assert!(log.contains(&format!("restored from {postoffice}.{late}.backup")), "{log}");
+            assert_eq!(log.contains("a new server epoch begins"), postoffice == "hq", "{log}");
             let kept = sandbox.path(&format!("{postoffice}/postoffice.db.before-restore"));
             let bytes = std::fs::read(&kept).unwrap();
             let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
