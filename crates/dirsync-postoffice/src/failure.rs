@@ -1,7 +1,6 @@
 //! Failures with what to do about them.
 
 use std::fmt;
-use std::path::Path;
 
 use dirsync_carrier::CarrierError;
 use dirsync_protocol::tables::{LogLine, StoreError, StoreErrorKind};
@@ -28,15 +27,13 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The log lines of what was done before.
     pub before: Vec<LogLine>,
-    /// It says already which file failed.
-    names_file: bool,
 }
 
 impl Failure {
     /// A mistake in how the command was used or configured.
     pub fn usage(text: impl fmt::Display) -> Self {
         let error = anyhow::anyhow!("{text}");
-        Self { kind: FailureKind::Usage, error, hint: None, before: Vec::new(), names_file: false }
+        Self { kind: FailureKind::Usage, error, hint: None, before: Vec::new() }
     }
 
     /// With another kind.
@@ -75,26 +72,22 @@ impl Failure {
         }
         text
     }
-
-    /// Names the database where it is what failed, and says what to do about it. Who knows best says
-    /// it first: what is said after that changes nothing.
-    pub fn about(mut self, database: &Path) -> Self {
-        if std::mem::replace(&mut self.names_file, true) {
-            return self;
-        }
-        let Some(kind) = store_error(&self.error).map(|error| error.kind) else { return self };
-        let path = database.display().to_string();
-        if !self.error.to_string().contains(&path) {
-            self.error = self.error.context(format!("\"{path}\""));
-        }
-        self.hint = self.hint.or_else(|| advice(kind).map(str::to_owned));
-        self
-    }
 }
 
-/// The trouble of a database that is at the bottom of an error.
-fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
-    error.chain().find_map(|cause| cause.downcast_ref())
+/// Names the database that an error is about, if it is about one, and says what to do.
+fn about_its_database(error: anyhow::Error) -> (anyhow::Error, Option<String>) {
+    let trouble = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    // What has one identity twice is a fault of its sender.
+    let Some(trouble) = trouble.filter(|trouble| trouble.kind != StoreErrorKind::Twice) else {
+        return (error, None);
+    };
+    let hint = advice(trouble.kind).map(str::to_owned);
+    match trouble.database.as_ref().map(|path| path.display().to_string()) {
+        Some(path) if !error.to_string().contains(&path) => {
+            (error.context(format!("\"{path}\"")), hint)
+        }
+        _ => (error, hint),
+    }
 }
 
 /// What to do about a database in trouble.
@@ -124,9 +117,37 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             .chain()
             .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })));
         let kind = if unreachable { FailureKind::Unreachable } else { FailureKind::Failed };
-        Self { kind, error, hint: None, before: Vec::new(), names_file: false }
+        let (error, hint) = about_its_database(error);
+        Self { kind, error, hint, before: Vec::new() }
     }
 }
 
 /// The result of an operation on a postoffice.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_database_that_it_is_about_and_no_other() {
+        let error = || StoreError::corrupt("read the list", "a page is torn");
+        let named = Failure::from(error().of_database(Path::new("hq/postoffice.db")));
+        assert_eq!(named.text(), "\"hq/postoffice.db\": could not read the list: a page is torn");
+        assert!(named.hint.is_some_and(|hint| hint.contains("dirsync restore")));
+        assert_eq!(Failure::from(error()).text(), "could not read the list: a page is torn");
+        let twice = StoreError::new("add an entry", StoreErrorKind::Twice, "one id twice");
+        let twice = Failure::from(twice.of_database(Path::new("hq/postoffice.db")));
+        assert_eq!(twice.text(), "could not add an entry: one id twice");
+        assert_eq!(twice.hint, None);
+    }
+
+    #[test]
+    fn a_file_that_is_named_first_keeps_the_blame() {
+        let error = StoreError::new("back up", StoreErrorKind::Full, "no space is left");
+        let error = error.of_database(Path::new("copy")).of_database(Path::new("postoffice.db"));
+        assert_eq!(error.database.as_deref(), Some(Path::new("copy")));
+    }
+}

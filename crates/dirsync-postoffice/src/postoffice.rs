@@ -53,7 +53,7 @@ impl Postoffice {
         let lock = lock(folder, purpose)?;
         let config = require_home(folder)?;
         let mut postoffice = Self::open_locked(folder, config, lock)?;
-        postoffice.catch_up().map_err(|failure| failure.about(&database(folder)))?;
+        postoffice.catch_up()?;
         Ok(postoffice)
     }
 
@@ -76,9 +76,8 @@ impl Postoffice {
     }
 
     fn open_locked(folder: &Path, config: Config, lock: PostofficeLock) -> Result<Self> {
-        let path = database(folder);
-        let store = SqliteStore::open(&path).map_err(|error| Failure::from(error).about(&path))?;
-        Self::with_store(folder, config, store, Some(lock)).map_err(|failure| failure.about(&path))
+        let store = SqliteStore::open(database(folder))?;
+        Self::with_store(folder, config, store, Some(lock))
     }
 
     /// Opens a postoffice to read it, also while an agent works on it. A server's database that was put
@@ -99,11 +98,8 @@ impl Postoffice {
 
     fn read_only(folder: &Path) -> Result<Self> {
         require_folder(folder)?;
-        let path = database(folder);
-        let opened = SqliteStore::open_read_only(&path);
-        let store = opened.map_err(|error| Failure::from(error).about(&path))?;
+        let store = SqliteStore::open_read_only(database(folder))?;
         Self::with_store(folder, load_config(folder)?, store, None)
-            .map_err(|failure| failure.about(&path))
     }
 
     fn with_store(

@@ -33,11 +33,7 @@ pub fn require_new(file: &Path) -> Result<()> {
 /// Writes a consistent copy of the database. Returns how many bytes it has.
 pub fn back_up(postoffice: &Postoffice, file: &Path) -> Result<u64> {
     require_new(file)?;
-    postoffice.store.backup_to(file).map_err(|error| match error.kind {
-        // The database itself was read.
-        StoreErrorKind::Full | StoreErrorKind::ReadOnly => Failure::from(error).about(file),
-        _ => Failure::from(error),
-    })?;
+    postoffice.store.backup_to(file)?;
     Ok(fs::metadata(file)?.len())
 }
 

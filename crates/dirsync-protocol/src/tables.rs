@@ -10,6 +10,7 @@ mod server;
 use std::error::Error;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 pub use common::{CommonTables, LogLine};
 pub use requestor::{
@@ -49,12 +50,29 @@ pub struct StoreError {
     pub kind: StoreErrorKind,
     /// The cause.
     pub source: Box<dyn Error + Send + Sync>,
+    /// The file of the database; `None` if the store has none.
+    pub database: Option<PathBuf>,
 }
 
 impl StoreError {
+    /// An error of a store without a file.
+    pub fn new(
+        action: &'static str,
+        kind: StoreErrorKind,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { action, kind, source: source.into(), database: None }
+    }
+
+    /// Names the database, unless it is named already.
+    pub fn of_database(mut self, path: &Path) -> Self {
+        self.database.get_or_insert_with(|| path.to_owned());
+        self
+    }
+
     /// Stored data that contradicts itself.
     pub fn corrupt(action: &'static str, what: impl Into<String>) -> Self {
-        Self { action, kind: StoreErrorKind::Corrupt, source: what.into().into() }
+        Self::new(action, StoreErrorKind::Corrupt, what.into())
     }
 }
 

@@ -65,8 +65,7 @@ impl Faults {
     }
 
     fn error(action: &'static str) -> StoreError {
-        let kind = StoreErrorKind::Full;
-        StoreError { action, kind, source: "a failure was asked for".into() }
+        StoreError::new(action, StoreErrorKind::Full, "a failure was asked for")
     }
 
     /// Counts an operation. An error if it is the one that fails, or the process is dead.

@@ -132,11 +132,8 @@ impl TestStore {
 impl Store for TestStore {
     fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         if self.full {
-            return Err(StoreError {
-                action: "begin a transaction",
-                kind: StoreErrorKind::Full,
-                source: "no space is left on this machine".into(),
-            });
+            let why = "no space is left on this machine";
+            return Err(StoreError::new("begin a transaction", StoreErrorKind::Full, why));
         }
         self.faults.operate("begin")?;
         let faults = self.faults.clone();

@@ -147,7 +147,7 @@ fn exchange<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> 
 }
 
 fn failure(action: &'static str, why: impl Into<String>) -> StoreError {
-    StoreError { action, kind: StoreErrorKind::Other, source: why.into().into() }
+    StoreError::new(action, StoreErrorKind::Other, why.into())
 }
 
 /// Calls a visitor until it breaks.

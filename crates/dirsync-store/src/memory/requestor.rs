@@ -173,10 +173,10 @@ impl RequestorTables for MemoryTransaction<'_> {
         let twice = self.store.state.list(place).twice;
         self.replace(move |state| &mut state.list_mut(place).bulk, false);
         match twice {
-            Some(id) => Err(StoreError {
-                kind: StoreErrorKind::Twice,
-                ..failure(action, format!("{id} was added twice"))
-            }),
+            Some(id) => {
+                let why = format!("{id} was added twice");
+                Err(StoreError::new(action, StoreErrorKind::Twice, why))
+            }
             None => Ok(()),
         }
     }

@@ -9,7 +9,6 @@ use dirsync_protocol::tables::{Flow, Hold, Published, ServerRow, StoreError, Sto
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{Columns, integer, seen_in_text};
-use super::failure::failed;
 use super::names::Names;
 use super::own::{parts_text, read_numbers};
 use super::transaction::SqliteTransaction;
@@ -179,7 +178,7 @@ impl SqliteTransaction<'_> {
                 statement.raw_execute()
             }
         };
-        finish().map_err(failed(action))?;
+        finish().map_err(self.failed(action))?;
         drop(statement);
         let (number, old) = match old {
             Some(old) => (old.row, old.hashes),
@@ -221,7 +220,7 @@ impl SqliteTransaction<'_> {
             statement.raw_bind_parameter(3, &*row.key)?;
             statement.raw_bind_parameter(4, row.is_unsettled())
         };
-        bind().map_err(failed(action))?;
+        bind().map_err(self.failed(action))?;
         if let Some(submitted) = &row.submitted {
             self.bind_submitted(action, statement, submitted)?;
         }
@@ -247,7 +246,7 @@ impl SqliteTransaction<'_> {
             statement.raw_bind_parameter(11, claim)?;
             statement.raw_bind_parameter(12, submitted.invalid.as_deref())
         };
-        bind().map_err(failed(action))
+        bind().map_err(self.failed(action))
     }
 
     fn bind_published(
@@ -275,7 +274,7 @@ impl SqliteTransaction<'_> {
             statement.raw_bind_parameter(23, since)?;
             statement.raw_bind_parameter(24, published.held.map(|hold| hold.rejected))
         };
-        bind().map_err(failed(action))
+        bind().map_err(self.failed(action))
     }
 
     pub(super) fn read_entries(&mut self, id: EntryId) -> Stored<Vec<ServerRow>> {

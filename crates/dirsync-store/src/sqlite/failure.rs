@@ -5,7 +5,7 @@ use rusqlite::ErrorCode;
 
 /// The error of an action that failed in SQLite.
 pub(super) fn failed(action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |error| StoreError { action, kind: kind(&error), source: Box::new(error) }
+    move |error| StoreError::new(action, kind(&error), error)
 }
 
 /// The error of an action that failed in the file system.
@@ -20,7 +20,7 @@ pub(super) fn file_failed(action: &'static str) -> impl Fn(std::io::Error) -> St
             }
             _ => StoreErrorKind::Other,
         };
-        StoreError { action, kind, source: Box::new(error) }
+        StoreError::new(action, kind, error)
     }
 }
 
@@ -30,7 +30,7 @@ pub(super) fn refused(
     kind: StoreErrorKind,
     why: impl Into<String>,
 ) -> StoreError {
-    StoreError { action, kind, source: why.into().into() }
+    StoreError::new(action, kind, why.into())
 }
 
 fn kind(error: &rusqlite::Error) -> StoreErrorKind {

@@ -8,7 +8,7 @@ use dirsync_protocol::tables::{
 use rusqlite::{CachedStatement, ErrorCode, Row};
 
 use super::columns::{Columns, integer};
-use super::failure::{failed, refused};
+use super::failure::refused;
 use super::names::Names;
 use super::transaction::SqliteTransaction;
 
@@ -168,7 +168,7 @@ impl<'s> SqliteTransaction<'s> {
             statement.raw_bind_parameter(10, row.record.addresses)?;
             statement.raw_bind_parameter(11, row.record.details)
         };
-        bind().map_err(failed(action))
+        bind().map_err(self.failed(action))
     }
 
     pub(super) fn write_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()> {
@@ -176,7 +176,7 @@ impl<'s> SqliteTransaction<'s> {
         let table = self.indexed(action, place)?;
         let mut statement = self.prepare(action, PUT[table])?;
         self.bind(action, &mut statement, row)?;
-        statement.raw_execute().map(|_| ()).map_err(failed(action))
+        statement.raw_execute().map(|_| ()).map_err(self.failed(action))
     }
 
     /// Appends a row whose id the list does not have. In a bulk there is no index that could tell, so a
@@ -194,7 +194,8 @@ impl<'s> SqliteTransaction<'s> {
             None => self.prepare(action, APPEND[table])?,
         };
         self.bind(action, &mut statement, row)?;
-        let result = statement.raw_execute().map_err(|error| twice(action, error));
+        let result =
+            statement.raw_execute().map_err(|error| twice(error, action, self.failed(action)));
         if is_bulk {
             self.lists.bulk[table] = Some(statement);
         }
@@ -253,7 +254,7 @@ impl<'s> SqliteTransaction<'s> {
             return Ok(());
         }
         let mut statement = self.prepare(action, INDEX[table])?;
-        statement.execute([]).map(|_| ()).map_err(|error| twice(action, error))
+        statement.execute([]).map(|_| ()).map_err(|error| twice(error, action, self.failed(action)))
     }
 
     pub(super) fn visit_all_list_rows(
@@ -300,9 +301,13 @@ impl<'s> SqliteTransaction<'s> {
 }
 
 /// Tells a duplicate id, which is a fault of the message, from other errors of SQLite.
-fn twice(action: &'static str, error: rusqlite::Error) -> StoreError {
+fn twice(
+    error: rusqlite::Error,
+    action: &'static str,
+    failed: impl Fn(rusqlite::Error) -> StoreError,
+) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
         return refused(action, StoreErrorKind::Twice, "two rows of the list have one id");
     }
-    failed(action)(error)
+    failed(error)
 }

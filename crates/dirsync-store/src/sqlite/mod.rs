@@ -29,7 +29,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dirsync_protocol::tables::{StoreErrorKind, Stored};
+use dirsync_protocol::tables::{StoreError, StoreErrorKind, Stored};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
@@ -81,7 +81,12 @@ impl SqliteStore {
     ///
     /// If a file of this name exists, if it cannot be made, or if it would be on a network file system.
     pub fn create(path: impl AsRef<Path>) -> Stored<Self> {
-        let (action, path) = ("make the database", path.as_ref());
+        let path = path.as_ref();
+        Self::create_at(path).map_err(|error| error.of_database(path))
+    }
+
+    fn create_at(path: &Path) -> Stored<Self> {
+        let action = "make the database";
         check_place(action, path)?;
         // An interrupted attempt leaves an empty file, which is used.
         let left = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
@@ -102,7 +107,12 @@ impl SqliteStore {
     /// If the file cannot be read, is not the database of a postoffice, is on a network file
     /// system, or was made by a newer version of the program. In these cases it is not touched.
     pub fn open(path: impl AsRef<Path>) -> Stored<Self> {
-        let (action, path) = ("open the database", path.as_ref());
+        let path = path.as_ref();
+        Self::open_at(path).map_err(|error| error.of_database(path))
+    }
+
+    fn open_at(path: &Path) -> Stored<Self> {
+        let action = "open the database";
         check_place(action, path)?;
         schema::check_header(path)?;
         share_log(path);
@@ -123,7 +133,12 @@ impl SqliteStore {
     ///
     /// As [`SqliteStore::open`], and if the database has to be upgraded first.
     pub fn open_read_only(path: impl AsRef<Path>) -> Stored<Self> {
-        let (action, path) = ("open the database", path.as_ref());
+        let path = path.as_ref();
+        Self::open_to_read(path).map_err(|error| error.of_database(path))
+    }
+
+    fn open_to_read(path: &Path) -> Stored<Self> {
+        let action = "open the database";
         check_place(action, path)?;
         schema::check_header(path)?;
         let (connection, version) = match connect_to_read(action, path) {
@@ -207,7 +222,16 @@ impl SqliteStore {
     ///
     /// If a file of this name exists, or the copy cannot be made. The unfinished copy is then removed.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
-        let (action, path) = ("back up the database", path.as_ref());
+        let path = path.as_ref();
+        self.back_up_at(path).map_err(|error| match error.kind {
+            StoreErrorKind::Busy | StoreErrorKind::Corrupt => error.of_database(&self.path),
+            // The database itself was read.
+            _ => error.of_database(path),
+        })
+    }
+
+    fn back_up_at(&self, path: &Path) -> Stored<()> {
+        let action = "back up the database";
         if path.try_exists().map_err(file_failed(action))? {
             return Err(file_failed(action)(std::io::ErrorKind::AlreadyExists.into()));
         }
@@ -225,6 +249,10 @@ impl SqliteStore {
             let _ = remove_copy(&part);
         }
         copied
+    }
+
+    fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+        move |error| failed(action)(error).of_database(&self.path)
     }
 
     fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
@@ -258,13 +286,13 @@ impl SqliteStore {
             statement.query_map([], text)?.collect::<rusqlite::Result<Vec<String>>>()
         };
         let mut faults =
-            lines("PRAGMA integrity_check", |row| row.get(0)).map_err(failed(action))?;
+            lines("PRAGMA integrity_check", |row| row.get(0)).map_err(self.failed(action))?;
         faults.retain(|line| line != "ok");
         let references = lines("PRAGMA foreign_key_check", |row| {
             let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
             Ok(format!("a row of {table} refers to a row of {parent} that is missing"))
         });
-        faults.extend(references.map_err(failed(action))?);
+        faults.extend(references.map_err(self.failed(action))?);
         Ok(faults)
     }
 
@@ -284,6 +312,7 @@ impl Store for SqliteStore {
         let limit = self.reads_only.then_some(&self.log);
         let begun = SqliteTransaction::begin(
             &self.connection,
+            &self.path,
             &mut self.names,
             &mut self.statements,
             limit,
@@ -424,6 +453,7 @@ mod tests {
         let mut store = SqliteStore::create(folder.path().join("postoffice.db")).unwrap();
         let mut transaction = SqliteTransaction::begin(
             &store.connection,
+            &store.path,
             &mut store.names,
             &mut store.statements,
             None,

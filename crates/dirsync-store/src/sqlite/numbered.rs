@@ -1,12 +1,11 @@
 //! The changes of the server's list in the order of their numbers: published rows and tombstones.
 
 use dirsync_message::SrvSeq;
-use dirsync_protocol::tables::{Flow, Numbered, Stored, Tombstone};
+use dirsync_protocol::tables::{Flow, Numbered, StoreError, Stored, Tombstone};
 use rusqlite::params;
 
 use super::columns::{Columns, bound, integer, seen_in_text};
 use super::entry::{read_entry, select_entry};
-use super::failure::failed;
 use super::transaction::SqliteTransaction;
 
 fn read_tombstone(columns: &mut Columns<'_, '_>) -> Stored<Tombstone> {
@@ -27,22 +26,25 @@ impl SqliteTransaction<'_> {
         visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
     ) -> Stored<()> {
         let (action, connection) = ("read the changes of the list", self.connection);
+        let (path, failed) = (self.path, self.failed(action));
         let range = [bound(after.0), bound(upto.0)];
         let sql = select_entry!("WHERE p_last > ?1 AND p_last <= ?2 ORDER BY p_last");
         let mut entries = self.prepare(action, sql)?;
-        let mut entries = entries.query(range).map_err(failed(action))?;
+        let mut entries = entries.query(range).map_err(&failed)?;
         let sql = "SELECT id, srv_seq, seen_in, at FROM tombstone \
                    WHERE srv_seq > ?1 AND srv_seq <= ?2 ORDER BY srv_seq";
         let mut tombstones = self.prepare(action, sql)?;
-        let mut tombstones = tombstones.query(range).map_err(failed(action))?;
+        let mut tombstones = tombstones.query(range).map_err(&failed)?;
         let names = &mut *self.names;
+        let named = |error: StoreError| error.of_database(path);
         let mut next_entry = || -> Stored<_> {
-            let row = entries.next().map_err(failed(action))?;
-            row.map(|row| read_entry(&mut Columns::new(action, row), names, connection)).transpose()
+            let row = entries.next().map_err(&failed)?;
+            let row = row.map(|row| read_entry(&mut Columns::new(action, row), names, connection));
+            row.transpose().map_err(named)
         };
         let mut next_tombstone = || -> Stored<_> {
-            let row = tombstones.next().map_err(failed(action))?;
-            row.map(|row| read_tombstone(&mut Columns::new(action, row))).transpose()
+            let row = tombstones.next().map_err(&failed)?;
+            row.map(|row| read_tombstone(&mut Columns::new(action, row))).transpose().map_err(named)
         };
         let (mut entry, mut tombstone) = (next_entry()?, next_tombstone()?);
         loop {

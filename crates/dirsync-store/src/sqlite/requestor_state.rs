@@ -114,7 +114,7 @@ impl SqliteTransaction<'_> {
     pub(super) fn read_requestor(&mut self) -> Stored<RequestorState> {
         let action = "read the requestor's state";
         let state = self.one(action, GET, [], |columns, _| read_state(columns))?;
-        state.ok_or_else(|| StoreError::corrupt(action, "it was never written"))
+        self.named(state.ok_or_else(|| StoreError::corrupt(action, "it was never written")))
     }
 
     pub(super) fn write_requestor(&mut self, state: &RequestorState) -> Stored<()> {

@@ -1,6 +1,7 @@
 //! Transactions on the database, and the execution of statements in them.
 
 use std::fmt;
+use std::path::Path;
 
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
@@ -16,6 +17,8 @@ use crate::Transaction;
 /// A transaction on a [`SqliteStore`](super::SqliteStore).
 pub(super) struct SqliteTransaction<'s> {
     pub connection: &'s Connection,
+    /// The database's file, which errors name.
+    pub path: &'s Path,
     pub names: &'s mut Names,
     pub statements: &'s mut u64,
     /// The limit of the log. Set for readers only, because they prevent its reuse.
@@ -48,6 +51,7 @@ impl<'s> SqliteTransaction<'s> {
     /// Begins a transaction. With a limit of the log it only reads; otherwise it may write.
     pub fn begin(
         connection: &'s Connection,
+        path: &'s Path,
         names: &'s mut Names,
         statements: &'s mut u64,
         limit: Option<&'s LogLimit>,
@@ -58,6 +62,7 @@ impl<'s> SqliteTransaction<'s> {
         let lists = Lists::default();
         let mut begun = Self {
             connection,
+            path,
             names,
             statements,
             limit,
@@ -73,6 +78,17 @@ impl<'s> SqliteTransaction<'s> {
         Ok(begun)
     }
 
+    /// The error of an action that SQLite refused; it names the database.
+    pub fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<'s> {
+        let path = self.path;
+        move |error| failed(action)(error).of_database(path)
+    }
+
+    /// A result whose error names the database.
+    pub fn named<T>(&self, result: Stored<T>) -> Stored<T> {
+        result.map_err(|error| error.of_database(self.path))
+    }
+
     /// A prepared statement, which the caller executes once.
     pub fn prepare(
         &mut self,
@@ -80,7 +96,7 @@ impl<'s> SqliteTransaction<'s> {
         sql: &'static str,
     ) -> Stored<CachedStatement<'s>> {
         self.count_statement(action)?;
-        self.connection.prepare_cached(sql).map_err(failed(action))
+        self.connection.prepare_cached(sql).map_err(self.failed(action))
     }
 
     /// Counts a statement that is about to be executed. Fails if the transaction has ended.
@@ -94,7 +110,7 @@ impl<'s> SqliteTransaction<'s> {
         let lost = self.phase == Phase::Open && self.connection.is_autocommit();
         if lost || self.phase == Phase::Over {
             let why = "the transaction was ended by an earlier failure";
-            return Err(refused(action, StoreErrorKind::Other, why));
+            return Err(refused(action, StoreErrorKind::Other, why).of_database(self.path));
         }
         *self.statements += 1;
         Ok(())
@@ -107,11 +123,11 @@ impl<'s> SqliteTransaction<'s> {
         }
         if self.phase == Phase::Open {
             self.phase = Phase::Over;
-            self.connection.execute_batch("ROLLBACK").map_err(failed(action))?;
+            self.connection.execute_batch("ROLLBACK").map_err(self.failed(action))?;
         }
         let why = "this read was open for too long: the database's log grew past its limit; \
                    begin the read again";
-        Err(refused(action, StoreErrorKind::Busy, why))
+        Err(refused(action, StoreErrorKind::Busy, why).of_database(self.path))
     }
 
     /// Executes a statement that returns no rows. Returns the number of rows that it changed.
@@ -121,7 +137,7 @@ impl<'s> SqliteTransaction<'s> {
         sql: &'static str,
         params: impl Params,
     ) -> Stored<usize> {
-        self.prepare(action, sql)?.execute(params).map_err(failed(action))
+        self.prepare(action, sql)?.execute(params).map_err(self.failed(action))
     }
 
     /// Reads at most one row.
@@ -133,9 +149,12 @@ impl<'s> SqliteTransaction<'s> {
         read: impl FnOnce(&mut Columns<'_, '_>, &mut Names) -> Stored<T>,
     ) -> Stored<Option<T>> {
         let mut statement = self.prepare(action, sql)?;
-        let mut rows = statement.query(params).map_err(failed(action))?;
-        match rows.next().map_err(failed(action))? {
-            Some(row) => read(&mut Columns::new(action, row), self.names).map(Some),
+        let mut rows = statement.query(params).map_err(self.failed(action))?;
+        match rows.next().map_err(self.failed(action))? {
+            Some(row) => {
+                let value = read(&mut Columns::new(action, row), self.names);
+                self.named(value).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -165,9 +184,10 @@ impl<'s> SqliteTransaction<'s> {
         mut visit: impl FnMut(&Row<'_>, &mut Names) -> Stored<Flow>,
     ) -> Stored<()> {
         let mut statement = self.prepare(action, sql)?;
-        let mut rows = statement.query(params).map_err(failed(action))?;
-        while let Some(row) = rows.next().map_err(failed(action))? {
-            if visit(row, self.names)?.is_break() {
+        let mut rows = statement.query(params).map_err(self.failed(action))?;
+        while let Some(row) = rows.next().map_err(self.failed(action))? {
+            let flow = visit(row, self.names);
+            if self.named(flow)?.is_break() {
                 break;
             }
         }
@@ -176,7 +196,8 @@ impl<'s> SqliteTransaction<'s> {
 
     /// The number of a postoffice's name in this spelling, which is added if it is new.
     pub fn number_of(&mut self, action: &'static str, name: &PostofficeName) -> Stored<i64> {
-        self.names.number(self.connection, action, name)
+        let number = self.names.number(self.connection, action, name);
+        self.named(number)
     }
 
     /// [`Self::number_of`] a name, if there is one.
@@ -190,7 +211,8 @@ impl<'s> SqliteTransaction<'s> {
 
     /// The identity of a postoffice, or `None` if the database has never had its name.
     pub fn identity(&mut self, action: &'static str, name: &PostofficeName) -> Stored<Option<i64>> {
-        self.names.identity(self.connection, action, name)
+        let identity = self.names.identity(self.connection, action, name);
+        self.named(identity)
     }
 
     /// Deletes the row with an id.

@@ -21,7 +21,6 @@ pub mod why;
 use std::path::Path;
 
 use dirsync_postoffice::Postoffice;
-use dirsync_postoffice::folder::database;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::failure::{ExitStatus, Result};
@@ -29,11 +28,6 @@ use crate::output::visible_json;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Result<ExitStatus> {
-    let database = database(&cli.postoffice);
-    dispatch(cli).map_err(|failure| failure.about(&database))
-}
-
-fn dispatch(cli: Cli) -> Result<ExitStatus> {
     let (folder, json) = (&cli.postoffice, cli.json);
     match cli.command {
         Command::Init(arguments) => init::init(folder, &arguments, json),

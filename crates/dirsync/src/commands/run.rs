@@ -17,7 +17,7 @@ use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Sett
 use dirsync_agent::notes::{AGENT, STEP_ERROR};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
-use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT, database};
+use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::Away;
 use dirsync_postoffice::{Postoffice, exposure, now_ms};
 use dirsync_protocol::context::Level;
@@ -252,7 +252,6 @@ impl Site {
             return;
         };
         self.voice.say_lines(&failure.before);
-        let failure = failure.about(&database(&self.voice.folder));
         let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
         let text = format!("{}{hint}", failure.text());
         if let Some(text) = self.dispatch.failed(&text, now) {

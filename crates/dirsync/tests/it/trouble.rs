@@ -40,6 +40,7 @@ fn each_bad_file_has_its_error() {
         let ran = sandbox.run(&format!("-C hq import {name} --whole"));
         assert_eq!(ran.code, code, "{name}: {}", ran.err);
         assert!(ran.err.contains(says), "{name}: {}", ran.err);
+        assert!(!ran.err.contains("postoffice.db"), "{name} is wrong: {}", ran.err);
     }
     sandbox.write("map.toml", "key = \"{no}\"\nname = \"{cn\"\naddres = [\"SMTP:{mail}\"]\n");
     sandbox.write("people.csv", &people(0..2));
@@ -179,6 +180,19 @@ fn a_newer_database_is_refused_untouched() {
     let status = sandbox.run("-C sales status").expect(1);
     assert!(status.err.contains("999"), "{}", status.err);
     assert!(std::fs::read(&path).unwrap() == bytes, "untouched");
+}
+
+#[test]
+fn a_damaged_database_is_named_with_its_path() {
+    let place = Place::two_sites();
+    std::fs::write(place.path("sales/postoffice.db"), "x".repeat(8192)).unwrap();
+    for line in ["-C sales status", "-C sales send", "-C sales run --once"] {
+        let ran = place.run(line).expect(1);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("sales/postoffice.db"), "{line}: {said}");
+        assert!(said.contains("dirsync restore FILE"), "{line}: {said}");
+    }
+    place.run("-C hq status").expect(0);
 }
 
 #[test]
