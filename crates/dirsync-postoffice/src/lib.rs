@@ -26,6 +26,7 @@ pub mod quarantine;
 pub mod registrations;
 pub mod restore;
 pub mod server;
+pub mod sources;
 pub mod status;
 pub mod targets;
 pub mod time;

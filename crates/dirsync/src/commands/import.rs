@@ -2,81 +2,55 @@
 
 use std::path::Path;
 
-use dirsync_agent::changes::{ExampleKind, ReadSettings};
-use dirsync_agent::intake::{Intake, IntakeError, take_in};
-use dirsync_connect::{Format, OpenError, OpenOptions};
+use dirsync_agent::changes::ExampleKind;
+use dirsync_agent::intake::Intake;
+use dirsync_connect::{Format, OpenOptions};
+use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::config::load_map;
-use dirsync_postoffice::{Postoffice, now_ms};
+use dirsync_postoffice::sources::{self, Import};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::cli::ImportArgs;
-use crate::commands::{print_json, steps};
+use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 
 /// `dirsync import FILE`.
 pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitStatus> {
+    let import = named(arguments)?;
+    let mut postoffice = Postoffice::open(folder, "import")?;
+    let progress = ProgressBar::new_spinner();
+    let intake = sources::import(&mut postoffice, &import, &mut |rows| {
+        progress.set_message(format!("{rows} rows"));
+    });
+    progress.finish_and_clear();
+    let intake = intake?;
+    print(&intake, arguments.dry_run, json);
+    if intake.broke_off.is_some() {
+        return Ok(ExitStatus::Failed);
+    }
+    Ok(super::waiting(sources::needs_a_person(&intake.report)))
+}
+
+fn named(arguments: &ImportArgs) -> Result<Import> {
     let format = match arguments.format {
         Some(format) => format,
         None => Format::of_path(&arguments.file)
             .map_err(|error| Failure::usage(error).hint("say --format csv, ldif or vcard"))?,
     };
-    let map = match &arguments.map {
-        Some(path) => {
-            Some(load_map(path).map_err(|e| Failure::from(e).with_kind(FailureKind::Usage))?)
-        }
-        None => None,
-    };
+    let map = arguments.map.as_ref().map(|path| load_map(path)).transpose();
+    let map = map.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
     if ["hand", "adopted", "merge", ""].contains(&arguments.source.as_str()) {
         return Err(Failure::usage(format!("\"{}\" is no source of a file", arguments.source)));
     }
-    let options = OpenOptions { encoding: arguments.encoding.clone(), map };
-    let mut postoffice = Postoffice::open(folder, "import")?;
-    let settings = ReadSettings {
+    Ok(Import {
+        file: arguments.file.clone(),
+        format,
+        options: OpenOptions { encoding: arguments.encoding.clone(), map },
         source: arguments.source.clone(),
         whole: arguments.whole,
-        guards: postoffice.config.guards,
-        fingerprint: String::new(),
-        configured: steps::configured(&postoffice),
-        now: now_ms(),
-    };
-    let progress = ProgressBar::new_spinner();
-    let mut tables = postoffice.begin()?;
-    let intake = take_in(
-        &mut *tables,
-        &arguments.file,
-        format,
-        &options,
-        settings,
-        arguments.dry_run,
-        &mut |rows| progress.set_message(format!("{rows} rows")),
-    );
-    progress.finish_and_clear();
-    let intake = intake.map_err(explain)?;
-    if arguments.dry_run {
-        drop(tables);
-    } else {
-        steps::log_intake(&mut *tables, &arguments.source, &intake)?;
-        tables.commit()?;
-    }
-    print(&intake, arguments.dry_run, json);
-    if intake.broke_off.is_some() {
-        return Ok(ExitStatus::Failed);
-    }
-    let report = &intake.report;
-    let waits = report.held + report.held_removals + report.unclaimed + report.quarantined > 0;
-    Ok(crate::commands::waiting(waits))
-}
-
-fn explain(error: IntakeError) -> Failure {
-    let mapped = matches!(
-        error,
-        IntakeError::Open(
-            OpenError::NoColumn { .. } | OpenError::NoSubject { .. } | OpenError::MapWithout(_)
-        )
-    );
-    let failure = Failure::from(error);
-    if mapped { failure.with_kind(FailureKind::Usage) } else { failure }
+        dry_run: arguments.dry_run,
+    })
 }
 
 fn print(intake: &Intake, dry_run: bool, json: bool) {

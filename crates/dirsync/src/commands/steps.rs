@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
-use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
+use dirsync_agent::changes::ReadReport;
 use dirsync_agent::dispatch::{note_applied, note_sent};
-use dirsync_agent::intake::{Intake, take_in};
-use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::{self, Interrupted, PlaceFailure, log_lines};
 use dirsync_agent::trouble::note_places;
 use dirsync_carrier::Carrier;
 use dirsync_postoffice::config::SourceConfig;
+use dirsync_postoffice::sources;
 use dirsync_postoffice::targets::{Targets, write_targets};
-use dirsync_postoffice::{Postoffice, log_within, now_ms, waiting};
+use dirsync_postoffice::{Postoffice, now_ms, waiting};
 use dirsync_protocol::context::{Event, Level};
-use dirsync_protocol::row::Row;
-use dirsync_protocol::tables::{LogLine, Stored, Tables};
+use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
 use serde_json::json;
 
@@ -277,140 +274,16 @@ fn log_rest(
     Ok(())
 }
 
-/// T0 from one configured source. A file that has not changed is not read again.
+/// T0 from one configured source; `None` if its file has not changed.
 pub fn read_source(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<Done>> {
-    let seen = fingerprint(&source.file);
-    let settings = ReadSettings {
-        source: source.name.clone(),
-        whole: source.whole,
-        guards: postoffice.config.guards,
-        fingerprint: source.fingerprint.clone(),
-        configured: configured(postoffice),
-        now: now_ms(),
+    let Some(read) = sources::read(postoffice, source)? else { return Ok(None) };
+    let fields = match &read.report {
+        Some(report) => read_fields(&source.name, report),
+        None => json!({ "source": source.name }),
     };
-    let mut tables = postoffice.begin()?;
-    let memory = tables.source_memory(&source.name)?;
-    let knows = tables.requestor()?.knows_its_own();
-    // What a read deletes, and about whom it asks, rests on these too.
-    let rest = format!("{:?} {knows}", settings.configured);
-    let mark = format!("{seen} {} {}", source.fingerprint, blake3::hash(rest.as_bytes()).to_hex());
-    if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
-        return Ok(None);
-    }
-    let intake = take_in(
-        &mut *tables,
-        &source.file,
-        source.format,
-        &source.options,
-        settings,
-        false,
-        &mut |_| {},
-    );
-    match intake {
-        Ok(intake) => {
-            if let Some(mut memory) = tables.source_memory(&source.name)? {
-                // A read that broke off is tried again even if the file stays as it is.
-                memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
-                tables.put_source_memory(&source.name, &memory)?;
-            }
-            let error = broke_off(&source.name, &intake);
-            let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
-            let done = if error.is_none() || is_new || has_moved(&intake.report) {
-                log_intake(&mut *tables, &source.name, &intake)?
-            } else {
-                Done::new(Vec::new(), read_fields(&source.name, &intake.report), false)
-            };
-            tables.commit()?;
-            let failed = error.map(|text| source_failure(source, &text));
-            Ok(Some(done.without(failed.into_iter().collect())))
-        }
-        Err(error) => {
-            drop(tables);
-            let text =
-                format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
-            let mut tables = postoffice.begin()?;
-            let mut lines = Vec::new();
-            if note_source_error(&mut *tables, source, Some(&text))? {
-                let event = Event { level: Level::Error, row: Row::T0, text: text.clone() };
-                lines = log_within(&mut *tables, "T0", "a source could not be read", &[event])?;
-                tables.commit()?;
-            }
-            let done = Done::new(lines, json!({ "source": source.name }), false);
-            Ok(Some(done.without(vec![source_failure(source, &text)])))
-        }
-    }
-}
-
-/// Notes why a source could not be read to its end, for `status`. Returns whether that is new.
-fn note_source_error(
-    tables: &mut dyn Tables,
-    source: &SourceConfig,
-    error: Option<&str>,
-) -> Stored<bool> {
-    let note = format!("{SOURCE_ERROR}{}", source.name);
-    if tables.note(&note)?.as_deref() == error {
-        return Ok(false);
-    }
-    tables.put_note(&note, error)?;
-    Ok(true)
-}
-
-/// As its log line says it.
-fn source_failure(source: &SourceConfig, text: &str) -> PlaceFailure {
-    let (place, text) = (source.name.clone(), format!("{text} [T0]"));
-    PlaceFailure { place, to: None, unreachable: false, text }
-}
-
-/// Why a read is not complete, if it is not.
-fn broke_off(source: &str, intake: &Intake) -> Option<String> {
-    let error = intake.broke_off.as_ref()?;
-    Some(format!("source \"{source}\" was read in part; nobody is deleted: {error}"))
-}
-
-/// The sources of the settings, as a read has to know them.
-pub fn configured(postoffice: &Postoffice) -> Vec<ConfiguredSource> {
-    let sources = postoffice.config.sources.iter();
-    sources
-        .map(|source| ConfiguredSource { name: source.name.clone(), whole: source.whole })
-        .collect()
-}
-
-fn fingerprint(file: &Path) -> String {
-    let Ok(data) = std::fs::metadata(file) else { return String::new() };
-    let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    format!("{} {:?}", data.len(), modified)
-}
-
-/// Logs a read in the transaction that takes it in.
-pub fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Result<Done> {
-    let report = &intake.report;
-    let mut events: Vec<Event> = report
-        .warnings
-        .iter()
-        .map(|text| Event { level: Level::Warning, row: Row::T0, text: text.clone() })
-        .collect();
-    if let Some(text) = broke_off(source, intake) {
-        events.push(Event { level: Level::Error, row: Row::T0, text });
-    }
-    let summary = format!(
-        "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} quarantined \
-         + {} held; {} removed, {} removals held",
-        report.rows,
-        report.unchanged,
-        report.added,
-        report.changed,
-        report.foreign,
-        report.quarantined,
-        report.held,
-        report.removed,
-        report.held_removals
-    );
-    let lines = log_within(tables, "T0", &summary, &events)?;
-    Ok(Done::new(lines, read_fields(source, report), has_moved(report)))
-}
-
-fn has_moved(report: &ReadReport) -> bool {
-    report.added + report.changed + report.removed > 0
+    let moved = read.report.as_ref().is_some_and(sources::has_moved);
+    let done = Done::new(read.lines, fields, moved);
+    Ok(Some(done.without(read.failed.into_iter().collect())))
 }
 
 fn read_fields(source: &str, report: &ReadReport) -> serde_json::Value {

@@ -1,0 +1,224 @@
+//! T0 from files: the configured sources, and a file that is imported by hand.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
+use dirsync_agent::intake::{Intake, IntakeError, take_in};
+use dirsync_agent::notes::SOURCE_ERROR;
+use dirsync_agent::step::PlaceFailure;
+use dirsync_connect::{Format, OpenError, OpenOptions};
+use dirsync_protocol::context::{Event, Level};
+use dirsync_protocol::row::Row;
+use dirsync_protocol::tables::{LogLine, Stored, Tables};
+use dirsync_store::Transaction;
+
+use crate::config::SourceConfig;
+use crate::failure::{Failure, FailureKind, Result};
+use crate::postoffice::{Postoffice, log_within};
+use crate::time::now_ms;
+
+/// What the read of a source did.
+#[derive(Debug)]
+pub struct SourceRead {
+    /// Its log lines; none if what it says was said before.
+    pub lines: Vec<LogLine>,
+    /// Its counts; `None` if it could not begin.
+    pub report: Option<ReadReport>,
+    /// Why it did not come to its end, whether or not the log has said so before.
+    pub failed: Option<PlaceFailure>,
+}
+
+/// Reads a configured source (T0); `None` if its file has not changed since it was read.
+pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<SourceRead>> {
+    let seen = fingerprint(&source.file);
+    let settings = ReadSettings {
+        source: source.name.clone(),
+        whole: source.whole,
+        guards: postoffice.config.guards,
+        fingerprint: source.fingerprint.clone(),
+        configured: configured(postoffice),
+        now: now_ms(),
+    };
+    let mut tables = postoffice.begin()?;
+    let memory = tables.source_memory(&source.name)?;
+    let knows = tables.requestor()?.knows_its_own();
+    // What a read deletes, and about whom it asks, rests on these too.
+    let rest = format!("{:?} {knows}", settings.configured);
+    let mark = format!("{seen} {} {}", source.fingerprint, blake3::hash(rest.as_bytes()).to_hex());
+    if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
+        return Ok(None);
+    }
+    let intake = take_in(
+        &mut *tables,
+        &source.file,
+        source.format,
+        &source.options,
+        settings,
+        false,
+        &mut |_| {},
+    );
+    match intake {
+        Ok(intake) => {
+            if let Some(mut memory) = tables.source_memory(&source.name)? {
+                // A read that broke off is tried again even if the file stays as it is.
+                memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
+                tables.put_source_memory(&source.name, &memory)?;
+            }
+            let error = broke_off(&source.name, &intake);
+            let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
+            let mut lines = Vec::new();
+            if error.is_none() || is_new || has_moved(&intake.report) {
+                lines = log_intake(&mut *tables, &source.name, &intake)?;
+            }
+            tables.commit()?;
+            let failed = error.map(|text| source_failure(source, &text));
+            Ok(Some(SourceRead { lines, report: Some(intake.report), failed }))
+        }
+        Err(error) => {
+            drop(tables);
+            let text =
+                format!("source \"{}\" was not read; nobody is deleted: {error}", source.name);
+            let mut tables = postoffice.begin()?;
+            let mut lines = Vec::new();
+            if note_source_error(&mut *tables, source, Some(&text))? {
+                let event = Event { level: Level::Error, row: Row::T0, text: text.clone() };
+                lines = log_within(&mut *tables, "T0", "a source could not be read", &[event])?;
+                tables.commit()?;
+            }
+            let failed = Some(source_failure(source, &text));
+            Ok(Some(SourceRead { lines, report: None, failed }))
+        }
+    }
+}
+
+/// A file that is imported by hand.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The file.
+    pub file: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// Its encoding and map.
+    pub options: OpenOptions,
+    /// The name of the source that its entries belong to.
+    pub source: String,
+    /// It is the whole list.
+    pub whole: bool,
+    /// Nothing is kept: only what would happen is wanted.
+    pub dry_run: bool,
+}
+
+/// Takes a file in. `progress` is told how many rows were read.
+pub fn import(
+    postoffice: &mut Postoffice,
+    import: &Import,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Intake> {
+    let Import { file, format, options, source, whole, dry_run } = import;
+    let settings = ReadSettings {
+        source: source.clone(),
+        whole: *whole,
+        guards: postoffice.config.guards,
+        fingerprint: String::new(),
+        configured: configured(postoffice),
+        now: now_ms(),
+    };
+    let mut tables = postoffice.begin()?;
+    let intake = take_in(&mut *tables, file, *format, options, settings, *dry_run, progress)
+        .map_err(explain)?;
+    if !dry_run {
+        log_intake(&mut *tables, source, &intake)?;
+        tables.commit()?;
+    }
+    Ok(intake)
+}
+
+/// A map that does not fit its file is a mistake of its writer.
+fn explain(error: IntakeError) -> Failure {
+    let mapped = matches!(
+        error,
+        IntakeError::Open(
+            OpenError::NoColumn { .. } | OpenError::NoSubject { .. } | OpenError::MapWithout(_)
+        )
+    );
+    let failure = Failure::from(error);
+    if mapped { failure.with_kind(FailureKind::Usage) } else { failure }
+}
+
+/// Notes why a source could not be read to its end, for `status`. Returns whether that is new.
+fn note_source_error(
+    tables: &mut dyn Tables,
+    source: &SourceConfig,
+    error: Option<&str>,
+) -> Stored<bool> {
+    let note = format!("{SOURCE_ERROR}{}", source.name);
+    if tables.note(&note)?.as_deref() == error {
+        return Ok(false);
+    }
+    tables.put_note(&note, error)?;
+    Ok(true)
+}
+
+/// As its log line says it.
+fn source_failure(source: &SourceConfig, text: &str) -> PlaceFailure {
+    let (place, text) = (source.name.clone(), format!("{text} [T0]"));
+    PlaceFailure { place, to: None, unreachable: false, text }
+}
+
+/// Why a read is not complete, if it is not.
+fn broke_off(source: &str, intake: &Intake) -> Option<String> {
+    let error = intake.broke_off.as_ref()?;
+    Some(format!("source \"{source}\" was read in part; nobody is deleted: {error}"))
+}
+
+/// The sources of the settings, as a read has to know them.
+fn configured(postoffice: &Postoffice) -> Vec<ConfiguredSource> {
+    let sources = postoffice.config.sources.iter();
+    sources
+        .map(|source| ConfiguredSource { name: source.name.clone(), whole: source.whole })
+        .collect()
+}
+
+fn fingerprint(file: &Path) -> String {
+    let Ok(data) = std::fs::metadata(file) else { return String::new() };
+    let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    format!("{} {:?}", data.len(), modified)
+}
+
+/// Logs a read in the transaction that takes it in.
+fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Stored<Vec<LogLine>> {
+    let report = &intake.report;
+    let mut events: Vec<Event> = report
+        .warnings
+        .iter()
+        .map(|text| Event { level: Level::Warning, row: Row::T0, text: text.clone() })
+        .collect();
+    if let Some(text) = broke_off(source, intake) {
+        events.push(Event { level: Level::Error, row: Row::T0, text });
+    }
+    let summary = format!(
+        "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} quarantined \
+         + {} held; {} removed, {} removals held",
+        report.rows,
+        report.unchanged,
+        report.added,
+        report.changed,
+        report.foreign,
+        report.quarantined,
+        report.held,
+        report.removed,
+        report.held_removals
+    );
+    log_within(tables, "T0", &summary, &events)
+}
+
+/// Whether a read changed own entries.
+pub fn has_moved(report: &ReadReport) -> bool {
+    report.added + report.changed + report.removed > 0
+}
+
+/// Whether something of a read waits for a person.
+pub fn needs_a_person(report: &ReadReport) -> bool {
+    report.held + report.held_removals + report.unclaimed + report.quarantined > 0
+}
