@@ -1,4 +1,40 @@
-//! The one list of all keys: the reference is made of it, and unknown keys are compared with it.
+//! The one list of all keys, with what each may be and its default: files are read by it, unknown keys are
+//! compared with it, and the reference is made from it.
+
+use std::fmt;
+
+/// What the value of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A length of time that may be zero.
+    Duration,
+    /// A length of time that is longer than zero.
+    Period,
+    /// A whole number from the first to the second.
+    Number(i64, i64),
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// Anything else, in words.
+    Is(&'static str),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("true or false"),
+            Self::Duration | Self::Period => f.write_str("length of time"),
+            Self::Number(first, i64::MAX) => write!(f, "number from {first}"),
+            Self::Number(first, last) => write!(f, "number from {first} to {last}"),
+            Self::Word([words @ .., last]) => {
+                write!(f, "`{}` or `{last}`", words.join("`, `"))
+            }
+            Self::Word([]) => f.write_str("no word"),
+            Self::Is(words) => f.write_str(words),
+        }
+    }
+}
 
 /// One key of `dirsync.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,7 +42,7 @@ pub struct Key {
     /// Its tables and its name, joined by dots; `*` is a name that the user chooses.
     pub path: &'static str,
     /// What its value is.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// Its default as TOML; empty when there is none.
     pub default: &'static str,
     /// What it means, in one sentence.
@@ -86,127 +122,131 @@ const fn section(path: &'static str, meaning: &'static str) -> Section {
     Section { path, many: false, meaning }
 }
 
-const fn key(
-    path: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-) -> Key {
+const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
     Key { path, kind, default, meaning }
 }
 
-const DURATION: &str = "length of time";
+const FORMATS: Kind = Kind::Word(&["csv", "ldif", "vcard"]);
+const ENTRIES: Kind = Kind::Number(0, i64::MAX);
+/// Levels of zstd; those above take gigabytes of memory at both ends.
+const COMPRESSION: Kind = Kind::Number(1, 19);
+const PERCENT: Kind = Kind::Number(0, 100);
 const GUARD_ENTRIES: &str = "As `guard.entries`, which is also its default.";
 const GUARD_PERCENT: &str = "As `guard.percent`, which is also its default.";
 
 /// All keys, in the order of the reference.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("postoffice.home_check", "true or false", "true",
+    key("postoffice.home_check", Kind::Flag, "true",
         "A folder that was copied, or is on another machine than before, does nothing until a person \
          has said `dirsync moved`, `dirsync rejoin` or `dirsync server promote`. `false` is for sites \
          that make their machines from images and run one of them at a time: two copies at work take \
          each other's answers, until one of them is fenced. See [moving and copying](moving.md)."),
 
-    key("view.types", "list of address types", "",
+    key("view.types", Kind::Is("list of address types"), "",
         "Only entries with an address of one of these types, for example `[\"SMTP\", \"X400\"]`."),
-    key("view.origins", "list of postoffices", "",
+    key("view.origins", Kind::Is("list of postoffices"), "",
         "Only entries of these origins, as `NETWORK/POSTOFFICE`."),
-    key("view.kinds", "list of `mailbox`, `contact`, `resource`, `list`", "",
+    key("view.kinds", Kind::Is("list of `mailbox`, `contact`, `resource`, `list`"), "",
         "Only entries of these kinds."),
-    key("view.attributes", "list of attribute names", "",
+    key("view.attributes", Kind::Is("list of attribute names"), "",
         "Of the details of an entry only these."),
-    key("view.filter", "filter (RFC 4515)", "",
+    key("view.filter", Kind::Is("filter (RFC 4515)"), "",
         "Only entries that meet this condition, for example `\"(&(ou=Sales*)(title=*))\"`; `name`, \
          `kind` and `address` can be asked for too."),
 
-    key("schedule.zone", "IANA time zone", "\"UTC\"",
+    key("schedule.zone", Kind::Is("IANA time zone"), "\"UTC\"",
         "The zone of the times of day, for example `\"Europe/Berlin\"`."),
-    key("schedule.times", "list of schedule lines", "[]",
+    key("schedule.times", Kind::Is("list of schedule lines"), "[]",
         "When each step runs: the step, the days, the time, or an interval; for example \
          `\"T1 Mon-Fri 22:00\"`, `\"T3 every 15 min\"`."),
-    key("schedule.window", DURATION, "\"8 h\"",
+    key("schedule.window", Kind::Period, "\"8 h\"",
         "How long after its time a step that was missed may still begin, and one that could not use \
          a place, source or target is tried again at each poll; longer than zero."),
-    key("schedule.mode", "`scheduled` or `continuous`", "",
+    key("schedule.mode", Kind::Word(&["scheduled", "continuous"]), "",
         "`scheduled`: steps run at `times`, of which there must be one, and is the default where \
          there is one; `continuous`: a change is sent at once and what arrives is processed at \
          once, and is the default otherwise."),
-    key("schedule.poll", DURATION, "\"30 s\"",
+    key("schedule.poll", Kind::Period, "\"30 s\"",
         "How often places are looked at, beside the system's file events; longer than zero."),
 
-    key("source.name", "text", "",
+    key("source.name", Kind::Is("text"), "",
         "Required: its name, unique without regard to case; not \
          `hand`, `import`, `adopted` or `merge`."),
-    key("source.file", "path", "",
+    key("source.file", Kind::Is("path"), "",
         "Required: the file, relative to the postoffice folder."),
-    key("source.format", "`csv`, `ldif` or `vcard`", "",
+    key("source.format", FORMATS, "",
         "Its format; by default as the file's extension says."),
-    key("source.whole", "true or false", "false",
+    key("source.whole", Kind::Flag, "false",
         "The file is the whole list: an entry that this source named before and that it lacks is \
          deleted (guarded)."),
-    key("source.encoding", "encoding name", "",
+    key("source.encoding", Kind::Is("encoding name"), "",
         "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
 
-    key("source.map.key", "template", "",
+    key("source.map.key", Kind::Is("template"), "",
         "Required: what never changes of an entry, for example `\"{employee_no}\"`."),
-    key("source.map.name", "template", "",
+    key("source.map.name", Kind::Is("template"), "",
         "Required: the display name, for example `\"{first} {last}\"`."),
-    key("source.map.address", "list of templates, or one", "",
+    key("source.map.address", Kind::Is("list of templates, or one"), "",
         "Required: the addresses as `TYPE:VALUE`, the first is primary; one whose column is empty is \
          left out."),
-    key("source.map.kind", "template, or a kind", "\"mailbox\"",
+    key("source.map.kind", Kind::Is("template, or a kind"), "\"mailbox\"",
         "The kind of the entries: `mailbox`, `contact`, `resource` or `list`."),
 
-    key("source.map.details.*", "template", "",
+    key("source.map.details.*", Kind::Is("template"), "",
         "The value of this attribute; an empty one is left out."),
 
-    key("target.file", "path", "",
+    key("target.file", Kind::Is("path"), "",
         "Required: the file, relative to the postoffice folder; not that of a source or another \
          target, nor one that the postoffice keeps."),
-    key("target.format", "`csv`, `ldif` or `vcard`", "",
+    key("target.format", FORMATS, "",
         "Its format; by default as the file's extension says."),
-    key("target.for_people", "true or false", "false",
+    key("target.for_people", Kind::Flag, "false",
         "For people who open the CSV in a spreadsheet: values that would be taken for formulas are \
          marked with `'`."),
-    key("target.own", "true or false", "false",
+    key("target.own", Kind::Flag, "false",
         "Only own entries of this postoffice, not the whole list."),
 
-    key("guard.entries", "number from 0", "10", "More than this many entries."),
-    key("guard.percent", "number from 0 to 100", "10", "More than this share, in percent."),
-    key("guard.delete.entries", "number from 0", "", GUARD_ENTRIES),
-    key("guard.delete.percent", "number from 0 to 100", "", GUARD_PERCENT),
-    key("guard.blank.entries", "number from 0", "", GUARD_ENTRIES),
-    key("guard.blank.percent", "number from 0 to 100", "", GUARD_PERCENT),
-    key("guard.move.entries", "number from 0", "", GUARD_ENTRIES),
-    key("guard.move.percent", "number from 0 to 100", "", GUARD_PERCENT),
-    key("guard.settings.entries", "number from 0", "", GUARD_ENTRIES),
-    key("guard.settings.percent", "number from 0 to 100", "", GUARD_PERCENT),
+    key("guard.entries", ENTRIES, "10", "More than this many entries."),
+    key("guard.percent", PERCENT, "10", "More than this share, in percent."),
+    key("guard.delete.entries", ENTRIES, "", GUARD_ENTRIES),
+    key("guard.delete.percent", PERCENT, "", GUARD_PERCENT),
+    key("guard.blank.entries", ENTRIES, "", GUARD_ENTRIES),
+    key("guard.blank.percent", PERCENT, "", GUARD_PERCENT),
+    key("guard.move.entries", ENTRIES, "", GUARD_ENTRIES),
+    key("guard.move.percent", PERCENT, "", GUARD_PERCENT),
+    key("guard.settings.entries", ENTRIES, "", GUARD_ENTRIES),
+    key("guard.settings.percent", PERCENT, "", GUARD_PERCENT),
 
-    key("alarm.command", "list of texts", "",
+    key("alarm.command", Kind::Is("list of texts"), "",
         "Required: the program and its arguments, without a shell; `{subject}` stands for what \
          happened."),
 
-    key("alarm.timeout", DURATION, "\"30 s\"",
+    key("alarm.timeout", Kind::Period, "\"30 s\"",
         "A command that takes longer is ended with all that it started; longer than zero."),
 
-    key("keep.done", DURATION, "\"14 days\"", "Message files that were processed."),
-    key("keep.log", DURATION, "\"90 days\"", "Lines of the log; longer than zero."),
-    key("keep.tombstones", DURATION, "\"1 year\"",
+    key("keep.done", Kind::Duration, "\"14 days\"", "Message files that were processed."),
+    key("keep.log", Kind::Period, "\"90 days\"", "Lines of the log; longer than zero."),
+    key("keep.tombstones", Kind::Period, "\"1 year\"",
         "At the server: deletions that a requestor has not confirmed; after this time it gets the whole list \
          instead; longer than zero."),
-    key("keep.confirmed", DURATION, "\"30 days\"",
+    key("keep.confirmed", Kind::Period, "\"30 days\"",
         "At the server: deletions that every requestor has confirmed; longer than zero and not longer than \
          `tombstones`."),
 
-    key("carrier.part_mib", "number from 1 to 1024", "8",
+    key("carrier.part_mib", Kind::Number(1, 1024), "8",
         "Longest part of a message, in MiB; longer messages are cut."),
-    key("carrier.compression", "number from 1 to 19", "3",
+    key("carrier.compression", COMPRESSION, "3",
         "The level of zstd: low is fast, high is small."),
-    key("carrier.settle", DURATION, "\"60 s\"",
+    key("carrier.settle", Kind::Duration, "\"60 s\"",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),
 ];
+
+/// The key of this name in the table at `table`.
+pub fn find(table: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path.rsplit_once('.') == Some((table, name)))
+}
 
 /// The names that may stand in the table at `table`, in the order of the reference.
 pub fn names_in(table: &str) -> Vec<&'static str> {
@@ -279,9 +319,13 @@ mod tests {
             assert!(KEYS[..at].iter().all(|other| other.path != key.path), "{}", key.path);
             let (table, _) = key.path.rsplit_once('.').unwrap();
             assert!(SECTIONS.iter().any(|section| section.path == table), "{}", key.path);
-            assert!(key.meaning.ends_with('.') && !key.kind.is_empty(), "{}", key.path);
+            assert!(key.meaning.ends_with('.') && !key.kind.to_string().is_empty(), "{}", key.path);
             // A bar would end the cell of the reference's table.
-            assert!(!key.meaning.contains('|') && !key.kind.contains('|'), "{}", key.path);
+            assert!(
+                !key.meaning.contains('|') && !key.kind.to_string().contains('|'),
+                "{}",
+                key.path
+            );
         }
     }
 }

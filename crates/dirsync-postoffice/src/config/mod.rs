@@ -38,7 +38,6 @@ pub const TEMPLATE: &str = include_str!("template.toml");
 
 /// Longest file of settings, in bytes; a longer one is some other file.
 const FILE_BYTES_MAX: usize = 256 * 1024;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings of one postoffice.
 #[derive(Clone, Debug)]
@@ -108,26 +107,11 @@ pub struct TargetConfig {
     pub own: bool,
 }
 
+/// The defaults of the list of keys.
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            home_check: true,
-            view: View::default(),
-            schedule: None,
-            poll: Duration::from_secs(30),
-            sources: Vec::new(),
-            targets: Vec::new(),
-            guards: Guards::default(),
-            alarm: Vec::new(),
-            alarm_timeout: Duration::from_secs(30),
-            keep_done: 14 * DAY,
-            keep_log: 90 * DAY,
-            keep_confirmed: 30 * DAY,
-            keep_tombstones: 365 * DAY,
-            compression: 3,
-            part_bytes: 8 * 1024 * 1024,
-            settle_ms: 60_000,
-        }
+        let empty = toml::de::DeTable::new();
+        sections::config(&mut Reader::new("", ""), &empty, Path::new(""))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Reads tables key by key and notes every mistake instead of stopping at the first one.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::time::Duration;
 
 use dirsync_agent::schedule::parse_duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{heading, names_in, nearest, tables_with};
+use super::keys::{Kind, find, heading, names_in, nearest, tables_with};
 use super::problem::Problem;
 
 /// Longer times are slips of the hand, and would overflow when they are added to a date.
@@ -26,7 +26,15 @@ pub(super) struct Table<'a> {
     /// Where it belongs among [`super::keys::KEYS`].
     pub path: String,
     pub span: Range<usize>,
-    entries: &'a DeTable<'a>,
+    /// `None` if the table is not there.
+    entries: Option<&'a DeTable<'a>>,
+}
+
+impl Table<'_> {
+    /// Whether it is in the file.
+    pub fn is_there(&self) -> bool {
+        self.entries.is_some()
+    }
 }
 
 /// The file's text, and what was found to be wrong with it so far.
@@ -75,7 +83,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        Table { path: path.to_owned(), span, entries }
+        Table { path: path.to_owned(), span, entries: Some(entries) }
     }
 
     fn unknown(
@@ -114,17 +122,20 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&self, table: &Table<'a>, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
-        table.entries.get(key)
+        table.entries?.get(key)
     }
 
     /// Where a key itself stands.
     pub fn key_span(&self, table: &Table<'a>, key: &str) -> Range<usize> {
-        table.entries.get_key_value(key).map_or(table.span.clone(), |(key, _)| key.span())
+        table
+            .entries
+            .and_then(|entries| entries.get_key_value(key))
+            .map_or(table.span.clone(), |(key, _)| key.span())
     }
 
     /// Whether a key is there at all, right or wrong.
     pub fn has(&self, table: &Table<'a>, key: &str) -> bool {
-        table.entries.contains_key(key)
+        self.value(table, key).is_some()
     }
 
     /// Where a key's value stands.
@@ -142,7 +153,7 @@ impl<'a> Reader<'a> {
     /// All keys of a table whose names the user chooses, with their texts.
     pub fn named_texts(&mut self, table: &Table<'a>) -> Vec<(Placed<&'a str>, Placed<&'a str>)> {
         let mut named = Vec::new();
-        for (key, value) in table.entries.iter() {
+        for (key, value) in table.entries.into_iter().flat_map(DeTable::iter) {
             let name = key.get_ref().as_ref();
             if let Some(text) = self.as_text(&self.shown(table, name), value) {
                 named.push((Placed { value: name, span: key.span() }, text));
@@ -263,37 +274,44 @@ impl<'a> Reader<'a> {
         Some(Placed { value: texts, span: value.span() })
     }
 
-    /// `true` or `false`.
-    pub fn flag(&mut self, table: &Table<'a>, key: &str) -> Option<bool> {
-        let value = self.value(table, key)?;
+    /// The table `[key]` of the file, also if it is not there.
+    pub fn section(&mut self, root: &Table<'a>, key: &str) -> Table<'a> {
+        let absent = || Table { path: key.to_owned(), span: 0..0, entries: None };
+        self.table(root, key).unwrap_or_else(absent)
+    }
+
+    /// `true` or `false`, or else the key's default.
+    pub fn flag(&mut self, table: &Table<'a>, key: &str) -> bool {
+        let default = default(table, key) == "true";
+        let Some(value) = self.value(table, key) else { return default };
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
             self.mistyped(&self.shown(table, key), "true or false", value);
         }
-        flag
+        flag.unwrap_or(default)
     }
 
-    /// A whole number within limits.
-    pub fn number(
-        &mut self,
-        table: &Table<'a>,
-        key: &str,
-        limits: RangeInclusive<i64>,
-    ) -> Option<i64> {
+    /// A whole number within the key's limits, or else its default.
+    pub fn number(&mut self, table: &Table<'a>, key: &str) -> Option<u64> {
+        let number = self.written_number(table, key);
+        number.or_else(|| default(table, key).parse().ok())
+    }
+
+    fn written_number(&mut self, table: &Table<'a>, key: &str) -> Option<u64> {
+        let Some(Kind::Number(first, last)) = find(&table.path, key).map(|key| key.kind) else {
+            return None;
+        };
         let value = self.value(table, key)?;
         let shown = self.shown(table, key);
-        let expected = match *limits.end() {
-            i64::MAX => format!("a whole number from {}", limits.start()),
-            end => format!("a whole number from {} to {end}", limits.start()),
-        };
+        let expected = format!("a whole {}", Kind::Number(first, last));
         let Some(integer) = value.get_ref().as_integer() else {
             self.mistyped(&shown, &expected, value);
             return None;
         };
         match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) if limits.contains(&number) => Some(number),
+            Ok(number) if (first..=last).contains(&number) => Some(number.unsigned_abs()),
             Ok(number) => {
-                let reason = if number < *limits.start() { "too small" } else { "too large" };
+                let reason = if number < first { "too small" } else { "too large" };
                 let problem = Problem::at(value.span(), format!("\"{shown}\" must be {expected}"));
                 self.report(problem.because(reason));
                 None
@@ -306,8 +324,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A length of time; `zero` says whether it may be none at all.
-    pub fn duration(&mut self, table: &Table<'a>, key: &str, zero: bool) -> Option<Duration> {
+    /// A length of time, or else the key's default.
+    pub fn duration(&mut self, table: &Table<'a>, key: &str) -> Duration {
+        let written = self.written_duration(table, key);
+        written.unwrap_or_else(|| {
+            parse_duration(default(table, key).trim_matches('"')).unwrap_or_default()
+        })
+    }
+
+    fn written_duration(&mut self, table: &Table<'a>, key: &str) -> Option<Duration> {
+        let zero = find(&table.path, key).is_some_and(|key| key.kind == Kind::Duration);
         let value = self.value(table, key)?;
         let shown = self.shown(table, key);
         let Some(text) = value.get_ref().as_str() else {
@@ -331,15 +357,14 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// One of some words.
-    pub fn word<T: Copy>(
-        &mut self,
-        table: &Table<'a>,
-        key: &str,
-        words: &[(&str, T)],
-    ) -> Option<T> {
+    /// One of the key's words.
+    pub fn word(&mut self, table: &Table<'a>, key: &str) -> Option<&'static str> {
         let text = self.text(table, key)?;
-        self.one_of(&self.shown(table, key), &text, words)
+        let Some(Kind::Word(words)) = find(&table.path, key).map(|key| key.kind) else {
+            return None;
+        };
+        let words: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+        self.one_of(&self.shown(table, key), &text, &words)
     }
 
     /// A text that has to be one of some words.
@@ -380,6 +405,11 @@ impl<'a> Reader<'a> {
         };
         self.report(Problem::at(span, message).because(reason));
     }
+}
+
+/// The default of a key, as TOML.
+fn default(table: &Table<'_>, key: &str) -> &'static str {
+    find(&table.path, key).map_or("", |key| key.default)
 }
 
 fn is_tables(value: &DeValue<'_>) -> bool {

@@ -29,16 +29,6 @@ pub(super) const KINDS: [(&str, EntryKind); 4] = [
 /// What an alarm's command may have in braces.
 const ALARM_WORDS: [&str; 1] = ["subject"];
 
-/// The highest level of zstd; those above take gigabytes of memory at both ends.
-const COMPRESSION_MAX: i64 = 19;
-
-/// What starts the steps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Scheduled,
-    Continuous,
-}
-
 /// Reads the whole file; `folder` is the one that it stands in.
 pub(super) fn config<'a>(
     reader: &mut Reader<'a>,
@@ -46,31 +36,42 @@ pub(super) fn config<'a>(
     folder: &Path,
 ) -> Config {
     let root = reader.open("", 0..0, document);
-    let mut config = Config::default();
-    (config.sources, config.targets) = sources_and_targets(reader, &root, folder);
-    for (key, section) in SECTIONS {
-        if let Some(table) = reader.table(&root, key) {
-            section(reader, &table, &mut config);
-        }
-    }
-    config
-}
-
-type Section = for<'a> fn(&mut Reader<'a>, &Table<'a>, &mut Config);
-
-const SECTIONS: [(&str, Section); 7] = [
-    ("postoffice", postoffice),
-    ("view", |reader, table, config| config.view = view(reader, table)),
-    ("schedule", schedule),
-    ("guard", |reader, table, config| config.guards = guards(reader, table)),
-    ("alarm", alarm),
-    ("keep", keep),
-    ("carrier", carrier),
-];
-
-fn postoffice<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
-    if let Some(check) = reader.flag(table, "home_check") {
-        config.home_check = check;
+    let (sources, targets) = sources_and_targets(reader, &root, folder);
+    let postoffice = reader.section(&root, "postoffice");
+    let home_check = reader.flag(&postoffice, "home_check");
+    let view = reader.section(&root, "view");
+    let view = self::view(reader, &view);
+    let table = reader.section(&root, "schedule");
+    let poll = reader.duration(&table, "poll");
+    let schedule = schedule(reader, &table);
+    let table = reader.section(&root, "guard");
+    let guards = guards(reader, &table);
+    let table = reader.section(&root, "alarm");
+    let alarm_timeout = reader.duration(&table, "timeout");
+    let alarm = alarm(reader, &table);
+    let keep = reader.section(&root, "keep");
+    let keep_confirmed = reader.duration(&keep, "confirmed");
+    let keep_tombstones = reader.duration(&keep, "tombstones");
+    check_keep(reader, &keep, keep_confirmed, keep_tombstones);
+    let carrier = reader.section(&root, "carrier");
+    let level = reader.number(&carrier, "compression").and_then(|level| level.try_into().ok());
+    Config {
+        home_check,
+        view,
+        schedule,
+        poll,
+        sources,
+        targets,
+        guards,
+        alarm,
+        alarm_timeout,
+        keep_done: reader.duration(&keep, "done"),
+        keep_log: reader.duration(&keep, "log"),
+        keep_confirmed,
+        keep_tombstones,
+        compression: level.unwrap_or_default(),
+        part_bytes: reader.number(&carrier, "part_mib").unwrap_or_default() * 1024 * 1024,
+        settle_ms: reader.duration(&carrier, "settle").as_secs() * 1000,
     }
 }
 
@@ -150,28 +151,21 @@ fn filter(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<Filter> {
     }
 }
 
-fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
-    if let Some(poll) = reader.duration(table, "poll", false) {
-        config.poll = poll;
-    }
+fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<Schedule> {
     let zone = zone(reader, table);
     let times = times(reader, table);
-    let window = reader.duration(table, "window", false);
-    let words = [("scheduled", Mode::Scheduled), ("continuous", Mode::Continuous)];
-    let mode = reader.word(table, "mode", &words);
+    let window = reader.duration(table, "window");
+    let mode = reader.word(table, "mode");
     let no_times = !reader.has(table, "times") || reader.is_empty_list(table, "times");
-    if mode == Some(Mode::Scheduled) && no_times {
+    if mode == Some("scheduled") && no_times {
         let problem = Problem::at(reader.value_span(table, "mode"), "nothing would ever run")
             .because("steps run at \"times\", and there are none")
             .help("for example: times = [\"T1 daily 22:00\", \"T3 daily 06:00\"]")
             .lack();
         reader.report(problem);
     }
-    if mode != Some(Mode::Continuous) && !no_times {
-        let zone = zone.unwrap_or(TimeZone::UTC);
-        config.schedule =
-            Some(Schedule { zone, times, window: window.unwrap_or(Schedule::WINDOW) });
-    }
+    let is_scheduled = mode != Some("continuous") && !no_times;
+    is_scheduled.then(|| Schedule { zone: zone.unwrap_or(TimeZone::UTC), times, window })
 }
 
 fn zone<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<TimeZone> {
@@ -205,7 +199,7 @@ fn times<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<ScheduledTime> {
 }
 
 fn guards<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Guards {
-    let any = limits(reader, table, GuardLimits::default());
+    let any = limits(reader, table, GuardLimits { entries: 0, percent: 0 });
     let mut of_kind = |key| match reader.table(table, key) {
         Some(table) => limits(reader, &table, any),
         None => any,
@@ -218,23 +212,19 @@ fn guards<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Guards {
     }
 }
 
-fn limits<'a>(reader: &mut Reader<'a>, table: &Table<'a>, default: GuardLimits) -> GuardLimits {
-    let mut number =
-        |key, max, default| reader.number(table, key, 0..=max).map_or(default, i64::unsigned_abs);
+/// The limits of a table; those that it does not say are those of `general`.
+fn limits<'a>(reader: &mut Reader<'a>, table: &Table<'a>, general: GuardLimits) -> GuardLimits {
     GuardLimits {
-        entries: number("entries", i64::MAX, default.entries),
-        percent: number("percent", 100, default.percent),
+        entries: reader.number(table, "entries").unwrap_or(general.entries),
+        percent: reader.number(table, "percent").unwrap_or(general.percent),
     }
 }
 
-fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
-    if let Some(timeout) = reader.duration(table, "timeout", false) {
-        config.alarm_timeout = timeout;
-    }
-    if !reader.has(table, "command") {
+fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<String> {
+    if table.is_there() && !reader.has(table, "command") {
         reader.missing(table, "command", "[\"/usr/local/bin/page\", \"{subject}\"]");
     }
-    let Some(command) = reader.texts(table, "command") else { return };
+    let Some(command) = reader.texts(table, "command") else { return Vec::new() };
     if reader.is_empty_list(table, "command") {
         let problem = Problem::at(command.span, "\"alarm.command\" is empty")
             .because("a program is expected")
@@ -244,7 +234,7 @@ fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
     for word in &command.value {
         unknown_braces(reader, word);
     }
-    config.alarm = command.value.into_iter().map(|word| word.value.to_owned()).collect();
+    command.value.into_iter().map(|word| word.value.to_owned()).collect()
 }
 
 /// A mistyped `{subjekt}` would reach the person who is called as it stands.
@@ -265,41 +255,25 @@ fn unknown_braces(reader: &mut Reader<'_>, text: &Placed<&str>) {
     }
 }
 
-fn keep<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
-    let mut read = |key, zero, place: &mut Duration| {
-        if let Some(duration) = reader.duration(table, key, zero) {
-            *place = duration;
-        }
-    };
-    read("done", true, &mut config.keep_done);
-    read("log", false, &mut config.keep_log);
-    read("tombstones", false, &mut config.keep_tombstones);
-    read("confirmed", false, &mut config.keep_confirmed);
-    if config.keep_confirmed > config.keep_tombstones {
-        let key = if reader.has(table, "confirmed") { "confirmed" } else { "tombstones" };
-        let days = |duration: Duration| duration.as_secs() / 86_400;
-        let problem = Problem::at(
-            reader.value_span(table, key),
-            "\"keep.confirmed\" must not be longer than \"keep.tombstones\"",
-        )
-        .because(format!(
-            "confirmed is {} days, tombstones {} days",
-            days(config.keep_confirmed),
-            days(config.keep_tombstones)
-        ));
-        reader.report(problem);
+fn check_keep<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    confirmed: Duration,
+    tombstones: Duration,
+) {
+    if confirmed <= tombstones {
+        return;
     }
-}
-
-fn carrier<'a>(reader: &mut Reader<'a>, table: &Table<'a>, config: &mut Config) {
-    if let Some(mebibytes) = reader.number(table, "part_mib", 1..=1024) {
-        config.part_bytes = mebibytes.unsigned_abs() * 1024 * 1024;
-    }
-    let level = reader.number(table, "compression", 1..=COMPRESSION_MAX);
-    if let Some(level) = level.and_then(|level| i32::try_from(level).ok()) {
-        config.compression = level;
-    }
-    if let Some(settle) = reader.duration(table, "settle", true) {
-        config.settle_ms = settle.as_secs() * 1000;
-    }
+    let key = if reader.has(table, "confirmed") { "confirmed" } else { "tombstones" };
+    let days = |duration: Duration| duration.as_secs() / 86_400;
+    let problem = Problem::at(
+        reader.value_span(table, key),
+        "\"keep.confirmed\" must not be longer than \"keep.tombstones\"",
+    )
+    .because(format!(
+        "confirmed is {} days, tombstones {} days",
+        days(confirmed),
+        days(tombstones)
+    ));
+    reader.report(problem);
 }

@@ -29,9 +29,6 @@ const OF_POSTOFFICE: [&str; 7] = [
     "transit",
 ];
 
-const FORMATS: [(&str, Format); 3] =
-    [("csv", Format::Csv), ("ldif", Format::Ldif), ("vcard", Format::Vcard)];
-
 /// The files that the tables name, with what they are to them and where that stands.
 type Files = BTreeMap<PathBuf, (&'static str, Range<usize>)>;
 
@@ -68,7 +65,7 @@ fn source<'a>(
     }
     let format = format(reader, table, file.as_ref());
     csv_only(reader, table, "map", format);
-    let whole = reader.flag(table, "whole").unwrap_or_default();
+    let whole = reader.flag(table, "whole");
     let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
     let map = reader.table(table, "map").and_then(|table| read_map(reader, &table));
     let (name, file, format) = (name?, folder.join(file?.value), format?);
@@ -106,11 +103,11 @@ fn target<'a>(
         reader.report(problem);
     }
     let format = format(reader, table, file.as_ref());
-    let for_people = reader.flag(table, "for_people").unwrap_or_default();
+    let for_people = reader.flag(table, "for_people");
     if for_people {
         csv_only(reader, table, "for_people", format);
     }
-    let own = reader.flag(table, "own").unwrap_or_default();
+    let own = reader.flag(table, "own");
     Some(TargetConfig { file: folder.join(file?.value), format: format?, for_people, own })
 }
 
@@ -168,7 +165,7 @@ fn format<'a>(
     file: Option<&Placed<PathBuf>>,
 ) -> Option<Format> {
     if reader.has(table, "format") {
-        return reader.word(table, "format", &FORMATS);
+        return reader.word(table, "format").and_then(|word| word.parse().ok());
     }
     let file = file?;
     let format = Format::of_path(&file.value).ok();

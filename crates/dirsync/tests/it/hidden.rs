@@ -92,7 +92,7 @@ fn twin_names_of_postoffices_are_refused() {
         ("N\u{41e}RTH/HQ", "two scripts"),
         ("\u{ff2e}ORTH/HQ", "write \"NORTH/HQ\""),
         ("NORTH/H\u{202e}Q", "\\u{202e}"),
-        ("NORTH/H,Q", "holds \",\""),
+        ("NORTH/H,Q", "contains \",\""),
     ] {
         let words = ["-C", "hq", "requestor", "add", name, "--folder", "share"];
         let ran = sandbox.run_words(&words).expect(2);
