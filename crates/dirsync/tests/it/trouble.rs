@@ -184,15 +184,15 @@ fn a_newer_database_is_refused_untouched() {
 
 #[test]
 fn a_damaged_database_is_named_with_its_path() {
-    let place = Place::two_sites();
-    std::fs::write(place.path("sales/postoffice.db"), "x".repeat(8192)).unwrap();
+    let sandbox = Sandbox::two_postoffices();
+    std::fs::write(sandbox.path("sales/postoffice.db"), "x".repeat(8192)).unwrap();
     for line in ["-C sales status", "-C sales send", "-C sales run --once"] {
-        let ran = place.run(line).expect(1);
+        let ran = sandbox.run(line).expect(1);
         let said = format!("{}{}", ran.out, ran.err);
         assert!(said.contains("sales/postoffice.db"), "{line}: {said}");
         assert!(said.contains("dirsync restore FILE"), "{line}: {said}");
     }
-    place.run("-C hq status").expect(0);
+    sandbox.run("-C hq status").expect(0);
 }
 
 #[test]
