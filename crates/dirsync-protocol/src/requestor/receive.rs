@@ -41,6 +41,26 @@ pub(super) struct Reception<'a> {
 
 /// Takes an update, within the caller's transaction (commit point C5).
 ///
+/// ```
+/// use dirsync_message::{BodyReader, Head};
+/// use dirsync_protocol::requestor;
+/// use dirsync_testing::{SERVER, World};
+///
+/// let mut world = World::new(&["SOUTH/SALES"]);
+/// world.at(SERVER).import(&[("1", "Ana Souza", "SMTP:ana@north.example", "100")]);
+/// world.send(SERVER);
+/// world.send("SOUTH/SALES");
+/// world.process();
+/// let letter = world.network.letters("SOUTH/SALES").remove(0);
+/// let Ok(Head::Update(update)) = Head::parse(&letter.head) else { panic!("it is an update") };
+/// let mut body = BodyReader::new(letter.body.as_bytes());
+/// let applied = world
+///     .at("SOUTH/SALES")
+///     .transact(|tables, context, _| requestor::receive(tables, context, &update, &mut body))
+///     .unwrap();
+/// assert_eq!(applied.rows, 1);
+/// ```
+///
 /// # Errors
 ///
 /// See [`ReceiveError`]: the transaction has to be rolled back, and for anything but a store

@@ -48,6 +48,24 @@ pub(super) struct Reception<'a> {
 
 /// Takes a request, within the caller's transaction (commit point C3).
 ///
+/// ```
+/// use dirsync_message::{BodyReader, Head};
+/// use dirsync_protocol::server;
+/// use dirsync_testing::{SERVER, World};
+///
+/// let mut world = World::new(&["SOUTH/SALES"]);
+/// world.cycle();
+/// world.at("SOUTH/SALES").import(&[("1", "Bo Ek", "SMTP:bo@south.example", "200")]);
+/// world.send("SOUTH/SALES");
+/// let letter = world.network.letters(SERVER).remove(0);
+/// let Ok(Head::Request(request)) = Head::parse(&letter.head) else { panic!("it is a request") };
+/// let mut body = BodyReader::new(letter.body.as_bytes());
+/// world
+///     .at(SERVER)
+///     .transact(|tables, context, _| server::receive(tables, context, &request, &mut body))
+///     .unwrap();
+/// ```
+///
 /// # Errors
 ///
 /// See [`ReceiveError`]: the transaction has to be rolled back, and for anything but a store
