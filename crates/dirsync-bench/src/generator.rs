@@ -62,7 +62,7 @@ pub struct Options {
     pub shuffle: bool,
 }
 
-/// The same people for the same seed, on every machine.
+/// The options of `generate`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

@@ -39,10 +39,19 @@ use crate::failure::Failure;
 #[command(bin_name = "cargo xtask", max_term_width = 100)]
 enum Cli {
     /// Measure the release binary as a whole process
+    ///
+    /// Builds dirsync in release mode, makes a directory server and two requestors in a fresh folder,
+    /// and runs every step of a first fill, of a changed directory and of an unchanged one; lets one
+    /// server answer many requestors; and lets agents run at many sites while entries change.
+    ///
+    /// Prints a table in Markdown (wall time, processor time, peak memory, bytes written to files, bytes
+    /// of messages), and a second one of the aims. A run whose lists are not equal at the end fails.
     #[cfg(unix)]
     #[command(after_help = measure::EXAMPLES)]
     Bench(measure::Arguments),
     /// Write a synthetic directory as CSV
+    ///
+    /// The same people for the same seed, on every machine.
     #[command(after_help = generator::EXAMPLES)]
     Generate(generator::Arguments),
 }

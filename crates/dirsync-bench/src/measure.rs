@@ -20,12 +20,7 @@ use crate::report::{self, Report, Row, step};
 use crate::system::{Site, System};
 use crate::{interrupt, machine, many, sites, wants};
 
-/// Builds dirsync in release mode, makes a directory server and two requestors in a fresh folder,
-/// and runs every step of a first fill, of a changed directory and of an unchanged one; lets one
-/// server answer many requestors; and lets agents run at many sites while entries change.
-///
-/// Prints a table in Markdown (wall time, processor time, peak memory, bytes written to files, bytes
-/// of messages), and a second one of the aims. A run whose lists are not equal at the end fails.
+/// The options of `bench`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Entries of the directory

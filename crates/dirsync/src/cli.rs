@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use dirsync_connect::Format;
 use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
 
-/// Keeps one address directory the same at every site, by store and forward.
+/// Keeps one address directory the same at every location, by store and forward.
 #[derive(Debug, Parser)]
 #[command(name = "dirsync", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {

@@ -139,8 +139,8 @@ const GUARD_PERCENT: &str = "As `guard.percent`, which is also its default.";
 pub const KEYS: &[Key] = &[
     key("postoffice.home_check", Kind::Flag, "true",
         "A folder that was copied, or is on another machine than before, does nothing until a person \
-         has said `dirsync moved`, `dirsync rejoin` or `dirsync server promote`. `false` is for sites \
-         that make their machines from images and run one of them at a time: two copies at work take \
+         has said `dirsync moved`, `dirsync rejoin` or `dirsync server promote`. `false` is for those \
+         who make their machines from images and run one of them at a time: two copies at work take \
          each other's answers, until one of them is fenced. See [moving and copying](moving.md)."),
 
     key("view.types", Kind::Is("list of address types"), "",

@@ -36,7 +36,7 @@ struct Demo {
     share: PathBuf,
     names: Vec<String>,
     /// Open postoffices: a database that stays open is folded together once, at the end.
-    offices: Vec<Option<Postoffice>>,
+    postoffices: Vec<Option<Postoffice>>,
     cycles: u32,
     quiet: bool,
 }
@@ -56,13 +56,13 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Result<ExitStatus> {
     for number in names.len()..arguments.postoffices as usize {
         names.push(format!("SHIP/{number:03}"));
     }
-    let offices = names.iter().map(|_| None).collect();
-    let mut demo = Demo { folder, share, names, offices, cycles: 0, quiet: json };
+    let postoffices = names.iter().map(|_| None).collect();
+    let mut demo = Demo { folder, share, names, postoffices, cycles: 0, quiet: json };
     demo.found()?;
     demo.fill(arguments.entries)?;
     demo.change()?;
     demo.lose_a_message()?;
-    demo.restore_a_site()?;
+    demo.restore_a_postoffice()?;
     demo.hold_a_mass_deletion()?;
     let (converged, digest, entries) = demo.proof()?;
     let seconds = began.elapsed().as_secs_f64();
@@ -93,10 +93,10 @@ fn folder_of(name: &str) -> String {
 
 impl Demo {
     fn postoffice(&mut self, at: usize) -> Result<&mut Postoffice> {
-        if self.offices[at].is_none() {
-            self.offices[at] = Some(Postoffice::open(&self.path(at), "demo")?);
+        if self.postoffices[at].is_none() {
+            self.postoffices[at] = Some(Postoffice::open(&self.path(at), "demo")?);
         }
-        Ok(self.offices[at].as_mut().expect("it was opened"))
+        Ok(self.postoffices[at].as_mut().expect("it was opened"))
     }
 
     fn path(&self, at: usize) -> PathBuf {
@@ -146,7 +146,7 @@ impl Demo {
         fs::write(files.join("sales.ldif"), SALES)?;
         fs::write(files.join("lab.vcf"), LAB)?;
         let sources = [("north.csv", 0), ("sales.ldif", 1), ("lab.vcf", 2)];
-        say(self.quiet, "Each site owns some people, and says so in the format that it has:");
+        say(self.quiet, "Each postoffice owns some people, and says so in the format that it has:");
         for (file, at) in sources {
             // With fewer postoffices the last one owns what is left.
             let at = at.min(self.names.len() - 1);
@@ -219,7 +219,7 @@ impl Demo {
         Ok(phone.map_or("none".into(), |(_, value)| value.to_owned()))
     }
 
-    /// A change at one site appears at all.
+    /// A change at one postoffice appears at all.
     fn change(&mut self) -> Result<()> {
         let file = self.folder.join("files/north.csv");
         let text = fs::read_to_string(&file)?.replace("+47 22 10 00", "+47 22 99 99");
@@ -271,8 +271,8 @@ impl Demo {
         Ok(())
     }
 
-    /// A site is put back to an old copy, is noticed, and is repaired.
-    fn restore_a_site(&mut self) -> Result<()> {
+    /// A postoffice is put back to an old copy, is noticed, and is repaired.
+    fn restore_a_postoffice(&mut self) -> Result<()> {
         let at = self.names.len().min(3) - 1;
         let copy = self.folder.join("old-copy.backup");
         self.postoffice(at)?.store.backup_to(&copy)?;
@@ -291,7 +291,7 @@ impl Demo {
         )?;
         tables.commit()?;
         self.cycle(None)?;
-        self.offices[at] = None;
+        self.postoffices[at] = None;
         restore(&self.path(at), &copy)?;
         let own = self.postoffice(at)?.begin()?.requestor()?.own_digest.count;
         say(
