@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
 /// Most mistakes that are shown; a file with more is most likely not what it was taken for.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
-/// Longest part of a line that is shown, in characters.
+/// The width in which long lines are cut around their mistake.
 const LINE_CHARACTERS_MAX: usize = 120;
 
 /// One mistake.
@@ -112,103 +114,48 @@ impl ConfigErrors {
         self.problems.iter().map(position).collect()
     }
 
-    fn show(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", printable(&problem.message))?;
-        let path = self.path.display();
-        let mut gutter = String::new();
-        match &problem.span {
-            None => {
-                write!(f, "\n--> {path}")?;
-                if !problem.reason.is_empty() {
-                    write!(f, "\n = note: {}", printable(&problem.reason))?;
-                }
-            }
+    /// The mistake at its place, as compilers show it.
+    fn shown(&self, problem: &Problem) -> String {
+        let path = self.path.display().to_string();
+        let title = Level::ERROR.primary_title(&problem.message);
+        let mut report = match &problem.span {
             Some(span) => {
-                let mut marks = vec![Mark { span, sign: "^", label: &problem.reason }];
-                if let Some((span, why)) = &problem.related {
-                    marks.push(Mark { span, sign: "-", label: why });
-                }
-                marks.sort_by_key(|mark| mark.span.start);
-                let lines = marks.iter().map(|mark| line_and_column(&self.text, mark.span.start).0);
-                gutter = " ".repeat(lines.max().unwrap_or(1).to_string().len());
-                let (line, column) = line_and_column(&self.text, span.start);
-                write!(f, "\n{gutter}--> {path}:{line}:{column}\n{gutter} |")?;
-                self.show_marks(&marks, gutter.len(), f)?;
-                if problem.help.is_some() {
-                    write!(f, "\n{gutter} |")?;
-                }
+                let reason = AnnotationKind::Primary.span(span.clone()).label(&problem.reason);
+                let related = problem
+                    .related
+                    .as_ref()
+                    .map(|(span, why)| AnnotationKind::Context.span(span.clone()).label(why));
+                let snippet = Snippet::source(&self.text).path(&path).annotation(reason);
+                title.element(snippet.annotations(related))
             }
+            None => title.element(Origin::path(&path)),
+        };
+        if problem.span.is_none() && !problem.reason.is_empty() {
+            report = report.element(Level::NOTE.message(&problem.reason));
         }
-        match &problem.help {
-            Some(help) => write!(f, "\n{gutter} = help: {}", printable(help)),
-            None => Ok(()),
-        }
+        report = report.elements(problem.help.as_ref().map(|help| Level::HELP.message(help)));
+        // The renderer replaces the control characters of ASCII alone.
+        let printable = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+        let shown = Renderer::plain().term_width(LINE_CHARACTERS_MAX).render(&[report]);
+        shown.chars().map(printable).collect()
     }
-
-    fn show_marks(
-        &self,
-        marks: &[Mark<'_>],
-        width: usize,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
-        let mut last = None;
-        for mark in marks {
-            let (number, column) = line_and_column(&self.text, mark.span.start);
-            if last.is_some_and(|last| number > last + 1) {
-                f.write_str("\n...")?;
-            }
-            let line = &self.text[line_of(&self.text, mark.span.start)];
-            // A long line is shown from a little before the mistake on.
-            let skipped = if column > LINE_CHARACTERS_MAX - 40 { column - 40 } else { 0 };
-            let shown = line.chars().skip(skipped).take(LINE_CHARACTERS_MAX).collect::<String>();
-            if last != Some(number) {
-                write!(f, "\n{number:>width$} | {}", printable(&shown))?;
-            }
-            let room = shown.chars().count().saturating_sub(column - 1 - skipped).max(1);
-            let marked = self.text[mark.span.clone()].chars().count().clamp(1, room);
-            write!(
-                f,
-                "\n{:width$} | {:indent$}{}",
-                "",
-                "",
-                mark.sign.repeat(marked),
-                indent = column - 1 - skipped,
-            )?;
-            if !mark.label.is_empty() {
-                write!(f, " {}", printable(mark.label))?;
-            }
-            last = Some(number);
-        }
-        Ok(())
-    }
-}
-
-/// Bytes that are pointed at.
-struct Mark<'a> {
-    span: &'a Range<usize>,
-    sign: &'static str,
-    label: &'a str,
 }
 
 /// The first mistake without a heading, as an error's text; the others begin with `error:`.
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.problems.iter().enumerate() {
-            if number > 0 {
-                f.write_str("\n\nerror: ")?;
+            let shown = self.shown(problem);
+            match number {
+                0 => f.write_str(shown.trim_start_matches("error: "))?,
+                _ => write!(f, "\n\n{shown}")?,
             }
-            self.show(problem, f)?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for ConfigErrors {}
-
-/// A text in which every character takes one place and none commands the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
 
 /// The line around a byte, without its end.
 pub(super) fn line_of(text: &str, at: usize) -> Range<usize> {

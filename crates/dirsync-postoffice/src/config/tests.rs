@@ -543,7 +543,7 @@ error: this is also the file of a source
   |
 3 | file = \"a.csv\"
   |        ------- also here
-...
+4 | [[target]]
 5 | file = \"./a.csv\"
   |        ^^^^^^^^^ writing it would destroy what the source reads",
     );
@@ -555,7 +555,7 @@ error: this is also the file of another target
   |
 2 | file = \"a.csv\"
   |        ------- also here
-...
+3 | [[target]]
 4 | file = \"a.csv\"
   |        ^^^^^^^ each would overwrite the other",
     );
