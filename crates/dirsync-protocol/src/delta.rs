@@ -1,4 +1,4 @@
-//! Attribute deltas: which part of an entry changed when, and what has to travel because of it.
+//! Attribute deltas: when each part of an entry changed, and which parts have to travel because of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 use dirsync_directory::{AttributeName, Record, RecordRef};
 use dirsync_message::Change;
 
-/// The part names of an entry that are no attributes; `:` begins no attribute name.
+/// The names of the parts of an entry that are no attributes. No attribute's name begins with `:`.
 const KIND: &str = ":kind";
 const NAME: &str = ":name";
 const ADDRESSES: &str = ":addresses";
 const RELEASE: &str = ":release";
 
-/// Most parts of an entry whose numbers are kept: with more, the entry travels whole.
+/// The parts of an entry whose numbers are kept. An entry with more of them travels whole.
 const PARTS_MAX: usize = 4096;
 
 /// The numbers of an entry's last changes.
@@ -25,7 +25,7 @@ const PARTS_MAX: usize = 4096;
 pub struct ChangeNumbers {
     /// The number of the last change of anything.
     pub last: u64,
-    /// The number at which the entry was last new to somebody, and so travels whole.
+    /// The number at which the entry was last new to a view. Before it, the entry travels whole.
     pub whole: u64,
     /// Parts that changed since.
     pub parts: BTreeMap<String, u64>,
@@ -39,6 +39,7 @@ impl ChangeNumbers {
 
     /// Notes that these parts changed at `number`.
     pub fn changed(&mut self, number: u64, parts: impl IntoIterator<Item = String>) {
+        assert!(number >= self.last, "changes are numbered in their order");
         self.last = number;
         for part in parts {
             self.parts.insert(part, number);
@@ -118,7 +119,7 @@ pub fn changed_parts(old: RecordRef<'_>, new: RecordRef<'_>) -> Vec<String> {
     parts
 }
 
-/// The part name of whom an entry is released to.
+/// The name of the part that says to whom an entry is released.
 pub fn release_part() -> String {
     RELEASE.to_owned()
 }
@@ -127,7 +128,7 @@ fn attribute(line: &str) -> &str {
     line.split('/').next().unwrap_or_default()
 }
 
-/// What changed of an entry after a number, to be sent as an `M`.
+/// The parts of an entry that changed after a number, to be sent as an `M`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The new kind.
@@ -160,8 +161,8 @@ fn is_emptied(line: &str) -> bool {
     AttributeName::is_canonical(line)
 }
 
-/// What changed after `number`; none when the whole entry has to travel. So has one with lines that
-/// are no attributes, where an `M` could be read in two ways.
+/// The parts that changed after `number`; `None` if the whole entry has to travel. An entry with lines that
+/// are no attributes has to, if an `M` could be read in two ways.
 pub fn delta_after(record: RecordRef<'_>, numbers: &ChangeNumbers, number: u64) -> Option<Delta> {
     if numbers.whole > number || record.details.lines().any(is_emptied) {
         return None;

@@ -1,4 +1,4 @@
-//! When changes are so many that a person has to look first.
+//! Limits of changes: of more, a person has to look first.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,23 +1,23 @@
-//! What an invitation's secret proves.
+//! The proof that a postoffice was invited.
 //!
 //! The secret is the seed of a pair of keys. The server keeps the public half, with which a proof can be
 //! checked and none can be made; the invited postoffice signs its own public key with the other half,
 //! once, and keeps that signature alone. The secret never travels after the invitation and is written
 //! down nowhere else.
 //!
-//! A request carries the proof, which is good for the sender's key and no other, so whoever reads the
-//! message can use it for nothing. So it may travel with every request, and a copy of the server that
-//! never heard the first one (a restored or promoted one) admits the postoffice all the same.
+//! A request carries the proof. It is valid for the sender's key and no other, so a reader of the message
+//! cannot use it. Therefore it may travel with every request, and a copy of the server that never heard the
+//! first one (a restored or promoted one) admits the postoffice all the same.
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
-/// What a server keeps of an invitation's secret: proofs can be checked with it, and not made.
+/// The part of an invitation's secret that a server keeps: proofs can be checked with it, and not made.
 pub fn verifier(secret: &str) -> String {
     HEXLOWER.encode(pair_of(secret).verifying_key().as_bytes())
 }
 
-/// The proof that whoever has `key` (in OpenSSH's one-line form) knows the secret.
+/// The proof that the holder of `key` (in OpenSSH's one-line form) knows the secret.
 pub fn proof(secret: &str, key: &str) -> String {
     HEXLOWER.encode(&pair_of(secret).sign(&statement(key)).to_bytes())
 }
@@ -34,7 +34,7 @@ fn pair_of(secret: &str) -> SigningKey {
     SigningKey::from_bytes(&blake3::derive_key(context, secret.as_bytes()))
 }
 
-/// What is signed: nothing else that is ever signed begins like it.
+/// The text that is signed. No other text that is ever signed begins like it.
 fn statement(key: &str) -> Vec<u8> {
     format!("dirsync 1 invited postoffice\n{key}").into_bytes()
 }

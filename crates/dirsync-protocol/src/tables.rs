@@ -1,7 +1,9 @@
-//! The state of a postoffice as tables: what the steps read and write inside one transaction.
+//! The state of a postoffice as tables, which the steps read and write inside one transaction.
 //!
-//! `dirsync-store` implements these traits; the steps of this crate are the only callers. Every
-//! method takes part in the transaction that is open. Nothing here decides anything.
+//! `dirsync-store` implements these traits. Every method takes part in the transaction that is open.
+//! Nothing here decides anything. Sums and digests are values to these traits: the writers of the steps
+//! (`OwnChanges`, `ListWriter`, the submission and the publication) keep them, each in one place, where it
+//! writes its rows.
 
 mod common;
 mod requestor;
@@ -22,31 +24,31 @@ pub use server::{
     SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted, Tombstone,
 };
 
-/// What kind of trouble a store is in, so that callers can say what to do about it.
+/// The kind of a store's trouble, so that callers can say what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// No space is left.
     Full,
-    /// The place is read-only or may not be written.
+    /// The file is read-only or may not be written.
     ReadOnly,
     /// Another process holds the database.
     Busy,
-    /// What is stored contradicts itself or cannot be read.
+    /// The stored data contradicts itself or cannot be read.
     Corrupt,
     /// Made by a newer version of the program.
     Newer,
-    /// What was to be written has one identity twice: a fault of its sender, not of the store.
+    /// Two rows that were to be written have one identity: a fault of their sender, not of the store.
     Twice,
     /// Anything else.
     Other,
 }
 
-/// A store could not do what it was asked; the transaction is as good as rolled back.
+/// An operation of a store failed. Nothing of its transaction can be kept.
 #[derive(Debug)]
 pub struct StoreError {
-    /// What the store was doing, as the end of "could not …".
+    /// The operation, as the end of "could not …".
     pub action: &'static str,
-    /// What kind of trouble it is.
+    /// The kind of trouble.
     pub kind: StoreErrorKind,
     /// The cause.
     pub source: Box<dyn Error + Send + Sync>,
@@ -91,7 +93,7 @@ impl Error for StoreError {
 /// The result of a store operation.
 pub type Stored<T> = Result<T, StoreError>;
 
-/// What a visitor answers: `Break` ends the visit early.
+/// The answer of a visitor: `Break` ends the visit early.
 pub type Flow = ControlFlow<()>;
 
 /// Everything a step may touch.

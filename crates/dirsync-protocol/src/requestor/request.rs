@@ -12,14 +12,14 @@ use crate::context::Context;
 use crate::delta::delta_after;
 use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, Stored, Tables};
 
-/// Most request ids that are remembered while no answer comes; an answer to an older one says
-/// nothing that the next one does not say.
+/// Ids of requests that are remembered while no answer comes. An answer to an older request says nothing
+/// that the answer to a later one does not say.
 const SENT_MAX: usize = 256;
-/// So many are remembered after their answer was taken: a late copy of it is this machine's own, and
-/// not left to another one (rule `addressee`).
+/// Ids of requests that are remembered after their answer was taken. A late copy of such an answer is this
+/// machine's own, and not left to another one (rule `addressee`).
 const SENT_KEPT: usize = 32;
 
-/// Numbers a new request and returns its head; none where this postoffice may not send.
+/// Numbers a new request and returns its head; `None` if this postoffice may not send.
 ///
 /// The number is committed with the caller's transaction, *before* the message leaves (C2).
 /// `key` is the public key presented together with the proof that the invitation's secret is known.

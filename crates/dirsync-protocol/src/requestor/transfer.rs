@@ -1,4 +1,4 @@
-//! Handing an entry over to another origin (`protocol.md` §5.2): the id survives.
+//! Handing an entry over to another origin (P17, P18): the id survives.
 
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::Offer;
@@ -54,8 +54,8 @@ pub fn release(
     Ok(changes.finish()?)
 }
 
-/// The entry as its owner offers it. What the server sent of it outside the list is whole, also where
-/// the list shows a part of it or nothing (rule `offer`).
+/// The entry as its owner offers it. The server sends it whole outside the list, also if this postoffice's
+/// view shows only a part of it or nothing (rule `offer`).
 fn find_offer(
     changes: &mut OwnChanges<'_>,
     me: &PostofficeName,

@@ -3,16 +3,16 @@
 use super::{Flow, Quarantined, Stored};
 use crate::context::Level;
 
-/// One line of the log: a step that ran.
+/// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// When, in milliseconds since 1970.
     pub at: u64,
     /// `T0`, `T1`, `T2`, `T3`, or a command's name.
     pub step: String,
-    /// How much it matters.
+    /// How important it is.
     pub level: Level,
-    /// The line, readable alone.
+    /// The text, which can be read without the lines around it.
     pub text: String,
 }
 
@@ -36,7 +36,7 @@ pub trait CommonTables {
     fn put_note(&mut self, name: &str, text: Option<&str>) -> Stored<()>;
     /// All named texts that begin with `prefix`, by name.
     fn notes(&mut self, prefix: &str) -> Stored<Vec<(String, String)>>;
-    /// Marks a place inside the transaction to roll back to. Places nest.
+    /// Marks a point inside the transaction to roll back to. Savepoints nest.
     fn savepoint(&mut self) -> Stored<()>;
     /// Undoes everything since the last open savepoint, which ends.
     fn rollback_savepoint(&mut self) -> Stored<()>;

@@ -27,21 +27,21 @@ pub enum Mode {
         /// The challenge to repeat.
         challenge: Challenge,
     },
-    /// Another machine, or a later life, is this postoffice now: sends nothing until a person says
+    /// Another machine, or a later epoch, is this postoffice now: it sends nothing until a person says
     /// `rejoin`.
     Fenced,
     /// The server removed this postoffice.
     Removed,
 }
 
-/// The one row of requestor state (`protocol.md` §2.1).
+/// The one row of requestor state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestorState {
     /// This postoffice.
     pub name: PostofficeName,
     /// Its directory server.
     pub server: PostofficeName,
-    /// The life of its own numbering.
+    /// The epoch of its own numbering.
     pub epoch: ReqEpoch,
     /// The epochs it descends from, oldest first.
     pub lineage: Vec<ReqEpoch>,
@@ -61,7 +61,7 @@ pub struct RequestorState {
     pub sent: Vec<(RequestNo, RequestId)>,
     /// Newest server epoch ever heard.
     pub epoch_heard: Option<ServerEpoch>,
-    /// Where the list stands; none while nothing is held.
+    /// Where the list stands; `None` while it holds nothing.
     pub point: Option<SyncPoint>,
     /// Digest of the list (its count is the number of entries).
     pub list_digest: SetDigest,
@@ -75,29 +75,27 @@ pub struct RequestorState {
     pub list_bad: bool,
     /// The server asked for the list's buckets.
     pub send_buckets: bool,
-    /// Something that was learned or decided since the last request needs one more: without it the
-    /// server cannot go on.
+    /// One more request is needed because of something that was learned or decided since the last one:
+    /// without it the server cannot go on.
     pub request_due: bool,
-    /// What this postoffice wants to see.
+    /// The view that this postoffice asks for.
     pub view_wanted: View,
     /// The view that `list` was made under.
     pub view: View,
     /// How it stands towards the server.
     pub mode: Mode,
-    /// The proof that it knew the invitation's secret; none for a server's own postoffice.
+    /// The proof that it knew the invitation's secret; `None` for a server's own postoffice.
     pub proof: Option<String>,
 }
 
 impl RequestorState {
-    /// Whether this postoffice knows what the server holds of it: before the first answer, and
-    /// between a restore and the merge that follows, it does not.
+    /// Whether this postoffice knows which of its entries the server holds. It does not before the first
+    /// answer, and between a restore and the merge that follows.
     pub fn knows_its_own(&self) -> bool {
         self.epoch_accepted && self.mode == Mode::Normal
     }
-}
 
-impl RequestorState {
-    /// Lets the next request, which is due, ask what the server holds of the own entries.
+    /// Makes a request due that asks for the own entries as the server holds them.
     pub fn want_own(&mut self) {
         self.mode = Mode::WantOwn;
         self.request_due = true;
@@ -243,20 +241,20 @@ pub struct HeldChange {
     pub source: String,
     /// Why it is held.
     pub kind: GuardKind,
-    /// The entry as the source has it now; none for a deletion.
+    /// The entry as the source has it now; `None` for a deletion.
     pub record: Option<Record>,
     /// The key, for people.
     pub key: String,
     /// When it was first held, in milliseconds since 1970.
     pub since: u64,
-    /// A person rejected it: it is not asked again until the source changes its mind.
+    /// A person rejected it: nobody is asked again until the source says something else.
     pub rejected: bool,
 }
 
-/// What could not be accepted, with its reason.
+/// Material that could not be accepted, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Number of the case at this postoffice; 0 when it is yet to be given one.
+    /// Number of the case at this postoffice; 0 if it has none yet.
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub since: u64,
@@ -270,7 +268,7 @@ pub struct Quarantined {
     pub text: String,
 }
 
-/// What is remembered of a source between two reads.
+/// The memory of a source between two reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMemory {
     /// Rows of the last good whole read.
@@ -279,9 +277,9 @@ pub struct SourceMemory {
     pub read_at: u64,
     /// Fingerprint of its settings then; a change makes the next read a dry run.
     pub settings: String,
-    /// What its file looked like (size and times), to notice changes.
+    /// Size and times of its file, to notice changes.
     pub seen: String,
-    /// A complete read of the whole list has told since the last merge which entries it feeds.
+    /// A complete read since the last merge has named all entries that it feeds.
     pub told_all: bool,
 }
 
@@ -327,13 +325,14 @@ pub trait RequestorTables {
     fn list_row(&mut self, place: ListPlace, id: EntryId) -> Stored<Option<OwnedListRow>>;
     /// Writes a row of a list, in place of one with the same id.
     fn put_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()>;
-    /// Adds a row to a list that has none with its id yet; the store may find out late.
+    /// Adds a row to a list that has no row with its id. If it has one, the store may say so as late as in
+    /// [`Self::end_bulk`].
     fn append_list_row(&mut self, place: ListPlace, row: &ListRow<'_>) -> Stored<()>;
     /// Removes a row of a list.
     fn delete_list_row(&mut self, place: ListPlace, id: EntryId) -> Stored<()>;
-    /// Says that very many rows are about to be appended to an empty list.
+    /// Announces that very many rows will be appended to an empty list.
     fn begin_bulk(&mut self, place: ListPlace) -> Stored<()>;
-    /// Says that the appending is over; fails when two rows had one id.
+    /// Ends the appending; fails if two rows had one id.
     fn end_bulk(&mut self, place: ListPlace) -> Stored<()>;
     /// Visits a list, in the order in which its entries were first written.
     fn visit_list(
@@ -356,9 +355,9 @@ pub trait RequestorTables {
         changes: &[(Bucket, SetDigest, SetDigest)],
     ) -> Stored<()>;
 
-    /// What the server said of own entries that are not published as submitted.
+    /// The server's outcomes for own entries that are not published as submitted.
     fn outcomes(&mut self) -> Stored<Vec<Outcome>>;
-    /// Replaces what the server said.
+    /// Replaces the outcomes.
     fn put_outcomes(&mut self, outcomes: &[Outcome]) -> Stored<()>;
 
     /// The entries that the server brought whole because they are released to this postoffice.
@@ -380,10 +379,10 @@ pub trait RequestorTables {
     -> Stored<()>;
     /// Forgets guarded changes before `before`.
     fn purge_guard_events(&mut self, before: u64) -> Stored<()>;
-    /// What is remembered of a source.
+    /// The memory of a source.
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>>;
-    /// Remembers a source.
+    /// Writes the memory of a source.
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()>;
-    /// Forgets what the files of all sources looked like and that they told all: each is read again.
+    /// Forgets the size and times of all sources' files and that they told all: each is read again.
     fn forget_reads(&mut self) -> Stored<()>;
 }

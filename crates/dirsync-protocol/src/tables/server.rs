@@ -17,7 +17,7 @@ use crate::delta::ChangeNumbers;
 /// The one row of server state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerState {
-    /// The life of the numbering.
+    /// The epoch of the numbering.
     pub epoch: ServerEpoch,
     /// The last number given.
     pub head: SrvSeq,
@@ -33,17 +33,17 @@ pub struct ServerState {
     pub claims: u64,
     /// Last time the server ran, in milliseconds since 1970.
     pub last_run: u64,
-    /// How often it has begun anew because a later life of its own instance was heard, since a person
-    /// restored or promoted it, and not longer ago than `server::admission` says.
+    /// How often it has begun a new epoch because it heard of a later one of its own instance (S5), since a
+    /// person restored or promoted it, and within the time that S5a counts.
     pub overtaken: u64,
-    /// When that was the last time, in milliseconds since 1970.
+    /// When it did so the last time, in milliseconds since 1970.
     pub overtaken_at: u64,
 }
 
 /// The position a requestor stated last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Its sync point; none while it holds nothing.
+    /// Its sync point; `None` while it holds nothing.
     pub point: Option<SyncPoint>,
     /// The digest of its list.
     pub digest: SetDigest,
@@ -53,7 +53,7 @@ pub struct Position {
     pub buckets: Option<(u32, BucketSums)>,
 }
 
-/// What a registration is to the server.
+/// How a registered postoffice stands towards the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegistrationState {
     /// Invited, and not heard yet.
@@ -85,17 +85,17 @@ pub enum Copies {
 pub struct Registration {
     /// The requestor.
     pub name: PostofficeName,
-    /// What it is to the server; authority: the decisions log.
+    /// How it stands towards the server; the decisions log is the authority.
     pub state: RegistrationState,
-    /// Its pinned public key, in OpenSSH's one-line form; authority: the decisions log.
+    /// Its pinned public key, in OpenSSH's one-line form; the decisions log is the authority.
     pub key: Option<String>,
     /// The verifier of the invitation's secret and when it expires (milliseconds since 1970).
     pub invitation: Option<(String, u64)>,
     /// Where its messages travel, e.g. `folder:/srv/dirsync`.
     pub carrier: String,
-    /// What it is allowed to see.
+    /// The view that it is allowed.
     pub view_allowed: View,
-    /// What it asked to see.
+    /// The view that it asked for.
     pub view_wanted: View,
     /// The epoch accepted now.
     pub epoch: Option<ReqEpoch>,
@@ -107,11 +107,11 @@ pub struct Registration {
     pub taken: Vec<(RequestNo, RequestId)>,
     /// It has to be answered.
     pub answer_due: bool,
-    /// The answer has to bring what is held of its own entries.
+    /// The answer has to bring its own entries as they are held here.
     pub send_own: bool,
     /// The open challenge.
     pub challenge: Option<Challenge>,
-    /// The epoch that descends from nobody for whose sake the last challenge was opened.
+    /// The epoch that descends from no other and for which the last challenge was opened (S9).
     pub challenged: Option<ReqEpoch>,
     /// Answers due to epochs that are not the accepted one, and to a second machine of that one.
     pub side_answers: Vec<SideAnswer>,
@@ -125,7 +125,7 @@ pub struct Registration {
     pub own_digest: SetDigest,
     /// When its last request was taken, in milliseconds since 1970.
     pub last_contact: u64,
-    /// What it told of itself.
+    /// Its last report on itself.
     pub health: Health,
 }
 
@@ -141,7 +141,7 @@ impl Registration {
 pub struct SideAnswer {
     /// The epoch to address.
     pub epoch: ReqEpoch,
-    /// What to say to it.
+    /// The notice to give.
     pub side: dirsync_message::Side,
     /// The request to answer.
     pub answers: RequestNo,
@@ -173,7 +173,7 @@ pub struct Submitted {
     pub stamp: Stamp,
     /// Whom its origin releases it to.
     pub released_to: Option<PostofficeName>,
-    /// When it came to want its addresses, among all claims.
+    /// The number of its claim on its addresses, in the order of all claims.
     pub claim: u64,
     /// Why it cannot be published at all.
     pub invalid: Option<String>,
@@ -192,8 +192,7 @@ pub struct Published {
     pub numbers: ChangeNumbers,
     /// Where earlier versions were visible.
     pub seen_in: SeenIn,
-    /// Its origin deleted it, and that waits for a person: since when (milliseconds since 1970),
-    /// and whether a person rejected the deletion.
+    /// Its origin deleted it, and the deletion waits for a person.
     pub held: Option<Hold>,
 }
 
@@ -202,7 +201,7 @@ pub struct Published {
 pub struct Hold {
     /// Since when, in milliseconds since 1970.
     pub since: u64,
-    /// A person rejected it: published still, until the owner speaks.
+    /// A person rejected it: the entry stays published until its owner speaks of it again.
     pub rejected: bool,
 }
 
@@ -248,8 +247,8 @@ impl ServerRow {
         (!is_submitted).then_some(published)
     }
 
-    /// Whether the origin wants something else than what is published: it waits, deletes, releases, or
-    /// submitted content that differs or cannot be published.
+    /// Whether the entry is not published as its origin wants it: it waits, is deleted or released, or the
+    /// submitted content differs from the published one or cannot be published.
     pub fn is_unsettled(&self) -> bool {
         let (Some(submitted), Some(_)) = (&self.submitted, &self.published) else { return true };
         submitted.invalid.is_some()
@@ -285,13 +284,13 @@ pub enum Numbered<'a> {
 pub struct IssuedPoint {
     /// Its mark.
     pub mark: Mark,
-    /// The list's digest there, where the point is complete and not yet forgotten.
+    /// The list's digest there; `None` if the point is a middle part's.
     pub digest: Option<SetDigest>,
 }
 
 /// The tables of a directory server.
 pub trait ServerTables {
-    /// The server's row; none at a postoffice that is no server.
+    /// The server's row; `None` if this postoffice is no server.
     fn server(&mut self) -> Stored<Option<ServerState>>;
     /// Writes the server's row.
     fn put_server(&mut self, state: &ServerState) -> Stored<()>;
@@ -310,7 +309,8 @@ pub trait ServerTables {
     fn put_row(&mut self, row: &ServerRow) -> Stored<()>;
     /// Removes a row.
     fn delete_row(&mut self, id: EntryId, origin: &PostofficeName) -> Stored<()>;
-    /// Which rows want or have an address: (id, origin), by comparison key.
+    /// The rows that claim an address, submitted or published: (id, origin). The address is given as its
+    /// comparison key.
     fn claimants(&mut self, address_key: &str) -> Stored<Vec<(EntryId, PostofficeName)>>;
     /// Visits the rows that an origin submitted, in any order.
     fn visit_submitted(
@@ -318,8 +318,7 @@ pub trait ServerTables {
         origin: &PostofficeName,
         visit: &mut dyn FnMut(&ServerRow) -> Flow,
     ) -> Stored<()>;
-    /// Visits rows that want something else than what is published: waiting, held, invalid,
-    /// released, or published with other content.
+    /// Visits the rows that are [unsettled](ServerRow::is_unsettled).
     fn visit_unsettled(&mut self, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> Stored<()>;
     /// Number of published entries of an origin.
     fn published_count(&mut self, origin: &PostofficeName) -> Stored<u64>;
@@ -331,13 +330,14 @@ pub trait ServerTables {
         visit: &mut dyn FnMut(Numbered<'_>) -> Flow,
     ) -> Stored<()>;
 
-    /// One stub.
+    /// One tombstone.
     fn tombstone(&mut self, id: EntryId) -> Stored<Option<Tombstone>>;
-    /// Writes a stub.
+    /// Writes a tombstone.
     fn put_tombstone(&mut self, tombstone: &Tombstone) -> Stored<()>;
-    /// Removes a stub.
+    /// Removes a tombstone.
     fn delete_tombstone(&mut self, id: EntryId) -> Stored<()>;
-    /// Removes stubs numbered up to `upto`, and forgets there where entries were visible.
+    /// Removes tombstones numbered up to `upto`, and forgets in which views entries with numbers up to it
+    /// were visible before.
     fn purge_tombstones(&mut self, upto: SrvSeq) -> Stored<u64>;
     /// The stamp of an origin's deletion of an id.
     fn submitted_tombstone(
@@ -358,7 +358,7 @@ pub trait ServerTables {
         origin: &PostofficeName,
         visit: &mut dyn FnMut((EntryId, Stamp)) -> Flow,
     ) -> Stored<()>;
-    /// Who owns an id after a release that was honoured.
+    /// The owner of an id after a release that was honoured.
     fn transferred(&mut self, id: EntryId) -> Stored<Option<PostofficeName>>;
     /// Remembers the new owner.
     fn put_transferred(&mut self, id: EntryId, owner: &PostofficeName) -> Stored<()>;
