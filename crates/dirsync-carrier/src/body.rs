@@ -7,7 +7,7 @@ pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// The largest ratio of decompressed to compressed size. A body that grows by more is refused, because a
 /// file of a few kilobytes could otherwise fill memory or disk.
 const RATIO_MAX: u64 = 200;
-/// The size up to which a body may grow whatever its ratio, in bytes. Small bodies compress well.
+/// The size up to which a body may grow whatever its ratio, in bytes.
 const RATIO_FROM_BYTES: u64 = 1024 * 1024;
 
 /// The highest zstd level. Those above it need a larger window than receivers accept.

@@ -4,8 +4,8 @@ use std::thread;
 
 /// Runs `work` for each item, and returns the results in the order of the items.
 ///
-/// The items are divided among `threads` threads; one is the caller's own. A panic is passed on to the
-/// caller.
+/// The items are divided among this number of threads. A single thread is the caller's own. A panic is
+/// passed on to the caller.
 pub(crate) fn together<T: Sync, R: Send>(
     items: &[T],
     threads: usize,

@@ -74,8 +74,9 @@ token! {
 
 /// The random name of one installation of a server.
 ///
-/// It is kept in the configuration, not in the database, so that a copied or restored database does
-/// not carry it to another installation.
+/// `init` makes it, and `server promote` makes another one for a copy. A restore keeps it. By the
+/// instance a server tells a later epoch of its own, which it lost by a restore, from that of
+/// another server that replaced it (`docs/protocol.md`, S4 and S5).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub u64);
 
