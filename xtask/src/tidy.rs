@@ -38,16 +38,7 @@ Examples:
   cargo xtask tidy --figures";
 
 /// Breaches that wait for work that has begun: where, and a part of the text.
-const PENDING: [(&str, &str); 8] = [
-    ("crates/dirsync-protocol/", "no page protocol.md"),
-    ("crates/dirsync-protocol/", "\"life\""),
-    ("crates/dirsync-agent/", "\"life\""),
-    ("crates/dirsync-agent/", "\"site\""),
-    ("crates/dirsync-message/", "\"life\""),
-    ("crates/dirsync-postoffice/", "\"life\""),
-    ("crates/dirsync-postoffice/", "\"site\""),
-    ("crates/dirsync/", "\"site\""),
-];
+const PENDING: [(&str, &str); 1] = [("crates/dirsync/src/commands/run", "\"site\"")];
 
 /// One breach of one rule.
 #[derive(Debug, PartialEq, Eq)]

@@ -102,7 +102,7 @@ fn advice(kind: StoreErrorKind) -> Option<&'static str> {
         StoreErrorKind::Busy => Some("another program works on it; try again when it has ended"),
         StoreErrorKind::Corrupt => Some(
             "the file is damaged: stop the agent, and put a backup in its place with `dirsync \
-             restore FILE`; without one, invite this site again at the server (`dirsync requestor \
+             restore FILE`; without one, invite this postoffice again at the server (`dirsync requestor \
              add NAME --folder DIR --again`) and begin in a new folder",
         ),
         StoreErrorKind::Newer => Some("use the newer program; nothing was changed"),

@@ -115,13 +115,13 @@ Rule {
     StubStamp = "stubstamp",
     /// what the server never held is not remembered as deleted
     DeadDeletion = "deaddel",
-    /// a life that descends from nobody is given the challenge of an earlier one
+    /// an epoch that descends from nobody is given the challenge of an earlier one
     ChallengeFresh = "chalfresh",
     /// who merges a set does not descend from the lives that it belonged to
     Heir = "heir",
     /// a merge forgets deletions of what is not held here
     OwnDeletions = "owndels",
-    /// a restore that a person ordered goes on in the copy's own life
+    /// a restore that a person ordered goes on in the copy's own epoch
     Told = "told",
     /// two ids of one request number are taken for one machine
     Doubled = "doubled",
@@ -181,7 +181,7 @@ Branch {
     Buckets = "buckets",
     /// a version loses in a merge
     MergeLoser = "merge loser",
-    /// an own entry is dropped, as it was deleted in a life that was lost
+    /// an own entry is dropped, as it was deleted in an epoch that was lost
     MergeDropped = "merge dropped",
     /// an entry is adopted in a merge
     MergeAdopted = "merge adopted",
