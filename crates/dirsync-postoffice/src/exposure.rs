@@ -5,6 +5,7 @@ use std::path::Path;
 use dirsync_carrier::FolderCarrier;
 
 use crate::failure::Result;
+use crate::folder::SETTINGS;
 use crate::postoffice::Postoffice;
 
 /// All warnings of a postoffice.
@@ -17,7 +18,7 @@ pub fn of(postoffice: &mut Postoffice) -> Result<Vec<String>> {
 /// A warning for each place that everybody may write: the settings, whose `alarm` is a command that the
 /// agent runs, and the folder that they are in.
 pub fn of_settings(folder: &Path) -> Vec<String> {
-    let settings = folder.join("dirsync.toml");
+    let settings = folder.join(SETTINGS);
     let places = [(folder, "folder"), (&settings, "file")];
     let open = places.into_iter().filter(|(path, _)| everybody_writes(path));
     open.map(|(path, what)| {

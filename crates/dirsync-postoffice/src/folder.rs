@@ -15,7 +15,9 @@ use crate::home::{self, Away};
 use crate::identity::INSTALLATION_NOTE;
 use crate::keys::{KEYS, make_key};
 
-/// The database's file in a postoffice's folder.
+/// The file of the settings in a postoffice's folder.
+pub(crate) const SETTINGS: &str = "dirsync.toml";
+/// The database's file in it.
 pub const DATABASE: &str = "postoffice.db";
 /// The database of a postoffice that is being made.
 const FOUNDING: &str = "postoffice.db.founding";
@@ -37,7 +39,7 @@ pub fn require_folder(folder: &Path) -> Result<()> {
 
 /// The configuration of a folder.
 pub(crate) fn load_config(folder: &Path) -> Result<Config> {
-    Config::load(&folder.join("dirsync.toml"))
+    Config::load(&folder.join(SETTINGS))
         .map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))
 }
 
@@ -79,7 +81,7 @@ pub fn make_folder(
     }
     let key = make_key(folder, name)?;
     home::note(folder)?;
-    let config = folder.join("dirsync.toml");
+    let config = folder.join(SETTINGS);
     if !config.exists() {
         durable::replace_file(&config, Access::Settings, |output| {
             output.write_all(TEMPLATE.as_bytes())

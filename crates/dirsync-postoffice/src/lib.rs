@@ -4,6 +4,20 @@
 //! carries out decisions that the database does not know yet; [`Postoffice::read`] looks at it while an
 //! agent works. Operations return typed values.
 //!
+//! ```
+//! use dirsync_postoffice::status::Status;
+//! use dirsync_postoffice::{Postoffice, init};
+//!
+//! # fn main() -> dirsync_postoffice::Result<()> {
+//! let folder = tempfile::tempdir()?;
+//! init::make_server(folder.path(), &"NORTH/HQ".parse()?)?;
+//! let mut postoffice = Postoffice::read(folder.path())?;
+//! let status = Status::of(&mut postoffice)?;
+//! assert_eq!(status.requestor.list_digest.count, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! *Never:* printing, a command line, an exit code, or a decision of the protocol.
 #![deny(missing_docs)]
 
@@ -26,6 +40,7 @@ pub mod quarantine;
 pub mod registrations;
 pub mod restore;
 pub mod server;
+pub mod settings;
 pub mod sources;
 pub mod status;
 pub mod targets;

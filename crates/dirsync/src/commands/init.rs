@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use dirsync_directory::PostofficeName;
-use dirsync_postoffice::config::Config;
-use dirsync_postoffice::exposure;
 use dirsync_postoffice::init::{Joined, join, make_server};
-use dirsync_postoffice::keys::{has_instance, public_key};
-use serde_json::json;
+use dirsync_postoffice::settings::Check;
+use serde_json::{Value, json};
 
 use crate::cli::InitArgs;
 use crate::commands::print_json;
@@ -60,63 +58,33 @@ fn say_joined(folder: &Path, file: &Path, joined: &Joined, json: bool) {
     println!("next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running");
 }
 
-/// Lines that are well formed, and a schedule on which something never happens.
-fn say_never(path: &Path, never: &[String], json: bool) -> Result<ExitStatus> {
-    if json {
-        let mistakes: Vec<_> = never.iter().map(|reason| json!({ "reason": reason })).collect();
-        print_json(&json!({ "file": path.display().to_string(), "mistakes": mistakes }));
-        return Ok(ExitStatus::Usage);
-    }
-    Err(Failure::usage(format!("{}: {}", path.display(), never.join("; "))))
-}
-
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let path = folder.join("dirsync.toml");
-    let warnings = match super::read(folder) {
-        Ok(mut postoffice) => exposure::of(&mut postoffice)?,
-        // Settings can be checked before there is a postoffice.
-        Err(_) => exposure::of_settings(folder),
+    let Check { file, config, never, warnings } = Check::of(folder)?;
+    let file = file.display().to_string();
+    let mistakes: Vec<Value> = match &config {
+        Ok(_) => never.iter().map(|reason| json!({ "reason": reason })).collect(),
+        Err(errors) => errors.positions().into_iter().map(mistake_json).collect(),
     };
-    match Config::load(&path) {
-        Ok(config) => {
-            // Before there are keys nobody knows whether this becomes a server.
-            let is_postoffice = public_key(folder).is_ok();
-            let never = match is_postoffice {
-                true => config.never(has_instance(folder)),
-                false => Vec::new(),
-            };
-            if !never.is_empty() {
-                return say_never(&path, &never, json);
-            }
-            if json {
-                let file = path.display().to_string();
-                print_json(&json!({ "file": file, "mistakes": [], "warnings": warnings }));
-            } else {
-                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-                println!(
-                    "{}: no mistakes; {} sources, {} targets, {}",
-                    path.display(),
-                    config.sources.len(),
-                    config.targets.len(),
-                    if config.schedule.is_some() { "on a schedule" } else { "continuous" }
-                );
-            }
-            Ok(ExitStatus::Done)
-        }
-        Err(errors) => {
-            if json {
-                let mistakes: Vec<_> = errors
-                    .positions()
-                    .into_iter()
-                    .map(|(line, column, reason)| {
-                        json!({ "line": line, "column": column, "reason": reason })
-                    })
-                    .collect();
-                print_json(&json!({ "file": path.display().to_string(), "mistakes": mistakes }));
-                return Ok(ExitStatus::Usage);
-            }
-            Err(Failure::from(errors).with_kind(FailureKind::Usage))
-        }
+    if json && !mistakes.is_empty() {
+        print_json(&json!({ "file": file, "mistakes": mistakes }));
+        return Ok(ExitStatus::Usage);
     }
+    let config = config.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
+    if !never.is_empty() {
+        return Err(Failure::usage(format!("{file}: {}", never.join("; "))));
+    }
+    if json {
+        print_json(&json!({ "file": file, "mistakes": [], "warnings": warnings }));
+    } else {
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        let mode = if config.schedule.is_some() { "on a schedule" } else { "continuous" };
+        let (sources, targets) = (config.sources.len(), config.targets.len());
+        println!("{file}: no mistakes; {sources} sources, {targets} targets, {mode}");
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn mistake_json((line, column, reason): (usize, usize, String)) -> Value {
+    json!({ "line": line, "column": column, "reason": reason })
 }
