@@ -9,7 +9,7 @@ use dirsync_directory::PostofficeName;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store as _, Transaction};
 
-use crate::config::{Config, TEMPLATE};
+use crate::config::{Config, template};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::home::{self, Away};
 use crate::identity::INSTALLATION_NOTE;
@@ -84,7 +84,7 @@ pub fn make_folder(
     let config = folder.join(SETTINGS);
     if !config.exists() {
         durable::replace_file(&config, Access::Settings, |output| {
-            output.write_all(TEMPLATE.as_bytes())
+            output.write_all(template().as_bytes())
         })?;
     }
     let beside = folder.join(FOUNDING);

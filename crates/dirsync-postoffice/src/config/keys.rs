@@ -45,8 +45,18 @@ pub struct Key {
     pub kind: Kind,
     /// Its default as TOML; empty when there is none.
     pub default: &'static str,
+    /// A value as TOML, for the example of the reference and the first `dirsync.toml`; empty if that is
+    /// the default.
+    example: &'static str,
     /// What it means, in one sentence.
     pub meaning: &'static str,
+}
+
+impl Key {
+    /// A value that it may have, as TOML.
+    pub fn example(&self) -> &'static str {
+        if self.example.is_empty() { self.default } else { self.example }
+    }
 }
 
 /// One table of `dirsync.toml`.
@@ -122,8 +132,14 @@ const fn section(path: &'static str, meaning: &'static str) -> Section {
     Section { path, many: false, meaning }
 }
 
-const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
-    Key { path, kind, default, meaning }
+const fn key(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { path, kind, default, example, meaning }
 }
 
 const FORMATS: Kind = Kind::Word(&["csv", "ldif", "vcard"]);
@@ -137,108 +153,108 @@ const GUARD_PERCENT: &str = "As `guard.percent`, which is also its default.";
 /// All keys, in the order of the reference.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("postoffice.home_check", Kind::Flag, "true",
+    key("postoffice.home_check", Kind::Flag, "true", "",
         "A folder that was copied, or is on another machine than before, does nothing until a person \
          has said `dirsync moved`, `dirsync rejoin` or `dirsync server promote`. `false` is for those \
          who make their machines from images and run one of them at a time: two copies at work take \
          each other's answers, until one of them is fenced. See [moving and copying](moving.md)."),
 
-    key("view.types", Kind::Is("list of address types"), "",
+    key("view.types", Kind::Is("list of address types"), "", r#"["SMTP", "X400"]"#,
         "Only entries with an address of one of these types, for example `[\"SMTP\", \"X400\"]`."),
-    key("view.origins", Kind::Is("list of postoffices"), "",
+    key("view.origins", Kind::Is("list of postoffices"), "", r#"["NORTH/HQ", "SOUTH/HQ"]"#,
         "Only entries of these origins, as `NETWORK/POSTOFFICE`."),
-    key("view.kinds", Kind::Is("list of `mailbox`, `contact`, `resource`, `list`"), "",
+    key("view.kinds", Kind::Is("list of `mailbox`, `contact`, `resource`, `list`"), "", r#"["mailbox", "list"]"#,
         "Only entries of these kinds."),
-    key("view.attributes", Kind::Is("list of attribute names"), "",
+    key("view.attributes", Kind::Is("list of attribute names"), "", r#"["telephoneNumber", "ou", "title"]"#,
         "Of the details of an entry only these."),
-    key("view.filter", Kind::Is("filter (RFC 4515)"), "",
+    key("view.filter", Kind::Is("filter (RFC 4515)"), "", r#""(!(ou=Hidden*))""#,
         "Only entries that meet this condition, for example `\"(&(ou=Sales*)(title=*))\"`; `name`, \
          `kind` and `address` can be asked for too."),
 
-    key("schedule.zone", Kind::Is("IANA time zone"), "\"UTC\"",
+    key("schedule.zone", Kind::Is("IANA time zone"), "\"UTC\"", r#""Europe/Berlin""#,
         "The zone of the times of day, for example `\"Europe/Berlin\"`."),
-    key("schedule.times", Kind::Is("list of schedule lines"), "[]",
+    key("schedule.times", Kind::Is("list of schedule lines"), "[]", r#"["T1 daily 22:00", "T2 daily 00:00", "T3 daily 02:00"]"#,
         "When each step runs: the step, the days, the time, or an interval; for example \
          `\"T1 Mon-Fri 22:00\"`, `\"T3 every 15 min\"`."),
-    key("schedule.window", Kind::Period, "\"8 h\"",
+    key("schedule.window", Kind::Period, "\"8 h\"", "",
         "How long after its time a step that was missed may still begin, and one that could not use \
          a place, source or target is tried again at each poll; longer than zero."),
-    key("schedule.mode", Kind::Word(&["scheduled", "continuous"]), "",
+    key("schedule.mode", Kind::Word(&["scheduled", "continuous"]), "", r#""scheduled""#,
         "`scheduled`: steps run at `times`, of which there must be one, and is the default where \
          there is one; `continuous`: a change is sent at once and what arrives is processed at \
          once, and is the default otherwise."),
-    key("schedule.poll", Kind::Period, "\"30 s\"",
+    key("schedule.poll", Kind::Period, "\"30 s\"", "",
         "How often places are looked at, beside the system's file events; longer than zero."),
 
-    key("source.name", Kind::Is("text"), "",
+    key("source.name", Kind::Is("text"), "", r#""hr""#,
         "Required: its name, unique without regard to case; not \
          `hand`, `import`, `adopted` or `merge`."),
-    key("source.file", Kind::Is("path"), "",
+    key("source.file", Kind::Is("path"), "", r#""/srv/hr/people.csv""#,
         "Required: the file, relative to the postoffice folder."),
-    key("source.format", FORMATS, "",
+    key("source.format", FORMATS, "", r#""csv""#,
         "Its format; by default as the file's extension says."),
-    key("source.whole", Kind::Flag, "false",
+    key("source.whole", Kind::Flag, "false", "true",
         "The file is the whole list: an entry that this source named before and that it lacks is \
          deleted (guarded)."),
-    key("source.encoding", Kind::Is("encoding name"), "",
+    key("source.encoding", Kind::Is("encoding name"), "", r#""windows-1252""#,
         "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
 
-    key("source.map.key", Kind::Is("template"), "",
+    key("source.map.key", Kind::Is("template"), "", r#""{employee_no}""#,
         "Required: what never changes of an entry, for example `\"{employee_no}\"`."),
-    key("source.map.name", Kind::Is("template"), "",
+    key("source.map.name", Kind::Is("template"), "", r#""{first} {last}""#,
         "Required: the display name, for example `\"{first} {last}\"`."),
-    key("source.map.address", Kind::Is("list of templates, or one"), "",
+    key("source.map.address", Kind::Is("list of templates, or one"), "", r#"["SMTP:{mail}", "X400:{x400}"]"#,
         "Required: the addresses as `TYPE:VALUE`, the first is primary; one whose column is empty is \
          left out."),
-    key("source.map.kind", Kind::Is("template, or a kind"), "\"mailbox\"",
+    key("source.map.kind", Kind::Is("template, or a kind"), "\"mailbox\"", "",
         "The kind of the entries: `mailbox`, `contact`, `resource` or `list`."),
 
-    key("source.map.details.*", Kind::Is("template"), "",
+    key("source.map.details.*", Kind::Is("template"), "", r#""{phone}""#,
         "The value of this attribute; an empty one is left out."),
 
-    key("target.file", Kind::Is("path"), "",
+    key("target.file", Kind::Is("path"), "", r#""/srv/lists/gal.csv""#,
         "Required: the file, relative to the postoffice folder; not that of a source or another \
          target, nor one that the postoffice keeps."),
-    key("target.format", FORMATS, "",
+    key("target.format", FORMATS, "", r#""csv""#,
         "Its format; by default as the file's extension says."),
-    key("target.for_people", Kind::Flag, "false",
+    key("target.for_people", Kind::Flag, "false", "true",
         "For people who open the CSV in a spreadsheet: values that would be taken for formulas are \
          marked with `'`."),
-    key("target.own", Kind::Flag, "false",
+    key("target.own", Kind::Flag, "false", "",
         "Only own entries of this postoffice, not the whole list."),
 
-    key("guard.entries", ENTRIES, "10", "More than this many entries."),
-    key("guard.percent", PERCENT, "10", "More than this share, in percent."),
-    key("guard.delete.entries", ENTRIES, "", GUARD_ENTRIES),
-    key("guard.delete.percent", PERCENT, "", GUARD_PERCENT),
-    key("guard.blank.entries", ENTRIES, "", GUARD_ENTRIES),
-    key("guard.blank.percent", PERCENT, "", GUARD_PERCENT),
-    key("guard.move.entries", ENTRIES, "", GUARD_ENTRIES),
-    key("guard.move.percent", PERCENT, "", GUARD_PERCENT),
-    key("guard.settings.entries", ENTRIES, "", GUARD_ENTRIES),
-    key("guard.settings.percent", PERCENT, "", GUARD_PERCENT),
+    key("guard.entries", ENTRIES, "10", "", "More than this many entries."),
+    key("guard.percent", PERCENT, "10", "", "More than this share, in percent."),
+    key("guard.delete.entries", ENTRIES, "", "5", GUARD_ENTRIES),
+    key("guard.delete.percent", PERCENT, "", "2", GUARD_PERCENT),
+    key("guard.blank.entries", ENTRIES, "", "50", GUARD_ENTRIES),
+    key("guard.blank.percent", PERCENT, "", "20", GUARD_PERCENT),
+    key("guard.move.entries", ENTRIES, "", "20", GUARD_ENTRIES),
+    key("guard.move.percent", PERCENT, "", "5", GUARD_PERCENT),
+    key("guard.settings.entries", ENTRIES, "", "0", GUARD_ENTRIES),
+    key("guard.settings.percent", PERCENT, "", "0", GUARD_PERCENT),
 
-    key("alarm.command", Kind::Is("list of texts"), "",
+    key("alarm.command", Kind::Is("list of texts"), "", r#"["/usr/local/bin/page", "--subject", "{subject}"]"#,
         "Required: the program and its arguments, without a shell; `{subject}` stands for what \
          happened."),
 
-    key("alarm.timeout", Kind::Period, "\"30 s\"",
+    key("alarm.timeout", Kind::Period, "\"30 s\"", "",
         "A command that takes longer is ended with all that it started; longer than zero."),
 
-    key("keep.done", Kind::Duration, "\"14 days\"", "Message files that were processed."),
-    key("keep.log", Kind::Period, "\"90 days\"", "Lines of the log; longer than zero."),
-    key("keep.tombstones", Kind::Period, "\"1 year\"",
+    key("keep.done", Kind::Duration, "\"14 days\"", "", "Message files that were processed."),
+    key("keep.log", Kind::Period, "\"90 days\"", "", "Lines of the log; longer than zero."),
+    key("keep.tombstones", Kind::Period, "\"1 year\"", "",
         "At the server: deletions that a requestor has not confirmed; after this time it gets the whole list \
          instead; longer than zero."),
-    key("keep.confirmed", Kind::Period, "\"30 days\"",
+    key("keep.confirmed", Kind::Period, "\"30 days\"", "",
         "At the server: deletions that every requestor has confirmed; longer than zero and not longer than \
          `tombstones`."),
 
-    key("carrier.part_mib", Kind::Number(1, 1024), "8",
+    key("carrier.part_mib", Kind::Number(1, 1024), "8", "",
         "Longest part of a message, in MiB; longer messages are cut."),
-    key("carrier.compression", COMPRESSION, "3",
+    key("carrier.compression", COMPRESSION, "3", "",
         "The level of zstd: low is fast, high is small."),
-    key("carrier.settle", Kind::Duration, "\"60 s\"",
+    key("carrier.settle", Kind::Duration, "\"60 s\"", "",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),
 ];

@@ -28,13 +28,11 @@ use dirsync_directory::View;
 
 pub use map::load_map;
 pub use problem::ConfigErrors;
+pub use reference::template;
 
 use problem::Problem;
 use reader::Reader;
 use syntax::Syntax;
-
-/// What `dirsync init` writes: nothing but comments.
-pub const TEMPLATE: &str = include_str!("template.toml");
 
 /// Longest file of settings, in bytes; a longer one is some other file.
 const FILE_BYTES_MAX: usize = 256 * 1024;

@@ -1,91 +1,8 @@
-//! `docs/configuration.md`, made of the list of keys.
+//! `docs/configuration.md` and the first `dirsync.toml`, made from the list of keys.
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, SECTIONS, Section, heading};
-
-/// A file with most keys, for the reference.
-pub(super) const EXAMPLE: &str = r##"[postoffice]
-home_check = true
-
-[view]
-types = ["SMTP", "X400"]
-origins = ["NORTH/HQ", "SOUTH/HQ"]
-kinds = ["mailbox", "list"]
-attributes = ["telephoneNumber", "ou", "title"]
-filter = "(!(ou=Hidden*))"
-
-[schedule]
-zone = "Europe/Berlin"
-times = ["T1 daily 22:00", "T3 every 15 min"]
-window = "8 h"
-mode = "scheduled"
-poll = "30 s"
-
-[[source]]
-name = "personnel"
-file = "personnel.csv"
-whole = true
-encoding = "windows-1252"
-
-[source.map]
-key = "{employee_no}"
-name = "{first} {last}"
-address = ["SMTP:{mail}", "X400:{x400}"]
-kind = "mailbox"
-
-[source.map.details]
-telephoneNumber = "{phone}"
-
-[[source]]
-name = "rooms"
-file = "rooms.export"
-format = "ldif"
-
-[[target]]
-file = "address-list.csv"
-for_people = true
-
-[[target]]
-file = "own.cards"
-format = "vcard"
-own = true
-
-[guard]
-entries = 10
-percent = 10
-
-[guard.delete]
-entries = 5
-percent = 2
-
-[guard.blank]
-entries = 50
-percent = 20
-
-[guard.move]
-entries = 20
-percent = 5
-
-[guard.settings]
-entries = 0
-percent = 0
-
-[alarm]
-command = ["/usr/local/bin/page", "--subject", "{subject}"]
-timeout = "30 s"
-
-[keep]
-done = "14 days"
-log = "90 days"
-tombstones = "1 year"
-confirmed = "30 days"
-
-[carrier]
-part_mib = 8
-compression = 3
-settle = "60 s"
-"##;
+use super::keys::{KEYS, Key, SECTIONS, Section, find, heading};
 
 const BEGINNING: &str = "\
 # Configuration
@@ -103,6 +20,57 @@ A *length of time* is a whole number and a unit: `s`, `min`, `h`, `days`, `year`
 This page is made from the program's own list of keys, and a test compares them.
 ";
 
+/// The keys that the first `dirsync.toml` proposes, with a word on those that need one.
+const PROPOSED: [(&str, &str); 8] = [
+    ("source.name", ""),
+    ("source.file", ""),
+    ("source.whole", "the file is the whole list"),
+    ("target.file", ""),
+    ("target.for_people", "safe to open in a spreadsheet"),
+    ("schedule.zone", ""),
+    ("schedule.times", ""),
+    ("alarm.command", ""),
+];
+
+/// What `dirsync init` writes: nothing but comments.
+pub fn template() -> String {
+    let mut text = String::from(
+        "# Settings of this postoffice. Every key is optional; see docs/configuration.md.\n\
+         # \"dirsync config check\" says what is wrong with this file.\n",
+    );
+    let mut last = "";
+    for (path, word) in PROPOSED {
+        let Some((table, name)) = path.rsplit_once('.') else { continue };
+        let example = find(table, name).map_or("", Key::example);
+        if table != last {
+            text.push_str(&format!("\n# {}\n", heading(table)));
+            last = table;
+        }
+        let word = if word.is_empty() { String::new() } else { format!("# {word}") };
+        let line = format!("# {:36}{word}", format!("{name} = {example}"));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A file with every key.
+pub(super) fn example() -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        text.push_str(&format!("\n{}\n", heading(section.path)));
+        for key in KEYS {
+            if let Some((table, name)) = key.path.rsplit_once('.')
+                && table == section.path
+            {
+                let name = if name == "*" { "telephoneNumber" } else { name };
+                text.push_str(&format!("{name} = {}\n", key.example()));
+            }
+        }
+    }
+    text.trim_start().to_owned()
+}
+
 /// The text of `docs/configuration.md`.
 #[allow(dead_code, reason = "the page is written and compared by a test")]
 pub fn render_reference() -> String {
@@ -111,7 +79,7 @@ pub fn render_reference() -> String {
         section_of(&mut page, section);
     }
     page.push_str("\n## Example\n\n```toml\n");
-    page.push_str(EXAMPLE);
+    page.push_str(&example());
     page.push_str("```\n");
     page
 }
@@ -141,7 +109,7 @@ fn row(name: &str, key: &Key) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::super::{Config, TEMPLATE};
+    use super::super::Config;
     use super::*;
 
     fn parse(text: &str) -> String {
@@ -164,20 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn the_example_has_every_key_and_is_right() {
-        parse(EXAMPLE);
-        let (mut table, mut paths) = (String::new(), Vec::new());
-        for line in EXAMPLE.lines() {
-            if line.starts_with('[') {
-                table = line.trim_matches(['[', ']']).to_owned();
-            } else if let Some((name, _)) = line.split_once(" = ") {
-                let name = if table == "source.map.details" { "*" } else { name };
-                paths.push(format!("{table}.{name}"));
-            }
-        }
-        for key in KEYS {
-            assert!(paths.iter().any(|path| path == key.path), "{}", key.path);
-        }
+    fn the_example_is_right_and_has_every_key() {
+        parse(&example());
+        assert!(KEYS.iter().all(|key| !key.example().is_empty()));
     }
 
     /// Written out, the defaults change nothing.
@@ -213,8 +170,8 @@ mod tests {
 
     #[test]
     fn the_first_file_is_the_default_and_its_proposals_are_right() {
-        assert_eq!(parse(TEMPLATE), format!("{:?}", Config::default()));
-        let uncommented: String = TEMPLATE
+        assert_eq!(parse(&template()), format!("{:?}", Config::default()));
+        let uncommented: String = template()
             .lines()
             .skip(3)
             .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))

@@ -802,7 +802,7 @@ fn mistakes_without_end_are_cut_off() {
 /// Whatever is done to a file, it is read or its mistakes are shown.
 #[test]
 fn damaged_files_are_mistakes_not_panics() {
-    let whole = super::reference::EXAMPLE;
+    let whole = super::reference::example();
     for at in 0..whole.len() {
         let (before, after) = whole.split_at(at);
         let text = match at % 3 {
