@@ -1,5 +1,6 @@
-//! Relative links in Markdown lead to files.
+//! Relative links in Markdown lead to files, and to headings in them.
 
+use std::fs;
 use std::path::Path;
 
 use super::Breach;
@@ -10,18 +11,35 @@ pub fn check(files: &[TextFile], root: &Path) -> Vec<Breach> {
     for file in files.iter().filter(|file| file.path.ends_with(".md")) {
         let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
         for (line, target) in targets(&file.text) {
-            let path = target.split('#').next().unwrap_or_default();
+            let (path, heading) = target.split_once('#').unwrap_or((&target, ""));
             let full = match path.strip_prefix('/') {
                 Some(from_root) => root.join(from_root),
+                None if path.is_empty() => root.join(&file.path),
                 None => root.join(folder).join(path),
             };
-            if !full.exists() {
+            let is_there = || match full.extension() {
+                Some(end) if end == "md" && !heading.is_empty() => {
+                    has_heading(&fs::read_to_string(&full).unwrap_or_default(), heading)
+                }
+                _ => full.exists(),
+            };
+            if !is_there() {
                 let text = format!("\"{target}\" leads nowhere");
                 breaches.push(Breach::new(&file.path, line, "dead link", text));
             }
         }
     }
     breaches
+}
+
+/// Whether a page has a heading with this anchor: in small letters, with hyphens for blanks, and
+/// without other signs.
+fn has_heading(page: &str, anchor: &str) -> bool {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase()).any(|heading| {
+        let letters = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        letters.map(|c| if c == ' ' { '-' } else { c }).eq(anchor.chars())
+    })
 }
 
 /// Relative link targets outside code, each with its line.
@@ -52,7 +70,7 @@ fn targets(text: &str) -> Vec<(usize, String)> {
 
 fn is_relative(target: &str) -> bool {
     let is_elsewhere = target.contains("://") || target.starts_with("mailto:");
-    !target.is_empty() && !target.starts_with('#') && !is_elsewhere
+    !target.is_empty() && !is_elsewhere
 }
 
 fn without_code_spans(line: &str) -> String {
@@ -66,7 +84,7 @@ mod tests {
     #[test]
     fn only_relative_targets_outside_code_count() {
         let text = "\
-[a](docs/a.md#part) and [b](https://b.example) `[c](c.md)` [d](#d)
+[a](docs/a.md#part) and [b](https://b.example) `[c](c.md)`
 ```
 [e](e.md)
 ```
@@ -77,10 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_missing_file_is_found() {
+    fn a_link_to_a_missing_file_or_heading_is_found() {
         let root = crate::workspace::root();
         let page = |text: &str| TextFile { path: "docs/a.md".to_owned(), text: text.to_owned() };
         assert_eq!(check(&[page("[a](../Cargo.toml) [b](/xtask/src)")], &root), []);
+        assert_eq!(check(&[page("[a](../CONTRIBUTING.md#before-you-start)")], &root), []);
+        assert_eq!(check(&[page("[a](../CONTRIBUTING.md#before)")], &root).len(), 1);
         let breaches = check(&[page("\n[a](missing.md)")], &root);
         assert_eq!((breaches.len(), breaches[0].line), (1, 2));
     }

@@ -152,7 +152,7 @@ fn a_backup_that_is_none_is_what_the_error_names() {
             let said = &ran.err;
             assert!(said.contains(&format!("\"{name}.backup\"")), "{name}: {said}");
             assert!(!said.contains("postoffice.db"), "{name}: {said}");
-            assert!(!said.contains("invite this site"), "{name}: {said}");
+            assert!(!said.contains("invite this postoffice"), "{name}: {said}");
             assert!(
                 std::fs::read(database(&sandbox, postoffice)).unwrap() == before,
                 "{name}: untouched"
