@@ -1,4 +1,4 @@
-//! Reads everything that a postoffice keeps and says what contradicts itself.
+//! The check of a postoffice: everything that it keeps is read and compared.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 use crate::failure::Result;
 use crate::postoffice::Postoffice;
 
-/// Something that contradicts what else is kept.
+/// Two things that a postoffice keeps and that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contradiction {
     /// The database's file is damaged; in SQLite's words.
@@ -107,7 +107,7 @@ impl fmt::Display for Contradiction {
     }
 }
 
-/// Asks the server for a repair of a list that is not what was noted. Returns what was wrong.
+/// Asks the server for a repair of a list that differs from its digest. Returns what was wrong.
 pub fn repair(postoffice: &mut Postoffice) -> Result<Vec<String>> {
     let around = postoffice.around()?;
     let mut draws = Draws::new(&around.seed);
@@ -120,7 +120,7 @@ pub fn repair(postoffice: &mut Postoffice) -> Result<Vec<String>> {
     Ok(events.into_iter().map(|event| event.text).collect())
 }
 
-/// Reads everything. Returns what contradicts itself.
+/// Reads everything. Returns the contradictions.
 pub fn check(postoffice: &mut Postoffice) -> Result<Vec<Contradiction>> {
     let damage = postoffice.store.integrity_check()?.into_iter();
     let mut wrong: Vec<Contradiction> = damage.map(Contradiction::Database).collect();

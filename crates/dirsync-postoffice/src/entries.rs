@@ -222,7 +222,7 @@ pub fn claim(postoffice: &mut Postoffice, id: EntryId, source: &str) -> Result<E
     done(tables, id, "claimed")
 }
 
-/// Commits what was done by hand, with its line in the log.
+/// Commits a change by hand, with its line in the log.
 fn done(mut tables: Box<dyn Transaction + '_>, id: EntryId, what: &str) -> Result<EntryId> {
     log_within(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[])?;
     tables.commit()?;

@@ -1,31 +1,31 @@
-//! Failures with what to do about them.
+//! Failures, with advice for the person who reads them.
 
 use std::fmt;
 
 use dirsync_carrier::CarrierError;
 use dirsync_protocol::tables::{LogLine, StoreError, StoreErrorKind};
 
-/// Who can do something about a failure.
+/// The kind of a failure: who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// Something did not work.
     Failed,
-    /// What was asked or configured is wrong, or does not fit this postoffice.
+    /// A request or a setting is wrong, or does not fit this postoffice.
     Usage,
     /// A carrier could not be reached.
     Unreachable,
 }
 
-/// A failure with what to do about it.
+/// A failure, and advice about it.
 #[derive(Debug)]
 pub struct Failure {
-    /// Who can do something about it.
+    /// Its kind.
     pub kind: FailureKind,
-    /// What failed.
+    /// The error.
     pub error: anyhow::Error,
-    /// What to do.
+    /// Advice for the person who reads it.
     pub hint: Option<String>,
-    /// The log lines of what was done before.
+    /// The log lines of the work that was done before it.
     pub before: Vec<LogLine>,
 }
 
@@ -42,26 +42,26 @@ impl Failure {
         self
     }
 
-    /// Says where it happened, before what happened.
+    /// Puts the place where it happened before its text.
     pub fn within(mut self, place: String) -> Self {
         self.error = self.error.context(place);
         self
     }
 
-    /// Adds what to do.
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds the log lines of what was done before.
+    /// Adds the log lines of the work that was done before it.
     pub fn after(mut self, mut lines: Vec<LogLine>) -> Self {
         lines.append(&mut self.before);
         self.before = lines;
         self
     }
 
-    /// What failed and why, each cause said once.
+    /// The error and its causes, each said once.
     pub fn text(&self) -> String {
         let mut text = self.error.to_string();
         for cause in self.error.chain().skip(1) {
@@ -90,7 +90,7 @@ fn about_its_database(error: anyhow::Error) -> (anyhow::Error, Option<String>) {
     }
 }
 
-/// What to do about a database in trouble.
+/// Advice about a database in trouble.
 fn advice(kind: StoreErrorKind) -> Option<&'static str> {
     match kind {
         StoreErrorKind::Full => {

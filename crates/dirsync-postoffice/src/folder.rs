@@ -23,7 +23,7 @@ pub const DATABASE: &str = "postoffice.db";
 const FOUNDING: &str = "postoffice.db.founding";
 /// The folder of the own postoffice's messages and of the locks.
 pub const TRANSIT: &str = "transit";
-/// The file in it that is locked by whoever works on the postoffice.
+/// The file in it that each command locks while it works on the postoffice.
 pub const LOCK: &str = "lock";
 /// The file in it that is locked by the agent for as long as it runs.
 pub const AGENT_LOCK: &str = "agent.lock";
@@ -43,7 +43,7 @@ pub(crate) fn load_config(folder: &Path) -> Result<Config> {
         .map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))
 }
 
-/// Refuses what would work in a folder that was copied, before its database is opened. Returns its
+/// Refuses a copied folder before its database is opened. Returns its
 /// configuration.
 pub fn require_home(folder: &Path) -> Result<Config> {
     let config = load_config(folder)?;

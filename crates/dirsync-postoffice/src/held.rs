@@ -1,4 +1,4 @@
-//! What waits for a person's decision: changes that are held here, and deletions at the server.
+//! Changes that wait for a person's decision: those that are held here, and deletions at the server.
 
 use std::ops::ControlFlow;
 
@@ -48,7 +48,7 @@ pub fn cases(postoffice: &mut Postoffice, rejected: bool) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// All cases, open and closed: those of the own sources, and what waits at the server.
+/// All cases, open and closed: those of the own sources, and those that wait at the server.
 fn all_cases(tables: &mut dyn Tables, is_server: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for held in tables.held_changes()? {
@@ -90,7 +90,7 @@ fn all_cases(tables: &mut dyn Tables, is_server: bool) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// What a person says of cases.
+/// A person's decision about cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// They are let through.

@@ -29,12 +29,12 @@ const NOTE_BYTES_MAX: u64 = 4096;
 /// Where systems keep their machine's id.
 const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
-/// What is noted of a place; the names of the note's lines.
+/// The properties that are noted of a place; the names of the note's lines.
 const PARTS: [&str; 3] = ["machine", "inode", "birth"];
 /// The part of [`PARTS`] that tells machines apart; the others tell folders apart.
 const MACHINE: usize = 0;
 
-/// A place: of each of [`PARTS`] what the system says, where it says anything.
+/// A place: the value of each of [`PARTS`]; `None` if the system does not tell it.
 type Place = [Option<String>; PARTS.len()];
 
 /// Why a postoffice is not at home.
@@ -59,7 +59,7 @@ impl fmt::Display for Away {
 }
 
 impl Away {
-    /// What a person can say or do about it, a line each.
+    /// The ways out for a person, a line each.
     pub fn ways_out(self, folder: &Path) -> [String; 3] {
         let old = if self == Self::Machine { "machine" } else { "folder" };
         [

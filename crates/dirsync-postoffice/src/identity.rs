@@ -19,7 +19,7 @@ pub const INSTALLATION_NOTE: &str = "installation";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     name: PostofficeName,
-    /// The server installation; none of a requestor.
+    /// The server installation; `None` for a requestor.
     instance: Option<Instance>,
     /// Its public key, which each installation makes anew.
     key: String,
@@ -37,7 +37,7 @@ impl Identity {
         Ok(Self { name, instance, key })
     }
 
-    /// Of a database, by what it says itself.
+    /// Of a database, by its own tables.
     pub fn of_database(tables: &mut dyn Tables) -> Stored<Self> {
         Ok(Self {
             name: tables.requestor()?.name,

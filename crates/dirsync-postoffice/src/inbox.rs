@@ -1,4 +1,4 @@
-//! What lies in the inboxes of a postoffice: for `status` and `check`.
+//! The contents of the inboxes of a postoffice, for `status` and `check`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use dirsync_protocol::tables::Registration;
 use crate::failure::Result;
 use crate::postoffice::Postoffice;
 
-/// What lies there, of all inboxes together.
+/// The contents of all inboxes of a postoffice.
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {
     /// Messages that no step has looked at yet.
@@ -17,12 +17,12 @@ pub struct Inbox {
     pub suspended: Vec<String>,
     /// Postoffices that are not registered and whose requests wait.
     pub unknown: Vec<String>,
-    /// What is no message: other names, links, devices.
+    /// Files that are no messages: other names, links, devices.
     pub strangers: Vec<PathBuf>,
 }
 
 impl Inbox {
-    /// What lies there now. A place that cannot be reached is a matter for the steps.
+    /// Reads the inboxes. A place that cannot be reached is skipped; the steps report it.
     pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
         let registrations = postoffice.begin()?.registrations()?;
         let places = postoffice.places()?;

@@ -57,7 +57,7 @@ pub fn join(folder: &Path, file: &Path) -> Result<Joined> {
     Ok(Joined { invitation, unmarked })
 }
 
-/// Refuses an invitation that shows that it admits nobody.
+/// Refuses an invitation that the server cannot accept any more.
 fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
     let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
     let another = format!(
@@ -91,7 +91,7 @@ fn used(text: &str) -> Option<String> {
     Some(line.trim_matches('"').to_owned())
 }
 
-/// Notes in an invitation's file that it was used: whoever finds it does not wait in vain. If the file
+/// Notes in an invitation's file that it was used, so that nobody tries it a second time. If the file
 /// cannot be written, the server says so later.
 fn mark_used(file: &Path, folder: &Path) -> Result<()> {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());

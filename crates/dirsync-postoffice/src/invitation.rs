@@ -18,7 +18,7 @@ pub struct Invitation {
     pub server_key: String,
     /// Who is invited.
     pub postoffice: PostofficeName,
-    /// What it has to present at first contact.
+    /// The secret that it presents at first contact.
     pub secret: String,
     /// When the secret expires, in milliseconds since 1970.
     pub expires: u64,
@@ -31,7 +31,7 @@ impl Invitation {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words.
+    /// The mistake, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let document = DeTable::parse(text).map_err(|error| error.message().to_owned())?;
         let field = |key: &str| match document.get_ref().get(key).map(|value| value.get_ref()) {

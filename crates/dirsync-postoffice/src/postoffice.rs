@@ -41,13 +41,13 @@ pub struct Postoffice {
     pub is_server: bool,
     /// Its public key.
     pub key: String,
-    /// What did not work when it was opened, and does not keep it from being read.
+    /// Failures while it was opened that do not prevent reading it.
     pub warnings: Vec<String>,
     _lock: Option<PostofficeLock>,
 }
 
 impl Postoffice {
-    /// Opens a postoffice to work on it; `purpose` is what others are told who want to as well.
+    /// Opens a postoffice to work on it. `purpose` is shown to others that wait for its lock.
     pub fn open(folder: &Path, purpose: &str) -> Result<Self> {
         require_folder(folder)?;
         let lock = lock(folder, purpose)?;
@@ -146,7 +146,7 @@ impl Postoffice {
         Ok(log_state(&mut *self.store.begin()?, &mut log)?)
     }
 
-    /// Carries out what the decisions log has and the database does not know.
+    /// Carries out the decisions of the log that the database does not know.
     fn catch_up(&mut self) -> Result<()> {
         if !self.is_server {
             return Ok(());
@@ -165,12 +165,12 @@ impl Postoffice {
         Ok(tables.commit()?)
     }
 
-    /// Why this postoffice does not work where it is; none where it is at home, or nobody wants to know.
+    /// Why this postoffice does not work in this folder; `None` if it is at home, or is not to check.
     pub fn away(&self) -> Result<Option<Away>> {
         folder::away(&self.folder, &self.config)
     }
 
-    /// What a step is given: the time now, and fresh randomness.
+    /// The surroundings of a step: the time, fresh randomness, and settings.
     pub fn around(&self) -> Result<Surroundings> {
         Ok(Surroundings {
             now: now_ms(),
@@ -277,7 +277,7 @@ impl Postoffice {
         Ok(tables.commit()?)
     }
 
-    /// Keeps what was done elsewhere, and a line that sums it up.
+    /// Logs events that are committed already, and a line that sums them up.
     pub fn log(&mut self, step: &str, summary: &str, events: &[Event]) -> Stored<()> {
         let mut tables = self.store.begin()?;
         log_within(&mut *tables, step, summary, events)?;
@@ -300,7 +300,7 @@ impl Postoffice {
     }
 }
 
-/// Logs what there is to say, and a line that sums it up, in the transaction that makes it true.
+/// Logs events and a line that sums them up, in the transaction that makes them true.
 pub fn log_within(
     tables: &mut dyn Transaction,
     step: &str,

@@ -1,4 +1,4 @@
-//! What could not be accepted, with its reason.
+//! Rows and entries that could not be accepted, with the reason.
 
 use dirsync_protocol::tables::Quarantined;
 

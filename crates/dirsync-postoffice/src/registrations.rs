@@ -101,7 +101,7 @@ fn digest_matches(tables: &mut dyn Tables, registration: &Registration) -> Store
 pub struct Invited {
     /// Where its messages travel.
     pub carrier: String,
-    /// What it may see.
+    /// Its view.
     pub sees: Seen,
 }
 
@@ -171,7 +171,7 @@ pub fn invite(
     Ok(invitation)
 }
 
-/// What a requestor may see, before and after a change.
+/// The view of a requestor before and after a change.
 #[derive(Clone, Debug)]
 pub struct ChangedView {
     /// Before.

@@ -60,7 +60,7 @@ pub fn restore(folder: &Path, file: &Path) -> Result<PathBuf> {
     Ok(with_suffix(&path, KEPT))
 }
 
-/// Opens the copy. What is wrong with it is said of it, not of the database that it was to replace.
+/// Opens the copy. An error names the copy, not the database that it was to replace.
 fn open_copy(folder: &Path, here: &Identity, file: &Path) -> Result<SqliteStore> {
     let name = file.display();
     if !file.is_file() {

@@ -146,7 +146,7 @@ pub fn rejoin(folder: &Path) -> Result<bool> {
 }
 
 /// The postoffice lives in this folder from now on. It does not depend on the database: one that is
-/// damaged can be restored only where the postoffice is at home. Returns its name, and whether it had
+/// damaged can be restored only if the postoffice is at home. Returns its name, and whether it had
 /// lived elsewhere.
 pub fn moved(folder: &Path) -> Result<(PostofficeName, bool)> {
     require_folder(folder)?;

@@ -9,14 +9,14 @@ use crate::folder::SETTINGS;
 use crate::keys::{has_instance, public_key};
 use crate::postoffice::Postoffice;
 
-/// What is to be said about the settings of a folder.
+/// The result of a check of the settings of a folder.
 #[derive(Debug)]
 pub struct Check {
     /// Their file.
     pub file: PathBuf,
     /// The settings, or all that is wrong with the file.
     pub config: Result<Config, ConfigErrors>,
-    /// What never happens on their schedule, although each of its lines is well formed.
+    /// Steps that never run on their schedule, although each of its lines is well formed.
     pub never: Vec<String>,
     /// What others on this machine may write and should not, and what did not work when the postoffice
     /// was opened.

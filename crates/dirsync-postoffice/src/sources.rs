@@ -18,10 +18,10 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::postoffice::{Postoffice, log_within};
 use crate::time::now_ms;
 
-/// What the read of a source did.
+/// The result of reading a source.
 #[derive(Debug)]
 pub struct SourceRead {
-    /// Its log lines; none if what it says was said before.
+    /// Its log lines; none if the same error was logged before.
     pub lines: Vec<LogLine>,
     /// Its counts; `None` if it could not begin.
     pub report: Option<ReadReport>,
@@ -105,7 +105,7 @@ pub struct Import {
     pub source: String,
     /// It is the whole list.
     pub whole: bool,
-    /// Nothing is kept: only what would happen is wanted.
+    /// Nothing is kept: the counts say what would happen.
     pub dry_run: bool,
 }
 

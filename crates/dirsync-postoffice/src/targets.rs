@@ -31,10 +31,10 @@ const PUT_RIGHT: &str = "target-put-right:";
 /// The coarsest clocks of file systems count in steps of two seconds.
 const SETTLE_MS: u64 = 2_500;
 
-/// What the targets came to.
+/// The result of writing the targets.
 #[derive(Debug, Default)]
 pub struct Targets {
-    /// What the log says of them.
+    /// Their log lines.
     pub lines: Vec<LogLine>,
     /// How many were put right.
     pub put_right: u64,
@@ -223,7 +223,7 @@ fn find(file: &Path, known: Option<&Written>, shows: &str, now: u64) -> Result<F
     Ok(Found::Equal(Written { look, since, settled, ..known.clone() }))
 }
 
-/// How a target looks; none where there is nothing.
+/// The look of a target; `None` if there is no such file.
 fn look(file: &Path) -> Result<Option<(Look, Metadata)>> {
     let data = match fs::symlink_metadata(file) {
         Ok(data) => data,
@@ -271,7 +271,7 @@ fn times(data: &Metadata) -> String {
     format!("{:?} {:?}", data.modified().ok(), data.created().ok())
 }
 
-/// The hash of a file's content; none where it is not the file that was looked at.
+/// The hash of a file's content; `None` if it is not the file that was looked at.
 fn hash(file: &Path, looked_at: &Metadata) -> Result<Option<String>> {
     let read = || -> io::Result<Option<String>> {
         let open = open_file(file, Links::Follow)?;

@@ -17,7 +17,7 @@ pub struct Why {
     pub own: Vec<OwnStage>,
     /// The entries of the list with it.
     pub listed: Vec<Listed>,
-    /// At the server: who claims it.
+    /// At the server: the entries that claim it.
     pub claims: Vec<Claim>,
 }
 
@@ -34,7 +34,7 @@ pub struct OwnStage {
     pub change: u64,
     /// The server has acknowledged that change.
     pub acknowledged: bool,
-    /// What the server said of it.
+    /// The server's outcomes of it.
     pub outcomes: Vec<OutcomeKind>,
     /// Why changes of it are held here.
     pub held: Vec<GuardKind>,
@@ -72,7 +72,7 @@ pub enum Reach {
 }
 
 impl Why {
-    /// What is known of an address, or of a value of any type; at the server of one requestor or of all.
+    /// Looks for an address, whole or without its type. At the server, `at` limits it to one requestor.
     pub fn of(
         postoffice: &mut Postoffice,
         address: &str,

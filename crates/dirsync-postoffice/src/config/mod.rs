@@ -44,7 +44,7 @@ pub struct Config {
     pub home_check: bool,
     /// What it wants to see.
     pub view: View,
-    /// When its steps run; none: continuously.
+    /// When its steps run; `None` for continuous mode.
     pub schedule: Option<Schedule>,
     /// How often its places are looked at; never zero.
     pub poll: Duration,
@@ -58,7 +58,7 @@ pub struct Config {
     pub alarm: Vec<String>,
     /// How long it may take; never zero.
     pub alarm_timeout: Duration,
-    /// How long what was taken is kept aside.
+    /// How long messages are kept after they were processed.
     pub keep_done: Duration,
     /// How long log lines are kept; never zero.
     pub keep_log: Duration,

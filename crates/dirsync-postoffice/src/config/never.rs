@@ -1,4 +1,4 @@
-//! What of a schedule can never do its work, although each line is well formed.
+//! Steps that a schedule never runs, although each of its lines is well formed.
 
 use dirsync_agent::schedule::{Schedule, Step};
 
@@ -14,7 +14,7 @@ fn without(step: Step) -> &'static str {
 }
 
 impl Config {
-    /// What never happens on the schedule of a postoffice, in words.
+    /// The steps that never run on the schedule of a postoffice, in words.
     pub fn never(&self, is_server: bool) -> Vec<String> {
         let Some(schedule) = &self.schedule else { return Vec::new() };
         let mut words = Vec::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
-/// Most mistakes that are shown; a file with more is most likely not what it was taken for.
+/// Most mistakes that are shown; a file with more is most likely not a file of settings.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
 /// The width in which long lines are cut around their mistake.

@@ -37,7 +37,7 @@ impl Table<'_> {
     }
 }
 
-/// The file's text, and what was found to be wrong with it so far.
+/// The file's text, and the mistakes that were found in it so far.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     text: &'a str,

@@ -26,7 +26,7 @@ pub(super) const KINDS: [(&str, EntryKind); 4] = [
     ("list", EntryKind::List),
 ];
 
-/// What an alarm's command may have in braces.
+/// The words that an alarm's command may have in braces.
 const ALARM_WORDS: [&str; 1] = ["subject"];
 
 /// Reads the whole file; `folder` is the one that it stands in.
@@ -187,7 +187,7 @@ fn times<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<ScheduledTime> {
         match line.value.parse::<ScheduledTime>() {
             Ok(time) => times.push(time),
             Err(error) => {
-                let message = "\"schedule.times\" has a line that is none";
+                let message = "\"schedule.times\": this is not a schedule line";
                 // Its text repeats word and place, which the line shows already.
                 let text = error.to_string();
                 let reason = text.rsplit_once(" is wrong: ").map_or(&*text, |(_, reason)| reason);
@@ -237,7 +237,7 @@ fn alarm<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<String> {
     command.value.into_iter().map(|word| word.value.to_owned()).collect()
 }
 
-/// A mistyped `{subjekt}` would reach the person who is called as it stands.
+/// A mistyped `{subjekt}` would reach the person who is called unchanged.
 fn unknown_braces(reader: &mut Reader<'_>, text: &Placed<&str>) {
     for (at, _) in text.value.match_indices('{') {
         let Some((word, _)) = text.value[at + 1..].split_once('}') else { continue };

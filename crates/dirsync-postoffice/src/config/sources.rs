@@ -18,7 +18,7 @@ const RESERVED: [&str; 4] = ["hand", "import", "adopted", "merge"];
 /// Longest name of a source, in bytes: it stands in tables and messages.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What a postoffice folder holds; a target of such a name would destroy it.
+/// The files of a postoffice folder; a target of such a name would destroy one.
 const OF_POSTOFFICE: [&str; 7] = [
     "dirsync.toml",
     "postoffice.db",
@@ -29,10 +29,10 @@ const OF_POSTOFFICE: [&str; 7] = [
     "transit",
 ];
 
-/// The files that the tables name, with what they are to them and where that stands.
+/// The files that the tables name, each with its role (source or target) and its place in the text.
 type Files = BTreeMap<PathBuf, (&'static str, Range<usize>)>;
 
-/// Reads all `[[source]]` and `[[target]]`. What is written must not be read, nor written twice.
+/// Reads all `[[source]]` and `[[target]]`. A target must be neither a source nor another target.
 pub(super) fn sources_and_targets<'a>(
     reader: &mut Reader<'a>,
     root: &Table<'a>,

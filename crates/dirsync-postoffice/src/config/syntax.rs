@@ -6,13 +6,13 @@ use toml::de::DeTable;
 
 use super::problem::{PROBLEMS_MAX, Problem, line_of};
 
-/// How often lines are taken out before what is left is read as it is.
+/// How often broken lines are blanked before the rest is read as it is.
 const PASSES_MAX: usize = 8;
 
-/// A text whose broken lines are blank, and what was broken. All other bytes keep their places.
+/// A text whose broken lines are blank, and the mistakes in them. All other bytes keep their places.
 #[derive(Debug)]
 pub(super) struct Syntax {
-    /// What can be read.
+    /// The text that can be read.
     pub text: String,
     /// The mistakes of TOML.
     pub problems: Vec<Problem>,

@@ -284,7 +284,7 @@ fn schedule_lines_and_zones_are_pointed_at() {
     shows(
         "[schedule]\ntimes = [\n  \"T1 daily 22:00\",\n  \"T\\u0033 daily 25:00\",\n]\n",
         "
-error: \"schedule.times\" has a line that is none
+error: \"schedule.times\": this is not a schedule line
  --> dirsync.toml:4:18
   |
 4 |   \"T\\u0033 daily 25:00\",

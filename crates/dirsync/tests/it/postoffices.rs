@@ -7,7 +7,7 @@ fn the_first_two_postoffices_of_the_readme_work_as_pasted() {
     let readme = include_str!("../../../../README.md");
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", &people(0..25));
-    let block = readme.split("## Your first two sites").nth(1).unwrap();
+    let block = readme.split("## Your first two postoffices").nth(1).unwrap();
     let block = block.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let lines: Vec<&str> = block.lines().collect();
     assert!(lines.len() <= 5, "at most five commands");
