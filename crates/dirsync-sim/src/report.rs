@@ -8,6 +8,7 @@ use dirsync_sim::random::Run;
 use dirsync_sim::step::Step;
 
 use crate::hunt::never_taken;
+use dirsync_protocol::row::Row;
 
 /// A world that broke.
 pub struct Failure {
@@ -29,7 +30,7 @@ pub struct Seen {
     steps: u64,
     messages: u64,
     cycles: BTreeMap<usize, u64>,
-    rules: BTreeMap<String, u64>,
+    rows: BTreeMap<Row, u64>,
     /// What broke.
     pub failures: Vec<Failure>,
 }
@@ -45,7 +46,7 @@ impl Seen {
             *self.cycles.entry(cycles).or_default() += 1;
         }
         for (_, event) in &done.world.events {
-            *self.rules.entry(event.row.name().to_owned()).or_default() += 1;
+            *self.rows.entry(event.row).or_default() += 1;
         }
     }
 
@@ -63,7 +64,7 @@ impl Seen {
         let cycles: Vec<String> =
             self.cycles.iter().map(|(cycles, worlds)| format!("{cycles}: {worlds}")).collect();
         println!("cycles until silence: {}", cycles.join(", "));
-        let never = never_taken(&self.rules);
+        let never = never_taken(&self.rows);
         if !never.is_empty() {
             println!("never taken: {}", never.join(", "));
         }

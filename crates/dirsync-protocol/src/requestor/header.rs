@@ -2,7 +2,7 @@
 //! R9 of `docs/protocol.md`).
 
 use dirsync_directory::EntryId;
-use dirsync_message::{OutcomeKind, RequestNo, Side, Update};
+use dirsync_message::{OutcomeKind, RequestNo, ServerEpoch, Side, Update};
 
 use super::receive::Reception;
 use super::rejoin::new_epoch;
@@ -30,7 +30,7 @@ impl Reception<'_> {
         let heard = self.changes.state.epoch_heard;
         if let Some(heard) = heard.filter(|heard| *heard != epoch) {
             self.changes.state.request_due = true;
-            if heard.is_newer_than(&epoch) && Rule::GenerationOrder.holds() {
+            if is_replaced(&epoch, &heard) {
                 // The old server learns of the later epoch from the next request, and begins anew or ends.
                 let text = format!(
                     "a server that was replaced still sends: its epoch is {epoch}, {heard} was heard"
@@ -218,6 +218,11 @@ impl Ended {
             _ => None,
         }
     }
+}
+
+/// R1: whether the server that speaks was replaced by the server of a later epoch that was heard.
+fn is_replaced(epoch: &ServerEpoch, heard: &ServerEpoch) -> bool {
+    heard.is_newer_than(epoch) && Rule::GenerationOrder.holds()
 }
 
 /// R5: whether the answer to a later request was taken already.

@@ -294,7 +294,7 @@ fn refuse_replace(
     list: &Body,
     previous_answer: RequestNo,
 ) -> Refusal {
-    if list.stated != state.point && Rule::ReplaceFrom.holds() {
+    if has_moved(state, list) {
         let text = "the list has moved since the request that this replace answers".to_owned();
         return Some((Level::Debug, Row::R11, text));
     }
@@ -304,6 +304,11 @@ fn refuse_replace(
     let is_later = (update.answers, Some(list.to.srv_seq)) > (previous_answer, number);
     (!is_later && !is_newer_epoch && list.part == 1)
         .then(|| (Level::Debug, Row::R11, "an older replace".to_owned()))
+}
+
+/// R11: whether the list is not at the point any more for which a replace was made.
+fn has_moved(state: &RequestorState, list: &Body) -> bool {
+    list.stated != state.point && Rule::ReplaceFrom.holds()
 }
 
 /// Whether a part of a replace follows the parts that were staged.

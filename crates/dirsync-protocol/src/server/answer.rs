@@ -14,7 +14,9 @@ use super::plan::{ListPlan, PlanKind};
 use crate::context::{Context, Level};
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};
-use crate::tables::{Position, Registration, RegistrationState, ServerState, Stored, Tables};
+use crate::tables::{
+    IssuedPoint, Position, Registration, RegistrationState, ServerState, Stored, Tables,
+};
 
 /// A list that differs is located by buckets, before anything is sent again, if it has this many entries.
 const BUCKETS_WORTHWHILE: u64 = 512;
@@ -258,8 +260,13 @@ pub(super) fn can_continue(
         return Ok(point.srv_seq <= server.head);
     }
     let Some(issued) = tables.issued_point(point)? else { return Ok(false) };
-    let is_same_mark = issued.mark == point.mark || !Rule::Mark.holds();
-    Ok(is_same_mark && (!point.complete || issued.digest == Some(position.digest)))
+    let is_same_list = !point.complete || issued.digest == Some(position.digest);
+    Ok(has_mark(&issued, point) && is_same_list)
+}
+
+/// Whether a point has the mark with which it was issued.
+fn has_mark(issued: &IssuedPoint, point: &SyncPoint) -> bool {
+    issued.mark == point.mark || !Rule::Mark.holds()
 }
 
 /// Whether deletions after a point may have been forgotten.

@@ -214,8 +214,7 @@ impl Reception<'_> {
         self.case.server.last_run = self.case.context.now;
         let acknowledged = self.registration.acknowledged;
         let submission = self.submit_own(resubmitted, body)?;
-        if !Rule::HeldAcknowledged.holds() && holds_deletions(self.case.tables, &self.request.from)?
-        {
+        if self.withholds_acknowledgement()? {
             self.registration.acknowledged = acknowledged;
         }
         self.note_position();
@@ -263,6 +262,14 @@ impl Reception<'_> {
             self.open_challenge();
         }
         Ok(submission)
+    }
+
+    /// Rule `heldack`: held deletions hold up no acknowledgement.
+    fn withholds_acknowledgement(&mut self) -> Stored<bool> {
+        if Rule::HeldAcknowledged.holds() {
+            return Ok(false);
+        }
+        holds_deletions(self.case.tables, &self.request.from)
     }
 
     /// Notes where the sender's list stands.

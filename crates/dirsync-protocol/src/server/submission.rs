@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, own_element};
-use dirsync_message::{Change, Request, Stamp, Transaction, fits_a_body};
+use dirsync_message::{Change, ReqSeq, Request, Stamp, Transaction, fits_a_body};
 
 use super::publication::{Deletion, Publication};
 use super::sender_epoch::follows_challenge;
@@ -88,7 +88,7 @@ impl Submitter<'_, '_> {
     ) -> Result<Submission, ReceiveError> {
         let Request { from, own, .. } = self.request;
         let held = self.registration.acknowledged;
-        if own.from > held && Rule::Range.holds() {
+        if leaves_gap(own.from, held) {
             let text = format!(
                 "{from} sends after {}, only {held} is held: it is asked to send again",
                 own.from
@@ -197,10 +197,12 @@ impl Submitter<'_, '_> {
                 return Ok(Err(fork));
             }
         }
-        if self.registration.own_digest != self.request.own.digest && Rule::OwnDigest.holds() {
-            return Ok(Err(Fork::Digest));
-        }
-        Ok(Ok(count))
+        Ok(if self.differs_from_said() { Err(Fork::Digest) } else { Ok(count) })
+    }
+
+    /// S13c: whether the set is not the one that the request's head describes.
+    fn differs_from_said(&self) -> bool {
+        self.registration.own_digest != self.request.own.digest && Rule::OwnDigest.holds()
     }
 
     fn read_full(&mut self, body: &mut dyn TransactionSource) -> Verdict<()> {
@@ -330,6 +332,11 @@ impl Submitter<'_, '_> {
     fn say(&mut self, level: Level, row: Row, text: String) {
         self.publication.say(level, row, text);
     }
+}
+
+/// S13a: whether a delta begins after a change that is not held.
+fn leaves_gap(from: ReqSeq, held: ReqSeq) -> bool {
+    from > held && Rule::Range.holds()
 }
 
 /// S13b: whether a change was made before the version that is held.
