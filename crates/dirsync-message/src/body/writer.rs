@@ -180,7 +180,8 @@ impl<W: Write> BodyWriter<W> {
     }
 
     fn put_decimal(&mut self, number: u64) {
-        self.put(&number.to_string());
+        // Writing to memory cannot fail.
+        _ = write!(self.buffer, "{number}");
     }
 
     fn put_subject(&mut self, code: &str, kind: Option<&str>, key: &str) {
