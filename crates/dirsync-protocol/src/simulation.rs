@@ -139,8 +139,6 @@ Rule {
     Incomplete = "incomplete",
     /// after a clock went back a schedule rests until the clock is there again
     ClockBack = "clockback",
-    /// a step that left messages has run for its time
-    Left = "left",
     /// in continuous mode nothing is asked for without an own change
     Heartbeat = "heartbeat",
     /// an applied change is not confirmed

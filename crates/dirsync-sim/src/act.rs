@@ -15,7 +15,7 @@ pub use sources::Files;
 use crate::naming::{SERVER, entry, letter_of};
 use crate::network::Letter;
 use crate::step::Step;
-use crate::world::{Checked, World};
+use crate::world::{Checked, World, site_of};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -58,6 +58,13 @@ impl World {
         self.trace.push(step.clone());
         let known = self.trace.len();
         let done = self.do_step(step)?;
+        match step {
+            Step::Change(machine, _) | Step::View(machine, _) => self.touch(site_of(machine)),
+            Step::Clock(site, _) | Step::Full(site) | Step::Space(site) => {
+                self.disturb(site_of(site))
+            }
+            _ => {}
+        }
         if let Some(why) = self.broken.pop() {
             return Err(why);
         }
@@ -91,6 +98,10 @@ impl World {
             Step::Apply { machine, at, delivery, trouble } => {
                 self.apply_step(machine, *at, *delivery, *trouble)
             }
+            Step::Agent(paces) => Ok(self.start_agents(paces)),
+            Step::Stop(site) => Ok(self.stop_agent(site)),
+            Step::Run(minutes) => self.run_agents(*minutes),
+            Step::Away(name, away) => Ok(self.place_is_away(name, *away)),
             Step::Go(machine) => self.go(machine),
             Step::Cycle => self.cycle(false, Default::default()).map(|_| true),
             Step::Turn(at) => self.turn(at),

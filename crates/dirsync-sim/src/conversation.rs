@@ -21,6 +21,7 @@
 //! | `expect A lists a1` | every machine of A that is not fenced lists it |
 //! | `expect A1 lives`, `expect A1 acknowledged` | the machine is not fenced; the server has all its changes |
 //! | `expect one A lives`, `expect one s lives` | all machines of A but one are fenced; all servers but one |
+//! | `expect A1 rang overdue N/S begins` | the alarm of its agent said so, once; `expect A1 rang 2` is how often it sounded |
 //! | `expect R18 2 times` | how often a row was taken anywhere |
 //!
 //! `4 times turn A1; turn s1` does the steps of the line so often.
@@ -195,6 +196,14 @@ fn expect(world: &mut World, what: &[&str]) -> Checked<bool> {
         [at, "publishes", key] => Ok(published(world.site(at)).contains_key(&entry(key))),
         [at, "lists", key] => Ok(list_of(world.site(at)).contains_key(&entry(key))),
         [at, "owns", key] => Ok(own_of(world.site(at)).contains_key(&entry(key))),
+        [at, "rang", count] => {
+            Ok(world.rung(crate::world::site_of(at)).len().to_string() == *count)
+        }
+        [at, "rang", ..] => {
+            let what = what[2..].join(" ");
+            let rung = world.rung(crate::world::site_of(at));
+            Ok(rung.iter().filter(|(_, said)| *said == what).count() == 1)
+        }
         [at, "lives"] => Ok(world.is_live(at)),
         [at, "acknowledged"] => Ok(is_acknowledged(world, at)),
         _ => Err(format!("\"{}\" is nothing that can be expected", what.join(" "))),
@@ -208,10 +217,17 @@ fn is_acknowledged(world: &mut World, machine: &str) -> bool {
 /// The conversations that come with the simulator: every trace of `docs/failure-stories.md` §16, and stories about
 /// the cycle. Random worlds begin with one now and then.
 pub const TOLD: &[(&str, &str)] = &told![
+    "a_clock_that_went_back_silences_nobody",
     "a_copy_one_request_behind",
     "a_copy_that_began_later",
     "a_copy_that_went_ahead",
     "a_deletion_survives_two_restores",
+    "a_full_disk_is_said_and_tried_again",
+    "a_place_that_is_back_is_used_within_the_window",
+    "a_share_that_is_away_is_asked_again",
+    "a_silent_requestor_is_an_alarm",
+    "a_silent_server_is_an_alarm",
+    "a_step_runs_late_within_its_window",
     "absence_from_a_source",
     "absence_longer_than_the_horizon",
     "acknowledged_more_than_was_made",

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod act;
+pub mod agents;
 pub mod calendar;
 pub mod check;
 pub mod conversation;

@@ -4,7 +4,7 @@
 //! again. A step sees only what was delivered to its machine.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -66,6 +66,8 @@ struct State {
     delivered: BTreeMap<String, Vec<Letter>>,
     parts: Parts,
     made_of: Option<Rc<Listed>>,
+    /// The places that are away, by the requestors that they are for.
+    away: BTreeSet<String>,
     /// After so many more effects of carriers nothing works any more.
     effects_left: Option<u64>,
 }
@@ -74,12 +76,35 @@ struct State {
 pub struct Port {
     network: Network,
     machine: String,
+    place: String,
 }
 
 impl Network {
     /// A machine's access.
     pub fn port(&self, machine: &str) -> Port {
-        Port { network: self.clone(), machine: machine.into() }
+        self.port_at(machine, "")
+    }
+
+    /// The same through the place of a requestor, which may be away.
+    pub fn port_at(&self, machine: &str, place: &str) -> Port {
+        Port { network: self.clone(), machine: machine.into(), place: place.into() }
+    }
+
+    /// The place of a requestor goes away or comes back. Returns whether it was away.
+    pub fn set_away(&self, place: &str, away: bool) -> bool {
+        let places = &mut self.0.borrow_mut().away;
+        if away { !places.insert(place.into()) } else { places.remove(place) }
+    }
+
+    /// Whether the place of a requestor is away.
+    pub fn is_away(&self, place: &str) -> bool {
+        self.0.borrow().away.contains(place)
+    }
+
+    /// When the oldest letter was sent that was delivered to a machine and is not taken yet.
+    pub fn oldest_delivered(&self, machine: &str) -> Option<u64> {
+        let state = self.0.borrow();
+        state.delivered.get(machine)?.iter().map(|letter| letter.arrived.modified).min()
     }
 
     /// Another network with the same under way.
@@ -162,7 +187,16 @@ impl Network {
 }
 
 impl State {
-    fn effect(&mut self) -> Result<(), CarrierError> {
+    fn reach(&self, place: &str) -> Result<(), CarrierError> {
+        if self.away.contains(place) {
+            let source = io::Error::other("the place is away");
+            return Err(CarrierError::Unreachable { path: PathBuf::from(place), source });
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, place: &str) -> Result<(), CarrierError> {
+        self.reach(place)?;
         match &mut self.effects_left {
             Some(0) => Err(CarrierError::Unreachable {
                 path: PathBuf::new(),
@@ -189,7 +223,7 @@ impl State {
 impl Carrier for Port {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
         let mut state = self.network.0.borrow_mut();
-        state.effect()?;
+        state.effect(&self.place)?;
         let file = message_bytes(message);
         let bytes = file.len() as u64;
         let is_request = matches!(Head::parse(message.head), Ok(Head::Request(_)));
@@ -216,6 +250,7 @@ impl Carrier for Port {
 
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
         let state = self.network.0.borrow();
+        state.reach(&self.place)?;
         let letters = state.delivered.get(&self.machine);
         Ok(letters.into_iter().flatten().map(|letter| letter.arrived.clone()).collect())
     }
@@ -225,6 +260,7 @@ impl Carrier for Port {
         arrived: &Arrived,
     ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
         let state = self.network.0.borrow();
+        state.reach(&self.place)?;
         let letters = state.delivered.get(&self.machine);
         let letter = letters.into_iter().flatten().find(|letter| letter.arrived == *arrived);
         Ok(letter.map(|letter| open_message(Cursor::new(letter.file.clone()))))
@@ -232,7 +268,7 @@ impl Carrier for Port {
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
         let mut state = self.network.0.borrow_mut();
-        state.effect()?;
+        state.effect(&self.place)?;
         Ok(state.take_delivered(&self.machine, arrived))
     }
 
@@ -250,6 +286,7 @@ impl Carrier for Port {
     }
 
     fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        self.network.0.borrow().reach(&self.place)?;
         Ok(Vec::new())
     }
 

@@ -78,6 +78,12 @@ pub enum Kind {
     Turn,
     /// The server's folder is copied, and both work.
     CloneServer,
+    /// Minutes or hours pass in which agents work.
+    Run,
+    /// A place goes away or comes back.
+    Away,
+    /// A process ends, or begins.
+    Stop,
 }
 
 use Kind::*;
@@ -282,6 +288,9 @@ pub const PROFILES: &[Profile] = &[
         "ABS",
         &[(Change, 8), (Turn, 24), (Clone, 1), (CloneServer, 1), (Hand, 2), (Double, 1)],
     ),
+    ("agents", "ABS", &[(Change, 8), (Run, 60), (Away, 5), (Stop, 3), (Hand, 2)]),
+    ("agents by wrong clocks", "ABS", &[(Change, 5), (Run, 60), (Away, 2), (Clock, 6), (Stop, 2)]),
+    ("agents on full disks", "ABS", &[(Change, 8), (Run, 60), (Away, 2), (Disk, 8), (Stop, 1)]),
     (
         "worst",
         "ABCS",
@@ -380,7 +389,10 @@ impl Plan {
     /// When a conversation that comes with the simulator is wrong.
     pub fn told(seed: u64, in_files: bool) -> (Self, Random) {
         let (mut plan, mut random) = Self::with(TALE, seed, in_files);
-        let (name, text) = random.pick(&playable());
+        // What agents do is decided by the clock: other steps in between would be nobody's.
+        let by_hand = |(_, text): &(&str, &str)| !text.contains("\nagent ");
+        let tales: Vec<_> = playable().into_iter().filter(by_hand).collect();
+        let (name, text) = random.pick(&tales);
         let conversation = Conversation::parse(text).expect("it is played by a test");
         plan.profile = name;
         plan.setup = Setup { seed, in_files, ..conversation.setup().clone() };
@@ -411,7 +423,11 @@ impl Plan {
             setup,
             budget: budget.to_vec(),
             keys: random.pick(&[2, 2, 2, 3, 4]),
-            steps: if bulk > 0 { 15 } else { random.pick(&[20, 40, 60, 60]) },
+            steps: match bulk {
+                0 if has(Run) => random.pick(&[10, 20, 30]),
+                0 => random.pick(&[20, 40, 60, 60]),
+                _ => 15,
+            },
             approving: !random.one_in(4),
             told: Vec::new(),
             days: if name == "schedules" { 2 + random.below(6) } else { 0 },

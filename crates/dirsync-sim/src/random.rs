@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dirsync_testing::Random;
 
+use crate::agents::Pace;
 use crate::calendar::Calendar;
 use crate::check::{claimable, own_of};
 use crate::naming::{Sight, name_of};
 use crate::network::Parts;
 use crate::plan::{Kind, Plan};
 use crate::step::{Change, Delivery, Step, Trouble};
-use crate::world::{Checked, Setup, World};
+use crate::world::{Checked, Setup, World, site_of};
 
 /// Steps that need no budget, with how often they come relative to others.
 const FREE: [(Kind, u64); 4] =
@@ -58,6 +59,9 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
         })?;
         return world.try_settle(plan.approving);
     }
+    if plan.has(Kind::Run) {
+        start_agents(world, &mut random)?;
+    }
     let mut done = 0;
     for _ in 0..plan.steps * 40 {
         if done == plan.steps {
@@ -74,6 +78,16 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
         }
     }
     world.try_settle(plan.approving)
+}
+
+/// Agents look after all sites, some in one process and at one pace, some not.
+fn start_agents(world: &mut World, random: &mut Random) -> Checked<()> {
+    // Two that are next to each other: who asks every minute is late for one who answers once a night.
+    let at = random.below(Pace::ALL.len() as u64) as usize;
+    let paces = [at, if random.one_in(2) { at } else { (at + 1).min(Pace::ALL.len() - 1) }];
+    let sites = world.site_names().into_iter();
+    let paces = sites.map(|site| (site, Pace::ALL[random.pick(&paces)].1)).collect();
+    world.step(&Step::Agent(paces)).map(|_| ())
 }
 
 fn ended(world: World, result: Checked<usize>) -> Run {
@@ -129,10 +143,13 @@ pub fn shrink(plan: &Plan, trace: Vec<Step>, why: &str) -> (Vec<Step>, String) {
 
 /// The next kind of step, drawn by weight.
 fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
-    let weight = |kind: Kind| if matches!(kind, Kind::Change | Kind::Hand) { 3 } else { 1 };
+    let weight =
+        |kind: Kind| if matches!(kind, Kind::Change | Kind::Hand | Kind::Run) { 3 } else { 1 };
     let limited =
         budget.iter().filter(|(_, left)| *left > 0).map(|(kind, _)| (*kind, weight(*kind)));
-    let kinds: Vec<(Kind, u64)> = FREE.into_iter().chain(limited).collect();
+    let by_agents = budget.iter().any(|(kind, _)| *kind == Kind::Run);
+    let free = FREE.into_iter().filter(|_| !by_agents);
+    let kinds: Vec<(Kind, u64)> = free.chain(limited).collect();
     let mut at = random.below(kinds.iter().map(|(_, weight)| weight).sum());
     for (kind, weight) in &kinds {
         match at.checked_sub(*weight) {
@@ -208,8 +225,29 @@ fn choose(
             _ => Step::Turn(machine),
         },
         Kind::CloneServer => Step::Clone("s1".into()),
+        Kind::Run | Kind::Away => of_agents(world, random, kind, name),
+        Kind::Stop => stop(world, random, &machine, &server),
     };
     (kind, step)
+}
+
+/// Time in which agents work, or a place that they use.
+fn of_agents(world: &World, random: &mut Random, kind: Kind, name: char) -> Step {
+    if kind == Kind::Away {
+        return Step::Away(name.to_string(), random.one_in(2));
+    }
+    let tenths = world.cycle_minutes() * random.pick(&[1, 2, 5, 10, 20, 45]);
+    Step::Run((tenths / 10).max(1))
+}
+
+/// A process ends, or one that ended begins again.
+fn stop(world: &World, random: &mut Random, machine: &str, server: &str) -> Step {
+    let site = site_of(if random.one_in(3) { server } else { machine }).to_owned();
+    if random.one_in(2) {
+        Step::Stop(site)
+    } else {
+        Step::Agent(vec![(site.clone(), world.pace_of(&site))])
+    }
 }
 
 fn pick_site(random: &mut Random, machine: String, server: String) -> String {

@@ -39,6 +39,9 @@ impl World {
     ///
     /// What is broken, or not in order after so many cycles.
     pub fn try_settle(&mut self, approving: bool) -> Checked<usize> {
+        if !self.agents.is_empty() {
+            return self.settle_agents();
+        }
         self.sites.values_mut().for_each(|site| site.store.full = false);
         let mut last = String::new();
         let order = self.order();

@@ -32,6 +32,9 @@
 //! | `clone A1`, `clone s1` | a copy of its folder: A2, or A3 where there is one; s2, of the same instance |
 //! | `purge s1`, `remove A`, `approve`, `reject`, `register C`, `recover s1` | a server forgets, and what a person decides |
 //! | `damage A1 a2` | a byte of the list changes on the disk |
+//! | `agent s1=hourly A1=continuous` | a process begins to look after postoffices: `continuous`, `often`, `hourly`, `nightly` |
+//! | `stop A1`, `run 90` | the process of A1 ends; 90 minutes pass, in which agents do what is due |
+//! | `away A`, `back A` | the place where A and the server exchange messages goes away, and is there again |
 //! | `fault` | from here on repairs are to be expected |
 
 use std::fmt;
@@ -39,6 +42,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::agents::Pace;
 use crate::naming::Sight;
 use crate::network::Parts;
 
@@ -200,6 +204,14 @@ pub enum Step {
     Recover(String),
     /// A byte of a machine's list changes on disk.
     Damage(String, String),
+    /// A process begins to look after postoffices, each at a pace of its own.
+    Agent(Vec<(String, Pace)>),
+    /// The process that looks after a site ends.
+    Stop(String),
+    /// Minutes pass, in which agents do what is due.
+    Run(u64),
+    /// The place of a requestor goes away (or else is there again).
+    Away(String, bool),
     /// Repairs are to be expected.
     Fault,
 }
@@ -308,6 +320,14 @@ impl fmt::Display for Step {
             Self::Register(name) => write!(f, "register {name}"),
             Self::Recover(server) => write!(f, "recover {server}"),
             Self::Damage(machine, key) => write!(f, "damage {machine} {key}"),
+            Self::Agent(paces) => {
+                f.write_str("agent")?;
+                paces.iter().try_for_each(|(site, pace)| write!(f, " {site}={}", pace.name()))
+            }
+            Self::Stop(site) => write!(f, "stop {site}"),
+            Self::Run(minutes) => write!(f, "run {minutes}"),
+            Self::Away(name, true) => write!(f, "away {name}"),
+            Self::Away(name, false) => write!(f, "back {name}"),
             Self::Fault => f.write_str("fault"),
         }
     }
@@ -387,6 +407,13 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["recover", server] => Step::Recover(text(server)),
         ["damage", machine, key] => Step::Damage(text(machine), text(key)),
         ["fault"] => Step::Fault,
+        ["agent", paces @ ..] => {
+            Step::Agent(paces.iter().map(|text| pace(text)).collect::<Option<_>>()?)
+        }
+        ["stop", site] => Step::Stop(text(site)),
+        ["run", minutes] => Step::Run(minutes.parse().ok()?),
+        ["away", name] => Step::Away(text(name), true),
+        ["back", name] => Step::Away(text(name), false),
         [machine, "view", sight] => {
             let sight = Sight::ALL.iter().find(|(word, _)| word == sight)?.1;
             Step::View(text(machine), sight)
@@ -394,6 +421,12 @@ fn parse(words: &[&str]) -> Option<Step> {
         [machine, change @ ..] => Step::Change(text(machine), parse_change(change)?),
         [] => return None,
     })
+}
+
+fn pace(text: &str) -> Option<(String, Pace)> {
+    let (site, name) = text.split_once('=')?;
+    let (_, pace) = Pace::ALL.into_iter().find(|(known, _)| *known == name)?;
+    Some((site.to_owned(), pace))
 }
 
 fn parse_change(words: &[&str]) -> Option<Change> {
@@ -502,6 +535,11 @@ mod tests {
             "cycle",
             "turn s1",
             "inbox A2",
+            "agent s1=hourly A1=continuous",
+            "stop A1",
+            "run 90",
+            "away A",
+            "back A",
         ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
         }

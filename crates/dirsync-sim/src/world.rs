@@ -20,6 +20,7 @@ use dirsync_protocol::tables::{
 use dirsync_store::Transaction;
 
 use crate::act::{Files, own_row};
+use crate::agents::Agents;
 use crate::check::Ghost;
 use crate::naming::{SERVER, Sight, entry, name_of, postoffice, record};
 use crate::network::Network;
@@ -89,6 +90,10 @@ pub struct World {
     pub events: Vec<(String, Event)>,
     /// The files that feed its postoffices.
     pub files: Files,
+    /// What looks after its postoffices; else every step is told.
+    pub agents: Agents,
+    /// When it was checked last whether they do what is due.
+    pub(crate) checked: u64,
     /// What the checker remembers.
     pub ghost: Ghost,
     /// What was found out to be broken during a step.
@@ -123,6 +128,8 @@ impl World {
             network: Network::default(),
             events: Vec::new(),
             files: Files::new(),
+            agents: Agents::new(),
+            checked: 0,
             ghost: Ghost::default(),
             broken: Vec::new(),
             travelled: 0,
@@ -200,6 +207,8 @@ impl World {
             network: self.network.fork(),
             events: Vec::new(),
             files: self.files.clone(),
+            agents: self.agents.clone(),
+            checked: self.checked,
             ghost: self.ghost.clone(),
             broken: Vec::new(),
             travelled: 0,

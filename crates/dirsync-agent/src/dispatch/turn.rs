@@ -216,7 +216,7 @@ impl Dispatch {
             Process => Some(Action::Process { push: false }),
             Apply => Some(Action::Apply),
             // It is due until it has looked at everything.
-            Ran(_) if self.has_left && Rule::Left.holds() => None,
+            Ran(_) if self.has_left => None,
             Ran(step) => {
                 let complete = self.turn.complete || !Rule::Incomplete.holds();
                 Some(Action::Note(Note::Ran { step, scheduled_for, complete }))
