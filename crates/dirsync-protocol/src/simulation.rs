@@ -1,8 +1,8 @@
-//! The rules by their names, and the branches that are rarely taken, so that a simulation can ask what
-//! happens without a rule, and whether it ever came somewhere.
+//! The rules by their names, and the branches that are rarely taken. A simulation switches single rules off,
+//! to see that it notices, and counts the branches that it never reached.
 //!
-//! With the feature `simulation` off, as in every release, each rule holds and nothing is counted:
-//! the compiler removes all of it.
+//! Without the feature `simulation`, as in every release, each rule holds and nothing is counted: the compiler
+//! removes all of it.
 
 /// Whether invariants are checked that cost a look into the tables: in debug builds and in simulations.
 pub const CHECKED: bool = cfg!(any(debug_assertions, feature = "simulation"));
@@ -19,7 +19,7 @@ macro_rules! names {
         }
 
         impl $kind {
-            /// All of them, with their names and what is said of each.
+            /// All of them, with their names and texts.
             pub const ALL: &[(Self, &str, &str)] =
                 &[$((Self::$name, $word, concat!($($text,)+)),)+];
 
@@ -41,7 +41,7 @@ names! {
 Rule {
     /// a gap is judged by the first transaction's number
     Range = "range",
-    /// what was acknowledged once cannot be sent again
+    /// a change that was acknowledged once cannot be sent again
     OwnLog = "ownlog",
     /// the server does not compare the digest of the origin's own entries
     OwnDigest = "owndigest",
@@ -65,15 +65,15 @@ Rule {
     KeepPoints = "keeppoints",
     /// the points of middle parts have no marks
     PartMark = "partmark",
-    /// what left a view is not deleted there
+    /// an entry that left a view is not deleted there
     Leave = "leave",
     /// only the views that showed the last version are told of a deletion
     HistoryAny = "histany",
     /// an update is applied whatever view it starts from
     ViewBind = "viewbind",
-    /// an address that is given up goes to whoever waits longest
+    /// an address that is given up goes to the entry that waits longest
     House = "house",
-    /// what waits for an address is not decided again
+    /// an entry that waits for an address is not decided again
     Shadow = "shadow",
     /// an unknown epoch is accepted at once
     Challenge = "challenge",
@@ -85,7 +85,7 @@ Rule {
     Recover = "recover",
     /// any request ends the recovery of its origin
     Spoken = "spoken",
-    /// a merge does not know what was deleted here
+    /// a merge does not know the deletions made here
     KeepTombstones = "keeptombs",
     /// a complete update completes a middle part that reaches as far or further
     Complete = "complete",
@@ -101,7 +101,7 @@ Rule {
     Horizon = "horizon",
     /// a held deletion holds up the acknowledgement
     HeldAcknowledged = "heldack",
-    /// after a middle part entries travel as what changed
+    /// after a middle part entries travel as their changed attributes
     PartWhole = "partwhole",
     /// a later part of a first fill is applied to a list that another filled
     FillPart = "fillpart",
@@ -113,21 +113,21 @@ Rule {
     ClaimStamp = "claimstamp",
     /// the end of a stub has the stub's stamp, like a deletion
     StubStamp = "stubstamp",
-    /// what the server never held is not remembered as deleted
+    /// a deletion of an entry that the server never held is not remembered
     DeadDeletion = "deaddel",
     /// an epoch that descends from nobody is given the challenge of an earlier one
     ChallengeFresh = "chalfresh",
-    /// who merges a set does not descend from the lives that it belonged to
+    /// a merged set does not descend from the epochs that it belonged to
     Heir = "heir",
-    /// a merge forgets deletions of what is not held here
+    /// a merge forgets deletions of entries that are not held here
     OwnDeletions = "owndels",
     /// a restore that a person ordered goes on in the copy's own epoch
     Told = "told",
     /// two ids of one request number are taken for one machine
     Doubled = "doubled",
-    /// what another machine is told is taken from it
+    /// an answer to another machine is taken from it
     Addressee = "addressee",
-    /// a server that hears later lives of its own again and again begins anew each time
+    /// a server that hears later epochs of its own again and again begins a new one each time
     ServerDoubled = "srvdoubled",
     /// an entry is handed over as the new owner's view shows it
     Offer = "offer",
@@ -183,7 +183,7 @@ Branch {
     MergeDropped = "merge dropped",
     /// an entry is adopted in a merge
     MergeAdopted = "merge adopted",
-    /// who waits for an address is decided again, as it is given up
+    /// an entry that waits for an address is decided again, as the address is given up
     DecidedAgain = "decided again",
     /// a blocked entry is granted its addresses after all
     GrantedAfterAll = "granted after all",
@@ -206,14 +206,14 @@ static WITHOUT: AtomicU64 = AtomicU64::new(0);
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 impl Rule {
-    /// Whether it is in force: always, but in a simulation that asks what it is for.
+    /// Whether it is in force. It always is, unless a simulation has switched it off.
     #[cfg(not(feature = "simulation"))]
     #[inline(always)]
     pub const fn holds(self) -> bool {
         true
     }
 
-    /// Whether it is in force: always, but in a simulation that asks what it is for.
+    /// Whether it is in force. It always is, unless a simulation has switched it off.
     #[cfg(feature = "simulation")]
     pub fn holds(self) -> bool {
         WITHOUT.load(Ordering::Relaxed) & (1 << self as u64) == 0
