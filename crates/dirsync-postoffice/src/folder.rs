@@ -37,8 +37,8 @@ pub fn require_folder(folder: &Path) -> Result<()> {
         .hint("name it with -C, or make one with `dirsync init`"))
 }
 
-/// The configuration of a folder.
-pub(crate) fn load_config(folder: &Path) -> Result<Config> {
+/// The configuration of a folder, without a look at its database.
+pub fn load_config(folder: &Path) -> Result<Config> {
     Config::load(&folder.join(SETTINGS))
         .map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))
 }

@@ -4,6 +4,8 @@
 //! what is due; here it is waited for and done. A place is looked at when the operating system says
 //! that something happened there, and at every poll in any case.
 
+mod resting;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Settings};
+use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Settings, State};
 use dirsync_agent::notes::{AGENT, STEP_ERROR};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
@@ -25,6 +27,7 @@ use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
 use serde_json::json;
 
+use self::resting::Resting;
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
 use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
@@ -96,17 +99,20 @@ fn look_after(
         sites.push(Site::new(folder, log, once, began, bell)?);
     }
     platform::ready();
+    let mut happened = true;
     loop {
         for site in &mut sites {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            site.turn(watcher.as_mut());
+            if happened || !site.rests() {
+                site.turn(watcher.as_mut());
+            }
         }
         if once || stop.load(Ordering::Relaxed) {
             break;
         }
-        wait(stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
+        happened = wait(stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
     }
     for site in &mut sites {
         site.end_calls()?;
@@ -120,20 +126,22 @@ fn look_after(
     })
 }
 
-/// Until something happens, so much time has passed, or a signal came.
-fn wait(stop: &AtomicBool, wake: &std::sync::mpsc::Receiver<()>, rest: Duration) {
+/// Until something happens, so much time has passed, or a signal came. Returns whether something
+/// happened.
+fn wait(stop: &AtomicBool, wake: &std::sync::mpsc::Receiver<()>, rest: Duration) -> bool {
     let end = Instant::now() + rest;
     while !stop.load(Ordering::Relaxed) {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return;
+            return false;
         }
         if wake.recv_timeout(left.min(SIGNAL)).is_ok() {
             // Several events of one change are one reason to look.
             while wake.try_recv().is_ok() {}
-            return;
+            return true;
         }
     }
+    false
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,6 +199,8 @@ struct Site {
     began: Instant,
     waits: ExitStatus,
     bell: Bell,
+    /// How it looked when its last turn ended.
+    resting: Option<Resting>,
     watched: BTreeSet<PathBuf>,
     /// Why the postoffice is not at home, as it was said last.
     away: Option<Away>,
@@ -219,6 +229,7 @@ impl Site {
             began,
             waits: ExitStatus::Done,
             bell,
+            resting: None,
             watched: BTreeSet::new(),
             away: None,
             _lock: lock,
@@ -235,12 +246,18 @@ impl Site {
         self.dispatch.wake_at(now).saturating_sub(now.steady)
     }
 
+    /// Whether nothing happened here and no time has come: its database need not be opened.
+    fn rests(&self) -> bool {
+        !self.dispatch.is_due(self.now()) && self.resting.as_ref().is_some_and(Resting::goes_on)
+    }
+
     /// Does what is due. A failure concerns this postoffice alone.
     fn turn(&mut self, watcher: Option<&mut Watcher>) {
         let now = self.now();
         if self.dispatch.has_to_wait(now) {
             return;
         }
+        self.resting = None;
         let opened = Postoffice::open_away(&self.voice.folder, "run");
         let done = opened.and_then(|mut postoffice| {
             let worked = self.work(&mut postoffice, watcher);
@@ -277,6 +294,11 @@ impl Site {
         postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
         let waits = sound_alarms(postoffice)?;
         self.waits = waits.health(false).into();
+        if failure.is_none() && self.away.is_none() {
+            let state = State::load(&mut *postoffice.begin()?)?;
+            self.dispatch.rest(&state, waits.late_at, self.now());
+            self.resting = Some(Resting::of(postoffice)?);
+        }
         self.bell.ring(postoffice)
     }
 

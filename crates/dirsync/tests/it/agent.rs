@@ -118,6 +118,32 @@ fn agents_with_nothing_to_do_rest() {
     eventually("what a command changes, from rest", || sandbox.status("hq")["entries"] == 2);
 }
 
+/// A poll looks at the places of a postoffice, and opens no database where nothing happened: each opening
+/// makes files beside it, which the folder's time tells. What changes is seen at the next poll.
+#[test]
+fn polls_open_no_database_where_nothing_happened() {
+    let sandbox = Sandbox::two_postoffices();
+    for site in ["hq", "sales"] {
+        sandbox.write(&format!("{site}/dirsync.toml"), "[schedule]\npoll = \"1 s\"\n");
+    }
+    let _agent = Agent::start(&sandbox, &["hq", "sales"]);
+    sandbox.run("-C hq entry add --name Greta --address SMTP:greta@n.example").expect(0);
+    eventually("the change", || sandbox.status("sales")["entries"] == 1);
+    let opened = || {
+        ["hq", "sales"]
+            .map(|site| std::fs::metadata(sandbox.path(site)).unwrap().modified().unwrap())
+    };
+    eventually("rest over several polls", || {
+        let before = opened();
+        std::thread::sleep(Duration::from_secs(5));
+        opened() == before
+    });
+    sandbox.write("hr.csv", &people(0..5));
+    let source = "[[source]]\nname = \"hr\"\nfile = \"../hr.csv\"\nwhole = true\n";
+    sandbox.write("hq/dirsync.toml", &format!("[schedule]\npoll = \"1 s\"\n{source}"));
+    eventually("changed settings", || sandbox.status("sales")["entries"] == 6);
+}
+
 /// `docs/failure-stories.md` §12: the operating system drops the lock with its process.
 #[test]
 fn two_agents_at_once_are_one() {
