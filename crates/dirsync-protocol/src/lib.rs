@@ -33,6 +33,7 @@
 pub mod bounds;
 pub mod context;
 pub mod delta;
+mod event;
 pub mod guard;
 pub mod invitation;
 pub mod requestor;

@@ -4,7 +4,7 @@
 use dirsync_directory::EntryId;
 use dirsync_message::{OutcomeKind, RequestNo, ServerEpoch, Side, Update};
 
-use super::receive::Reception;
+use super::reception::Reception;
 use super::rejoin::new_epoch;
 use crate::bounds::is_reachable;
 use crate::context::{Level, ReceiveError, TransactionSource};

@@ -7,7 +7,7 @@ use dirsync_directory::{BucketSums, EntryId, SetDigest};
 use dirsync_message::{Body, BodyKind, RequestNo, SyncPoint, Update};
 
 use super::list::ListWriter;
-use super::receive::{Applied, Reception};
+use super::reception::{Applied, Reception};
 use crate::context::{Level, ReceiveError, TransactionSource};
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};

@@ -8,7 +8,7 @@ use dirsync_directory::{EntryId, Record, SetDigest, own_element};
 use dirsync_message::{Change, LINEAGE_MAX, Own, ReqSeq, Stamp, Transaction, fits_a_body};
 
 use super::change::OwnChanges;
-use super::receive::Reception;
+use super::reception::Reception;
 use super::rejoin::new_epoch;
 use crate::context::{Level, ReceiveError, TransactionSource};
 use crate::delta::ChangeNumbers;

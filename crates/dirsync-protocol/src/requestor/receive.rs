@@ -3,41 +3,14 @@
 //! [`receive`] reads from the top like the table. The rows about the head are in [`super::header`], those
 //! about the list in [`super::list_update`].
 
-use dirsync_message::{Side, Update};
+use dirsync_message::Update;
 
 use super::change::OwnChanges;
 use super::header::Head;
+use super::reception::{Applied, Reception};
 use crate::bounds::check_update;
-use crate::context::{Context, Level, ReceiveError, TransactionSource};
-use crate::row::Row;
+use crate::context::{Context, ReceiveError, TransactionSource};
 use crate::tables::{Mode, Tables};
-
-/// The result of taking an update.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The update was an answer to this machine's request.
-    pub answered: bool,
-    /// The list was changed.
-    pub list_changed: bool,
-    /// The number of the list's entries that were written or removed.
-    pub rows: u64,
-    /// The list would not have matched the update's digest: nothing of it was taken.
-    pub digest_failed: bool,
-    /// It is for another machine of this name, and has to stay there for it.
-    pub for_another: bool,
-    /// The server does not take this machine's requests, and says why.
-    pub notice: Option<Side>,
-}
-
-/// An update while the requestor takes it.
-///
-/// It owns the requestor's row, by way of [`OwnChanges`]: [`receive`] reads that row once and writes it
-/// once, at the end.
-pub(super) struct Reception<'a> {
-    pub(super) changes: OwnChanges<'a>,
-    pub(super) context: Context<'a>,
-    pub(super) update: &'a Update,
-}
 
 /// Takes an update, within the caller's transaction (commit point C5).
 ///
@@ -108,10 +81,5 @@ impl Reception<'_> {
         // R10: an answer without a list leaves the list as it is.
         let Some(list) = &update.body else { return Ok(answered) };
         self.take_list(list, previous_answer, body, answered)
-    }
-
-    /// Adds a log line.
-    pub(super) fn say(&mut self, level: Level, row: Row, text: impl Into<String>) {
-        self.context.say(level, row, text);
     }
 }

@@ -8,6 +8,7 @@ mod lifecycle;
 mod outcomes;
 mod plan;
 mod publication;
+mod receive;
 mod reception;
 mod sender_epoch;
 mod server_epoch;
@@ -22,4 +23,5 @@ pub use lifecycle::{
 };
 pub use outcomes::{Told, outcomes};
 pub use plan::{ListPlan, PlanKind};
-pub use reception::{Received, receive, tell};
+pub use receive::{Received, receive};
+pub use reception::tell;

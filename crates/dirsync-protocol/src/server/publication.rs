@@ -4,6 +4,7 @@
 //! aside and decided on the *result* of the batch, never transaction by transaction (rule `defer`), in
 //! [`resolve`].
 
+mod contender;
 mod grant;
 mod resolve;
 

@@ -1,7 +1,7 @@
 //! Tables that every postoffice has beside its protocol state.
 
 use super::{Flow, Quarantined, Stored};
-use crate::context::Level;
+use crate::event::Level;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

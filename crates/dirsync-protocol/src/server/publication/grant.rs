@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{EntryId, PostofficeName};
 
-use super::resolve::Contender;
+use super::contender::Contender;
 use crate::simulation::{Branch, Rule};
 
 /// P10: how good a claim on an address is; the least one wins.
