@@ -16,7 +16,9 @@ use crate::tables::{Mode, Tables};
 ///
 /// ```
 /// use dirsync_message::{BodyReader, Head};
+/// use dirsync_protocol::context::ReceiveError;
 /// use dirsync_protocol::requestor;
+/// use dirsync_protocol::row::Row;
 /// use dirsync_testing::{SERVER, World};
 ///
 /// let mut world = World::new(&["SOUTH/SALES"]);
@@ -27,11 +29,14 @@ use crate::tables::{Mode, Tables};
 /// let letter = world.network.letters("SOUTH/SALES").remove(0);
 /// let Ok(Head::Update(update)) = Head::parse(&letter.head) else { panic!("it is an update") };
 /// let mut body = BodyReader::new(letter.body.as_bytes());
-/// let applied = world
-///     .at("SOUTH/SALES")
-///     .transact(|tables, context, _| requestor::receive(tables, context, &update, &mut body))
-///     .unwrap();
-/// assert_eq!(applied.rows, 1);
+/// let taken = world.at("SOUTH/SALES").transact(|tables, context, _| {
+///     let applied = requestor::receive(tables, context, &update, &mut body)?;
+///     assert_eq!(applied.rows, 1);
+///     // The log names the row that decided: the list fits, and was applied.
+///     assert_eq!(context.events.last().map(|event| event.row), Some(Row::R17));
+///     Ok::<_, ReceiveError>(())
+/// });
+/// assert!(taken.is_ok());
 /// ```
 ///
 /// # Errors

@@ -40,7 +40,9 @@ pub enum Received {
 ///
 /// ```
 /// use dirsync_message::{BodyReader, Head};
-/// use dirsync_protocol::server;
+/// use dirsync_protocol::context::ReceiveError;
+/// use dirsync_protocol::row::Row;
+/// use dirsync_protocol::server::{self, Received};
 /// use dirsync_testing::{SERVER, World};
 ///
 /// let mut world = World::new(&["SOUTH/SALES"]);
@@ -50,10 +52,14 @@ pub enum Received {
 /// let letter = world.network.letters(SERVER).remove(0);
 /// let Ok(Head::Request(request)) = Head::parse(&letter.head) else { panic!("it is a request") };
 /// let mut body = BodyReader::new(letter.body.as_bytes());
-/// world
-///     .at(SERVER)
-///     .transact(|tables, context, _| server::receive(tables, context, &request, &mut body))
-///     .unwrap();
+/// let taken = world.at(SERVER).transact(|tables, context, _| {
+///     let received = server::receive(tables, context, &request, &mut body)?;
+///     assert_eq!(received, Received::Taken);
+///     // The log names the row that decided: the changes fit, and were published.
+///     assert_eq!(context.events.last().map(|event| event.row), Some(Row::S13d));
+///     Ok::<_, ReceiveError>(())
+/// });
+/// assert!(taken.is_ok());
 /// ```
 ///
 /// # Errors

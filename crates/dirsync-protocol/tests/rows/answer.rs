@@ -181,6 +181,15 @@ fn b2_after_a_middle_part_entries_travel_whole() {
 }
 
 #[test]
+fn b2_a_middle_part_at_the_number_of_the_head_is_completed() {
+    let mut due = Due::new();
+    let part = SyncPoint { complete: false, ..*due.point() };
+    due.stand_at(part, &["ana", "ben"]);
+    let then = due.prepare();
+    assert_eq!((then.rows.len(), then.list().from), (0, SrvSeq(2)));
+}
+
+#[test]
 fn b2_comes_before_b3_a_list_that_can_continue_does_so_while_the_server_recovers() {
     let mut due = Due::behind();
     due.0.server.recovering = true;

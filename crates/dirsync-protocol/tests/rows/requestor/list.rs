@@ -77,6 +77,20 @@ fn r11_a_replace_that_is_later_in_nothing_is_refused() {
 }
 
 #[test]
+fn r11_the_later_parts_of_a_replace_need_not_be_later_in_anything() {
+    let mut first = Given::new().with_replace();
+    first.body().to = SyncPoint { complete: false, ..point(4) };
+    (first.body().head, first.body().digest) = (SrvSeq(5), None);
+    let then = first.receive();
+    assert_eq!((then.applied(), &then.rows[..]), (Applied { rows: 2, ..ANSWERED }, &[][..]));
+    let mut second = Given { state: then.state, store: then.store, ..Given::new().with_replace() };
+    *second.body() =
+        Body { part: 2, from: SrvSeq(4), to: point(5), head: SrvSeq(5), ..second.body().clone() };
+    second.lines.clear();
+    assert_applied(second, &[R17], &["ana", "cleo"]);
+}
+
+#[test]
 fn r11_comes_before_r18_a_replace_that_does_not_fit_needs_no_right_digest() {
     let mut given = Given::new().with_replace();
     given.body().stated = Some(point(4));

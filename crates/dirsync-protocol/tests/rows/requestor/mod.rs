@@ -32,7 +32,7 @@ const ANSWERED: Applied = Applied {
 /// The requestor SOUTH/SALES, and an update that answers its last request.
 ///
 /// It has the own entries `ana` and `ben`, and its list of the same entries is at number 5. It has sent the
-/// requests 1 and 2. The update answers request 2 and adds `cleo`: nothing is wrong with it. A test changes
+/// requests 1 and 2, and its first own change is acknowledged. The update answers request 2 and adds `cleo`: nothing is wrong with it. A test changes
 /// what it is about.
 struct Given {
     state: RequestorState,
@@ -230,7 +230,7 @@ fn update() -> Update {
         answers: RequestNo(2),
         request_id: request_id(2),
         server_epoch: EPOCH,
-        ack: ReqSeq(2),
+        ack: ReqSeq(1),
         side: None,
         own: None,
         outcomes: Vec::new(),
