@@ -264,6 +264,14 @@ fn s13d_a_delta_that_fits_is_taken_and_published() {
 }
 
 #[test]
+fn s13d_a_delta_that_fits_is_answered_with_the_list_again() {
+    let mut given = Given::new();
+    (given.sender().send_own, given.sender().challenge) = (true, Some(CHALLENGE));
+    let then = given.receive();
+    assert_eq!((then.rows, then.sender.send_own), (vec![S13d], false));
+}
+
+#[test]
 fn s13d_changes_up_to_the_acknowledged_number_are_skipped() {
     let mut given = Given::new();
     given.request.own.from = ReqSeq(1);
