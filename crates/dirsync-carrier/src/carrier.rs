@@ -7,7 +7,7 @@ use dirsync_directory::PostofficeName;
 use thiserror::Error;
 
 use crate::durable::FileError;
-use crate::{EncodedBody, EnvelopeError, Message, name};
+use crate::{EncodedBody, EnvelopeError, Message};
 
 /// A message to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +46,6 @@ pub struct Arrived {
     pub bytes: u64,
     /// The time of the last write to the file, in milliseconds since 1970.
     pub modified: u64,
-}
-
-impl Arrived {
-    /// Whether this postoffice is the sender according to the name.
-    pub fn is_from(&self, name: &PostofficeName) -> bool {
-        self.sender == name.folded() || name::hint(name.as_str()).as_ref() == Some(&self.sender)
-    }
 }
 
 /// An operation of a carrier failed.

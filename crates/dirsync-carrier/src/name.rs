@@ -56,6 +56,13 @@ pub(crate) fn hint(text: &str) -> Option<String> {
     decode(&encode(text))
 }
 
+impl Arrived {
+    /// Whether this postoffice is the sender according to the name.
+    pub fn is_from(&self, name: &PostofficeName) -> bool {
+        self.sender == name.folded() || hint(name.as_str()).as_ref() == Some(&self.sender)
+    }
+}
+
 /// The name of the file of a message.
 pub(crate) fn file_name(message: &Outgoing<'_>) -> String {
     name_of(message.from.as_str(), message.epoch, message.number, message.part)
