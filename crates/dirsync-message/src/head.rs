@@ -11,8 +11,6 @@ mod request;
 mod update;
 
 pub use error::{HeadError, HeadErrorKind};
-pub(crate) use offer::offer_bytes;
-pub(crate) use update::outcome_bytes;
 
 use dirsync_directory::VIEW_BYTES_MAX;
 

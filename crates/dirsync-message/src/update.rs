@@ -6,7 +6,6 @@ use dirsync_directory::{
     Address, Bucket, EntryId, PostofficeName, Record, SetDigest, View, ViewHash,
 };
 
-use crate::head::{offer_bytes, outcome_bytes};
 use crate::{
     Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp, SyncPoint,
 };
@@ -199,50 +198,6 @@ pub struct Body {
     pub digest: Option<SetDigest>,
     /// The number of this part, from 1.
     pub part: u32,
-}
-
-impl Outcome {
-    /// Reduces outcomes to those that one update may bring.
-    ///
-    /// Transfers come first, because the addressee drops the entries that were handed over. The other
-    /// outcomes are reports, which can wait for a later update.
-    pub fn within_limits(mut outcomes: Vec<Self>) -> Vec<Self> {
-        for outcome in &mut outcomes {
-            if let OutcomeKind::Invalid { reason } = &mut outcome.kind {
-                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-            }
-        }
-        let bytes: usize = outcomes.iter().map(outcome_bytes).sum();
-        if outcomes.len() <= OUTCOMES_MAX && bytes <= OUTCOMES_BYTES_MAX {
-            return outcomes;
-        }
-        outcomes.sort_by_key(|outcome| !matches!(outcome.kind, OutcomeKind::Transferred { .. }));
-        outcomes.truncate(OUTCOMES_MAX);
-        let mut bytes = 0;
-        let fits = |outcome: &Self| {
-            bytes += outcome_bytes(outcome);
-            bytes <= OUTCOMES_BYTES_MAX
-        };
-        let count = outcomes.iter().map(fits).take_while(|fits| *fits).count();
-        outcomes.truncate(count);
-        debug_assert!(outcomes.iter().map(outcome_bytes).sum::<usize>() <= OUTCOMES_BYTES_MAX);
-        outcomes
-    }
-}
-
-impl Offer {
-    /// The first offers, up to the limits of one update. Offers that are too large alone are skipped.
-    pub fn within_limits(offers: &[Self]) -> Vec<Self> {
-        let mut bytes = 0;
-        let fits = |offer: &&Self| {
-            bytes += offer_bytes(offer);
-            bytes <= OFFERS_BYTES_MAX
-        };
-        let sendable = offers.iter().filter(|offer| offer_bytes(offer) <= OFFERS_BYTES_MAX);
-        let within: Vec<_> = sendable.take(OFFERS_MAX).take_while(fits).cloned().collect();
-        debug_assert!(within.iter().map(offer_bytes).sum::<usize>() <= OFFERS_BYTES_MAX);
-        within
-    }
 }
 
 /// The head of an update. It is a pure function of the server's committed state, so an update that was

@@ -2,7 +2,7 @@
 
 use dirsync_directory::{Record, escape, unescape};
 
-use crate::Offer;
+use crate::{OFFERS_BYTES_MAX, OFFERS_MAX, Offer};
 
 pub(super) const OFFER_FORM: &str =
     "ID, stamp, owner, first origin, key, kind, name, addresses and details of an entry";
@@ -20,8 +20,23 @@ pub(super) fn print_offer(offer: &Offer) -> String {
         .join("\t")
 }
 
+impl Offer {
+    /// The first offers, up to the limits of one update. Offers that are too large alone are skipped.
+    pub fn within_limits(offers: &[Self]) -> Vec<Self> {
+        let mut bytes = 0;
+        let fits = |offer: &&Self| {
+            bytes += offer_bytes(offer);
+            bytes <= OFFERS_BYTES_MAX
+        };
+        let sendable = offers.iter().filter(|offer| offer_bytes(offer) <= OFFERS_BYTES_MAX);
+        let within: Vec<_> = sendable.take(OFFERS_MAX).take_while(fits).cloned().collect();
+        debug_assert!(within.iter().map(offer_bytes).sum::<usize>() <= OFFERS_BYTES_MAX);
+        within
+    }
+}
+
 /// The length of an offer's value in a head, in bytes.
-pub(crate) fn offer_bytes(offer: &Offer) -> usize {
+fn offer_bytes(offer: &Offer) -> usize {
     escape(&print_offer(offer)).len()
 }
 

@@ -7,8 +7,8 @@ use super::offer::{OFFER_FORM, parse_offer, print_offer};
 use super::request::{DIGEST_FORM, HEX_FORM, NAME_FORM, VIEW_FORM, print_epochs, read_epochs};
 use super::{Head, HeadError, begin, buckets, read_back};
 use crate::{
-    Body, BodyKind, Outcome, OutcomeKind, Own, REASON_BYTES_MAX, ReqSeq, RequestNo, Side, SrvSeq,
-    Update,
+    Body, BodyKind, OUTCOMES_BYTES_MAX, OUTCOMES_MAX, Outcome, OutcomeKind, Own, REASON_BYTES_MAX,
+    ReqSeq, RequestNo, Side, SrvSeq, Update,
 };
 
 const SIDES_FORM: &str = "own, fenced, removed, suspended, expired, taken or uninvited";
@@ -129,8 +129,37 @@ fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
     }))
 }
 
+impl Outcome {
+    /// Reduces outcomes to those that one update may bring.
+    ///
+    /// Transfers come first, because the addressee drops the entries that were handed over. The other
+    /// outcomes are reports, which can wait for a later update.
+    pub fn within_limits(mut outcomes: Vec<Self>) -> Vec<Self> {
+        for outcome in &mut outcomes {
+            if let OutcomeKind::Invalid { reason } = &mut outcome.kind {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+            }
+        }
+        let bytes: usize = outcomes.iter().map(outcome_bytes).sum();
+        if outcomes.len() <= OUTCOMES_MAX && bytes <= OUTCOMES_BYTES_MAX {
+            return outcomes;
+        }
+        outcomes.sort_by_key(|outcome| !matches!(outcome.kind, OutcomeKind::Transferred { .. }));
+        outcomes.truncate(OUTCOMES_MAX);
+        let mut bytes = 0;
+        let fits = |outcome: &Self| {
+            bytes += outcome_bytes(outcome);
+            bytes <= OUTCOMES_BYTES_MAX
+        };
+        let count = outcomes.iter().map(fits).take_while(|fits| *fits).count();
+        outcomes.truncate(count);
+        debug_assert!(outcomes.iter().map(outcome_bytes).sum::<usize>() <= OUTCOMES_BYTES_MAX);
+        outcomes
+    }
+}
+
 /// The length of an outcome's field in a head, in bytes.
-pub(crate) fn outcome_bytes(outcome: &Outcome) -> usize {
+fn outcome_bytes(outcome: &Outcome) -> usize {
     escape(&print_outcome(outcome)).len() + "outcome=\n".len()
 }
 
