@@ -8,7 +8,6 @@ use dirsync_directory::AttributeName;
 
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Placed, Reader, Table};
-use super::sections::KINDS;
 use super::syntax::Syntax;
 
 /// Reads a map file.
@@ -104,7 +103,7 @@ fn kind<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<Template> {
     let text = reader.text(table, "kind")?;
     let shown = reader.shown(table, "kind");
     if !text.value.contains(['{', '}']) {
-        reader.one_of(&shown, &text, &KINDS)?;
+        reader.entry_kind(&shown, &text)?;
     }
     template(reader, &shown, &text)
 }

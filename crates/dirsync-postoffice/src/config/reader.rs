@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use dirsync_agent::schedule::parse_duration;
+use dirsync_directory::EntryKind;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -367,8 +368,13 @@ impl<'a> Reader<'a> {
         self.one_of(&self.shown(table, key), &text, &words)
     }
 
+    /// A text that has to be the word of a kind of entries.
+    pub fn entry_kind(&mut self, shown: &str, text: &Placed<&str>) -> Option<EntryKind> {
+        self.one_of(shown, text, &EntryKind::ALL.map(|kind| (kind.as_str(), kind)))
+    }
+
     /// A text that has to be one of some words.
-    pub fn one_of<T: Copy>(
+    fn one_of<T: Copy>(
         &mut self,
         shown: &str,
         text: &Placed<&str>,

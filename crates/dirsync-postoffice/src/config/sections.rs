@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dirsync_agent::changes::Guards;
 use dirsync_agent::schedule::{Schedule, ScheduledTime};
-use dirsync_directory::{Address, EntryKind, Filter, View};
+use dirsync_directory::{Address, Filter, View};
 use dirsync_protocol::guard::GuardLimits;
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
@@ -17,14 +17,6 @@ use super::Config;
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
 use super::sources::sources_and_targets;
-
-/// The kinds of entries by their words.
-pub(super) const KINDS: [(&str, EntryKind); 4] = [
-    ("mailbox", EntryKind::Mailbox),
-    ("contact", EntryKind::Contact),
-    ("resource", EntryKind::Resource),
-    ("list", EntryKind::List),
-];
 
 /// The words that an alarm's command may have in braces.
 const ALARM_WORDS: [&str; 1] = ["subject"];
@@ -79,8 +71,7 @@ fn view<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> View {
     let types = list(reader, table, "types", |reader, text| address_type(reader, &text));
     let origins = list(reader, table, "origins", |reader, text| parsed(reader, &text));
     let attributes = list(reader, table, "attributes", |reader, text| parsed(reader, &text));
-    let kinds =
-        list(reader, table, "kinds", |reader, text| reader.one_of("view.kinds", &text, &KINDS));
+    let kinds = list(reader, table, "kinds", |reader, text| reader.entry_kind("view.kinds", &text));
     let filter = reader.text(table, "filter").and_then(|text| filter(reader, &text));
     let view = View { types, origins, kinds, filter, attributes };
     if let Err(error) = view.check_size() {
