@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use dirsync_directory::{EntryId, PostofficeName, Record, RecordRef, View, ViewHash};
+use dirsync_directory::{EntryId, Record, RecordRef, View, ViewHash};
 use dirsync_protocol::tables::{SeenIn, StoreError, StoreErrorKind, Stored};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 use super::failure::{failed, refused};
-use super::names::Names;
 
 /// Reads the columns of a row one after the other.
 pub(super) struct Columns<'r, 's> {
     row: &'r Row<'s>,
-    action: &'static str,
+    /// The action that reads them, which errors name.
+    pub action: &'static str,
     next: usize,
 }
 
@@ -173,28 +173,6 @@ impl<'r, 's> Columns<'r, 's> {
                 views.map(SeenIn::Some).map_err(|()| self.wrong("list of views"))
             }
         }
-    }
-
-    /// The name of a postoffice, which is stored as a number.
-    pub fn name<'n>(
-        &mut self,
-        names: &'n mut Names,
-        connection: &rusqlite::Connection,
-    ) -> Stored<&'n PostofficeName> {
-        let number = self.integer()?;
-        names.ensure(connection, self.action, number)?;
-        names.get(self.action, number)
-    }
-
-    /// The name of a postoffice, or `None` for null.
-    pub fn optional_name(
-        &mut self,
-        names: &mut Names,
-        connection: &rusqlite::Connection,
-    ) -> Stored<Option<PostofficeName>> {
-        let Some(number) = self.optional_integer()? else { return Ok(None) };
-        names.ensure(connection, self.action, number)?;
-        names.get(self.action, number).cloned().map(Some)
     }
 }
 

@@ -163,3 +163,27 @@ impl Names {
         Ok(())
     }
 }
+
+impl Columns<'_, '_> {
+    /// The name of a postoffice, which is stored as a number.
+    pub fn name<'n>(
+        &mut self,
+        names: &'n mut Names,
+        connection: &Connection,
+    ) -> Stored<&'n PostofficeName> {
+        let number = self.integer()?;
+        names.ensure(connection, self.action, number)?;
+        names.get(self.action, number)
+    }
+
+    /// The name of a postoffice, or `None` for null.
+    pub fn optional_name(
+        &mut self,
+        names: &mut Names,
+        connection: &Connection,
+    ) -> Stored<Option<PostofficeName>> {
+        let Some(number) = self.optional_integer()? else { return Ok(None) };
+        names.ensure(connection, self.action, number)?;
+        names.get(self.action, number).cloned().map(Some)
+    }
+}
