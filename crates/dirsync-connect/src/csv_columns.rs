@@ -8,10 +8,10 @@ use csv::StringRecord;
 
 use crate::csv_cell::{unmarked, values};
 use crate::draft::{Draft, key_of_mail};
+use crate::error::{OpenError, did_you_mean, listed};
 use crate::guid;
 use crate::headers::{Meaning, OWN, meanings, phone_attribute};
 use crate::map::{Compiled, Filled, Map, Template};
-use crate::source::{OpenError, did_you_mean, listed};
 
 /// The separator that Google Contacts writes between several values of one field.
 const GOOGLE_SEPARATOR: &str = " ::: ";

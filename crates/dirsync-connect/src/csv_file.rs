@@ -9,8 +9,9 @@ use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
 use crate::csv_columns::{Columns, Plan, Subject};
 use crate::draft::Draft;
+use crate::error::{OpenError, ReadError};
 use crate::map::Map;
-use crate::source::{Item, OpenError, ReadError, SourceRow, rejected};
+use crate::row::{Item, SourceRow, rejected};
 
 /// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file
 /// one row.

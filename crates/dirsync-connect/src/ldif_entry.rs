@@ -9,8 +9,8 @@ use crate::dn;
 use crate::draft::{Draft, key_of_mail};
 use crate::guid;
 use crate::headers::carried;
-use crate::ldif::{BadLine, Value, remember};
-use crate::source::{Item, SourceRow, rejected};
+use crate::ldif_line::{BadLine, Value};
+use crate::row::{Item, SourceRow, rejected};
 
 /// The parts of a file that are left out, for a note at its end.
 #[derive(Default)]
@@ -328,4 +328,12 @@ fn take_member(value: &Value, draft: &mut Draft, ignored: &mut Ignored) -> Resul
         }
     }
     Ok(())
+}
+
+/// Remembers a name for a note, within limits.
+fn remember(names: &mut BTreeSet<String>, name: &str) {
+    const NAMES_MAX: usize = 200;
+    if names.len() < NAMES_MAX && !names.contains(name) {
+        names.insert(name.to_owned());
+    }
 }

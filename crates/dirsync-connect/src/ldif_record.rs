@@ -3,7 +3,8 @@
 use data_encoding::BASE64;
 
 use crate::dn;
-use crate::target::{ExportRow, plain, push_folded};
+use crate::lines::push_folded;
+use crate::row::{ExportRow, plain};
 
 /// Attributes that a record has for other programs or for the format itself. A detail with one of these
 /// names is written as `dirsyncDetail`, so that it is not read as something else.

@@ -35,13 +35,17 @@ mod csv_columns;
 mod csv_file;
 mod dn;
 mod draft;
+mod error;
+mod format;
 mod guid;
 mod headers;
 mod ldif;
 mod ldif_entry;
+mod ldif_line;
 mod ldif_record;
 mod lines;
 mod map;
+mod row;
 mod source;
 mod target;
 mod text;
@@ -66,9 +70,9 @@ pub mod parsers {
     }
 }
 
+pub use error::{OpenError, ReadError};
+pub use format::{Format, UnknownFormat};
 pub use map::{Map, Template, TemplateError};
-pub use source::{
-    Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, Source, SourceRow, UnknownFormat,
-    open,
-};
-pub use target::{ExportRow, Target};
+pub use row::{ExportRow, Item, RejectedRow, SourceRow};
+pub use source::{OpenOptions, Source, open};
+pub use target::Target;

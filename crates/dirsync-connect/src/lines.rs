@@ -1,4 +1,4 @@
-//! The lines of a file with their numbers, each of a bounded length.
+//! The lines of a file: read with their numbers, each of a bounded length, and written folded.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -62,6 +62,24 @@ impl Lines {
     }
 }
 
+/// Adds a line, folded between characters after at most 75 bytes; the next line begins with a blank
+/// (RFC 2849 note 2, RFC 2426 §2.6).
+pub(crate) fn push_folded(output: &mut String, line: &str, end: &str) {
+    const BYTES: usize = 75;
+    let mut rest = line;
+    let mut room = BYTES;
+    while rest.len() > room {
+        let cut = rest.floor_char_boundary(room);
+        output.push_str(&rest[..cut]);
+        output.push_str(end);
+        output.push(' ');
+        rest = &rest[cut..];
+        room = BYTES - 1;
+    }
+    output.push_str(rest);
+    output.push_str(end);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +104,16 @@ mod tests {
                 (4, 4, false, false)
             ]
         );
+    }
+
+    #[test]
+    fn folds_fall_between_characters() {
+        for shift in 0..4 {
+            let line = "x".repeat(shift) + &"漢".repeat(80);
+            let mut folded = String::new();
+            push_folded(&mut folded, &line, "\r\n");
+            assert!(folded.split("\r\n").all(|line| line.len() <= 75));
+            assert_eq!(folded.replace("\r\n ", ""), line + "\r\n");
+        }
     }
 }

@@ -4,24 +4,14 @@
 
 use std::io::{self, Write};
 
-use dirsync_directory::{AttributeName, PostofficeName, RecordRef, unescape};
+use dirsync_directory::AttributeName;
 
 use crate::csv_cell::{push_value, write_field};
+use crate::format::Format;
 use crate::headers::OWN;
 use crate::ldif_record::push_record;
-use crate::source::Format;
+use crate::row::{ExportRow, plain};
 use crate::vcard_card::push_card;
-
-/// An entry to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct ExportRow<'a> {
-    /// The owner of the entry.
-    pub origin: &'a PostofficeName,
-    /// The key of the entry.
-    pub key: &'a str,
-    /// The content of the entry.
-    pub record: RecordRef<'a>,
-}
 
 /// A file that is being written, row by row.
 pub struct Target<W> {
@@ -132,43 +122,4 @@ fn csv_header(attributes: &[AttributeName], for_people: bool) -> String {
     }
     header.push_str("\r\n");
     header
-}
-
-/// The value of an escaped text.
-pub(crate) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    unescape(text).unwrap_or(std::borrow::Cow::Borrowed(text))
-}
-
-/// Adds a line, folded between characters after at most 75 bytes; the next line begins with a blank
-/// (RFC 2849 note 2, RFC 2426 §2.6).
-pub(crate) fn push_folded(output: &mut String, line: &str, end: &str) {
-    const BYTES: usize = 75;
-    let mut rest = line;
-    let mut room = BYTES;
-    while rest.len() > room {
-        let cut = rest.floor_char_boundary(room);
-        output.push_str(&rest[..cut]);
-        output.push_str(end);
-        output.push(' ');
-        rest = &rest[cut..];
-        room = BYTES - 1;
-    }
-    output.push_str(rest);
-    output.push_str(end);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folds_fall_between_characters() {
-        for shift in 0..4 {
-            let line = "x".repeat(shift) + &"漢".repeat(80);
-            let mut folded = String::new();
-            push_folded(&mut folded, &line, "\r\n");
-            assert!(folded.split("\r\n").all(|line| line.len() <= 75));
-            assert_eq!(folded.replace("\r\n ", ""), line + "\r\n");
-        }
-    }
 }

@@ -3,8 +3,9 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::error::ReadError;
 use crate::lines::Lines;
-use crate::source::{Item, ReadError, rejected};
+use crate::row::{Item, rejected};
 use crate::vcard_entry::item_of;
 
 /// The longest card that is read, in bytes, including photographs.

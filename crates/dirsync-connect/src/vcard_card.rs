@@ -3,7 +3,8 @@
 //! A property of the standard is used if it states the value exactly. Everything else is in
 //! properties of our own, so that the file can be read back without loss.
 
-use crate::target::{ExportRow, plain, push_folded};
+use crate::lines::push_folded;
+use crate::row::{ExportRow, plain};
 
 /// The attributes for which there is a property of the standard.
 const NATURAL: &[(&str, &str)] = &[

@@ -10,7 +10,7 @@ use dirsync_directory::{Address, Key, PostofficeName, unescape};
 use crate::draft::{Draft, key_of_mail};
 use crate::guid;
 use crate::headers::phone_attribute;
-use crate::source::{Item, SourceRow, rejected};
+use crate::row::{Item, SourceRow, rejected};
 
 /// The values of a card that are not details.
 #[derive(Default)]

@@ -1,0 +1,76 @@
+//! The rows of files: those that were read, and those to be written.
+
+use std::borrow::Cow;
+
+use dirsync_directory::{PostofficeName, Record, RecordRef, unescape};
+
+/// A row that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The origin, if the file is an export and names it.
+    pub origin: Option<PostofficeName>,
+    /// The key of the entry.
+    pub key: String,
+    /// The content of the entry. It may be invalid; the caller checks it and keeps the reason.
+    pub record: Record,
+    /// The line on which it begins.
+    pub line: u64,
+    /// Whether the row has no key of its own, so that its mail address is used as the key.
+    pub derived_key: bool,
+}
+
+/// A row that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// The line on which it begins.
+    pub line: u64,
+    /// The beginning of the row.
+    pub text: String,
+    /// The problem, and its place in the row.
+    pub reason: String,
+    /// Whether the key is missing or cannot be read.
+    ///
+    /// Such a row may stand for any entry, so a file that contains one does not prove that an entry is
+    /// absent, and nothing is deleted because of it. A row with a key and invalid content is an
+    /// [`Item::Row`].
+    pub keyless: bool,
+}
+
+/// An item of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A row that can be used.
+    Row(SourceRow),
+    /// A row that cannot be used; the next ones can.
+    Rejected(RejectedRow),
+}
+
+/// A row that cannot be used and whose key is not known.
+pub(crate) fn rejected(line: u64, text: &str, reason: String) -> Item {
+    Item::Rejected(RejectedRow { line, text: shortened(text), reason, keyless: true })
+}
+
+/// The beginning of a rejected row, short enough for a list.
+fn shortened(text: &str) -> String {
+    const CHARACTERS: usize = 200;
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// An entry to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportRow<'a> {
+    /// The owner of the entry.
+    pub origin: &'a PostofficeName,
+    /// The key of the entry.
+    pub key: &'a str,
+    /// The content of the entry.
+    pub record: RecordRef<'a>,
+}
+
+/// The value of an escaped text.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    unescape(text).unwrap_or(Cow::Borrowed(text))
+}
