@@ -82,7 +82,7 @@ impl World {
                 turns: (0, 0),
                 record,
             };
-            agent.record.disturbed(self.now);
+            agent.record.process_began(self.now);
             for name in self.names().iter().filter(|name| self.network.is_away(name)) {
                 if site.starts_with('s') || site.starts_with(name) {
                     agent.record.place_changed(name, true, self.now);

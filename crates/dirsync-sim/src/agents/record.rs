@@ -58,6 +58,9 @@ pub struct Record {
     ran: [u64; 3],
     /// The same of runs that could use every place.
     complete: [u64; 3],
+    /// By step, the last run before the clock went back, if it could not use every place: for its time it
+    /// is only tried again.
+    tried_before: [u64; 3],
     sent_at: u64,
     /// The list has changed since the last request.
     unconfirmed: Option<u64>,
@@ -85,6 +88,7 @@ impl Record {
             away: BTreeMap::new(),
             ran: [u64::MAX; 3],
             complete: [u64::MAX; 3],
+            tried_before: [0; 3],
             sent_at: 0,
             unconfirmed: None,
             asked_at: None,
@@ -102,6 +106,10 @@ impl Record {
     /// due before is not missed.
     pub fn looks(&mut self, wall: u64) {
         if self.looked_at.is_none_or(|before| wall < before) {
+            for (step, tried) in self.tried_before.iter_mut().enumerate() {
+                let is_incomplete = self.complete[step] < self.ran[step];
+                *tried = if is_incomplete { self.ran[step] } else { 0 };
+            }
             (self.ran, self.complete) = ([wall; 3], [wall; 3]);
             self.jumped_to = None;
         }
@@ -109,6 +117,12 @@ impl Record {
             self.jumped_to = Some(wall);
         }
         self.looked_at = Some(wall);
+    }
+
+    /// Another process looks after the postoffice: what the last one said, it says again.
+    pub fn process_began(&mut self, now: u64) {
+        self.failing = None;
+        self.disturbed(now);
     }
 
     /// Its process, disk or clock is not, or only now, as it should be.
@@ -245,7 +259,8 @@ impl Record {
             // By the wall, as nothing has disturbed it since.
             let by_the_wall = |at: u64| wall.saturating_sub(now - at);
             let start = time.max(by_the_wall(self.good_since));
-            if end > start + slack(self.pace) && self.ran[step as usize] < time {
+            let ran = self.ran[step as usize].max(self.tried_before[step as usize]);
+            if end > start + slack(self.pace) && ran < time {
                 return Err(format!(
                     "has not run {step}, which was due {} min ago",
                     (wall - time) / MINUTE_MS
