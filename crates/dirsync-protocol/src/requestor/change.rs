@@ -7,7 +7,7 @@ use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::simulation::Rule;
-use crate::tables::{OwnRow, OwnTombstone, RequestorState, Stored, Tables};
+use crate::tables::{OwnRow, OwnTombstone, RequestorState, StoreError, Stored, Tables};
 
 /// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,10 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn begin(tables: &'t mut dyn Tables, now: u64) -> Stored<Self> {
         let state = tables.requestor()?;
-        assert!(state.req_sync <= state.req_seq, "only changes that were made are acknowledged");
+        if state.req_sync > state.req_seq || state.last_answer > state.request_no {
+            let why = "changes or requests are answered that were never made";
+            return Err(StoreError::corrupt("read the requestor's row", why));
+        }
         Ok(Self { tables, state, now })
     }
 

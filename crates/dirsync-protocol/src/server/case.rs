@@ -24,7 +24,10 @@ impl<'a> Case<'a> {
         context: &'a mut Context<'_>,
     ) -> Stored<Option<Self>> {
         let Some(server) = tables.server()? else { return Ok(None) };
-        assert!(server.horizon <= server.head, "only numbers that were given can be forgotten");
+        if server.horizon > server.head {
+            let why = "numbers are forgotten that were never given";
+            return Err(StoreError::corrupt("read the server's row", why));
+        }
         Ok(Some(Self { tables, context: context.reborrow(), stored: server.clone(), server }))
     }
 

@@ -83,7 +83,6 @@ pub fn receive(
         case.say(Level::Notice, Row::S2, format!("{} is not registered", request.from));
         return Ok(Received::NotAdmitted);
     };
-    assert!(registration.taken.len() <= TAKEN_MAX, "as many as are remembered");
     let mut reception = Reception { case, registration, request };
     let received = reception.decide(body)?;
     reception.save()?;

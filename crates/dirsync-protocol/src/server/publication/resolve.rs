@@ -13,7 +13,7 @@ use super::{Listed, Publication};
 use crate::context::Level;
 use crate::row::Row;
 use crate::simulation::{Branch, CHECKED, Rule};
-use crate::tables::{ServerRow, Stored, Tables};
+use crate::tables::{ServerRow, StoreError, Stored, Tables};
 
 /// Rounds of decisions. A change may free an address for an entry that was blocked by a claim which was
 /// blocked itself; the model of the protocol needed no more rounds than this.
@@ -63,10 +63,10 @@ impl Publication<'_, '_> {
                 continue;
             }
             let rows = self.case.tables.rows(id)?;
-            assert!(
-                rows.iter().filter(|row| row.published.is_some()).count() <= 1,
-                "one origin's row of an id is published"
-            );
+            if rows.iter().filter(|row| row.published.is_some()).count() > 1 {
+                let why = format!("entry {id} is published for two origins");
+                return Err(StoreError::corrupt("read the rows of an entry", why));
+            }
             let candidate = choose(self.case.tables, id, &rows)?;
             let contender = Contender { rows, candidate };
             for key in contender.wanted_keys().into_iter().chain(contender.published_keys()) {
