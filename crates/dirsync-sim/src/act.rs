@@ -5,17 +5,16 @@ mod exchange;
 mod lives;
 mod sources;
 
-pub use changes::own_row;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{ListPlace, Mode};
-pub use sources::Files;
 
+use crate::check::Checked;
 use crate::naming::{SERVER, entry, letter_of};
 use crate::network::Letter;
 use crate::step::Step;
-use crate::world::{Checked, World, site_of};
+use crate::world::{World, site_of};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

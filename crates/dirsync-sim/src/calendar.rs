@@ -10,10 +10,11 @@ use dirsync_testing::Random;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::check::Checked;
 use crate::naming::name_of;
 use crate::network::Parts;
 use crate::step::{Delivery, Step, Trouble};
-use crate::world::{Checked, World};
+use crate::world::World;
 
 /// Minutes between two looks at the clocks.
 const TICK_MIN: u64 = 15;

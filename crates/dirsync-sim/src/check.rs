@@ -14,6 +14,9 @@ use crate::naming::{Sight, change_of, postoffice};
 use crate::network::Listed;
 use crate::site::Site;
 
+/// What a world finds out about the protocol: a broken invariant, in words.
+pub type Checked<T> = Result<T, String>;
+
 /// What the checker remembers beside the world.
 #[derive(Clone, Debug, Default)]
 pub struct Ghost {

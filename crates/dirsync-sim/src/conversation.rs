@@ -36,10 +36,10 @@ macro_rules! told {
     };
 }
 
-use crate::check::{list_of, own_of, published};
+use crate::check::{Checked, list_of, own_of, published};
 use crate::naming::{Sight, addresses_of, entry};
 use crate::step::Step;
-use crate::world::{Checked, STRICT, Setup, World};
+use crate::world::{STRICT, Setup, World};
 
 /// A conversation.
 #[derive(Clone, Debug)]

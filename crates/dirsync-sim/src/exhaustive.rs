@@ -7,9 +7,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::check::Checked;
 use crate::network::Parts;
 use crate::step::Step;
-use crate::world::{Checked, World};
+use crate::world::World;
 
 /// What an exploration came to.
 #[derive(Debug, Default)]

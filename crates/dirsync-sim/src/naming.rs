@@ -2,6 +2,9 @@
 //! and `A2`, servers `s1` and `s2`; an entry's content says which change it comes from.
 
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_message::Stamp;
+use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::tables::OwnRow;
 
 /// The directory server of every world.
 pub const SERVER: &str = "S";
@@ -45,6 +48,23 @@ pub fn record(addresses: &[&str], hidden: bool, change: u64) -> Record {
         name: "Ana Souza".into(),
         addresses: addresses.join("\t"),
         details: format!("ou/{}\ntelephoneNumber/{change}\n{title}", u8::from(hidden)),
+    }
+}
+
+/// The source of entries that a person keeps.
+pub const HAND: &str = "hand";
+
+/// A row for an own entry that is made by hand.
+pub fn own_row(key: &str, record: Record) -> OwnRow {
+    OwnRow {
+        id: entry(key),
+        first_origin: first_origin(key),
+        key: key.into(),
+        source: HAND.into(),
+        record,
+        numbers: ChangeNumbers::default(),
+        stamp: Stamp(0),
+        released_to: None,
     }
 }
 

@@ -7,12 +7,12 @@ use dirsync_testing::Random;
 
 use crate::agents::Pace;
 use crate::calendar::Calendar;
-use crate::check::{claimable, own_of};
+use crate::check::{Checked, claimable, own_of};
 use crate::naming::{Sight, name_of};
 use crate::network::Parts;
 use crate::plan::{Kind, Plan};
 use crate::step::{Change, Delivery, Step, Trouble};
-use crate::world::{Checked, Setup, World, site_of};
+use crate::world::{Setup, World, site_of};
 
 /// Steps that need no budget, with how often they come relative to others.
 const FREE: [(Kind, u64); 4] =

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use dirsync_protocol::tables::Mode;
 use dirsync_testing::Random;
 
+use crate::check::Checked;
 use crate::naming::{SERVER, name_of};
 use crate::network::Parts;
 use crate::step::{Change, Step, Trouble};
-use crate::world::{Checked, World};
+use crate::world::World;
 
 /// In so many cycles everything has to be quiet (I13).
 const CYCLES: usize = 14;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::Surroundings;
-use dirsync_directory::{EntryId, View};
+use dirsync_directory::{EntryId, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws, Event};
 use dirsync_protocol::guard::GuardLimits;
@@ -19,16 +19,15 @@ use dirsync_protocol::tables::{
 };
 use dirsync_store::Transaction;
 
-use crate::act::{Files, own_row};
 use crate::agents::Agents;
 use crate::check::Ghost;
-use crate::naming::{SERVER, Sight, entry, name_of, postoffice, record};
+use crate::naming::{SERVER, Sight, entry, name_of, own_row, postoffice, record};
 use crate::network::Network;
 use crate::site::Site;
 use crate::step::Step;
 
-/// What a world finds out about the protocol: a broken invariant, in words.
-pub type Checked<T> = Result<T, String>;
+/// By postoffice and source, what the source's file names.
+pub type Files = BTreeMap<(String, String), BTreeMap<String, Record>>;
 
 /// Deletions are never too many.
 pub const LENIENT: GuardLimits = GuardLimits { entries: 1_000_000, percent: 100 };

@@ -1,33 +1,14 @@
 //! Changes that a postoffice makes of its own entries.
 
-use dirsync_message::Stamp;
-use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{self, ADOPTED};
 use dirsync_protocol::tables::OwnRow;
 
 use crate::check::{list_of, own_of};
 use crate::naming::{
-    addresses_of, change_of, entry, first_origin, is_hidden, name_of, postoffice, record,
+    HAND, addresses_of, change_of, entry, is_hidden, name_of, own_row, postoffice, record,
 };
 use crate::step::Change;
 use crate::world::World;
-
-/// The source of entries that a person keeps.
-pub(super) const HAND: &str = "hand";
-
-/// A row for an own entry that is made by hand.
-pub fn own_row(key: &str, record: dirsync_directory::Record) -> OwnRow {
-    OwnRow {
-        id: entry(key),
-        first_origin: first_origin(key),
-        key: key.into(),
-        source: HAND.into(),
-        record,
-        numbers: ChangeNumbers::default(),
-        stamp: Stamp(0),
-        released_to: None,
-    }
-}
 
 /// Whether a hand may change an entry: no source feeds it, and it is not on offer.
 fn is_by_hand(row: &OwnRow) -> bool {

@@ -11,10 +11,11 @@ use dirsync_protocol::row::Row;
 use dirsync_protocol::server::pending;
 use dirsync_testing::Fault;
 
+use crate::check::Checked;
 use crate::naming::{SERVER, name_of, postoffice};
 use crate::network::{Letter, Parts};
 use crate::step::{Delivery, Trouble};
-use crate::world::{Checked, World, site_of};
+use crate::world::{World, site_of};
 
 /// What taking one letter came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

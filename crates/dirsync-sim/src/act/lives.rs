@@ -5,9 +5,10 @@ use dirsync_agent::restoring::{begin_anew, promote};
 use dirsync_message::Instance;
 use dirsync_protocol::server::finish_recovery;
 
+use crate::check::Checked;
 use crate::naming::{SERVER, name_of};
 use crate::step::Step;
-use crate::world::{Checked, World, site_of};
+use crate::world::{World, site_of};
 
 /// So many machines of one name are the most.
 const COPIES_MAX: u64 = 3;

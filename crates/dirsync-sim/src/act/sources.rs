@@ -10,15 +10,12 @@ use dirsync_directory::{EntryId, Record};
 use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::{OwnRow, SourceMemory};
 
-use crate::check::own_of;
+use crate::check::{Checked, own_of};
 use crate::naming::{change_of, entry, name_of, record};
-use crate::world::{Checked, World};
+use crate::world::World;
 
 /// The only source of worlds whose file names some of the entries that it feeds.
 const PARTIAL: &str = "part";
-
-/// By postoffice and source, what the source's file names.
-pub type Files = BTreeMap<(String, String), BTreeMap<String, Record>>;
 
 impl World {
     /// The file of a source names these entries, and no others. Returns whether it can be so.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_agent::schedule::Step;
 
-use super::{Pace, Rung};
+use super::pace::Pace;
+use crate::check::Checked;
 use crate::naming::SERVER;
-use crate::world::Checked;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -20,6 +20,9 @@ const HEARTBEAT_MS: u64 = 5 * MINUTE_MS;
 const OVERDUE_MS: u64 = 15 * MINUTE_MS;
 /// A turn that failed is taken again after this long, or at the next poll.
 const PAUSE_MS: u64 = 30_000;
+
+/// What an alarm of a postoffice said, and when: `overdue N/S begins`.
+pub type Rung = (u64, String);
 
 /// A state that holds, or does not, since a time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,9 +8,10 @@ use dirsync_message::{BodyKind, Stamp};
 use super::{
     list_digest, list_of, own_of, published, seen, submitted, submitted_deletions, tombstones_of,
 };
+use crate::check::Checked;
 use crate::naming::{Sight, addresses_of, change_of, letter_of, postoffice};
 use crate::network::{Letter, Listed};
-use crate::world::{Checked, World};
+use crate::world::World;
 
 impl World {
     /// I1, I2, the sums of views, and that no acknowledged deletion is back.

@@ -6,9 +6,10 @@ use dirsync_directory::EntryId;
 use dirsync_protocol::tables::{Mode, OwnRow, RegistrationState, Submitted};
 
 use super::{list_of, own_of, published, seen, submitted};
+use crate::check::Checked;
 use crate::naming::{Sight, addresses_of, change_of, letter_of, name_of};
 use crate::network::Listed;
-use crate::world::{Checked, World};
+use crate::world::World;
 
 impl World {
     /// I9 to I12.

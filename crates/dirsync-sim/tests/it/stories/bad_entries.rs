@@ -5,7 +5,7 @@ use dirsync_message::{BodyKind, OutcomeKind};
 use dirsync_protocol::tables::ListPlace;
 
 use super::{lists, published_change, told};
-use dirsync_sim::act::own_row;
+use dirsync_sim::naming::own_row;
 use dirsync_sim::naming::{entry, record};
 use dirsync_sim::world::World;
 

@@ -5,8 +5,8 @@ use dirsync_protocol::requestor::verify_list;
 use dirsync_protocol::tables::ListPlace;
 
 use super::lists;
-use dirsync_sim::act::own_row;
 use dirsync_sim::check::list_of;
+use dirsync_sim::naming::own_row;
 use dirsync_sim::naming::{entry, record};
 use dirsync_sim::network::{Letter, Listed, Parts};
 use dirsync_sim::step::Trouble;

@@ -1,7 +1,7 @@
 //! How much travels.
 
 use super::lists;
-use dirsync_sim::act::own_row;
+use dirsync_sim::naming::own_row;
 use dirsync_sim::naming::{entry, postoffice, record};
 use dirsync_sim::world::World;
 
