@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, ErrorCode, Row};
 use super::columns::{Columns, integer};
 use super::failure::refused;
 use super::names::Names;
-use super::transaction::SqliteTransaction;
+use super::transaction::{Lists, SqliteTransaction};
 
 /// The same statement for each of the two tables.
 macro_rules! per_list {
@@ -59,15 +59,6 @@ const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
 pub(super) const INDEX: [&str; 2] = per_list!("CREATE UNIQUE INDEX ", "_id ON ", " (id)");
 const DROP_INDEX: [&str; 2] = per_list!("DROP INDEX ", "_id");
 const CLEAR_BUCKETS: &str = "DELETE FROM list_bucket WHERE list = ?1";
-
-/// The state of the two tables within a transaction.
-#[derive(Default)]
-pub(super) struct Lists<'s> {
-    /// The table of the live list.
-    live: usize,
-    /// The statements that append rows in bulk. A table that has one is without its index.
-    bulk: [Option<CachedStatement<'s>>; 2],
-}
 
 /// Reads a row without copying its texts. Only names that another handle has added are loaded, at
 /// most once for a row.

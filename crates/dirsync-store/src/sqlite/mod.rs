@@ -11,6 +11,7 @@ mod columns;
 mod common;
 mod entry;
 mod failure;
+mod lifecycle;
 mod list;
 mod log_limit;
 mod names;

@@ -1,4 +1,4 @@
-//! Transactions on the database, and the execution of statements in them.
+//! The execution of statements in a transaction on the database.
 
 use std::fmt;
 use std::path::Path;
@@ -9,10 +9,8 @@ use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use super::columns::Columns;
 use super::failure::{failed, refused};
-use super::list::Lists;
 use super::log_limit::LogLimit;
 use super::names::Names;
-use crate::Transaction;
 
 /// A transaction on a [`SqliteStore`](super::SqliteStore).
 pub(super) struct SqliteTransaction<'s> {
@@ -22,18 +20,27 @@ pub(super) struct SqliteTransaction<'s> {
     pub names: &'s mut Names,
     pub statements: &'s mut u64,
     /// The limit of the log. Set for readers only, because they prevent its reuse.
-    limit: Option<&'s LogLimit>,
+    pub limit: Option<&'s LogLimit>,
     /// The number of names that were known when the transaction began.
-    names_before: usize,
+    pub names_before: usize,
     /// The number of names that were known at each open savepoint.
-    savepoints: Vec<usize>,
+    pub savepoints: Vec<usize>,
     pub lists: Lists<'s>,
-    phase: Phase,
+    pub phase: Phase,
+}
+
+/// The state of the two tables of lists within a transaction.
+#[derive(Default)]
+pub(super) struct Lists<'s> {
+    /// The table of the live list.
+    pub live: usize,
+    /// The statements that append rows in bulk. A table that has one is without its index.
+    pub bulk: [Option<CachedStatement<'s>>; 2],
 }
 
 /// The phase of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Beginning,
     Open,
     Over,
@@ -48,36 +55,6 @@ impl fmt::Debug for SqliteTransaction<'_> {
 }
 
 impl<'s> SqliteTransaction<'s> {
-    /// Begins a transaction. With a limit of the log it only reads; otherwise it may write.
-    pub fn begin(
-        connection: &'s Connection,
-        path: &'s Path,
-        names: &'s mut Names,
-        statements: &'s mut u64,
-        limit: Option<&'s LogLimit>,
-    ) -> Stored<Self> {
-        let action = "begin a transaction";
-        let sql = if limit.is_some() { "BEGIN" } else { "BEGIN IMMEDIATE" };
-        let names_before = names.count();
-        let lists = Lists::default();
-        let mut begun = Self {
-            connection,
-            path,
-            names,
-            statements,
-            limit,
-            names_before,
-            savepoints: Vec::new(),
-            lists,
-            phase: Phase::Beginning,
-        };
-        begun.execute(action, sql, [])?;
-        begun.phase = Phase::Open;
-        // SQLite takes the snapshot of a read transaction at its first read, not at BEGIN.
-        begun.read_lists(action)?;
-        Ok(begun)
-    }
-
     /// The error of an action that SQLite refused; it names the database.
     pub fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<'s> {
         let path = self.path;
@@ -223,63 +200,5 @@ impl<'s> SqliteTransaction<'s> {
         id: EntryId,
     ) -> Stored<()> {
         self.execute(action, sql, [id.as_bytes()]).map(|_| ())
-    }
-
-    /// Opens a savepoint.
-    pub fn open_savepoint(&mut self) -> Stored<()> {
-        self.execute("mark a savepoint", "SAVEPOINT step", [])?;
-        self.savepoints.push(self.names.count());
-        Ok(())
-    }
-
-    /// Undoes everything since the last open savepoint.
-    pub fn undo_savepoint(&mut self) -> Stored<()> {
-        let action = "roll back to a savepoint";
-        let names = self.close_savepoint(action)?;
-        self.execute(action, "ROLLBACK TO step", [])?;
-        self.execute(action, "RELEASE step", [])?;
-        self.names.truncate(names);
-        self.read_lists(action)?;
-        self.read_bulks(action)
-    }
-
-    /// Keeps everything since the last open savepoint.
-    pub fn keep_savepoint(&mut self) -> Stored<()> {
-        let action = "release a savepoint";
-        self.close_savepoint(action)?;
-        self.execute(action, "RELEASE step", []).map(|_| ())
-    }
-
-    fn close_savepoint(&mut self, action: &'static str) -> Stored<usize> {
-        let none = || refused(action, StoreErrorKind::Other, "no savepoint is open");
-        self.savepoints.pop().ok_or_else(none)
-    }
-
-    fn end(&mut self) -> Result<(), StoreError> {
-        let action = "commit a transaction";
-        self.end_bulks(action)?;
-        self.execute(action, "COMMIT", [])?;
-        self.phase = Phase::Over;
-        self.names_before = self.names.count();
-        Ok(())
-    }
-}
-
-impl Transaction for SqliteTransaction<'_> {
-    fn commit(mut self: Box<Self>) -> Stored<()> {
-        self.end()
-    }
-}
-
-/// Rolls back a transaction that was not committed.
-impl Drop for SqliteTransaction<'_> {
-    fn drop(&mut self) {
-        self.lists = Lists::default();
-        if !self.connection.is_autocommit() {
-            // If this fails, the connection rolls back at its next use.
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        self.names.truncate(self.names_before);
-        *self.statements += std::mem::take(&mut self.names.statements);
     }
 }
