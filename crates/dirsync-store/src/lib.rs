@@ -5,11 +5,12 @@
 //!
 //! A store never decides anything: it stores rows and returns them. Decisions are in `dirsync-protocol`.
 //!
-//! Begin with the trait [`Store`]. [`sqlite::SqliteStore`] implements it for postoffices, and
-//! [`MemoryStore`] for tests and simulations.
+//! Begin with the trait [`Store`]. [`sqlite::SqliteStore`] implements it for postoffices; tests and
+//! simulations have a store in memory, in `dirsync-testing`.
 //!
 //! ```
-//! use dirsync_store::{MemoryStore, Store};
+//! use dirsync_store::Store;
+//! use dirsync_testing::MemoryStore;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut store = MemoryStore::new();
@@ -25,12 +26,9 @@
 //! ```
 #![deny(missing_docs)]
 
-mod memory;
 pub mod sqlite;
 
 use dirsync_protocol::tables::{Stored, Tables};
-
-pub use memory::MemoryStore;
 
 /// The database of a postoffice.
 ///

@@ -18,6 +18,7 @@
 
 pub mod conformance;
 mod faults;
+mod memory;
 mod network;
 mod postoffice;
 mod random;
@@ -26,6 +27,7 @@ mod store;
 mod world;
 
 pub use faults::{Fault, Faults};
+pub use memory::MemoryStore;
 pub use network::{Letter, MemoryNetwork};
 pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};
 pub use random::Random;

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use crate::MemoryStore;
 use dirsync_protocol::tables::{StoreError, StoreErrorKind, Stored};
 use dirsync_store::sqlite::SqliteStore;
-use dirsync_store::{MemoryStore, Store, Transaction};
+use dirsync_store::{Store, Transaction};
 use tempfile::TempDir;
 
 use crate::faults::{Faults, FaultyTransaction};

@@ -16,7 +16,8 @@ use dirsync_protocol::context::{Context, Draws, Event, TransactionSource};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::Tables;
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
+use dirsync_testing::MemoryStore;
 
 /// The time of every test, in milliseconds since 1970.
 const NOW: u64 = 1_767_225_600_000;

@@ -16,7 +16,8 @@ use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{Applied, OwnChanges, receive};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{ListPlace, ListRow, OwnRow, RequestorState};
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
+use dirsync_testing::MemoryStore;
 
 use crate::*;
 

@@ -15,7 +15,8 @@ use dirsync_protocol::context::{Draws, ReceiveError};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server::{Received, issue_point, receive};
 use dirsync_protocol::tables::{Numbered, Registration, ServerState};
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
+use dirsync_testing::MemoryStore;
 
 use crate::*;
 

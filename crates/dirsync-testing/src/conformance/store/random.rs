@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::MemoryStore;
 use dirsync_directory::{BucketSums, EntryId, PostofficeName, SetDigest};
 use dirsync_message::{Mark, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::context::Level;
@@ -11,7 +12,7 @@ use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
     Hold, ListPlace, LogLine, Published, Quarantined, SeenIn, ServerRow, Stored, Submitted,
 };
-use dirsync_store::{MemoryStore, Store};
+use dirsync_store::Store;
 
 use super::{ALL, MakeStore, Tx, visited};
 use crate::Random;

@@ -1,9 +1,9 @@
 //! The store in memory: the suite of all stores, and the tests for this one alone.
 
 use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
-use dirsync_store::{MemoryStore, Store, Transaction};
+use dirsync_store::{Store, Transaction};
 use dirsync_testing::rows::{entry_id, list_row, own_row, server_row, tombstone};
-use dirsync_testing::{Fault, TestStore, conformance};
+use dirsync_testing::{Fault, MemoryStore, TestStore, conformance};
 
 #[test]
 fn memory_conforms() {

@@ -13,7 +13,7 @@ use std::fmt;
 
 use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
 
-use crate::{Store, Transaction};
+use dirsync_store::{Store, Transaction};
 use state::State;
 
 /// The database of a postoffice in memory.
