@@ -38,7 +38,6 @@ pub(crate) struct CsvSource {
     draft: Draft,
     subject: Subject,
     value: String,
-    ended: bool,
 }
 
 impl CsvSource {
@@ -79,35 +78,27 @@ impl CsvSource {
             draft: Draft::default(),
             subject: Subject::default(),
             value: String::new(),
-            ended: false,
         })
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
-        while !self.ended {
+        loop {
             self.budget.set(ROW_BYTES_MAX);
             let mut bytes = std::mem::take(&mut self.row).into_byte_record();
             let before = self.line_after();
             match self.reader.read_byte_record(&mut bytes) {
+                Ok(true) if bytes.as_slice() == END => return None,
                 Ok(true) if bytes.as_slice().ends_with(END) => {
-                    self.ended = true;
-                    if bytes.as_slice() == END {
-                        return None;
-                    }
                     let path = self.path.clone();
                     let what = "a quoted field";
                     return Some(Err(ReadError::CutOff { path, what, line: before }));
                 }
                 Ok(true) => {}
-                Ok(false) => self.ended = true,
+                Ok(false) => return None,
                 Err(error) => {
-                    self.ended = true;
                     let (path, source) = (self.path.clone(), error.into());
                     return Some(Err(ReadError::Io { path, line: before, source }));
                 }
-            }
-            if self.ended {
-                return None;
             }
             let line = self.line_of(&bytes);
             match StringRecord::from_byte_record(bytes) {
@@ -127,7 +118,6 @@ impl CsvSource {
                 }
             }
         }
-        None
     }
 
     /// The line at which the next row begins, unless empty lines come before it.

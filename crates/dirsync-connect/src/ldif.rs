@@ -44,7 +44,6 @@ impl LdifSource {
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
         while !self.ended {
             if let Err(error) = self.read_record() {
-                self.ended = true;
                 return Some(Err(error));
             }
             if self.record.starts.is_empty() && !self.record.too_long {

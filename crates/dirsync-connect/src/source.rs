@@ -30,6 +30,7 @@ pub struct OpenOptions {
 pub struct Source {
     rows: Rows,
     notes: Vec<String>,
+    /// A reader is not asked again after its end or an error.
     ended: bool,
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct VcardSource {
     /// The line at which the next card begins, if reading the last one went past its beginning.
     begun: Option<u64>,
     derived_keys: u64,
-    ended: bool,
 }
 
 /// The lines of a card, each ended by a line feed.
@@ -53,26 +52,16 @@ impl VcardSource {
             card: Card::default(),
             begun: None,
             derived_keys: 0,
-            ended: false,
         }
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
-        if self.ended {
-            return None;
-        }
         let end = match self.read_card() {
             Ok(end) => end,
-            Err(error) => {
-                self.ended = true;
-                return Some(Err(error));
-            }
+            Err(error) => return Some(Err(error)),
         };
         let reason = match end {
-            End::File => {
-                self.ended = true;
-                return None;
-            }
+            End::File => return None,
             End::Card if self.card.too_long => "the card is longer than 16 MiB",
             End::Card => return Some(Ok(self.item())),
             End::Another => "the card has no END:VCARD before the next one begins",
