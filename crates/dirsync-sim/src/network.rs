@@ -333,6 +333,15 @@ impl Letter {
         opened.is_ok_and(|mut message| message.body.read_to_string(&mut String::new()).is_ok())
     }
 
+    /// What an update brings: its entries and the own entries that the server holds. A damaged one brings
+    /// nothing.
+    pub fn travelled(&self) -> usize {
+        if !self.is_whole() {
+            return 0;
+        }
+        self.named().len() + usize::from(self.update().own.is_some())
+    }
+
     /// The body as text.
     ///
     /// # Panics

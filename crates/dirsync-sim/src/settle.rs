@@ -176,7 +176,7 @@ impl World {
         }
         let mut travelled = 0;
         for letter in self.network.take_all(false) {
-            travelled += letter.named().len() + usize::from(letter.update().own.is_some());
+            travelled += letter.travelled();
             for machine in self.live_machines(&letter.name) {
                 self.deliver_update(&machine, &letter, Trouble::None)?;
                 self.network.take_delivered(&machine);

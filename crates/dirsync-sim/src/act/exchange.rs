@@ -261,7 +261,7 @@ impl World {
             let known = self.network.numbers(false, name_of(machine)).len();
             self.put_back_undelivered(machine, Delivery::Whole);
             if self.network.numbers(false, name_of(machine)).len() == known {
-                self.travelled += letter.named().len() + usize::from(letter.update().own.is_some());
+                self.travelled += letter.travelled();
             }
         }
         Ok(())
