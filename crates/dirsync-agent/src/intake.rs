@@ -12,6 +12,17 @@ use thiserror::Error;
 
 use crate::changes::{ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
 
+/// A file to read, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Its format.
+    pub format: Format,
+    /// Its encoding and map.
+    pub options: &'a OpenOptions,
+}
+
 /// The result of reading a file.
 #[derive(Debug)]
 pub struct Intake {
@@ -64,14 +75,13 @@ impl From<ReadError> for IntakeError {
 /// See [`IntakeError`].
 pub fn take_in(
     tables: &mut dyn Tables,
-    path: &Path,
-    format: Format,
-    options: &OpenOptions,
+    file: SourceFile<'_>,
     settings: ReadSettings,
     preview: bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Intake, IntakeError> {
     const PROGRESS_ROWS: u64 = 1000;
+    let SourceFile { path, format, options } = file;
     let unread = |source| OpenError::Io { path: path.to_owned(), source };
     let file = open_file(path, Links::Follow).map_err(unread)?;
     let mut source = open(file, path, format, options)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
-use dirsync_agent::intake::{Intake, IntakeError, take_in};
+use dirsync_agent::intake::{Intake, IntakeError, SourceFile, take_in};
 use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_connect::{Format, OpenError, OpenOptions};
@@ -49,15 +49,8 @@ pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option
     if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
         return Ok(None);
     }
-    let intake = take_in(
-        &mut *tables,
-        &source.file,
-        source.format,
-        &source.options,
-        settings,
-        false,
-        &mut |_| {},
-    );
+    let file = SourceFile { path: &source.file, format: source.format, options: &source.options };
+    let intake = take_in(&mut *tables, file, settings, false, &mut |_| {});
     match intake {
         Ok(intake) => {
             if let Some(mut memory) = tables.source_memory(&source.name)? {
@@ -125,8 +118,8 @@ pub fn import(
         now: now_ms(),
     };
     let mut tables = postoffice.begin()?;
-    let intake = take_in(&mut *tables, file, *format, options, settings, *dry_run, progress)
-        .map_err(explain)?;
+    let file = SourceFile { path: file, format: *format, options };
+    let intake = take_in(&mut *tables, file, settings, *dry_run, progress).map_err(explain)?;
     if !dry_run {
         log_intake(&mut *tables, source, &intake)?;
         tables.commit()?;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use dirsync_agent::changes::{ReadReport, ReadSettings, approve};
-use dirsync_agent::intake::take_in;
+use dirsync_agent::intake::{SourceFile, take_in};
 use dirsync_connect::{Format, Map, OpenOptions, Template};
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_protocol::requestor::{claim, release};
@@ -66,7 +66,8 @@ fn import(world: &mut World, postoffice: &'static str, state: &str) -> ReadRepor
     let options = OpenOptions { map: Some(map()), encoding: None };
     let path = folder().join(state).join(file);
     let taken_in = postoffice.transact(|tables, _, _| {
-        take_in(tables, &path, Format::Csv, &options, settings, false, &mut |_| {})
+        let file = SourceFile { path: &path, format: Format::Csv, options: &options };
+        take_in(tables, file, settings, false, &mut |_| {})
     });
     let intake = taken_in.unwrap();
     assert!(intake.broke_off.is_none());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dirsync_agent::changes::{HandChange, ReadReport, ReadSettings, change_by_hand};
-use dirsync_agent::intake::take_in;
+use dirsync_agent::intake::{SourceFile, take_in};
 use dirsync_carrier::{Carrier as _, FolderCarrier};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
@@ -179,7 +179,8 @@ impl Demo {
         };
         let options = OpenOptions { encoding: None, map };
         let mut tables = postoffice.begin()?;
-        let intake = take_in(&mut *tables, file, format, &options, settings, false, &mut |_| {})?;
+        let file = SourceFile { path: file, format, options: &options };
+        let intake = take_in(&mut *tables, file, settings, false, &mut |_| {})?;
         tables.commit()?;
         Ok(intake.report)
     }
