@@ -3,6 +3,7 @@
 mod claims;
 mod congress;
 mod cycle;
+mod dispatch;
 mod inbox;
 mod interrupted;
 mod limits;
