@@ -93,32 +93,32 @@ fn look_after(
 ) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
     let began = Instant::now();
-    let mut sites = Vec::new();
+    let mut workers = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
-        sites.push(Site::new(folder, log, once, began, bell)?);
+        workers.push(Worker::new(folder, log, once, began, bell)?);
     }
     platform::ready();
     let mut happened = true;
     loop {
-        for site in &mut sites {
+        for worker in &mut workers {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            if happened || !site.rests() {
-                site.turn(watcher.as_mut());
+            if happened || !worker.rests() {
+                worker.turn(watcher.as_mut());
             }
         }
         if once || stop.load(Ordering::Relaxed) {
             break;
         }
-        happened = wait(stop, &wake, sites.iter().map(Site::rest).min().unwrap_or_default());
+        happened = wait(stop, &wake, workers.iter().map(Worker::rest).min().unwrap_or_default());
     }
-    for site in &mut sites {
-        site.end_calls()?;
+    for worker in &mut workers {
+        worker.end_calls()?;
     }
-    let failed = sites.iter().any(|site| site.dispatch.has_failed());
-    let waits = sites.iter().map(|site| site.waits).max_by_key(|status| *status as u8);
+    let failed = workers.iter().any(|worker| worker.dispatch.has_failed());
+    let waits = workers.iter().map(|worker| worker.waits).max_by_key(|status| *status as u8);
     Ok(match (once, failed) {
         (true, true) => ExitStatus::Failed,
         (true, false) => waits.unwrap_or(ExitStatus::Done),
@@ -161,12 +161,12 @@ struct Voice {
 impl Voice {
     fn say(&self, step: &str, level: Level, text: &str) {
         let text = shown(&text.replace('\\', "\\\\"));
-        let site = self.folder.display();
+        let folder = self.folder.display();
         let line = match self.log {
-            LogFormat::Text => format!("{site} {step} {level}: {text}"),
+            LogFormat::Text => format!("{folder} {step} {level}: {text}"),
             LogFormat::Json => {
                 let at = time::rfc3339(now_ms());
-                let postoffice = site.to_string();
+                let postoffice = folder.to_string();
                 json!({ "at": at, "postoffice": postoffice, "step": step, "level": level.to_string(),
                         "text": text })
                 .to_string()
@@ -193,7 +193,7 @@ impl Voice {
 }
 
 /// One postoffice that the agent works for.
-struct Site {
+struct Worker {
     voice: Voice,
     dispatch: Dispatch,
     began: Instant,
@@ -207,7 +207,7 @@ struct Site {
     _lock: PostofficeLock,
 }
 
-impl Site {
+impl Worker {
     fn new(
         folder: PathBuf,
         log: LogFormat,
