@@ -20,7 +20,7 @@ use crate::postoffice::Postoffice;
 pub enum Contradiction {
     /// The database's file is damaged; in SQLite's words.
     Database(String),
-    /// So many entries stand twice in the list.
+    /// The number of entries that the list has twice.
     ListedTwice(u64),
     /// The content of the list is not the one that was noted.
     List {

@@ -51,7 +51,7 @@ pub struct ReadSettings {
     pub source: String,
     /// Whether the rows are the whole list: then entries that they lack are deleted.
     pub whole: bool,
-    /// When changes are so many that they are held.
+    /// The limits above which changes are held.
     pub guards: Guards,
     /// Fingerprint of the settings that shape the rows: format, map, filter. An empty one is not compared.
     pub fingerprint: String,

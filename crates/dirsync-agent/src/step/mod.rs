@@ -42,7 +42,7 @@ pub struct Surroundings {
     pub now: u64,
     /// The seed of random tokens. Never the same twice.
     pub seed: [u8; 32],
-    /// When deletions are so many that the server holds them.
+    /// The limits above which the server holds deletions.
     pub guard: GuardLimits,
     /// This postoffice's public key, in OpenSSH's one-line form.
     pub key: String,

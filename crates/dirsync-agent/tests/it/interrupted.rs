@@ -1,4 +1,4 @@
-//! Steps that fail after they have done something: their report and the log tell what they did.
+//! A step fails after a part of its work. Its report and the log list that part.
 
 use std::collections::BTreeMap;
 

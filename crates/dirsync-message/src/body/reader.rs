@@ -163,7 +163,7 @@ impl<R: BufRead> BodyReader<R> {
         self.lines.refuse(self.text.as_bytes(), at, fault)
     }
 
-    /// Reads one line into `text`, or fails with `missing` if there is none.
+    /// Reads one line into `text`. At the end of the body it fails with `missing`.
     fn read_text(&mut self, missing: BodyFault) -> Result<(), BodyError> {
         let mut bytes = mem::take(&mut self.text).into_bytes();
         bytes.clear();

@@ -38,7 +38,7 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn begin(tables: &'t mut dyn Tables, now: u64) -> Stored<Self> {
         let state = tables.requestor()?;
-        if state.req_sync > state.req_seq || state.last_answer > state.request_no {
+        if !is_consistent(&state) {
             let why = "changes or requests are answered that were never made";
             return Err(StoreError::corrupt("read the requestor's row", why));
         }
@@ -163,11 +163,7 @@ impl<'t> OwnChanges<'t> {
     /// When the store fails.
     pub fn finish(self) -> Stored<()> {
         let state = &self.state;
-        assert!(state.req_sync <= state.req_seq, "only changes that were made are acknowledged");
-        assert!(
-            state.last_answer <= state.request_no || !Rule::Answers.holds(),
-            "only requests that were made are answered"
-        );
+        assert!(is_consistent(state), "only changes and requests that were made are answered");
         self.tables.put_requestor(state)
     }
 
@@ -215,6 +211,12 @@ impl<'t> OwnChanges<'t> {
         }
         Ok(())
     }
+}
+
+/// Whether only changes and requests that were made here are answered.
+fn is_consistent(state: &RequestorState) -> bool {
+    let is_made = state.last_answer <= state.request_no || !Rule::Answers.holds();
+    state.req_sync <= state.req_seq && is_made
 }
 
 fn element(row: &OwnRow) -> SetDigest {

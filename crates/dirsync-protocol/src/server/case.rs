@@ -9,7 +9,7 @@ use crate::tables::{Registration, ServerState, StoreError, Stored, Tables};
 /// One step of the server within one transaction: its tables, time and log, and the server's row.
 ///
 /// The row has one owner: it is read by [`Case::begin`], changed in place, and written by [`Case::save`].
-/// Nothing else in this module reads or writes it.
+/// Steps that need no log or random token read the row from the tables, and forgetting writes it there.
 pub(super) struct Case<'a> {
     pub(super) tables: &'a mut dyn Tables,
     pub(super) context: Context<'a>,
