@@ -16,21 +16,15 @@ use dirsync_store::Transaction;
 use crate::config::SourceConfig;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::postoffice::{Postoffice, log_within};
+use crate::report::{Done, Report};
 use crate::time::now_ms;
 
-/// The result of reading a source.
-#[derive(Debug)]
-pub struct SourceRead {
-    /// Its log lines; none if the same error was logged before.
-    pub lines: Vec<LogLine>,
-    /// Its counts; `None` if it could not begin.
-    pub report: Option<ReadReport>,
-    /// Why it did not come to its end, whether or not the log has said so before.
-    pub failed: Option<PlaceFailure>,
-}
-
 /// Reads a configured source (T0); `None` if its file has not changed since it was read.
-pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<SourceRead>> {
+///
+/// # Errors
+///
+/// The store's. A source that cannot be read is a failure of the report.
+pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<Done>> {
     let seen = fingerprint(&source.file);
     let settings = ReadSettings {
         source: source.name.clone(),
@@ -61,12 +55,12 @@ pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option
             let error = broke_off(&source.name, &intake);
             let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
             let mut lines = Vec::new();
-            if error.is_none() || is_new || has_moved(&intake.report) {
+            if error.is_none() || is_new || intake.report.has_moved() {
                 lines = log_intake(&mut *tables, &source.name, &intake)?;
             }
             tables.commit()?;
             let failed = error.map(|text| source_failure(source, &text));
-            Ok(Some(SourceRead { lines, report: Some(intake.report), failed }))
+            Ok(Some(done(source, lines, Some(intake.report), failed)))
         }
         Err(error) => {
             drop(tables);
@@ -80,9 +74,18 @@ pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option
                 tables.commit()?;
             }
             let failed = Some(source_failure(source, &text));
-            Ok(Some(SourceRead { lines, report: None, failed }))
+            Ok(Some(done(source, lines, None, failed)))
         }
     }
+}
+
+fn done(
+    source: &SourceConfig,
+    lines: Vec<LogLine>,
+    report: Option<ReadReport>,
+    failed: Option<PlaceFailure>,
+) -> Done {
+    Done { report: Report::Read { source: source.name.clone(), report, failed }, lines }
 }
 
 /// A file that is imported by hand.
@@ -204,14 +207,4 @@ fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> St
         report.held_removals
     );
     log_within(tables, "T0", &summary, &events)
-}
-
-/// Whether a read changed own entries.
-pub fn has_moved(report: &ReadReport) -> bool {
-    report.added + report.changed + report.removed > 0
-}
-
-/// Whether something of a read waits for a person.
-pub fn needs_a_person(report: &ReadReport) -> bool {
-    report.held + report.held_removals + report.unclaimed + report.quarantined > 0
 }

@@ -3,7 +3,8 @@
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
 
-use super::read::{ExampleKind, ReadError, SourceRead};
+use super::read::{ReadError, SourceRead};
+use super::report::ExampleKind;
 
 /// The deletions of a read with fewer rows than this share of the last good one (in percent) are held,
 /// however few they are.

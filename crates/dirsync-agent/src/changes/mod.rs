@@ -6,12 +6,11 @@ mod elements;
 mod hand;
 mod held;
 mod read;
+mod report;
 mod strangers;
 mod unclaimed;
 
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
-pub use read::{
-    ConfiguredSource, Example, ExampleKind, Guards, ReadError, ReadReport, ReadRow, ReadSettings,
-    RowFault, SourceRead,
-};
+pub use read::{ConfiguredSource, Guards, ReadError, ReadRow, ReadSettings, RowFault, SourceRead};
+pub use report::{Example, ExampleKind, ReadReport};

@@ -17,10 +17,8 @@ use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, St
 use thiserror::Error;
 
 use super::elements::{Elements, Place};
+use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
-
-/// The most examples of each kind in a report.
-pub const EXAMPLES_MAX: usize = 1000;
 
 /// Limits for the changes of one read, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,95 +85,6 @@ pub struct RowFault {
     pub reason: String,
     /// Whether it lacks its key: then the read cannot tell which entries are absent.
     pub keyless: bool,
-}
-
-/// A count of a read that has examples. The order is that of the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ExampleKind {
-    /// [`ReadReport::added`].
-    Added,
-    /// [`ReadReport::changed`].
-    Changed,
-    /// [`ReadReport::held`] and [`ReadReport::held_removals`].
-    Held,
-    /// [`ReadReport::removed`].
-    Removed,
-    /// [`ReadReport::unclaimed`].
-    Unclaimed,
-}
-
-impl ExampleKind {
-    /// The word by which scripts know it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Changed => "changed",
-            Self::Held => "held",
-            Self::Removed => "removed",
-            Self::Unclaimed => "unclaimed",
-        }
-    }
-}
-
-/// An entry that a count has counted, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    /// The key.
-    pub key: String,
-    /// The display name.
-    pub name: String,
-}
-
-/// The result of a read: rows = unchanged + added + changed + foreign + quarantined + held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadReport {
-    /// Rows read.
-    pub rows: u64,
-    /// Rows that equal their entry.
-    pub unchanged: u64,
-    /// Rows that made a new entry.
-    pub added: u64,
-    /// Rows that changed their entry.
-    pub changed: u64,
-    /// Rows of other origins, skipped.
-    pub foreign: u64,
-    /// Rows that could not be used.
-    pub quarantined: u64,
-    /// Rows whose change waits for a person.
-    pub held: u64,
-    /// Entries deleted.
-    pub removed: u64,
-    /// Deletions that wait for a person.
-    pub held_removals: u64,
-    /// Absent entries that were not deleted, because the read cannot tell which are absent.
-    pub absent_kept: u64,
-    /// Entries that no source names, because a merge brought them back or their source left the settings.
-    /// They wait for a person.
-    pub unclaimed: u64,
-    /// Warnings for the administrator.
-    pub warnings: Vec<String>,
-    /// Examples by kind.
-    pub examples: BTreeMap<ExampleKind, Vec<Example>>,
-}
-
-impl ReadReport {
-    pub(super) fn example(&mut self, kind: ExampleKind, key: &str, name: &str) {
-        let examples = self.examples.entry(kind).or_default();
-        if examples.len() < EXAMPLES_MAX {
-            examples.push(Example { key: key.to_owned(), name: name.to_owned() });
-        }
-    }
-
-    /// Whether the counts add up. They always must.
-    pub fn reconciles(&self) -> bool {
-        self.rows
-            == self.unchanged
-                + self.added
-                + self.changed
-                + self.foreign
-                + self.quarantined
-                + self.held
-    }
 }
 
 /// Why a read cannot go on.

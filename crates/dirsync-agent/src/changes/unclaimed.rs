@@ -5,7 +5,8 @@ use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::{ADOPTED, HAND};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
 
-use super::read::{ExampleKind, ReadError, SourceRead};
+use super::read::{ReadError, SourceRead};
+use super::report::ExampleKind;
 
 impl SourceRead<'_> {
     /// Holds a deletion of each such entry, once, when all whole sources have been read completely. The

@@ -15,13 +15,12 @@ use dirsync_postoffice::config::load_map;
 use dirsync_postoffice::init::{make_requestor, make_server};
 use dirsync_postoffice::registrations::{invite, shared_folder};
 use dirsync_postoffice::restore::restore;
-use dirsync_postoffice::{Postoffice, now_ms};
+use dirsync_postoffice::{Postoffice, now_ms, steps};
 use dirsync_protocol::tables::ListPlace;
 use serde_json::json;
 
 use crate::cli::DemoArgs;
 use crate::commands::print_json;
-use crate::commands::steps::{apply_step, process_step, send_step};
 use crate::failure::{ExitStatus, Failure, Result};
 
 const NORTH: &str = include_str!("../../demo/north.csv");
@@ -189,9 +188,9 @@ impl Demo {
     fn cycle(&mut self, lost: Option<usize>) -> Result<()> {
         self.cycles += 1;
         for at in 0..self.names.len() {
-            send_step(self.postoffice(at)?, true)?;
+            steps::send(self.postoffice(at)?, true)?;
         }
-        process_step(self.postoffice(0)?, false)?;
+        steps::process(self.postoffice(0)?, false)?;
         if let Some(at) = lost {
             let carrier = FolderCarrier::new(&self.share, self.name(at), 0);
             for message in carrier.arrived()? {
@@ -199,7 +198,7 @@ impl Demo {
             }
         }
         for at in 0..self.names.len() {
-            apply_step(self.postoffice(at)?)?;
+            steps::apply(self.postoffice(at)?)?;
         }
         Ok(())
     }

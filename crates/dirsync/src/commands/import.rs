@@ -29,7 +29,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
     if intake.broke_off.is_some() {
         return Ok(ExitStatus::Failed);
     }
-    Ok(super::waiting(sources::needs_a_person(&intake.report)))
+    Ok(super::waiting(intake.report.needs_a_person()))
 }
 
 fn named(arguments: &ImportArgs) -> Result<Import> {

@@ -21,7 +21,8 @@ use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::Away;
-use dirsync_postoffice::{Postoffice, exposure, now_ms};
+use dirsync_postoffice::report::Done;
+use dirsync_postoffice::{Postoffice, exposure, now_ms, sources, steps};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
@@ -30,7 +31,6 @@ use serde_json::json;
 use self::resting::Resting;
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
-use crate::commands::steps::{Done, apply_step, process_step, read_source, send_step};
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
 use crate::time;
@@ -185,7 +185,7 @@ impl Voice {
     fn show(&self, done: &Done) {
         self.say_lines(&done.lines);
         if self.once {
-            for failure in done.unsaid() {
+            for failure in done.untold() {
                 self.say("run", Level::Error, &failure.text);
             }
         }
@@ -359,7 +359,8 @@ impl Work<'_> {
     /// Tells what a step did.
     fn ended(&self, done: &Done) -> dispatch::Done {
         self.voice.show(done);
-        dispatch::Done { complete: done.failed.is_empty(), has_left: done.left > 0 }
+        let complete = done.report.failed().next().is_none();
+        dispatch::Done { complete, has_left: done.report.left() > 0 }
     }
 }
 
@@ -389,11 +390,11 @@ impl Hands for Work<'_> {
 
     fn step(&mut self, action: Action) -> Result<dispatch::Done> {
         let done = match action {
-            Action::Send { verify } => send_step(self.postoffice, verify)?,
-            Action::Process { push } => process_step(self.postoffice, push)?,
+            Action::Send { verify } => steps::send(self.postoffice, verify)?,
+            Action::Process { push } => steps::process(self.postoffice, push)?,
             Action::Apply => {
-                let mut done = apply_step(self.postoffice)?;
-                if !done.moved {
+                let mut done = steps::apply(self.postoffice)?;
+                if !done.report.has_moved() {
                     done.lines.retain(|line| line.level != Level::Info);
                 }
                 done
@@ -401,7 +402,7 @@ impl Hands for Work<'_> {
             _ => {
                 let mut all = dispatch::Done { complete: true, has_left: false };
                 for source in self.postoffice.config.sources.clone() {
-                    if let Some(done) = read_source(self.postoffice, &source)? {
+                    if let Some(done) = sources::read(self.postoffice, &source)? {
                         all.complete &= self.ended(&done).complete;
                     }
                 }
@@ -412,23 +413,7 @@ impl Hands for Work<'_> {
     }
 
     fn tidy_up(&mut self) -> Result<()> {
-        let keep = self.postoffice.config.clone();
-        let now = now_ms();
-        let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
-        for carrier in
-            self.postoffice.carriers()?.into_values().chain([self.postoffice.carrier()?])
-        {
-            // A place that is away is tidied up another day.
-            let _ = carrier.purge(before(keep.keep_done));
-        }
-        let mut tables = self.postoffice.begin()?;
-        tables.purge_log(before(keep.keep_log))?;
-        dirsync_protocol::server::forget_before(
-            &mut *tables,
-            before(keep.keep_confirmed),
-            before(keep.keep_tombstones),
-        )?;
-        Ok(tables.commit()?)
+        steps::tidy_up(self.postoffice)
     }
 
     fn say(&mut self, step: &str, level: Level, text: &str) {
