@@ -12,6 +12,7 @@ use crate::draft::Draft;
 use crate::error::{OpenError, ReadError};
 use crate::map::Map;
 use crate::row::{Item, SourceRow, rejected};
+use crate::text::ENCODING_ADVICE;
 
 /// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file
 /// one row.
@@ -110,8 +111,7 @@ impl CsvSource {
                 }
                 Err(error) => {
                     let column = error.utf8_error().field() + 1;
-                    let reason =
-                        format!("column {column} is not UTF-8; name the encoding of the file");
+                    let reason = format!("column {column} is not UTF-8; {ENCODING_ADVICE}");
                     let bytes = error.into_byte_record();
                     let text = text_of(bytes.iter().map(String::from_utf8_lossy));
                     return Some(Ok(rejected(line, &text, reason)));

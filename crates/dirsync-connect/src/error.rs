@@ -54,8 +54,8 @@ pub enum OpenError {
     },
     /// The header is in another encoding.
     #[error(
-        "the header of \"{path}\" is not UTF-8 in column {column}; name the file's encoding, \
-         for example {advice}",
+        "the header of \"{path}\" is not UTF-8 in column {column}; name the encoding of the file, \
+         for example --encoding {advice} (of a source: encoding = \"{advice}\")",
         path = .path.display()
     )]
     Header {

@@ -2,6 +2,8 @@
 
 use data_encoding::BASE64;
 
+use crate::text::ENCODING_ADVICE;
+
 /// An attribute value of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -59,7 +61,7 @@ impl Value {
         std::str::from_utf8(&self.bytes).map_err(|error| BadLine {
             line: self.line,
             reason: format!(
-                "the value of {} is not UTF-8 from its byte {} on; name the encoding of the file",
+                "the value of {} is not UTF-8 from its byte {} on; {ENCODING_ADVICE}",
                 self.attribute,
                 error.valid_up_to() + 1
             ),

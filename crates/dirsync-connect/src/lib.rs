@@ -52,6 +52,7 @@ mod text;
 mod vcard;
 mod vcard_card;
 mod vcard_entry;
+mod vcard_property;
 
 /// Parsers of single texts, for tests of other crates.
 #[cfg(feature = "testing")]

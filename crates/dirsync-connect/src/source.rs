@@ -58,11 +58,14 @@ pub fn open(
     if format != Format::Csv && options.map.is_some() {
         return Err(OpenError::MapWithout(format));
     }
-    let text = Text::new(file, options.encoding.as_deref()).map_err(|error| match error {
-        TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
-        TextError::Io(source) => io(source),
-    })?;
+    let keeps_bytes = format == Format::Vcard;
+    let text =
+        Text::new(file, options.encoding.as_deref(), keeps_bytes).map_err(|error| match error {
+            TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
+            TextError::Io(source) => io(source),
+        })?;
     let mut notes = vec![format!("encoding: {}", text.encoding())];
+    let charset = text.charset();
     let mut reader = text.into_reader();
     if reader.fill_buf().map_err(io)?.is_empty() {
         return Err(OpenError::Empty { path: path.to_owned() });
@@ -73,7 +76,7 @@ pub fn open(
             Rows::Csv(Box::new(source))
         }
         Format::Ldif => Rows::Ldif(LdifSource::new(path, reader)),
-        Format::Vcard => Rows::Vcard(VcardSource::new(path, reader)),
+        Format::Vcard => Rows::Vcard(VcardSource::new(path, reader, charset)),
     };
     Ok(Source { rows, notes, ended: false })
 }

@@ -7,6 +7,8 @@ use std::io::{self, BufReader, Read};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use thiserror::Error;
 
+use crate::vcard_property::Charset;
+
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// The number of bytes that are read before anything is decided. A header fits into it.
@@ -16,6 +18,10 @@ const START_BYTES: u64 = 64 * 1024;
 /// that their row is rejected like any row that is not UTF-8. A replacement character would end up
 /// in the directory.
 const UNDECODED: u8 = 0xff;
+
+/// The end of a message about bytes that are not text.
+pub(crate) const ENCODING_ADVICE: &str = "name the encoding of the file, for example \
+                                          --encoding windows-1252 (of a source: encoding = \"windows-1252\")";
 
 /// A name that is not an encoding.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -36,11 +42,18 @@ pub(crate) enum TextError {
 pub(crate) struct Text {
     input: BufReader<Box<dyn Read>>,
     encoding: &'static Encoding,
+    is_converted: bool,
     marked: bool,
 }
 
 impl Text {
-    pub(crate) fn new(mut file: File, name: Option<&str>) -> Result<Self, TextError> {
+    /// Begins a file. With `keeps_bytes` it is not converted if its encoding contains ASCII, so that parts
+    /// of it can have encodings of their own.
+    pub(crate) fn new(
+        mut file: File,
+        name: Option<&str>,
+        keeps_bytes: bool,
+    ) -> Result<Self, TextError> {
         let configured = match name {
             Some(name) => Some(
                 Encoding::for_label(name.trim().as_bytes())
@@ -53,7 +66,8 @@ impl Text {
         let mark = Encoding::for_bom(&start);
         let (encoding, mark_bytes) = mark.unwrap_or((configured.unwrap_or(UTF_8), 0));
         let bytes = io::Cursor::new(start.split_off(mark_bytes)).chain(file);
-        let input: Box<dyn Read> = if encoding == UTF_8 {
+        let is_converted = encoding != UTF_8 && !(keeps_bytes && encoding.is_ascii_compatible());
+        let input: Box<dyn Read> = if !is_converted {
             Box::new(bytes)
         } else {
             Box::new(Decoding {
@@ -67,7 +81,12 @@ impl Text {
             })
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Ok(Self { input, encoding, marked: mark.is_some() })
+        Ok(Self { input, encoding, is_converted, marked: mark.is_some() })
+    }
+
+    /// The encoding of the parts of a file that do not state their own.
+    pub(crate) fn charset(&self) -> Charset {
+        Charset { default: self.encoding, is_converted: self.is_converted }
     }
 
     /// The name of the encoding, for a note.
@@ -142,7 +161,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         io::Seek::rewind(&mut file).unwrap();
-        let Ok(text) = Text::new(file, name) else { panic!("a known encoding") };
+        let Ok(text) = Text::new(file, name, false) else { panic!("a known encoding") };
         let encoding = text.encoding();
         let mut all = Vec::new();
         text.into_reader().read_to_end(&mut all).unwrap();
@@ -172,6 +191,6 @@ mod tests {
     #[test]
     fn an_unknown_encoding_is_refused() {
         let file = tempfile::tempfile().unwrap();
-        assert!(matches!(Text::new(file, Some("latin-9000")), Err(TextError::Encoding(_))));
+        assert!(matches!(Text::new(file, Some("latin-9000"), false), Err(TextError::Encoding(_))));
     }
 }

@@ -7,6 +7,7 @@ use crate::error::ReadError;
 use crate::lines::Lines;
 use crate::row::{Item, rejected};
 use crate::vcard_entry::item_of;
+use crate::vcard_property::{Charset, Unfolded};
 
 /// The longest card that is read, in bytes, including photographs.
 const CARD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -18,7 +19,9 @@ const CARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct VcardSource {
     lines: Lines,
     path: PathBuf,
+    charset: Charset,
     card: Card,
+    unfolded: Unfolded,
     /// The line at which the next card begins, if reading the last one went past its beginning.
     begun: Option<u64>,
     derived_keys: u64,
@@ -45,11 +48,13 @@ enum End {
 }
 
 impl VcardSource {
-    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>) -> Self {
+    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>, charset: Charset) -> Self {
         Self {
             lines: Lines::new(reader),
             path: path.to_owned(),
+            charset,
             card: Card::default(),
+            unfolded: Unfolded::default(),
             begun: None,
             derived_keys: 0,
         }
@@ -83,25 +88,8 @@ impl VcardSource {
 
     fn item(&mut self) -> Item {
         let card = &self.card;
-        let keeps_blanks = card.is_version_2();
-        let (unfolded, starts) = unfold(&card.bytes, keeps_blanks);
-        let text = match std::str::from_utf8(&unfolded) {
-            Ok(text) => text,
-            Err(error) => {
-                let at = error.valid_up_to();
-                let line = starts.partition_point(|start| *start <= at) as u64 - 1;
-                let begin = unfolded[..at].iter().rposition(|byte| *byte == b'\n');
-                let begin = begin.map_or(0, |at| at + 1);
-                let name = unfolded[begin..].split(|byte| matches!(byte, b':' | b';')).next();
-                let reason = format!(
-                    "{} on line {} is not UTF-8; name the encoding of the file",
-                    String::from_utf8_lossy(name.unwrap_or_default()),
-                    card.first + line,
-                );
-                return rejected(card.first, &card.text(), reason);
-            }
-        };
-        match item_of(card.first, text) {
+        self.unfolded.read(&card.bytes, card.first, card.is_version_2());
+        match item_of(card.first, &self.unfolded, self.charset) {
             Item::Row(row) => {
                 self.derived_keys += u64::from(row.derived_key);
                 Item::Row(row)
@@ -139,7 +127,7 @@ impl VcardSource {
             // Inside a card, a line that begins with a blank continues the one before it, even if
             // it looks like a beginning or end.
             let word = if inside { line.bytes.trim_ascii_end() } else { line.bytes.trim_ascii() };
-            if word.is_empty() {
+            if word.is_empty() && !inside {
                 continue;
             }
             let begins = word.eq_ignore_ascii_case(b"BEGIN:VCARD");
@@ -187,24 +175,4 @@ impl Card {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes[..self.bytes.len().min(1000)]).into_owned()
     }
-}
-
-/// Joins folded lines, and returns the position at which each line of the card begins.
-///
-/// The lines are joined as bytes, because a fold may split a character (RFC 2426, section 2.6).
-/// vCard 2.1 folds before a blank of the text, which is kept, and its soft line breaks of
-/// quoted-printable are left to the parser.
-fn unfold(card: &[u8], version_2: bool) -> (Vec<u8>, Vec<usize>) {
-    let mut unfolded = Vec::with_capacity(card.len());
-    let mut starts = Vec::new();
-    for line in card.split_inclusive(|byte| *byte == b'\n') {
-        let soft = version_2 && unfolded.ends_with(b"=\n");
-        let folded = matches!(line.first(), Some(b' ' | b'\t')) && !soft && !unfolded.is_empty();
-        if folded {
-            unfolded.pop();
-        }
-        starts.push(unfolded.len());
-        unfolded.extend_from_slice(&line[usize::from(folded && !version_2)..]);
-    }
-    (unfolded, starts)
 }

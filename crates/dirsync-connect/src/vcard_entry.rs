@@ -1,16 +1,13 @@
 //! Builds an entry from a vCard of version 2.1, 3.0 (RFC 2426) or 4.0 (RFC 6350), and from the
 //! properties of our own export.
 
-use calcard::common::IanaString;
-use calcard::vcard::{
-    VCard, VCardEntry, VCardParameterName, VCardParameterValue, VCardProperty, VCardValue,
-};
 use dirsync_directory::{Address, Key, PostofficeName, unescape};
 
 use crate::draft::{Draft, key_of_mail};
 use crate::guid;
 use crate::headers::phone_attribute;
 use crate::row::{Item, SourceRow, rejected};
+use crate::vcard_property::{Charset, Property, Unfolded};
 
 /// The values of a card that are not details.
 #[derive(Default)]
@@ -21,33 +18,29 @@ struct Found {
     name: String,
     own_name: Option<String>,
     name_parts: Vec<String>,
-    mails: Vec<(bool, String)>,
+    organisation: String,
+    /// The mail addresses with their rank.
+    mails: Vec<(u8, String)>,
     own_addresses: Vec<String>,
 }
 
 /// The item for an unfolded card.
-pub(crate) fn item_of(first: u64, text: &str) -> Item {
-    let Ok(card) = VCard::parse(text) else {
-        return rejected(first, "", "the card cannot be read".into());
-    };
-    let own = card.entries.iter().any(|entry| other_name(entry) == Some("X-DIRSYNC-KEY"));
+pub(crate) fn item_of(first: u64, card: &Unfolded, charset: Charset) -> Item {
+    let own = card.properties().any(|property| property.is("X-DIRSYNC-KEY"));
     let mut found = Found::default();
     let mut draft = Draft::default();
     draft.clear();
-    for entry in &card.entries {
-        let result = match other_name(entry) {
-            Some(name) => take_own(name, entry, &mut found, &mut draft),
-            None => {
-                take(entry, own, &mut found, &mut draft);
-                Ok(())
-            }
+    for property in card.properties() {
+        let result = match own_name(&property) {
+            Some(name) => take_own(name, &property, charset, &mut found, &mut draft),
+            None => take(&property, charset, own, &mut found, &mut draft),
         };
         if let Err(reason) = result {
             return rejected(first, "", reason);
         }
     }
     // The preferred address comes first. The sort is stable, so the others stay in their order.
-    found.mails.sort_by_key(|(preferred, _)| !preferred);
+    found.mails.sort_by_key(|(rank, _)| *rank);
     let mail = found.mails.first().map(|(_, mail)| key_of_mail(mail).into_owned());
     let own_key = found.own_key.or(found.uid);
     let derived_key = own_key.is_none();
@@ -71,11 +64,9 @@ pub(crate) fn item_of(first: u64, text: &str) -> Item {
         }
     }
     let parts = found.name_parts.join(" ");
-    draft.name(found.own_name.as_ref().unwrap_or(if found.name.is_empty() {
-        &parts
-    } else {
-        &found.name
-    }));
+    let names = [&found.name, &parts, &found.organisation];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or(&found.name);
+    draft.name(found.own_name.as_ref().unwrap_or(name));
     if !own {
         draft.name_by_address();
     }
@@ -83,8 +74,7 @@ pub(crate) fn item_of(first: u64, text: &str) -> Item {
 }
 
 /// The name of the property, if it is one of our own.
-fn other_name(entry: &VCardEntry) -> Option<&'static str> {
-    let VCardProperty::Other(name) = &entry.name else { return None };
+fn own_name(property: &Property<'_>) -> Option<&'static str> {
     [
         "X-DIRSYNC-ORIGIN",
         "X-DIRSYNC-KEY",
@@ -94,18 +84,19 @@ fn other_name(entry: &VCardEntry) -> Option<&'static str> {
         "X-DIRSYNC-DETAIL",
     ]
     .into_iter()
-    .find(|known| known.eq_ignore_ascii_case(name))
+    .find(|known| property.is(known))
 }
 
 /// Takes one of our own properties. Their values are escaped like those of records, because a vCard
 /// cannot contain control characters.
 fn take_own(
     name: &str,
-    entry: &VCardEntry,
+    property: &Property<'_>,
+    charset: Charset,
     found: &mut Found,
     draft: &mut Draft,
 ) -> Result<(), String> {
-    let text = parts_of(entry).concat();
+    let text = property.text(charset)?;
     let value =
         unescape(&text).ok_or_else(|| format!("{name} contains a wrong escape"))?.into_owned();
     match name {
@@ -123,58 +114,91 @@ fn take_own(
 }
 
 /// Takes a property of the standards. In our own cards some of them exist for other programs only,
-/// as they cannot state the values exactly; these are skipped.
-fn take(entry: &VCardEntry, own: bool, found: &mut Found, draft: &mut Draft) {
-    let parts = parts_of(entry);
-    let text = parts.join(",");
-    let part = |at: usize| parts.get(at).map_or("", |part| part.trim());
-    let trimmed = if own { text.as_str() } else { text.trim() };
-    if trimmed.is_empty() {
-        return;
-    }
-    match &entry.name {
-        VCardProperty::Uid if !own => found.uid = Some(guid::canonical(trimmed)),
-        VCardProperty::Fn => found.name = trimmed.to_owned(),
-        VCardProperty::N if !own => {
-            draft.detail("sn", part(0));
-            draft.detail("givenName", part(1));
-            let parts = [part(1), part(2), part(0)].into_iter().filter(|part| !part.is_empty());
-            found.name_parts = parts.map(str::to_owned).collect();
-        }
-        VCardProperty::Email => {
-            let mail = without_scheme(trimmed, "mailto:");
-            found.mails.push((is_preferred(entry), mail.to_owned()));
-        }
-        VCardProperty::Tel => {
-            draft.detail(phone_attribute(&sorts(entry)), without_scheme(trimmed, "tel:"));
-        }
-        VCardProperty::Title => draft.detail("title", trimmed),
-        VCardProperty::Note => draft.detail("info", trimmed),
-        VCardProperty::Url => draft.detail("labeledURI", trimmed),
-        VCardProperty::Org if !own => {
-            draft.detail("o", part(0));
-            draft.detail("department", part(1));
-        }
-        VCardProperty::Adr if !own && !sorts(entry).contains("home") => {
-            for (at, attribute) in
-                [(2, "street"), (3, "l"), (4, "st"), (5, "postalCode"), (6, "co")]
-            {
-                draft.detail(attribute, part(at));
+/// as they cannot state the values exactly; these are skipped, and so are their bytes.
+fn take(
+    property: &Property<'_>,
+    charset: Charset,
+    own: bool,
+    found: &mut Found,
+    draft: &mut Draft,
+) -> Result<(), String> {
+    let text = || {
+        let text = property.text(charset)?;
+        Ok::<String, String>(if own { text } else { text.trim().to_owned() })
+    };
+    match property.name().to_ascii_uppercase().as_str() {
+        "FN" => {
+            let name = text()?;
+            if !name.is_empty() {
+                found.name = name;
             }
         }
-        VCardProperty::Member if !own => {
-            let mail = without_scheme(trimmed, "mailto:");
-            let kind = if mail == trimmed { "" } else { "SMTP:" };
-            if let Ok(member) = format!("{kind}{mail}").parse::<Address>() {
-                draft.detail("member", member.as_str());
+        "EMAIL" => {
+            let mail = text()?;
+            if !mail.is_empty() {
+                found.mails.push((property.rank(), without_scheme(&mail, "mailto:").to_owned()));
             }
         }
-        VCardProperty::Kind if !own => match trimmed.to_ascii_lowercase().as_str() {
+        "TEL" => draft.detail(phone_attribute(&property.types()), without_scheme(&text()?, "tel:")),
+        "TITLE" => draft.detail("title", &text()?),
+        "NOTE" => draft.detail("info", &text()?),
+        "URL" => draft.detail("labeledURI", &text()?),
+        _ if own => {}
+        "UID" => found.uid = Some(guid::canonical(&text()?)).filter(|uid| !uid.is_empty()),
+        "MEMBER" => take_member(&text()?, draft),
+        "KIND" => match text()?.to_ascii_lowercase().as_str() {
             "group" => draft.kind("list"),
             "location" | "device" => draft.kind("resource"),
             _ => {}
         },
+        name => take_parts(name, property, charset, found, draft)?,
+    }
+    Ok(())
+}
+
+/// Takes a property whose value has parts.
+fn take_parts(
+    name: &str,
+    property: &Property<'_>,
+    charset: Charset,
+    found: &mut Found,
+    draft: &mut Draft,
+) -> Result<(), String> {
+    let parts = |wanted: &[usize]| {
+        let parts = property.parts(charset)?;
+        let part = |at: &usize| parts.get(*at).map_or("", |part| part.trim()).to_owned();
+        Ok::<Vec<String>, String>(wanted.iter().map(part).collect())
+    };
+    match name {
+        "N" => {
+            let parts = parts(&[0, 1, 2])?;
+            draft.detail("sn", &parts[0]);
+            draft.detail("givenName", &parts[1]);
+            found.name_parts = [1, 2, 0].iter().map(|at| parts[*at].clone()).collect();
+            found.name_parts.retain(|part| !part.is_empty());
+        }
+        "ORG" => {
+            let parts = parts(&[0, 1])?;
+            draft.detail("o", &parts[0]);
+            draft.detail("department", &parts[1]);
+            found.organisation.clone_from(&parts[0]);
+        }
+        "ADR" if !property.types().contains("home") => {
+            let attributes = ["street", "l", "st", "postalCode", "co"];
+            for (attribute, part) in attributes.iter().zip(parts(&[2, 3, 4, 5, 6])?) {
+                draft.detail(attribute, &part);
+            }
+        }
         _ => {}
+    }
+    Ok(())
+}
+
+fn take_member(text: &str, draft: &mut Draft) {
+    let mail = without_scheme(text, "mailto:");
+    let kind = if mail == text { "" } else { "SMTP:" };
+    if let Ok(member) = format!("{kind}{mail}").parse::<Address>() {
+        draft.detail("member", member.as_str());
     }
 }
 
@@ -183,36 +207,4 @@ fn without_scheme<'a>(text: &'a str, scheme: &str) -> &'a str {
         Some(start) if start.eq_ignore_ascii_case(scheme) => &text[scheme.len()..],
         _ => text,
     }
-}
-
-/// Whether a property is the preferred one: `TYPE=PREF` in 2.1 and 3.0, `PREF=1` in 4.0.
-fn is_preferred(entry: &VCardEntry) -> bool {
-    entry.params.iter().any(|parameter| parameter.name == VCardParameterName::Pref)
-        || sorts(entry).split(' ').any(|sort| sort == "pref")
-}
-
-/// The types of a property in lower case, separated by blanks.
-fn sorts(entry: &VCardEntry) -> String {
-    let mut sorts = String::new();
-    for parameter in entry.params.iter().filter(|p| p.name == VCardParameterName::Type) {
-        let sort = match &parameter.value {
-            VCardParameterValue::Type(sort) => sort.as_str(),
-            VCardParameterValue::Text(sort) => sort,
-            _ => continue,
-        };
-        sorts.push(' ');
-        sorts.push_str(&sort.to_lowercase());
-    }
-    sorts
-}
-
-fn parts_of(entry: &VCardEntry) -> Vec<String> {
-    let text = |value: &VCardValue| match value {
-        VCardValue::Text(text) => Some(text.clone()),
-        VCardValue::Component(components) => Some(components.join(",")),
-        VCardValue::Kind(kind) => Some(kind.as_str().to_owned()),
-        VCardValue::Integer(number) => Some(number.to_string()),
-        _ => None,
-    };
-    entry.values.iter().filter_map(text).collect()
 }

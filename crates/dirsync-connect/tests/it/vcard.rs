@@ -1,8 +1,10 @@
 //! vCards as telephones and mail programs write them.
 
-use dirsync_connect::ReadError;
+use calcard::vcard::VCardProperty;
+use dirsync_connect::{Format, OpenOptions, ReadError};
+use dirsync_directory::Record;
 
-use super::read;
+use super::{read, read_with};
 
 #[test]
 fn all_three_versions_are_read() {
@@ -114,4 +116,66 @@ fn cards_without_a_key_and_groups() {
         ("list", "member/SMTP:ana@x.example\n")
     );
     assert!(read.has_note("1 cards have no UID"));
+}
+
+#[test]
+fn bytes_that_nobody_uses_harm_no_card() {
+    let card = |photo: &[u8]| {
+        let (start, end) = ("BEGIN:VCARD\nVERSION:3.0\nUID:1\nFN:A\n", "\nEMAIL:a@x\nEND:VCARD\n");
+        [start.as_bytes(), photo, end.as_bytes()].concat()
+    };
+    for photo in [
+        &b"PHOTO:\xff\xd8\xff\xe0\n\x00\xfe;:\n\n\xff"[..],
+        b"X-\xd6:\xd6",
+        b"PHOTO;BASE64:/9j/\nAAAA\n\n",
+    ] {
+        let read = read("a.vcf", card(photo));
+        assert_eq!((read.rows.len(), read.rejected.len()), (1, 0), "{:?}", read.rejected);
+        assert_eq!(read.row(0).record.addresses, "SMTP:a@x");
+    }
+}
+
+/// With `--encoding` the plain values of a file have that encoding, and those that state another have that.
+#[test]
+fn a_value_with_a_charset_keeps_it_in_a_file_with_another() {
+    let card = b"BEGIN:VCARD\nVERSION:2.1\nFN:\xd6rtel\nTITLE;CHARSET=UTF-8:\xc3\x84\n\
+                 ORG;QUOTED-PRINTABLE:=DC\nEMAIL:a@x\nEND:VCARD\n";
+    let options = OpenOptions { encoding: Some("windows-1252".into()), ..OpenOptions::default() };
+    let read = read_with("a.vcf", card, &options).unwrap();
+    assert_eq!(read.row(0).record.name, "Örtel", "{:?}", read.rejected);
+    assert_eq!(read.details(0), "o/Ü\ntitle/Ä\n");
+    let text = "\u{feff}BEGIN:VCARD\nFN;CHARSET=windows-1252:Örtel\nEMAIL:a@x\nEND:VCARD\n";
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert_eq!(super::read("a.vcf", utf16).row(0).record.name, "Örtel", "converted already");
+}
+
+#[test]
+fn a_company_has_its_name() {
+    let read = read(
+        "a.vcf",
+        "BEGIN:VCARD\nVERSION:3.0\nN:;;;;\nFN:\nORG:Acme\\, Inc.;\nEMAIL:i@acme.example\nX-ABShowAs:COMPANY\n\
+         END:VCARD\n",
+    );
+    assert_eq!(read.row(0).record.name, "Acme, Inc.");
+}
+
+/// `calcard` knows nothing of this program.
+#[test]
+fn another_reader_finds_the_names_and_addresses_of_our_cards() {
+    let record = Record {
+        kind: "mailbox".into(),
+        name: "Örtel, Ana; \\\\ Pilot".into(),
+        addresses: "SMTP:ana@n.example\tSMTP:a2@n.example".into(),
+        details: "mobile/+1 206\n".into(),
+    };
+    let rows = [("NORTH/HQ".parse().unwrap(), "1".to_owned(), record)];
+    let written = String::from_utf8(super::round_trip::write(Format::Vcard, &rows, false)).unwrap();
+    let card = calcard::vcard::VCard::parse(&written).unwrap();
+    let texts = |property: &VCardProperty| -> Vec<String> {
+        let texts = card.properties(property).filter_map(|entry| entry.values.first()?.as_text());
+        texts.map(str::to_owned).collect()
+    };
+    assert_eq!(texts(&VCardProperty::Fn), ["Örtel, Ana; \\ Pilot"]);
+    assert_eq!(texts(&VCardProperty::Email), ["ana@n.example", "a2@n.example"]);
+    assert_eq!(texts(&VCardProperty::Tel), ["+1 206"]);
 }
