@@ -15,7 +15,9 @@ use dirsync_directory::{EntryId, PostofficeName, View, escape, excerpt, unescape
 use dirsync_message::NUMBER_MAX;
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
-use dirsync_protocol::tables::{Copies, Position, Registration, RegistrationState, Stored, Tables};
+use dirsync_protocol::tables::{
+    Agreement, Copies, Position, Registration, RegistrationState, Stored, Tables,
+};
 use thiserror::Error;
 
 pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, renewed_log};
@@ -290,6 +292,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         side_answers: Vec::new(),
         copies: Copies::One,
         position: Position::default(),
+        agreement: Agreement::default(),
         spoke_in: None,
         own_digest: dirsync_directory::SetDigest::default(),
         last_contact: 0,

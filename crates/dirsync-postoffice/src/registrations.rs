@@ -1,7 +1,6 @@
 //! The server's registrations: how each stands, and what an administrator decides about it.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +11,7 @@ use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_message::{Side, SrvSeq};
 use dirsync_protocol::invitation::verifier;
-use dirsync_protocol::tables::{Copies, Registration, RegistrationState, Stored, Tables};
+use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
 
 use crate::failure::{Failure, Result};
 use crate::invitation::{Invitation, VALID_MS};
@@ -45,7 +44,7 @@ pub struct RegistrationStatus {
     pub standing: Standing,
     /// The number of the list up to which it has confirmed.
     pub confirmed: SrvSeq,
-    /// How many numbers it has not confirmed.
+    /// How many numbers it has not confirmed: an entry that changed twice counts twice.
     pub behind: u64,
     /// Whether its list equals the server's view of it; `None` while that is not known.
     pub digest_matches: Option<bool>,
@@ -63,12 +62,8 @@ impl RegistrationStatus {
             }
             let confirmed =
                 registration.position.point.as_ref().map_or(SrvSeq(0), |point| point.srv_seq);
-            let mut behind = 0;
-            tables.visit_numbered(confirmed, server.head, &mut |_| {
-                behind += 1;
-                ControlFlow::Continue(())
-            })?;
-            let digest_matches = digest_matches(&mut *tables, &registration)?;
+            let behind = server.head.0.saturating_sub(confirmed.0);
+            let digest_matches = registration.agreement.equal;
             let standing = standing(&registration);
             list.push(Self { registration, standing, confirmed, behind, digest_matches });
         }
@@ -85,15 +80,6 @@ fn standing(registration: &Registration) -> Standing {
         RegistrationState::Suspended => Standing::Suspended,
         RegistrationState::Removed => Standing::Removed,
     }
-}
-
-/// Whether a registered requestor's list equals the server's view of it; `None` while it is new.
-fn digest_matches(tables: &mut dyn Tables, registration: &Registration) -> Stored<Option<bool>> {
-    let Some(point) = &registration.position.point else { return Ok(None) };
-    let Some(issued) = tables.issued_point(point)? else { return Ok(Some(false)) };
-    Ok(issued
-        .digest
-        .map(|digest| issued.mark == point.mark && digest == registration.position.digest))
 }
 
 /// A requestor that was invited.
@@ -294,4 +280,45 @@ pub fn shared_folder(folder: &Path) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("cannot reach the shared folder \"{}\"", folder.display()))?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use dirsync_protocol::tables::{Agreement, Position};
+
+    use super::*;
+    use crate::init;
+
+    /// A server with registrations, and numbers that they have not confirmed.
+    fn server(folder: &Path, requestors: u64) -> Postoffice {
+        init::make_server(folder, &"NORTH/HQ".parse().unwrap()).unwrap();
+        let mut postoffice = Postoffice::open(folder, "test").unwrap();
+        let mut tables = postoffice.begin().unwrap();
+        let own = tables.registrations().unwrap().remove(0);
+        for number in 1..=requestors {
+            let name = format!("SOUTH/SITE{number}").parse().unwrap();
+            let agreement = Agreement { equal: Some(number % 10 != 0), since: 1 };
+            let position = Position::default();
+            let registration = Registration { name, agreement, position, ..own.clone() };
+            tables.put_registration(&registration).unwrap();
+        }
+        let mut state = tables.server().unwrap().unwrap();
+        state.head = SrvSeq(1_000_000);
+        tables.put_server(&state).unwrap();
+        tables.commit().unwrap();
+        postoffice
+    }
+
+    #[test]
+    fn statements_do_not_grow_with_requestors_or_numbers() {
+        for requestors in [2, 1_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut postoffice = server(folder.path(), requestors);
+            let before = postoffice.store.statements();
+            let list = RegistrationStatus::of(&mut postoffice, None).unwrap();
+            assert_eq!(postoffice.store.statements() - before, 4, "{requestors} requestors");
+            assert_eq!(list.len() as u64, requestors + 1);
+            assert!(list[1..].iter().all(|status| status.behind == 1_000_000));
+        }
+    }
 }

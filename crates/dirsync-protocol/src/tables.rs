@@ -6,6 +6,7 @@
 //! writes its rows.
 
 mod common;
+mod counts;
 mod requestor;
 mod server;
 
@@ -15,13 +16,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use common::{CommonTables, LogLine};
+pub use counts::{CountTables, HeldCount, QuarantineCount, UnsettledCount};
 pub use requestor::{
     HeldChange, ListPlace, ListRow, Mode, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
     RequestorState, RequestorTables, SourceMemory, Staging,
 };
 pub use server::{
-    Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration, RegistrationState,
-    SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted, Tombstone,
+    Agreement, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
+    RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted,
+    Tombstone,
 };
 
 /// The kind of a store's trouble, so that callers can say what to do about it.
@@ -97,6 +100,6 @@ pub type Stored<T> = Result<T, StoreError>;
 pub type Flow = ControlFlow<()>;
 
 /// Everything a step may touch.
-pub trait Tables: RequestorTables + ServerTables + CommonTables {}
+pub trait Tables: RequestorTables + ServerTables + CommonTables + CountTables {}
 
-impl<T: RequestorTables + ServerTables + CommonTables + ?Sized> Tables for T {}
+impl<T: RequestorTables + ServerTables + CommonTables + CountTables + ?Sized> Tables for T {}

@@ -7,10 +7,10 @@ use dirsync_directory::{Bucket, BucketSums, EntryId, PostofficeName, SetDigest, 
 use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    CommonTables, Flow, HeldChange, IssuedPoint, ListPlace, ListRow, LogLine, Numbered, OwnRow,
-    OwnTombstone, OwnedListRow, Quarantined, Registration, RequestorState, RequestorTables,
-    ServerRow, ServerState, ServerTables, SourceMemory, StoreError, StoreErrorKind, Stored,
-    Tombstone,
+    CommonTables, CountTables, Flow, HeldChange, HeldCount, IssuedPoint, ListPlace, ListRow,
+    LogLine, Numbered, OwnRow, OwnTombstone, OwnedListRow, QuarantineCount, Quarantined,
+    Registration, RequestorState, RequestorTables, ServerRow, ServerState, ServerTables,
+    SourceMemory, StoreError, StoreErrorKind, Stored, Tombstone, UnsettledCount,
 };
 use dirsync_store::Transaction;
 
@@ -193,6 +193,11 @@ delegate! {
         fn deletion_events(origin: &PostofficeName) -> Vec<(u64, u64)>;
         fn put_deletion_event(origin: &PostofficeName, at: u64, count: u64) -> ();
         fn purge_deletion_events(before: u64) -> ();
+    }
+    CountTables {
+        fn held_counts() -> Vec<HeldCount>;
+        fn quarantine_counts() -> Vec<QuarantineCount>;
+        fn unsettled_counts() -> Vec<UnsettledCount>;
     }
     CommonTables {
         fn quarantined() -> Vec<Quarantined>;

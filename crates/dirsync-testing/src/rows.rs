@@ -10,7 +10,7 @@ use dirsync_message::{
 };
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{
-    Copies, Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published, Registration,
+    Agreement, Copies, Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published, Registration,
     RegistrationState, RequestorState, SeenIn, ServerRow, SideAnswer, Submitted, Tombstone,
 };
 
@@ -221,6 +221,7 @@ pub fn registration(name: &str) -> Registration {
                 BucketSums(BTreeMap::from([(0, digest(1)), (4095, digest(GREATEST))])),
             )),
         },
+        agreement: Agreement { equal: Some(false), since: GREATEST },
         spoke_in: Some(server_epoch(2)),
         own_digest: digest(9),
         last_contact: GREATEST,

@@ -13,7 +13,7 @@ use crate::context::{Context, Level};
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Copies, Hold, Numbered, Position, Registration, RegistrationState, Stored, Tables,
+    Agreement, Copies, Hold, Numbered, Position, Registration, RegistrationState, Stored, Tables,
 };
 
 /// Writes a registration as it is decided; data that the requestor brings is kept.
@@ -86,6 +86,7 @@ pub fn remove(
         challenged: None,
         copies: Copies::One,
         position: Position::default(),
+        agreement: Agreement::default(),
         own_digest: SetDigest::default(),
         ..registration
     })?;

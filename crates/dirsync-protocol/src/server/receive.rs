@@ -4,7 +4,8 @@
 //! server's epoch are in [`super::server_epoch`], those about the sender's in [`super::sender_epoch`], and
 //! the own part of a request is taken in [`super::submission`].
 
-use dirsync_message::{Request, RequestKind, RequestNo, Side};
+use dirsync_directory::SetDigest;
+use dirsync_message::{Request, RequestKind, RequestNo, Side, SyncPoint};
 
 use super::case::Case;
 use super::lifecycle::holds_deletions;
@@ -16,7 +17,7 @@ use crate::bounds::check_request;
 use crate::context::{Context, Level, ReceiveError, TransactionSource};
 use crate::row::Row;
 use crate::simulation::Rule;
-use crate::tables::{Copies, Registration, RegistrationState, Stored, Tables};
+use crate::tables::{Copies, IssuedPoint, Registration, RegistrationState, Stored, Tables};
 
 /// The requests of each postoffice that are remembered by number and id.
 const TAKEN_MAX: usize = 16;
@@ -190,8 +191,12 @@ impl Reception<'_> {
         if self.withholds_acknowledgement()? {
             self.registration.acknowledged = acknowledged;
         }
-        self.note_position();
-        self.check_point()?;
+        let issued = match &self.request.point {
+            Some(point) => self.case.tables.issued_point(point)?,
+            None => None,
+        };
+        self.note_position(issued);
+        self.check_point(issued)?;
         if submission == Submission::Accepted && self.knows_epoch() {
             self.registration.spoke_in = Some(self.case.server.epoch);
         }
@@ -246,8 +251,10 @@ impl Reception<'_> {
     }
 
     /// Notes where the sender's list stands.
-    fn note_position(&mut self) {
-        let Reception { registration, request, .. } = self;
+    fn note_position(&mut self, issued: Option<IssuedPoint>) {
+        let Reception { case, registration, request } = self;
+        let equal = request.point.and_then(|point| equals(&point, issued, request.list_digest));
+        registration.agreement = registration.agreement.after(equal, case.context.now);
         registration.position.point = request.point;
         registration.position.digest = request.list_digest;
         registration.position.bad = request.list_bad;
@@ -279,6 +286,12 @@ impl Reception<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a list at a point is as it was issued; `None` for a part of a list.
+fn equals(point: &SyncPoint, issued: Option<IssuedPoint>, digest: SetDigest) -> Option<bool> {
+    let Some(issued) = issued else { return Some(false) };
+    issued.digest.map(|expected| issued.mark == point.mark && expected == digest)
 }
 
 impl Registration {

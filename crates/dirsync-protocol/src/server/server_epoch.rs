@@ -7,7 +7,7 @@ use super::reception::Reception;
 use crate::context::{Level, ReceiveError};
 use crate::row::Row;
 use crate::simulation::Rule;
-use crate::tables::Stored;
+use crate::tables::{IssuedPoint, Stored};
 
 /// Later epochs of its own instance that a server takes for epochs that a restore lost. The next one
 /// shows that a copy of the server runs.
@@ -60,9 +60,9 @@ impl Reception<'_> {
     }
 
     /// S14: a point of this epoch that was never issued belongs to a time that a restore lost.
-    pub(super) fn check_point(&mut self) -> Result<(), ReceiveError> {
+    pub(super) fn check_point(&mut self, issued: Option<IssuedPoint>) -> Result<(), ReceiveError> {
         let Some(point) = self.request.point else { return Ok(()) };
-        if self.case.has_issued(&point)? {
+        if self.case.can_stand_at(&point, issued) {
             return Ok(());
         }
         let text = format!(
@@ -112,12 +112,10 @@ impl Case<'_> {
 
     /// Whether a requestor can stand at a point: one of another epoch says nothing of this one, and a
     /// point of this epoch was issued with its mark.
-    fn has_issued(&mut self, point: &SyncPoint) -> Stored<bool> {
-        if !point.epoch.is_same_generation(&self.server.epoch) || !self.is_marked(point) {
-            return Ok(true);
-        }
-        let issued = self.tables.issued_point(point)?;
-        Ok(issued.is_some_and(|issued| issued.mark == point.mark))
+    fn can_stand_at(&self, point: &SyncPoint, issued: Option<IssuedPoint>) -> bool {
+        !point.epoch.is_same_generation(&self.server.epoch)
+            || !self.is_marked(point)
+            || issued.is_some_and(|issued| issued.mark == point.mark)
     }
 
     /// Whether a point of this epoch has a mark that this server remembers.

@@ -53,6 +53,22 @@ pub struct Position {
     pub buckets: Option<(u32, BucketSums)>,
 }
 
+/// Whether a requestor's list equalled the server's view of it when it stated its position last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// `None` if that is not known: it holds nothing yet, or a part of its first list.
+    pub equal: Option<bool>,
+    /// Since when this is so, in milliseconds since 1970; 0 if it has stated no position.
+    pub since: u64,
+}
+
+impl Agreement {
+    /// What is known after one more position was stated.
+    pub fn after(self, equal: Option<bool>, now: u64) -> Self {
+        if self.equal == equal && self.since != 0 { self } else { Self { equal, since: now } }
+    }
+}
+
 /// How a registered postoffice stands towards the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegistrationState {
@@ -119,6 +135,8 @@ pub struct Registration {
     pub copies: Copies,
     /// Where its list stands, as it last said.
     pub position: Position,
+    /// Whether that was as it should be.
+    pub agreement: Agreement,
     /// The server epoch in which it last submitted with knowledge of that epoch.
     pub spoke_in: Option<ServerEpoch>,
     /// Digest of its submitted set.

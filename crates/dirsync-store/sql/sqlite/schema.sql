@@ -260,6 +260,8 @@ CREATE TABLE registration (
     list_bad       INTEGER NOT NULL, -- whether its list did not match the digest of an update
     bucket_bits    INTEGER,          -- number of bits of the buckets that it sent
     buckets        TEXT,             -- lines BUCKET COUNT-SUM
+    list_equal     INTEGER,          -- whether its list equalled the server's view of it; null if not known
+    list_since     INTEGER NOT NULL, -- time since when
     spoke_in       TEXT,             -- the server epoch in which it last submitted
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of its submitted set
     last_contact   INTEGER NOT NULL, -- time at which its last request was taken

@@ -9,6 +9,7 @@
 mod buckets;
 mod columns;
 mod common;
+mod counts;
 mod entry;
 mod failure;
 mod lifecycle;

@@ -3,7 +3,7 @@
 use dirsync_directory::{BucketSums, PostofficeName};
 use dirsync_message::{Health, ReqSeq, Side, SrvSeq};
 use dirsync_protocol::tables::{
-    Copies, Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
+    Agreement, Copies, Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
 };
 use rusqlite::params;
 
@@ -17,8 +17,8 @@ macro_rules! select_registration {
         concat!(
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
              epoch, retired, acknowledged, answer_due, send_own, challenge, \
-             challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, spoke_in, \
-             own_digest, last_contact, version, held, quarantined, clock FROM registration ",
+             challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, list_equal, list_since, \
+             spoke_in, own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
         )
     };
@@ -27,9 +27,10 @@ macro_rules! select_registration {
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
      carrier, view_allowed, view_wanted, epoch, retired, acknowledged, \
      answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
-     buckets, spoke_in, own_digest, last_contact, version, held, quarantined, clock) \
+     buckets, list_equal, list_since, spoke_in, own_digest, last_contact, version, held, \
+     quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -109,6 +110,11 @@ fn read_position(columns: &mut Columns<'_, '_>) -> Stored<Position> {
     })
 }
 
+fn read_agreement(columns: &mut Columns<'_, '_>) -> Stored<Agreement> {
+    let equal = columns.optional_integer()?.map(|flag| flag != 0);
+    Ok(Agreement { equal, since: columns.number()? })
+}
+
 fn read_invitation(columns: &mut Columns<'_, '_>) -> Stored<Option<(String, u64)>> {
     let Some(hash) = columns.optional_text()? else {
         columns.skip(1);
@@ -137,6 +143,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         taken: read_sent(columns)?,
         copies: columns.read(read_copies)?,
         position: read_position(columns)?,
+        agreement: read_agreement(columns)?,
         spoke_in: columns.optional_parsed()?,
         own_digest: columns.parsed()?,
         last_contact: columns.number()?,
@@ -195,6 +202,8 @@ impl SqliteTransaction<'_> {
             position.bad,
             buckets.map(|(bits, _)| bits),
             buckets.map(|(_, sums)| buckets_text(sums)),
+            registration.agreement.equal,
+            integer(action, registration.agreement.since)?,
             text_of(&registration.spoke_in),
             registration.own_digest.to_string(),
             integer(action, registration.last_contact)?,

@@ -4,6 +4,7 @@
 //! therefore cost nothing, and rolling back costs as much as the changes.
 
 mod common;
+mod counts;
 mod requestor;
 mod server;
 mod state;

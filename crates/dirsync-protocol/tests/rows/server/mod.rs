@@ -14,7 +14,7 @@ use dirsync_message::{
 use dirsync_protocol::context::{Draws, ReceiveError};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server::{Received, issue_point, receive};
-use dirsync_protocol::tables::{Numbered, Registration, ServerState};
+use dirsync_protocol::tables::{Agreement, Numbered, Registration, ServerState};
 use dirsync_store::Store;
 use dirsync_testing::MemoryStore;
 
@@ -222,5 +222,24 @@ fn request() -> Request {
         view_wanted: View::default(),
         admission: None,
         health: Health::default(),
+    }
+}
+
+/// So that a glance at a thousand requestors compares nothing.
+#[test]
+fn whether_a_list_is_as_issued_is_kept_with_the_time_since_when() {
+    let agreement = |equal, since| Agreement { equal, since };
+    let before = agreement(Some(true), 5);
+    let spoil: [(Spoil, Agreement); 4] = [
+        (|_| {}, before),
+        (|given| given.request.list_digest = list_digest(&["ana"]), agreement(Some(false), NOW)),
+        (|given| given.point().mark.0 ^= 1, agreement(Some(false), NOW)),
+        (|given| given.request.point = None, agreement(None, NOW)),
+    ];
+    for (spoil, expected) in spoil {
+        let mut given = Given::new();
+        given.sender().agreement = before;
+        spoil(&mut given);
+        assert_eq!(given.receive().sender.agreement, expected);
     }
 }

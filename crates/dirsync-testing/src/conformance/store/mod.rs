@@ -24,6 +24,7 @@
 //! - Buckets whose digest comes to nothing are left out; sums and counts wrap.
 
 mod common;
+mod counts;
 mod list;
 mod random;
 mod requestor;
@@ -46,8 +47,14 @@ type Check = fn(&mut dyn Store);
 ///
 /// When the store breaks a promise; the message says which.
 pub fn run(make: &mut dyn FnMut() -> Box<dyn Store>) {
-    let checks: [&[Check]; 5] =
-        [requestor::CHECKS, list::CHECKS, server::CHECKS, server_index::CHECKS, common::CHECKS];
+    let checks: [&[Check]; 6] = [
+        requestor::CHECKS,
+        list::CHECKS,
+        server::CHECKS,
+        server_index::CHECKS,
+        common::CHECKS,
+        counts::CHECKS,
+    ];
     for check in checks.into_iter().flatten() {
         check(&mut *make());
     }

@@ -7,8 +7,8 @@ use dirsync_directory::{BucketSums, Record, SetDigest, View};
 use dirsync_message::{Mark, ReqSeq, ServerEpoch, Stamp, SyncPoint};
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{
-    Hold, IssuedPoint, Position, Published, Registration, RegistrationState, SeenIn, ServerRow,
-    ServerState, Submitted,
+    Agreement, Hold, IssuedPoint, Position, Published, Registration, RegistrationState, SeenIn,
+    ServerRow, ServerState, Submitted,
 };
 use dirsync_store::Store;
 
@@ -72,6 +72,7 @@ fn registrations_are_kept_and_ordered_by_name(store: &mut dyn Store) {
             challenge: None,
             side_answers: Vec::new(),
             position: Position::default(),
+            agreement: Agreement::default(),
             spoke_in: None,
             answer_due: false,
             send_own: true,
