@@ -91,19 +91,20 @@ impl World {
 
 /// What a cycle moved, if anything: own changes, bodies of updates, entries of the list.
 fn moves(steps: &Value) -> Option<String> {
-    let counts = [
-        ("T0", "added"),
-        ("T0", "changed"),
-        ("T0", "removed"),
-        ("T1", "changes"),
-        ("T2", "bodies"),
-        ("T3", "entries"),
-    ];
-    let moved: Vec<String> = counts
-        .into_iter()
-        .filter(|(step, name)| steps[step][name].as_u64().is_some_and(|count| count > 0))
-        .map(|(step, name)| format!("{step} {name}={}", steps[step][name]))
-        .collect();
+    let mut moved = Vec::new();
+    let mut count = |step: &str, counts: &Value, name: &str| {
+        if counts[name].as_u64().is_some_and(|count| count > 0) {
+            moved.push(format!("{step} {name}={}", counts[name]));
+        }
+    };
+    for read in steps["T0"].as_array().into_iter().flatten() {
+        for name in ["added", "changed", "removed"] {
+            count("T0", &read["counts"], name);
+        }
+    }
+    for (step, name) in [("T1", "changes"), ("T2", "bodies"), ("T3", "entries")] {
+        count(step, &steps[step], name);
+    }
     (!moved.is_empty()).then(|| moved.join(" "))
 }
 

@@ -4,21 +4,26 @@ use std::path::PathBuf;
 
 use dirsync_carrier::InboxContents;
 use dirsync_protocol::tables::Registration;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::failure::Result;
+use crate::json;
 use crate::postoffice::Postoffice;
 
 /// The contents of all inboxes of a postoffice.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Inbox {
     /// Messages that no step has looked at yet.
     pub messages: u64,
     /// Postoffices that are suspended and whose requests wait.
     pub suspended: Vec<String>,
     /// Postoffices that are not registered and whose requests wait.
-    pub unknown: Vec<String>,
+    pub unregistered: Vec<String>,
     /// Files that are no messages: other names, links, devices.
-    pub strangers: Vec<PathBuf>,
+    #[serde(serialize_with = "json::paths")]
+    #[schemars(with = "Vec<String>")]
+    pub no_messages: Vec<PathBuf>,
 }
 
 impl Inbox {
@@ -35,18 +40,18 @@ impl Inbox {
 
     fn add(&mut self, contents: InboxContents, registrations: &[Registration]) {
         self.messages += contents.messages;
-        self.strangers.extend(contents.strangers);
+        self.no_messages.extend(contents.strangers);
         for request in contents.waiting {
             let known = registrations.iter().find(|one| request.is_from(&one.name));
             match known {
                 Some(registration) => self.suspended.push(registration.name.to_string()),
-                None => self.unknown.push(request.sender),
+                None => self.unregistered.push(request.sender),
             }
         }
     }
 
     /// Whether a person has to decide about something there.
     pub fn waits_for_a_person(&self) -> bool {
-        !self.unknown.is_empty()
+        !self.unregistered.is_empty()
     }
 }

@@ -34,6 +34,7 @@ pub mod identity;
 pub mod inbox;
 pub mod init;
 pub mod invitation;
+pub mod json;
 pub mod keys;
 mod postoffice;
 pub mod quarantine;

@@ -9,14 +9,16 @@ use dirsync_protocol::context::{Context, Draws};
 use dirsync_protocol::{requestor, server};
 use dirsync_store::Store as _;
 use dirsync_store::sqlite::SqliteStore;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
 use crate::folder::{database, lock, require_folder};
-use crate::home;
 use crate::keys::{make_instance, random_seed, read_instance};
 use crate::postoffice::{Postoffice, log_within};
 use crate::time::now_ms;
+use crate::{home, json};
 
 /// A copy of the server becomes the server: a move and, as the copy may be older, a restore. Returns the
 /// epoch that begins.
@@ -63,11 +65,13 @@ fn require_copy(folder: &Path, store: &mut SqliteStore) -> Result<()> {
 }
 
 /// A decisions log that was written anew.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RenewedLog {
     /// How many lines it has.
     pub lines: usize,
     /// Where the one before is kept.
+    #[serde(serialize_with = "json::path")]
+    #[schemars(with = "String")]
     pub kept: PathBuf,
 }
 
@@ -90,14 +94,25 @@ pub fn renew_log(postoffice: &mut Postoffice) -> Result<RenewedLog> {
 }
 
 /// A recovery after a restore.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Recovery {
     /// The server was recovering.
     pub recovering: bool,
-    /// The origins that have not spoken since, and how many entries of each would vanish.
-    pub silent: Vec<(PostofficeName, u64)>,
+    /// The origins that have not spoken since.
+    pub silent: Vec<SilentOrigin>,
     /// It was ended.
     pub ended: bool,
+}
+
+/// An origin that has not spoken since the server was restored.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SilentOrigin {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    pub postoffice: PostofficeName,
+    /// How many of its entries leave the lists if the recovery ends without it.
+    pub entries: u64,
 }
 
 /// Looks at a recovery, and ends it if `finish` says so, although some origins have not spoken.
@@ -107,7 +122,10 @@ pub fn recover(postoffice: &mut Postoffice, finish: bool) -> Result<Recovery> {
     let guard = postoffice.config.guards.delete;
     let mut tables = postoffice.begin()?;
     let recovering = tables.server()?.is_some_and(|server| server.recovering);
-    let silent = server::would_vanish(&mut *tables)?.into_iter().collect();
+    let silent = server::would_vanish(&mut *tables)?
+        .into_iter()
+        .map(|(postoffice, entries)| SilentOrigin { postoffice, entries })
+        .collect();
     let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
     let ended = finish && server::finish_recovery(&mut *tables, &mut context)?;
     if ended {

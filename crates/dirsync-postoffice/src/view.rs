@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 use dirsync_directory::View;
 use dirsync_message::SrvSeq;
 use dirsync_protocol::tables::{Numbered, ServerTables, Stored};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+use crate::json;
 
 /// The view, unless it is larger than one that may be allowed.
 pub fn within_limits(view: View) -> Result<View> {
@@ -70,9 +73,11 @@ impl ViewChange {
 }
 
 /// A view, and how many published entries it shows now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Seen {
-    /// The view.
+    /// The view: its limits, a line each; empty for everything.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
     pub view: View,
     /// How many published entries it shows.
     pub entries: u64,

@@ -1,6 +1,8 @@
 //! What ends a command.
 
 use dirsync_agent::waiting::Health;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 pub use dirsync_postoffice::{Failure, FailureKind, Result};
 
@@ -35,6 +37,28 @@ impl From<Health> for ExitStatus {
             Health::Well => Self::Done,
             Health::Waiting => Self::Waiting,
             Health::Unreachable => Self::Unreachable,
+        }
+    }
+}
+
+/// A failure. The exit code tells its kind.
+#[derive(Serialize, JsonSchema)]
+pub struct FailureDocument {
+    /// What failed, and why.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The log lines of the steps that were done before it.
+    pub done: Vec<String>,
+}
+
+impl FailureDocument {
+    /// The document of a failure.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            error: failure.text(),
+            hint: failure.hint.clone(),
+            done: failure.before.iter().map(|line| line.text.clone()).collect(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod output;
 mod alarm;
 mod cli;
 mod commands;
+mod document;
 mod failure;
 mod platform;
 mod time;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use failure::ExitStatus;
+use failure::{ExitStatus, FailureDocument};
 
 /// A reader of our output that has seen enough, such as `head`, is no failure; output that is lost,
 /// for instance on a full disk, is one.
@@ -41,12 +42,25 @@ fn end_with_the_output() {
     }));
 }
 
+/// A mistake on the command line: its first line says what is wrong, the others how it is used.
+fn usage_error(error: &clap::Error) -> FailureDocument {
+    let text = error.render().to_string();
+    let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let first = first.strip_prefix("error: ").unwrap_or(first).trim();
+    let rest = rest.trim();
+    let hint = (!rest.is_empty()).then(|| rest.to_owned());
+    FailureDocument { error: first.to_owned(), hint, done: Vec::new() }
+}
+
 fn main() -> ExitCode {
     end_with_the_output();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
+            if std::env::args_os().any(|argument| argument == "--json") {
+                document::print(&usage_error(&error));
+            }
             eprint!("{}", error.render());
             return ExitCode::from(ExitStatus::Usage as u8);
         }
@@ -56,11 +70,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status as u8),
         Err(failure) => {
             if json {
-                let done = failure.before.iter().map(|line| &line.text);
-                let error = serde_json::json!({
-                    "error": failure.text(), "hint": failure.hint, "done": done.collect::<Vec<_>>(),
-                });
-                commands::print_json(&error);
+                document::print(&FailureDocument::of(&failure));
             } else {
                 commands::steps::print_lines(&failure.before);
             }

@@ -4,11 +4,22 @@ use std::path::Path;
 
 use dirsync_postoffice::inbox::Inbox;
 use dirsync_postoffice::{Postoffice, check};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::CheckArgs;
-use crate::commands::{inbox, print_json};
+use crate::commands::inbox;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
+
+/// The result of a check.
+#[derive(Serialize, JsonSchema)]
+pub struct Findings {
+    /// What contradicts itself; empty if all agrees.
+    wrong: Vec<String>,
+    /// The contents of the inboxes.
+    inbox: Inbox,
+}
 
 /// `dirsync check`: reads everything and says what contradicts itself.
 pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitStatus> {
@@ -22,7 +33,7 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitSta
     let inbox = Inbox::of(&mut postoffice)?;
     let status = if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
     if json {
-        print_json(&json!({ "wrong": wrong, "inbox": inbox::json(&inbox) }));
+        document::print(&Findings { wrong, inbox });
         return Ok(status);
     }
     inbox::lines(&inbox).iter().for_each(|(word, text)| println!("{word}: {text}"));

@@ -17,10 +17,11 @@ use dirsync_postoffice::registrations::{invite, shared_folder};
 use dirsync_postoffice::restore::restore;
 use dirsync_postoffice::{Postoffice, now_ms, steps};
 use dirsync_protocol::tables::ListPlace;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::DemoArgs;
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 
 const NORTH: &str = include_str!("../../demo/north.csv");
@@ -29,6 +30,23 @@ const SALES: &str = include_str!("../../demo/sales.ldif");
 const LAB: &str = include_str!("../../demo/lab.vcf");
 /// Entries in the three bundled files.
 const BUNDLED: u32 = 30;
+
+/// The end of the demonstration.
+#[derive(Serialize, JsonSchema)]
+pub struct Proof {
+    /// How many postoffices it has.
+    postoffices: usize,
+    /// How many entries each list has.
+    entries: u64,
+    /// How many cycles were run.
+    cycles: u32,
+    /// Whether all lists are equal.
+    converged: bool,
+    /// The digest of the list.
+    digest: String,
+    /// How long it took.
+    seconds: f64,
+}
 
 struct Demo {
     folder: PathBuf,
@@ -66,10 +84,8 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Result<ExitStatus> {
     let (converged, digest, entries) = demo.proof()?;
     let seconds = began.elapsed().as_secs_f64();
     if json {
-        print_json(&json!({
-            "postoffices": demo.names.len(), "entries": entries, "cycles": demo.cycles,
-            "converged": converged, "digest": digest, "seconds": seconds,
-        }));
+        let (postoffices, cycles) = (demo.names.len(), demo.cycles);
+        document::print(&Proof { postoffices, entries, cycles, converged, digest, seconds });
     } else {
         let at = arguments.folder.display();
         println!("\nTry next, in this folder:");

@@ -1,13 +1,12 @@
-//! `dirsync held …` and `dirsync quarantine …`.
+//! `dirsync held …`.
 
 use std::path::Path;
 
+use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::held::{self, Case, Verdict};
-use dirsync_postoffice::{Postoffice, quarantine};
-use dirsync_protocol::tables::Quarantined;
 use serde_json::{Value, json};
 
-use crate::cli::{HeldArgs, HeldCommand, QuarantineCommand};
+use crate::cli::{HeldArgs, HeldCommand};
 use crate::commands::{print_json, waiting};
 use crate::failure::{ExitStatus, Result};
 use crate::time;
@@ -63,67 +62,6 @@ fn decide(folder: &Path, arguments: &HeldArgs, verdict: Verdict, json: bool) -> 
         print_json(&json!({ word: count }));
     } else {
         println!("{count} held changes {word}");
-    }
-    Ok(ExitStatus::Done)
-}
-
-/// `dirsync quarantine …`.
-pub fn quarantine(folder: &Path, command: &QuarantineCommand, json: bool) -> Result<ExitStatus> {
-    match command {
-        QuarantineCommand::List => quarantine_list(folder, json),
-        QuarantineCommand::Show { number } => quarantine_show(folder, *number, json),
-        QuarantineCommand::Retry { number } => close(folder, *number, true, json),
-        QuarantineCommand::Drop { number } => close(folder, *number, false, json),
-    }
-}
-
-fn quarantine_list(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let cases = quarantine::cases(&mut super::read(folder)?)?;
-    if json {
-        print_json(&cases.iter().map(quarantined_json).collect());
-    } else if cases.is_empty() {
-        println!("nothing is quarantined");
-    } else {
-        cases.iter().for_each(print_quarantined);
-    }
-    Ok(waiting(!cases.is_empty()))
-}
-
-fn quarantine_show(folder: &Path, number: u64, json: bool) -> Result<ExitStatus> {
-    let case = quarantine::case(&mut super::read(folder)?, number)?;
-    if json {
-        print_json(&quarantined_json(&case));
-    } else {
-        print_quarantined(&case);
-        case.text.lines().for_each(|line| println!("       {}", shown(line)));
-    }
-    Ok(ExitStatus::Waiting)
-}
-
-fn quarantined_json(case: &Quarantined) -> Value {
-    json!({
-        "number": case.number, "since": time::json(case.since), "origin": case.origin,
-        "subject": case.subject, "reason": case.reason, "text": case.text,
-    })
-}
-
-fn print_quarantined(case: &Quarantined) {
-    let line = format!("{} {}: {}", case.origin, case.subject, case.reason);
-    println!("{:>5}  {}", case.number, shown(&line));
-}
-
-fn close(folder: &Path, number: u64, retry: bool, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = Postoffice::open(folder, "quarantine")?;
-    let (case, word) = match retry {
-        true => (quarantine::retry(&mut postoffice, number)?, "retried"),
-        false => (quarantine::forget(&mut postoffice, number)?, "dropped"),
-    };
-    if json {
-        print_json(&json!({ "number": number, "done": word }));
-    } else if retry {
-        println!("case {number} is closed; the next read of \"{}\" decides again", case.origin);
-    } else {
-        println!("case {number} is forgotten");
     }
     Ok(ExitStatus::Done)
 }

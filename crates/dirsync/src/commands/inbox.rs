@@ -1,23 +1,11 @@
 //! What lies in the inboxes, as `status` and `check` show it.
 
 use dirsync_postoffice::inbox::Inbox;
-use serde_json::{Value, json};
 
 use crate::words::shown;
 
 /// How many of the files that are no messages are named; the others are counted.
 const STRANGERS_SHOWN: usize = 5;
-
-/// As scripts read it.
-pub fn json(inbox: &Inbox) -> Value {
-    let strangers: Vec<_> = inbox.strangers.iter().map(|path| path.display().to_string()).collect();
-    json!({
-        "messages": inbox.messages,
-        "suspended": inbox.suspended,
-        "unregistered": inbox.unknown,
-        "no_messages": strangers,
-    })
-}
 
 /// As people read it, what there is of it, a line each: a word and what it stands for.
 pub fn lines(inbox: &Inbox) -> Vec<(&'static str, String)> {
@@ -32,13 +20,13 @@ pub fn lines(inbox: &Inbox) -> Vec<(&'static str, String)> {
             format!("the request of {name} until `dirsync requestor resume {name}`"),
         ));
     }
-    for name in &inbox.unknown {
+    for name in &inbox.unregistered {
         let name = shown(name);
         lines.push(("waits", format!("a request of {name}, which is not registered")));
     }
-    if !inbox.strangers.is_empty() {
-        let count = inbox.strangers.len();
-        let names: Vec<_> = inbox.strangers.iter().take(STRANGERS_SHOWN).collect();
+    if !inbox.no_messages.is_empty() {
+        let count = inbox.no_messages.len();
+        let names: Vec<_> = inbox.no_messages.iter().take(STRANGERS_SHOWN).collect();
         let names: Vec<_> = names.iter().map(|path| shown(&path.display().to_string())).collect();
         let more = if count > STRANGERS_SHOWN { ", …" } else { "" };
         lines

@@ -4,12 +4,37 @@ use std::path::Path;
 
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::init::{Joined, join, make_server};
+use dirsync_postoffice::json;
 use dirsync_postoffice::settings::Check;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::InitArgs;
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
+
+/// A postoffice that was made.
+#[derive(Serialize, JsonSchema)]
+pub struct Founded {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// Its role.
+    role: Role,
+    /// Its directory server, which may be itself.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    server: PostofficeName,
+}
+
+/// The role of a postoffice.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    Server,
+    Requestor,
+}
 
 /// `dirsync init`.
 pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatus> {
@@ -32,8 +57,8 @@ pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatu
 
 fn say_server(folder: &Path, name: &PostofficeName, json: bool) {
     if json {
-        let name = name.to_string();
-        print_json(&json!({ "postoffice": name, "role": "server", "server": name }));
+        let (postoffice, server) = (name.clone(), name.clone());
+        document::print(&Founded { postoffice, role: Role::Server, server });
         return;
     }
     println!("{name} is a directory server in {}", folder.display());
@@ -45,8 +70,8 @@ fn say_server(folder: &Path, name: &PostofficeName, json: bool) {
 fn say_joined(folder: &Path, file: &Path, joined: &Joined, json: bool) {
     let (name, server) = (&joined.invitation.postoffice, &joined.invitation.server);
     if json {
-        let (name, server) = (name.to_string(), server.to_string());
-        print_json(&json!({ "postoffice": name, "role": "requestor", "server": server }));
+        let (postoffice, server) = (name.clone(), server.clone());
+        document::print(&Founded { postoffice, role: Role::Requestor, server });
         return;
     }
     println!("{name} is a directory requestor of {server} in {}", folder.display());
@@ -58,33 +83,56 @@ fn say_joined(folder: &Path, file: &Path, joined: &Joined, json: bool) {
     println!("next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running");
 }
 
+/// The settings of a postoffice, checked.
+#[derive(Serialize, JsonSchema)]
+pub struct Checked {
+    /// Their file.
+    file: String,
+    /// The mistakes; the program does not run with any.
+    mistakes: Vec<Mistake>,
+    /// Faults that do not prevent running.
+    warnings: Vec<String>,
+}
+
+/// A mistake in the settings.
+#[derive(Serialize, JsonSchema)]
+struct Mistake {
+    /// The line, from 1; null if it is not about one place.
+    line: Option<usize>,
+    /// The column, from 1.
+    column: Option<usize>,
+    /// What is wrong.
+    reason: String,
+}
+
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
     let Check { file, config, never, warnings } = Check::of(folder)?;
     let file = file.display().to_string();
-    let mistakes: Vec<Value> = match &config {
-        Ok(_) => never.iter().map(|reason| json!({ "reason": reason })).collect(),
-        Err(errors) => errors.positions().into_iter().map(mistake_json).collect(),
-    };
-    if json && !mistakes.is_empty() {
-        print_json(&json!({ "file": file, "mistakes": mistakes }));
-        return Ok(ExitStatus::Usage);
+    if json {
+        let mistakes: Vec<Mistake> = match &config {
+            Ok(_) => never.into_iter().map(never_runs).collect(),
+            Err(errors) => errors.positions().into_iter().map(at_its_place).collect(),
+        };
+        let status = if mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Usage };
+        document::print(&Checked { file, mistakes, warnings });
+        return Ok(status);
     }
     let config = config.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
     if !never.is_empty() {
         return Err(Failure::usage(format!("{file}: {}", never.join("; "))));
     }
-    if json {
-        print_json(&json!({ "file": file, "mistakes": [], "warnings": warnings }));
-    } else {
-        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-        let mode = if config.schedule.is_some() { "on a schedule" } else { "continuous" };
-        let (sources, targets) = (config.sources.len(), config.targets.len());
-        println!("{file}: no mistakes; {sources} sources, {targets} targets, {mode}");
-    }
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let mode = if config.schedule.is_some() { "on a schedule" } else { "continuous" };
+    let (sources, targets) = (config.sources.len(), config.targets.len());
+    println!("{file}: no mistakes; {sources} sources, {targets} targets, {mode}");
     Ok(ExitStatus::Done)
 }
 
-fn mistake_json((line, column, reason): (usize, usize, String)) -> Value {
-    json!({ "line": line, "column": column, "reason": reason })
+fn never_runs(reason: String) -> Mistake {
+    Mistake { line: None, column: None, reason }
+}
+
+fn at_its_place((line, column, reason): (usize, usize, String)) -> Mistake {
+    Mistake { line: Some(line), column: Some(column), reason }
 }

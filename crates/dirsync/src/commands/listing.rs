@@ -7,13 +7,25 @@ use std::path::Path;
 use dirsync_agent::export::{ExportError, ExportSettings, export as write_export, export_to_file};
 use dirsync_agent::schedule::parse_duration;
 use dirsync_postoffice::now_ms;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::{ExportArgs, LogArgs};
 use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
 use crate::words::shown;
+
+/// A file that was exported.
+#[derive(Serialize, JsonSchema)]
+pub struct Exported {
+    /// The file.
+    file: String,
+    /// How many entries it has.
+    entries: u64,
+}
 
 /// `dirsync export`.
 pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Result<ExitStatus> {
@@ -35,11 +47,11 @@ pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Result<ExitS
             Err(error) => Err(error.into()),
         };
     };
-    let count = export_to_file(&mut *tables, path, settings)?.entries;
+    let entries = export_to_file(&mut *tables, path, settings)?.entries;
     if json {
-        print_json(&json!({ "file": path.display().to_string(), "entries": count }));
+        document::print(&Exported { file: path.display().to_string(), entries });
     } else {
-        println!("{count} entries written to {}", path.display());
+        println!("{entries} entries written to {}", path.display());
     }
     Ok(ExitStatus::Done)
 }

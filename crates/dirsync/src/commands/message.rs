@@ -6,15 +6,29 @@ use anyhow::Context as _;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::open_message;
 use dirsync_message::LINE_BYTES_MAX;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::MessageCommand;
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
 use crate::output::visible;
 
 /// Most bytes of a line that are read at a time: none is longer.
 const PIECE_BYTES_MAX: u64 = LINE_BYTES_MAX as u64 + 1;
+
+/// A message file, as it is written (`docs/message-format.md`).
+#[derive(Serialize, JsonSchema)]
+pub struct Message {
+    /// The postoffice that sent it.
+    from: String,
+    /// The postoffice that it is for.
+    to: String,
+    /// Its head.
+    head: String,
+    /// Its body, decompressed.
+    body: String,
+}
 
 /// Copies lines without hidden characters; bytes that are not UTF-8 are replaced.
 fn copy_visible(body: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
@@ -39,10 +53,8 @@ pub fn run(command: &MessageCommand, json: bool) -> Result<ExitStatus> {
     if json {
         let mut body = String::new();
         message.body.read_to_string(&mut body)?;
-        print_json(&json!({
-            "from": message.envelope.from.to_string(), "to": message.envelope.to.to_string(),
-            "head": head, "body": body,
-        }));
+        let (from, to) = (message.envelope.from.to_string(), message.envelope.to.to_string());
+        document::print(&Message { from, to, head, body });
         return Ok(ExitStatus::Done);
     }
     let mut output = io::stdout().lock();

@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod init;
 pub mod listing;
 pub mod message;
+pub mod quarantine;
 pub mod requestor;
 pub mod restore;
 pub mod run;
@@ -42,13 +43,13 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Process => steps::process(folder, json),
         Command::Apply => steps::apply(folder, json),
         Command::Cycle => steps::cycle(folder, json),
-        Command::Run(arguments) => run::run(folder, &arguments),
+        Command::Run(arguments) => run::run(folder, &arguments, json),
         Command::Export(arguments) => listing::export(folder, &arguments, json),
         Command::Status => status::status(folder, json),
         Command::Why(arguments) => why::why(folder, &arguments, json),
         Command::Log(arguments) => listing::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),
-        Command::Quarantine(command) => held::quarantine(folder, &command, json),
+        Command::Quarantine(command) => quarantine::run(folder, &command, json),
         Command::Check(arguments) => check::check(folder, &arguments, json),
         Command::Message(command) => message::run(&command, json),
         Command::Backup(arguments) => restore::backup(folder, &arguments.file, json),

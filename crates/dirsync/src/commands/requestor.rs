@@ -5,13 +5,86 @@ use std::path::Path;
 
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::registrations::{self, RegistrationStatus, Removal, Standing};
-use dirsync_postoffice::{Postoffice, now_ms};
+use dirsync_postoffice::view::Seen;
+use dirsync_postoffice::{Postoffice, json, now_ms};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
 use crate::commands::{print_json, view};
+use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
+
+/// A requestor that was invited.
+#[derive(Serialize, JsonSchema)]
+pub struct Invited {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// The file of its invitation.
+    invitation: String,
+    /// Where its messages travel.
+    carrier: String,
+    /// What it may see.
+    sees: Seen,
+}
+
+/// A requestor whose registration was changed.
+#[derive(Serialize, JsonSchema)]
+pub struct ViewChanged {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// What it could see before.
+    before: Seen,
+    /// What it may see now.
+    after: Seen,
+}
+
+/// A requestor about which an administrator decided.
+#[derive(Serialize, JsonSchema)]
+pub struct Decided {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// The decision.
+    decision: Decision,
+}
+
+/// A decision about a requestor.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Decision {
+    Suspended,
+    Resumed,
+}
+
+impl Decision {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
+        }
+    }
+}
+
+/// The removal of a requestor.
+#[derive(Serialize, JsonSchema)]
+pub struct Removed {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// How many of its entries are published.
+    entries: u64,
+    /// Whether it was removed; false in a dry run.
+    removed: bool,
+}
 
 /// `dirsync requestor …`.
 pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitStatus> {
@@ -22,11 +95,11 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitS
         RequestorCommand::Set(arguments) => set(folder, &arguments, json),
         RequestorCommand::Suspend { name } => {
             registrations::suspend(&mut Postoffice::open_server(folder, "requestor")?, &name)?;
-            done(&name, "suspended", json)
+            decided(name, Decision::Suspended, json)
         }
         RequestorCommand::Resume { name } => {
             registrations::resume(&mut Postoffice::open_server(folder, "requestor")?, &name)?;
-            done(&name, "resumed", json)
+            decided(name, Decision::Resumed, json)
         }
         RequestorCommand::Remove { name, yes, dry_run } => {
             remove(folder, &name, yes, dry_run, json)
@@ -34,11 +107,11 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitS
     }
 }
 
-fn done(name: &PostofficeName, word: &str, json: bool) -> Result<ExitStatus> {
+fn decided(name: PostofficeName, decision: Decision, json: bool) -> Result<ExitStatus> {
     if json {
-        print_json(&json!({ "postoffice": name.to_string(), "done": word }));
+        document::print(&Decided { postoffice: name, decision });
     } else {
-        println!("{name} is {word}");
+        println!("{name} is {}", decision.word());
     }
     Ok(ExitStatus::Done)
 }
@@ -51,10 +124,12 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
     let out = out.clone().unwrap_or_else(|| default.into());
     let added = registrations::add(&mut postoffice, name, shared, view, *again, &out)?;
     if json {
-        print_json(&json!({
-            "postoffice": name.to_string(), "invitation": out.display().to_string(),
-            "carrier": added.carrier, "sees": view::json(&added.sees),
-        }));
+        document::print(&Invited {
+            postoffice: name.clone(),
+            invitation: out.display().to_string(),
+            carrier: added.carrier,
+            sees: added.sees,
+        });
     } else {
         println!("{name} is invited; its invitation is {}", out.display());
         println!("it may see: {}", view::words(&added.sees));
@@ -70,10 +145,8 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitSt
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
     let changed = registrations::set(&mut postoffice, name, shared.as_deref(), change)?;
     if json {
-        print_json(&json!({
-            "postoffice": name.to_string(), "done": "changed",
-            "before": view::json(&changed.before), "after": view::json(&changed.after),
-        }));
+        let (before, after) = (changed.before, changed.after);
+        document::print(&ViewChanged { postoffice: name.clone(), before, after });
     } else {
         println!("{name} is changed; what it may see:");
         println!("  before: {}", view::words(&changed.before));
@@ -106,8 +179,7 @@ fn remove(
         removal.decide(&mut postoffice)?;
     }
     if json {
-        let done = if dry_run { Value::Null } else { "removed".into() };
-        print_json(&json!({ "postoffice": name.to_string(), "entries": entries, "done": done }));
+        document::print(&Removed { postoffice: name.clone(), entries, removed: !dry_run });
     } else if dry_run {
         println!("{entries} entries of {name} would be deleted at every postoffice");
     } else {

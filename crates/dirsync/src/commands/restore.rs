@@ -3,10 +3,20 @@
 use std::path::Path;
 
 use dirsync_postoffice::{Postoffice, restore};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
+
+/// A copy of the database.
+#[derive(Serialize, JsonSchema)]
+pub struct BackedUp {
+    /// Its file.
+    file: String,
+    /// Its size, in bytes.
+    bytes: u64,
+}
 
 /// `dirsync backup FILE`.
 pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
@@ -14,7 +24,7 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     let postoffice = super::read(folder)?;
     let bytes = restore::back_up(&postoffice, file)?;
     if json {
-        print_json(&json!({ "file": file.display().to_string(), "bytes": bytes }));
+        document::print(&BackedUp { file: file.display().to_string(), bytes });
     } else {
         println!("{} written to {} ({bytes} bytes)", postoffice.name, file.display());
         println!("keys/ and decisions.log are to be kept beside it");
@@ -22,12 +32,22 @@ pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
+/// A postoffice that was put back.
+#[derive(Serialize, JsonSchema)]
+pub struct Restored {
+    /// Its name.
+    postoffice: String,
+    /// The file in which the database that was replaced is kept.
+    kept: String,
+}
+
 /// `dirsync restore FILE`.
 pub fn restore(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     let kept = restore::restore(folder, file)?;
     let postoffice = Postoffice::open(folder, "restore")?;
     if json {
-        print_json(&json!({ "postoffice": postoffice.name.to_string(), "restored": true }));
+        let (postoffice, kept) = (postoffice.name.to_string(), kept.display().to_string());
+        document::print(&Restored { postoffice, kept });
     } else {
         println!(
             "{} is restored; what others know that this copy does not comes back by itself",

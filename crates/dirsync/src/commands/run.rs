@@ -45,13 +45,14 @@ const WORKER_STACK: usize = 8 * 1024 * 1024;
 const SIGNAL: Duration = Duration::from_millis(100);
 
 /// `dirsync run [DIR…]`.
-pub fn run(folder: &Path, arguments: &RunArgs) -> Result<ExitStatus> {
+pub fn run(folder: &Path, arguments: &RunArgs, json: bool) -> Result<ExitStatus> {
     let folders = if arguments.folders.is_empty() {
         vec![folder.to_owned()]
     } else {
         arguments.folders.clone()
     };
-    let log = if arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
+    let log =
+        if json || arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
     let once = arguments.once;
     let stop = Arc::new(AtomicBool::new(false));
     platform::stop_on_signals(&stop)?;

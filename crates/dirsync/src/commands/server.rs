@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use dirsync_postoffice::{Postoffice, server};
-use serde_json::json;
+use dirsync_directory::PostofficeName;
+use dirsync_postoffice::server::SilentOrigin;
+use dirsync_postoffice::{Postoffice, json, server};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::ServerCommand;
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
 
 /// `dirsync server …`.
@@ -18,10 +21,17 @@ pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Result<ExitSta
     }
 }
 
+/// A copy that is the directory server now.
+#[derive(Serialize, JsonSchema)]
+pub struct Promoted {
+    /// The epoch that began.
+    epoch: String,
+}
+
 fn promote(folder: &Path, json: bool) -> Result<ExitStatus> {
     let epoch = server::promote(folder)?.to_string();
     if json {
-        print_json(&json!({ "epoch": epoch }));
+        document::print(&Promoted { epoch });
     } else {
         println!("this is the directory server now, epoch {epoch}");
         println!("the old one has to stay stopped; requestors go on by themselves");
@@ -32,10 +42,10 @@ fn promote(folder: &Path, json: bool) -> Result<ExitStatus> {
 fn renew_log(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open_server(folder, "server renew-log")?;
     let renewed = server::renew_log(&mut postoffice)?;
-    let (lines, kept) = (renewed.lines, renewed.kept.display());
     if json {
-        print_json(&json!({ "lines": lines, "kept": kept.to_string() }));
+        document::print(&renewed);
     } else {
+        let (lines, kept) = (renewed.lines, renewed.kept.display());
         println!("decisions.log has {lines} lines now, from what the database knows");
         println!("the one before is kept as {kept}");
     }
@@ -45,31 +55,36 @@ fn renew_log(folder: &Path, json: bool) -> Result<ExitStatus> {
 fn recover(folder: &Path, dry_run: bool, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "server recover")?;
     let recovery = server::recover(&mut postoffice, !dry_run)?;
-    let (recovering, ended) = (recovery.recovering, recovery.ended);
-    let silent = recovery.silent.into_iter().map(|(name, count)| (name.to_string(), count));
     if json {
-        let silent: serde_json::Map<_, _> =
-            silent.map(|(name, count)| (name, count.into())).collect();
-        print_json(&json!({ "recovering": recovering, "silent": silent, "ended": ended }));
+        document::print(&recovery);
         return Ok(ExitStatus::Done);
     }
-    if !recovering {
+    if !recovery.recovering {
         println!("the server is not recovering");
         return Ok(ExitStatus::Done);
     }
-    for (name, count) in silent {
-        println!("{name} has not spoken since the restore: {count} entries as in the backup;");
+    for SilentOrigin { postoffice, entries } in &recovery.silent {
+        println!(
+            "{postoffice} has not spoken since the restore: {entries} entries as in the backup;"
+        );
         println!("  what it changed later leaves the lists until it speaks");
     }
-    println!("{}", if ended { "the recovery is over" } else { "nothing was changed" });
+    println!("{}", if recovery.ended { "the recovery is over" } else { "nothing was changed" });
     Ok(ExitStatus::Done)
+}
+
+/// A postoffice that takes part again.
+#[derive(Serialize, JsonSchema)]
+pub struct Rejoined {
+    /// Whether there was anything to do.
+    rejoined: bool,
 }
 
 /// `dirsync rejoin`.
 pub fn rejoin(folder: &Path, json: bool) -> Result<ExitStatus> {
     let rejoined = server::rejoin(folder)?;
     if json {
-        print_json(&json!({ "rejoined": rejoined }));
+        document::print(&Rejoined { rejoined });
     } else if rejoined {
         println!("this postoffice takes part again with its next request, and merges");
     } else {
@@ -78,11 +93,22 @@ pub fn rejoin(folder: &Path, json: bool) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
+/// A postoffice that goes on in this folder.
+#[derive(Serialize, JsonSchema)]
+pub struct Moved {
+    /// Its name.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    postoffice: PostofficeName,
+    /// Whether it did not live here before.
+    moved: bool,
+}
+
 /// `dirsync moved`.
 pub fn moved(folder: &Path, json: bool) -> Result<ExitStatus> {
     let (name, moved) = server::moved(folder)?;
     if json {
-        print_json(&json!({ "postoffice": name.to_string(), "moved": moved }));
+        document::print(&Moved { postoffice: name, moved });
     } else if moved {
         println!("{name} lives in {} from now on", folder.display());
         println!("the old one must not be used again");

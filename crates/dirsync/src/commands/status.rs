@@ -49,7 +49,7 @@ fn as_json(status: &Status) -> Value {
         "last_applied": time::json(status.last_applied),
         "targets_put_right": status.put_right.iter().map(|(_, right)| right.times).sum::<u64>(),
         "missed": status.missed,
-        "inbox": inbox::json(&status.inbox),
+        "inbox": status.inbox,
         "warnings": status.warnings,
         "wal_bytes": status.wal_bytes,
     });

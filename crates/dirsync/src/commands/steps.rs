@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use dirsync_agent::changes::ReadReport;
+use dirsync_agent::step::{ApplyReport, ProcessReport, SendReport};
 use dirsync_postoffice::report::{Done, Report};
 use dirsync_postoffice::{Postoffice, steps, waiting};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::LogLine;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
 
 /// `dirsync send`.
@@ -48,7 +50,7 @@ fn finish(postoffice: &mut Postoffice, steps: &[Done], json: bool) -> Result<Exi
         }
     }
     if json {
-        print_json(&as_json(steps));
+        document::print(&Steps::of(steps));
     } else {
         steps.iter().for_each(|done| print_lines(&done.lines));
     }
@@ -67,40 +69,169 @@ pub fn print_lines(lines: &[LogLine]) {
     }
 }
 
-fn as_json(steps: &[Done]) -> Value {
-    let step = |done: &Done| (done.report.step().to_string(), step_json(&done.report));
-    Value::Object(steps.iter().map(step).collect())
+/// The steps that were run; null, or empty, are those that were not.
+#[derive(Default, Serialize, JsonSchema)]
+pub struct Steps {
+    /// The sources that were read, if they had changed.
+    #[serde(rename = "T0")]
+    read: Vec<Read>,
+    /// The request.
+    #[serde(rename = "T1")]
+    sent: Option<Sent>,
+    /// The requests processed at the server.
+    #[serde(rename = "T2")]
+    processed: Option<Processed>,
+    /// The updates applied.
+    #[serde(rename = "T3")]
+    applied: Option<Applied>,
 }
 
-fn step_json(report: &Report) -> Value {
-    let mut fields = match report {
-        Report::Read { source, report, .. } => read_json(source, report.as_ref()),
-        Report::Sent(report) => json!({
-            "request": report.request, "changes": report.transactions, "bytes": report.bytes,
-        }),
-        Report::Processed(report) => json!({
-            "requests": report.requests, "messages": report.messages, "bytes": report.bytes,
-            "bodies": report.bodies, "refused": report.refused, "left": report.left,
-        }),
-        Report::Applied { report, targets } => json!({
-            "updates": report.updates, "entries": report.rows, "bytes": report.bytes,
-            "refused": report.refused, "left": report.left,
-            "targets_put_right": targets.put_right,
-        }),
-    };
-    let failed: Vec<&str> = report.failed().map(|failure| &*failure.text).collect();
-    if !failed.is_empty() {
-        fields["failed"] = json!(failed);
+impl Steps {
+    fn of(done: &[Done]) -> Self {
+        let mut steps = Self::default();
+        for Done { report, .. } in done {
+            let failed = report.failed().map(|failure| failure.text.clone()).collect();
+            match report {
+                Report::Read { source, report, .. } => {
+                    let counts = report.as_ref().map(Counts::from);
+                    steps.read.push(Read { source: source.clone(), counts, failed });
+                }
+                Report::Sent(report) => {
+                    let SendReport { request, transactions: changes, bytes, .. } = *report;
+                    steps.sent = Some(Sent { request, changes, bytes, failed });
+                }
+                Report::Processed(report) => {
+                    let ProcessReport { requests, messages, bytes, bodies, refused, left, .. } =
+                        *report;
+                    steps.processed = Some(Processed {
+                        requests,
+                        messages,
+                        bytes,
+                        bodies,
+                        refused,
+                        left,
+                        failed,
+                    });
+                }
+                Report::Applied { report, targets } => {
+                    let ApplyReport { updates, rows: entries, bytes, refused, left, .. } = *report;
+                    let targets_put_right = targets.put_right;
+                    steps.applied = Some(Applied {
+                        updates,
+                        entries,
+                        bytes,
+                        refused,
+                        left,
+                        targets_put_right,
+                        failed,
+                    });
+                }
+            }
+        }
+        steps
     }
-    fields
 }
 
-fn read_json(source: &str, report: Option<&ReadReport>) -> Value {
-    let Some(report) = report else { return json!({ "source": source }) };
-    json!({
-        "source": source, "rows": report.rows, "unchanged": report.unchanged,
-        "added": report.added, "changed": report.changed, "foreign": report.foreign,
-        "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
-        "held_removals": report.held_removals, "unclaimed": report.unclaimed,
-    })
+/// A source that was read.
+#[derive(Serialize, JsonSchema)]
+struct Read {
+    /// Its name.
+    source: String,
+    /// The counts; null if it could not be read.
+    counts: Option<Counts>,
+    /// Why it was not read to its end.
+    failed: Vec<String>,
+}
+
+/// The counts of a read: rows = unchanged + added + changed + foreign + quarantined + held.
+#[derive(Serialize, JsonSchema)]
+struct Counts {
+    /// Rows read.
+    rows: u64,
+    /// Rows that equal their entry.
+    unchanged: u64,
+    /// Rows that made a new entry.
+    added: u64,
+    /// Rows that changed their entry.
+    changed: u64,
+    /// Rows of other origins, which were skipped.
+    foreign: u64,
+    /// Rows that could not be used.
+    quarantined: u64,
+    /// Rows whose change waits for a person.
+    held: u64,
+    /// Entries deleted.
+    removed: u64,
+    /// Deletions that wait for a person.
+    held_removals: u64,
+    /// Entries that no source names, and that wait for a person.
+    unclaimed: u64,
+}
+
+impl From<&ReadReport> for Counts {
+    fn from(report: &ReadReport) -> Self {
+        Self {
+            rows: report.rows,
+            unchanged: report.unchanged,
+            added: report.added,
+            changed: report.changed,
+            foreign: report.foreign,
+            quarantined: report.quarantined,
+            held: report.held,
+            removed: report.removed,
+            held_removals: report.held_removals,
+            unclaimed: report.unclaimed,
+        }
+    }
+}
+
+/// A request that was sent.
+#[derive(Serialize, JsonSchema)]
+struct Sent {
+    /// Its number; null if nothing could be sent.
+    request: Option<u64>,
+    /// Own changes in it.
+    changes: u64,
+    /// The size of the message file, in bytes.
+    bytes: u64,
+    /// The failures of the place.
+    failed: Vec<String>,
+}
+
+/// Requests that were processed.
+#[derive(Serialize, JsonSchema)]
+struct Processed {
+    /// Requests taken.
+    requests: u64,
+    /// Message files written.
+    messages: u64,
+    /// Their size, in bytes.
+    bytes: u64,
+    /// Bodies encoded; requestors that lack the same changes share one.
+    bodies: u64,
+    /// Messages refused.
+    refused: u64,
+    /// Messages that were left for the next step.
+    left: u64,
+    /// The failures of places; all other places were served.
+    failed: Vec<String>,
+}
+
+/// Updates that were applied.
+#[derive(Serialize, JsonSchema)]
+struct Applied {
+    /// Updates taken.
+    updates: u64,
+    /// Entries of the list that were written or removed.
+    entries: u64,
+    /// The size of the message files, in bytes.
+    bytes: u64,
+    /// Messages refused.
+    refused: u64,
+    /// Messages that were left for the next step.
+    left: u64,
+    /// Targets that others had altered.
+    targets_put_right: u64,
+    /// The failures of the place and of targets.
+    failed: Vec<String>,
 }

@@ -2,7 +2,6 @@
 
 use dirsync_directory::View;
 use dirsync_postoffice::view::{Lifted, Seen, ViewChange, within_limits};
-use serde_json::{Value, json};
 
 use crate::cli::{LiftArgs, ViewArgs};
 use crate::failure::{Failure, Result};
@@ -44,11 +43,6 @@ pub fn words(seen: &Seen) -> String {
     let lines: Vec<String> = seen.view.to_string().lines().map(words_of).collect();
     let view = if lines.is_empty() { "everything".to_owned() } else { lines.join("; ") };
     format!("{view} ({} entries)", seen.entries)
-}
-
-/// What a requestor may see, for scripts.
-pub fn json(seen: &Seen) -> Value {
-    json!({ "view": seen.view.to_string(), "entries": seen.entries })
 }
 
 fn words_of(line: &str) -> String {

@@ -8,6 +8,7 @@ mod edges;
 mod help;
 mod hidden;
 mod inbox;
+mod json;
 mod outside;
 mod postoffices;
 mod restores;
