@@ -36,6 +36,7 @@ pub mod init;
 pub mod invitation;
 pub mod json;
 pub mod keys;
+pub mod log;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;

@@ -2,7 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp;
+use dirsync_agent::schedule::parse_duration;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+
+use crate::failure::{Failure, Result};
 
 /// The time, in milliseconds since 1970.
 pub fn now_ms() -> u64 {
@@ -12,4 +17,68 @@ pub fn now_ms() -> u64 {
 /// RFC 3339, in UTC, to the second.
 pub fn rfc3339(ms: u64) -> String {
     Timestamp::from_second((ms / 1000) as i64).map_or_else(|_| "?".into(), |at| at.to_string())
+}
+
+/// The time from which on a person wants to see something: a length of time before `now`, `today`,
+/// `yesterday`, a date, or a time. Dates and times without an offset are those of `zone`.
+///
+/// # Errors
+///
+/// A text that is none of these.
+pub fn parse_since(text: &str, now: u64, zone: &TimeZone) -> Result<u64> {
+    let text = text.trim();
+    if let Ok(length) = parse_duration(text) {
+        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        return Ok(now.saturating_sub(length));
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(ms(at));
+    }
+    let day = || Timestamp::from_millisecond(now as i64).ok().map(|at| zone.to_datetime(at).date());
+    let begin = match text {
+        "today" => day().map(DateTime::from),
+        "yesterday" => day().and_then(|day| day.checked_sub(1.day()).ok()).map(DateTime::from),
+        _ => text.parse().ok(),
+    };
+    // A time that the zone skips or repeats is the first one that fits.
+    let at = begin.and_then(|begin| zone.to_ambiguous_timestamp(begin).earlier().ok());
+    at.map(ms).ok_or_else(|| {
+        Failure::usage(format!("\"{text}\" is not a time")).hint(
+            "a length of time (1h, 30m, 2 days), today, yesterday, a date (2026-11-01), or a time \
+             (\"2026-11-01 14:00\", 2026-11-01T14:00:00Z)",
+        )
+    })
+}
+
+fn ms(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_begin_with_is_said_in_many_ways() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let now = ms("2026-11-02T23:30:00Z".parse().unwrap());
+        for (text, at) in [
+            ("1h", "2026-11-02T22:30:00Z"),
+            ("2 days", "2026-10-31T23:30:00Z"),
+            ("1w", "2026-10-26T23:30:00Z"),
+            ("today", "2026-11-02T23:00:00Z"),
+            ("yesterday", "2026-11-01T23:00:00Z"),
+            ("2026-11-01", "2026-10-31T23:00:00Z"),
+            ("2026-11-01 14:00", "2026-11-01T13:00:00Z"),
+            ("2026-11-01T14:00:00Z", "2026-11-01T14:00:00Z"),
+            (" 2026-03-29 02:30 ", "2026-03-29T00:30:00Z"),
+        ] {
+            assert_eq!(rfc3339(parse_since(text, now, &zone).unwrap()), at, "{text}");
+        }
+        assert_eq!(parse_since("900 years", now, &zone).unwrap(), 0);
+        for text in ["", "last week", "2026-13-01", "1 moon", "-1 h"] {
+            let failure = parse_since(text, now, &zone).unwrap_err();
+            assert!(failure.text().contains("is not a time"), "{text}");
+        }
+    }
 }

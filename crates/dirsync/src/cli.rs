@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dirsync_connect::Format;
 use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+use dirsync_protocol::context::Level;
 
 /// Keeps one address directory the same at every location, by store and forward.
 #[derive(Debug, Parser)]
@@ -106,7 +107,7 @@ pub enum Command {
     Why(WhyArgs),
     /// The steps that ran, a line each
     #[command(
-        after_help = "Examples:\n  dirsync -C hq log\n  dirsync -C hq log --since \"2 days\""
+        after_help = "Examples:\n  dirsync -C hq log -n 20 --level warning\n  dirsync -C hq log --since yesterday"
     )]
     Log(LogArgs),
     /// What waits for a person, at the postoffice where it waits
@@ -419,9 +420,18 @@ pub struct WhyArgs {
 
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Only lines of this last time, e.g. "2 days"
-    #[arg(long)]
+    /// Only lines since then: 1h, "2 days", today, yesterday, 2026-11-01 or "2026-11-01 14:00"
+    #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only lines of this level and above: debug, info, notice, warning, error, alarm
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Only the last lines
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub lines: Option<usize>,
+    /// Go on with each new line, until stopped; with --json one JSON document a line
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 #[derive(Debug, Subcommand)]

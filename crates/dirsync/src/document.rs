@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, init, listing, message, quarantine, requestor, restore, server, steps,
+    check, demo, init, listing, log, message, quarantine, requestor, restore, server, steps,
 };
 use crate::failure::FailureDocument;
-use crate::output::visible_json;
+use crate::output::{visible_json, visible_json_line};
 
 #[cfg(test)]
 mod reference;
@@ -20,6 +20,12 @@ pub trait Document: Serialize + JsonSchema {}
 pub fn print(document: &impl Document) {
     let value = serde_json::to_value(document).expect("the keys of documents are texts");
     println!("{}", visible_json(&value));
+}
+
+/// A document on one line.
+pub fn line(document: &impl Serialize) -> String {
+    let value = serde_json::to_value(document).expect("the keys of documents are texts");
+    visible_json_line(&value)
 }
 
 /// Names the commands that print each type.
@@ -50,6 +56,7 @@ documents! {
     ["server renew-log"] => RenewedLog,
     ["send", "process", "apply", "cycle"] => steps::Steps,
     ["export"] => listing::Exported,
+    ["log"] => Vec<log::Line>,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,

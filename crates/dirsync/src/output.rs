@@ -43,7 +43,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// JSON, in which hidden characters stand as escapes: the values are what they were.
 pub fn visible_json(value: &serde_json::Value) -> String {
-    let text = format!("{value:#}");
+    without_hidden(&format!("{value:#}"))
+}
+
+/// The same on one line.
+pub fn visible_json_line(value: &serde_json::Value) -> String {
+    without_hidden(&value.to_string())
+}
+
+fn without_hidden(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_ascii() || !dirsync_directory::is_hidden(character) {

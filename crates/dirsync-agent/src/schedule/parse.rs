@@ -51,6 +51,10 @@ impl<'a> Words<'a> {
         self.words.get(self.next - 1).copied()
     }
 
+    fn has_more(&self) -> bool {
+        self.next < self.words.len()
+    }
+
     fn end(&mut self) -> Result<(), ScheduleError> {
         self.next().map_or(Ok(()), |_| Err(self.error("nothing more is expected")))
     }
@@ -117,16 +121,11 @@ fn parse_number<T: FromStr>(text: &str) -> Option<T> {
 }
 
 fn parse_every(words: &mut Words<'_>) -> Result<When, ScheduleError> {
-    let expected = "1 to 1440 is expected, e.g. every 15 min";
-    let number = words.next().and_then(|(_, word)| parse_number::<i16>(word));
-    let number = number.filter(|number| (1..=DAY).contains(number));
-    let number = number.ok_or_else(|| words.error(expected))?;
-    let minutes = match words.next().map(|(_, word)| word) {
-        Some("min") => number,
-        Some("h") if number <= 24 => number * 60,
-        Some("h") => return Err(words.error("at most every 24 h is expected")),
-        _ => return Err(words.error("min or h is expected")),
-    };
+    let expected = "1 min to 24 h is expected, e.g. every 15 min";
+    let seconds = parse_length(words, expected)?;
+    let minutes = (seconds % 60 == 0).then_some(seconds / 60).and_then(|n| i16::try_from(n).ok());
+    let minutes = minutes.filter(|minutes| (1..=DAY).contains(minutes));
+    let minutes = minutes.ok_or_else(|| words.error(expected))?;
     let Some((_, range)) = words.next() else {
         return Ok(When::Every { minutes, from: 0, to: DAY - 1 });
     };
@@ -188,25 +187,59 @@ impl fmt::Display for ScheduledTime {
     }
 }
 
-/// Reads a length of time: `30 s`, `90 min`, `8 h`, `14 days`, `1 year`.
+/// Reads a length of time: `30 s`, `90 min`, `8h`, `1h 30m`, `14 days`, `2w`, `1 year`.
 ///
 /// # Errors
 ///
 /// When it is none, with the place of the wrong word. A year has 365 days.
 pub fn parse_duration(text: &str) -> Result<Duration, ScheduleError> {
     let mut words = Words::new(text);
-    let number = words.next().and_then(|(_, word)| parse_number::<u64>(word));
-    let number = number.ok_or_else(|| words.error("a length of time is expected, e.g. 90 min"))?;
-    let unit = match words.next().map(|(_, word)| word) {
-        Some("s") => Some(1),
-        Some("min") => Some(60),
-        Some("h") => Some(60 * 60),
-        Some("day" | "days") => Some(24 * 60 * 60),
-        Some("year" | "years") => Some(365 * 24 * 60 * 60),
-        _ => None,
-    };
-    let unit = unit.ok_or_else(|| words.error("a unit is expected: s, min, h, days or years"))?;
-    let seconds = number.checked_mul(unit).ok_or_else(|| words.error("this is too long"))?;
-    words.end()?;
-    Ok(Duration::from_secs(seconds))
+    let mut seconds = 0u64;
+    loop {
+        let length = parse_length(&mut words, "a length of time is expected, e.g. 90 min")?;
+        let sum = seconds.checked_add(length);
+        seconds = sum.ok_or_else(|| words.error("this is too long"))?;
+        if !words.has_more() {
+            return Ok(Duration::from_secs(seconds));
+        }
+    }
+}
+
+/// The seconds of one word such as `90min` or `1h30m`, or of a number and the word after it.
+fn parse_length(words: &mut Words<'_>, expected: &'static str) -> Result<u64, ScheduleError> {
+    let Some((_, mut rest)) = words.next() else { return Err(words.error(expected)) };
+    let mut seconds = 0u64;
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let number = parse_number::<u64>(number).ok_or_else(|| words.error(expected))?;
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (mut unit, after) = after.split_at(letters);
+        if unit.is_empty() && after.is_empty() {
+            unit = words.next().map_or("", |(_, word)| word);
+        }
+        let unit = unit_seconds(unit);
+        let unit =
+            unit.ok_or_else(|| words.error("a unit is expected: s, min, h, days, weeks or years"))?;
+        let sum = number.checked_mul(unit).and_then(|length| seconds.checked_add(length));
+        seconds = sum.ok_or_else(|| words.error("this is too long"))?;
+        rest = after;
+        if rest.is_empty() {
+            return Ok(seconds);
+        }
+    }
+}
+
+/// The seconds of a unit of time as people write it.
+fn unit_seconds(unit: &str) -> Option<u64> {
+    const DAY: u64 = 24 * 60 * 60;
+    Some(match unit {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 60 * 60,
+        "d" | "day" | "days" => DAY,
+        "w" | "week" | "weeks" => 7 * DAY,
+        "y" | "year" | "years" => 365 * DAY,
+        _ => return None,
+    })
 }

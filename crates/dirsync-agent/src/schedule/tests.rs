@@ -256,6 +256,7 @@ fn a_line_reads_back_as_it_is_shown() {
         ("T3 Sat-Mon 04:30", "T3 Mon,Sat,Sun 04:30"),
         ("T1  every 15 min", "T1 daily every 15 min"),
         ("T1 every 24 h", "T1 daily every 1440 min"),
+        ("T1 every 1h30m 08:00-18:00", "T1 daily every 90 min 08:00-18:00"),
         ("T1 Mon every 30 min 08:00-18:00", "T1 Mon every 30 min 08:00-18:00"),
     ] {
         let time: ScheduledTime = text.parse().unwrap();
@@ -283,10 +284,16 @@ fn a_wrong_line_names_the_place_and_what_is_expected() {
         ("T1 Mon 22:00 x", "\"x\" at character 14 is wrong: nothing more is expected"),
         (
             "T1 every 0 min",
-            "\"0\" at character 10 is wrong: 1 to 1440 is expected, e.g. every 15 min",
+            "\"min\" at character 12 is wrong: 1 min to 24 h is expected, e.g. every 15 min",
         ),
-        ("T1 every 15 s", "\"s\" at character 13 is wrong: min or h is expected"),
-        ("T1 every 25 h", "\"h\" at character 13 is wrong: at most every 24 h is expected"),
+        (
+            "T1 every 15 s",
+            "\"s\" at character 13 is wrong: 1 min to 24 h is expected, e.g. every 15 min",
+        ),
+        (
+            "T1 every 25h",
+            "\"25h\" at character 10 is wrong: 1 min to 24 h is expected, e.g. every 15 min",
+        ),
         (
             "T1 every 5 min 9-10",
             "\"9-10\" at character 16 is wrong: times are expected, e.g. 08:00-18:00",
@@ -311,6 +318,14 @@ fn a_length_of_time_is_a_number_and_a_unit() {
         ("1 day", 86_400),
         ("14 days", 1_209_600),
         ("1 year", 31_536_000),
+        ("1h", 3_600),
+        ("30m", 1_800),
+        ("2d", 172_800),
+        ("1h30m", 5_400),
+        ("1 h 30 min", 5_400),
+        ("2 weeks", 1_209_600),
+        ("90 minutes", 5_400),
+        ("0 s", 0),
     ] {
         assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
     }
@@ -323,6 +338,11 @@ fn a_length_of_time_is_a_number_and_a_unit() {
         ("8 H", 2),
         ("18446744073709551615 min", 21),
         ("8 h x", 4),
+        ("8 h 3", 5),
+        ("8h3", 3),
+        ("1:30", 0),
+        ("1 month", 2),
+        ("0 s x", 4),
     ] {
         assert_eq!(parse_duration(text).unwrap_err().position, position, "{text}");
     }

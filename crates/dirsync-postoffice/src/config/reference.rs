@@ -12,8 +12,8 @@ The file `dirsync.toml` in a postoffice folder holds what people decide about th
 is not known is a mistake, not something to pass over. `dirsync config check` names all that is wrong, each with
 its line, and changes nothing.
 
-A *length of time* is a whole number and a unit: `s`, `min`, `h`, `days`, `year` (365 days), for example
-`\"90 min\"`. Files are named relative to the postoffice folder.
+A *length of time* is a whole number and a unit: `s`, `min` or `m`, `h`, `days` or `d`, `weeks` or `w`, `years`
+(365 days), for example `\"90 min\"`, `\"2d\"` or `\"1h30m\"`. Files are named relative to the postoffice folder.
 
 `DIRSYNC_POSTOFFICE` in the environment names the postoffice folder where `-C` does not.
 

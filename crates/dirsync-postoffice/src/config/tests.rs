@@ -245,13 +245,13 @@ error: \"guard.delete.percent\" must be a whole number from 0 to 100
 #[test]
 fn a_length_of_time_is_pointed_into() {
     shows(
-        "[schedule]\nwindow = \"8 hours\"\n",
+        "[schedule]\nwindow = \"8 moons\"\n",
         "
 error: \"schedule.window\" is not a length of time
  --> dirsync.toml:2:10
   |
-2 | window = \"8 hours\"
-  |          ^^^^^^^^^ \"hours\" at character 3 is wrong: a unit is expected: s, min, h, days or years",
+2 | window = \"8 moons\"
+  |          ^^^^^^^^^ \"moons\" at character 3 is wrong: a unit is expected: s, min, h, days, weeks or years",
     );
     shows(
         "[schedule]\npoll = \"0 s\"\n",
@@ -628,7 +628,7 @@ error: \"alarm.command\" is empty
 #[test]
 fn broken_syntax_hides_nothing_else() {
     let errors = mistakes(
-        "[schedule]\nzone = \nwindow = \"8 hours\"\n[[source]]\nname = \"a\"\nfile = \"a.csv\n\
+        "[schedule]\nzone = \nwindow = \"8 moons\"\n[[source]]\nname = \"a\"\nfile = \"a.csv\n\
          [keep\ndone = \"14 days\"\n[carrier]\npart_mib = 0\n",
     );
     let lines: Vec<_> = errors.positions().iter().map(|place| (place.0, place.1)).collect();

@@ -8,6 +8,7 @@ pub mod import;
 pub mod inbox;
 pub mod init;
 pub mod listing;
+pub mod log;
 pub mod message;
 pub mod quarantine;
 pub mod requestor;
@@ -47,7 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Export(arguments) => listing::export(folder, &arguments, json),
         Command::Status => status::status(folder, json),
         Command::Why(arguments) => why::why(folder, &arguments, json),
-        Command::Log(arguments) => listing::log(folder, &arguments, json),
+        Command::Log(arguments) => log::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),
         Command::Quarantine(command) => quarantine::run(folder, &command, json),
         Command::Check(arguments) => check::check(folder, &arguments, json),

@@ -9,6 +9,7 @@ mod help;
 mod hidden;
 mod inbox;
 mod json;
+mod log;
 mod outside;
 mod postoffices;
 mod restores;
