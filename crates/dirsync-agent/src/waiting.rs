@@ -89,7 +89,7 @@ impl Waiting {
     pub fn of(tables: &mut dyn Tables, around: Circumstances<'_>, now: u64) -> Stored<Self> {
         let server = tables.server()?;
         let mut waiting = Self {
-            held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
+            held: tables.held_counts()?.iter().map(|held| held.count).sum(),
             quarantined: tables.quarantined()?.len() as u64,
             decisions: words_of(around.log),
             never: around.never,

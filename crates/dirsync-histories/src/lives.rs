@@ -156,12 +156,12 @@ impl World {
         let rows = ran.json()?;
         let text =
             |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-        let rows = rows.as_array().into_iter().flatten();
+        let rows = rows["cases"].as_array().into_iter().flatten();
         Ok(rows
             .map(|row| Held {
                 key: text(row, "key"),
-                at_server: row["where"] == "server",
-                is_deletion: text(row, "kind") != "blank" && text(row, "kind") != "move",
+                at_server: row["held_at"] == "server",
+                is_deletion: text(row, "reason") != "blank" && text(row, "reason") != "move",
                 rejected: row["rejected"] == true,
             })
             .collect())

@@ -24,6 +24,7 @@
 pub mod check;
 pub mod config;
 pub mod decisions;
+pub mod difference;
 pub mod entries;
 pub mod exposure;
 pub mod failure;

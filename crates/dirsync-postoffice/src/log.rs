@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::{Flow, LogLine};
-use jiff::tz::TimeZone;
 
 use crate::failure::Result;
 use crate::postoffice::Postoffice;
@@ -38,8 +37,7 @@ impl LogReader {
     ///
     /// A time that cannot be read.
     pub fn new(postoffice: &Postoffice, wanted: &Wanted) -> Result<Self> {
-        let zone = postoffice.config.schedule.as_ref().map(|schedule| schedule.zone.clone());
-        let zone = zone.unwrap_or(TimeZone::UTC);
+        let zone = postoffice.config.zone();
         let since = wanted.since.as_ref().map(|text| parse_since(text, now_ms(), &zone));
         let since = since.transpose()?.unwrap_or(0);
         Ok(Self { level: wanted.level, last: wanted.last, read: (since, 0) })

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dirsync_agent::schedule::parse_duration;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+pub use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::failure::{Failure, Result};
@@ -54,6 +54,19 @@ fn ms(at: Timestamp) -> u64 {
     u64::try_from(at.as_millisecond()).unwrap_or(0)
 }
 
+/// A time of day in a zone, with its date unless that is today.
+pub fn clock(ms: u64, now: u64, zone: &TimeZone) -> String {
+    let civil = |ms: u64| {
+        let at = Timestamp::from_second((ms / 1000) as i64).ok()?;
+        Some(zone.to_datetime(at))
+    };
+    match (civil(ms), civil(now)) {
+        (Some(at), Some(now)) if at.date() == now.date() => at.strftime("%H:%M").to_string(),
+        (Some(at), _) => at.strftime("%Y-%m-%d %H:%M").to_string(),
+        (None, _) => "?".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +93,14 @@ mod tests {
             let failure = parse_since(text, now, &zone).unwrap_err();
             assert!(failure.text().contains("is not a time"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_clock_shows_the_date_of_another_day_only() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let at = 1_764_354_600_000;
+        assert_eq!(rfc3339(at), "2025-11-28T18:30:00Z");
+        assert_eq!(clock(at, at + 4 * 3_600_000, &zone), "19:30");
+        assert_eq!(clock(at, at + 5 * 3_600_000, &zone), "2025-11-28 19:30");
     }
 }

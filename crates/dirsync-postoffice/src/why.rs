@@ -99,12 +99,12 @@ pub(crate) fn has_address(record: RecordRef<'_>, wanted: &str) -> bool {
 fn own(tables: &mut dyn Tables, wanted: &str) -> Result<Vec<OwnStage>> {
     let state = tables.requestor()?;
     let outcomes = tables.outcomes()?;
-    let held = tables.held_changes()?;
     let mut stages = Vec::new();
+    let mut ids = Vec::new();
     tables.visit_own(ReqSeq(0), &mut |row| {
         if has_address(row.record.as_ref(), wanted) {
             let outcomes = outcomes.iter().filter(|outcome| outcome.id == row.id);
-            let held = held.iter().filter(|change| change.id == row.id);
+            ids.push(row.id);
             stages.push(OwnStage {
                 name: row.record.name.clone(),
                 key: row.key.clone(),
@@ -112,11 +112,14 @@ fn own(tables: &mut dyn Tables, wanted: &str) -> Result<Vec<OwnStage>> {
                 change: row.numbers.last,
                 acknowledged: row.numbers.last <= state.req_sync.0,
                 outcomes: outcomes.map(|outcome| outcome.kind.clone()).collect(),
-                held: held.map(|change| change.kind).collect(),
+                held: Vec::new(),
             });
         }
         ControlFlow::Continue(())
     })?;
+    for (stage, id) in stages.iter_mut().zip(ids) {
+        stage.held.extend(tables.held_change(id)?.map(|change| change.kind));
+    }
     Ok(stages)
 }
 

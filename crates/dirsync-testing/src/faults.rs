@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use dirsync_directory::{Bucket, BucketSums, EntryId, PostofficeName, SetDigest, View, ViewHash};
+use dirsync_directory::{
+    Bucket, BucketSums, EntryId, PostofficeName, Record, SetDigest, View, ViewHash,
+};
 use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
@@ -150,7 +152,8 @@ delegate! {
         fn offers() -> Vec<Offer>;
         fn put_outcomes(outcomes: &[Outcome]) -> ();
         fn put_offers(offers: &[Offer]) -> ();
-        fn held_changes() -> Vec<HeldChange>;
+        fn held_change(id: EntryId) -> Option<HeldChange>;
+        fn visit_held_changes(visit: &mut dyn FnMut(&HeldChange, Option<&Record>) -> Flow) -> ();
         fn put_held_change(held: &HeldChange) -> ();
         fn delete_held_change(id: EntryId) -> ();
         fn guard_events(source: &str) -> Vec<(u64, GuardKind, u64)>;

@@ -18,6 +18,7 @@
 
 pub mod conformance;
 mod faults;
+mod held;
 mod memory;
 mod network;
 mod postoffice;
@@ -27,6 +28,7 @@ mod store;
 mod world;
 
 pub use faults::{Fault, Faults};
+pub use held::held_changes;
 pub use memory::MemoryStore;
 pub use network::{Letter, MemoryNetwork};
 pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};

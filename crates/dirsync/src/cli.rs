@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dirsync_connect::Format;
 use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+use dirsync_postoffice::held::Selector;
 use dirsync_protocol::context::Level;
 
 /// Keeps one address directory the same at every location, by store and forward.
@@ -436,23 +437,36 @@ pub struct LogArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum HeldCommand {
-    /// What waits
+    /// The changes that wait, by source or origin and reason
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq held list\n  dirsync -C hq held list --all\n\n\
+                      Exit codes: 0 nothing waits, 3 changes wait"
+    )]
     List {
-        /// What was rejected instead: it is closed until another change is asked for
+        /// A line for each change, instead of a few examples of each group
+        #[arg(long)]
+        all: bool,
+        /// The changes that were rejected instead: each is closed until another change is asked for
         #[arg(long)]
         rejected: bool,
     },
-    /// Let it through
+    /// Let changes through
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq held approve --all\n  dirsync -C hq held approve origin:SOUTH/SALES"
+    )]
     Approve(HeldArgs),
-    /// Turn it down
+    /// Turn changes down: the entries stay
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq held reject --all\n  dirsync -C hq held reject delete:personnel"
+    )]
     Reject(HeldArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct HeldArgs {
-    /// The entries
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub ids: Vec<EntryId>,
+    /// Groups, or ids of entries, as `held list` shows them
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "GROUP|ID")]
+    pub names: Vec<Selector>,
     /// All that wait
     #[arg(long)]
     pub all: bool,

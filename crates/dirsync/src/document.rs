@@ -1,11 +1,12 @@
 //! The JSON documents that commands print. `docs/json.md` is made from their types.
 
+use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::server::{Recovery, RenewedLog};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, init, listing, log, message, quarantine, requestor, restore, server, steps,
+    check, demo, held, init, listing, log, message, quarantine, requestor, restore, server, steps,
 };
 use crate::failure::FailureDocument;
 use crate::output::{visible_json, visible_json_line};
@@ -18,8 +19,40 @@ pub trait Document: Serialize + JsonSchema {}
 
 /// Prints a document in place of words for people.
 pub fn print(document: &impl Document) {
-    let value = serde_json::to_value(document).expect("the keys of documents are texts");
-    println!("{}", visible_json(&value));
+    println!("{}", text_of(document));
+}
+
+/// A long list in a document. Its items are printed one by one, so that they are never all in memory.
+pub struct Items {
+    end: String,
+    before: Option<String>,
+}
+
+impl Items {
+    /// Prints a document up to a list, which is empty in it, and begins the list.
+    pub fn of(document: &impl Document, list: &str) -> Self {
+        let text = text_of(document);
+        let opening = format!("\"{list}\": [");
+        let (start, end) = text.split_once(&opening).unwrap_or((&text, ""));
+        println!("{start}{opening}");
+        Self { end: end.to_owned(), before: None }
+    }
+
+    /// Prints an item.
+    pub fn print(&mut self, item: &impl Serialize) {
+        if let Some(before) = self.before.replace(text_of(item)) {
+            println!("{before},");
+        }
+    }
+
+    /// Ends the list, and prints the rest of the document.
+    pub fn end(self) {
+        println!("{}{}", self.before.unwrap_or_default(), self.end);
+    }
+}
+
+fn text_of(value: &impl Serialize) -> String {
+    visible_json(&serde_json::to_value(value).expect("the keys of documents are texts"))
 }
 
 /// A document on one line.
@@ -57,6 +90,8 @@ documents! {
     ["send", "process", "apply", "cycle"] => steps::Steps,
     ["export"] => listing::Exported,
     ["log"] => Vec<log::Line>,
+    ["held list"] => held::List,
+    ["held approve", "held reject"] => Decided,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,

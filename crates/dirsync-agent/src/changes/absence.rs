@@ -123,7 +123,7 @@ impl SourceRead<'_> {
     fn end_earlier_holds(&mut self, keep_deletions: bool) -> Result<(), ReadError> {
         for (id, held) in std::mem::take(&mut self.earlier_holds) {
             let unnamed = self.elements.find(id).is_some_and(|place| !self.elements.is_seen(place));
-            if keep_deletions && held.record.is_none() && unnamed {
+            if keep_deletions && held.content.is_none() && unnamed {
                 continue;
             }
             self.changes.tables().delete_held_change(id)?;

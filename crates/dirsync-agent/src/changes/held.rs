@@ -1,11 +1,33 @@
 //! A person approves or rejects changes that are held at this postoffice.
 
+use std::ops::ControlFlow;
+
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::OwnChanges;
-use dirsync_protocol::tables::{OwnRow, Stored, Tables};
+use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
 
 use super::unclaimed::keep_by_hand;
+
+/// The held changes that are not rejected: all of them with `None`, or those of the given entries. Only
+/// their ids are kept in memory.
+fn open_ids(tables: &mut dyn Tables, ids: Option<&[EntryId]>) -> Stored<Vec<EntryId>> {
+    if let Some(ids) = ids {
+        return Ok(ids.to_vec());
+    }
+    let mut open = Vec::new();
+    tables.visit_held_changes(&mut |held, _| {
+        if !held.rejected {
+            open.push(held.id);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(open)
+}
+
+fn open(tables: &mut dyn Tables, id: EntryId) -> Stored<Option<HeldChange>> {
+    Ok(tables.held_change(id)?.filter(|held| !held.rejected))
+}
 
 /// Makes held changes, with `None` all of them, and returns their number. Rejected changes are closed
 /// cases and stay as they are. Deletions are sent as approved, so that the server does not hold them
@@ -15,12 +37,11 @@ use super::unclaimed::keep_by_hand;
 ///
 /// When the store fails.
 pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> Stored<u64> {
+    let ids = open_ids(tables, ids)?;
     let mut changes = OwnChanges::begin(tables, now)?;
     let mut count = 0;
-    for held in changes.tables().held_changes()? {
-        if held.rejected || ids.is_some_and(|ids| !ids.contains(&held.id)) {
-            continue;
-        }
+    for id in ids {
+        let Some(held) = open(changes.tables(), id)? else { continue };
         count += 1;
         changes.tables().delete_held_change(held.id)?;
         match held.record {
@@ -47,10 +68,8 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
 /// When the store fails.
 pub fn reject(tables: &mut dyn Tables, ids: Option<&[EntryId]>) -> Stored<u64> {
     let mut count = 0;
-    for mut held in tables.held_changes()? {
-        if held.rejected || ids.is_some_and(|ids| !ids.contains(&held.id)) {
-            continue;
-        }
+    for id in open_ids(tables, ids)? {
+        let Some(mut held) = open(tables, id)? else { continue };
         count += 1;
         if held.kind == GuardKind::Unclaimed {
             keep_by_hand(tables, &held)?;

@@ -101,6 +101,40 @@ struct Pending {
     kinds: Vec<GuardKind>,
 }
 
+/// A case that is held already. Of a change only a hash of its content is kept: a hundred thousand cases
+/// take a few MB.
+#[derive(Clone, Copy)]
+pub(super) struct EarlierHold {
+    kind: GuardKind,
+    /// `None` for a deletion.
+    pub(super) content: Option<u128>,
+    since: u64,
+    rejected: bool,
+}
+
+/// The cases that a source has asked for, or that are about entries which it feeds.
+fn earlier_holds(
+    tables: &mut dyn Tables,
+    source: &str,
+    elements: &Elements,
+) -> Result<BTreeMap<EntryId, EarlierHold>, StoreError> {
+    let mut holds = BTreeMap::new();
+    tables.visit_held_changes(&mut |held, _| {
+        let place = elements.find(held.id);
+        if held.source == source || place.is_some_and(|place| elements.source(place) == source) {
+            let content = content_of(held.id, held.record.as_ref());
+            let HeldChange { id, kind, since, rejected, .. } = *held;
+            holds.insert(id, EarlierHold { kind, content, since, rejected });
+        }
+        std::ops::ControlFlow::Continue(())
+    })?;
+    Ok(holds)
+}
+
+fn content_of(id: EntryId, record: Option<&Record>) -> Option<u128> {
+    record.map(|record| own_element(id, None, record.as_ref()))
+}
+
 /// A read under way.
 pub struct SourceRead<'t> {
     pub(super) changes: OwnChanges<'t>,
@@ -114,7 +148,7 @@ pub struct SourceRead<'t> {
     adopted_strangers: AdoptedStrangers,
     pending: BTreeMap<EntryId, Pending>,
     pub(super) keyless: u64,
-    pub(super) earlier_holds: BTreeMap<EntryId, HeldChange>,
+    pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
     has_tombstones: bool,
 }
 
@@ -133,16 +167,7 @@ impl<'t> SourceRead<'t> {
             has_tombstones = true;
             std::ops::ControlFlow::Break(())
         })?;
-        let earlier_holds = tables
-            .held_changes()?
-            .into_iter()
-            .filter(|held| {
-                let place = elements.find(held.id);
-                held.source == settings.source
-                    || place.is_some_and(|place| elements.source(place) == settings.source)
-            })
-            .map(|held| (held.id, held))
-            .collect();
+        let earlier_holds = earlier_holds(tables, &settings.source, &elements)?;
         for case in tables.quarantined()? {
             if case.origin == settings.source {
                 // A row that is still bad is quarantined again by this read.
@@ -353,6 +378,7 @@ impl<'t> SourceRead<'t> {
         let memory = self.changes.tables().source_memory(&source)?.unwrap_or_default();
         let good = complete && self.settings.whole && self.keyless == 0;
         let memory = SourceMemory {
+            rows: self.report.rows - self.report.foreign,
             good_rows: if good && !self.is_short(memory.good_rows) {
                 self.report.rows - self.report.foreign
             } else {
@@ -440,8 +466,8 @@ impl<'t> SourceRead<'t> {
     /// Whether a person has rejected this very change. Such a case is closed and not counted.
     pub(super) fn stays_rejected(&mut self, id: EntryId, record: Option<&Record>) -> bool {
         let earlier = self.earlier_holds.get(&id);
-        let closed =
-            earlier.is_some_and(|earlier| earlier.rejected && earlier.record.as_ref() == record);
+        let content = content_of(id, record);
+        let closed = earlier.is_some_and(|earlier| earlier.rejected && earlier.content == content);
         if closed {
             self.earlier_holds.remove(&id);
         }
@@ -457,14 +483,15 @@ impl<'t> SourceRead<'t> {
         key: String,
     ) -> Result<(), ReadError> {
         let earlier = self.earlier_holds.remove(&id);
-        let same = earlier.filter(|earlier| earlier.kind == kind && earlier.record == record);
+        let content = content_of(id, record.as_ref());
+        let same = earlier.filter(|earlier| earlier.kind == kind && earlier.content == content);
         let held = HeldChange {
             id,
             source: self.settings.source.clone(),
             kind,
             record,
             key,
-            since: same.as_ref().map_or(self.settings.now, |same| same.since),
+            since: same.map_or(self.settings.now, |same| same.since),
             rejected: false,
         };
         self.changes.tables().put_held_change(&held)?;

@@ -30,13 +30,11 @@ impl SourceRead<'_> {
         if unclaimed.is_empty() {
             return Ok(());
         }
-        let asked: std::collections::BTreeSet<_> =
-            self.changes.tables().held_changes()?.into_iter().map(|held| held.id).collect();
         for id in unclaimed {
             let row = self.changes.tables().own(id)?;
             // An entry on offer leaves when it is claimed.
             let Some(row) = row.filter(|row| row.released_to.is_none()) else { continue };
-            if asked.contains(&id) {
+            if self.changes.tables().held_change(id)?.is_some() {
                 continue;
             }
             self.report.unclaimed += 1;

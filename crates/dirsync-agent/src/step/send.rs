@@ -87,7 +87,7 @@ fn make(
     }
     let health = Health {
         version: env!("CARGO_PKG_VERSION").into(),
-        held: tables.held_changes()?.iter().filter(|held| !held.rejected).count() as u64,
+        held: tables.held_counts()?.iter().map(|held| held.count).sum(),
         quarantined: tables.quarantined()?.len() as u64,
         clock: around.now,
     };

@@ -14,7 +14,7 @@ use dirsync_protocol::requestor::{claim, release};
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::Store;
 
-use dirsync_testing::{DAY_MS, SERVER, World};
+use dirsync_testing::{DAY_MS, SERVER, World, held_changes};
 
 const SENATE: &str = "US/SENATE";
 const HOUSE: &str = "US/HOUSE";
@@ -298,8 +298,7 @@ fn rows_without_their_key_delete_nobody() {
     let store = &mut world.at(HOUSE).store;
     let mut tables = store.begin().unwrap();
     assert!(tables.quarantined().unwrap().is_empty(), "the next good read clears the cases");
-    let blanks = tables
-        .held_changes()
+    let blanks = held_changes(&mut *tables)
         .unwrap()
         .iter()
         .filter(|held| held.kind == dirsync_protocol::guard::GuardKind::Blank)

@@ -10,7 +10,7 @@ use dirsync_message::ReqSeq;
 use dirsync_store::Store;
 
 use dirsync_testing::rows::record;
-use dirsync_testing::{TestPostoffice, TestStore, World};
+use dirsync_testing::{TestPostoffice, TestStore, World, held_changes};
 
 pub const SOUTH: &str = "SOUTH/A";
 
@@ -81,10 +81,13 @@ fn fed(own: &BTreeMap<String, (String, String)>, source: &str) -> Vec<String> {
     own.iter().filter(|(_, (_, feeder))| feeder == source).map(|(key, _)| key.clone()).collect()
 }
 
-/// What is held: (kind, key, id).
+/// What is held, by key: (kind, key, id).
 pub fn held(postoffice: &mut TestPostoffice) -> Vec<(String, String, EntryId)> {
-    let held = postoffice.store.begin().unwrap().held_changes().unwrap();
-    held.into_iter().map(|held| (held.kind.to_string(), held.key, held.id)).collect()
+    let held = held_changes(&mut *postoffice.store.begin().unwrap()).unwrap();
+    let held = held.into_iter().map(|held| (held.kind.to_string(), held.key, held.id));
+    let mut held: Vec<_> = held.collect();
+    held.sort_by(|a, b| a.1.cmp(&b.1));
+    held
 }
 
 fn kinds(postoffice: &mut TestPostoffice) -> Vec<(String, String)> {

@@ -25,6 +25,7 @@ use dirsync_agent::schedule::Schedule;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::View;
+use jiff::tz::TimeZone;
 
 pub use map::load_map;
 pub use problem::ConfigErrors;
@@ -125,6 +126,11 @@ impl Config {
             Some(text) => Self::parse(path, &text),
             None => Ok(Self::default()),
         }
+    }
+
+    /// The zone of times that people read and write.
+    pub fn zone(&self) -> TimeZone {
+        self.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.zone.clone())
     }
 
     /// Reads a configuration from the content of the file at `path`.

@@ -271,6 +271,8 @@ pub struct Quarantined {
 /// The memory of a source between two reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMemory {
+    /// Rows of the last read.
+    pub rows: u64,
     /// Rows of the last good whole read.
     pub good_rows: u64,
     /// When that was, in milliseconds since 1970.
@@ -365,8 +367,13 @@ pub trait RequestorTables {
     /// Replaces them.
     fn put_offers(&mut self, offers: &[Offer]) -> Stored<()>;
 
-    /// The changes that wait for a person, by key.
-    fn held_changes(&mut self) -> Stored<Vec<HeldChange>>;
+    /// One held change.
+    fn held_change(&mut self, id: EntryId) -> Stored<Option<HeldChange>>;
+    /// Visits the held changes by source, reason, key and id, each with the own entry as it stands.
+    fn visit_held_changes(
+        &mut self,
+        visit: &mut dyn FnMut(&HeldChange, Option<&Record>) -> Flow,
+    ) -> Stored<()>;
     /// Writes a held change, in place of one for the same entry.
     fn put_held_change(&mut self, held: &HeldChange) -> Stored<()>;
     /// Removes a held change.

@@ -9,6 +9,7 @@ use dirsync_agent::changes::{
 use dirsync_directory::{EntryId, Record};
 use dirsync_protocol::requestor::ADOPTED;
 use dirsync_protocol::tables::{OwnRow, SourceMemory};
+use dirsync_testing::held_changes;
 
 use crate::check::{Checked, own_of};
 use crate::naming::{change_of, entry, name_of, record};
@@ -188,7 +189,7 @@ impl World {
     pub(crate) fn check_sources(&mut self, machine: &str) -> Checked<()> {
         let name = name_of(machine).to_owned();
         let own = own_of(self.site(machine));
-        let held = self.read(machine, |tables| tables.held_changes());
+        let held = self.read(machine, |tables| held_changes(tables));
         let held: BTreeSet<EntryId> = held.into_iter().map(|held| held.id).collect();
         for source in self.sources_of(&name) {
             for (key, record) in self.files[&(name.clone(), source.clone())].clone() {

@@ -188,7 +188,7 @@ CREATE TABLE offer (
 CREATE TABLE held_change (
     id        BLOB PRIMARY KEY, -- the entry
     source    TEXT NOT NULL,    -- the source whose read caused it
-    change    TEXT NOT NULL,    -- delete, blank, move, short-read
+    change    TEXT NOT NULL,    -- blank, delete, move, settings, short-read, unclaimed
     kind      TEXT,             -- the entry in the source: mailbox, ...; null for a deletion
     name      TEXT,             -- its display name
     addresses TEXT,             -- its addresses, TYPE:value, separated by tabs
@@ -210,6 +210,7 @@ CREATE INDEX guard_event_at ON guard_event (at);
 -- The state of each source between two reads.
 CREATE TABLE source_memory (
     source    TEXT PRIMARY KEY, -- the source
+    rows      INTEGER NOT NULL, -- number of rows in the last read
     good_rows INTEGER NOT NULL, -- number of rows in the last good complete read
     read_at   INTEGER NOT NULL, -- time of that read
     settings  TEXT NOT NULL,    -- fingerprint of the source's settings at that time

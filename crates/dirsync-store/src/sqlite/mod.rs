@@ -12,6 +12,7 @@ mod common;
 mod counts;
 mod entry;
 mod failure;
+mod held;
 mod lifecycle;
 mod list;
 mod log_limit;

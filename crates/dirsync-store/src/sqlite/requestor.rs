@@ -1,6 +1,6 @@
 //! The tables of a requestor.
 
-use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest};
+use dirsync_directory::{Bucket, BucketSums, EntryId, Record, SetDigest};
 use dirsync_message::{Offer, Outcome, ReqSeq};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
@@ -159,40 +159,19 @@ impl RequestorTables for SqliteTransaction<'_> {
         self.write_offers(offers)
     }
 
-    fn held_changes(&mut self) -> Stored<Vec<HeldChange>> {
-        let sql = "SELECT id, source, change, kind, name, addresses, details, key, since, rejected \
-                   FROM held_change ORDER BY key, id";
-        self.all("read the held changes", sql, [], |row, _| {
-            Ok(HeldChange {
-                id: row.id()?,
-                source: row.text()?.into(),
-                kind: row.parsed()?,
-                record: row.optional_record()?,
-                key: row.text()?.into(),
-                since: row.number()?,
-                rejected: row.flag()?,
-            })
-        })
+    fn held_change(&mut self, id: EntryId) -> Stored<Option<HeldChange>> {
+        self.find_held(id)
+    }
+
+    fn visit_held_changes(
+        &mut self,
+        visit: &mut dyn FnMut(&HeldChange, Option<&Record>) -> Flow,
+    ) -> Stored<()> {
+        self.visit_held(visit)
     }
 
     fn put_held_change(&mut self, held: &HeldChange) -> Stored<()> {
-        let action = "write a held change";
-        let sql = "REPLACE INTO held_change (id, source, change, kind, name, addresses, details, \
-                   key, since, rejected) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let record = held.record.as_ref();
-        let params = params![
-            held.id.as_bytes(),
-            held.source,
-            held.kind.word(),
-            record.map(|record| &record.kind),
-            record.map(|record| &record.name),
-            record.map(|record| &record.addresses),
-            record.map(|record| &record.details),
-            held.key,
-            integer(action, held.since)?,
-            held.rejected,
-        ];
-        self.execute(action, sql, params).map(|_| ())
+        self.write_held(held)
     }
 
     fn delete_held_change(&mut self, id: EntryId) -> Stored<()> {
@@ -226,10 +205,11 @@ impl RequestorTables for SqliteTransaction<'_> {
     }
 
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>> {
-        let sql = "SELECT good_rows, read_at, settings, seen, told_all FROM source_memory \
+        let sql = "SELECT rows, good_rows, read_at, settings, seen, told_all FROM source_memory \
                    WHERE source = ?1";
         self.one("read the memory of a source", sql, [source], |row, _| {
             Ok(SourceMemory {
+                rows: row.number()?,
                 good_rows: row.number()?,
                 read_at: row.number()?,
                 settings: row.text()?.into(),
@@ -242,12 +222,12 @@ impl RequestorTables for SqliteTransaction<'_> {
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()> {
         let action = "write the memory of a source";
         let sql = "REPLACE INTO source_memory \
-                   (source, good_rows, read_at, settings, seen, told_all) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let (good_rows, read_at) =
-            (integer(action, memory.good_rows)?, integer(action, memory.read_at)?);
-        let SourceMemory { settings, seen, told_all, .. } = memory;
-        let params = params![source, good_rows, read_at, settings, seen, told_all];
+                   (source, rows, good_rows, read_at, settings, seen, told_all) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let SourceMemory { rows, good_rows, read_at, settings, seen, told_all } = memory;
+        let rows = integer(action, *rows)?;
+        let (good_rows, read_at) = (integer(action, *good_rows)?, integer(action, *read_at)?);
+        let params = params![source, rows, good_rows, read_at, settings, seen, told_all];
         self.execute(action, sql, params).map(|_| ())
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use dirsync_directory::{Bucket, BucketSums, EntryId, SetDigest, own_element};
+use dirsync_directory::{Bucket, BucketSums, EntryId, Record, SetDigest, own_element};
 use dirsync_message::{Offer, Outcome, ReqSeq};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
@@ -249,11 +249,23 @@ impl RequestorTables for MemoryTransaction<'_> {
         Ok(())
     }
 
-    fn held_changes(&mut self) -> Stored<Vec<HeldChange>> {
-        let held = self.store.state.held_changes.values();
-        let mut held: Vec<HeldChange> = held.cloned().collect();
-        held.sort_by(|a, b| (&a.key, a.id).cmp(&(&b.key, b.id)));
-        Ok(held)
+    fn held_change(&mut self, id: EntryId) -> Stored<Option<HeldChange>> {
+        Ok(self.store.state.held_changes.get(&id).cloned())
+    }
+
+    fn visit_held_changes(
+        &mut self,
+        visit: &mut dyn FnMut(&HeldChange, Option<&Record>) -> Flow,
+    ) -> Stored<()> {
+        let state = &self.store.state;
+        let mut held: Vec<&HeldChange> = state.held_changes.values().collect();
+        held.sort_by_key(|held| (&held.source, held.kind, &held.key, held.id));
+        for held in held {
+            if visit(held, state.own.get(&held.id).map(|row| &row.record)).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn put_held_change(&mut self, held: &HeldChange) -> Stored<()> {

@@ -1,67 +1,92 @@
 //! `dirsync held …`.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use dirsync_postoffice::Postoffice;
-use dirsync_postoffice::held::{self, Case, Verdict};
-use serde_json::{Value, json};
+use dirsync_postoffice::held::{self, Case, Group, Selection, Verdict};
+use dirsync_postoffice::{Postoffice, now_ms};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::{HeldArgs, HeldCommand};
-use crate::commands::{print_json, waiting};
+use crate::commands::waiting;
+use crate::document;
 use crate::failure::{ExitStatus, Result};
-use crate::time;
-use crate::words::shown;
+use crate::words::held as words;
+
+/// The changes that wait for a person, or those that were rejected.
+#[derive(Serialize, JsonSchema)]
+pub struct List {
+    /// Their groups, by source or origin and reason.
+    groups: Vec<Group>,
+    /// All of them.
+    cases: Vec<Case>,
+}
 
 /// `dirsync held …`.
 pub fn held(folder: &Path, command: &HeldCommand, json: bool) -> Result<ExitStatus> {
     match command {
-        HeldCommand::List { rejected } => list(folder, *rejected, json),
+        HeldCommand::List { all, rejected } => list(folder, *all, *rejected, json),
         HeldCommand::Approve(arguments) => decide(folder, arguments, Verdict::Approved, json),
         HeldCommand::Reject(arguments) => decide(folder, arguments, Verdict::Rejected, json),
     }
 }
 
-fn list(folder: &Path, rejected: bool, json: bool) -> Result<ExitStatus> {
+fn list(folder: &Path, all: bool, rejected: bool, json: bool) -> Result<ExitStatus> {
     let mut postoffice = super::read(folder)?;
-    let cases = held::cases(&mut postoffice, rejected)?;
-    let status = waiting(!rejected && !cases.is_empty());
+    let groups = held::groups(&mut postoffice, rejected)?;
+    let status = waiting(!rejected && !groups.is_empty());
     if json {
-        print_json(&cases.iter().map(case_json).collect());
+        list_json(&mut postoffice, groups, rejected)?;
         return Ok(status);
     }
-    if cases.is_empty() {
+    if groups.is_empty() {
         println!("nothing is {}", if rejected { "rejected" } else { "held" });
     }
-    for case in &cases {
-        let Case { id, key, .. } = case;
-        let kind = case.kind.to_string();
-        let (name, since) = (shown(&case.name), time::rfc3339(case.since));
-        println!("{id}  {kind:10}  {}  {key} {name}  since {since}", case.asked_by());
+    let (now, zone) = (now_ms(), postoffice.config.zone());
+    for group in &groups {
+        let heading = words::heading(group, now, &zone);
+        if all {
+            println!("{heading}");
+            held::visit(&mut postoffice, rejected, Some(&group.group), &mut |case| {
+                println!("  {}", words::line(&case));
+                ControlFlow::Continue(())
+            })?;
+        } else {
+            println!("{heading}:{}", words::examples(group));
+        }
+        if !rejected {
+            let name = words::quoted(&group.group.to_string());
+            println!(
+                "  let through: dirsync held approve {name}   turn down: dirsync held reject {name}"
+            );
+        }
     }
     Ok(status)
 }
 
-fn case_json(case: &Case) -> Value {
-    let place = if case.origin.is_some() { "server" } else { "here" };
-    json!({
-        "id": case.id.to_string(), "where": place, "kind": case.kind.to_string(), "source": case.asked_by(),
-        "key": case.key, "name": shown(&case.name), "since": time::json(case.since),
-        "rejected": case.rejected,
-    })
+/// As [`List`]. The cases are printed one by one: there may be a hundred thousand.
+fn list_json(postoffice: &mut Postoffice, groups: Vec<Group>, rejected: bool) -> Result<()> {
+    let mut cases = document::Items::of(&List { groups, cases: Vec::new() }, "cases");
+    held::visit(postoffice, rejected, None, &mut |case| {
+        cases.print(&case);
+        ControlFlow::Continue(())
+    })?;
+    cases.end();
+    Ok(())
 }
 
 fn decide(folder: &Path, arguments: &HeldArgs, verdict: Verdict, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "held")?;
-    let ids = (!arguments.all).then_some(arguments.ids.as_slice());
-    let count = held::decide(&mut postoffice, ids, verdict)?;
-    let word = match verdict {
-        Verdict::Approved => "approved",
-        Verdict::Rejected => "rejected",
+    let selection = match arguments.all {
+        true => Selection::All,
+        false => Selection::Named(arguments.names.clone()),
     };
+    let decided = held::decide(&mut postoffice, &selection, verdict)?;
     if json {
-        print_json(&json!({ word: count }));
+        document::print(&decided);
     } else {
-        println!("{count} held changes {word}");
+        words::decided(&decided).iter().for_each(|line| println!("{line}"));
     }
     Ok(ExitStatus::Done)
 }

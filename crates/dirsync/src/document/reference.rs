@@ -43,9 +43,6 @@ const UNTYPED: &[&str] = &[
     "status",
     "why",
     "log",
-    "held list",
-    "held approve",
-    "held reject",
 ];
 
 #[test]

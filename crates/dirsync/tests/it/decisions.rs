@@ -24,11 +24,12 @@ fn forty_held() -> Sandbox {
 #[test]
 fn rejected_stays_rejected() {
     let sandbox = forty_held();
-    let held = sandbox.run("-C sales held list --json").expect(3).json();
+    let held = sandbox.run("-C sales held list --json").expect(3).json()["cases"].clone();
     let closed = held[0]["id"].as_str().unwrap().to_owned();
     sandbox.run("-C sales held reject --all").expect(0);
-    assert_eq!(count(&sandbox.run("-C sales held list --json").expect(0).json()), 0);
-    let rejected = sandbox.run("-C sales held list --rejected --json").expect(0).json();
+    assert_eq!(count(&sandbox.run("-C sales held list --json").expect(0).json()["cases"]), 0);
+    let rejected =
+        sandbox.run("-C sales held list --rejected --json").expect(0).json()["cases"].clone();
     assert_eq!(count(&rejected), 30);
     sandbox.run("-C sales held approve --all").expect(0);
     assert_eq!(sandbox.status("sales")["own_entries"], 40, "rejected is closed");
@@ -47,7 +48,10 @@ fn rejected_stays_rejected() {
     // What came back and is missing once more is asked for anew.
     sandbox.write("people.csv", &people(5..40));
     sandbox.run("-C sales import people.csv --whole").expect(0);
-    assert_eq!(count(&sandbox.run("-C sales held list --rejected --json").expect(0).json()), 0);
+    assert_eq!(
+        count(&sandbox.run("-C sales held list --rejected --json").expect(0).json()["cases"]),
+        0
+    );
     sandbox.run("-C sales import few.csv --whole").expect(3);
     assert_eq!(sandbox.status("sales")["held"], 30);
     sandbox.run("-C sales held approve --all").expect(0);
@@ -97,17 +101,18 @@ fn a_deletion_rejected_at_the_server_is_closed() {
     sandbox.write("few.csv", &people(0..22));
     sandbox.run("-C sales import few.csv --whole").expect(0);
     sandbox.cycle();
-    let held = sandbox.run("-C hq held list --json").expect(3).json();
+    let held = sandbox.run("-C hq held list --json").expect(3).json()["cases"].clone();
     assert_eq!(count(&held), 18);
     let (one, other) = (held[0]["id"].as_str().unwrap(), held[1]["id"].as_str().unwrap());
     sandbox.run(&format!("-C hq held reject {one}")).expect(0);
-    assert_eq!(count(&sandbox.run("-C hq held list --json").expect(3).json()), 17);
-    let rejected = sandbox.run("-C hq held list --rejected --json").expect(0).json();
+    assert_eq!(count(&sandbox.run("-C hq held list --json").expect(3).json()["cases"]), 17);
+    let rejected =
+        sandbox.run("-C hq held list --rejected --json").expect(0).json()["cases"].clone();
     assert_eq!((count(&rejected), rejected[0]["id"].as_str()), (1, Some(one)));
     // A closed case among those named: nothing is done.
     let named = sandbox.run(&format!("-C hq held approve {one} {other}")).expect(2);
     assert!(named.err.contains("was rejected") && named.err.contains(one), "{}", named.err);
-    assert_eq!(count(&sandbox.run("-C hq held list --json").expect(3).json()), 17);
+    assert_eq!(count(&sandbox.run("-C hq held list --json").expect(3).json()["cases"]), 17);
     sandbox.run("-C hq held approve --all").expect(0);
     sandbox.cycle();
     sandbox.cycle();

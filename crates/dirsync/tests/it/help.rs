@@ -31,6 +31,8 @@ const COMMANDS: &[&str] = &[
     "log",
     "held",
     "held list",
+    "held approve",
+    "held reject",
     "quarantine",
     "check",
     "message",
@@ -105,6 +107,9 @@ fn run_example(line: &str) {
     if line.contains(" restore ") {
         sandbox.run("-C hq backup hq.backup").expect(0);
     }
+    if line.contains(" held ") {
+        hold_eighteen(&sandbox);
+    }
     if line.contains("-C copy ") {
         let copied = std::process::Command::new("cp")
             .arg("-r")
@@ -122,6 +127,23 @@ fn run_example(line: &str) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ran = sandbox.run_words(&words);
     assert!(ran.code == 0 || ran.code == 3, "{line} ended with {}:\n{}", ran.code, ran.err);
+}
+
+/// Eighteen deletions of the source "personnel" wait at the server, and as many of a requestor.
+fn hold_eighteen(sandbox: &Sandbox) {
+    sandbox.write("sales/dirsync.toml", "[guard]\ndelete = { entries = 100 }\n");
+    for (file, first) in [("hq", 0), ("sales", 100)] {
+        sandbox.write(&format!("{file}.csv"), &people(first..first + 40));
+        let all = format!("-C {file} import {file}.csv --whole --source personnel");
+        sandbox.run(&all).expect(0);
+    }
+    sandbox.cycle();
+    sandbox.cycle();
+    for (file, first) in [("hq", 0), ("sales", 100)] {
+        sandbox.write(&format!("{file}.csv"), &people(first..first + 22));
+        sandbox.run(&format!("-C {file} import {file}.csv --whole --source personnel"));
+    }
+    sandbox.cycle();
 }
 
 /// Words as a shell splits them, with double quotes.

@@ -94,7 +94,10 @@ fn successful_but_empty_read_is_held() {
     assert_eq!(sandbox.status("hq")["entries"], 40);
     assert_eq!(sandbox.status("sales")["held"], 40);
     assert_eq!(
-        sandbox.run("-C sales held list --json").expect(3).json().as_array().unwrap().len(),
+        sandbox.run("-C sales held list --json").expect(3).json()["cases"]
+            .as_array()
+            .unwrap()
+            .len(),
         40
     );
     sandbox.run("-C sales held approve --all").expect(0);

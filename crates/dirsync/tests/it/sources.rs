@@ -40,14 +40,14 @@ fn cycles(sandbox: &Sandbox, count: u32) {
     }
 }
 
-/// What waits at `sales`: (kind, key, name, id).
+/// What waits at `sales`: (reason, key, name, id).
 fn held(sandbox: &Sandbox) -> Vec<(String, String, String, String)> {
-    let held = sandbox.run("-C sales held list --json").json();
+    let held = sandbox.run("-C sales held list --json").json()["cases"].clone();
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     held.as_array()
         .unwrap()
         .iter()
-        .map(|row| (text(row, "kind"), text(row, "key"), text(row, "name"), text(row, "id")))
+        .map(|row| (text(row, "reason"), text(row, "key"), text(row, "name"), text(row, "id")))
         .collect()
 }
 

@@ -1,5 +1,7 @@
 //! Own entries, their deletions, and what a requestor remembers.
 
+use std::ops::ControlFlow;
+
 use dirsync_directory::own_element;
 use dirsync_message::{Offer, Outcome, OutcomeKind, ReqSeq, Stamp};
 use dirsync_protocol::delta::ChangeNumbers;
@@ -8,6 +10,7 @@ use dirsync_protocol::tables::{HeldChange, Mode, OwnRow, RequestorState, SourceM
 use dirsync_store::Store;
 
 use super::{ALL, Check, check_kept, commit, discard, sorted, visited};
+use crate::held_changes;
 use crate::rows::{
     GREATEST, TEXTS, digest, entry_id, own_row, own_tombstone, postoffice, record, requestor,
 };
@@ -21,7 +24,8 @@ pub(super) const CHECKS: &[Check] = &[
     adopted_ids_are_kept_by_source_and_key,
     outcomes_are_replaced_as_a_whole,
     offers_are_replaced_as_a_whole,
-    held_changes_are_kept_and_ordered_by_key,
+    held_changes_are_kept_and_ordered_by_source_reason_and_key,
+    held_changes_are_visited_beside_the_entries_that_they_would_change,
     guarded_changes_are_kept_by_source_and_purged,
     source_memories_are_kept,
     the_reads_of_all_sources_are_forgotten_at_once,
@@ -213,11 +217,11 @@ fn offers_are_replaced_as_a_whole(store: &mut dyn Store) {
     check_kept(store, |tx| tx.put_offers(&[]), |tx| tx.offers(), Vec::new());
 }
 
-fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {
+fn held_changes_are_kept_and_ordered_by_source_reason_and_key(store: &mut dyn Store) {
     let held = |n: u64, key: &str| HeldChange {
         id: entry_id(n),
-        source: "csv\0".into(),
-        kind: GuardKind::ShortRead,
+        source: if n % 4 < 2 { "csv\0" } else { "ldif" }.into(),
+        kind: if n % 3 < 2 { GuardKind::ShortRead } else { GuardKind::Blank },
         record: (n % 2 == 1).then(|| record("", "a\0b", "'")),
         key: key.into(),
         since: GREATEST - n,
@@ -225,8 +229,8 @@ fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {
     };
     let mut all: Vec<HeldChange> = (1..).zip(TEXTS).map(|(n, key)| held(n, key)).collect();
     let write = all.clone();
-    all.sort_by(|a, b| a.key.cmp(&b.key));
-    let read = |tx: &mut super::Tx<'_>| tx.held_changes();
+    all.sort_by(|a, b| (&a.source, a.kind, &a.key).cmp(&(&b.source, b.kind, &b.key)));
+    let read = |tx: &mut super::Tx<'_>| held_changes(tx);
     check_kept(
         store,
         |tx| write.iter().try_for_each(|row| tx.put_held_change(row)),
@@ -236,9 +240,49 @@ fn held_changes_are_kept_and_ordered_by_key(store: &mut dyn Store) {
     let again = HeldChange { rejected: !all[0].rejected, record: None, ..all[0].clone() };
     all[0] = again.clone();
     check_kept(store, |tx| tx.put_held_change(&again), read, all.clone());
+    let one = |tx: &mut super::Tx<'_>| tx.held_change(all[1].id);
+    check_kept(store, |_| Ok(()), one, Some(all[1].clone()));
+    let first = discard(store, |tx| {
+        let mut seen = Vec::new();
+        tx.visit_held_changes(&mut |held, _| {
+            seen.push(held.clone());
+            ControlFlow::Break(())
+        })?;
+        Ok(seen)
+    });
+    assert_eq!(first, all[..1], "a break ends the visit");
     let gone = all.remove(3).id;
     check_kept(store, |tx| tx.delete_held_change(gone), read, all.clone());
     check_kept(store, |tx| tx.delete_held_change(gone), read, all);
+    check_kept(store, |_| Ok(()), |tx| tx.held_change(gone), None);
+}
+
+fn held_changes_are_visited_beside_the_entries_that_they_would_change(store: &mut dyn Store) {
+    let row = own_row(1, 1);
+    let held = |n: u64| HeldChange {
+        id: entry_id(n),
+        source: "csv".into(),
+        kind: GuardKind::Delete,
+        record: None,
+        key: n.to_string(),
+        since: 1,
+        rejected: false,
+    };
+    let read = |tx: &mut super::Tx<'_>| {
+        let mut seen = Vec::new();
+        tx.visit_held_changes(&mut |held, own| {
+            seen.push((held.id, own.cloned()));
+            ControlFlow::Continue(())
+        })?;
+        Ok(seen)
+    };
+    let write = |tx: &mut super::Tx<'_>| {
+        tx.put_own(&row)?;
+        tx.put_held_change(&held(1))?;
+        tx.put_held_change(&held(2))
+    };
+    let expected = vec![(entry_id(1), Some(row.record.clone())), (entry_id(2), None)];
+    check_kept(store, write, read, expected);
 }
 
 fn guarded_changes_are_kept_by_source_and_purged(store: &mut dyn Store) {
@@ -272,6 +316,7 @@ fn guarded_changes_are_kept_by_source_and_purged(store: &mut dyn Store) {
 fn source_memories_are_kept(store: &mut dyn Store) {
     for text in TEXTS {
         let memory = SourceMemory {
+            rows: GREATEST - 2,
             good_rows: GREATEST,
             read_at: GREATEST - 1,
             settings: text.into(),
@@ -297,6 +342,7 @@ fn source_memories_are_kept(store: &mut dyn Store) {
 
 fn the_reads_of_all_sources_are_forgotten_at_once(store: &mut dyn Store) {
     let memory = |good_rows, seen: &str, told_all| SourceMemory {
+        rows: 3,
         good_rows,
         read_at: 7,
         settings: "map".into(),
