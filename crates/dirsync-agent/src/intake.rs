@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_carrier::access::{Links, open_file};
-use dirsync_connect::{Format, Item, OpenError, OpenOptions, ReadError as FileReadError, open};
+use dirsync_connect::{
+    Format, Item, LeftOut, OpenError, OpenOptions, ReadError as FileReadError, open,
+};
 use dirsync_directory::{Address, PostofficeName, fold, unescape};
 use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
 use thiserror::Error;
@@ -30,6 +32,8 @@ pub struct Intake {
     pub report: ReadReport,
     /// Remarks on the file: encoding, unused columns, how keys are chosen.
     pub notes: Vec<String>,
+    /// The rows that the map left out, by the reason.
+    pub left_out: Vec<LeftOut>,
     /// Why the read is not complete, if it is not.
     pub broke_off: Option<FileReadError>,
     /// Addresses of its rows that entries of other origins hold already.
@@ -121,7 +125,8 @@ pub fn take_in(
     let report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
     let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
-    Ok(Intake { report, notes, broke_off, taken })
+    let left_out = source.left_out();
+    Ok(Intake { report, notes, left_out, broke_off, taken })
 }
 
 fn taken_addresses(

@@ -1,17 +1,20 @@
 //! CSV files as sources.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
-use crate::csv_columns::{Columns, Plan, Subject};
+use crate::csv_columns::{CsvColumns, Reading};
 use crate::draft::Draft;
-use crate::error::{OpenError, ReadError};
-use crate::map::Map;
-use crate::row::{Item, SourceRow, rejected};
+use crate::error::{OpenError, ReadError, listed};
+use crate::map::{Evaluator, LeftOut, Map, Plan, RowMade, Subject};
+use crate::recognised::map_of;
+use crate::row::{self, Item, rejected};
+use crate::source::OpenOptions;
 use crate::text::ENCODING_ADVICE;
 
 /// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file
@@ -30,7 +33,7 @@ pub(crate) struct CsvSource {
     /// The number of bytes that the present row may still have; shared with the [`Guard`].
     budget: Rc<Cell<usize>>,
     path: PathBuf,
-    columns: Columns,
+    reading: Reading,
     width: usize,
     /// The number of lines before the header.
     skipped: u64,
@@ -38,14 +41,13 @@ pub(crate) struct CsvSource {
     row: StringRecord,
     draft: Draft,
     subject: Subject,
-    value: String,
 }
 
 impl CsvSource {
     pub(crate) fn open(
         path: &Path,
         mut input: BufReader<Box<dyn Read>>,
-        map: Option<&Map>,
+        options: &OpenOptions,
         notes: &mut Vec<String>,
     ) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
@@ -62,23 +64,22 @@ impl CsvSource {
             .from_reader(guard);
         let headers = read_headers(&mut reader, path)?;
         notes.push(format!("delimiter: {}", delimiter_name(delimiter)));
-        let columns = match (map, Columns::of_own(&headers)) {
-            (Some(map), _) => Columns::Foreign(Plan::of_map(path, &headers, map)?),
+        let reading = match (&options.map, Reading::of_own(&headers)) {
             (None, Some(own)) => own,
-            (None, None) => Columns::Foreign(Plan::of_headers(path, &headers, notes)?),
+            (Some(map), _) => mapped(path, &headers, map, options)?,
+            (None, None) => recognised(path, &headers, options, notes)?,
         };
         Ok(Self {
             reader,
             budget,
             path: path.to_owned(),
-            columns,
+            reading,
             width: headers.len(),
             skipped,
             carriage_returns: header_line.ends_with(b"\r"),
             row: StringRecord::new(),
             draft: Draft::default(),
             subject: Subject::default(),
-            value: String::new(),
         })
     }
 
@@ -105,8 +106,10 @@ impl CsvSource {
             match StringRecord::from_byte_record(bytes) {
                 Ok(row) => {
                     self.row = row;
-                    if self.row.iter().any(|field| !field.trim().is_empty()) {
-                        return Some(Ok(self.item(line)));
+                    if self.row.iter().any(|field| !field.trim().is_empty())
+                        && let Some(item) = self.item(line)
+                    {
+                        return Some(Ok(item));
                     }
                 }
                 Err(error) => {
@@ -135,8 +138,8 @@ impl CsvSource {
         self.line_after().saturating_sub(breaks + 1).max(1)
     }
 
-    fn item(&mut self, line: u64) -> Item {
-        let text = |row: &StringRecord| text_of(row.iter().map(Into::into));
+    /// The item of the row that was just read, or `None` if the map leaves it out.
+    fn item(&mut self, line: u64) -> Option<Item> {
         let surplus = self.row.iter().skip(self.width).any(|field| !field.trim().is_empty());
         if surplus || self.row.len() < self.width {
             let reason = format!(
@@ -145,28 +148,89 @@ impl CsvSource {
                 self.row.len(),
                 self.width
             );
-            return rejected(line, &text(&self.row), reason);
+            return Some(self.refused(line, reason));
         }
-        self.columns.fill(&self.row, &mut self.draft, &mut self.subject, &mut self.value);
-        let key = &self.subject.key;
-        if key.is_empty() {
-            return rejected(line, &text(&self.row), "the row has no key".into());
+        if !self.reading.fill(line, &self.row, &mut self.draft, &mut self.subject) {
+            return None;
         }
-        let key = match key.parse::<dirsync_directory::Key>() {
-            Ok(key) => key.into_string(),
-            Err(error) => return rejected(line, &text(&self.row), error.to_string()),
-        };
-        let origin = match self.subject.origin.as_str() {
-            "" => None,
-            origin => match origin.parse() {
-                Ok(origin) => Some(origin),
-                Err(error) => return rejected(line, &text(&self.row), format!("{error}")),
-            },
-        };
-        let derived_key = matches!(&self.columns, Columns::Foreign(plan) if plan.key_is_mail);
-        let record = self.draft.record();
-        Item::Row(SourceRow { origin, key, record, line, derived_key })
+        let row = row::mapped(line, &self.subject, &mut self.draft, "the row has no key");
+        Some(row.map_or_else(|reason| self.refused(line, reason), Item::Row))
     }
+
+    fn refused(&self, line: u64, reason: String) -> Item {
+        rejected(line, &text_of(self.row.iter().map(Into::into)), reason)
+    }
+
+    fn evaluator(&self) -> Option<&Evaluator> {
+        match &self.reading {
+            Reading::Own { .. } => None,
+            Reading::Mapped { evaluator, .. } => Some(evaluator),
+        }
+    }
+
+    /// Adds notes on the rows as a whole.
+    pub(crate) fn summarize(&self, notes: &mut Vec<String>) {
+        if let Some(evaluator) = self.evaluator() {
+            evaluator.summarize(notes);
+        }
+    }
+
+    /// The rows that the map left out so far.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        self.evaluator().map_or(Vec::new(), Evaluator::left_out)
+    }
+
+    /// The rows that were traced since the last call.
+    pub(crate) fn take_trace(&mut self) -> Vec<RowMade> {
+        match &mut self.reading {
+            Reading::Own { .. } => Vec::new(),
+            Reading::Mapped { evaluator, .. } => evaluator.take_trace(),
+        }
+    }
+}
+
+/// Reads by a map.
+fn mapped(
+    path: &Path,
+    headers: &StringRecord,
+    map: &Map,
+    options: &OpenOptions,
+) -> Result<Reading, OpenError> {
+    let mut columns = CsvColumns::new(headers);
+    let plan = Plan::new(path, map, &mut columns)?;
+    let evaluator = Box::new(Evaluator::new(plan, options.traced));
+    Ok(Reading::Mapped { evaluator, columns })
+}
+
+/// Reads a file without a map, by the names of its columns.
+fn recognised(
+    path: &Path,
+    headers: &StringRecord,
+    options: &OpenOptions,
+    notes: &mut Vec<String>,
+) -> Result<Reading, OpenError> {
+    let names: Vec<&str> = headers.iter().collect();
+    let map = map_of(&names);
+    if map.address.is_empty() {
+        let columns = names.iter().map(|name| name.trim()).collect::<Vec<_>>().join(", ");
+        let path = path.to_owned();
+        return Err(OpenError::NoSubject { path, what: "an address", columns });
+    }
+    let reading = mapped(path, headers, &map, options)?;
+    let Reading::Mapped { evaluator, columns } = &reading else { return Ok(reading) };
+    let key = map.key.iter().flat_map(|rule| rule.value.columns()).next().unwrap_or_default();
+    notes.push(if evaluator.plan().key_is_mail {
+        "warning: no column is a key; the mail address is used, so an entry whose address changes \
+         is another entry"
+            .into()
+    } else {
+        format!("the key is the column \"{key}\"")
+    });
+    let unused: BTreeSet<String> = columns.unused().map(str::to_owned).collect();
+    if !unused.is_empty() {
+        notes.push(format!("warning: columns that are not used: {}", listed(&unused)));
+    }
+    Ok(reading)
 }
 
 fn text_of<'a>(fields: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> String {
@@ -200,7 +264,9 @@ fn read_headers(reader: &mut Reader<Guard>, path: &Path) -> Result<StringRecord,
 
 /// Reads the line `sep=;`, which Excel understands before a header. Returns the separator and the number
 /// of lines.
-fn excel_separator(input: &mut BufReader<Box<dyn Read>>) -> io::Result<(Option<u8>, u64)> {
+pub(crate) fn excel_separator(
+    input: &mut BufReader<Box<dyn Read>>,
+) -> io::Result<(Option<u8>, u64)> {
     let start = input.fill_buf()?;
     let (separator, length) = match start {
         [b's', b'e', b'p', b'=', separator, b'\n', ..] => (*separator, 6),
@@ -212,14 +278,14 @@ fn excel_separator(input: &mut BufReader<Box<dyn Read>>) -> io::Result<(Option<u
 }
 
 /// The first line of the file, or as much of it as is in the buffer.
-fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<u8>> {
+pub(crate) fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<u8>> {
     let start = input.fill_buf()?;
     Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
 }
 
 /// The delimiter: the one of comma, semicolon and tab that occurs most often in the header outside
 /// quotes.
-fn delimiter_of(header_line: &[u8]) -> u8 {
+pub(crate) fn delimiter_of(header_line: &[u8]) -> u8 {
     let outside = |delimiter: u8| {
         let mut quoted = false;
         let mut count = 0;

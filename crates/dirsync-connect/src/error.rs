@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::format::Format;
 use crate::text::EncodingError;
 
 /// A read that failed in the middle. It is incomplete, so it does not prove that any entry is absent.
@@ -81,14 +80,29 @@ pub enum OpenError {
         error: EncodingError,
     },
     /// The map names a column that the file does not have.
-    #[error("\"{path}\" has no column \"{column}\", which the map names{hint}", path = .path.display())]
+    #[error(
+        "\"{path}\" has no column \"{column}\", which the map names ({place}){hint}",
+        path = .path.display()
+    )]
     NoColumn {
         /// The file.
         path: PathBuf,
         /// The column.
         column: String,
+        /// The map, its line and the name of that line.
+        place: String,
         /// `; did you mean "…"?`, or nothing.
         hint: String,
+    },
+    /// A table that the map looks values up in cannot be used.
+    #[error("the table \"{path}\" ({place}) cannot be used: {reason}", path = .path.display())]
+    Lookup {
+        /// The table's file.
+        path: PathBuf,
+        /// The map, its line and the name of that line.
+        place: String,
+        /// The problem.
+        reason: String,
     },
     /// No column is known to be a name, or none to be an address.
     #[error("\"{path}\" has no column that holds {what}; its columns are {columns}; use a map", path = .path.display())]
@@ -100,9 +114,6 @@ pub enum OpenError {
         /// The columns of the file.
         columns: String,
     },
-    /// A map is configured for another format than CSV.
-    #[error("a map works for CSV only, because {0} files name their fields: remove the map")]
-    MapWithout(Format),
 }
 
 /// The first names as a list for a message, and the number of the others.
@@ -112,20 +123,5 @@ pub(crate) fn listed(names: &BTreeSet<String>) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-/// Of some words the one nearest to a mistaken one, as the end of a message.
-pub(crate) fn did_you_mean<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> String {
-    let wanted = word.to_lowercase();
-    let nearest = words
-        .into_iter()
-        .map(|candidate| (strsim::levenshtein(&wanted, &candidate.to_lowercase()), candidate))
-        .min();
-    match nearest {
-        Some((distance, candidate)) if distance <= 1 + word.len() / 3 => {
-            format!("; did you mean \"{candidate}\"?")
-        }
-        _ => String::new(),
     }
 }

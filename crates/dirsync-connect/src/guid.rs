@@ -1,6 +1,8 @@
 //! UUIDs and GUIDs as keys. They have one text form, whatever form a source uses, so that the same entry
 //! has the same key in a CSV and in an LDIF file.
 
+use std::borrow::Cow;
+
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 /// The text form of an Active Directory `objectGUID`, as administrators see and type it. The bytes
@@ -15,19 +17,25 @@ pub fn of_object_guid(bytes: &[u8; 16]) -> String {
 /// A UUID in its one form: lower case, without braces or `urn:uuid:`. Text in the form `X'…'`,
 /// which csvde writes, is read as the bytes of an `objectGUID`. Any other text is returned
 /// unchanged.
-pub fn canonical(text: &str) -> String {
+pub fn canonical(text: &str) -> Cow<'_, str> {
     if let Some(hex) = text.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\''))
         && let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(hex.as_bytes())
         && let Ok(bytes) = <[u8; 16]>::try_from(bytes)
     {
-        return of_object_guid(&bytes);
+        return Cow::Owned(of_object_guid(&bytes));
     }
     let bare = match text.get(..9) {
         Some(scheme) if scheme.eq_ignore_ascii_case("urn:uuid:") => &text[9..],
         _ => text,
     };
     let bare = bare.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(bare);
-    if is_uuid(bare) { bare.to_ascii_lowercase() } else { text.to_owned() }
+    match is_uuid(bare) {
+        true if bare.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Cow::Owned(bare.to_ascii_lowercase())
+        }
+        true => Cow::Borrowed(bare),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// Whether a text is 8, 4, 4, 4 and 12 hexadecimal digits with hyphens between them (RFC 9562,

@@ -3,11 +3,14 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::error::{ReadError, listed};
+use crate::error::{OpenError, ReadError, listed};
 use crate::ldif_entry::{Ignored, item_of};
 use crate::ldif_line::{BadLine, Value, value_of};
+use crate::ldif_mapped::Mapped;
 use crate::lines::Lines;
+use crate::map::{LeftOut, RowMade};
 use crate::row::{Item, rejected};
+use crate::source::OpenOptions;
 
 /// The longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -18,6 +21,7 @@ pub(crate) struct LdifSource {
     path: PathBuf,
     record: Record,
     ignored: Ignored,
+    map: Option<Mapped>,
     ended: bool,
 }
 
@@ -31,14 +35,30 @@ struct Record {
 }
 
 impl LdifSource {
-    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>) -> Self {
-        Self {
+    pub(crate) fn open(
+        path: &Path,
+        reader: BufReader<Box<dyn Read>>,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options.traced));
+        Ok(Self {
             lines: Lines::new(reader),
             path: path.to_owned(),
             record: Record::default(),
             ignored: Ignored::default(),
+            map: map.transpose()?,
             ended: false,
-        }
+        })
+    }
+
+    /// The rows that the map left out so far.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        self.map.as_ref().map_or(Vec::new(), |map| map.evaluator.left_out())
+    }
+
+    /// The rows that were traced since the last call.
+    pub(crate) fn take_trace(&mut self) -> Vec<RowMade> {
+        self.map.as_mut().map_or(Vec::new(), |map| map.evaluator.take_trace())
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
@@ -58,6 +78,9 @@ impl LdifSource {
 
     /// Adds notes on the values and records that were left out.
     pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
+        if let Some(map) = &self.map {
+            map.summarize(notes);
+        }
         let Ignored { attributes, binary, records, derived_keys, members } = &self.ignored;
         if *derived_keys > 0 {
             notes.push(format!(
@@ -130,11 +153,10 @@ impl LdifSource {
             let reason = "the record is longer than 16 MiB, or one of its lines than 4 MiB";
             return Some(rejected(first, &text(), reason.into()));
         }
-        let outcome = self.record.values().and_then(|values| {
-            if values.is_empty() {
-                return Ok(None);
-            }
-            item_of(first, &values, &mut self.ignored)
+        let outcome = self.record.values().and_then(|mut values| match &mut self.map {
+            _ if values.is_empty() => Ok(None),
+            Some(map) => map.item(first, &mut values),
+            None => item_of(first, &values, &mut self.ignored),
         });
         match outcome {
             Ok(item) => item.map(|item| match item {

@@ -45,15 +45,11 @@ const BINARY: &[&str] = &[
 const UNREMARKABLE: &[&str] =
     &["changetype", "control", "dn", "objectclass", "entryuuid", "userpassword"];
 
-/// The item for a record, or `None` if the record is not an entry of an address list.
-pub(crate) fn item_of(
-    first: u64,
-    values: &[Value],
-    ignored: &mut Ignored,
-) -> Result<Option<Item>, BadLine> {
+/// Checks that a record states that an entry exists: it begins with its dn, and is not a change.
+pub(crate) fn check(values: &[Value]) -> Result<(), BadLine> {
     let bad = |line, reason: &str| BadLine { line, reason: reason.into() };
-    if !values[0].is("dn") {
-        return Err(bad(values[0].line, "the record does not begin with its dn"));
+    if let Some(first) = values.first().filter(|value| !value.is("dn")) {
+        return Err(bad(first.line, "the record does not begin with its dn"));
     }
     for value in values.iter().filter(|value| value.is("changetype")) {
         let change = value.text()?.trim().to_ascii_lowercase();
@@ -69,6 +65,16 @@ pub(crate) fn item_of(
             _ => return Err(bad(value.line, "the changetype is not one of RFC 2849")),
         }
     }
+    Ok(())
+}
+
+/// The item for a record, or `None` if the record is not an entry of an address list.
+pub(crate) fn item_of(
+    first: u64,
+    values: &[Value],
+    ignored: &mut Ignored,
+) -> Result<Option<Item>, BadLine> {
+    check(values)?;
     let own = values.iter().any(|value| value.is("dirsynckey"));
     if own { own_item(first, values).map(Some) } else { foreign_item(first, values, ignored) }
 }
@@ -213,7 +219,7 @@ impl<'a> Found<'a> {
         if attribute == "objectguid" {
             self.keys[1] = Some(match <&[u8; 16]>::try_from(value.bytes.as_slice()) {
                 Ok(bytes) => guid::of_object_guid(bytes),
-                Err(_) => guid::canonical(value.text()?.trim()),
+                Err(_) => guid::canonical(value.text()?.trim()).into_owned(),
             });
             return Ok(());
         }
@@ -247,7 +253,9 @@ impl<'a> Found<'a> {
     /// a detail, alone or as well.
     fn take_subject(&mut self, value: &'a Value) -> Result<bool, BadLine> {
         match value.attribute.as_str() {
-            "entryuuid" => self.keys[0] = Some(guid::canonical(value.text()?.trim())),
+            "entryuuid" => {
+                self.keys[0] = Some(guid::canonical(value.text()?.trim()).into_owned());
+            }
             "cn" => {
                 self.common_name.get_or_insert(value.text()?);
             }
@@ -331,7 +339,7 @@ fn take_member(value: &Value, draft: &mut Draft, ignored: &mut Ignored) -> Resul
 }
 
 /// Remembers a name for a note, within limits.
-fn remember(names: &mut BTreeSet<String>, name: &str) {
+pub(crate) fn remember(names: &mut BTreeSet<String>, name: &str) {
     const NAMES_MAX: usize = 200;
     if names.len() < NAMES_MAX && !names.contains(name) {
         names.insert(name.to_owned());

@@ -42,9 +42,11 @@ mod headers;
 mod ldif;
 mod ldif_entry;
 mod ldif_line;
+mod ldif_mapped;
 mod ldif_record;
 mod lines;
 mod map;
+mod recognised;
 mod row;
 mod source;
 mod target;
@@ -52,6 +54,7 @@ mod text;
 mod vcard;
 mod vcard_card;
 mod vcard_entry;
+mod vcard_mapped;
 mod vcard_property;
 
 /// Parsers of single texts, for tests of other crates.
@@ -73,7 +76,7 @@ pub mod parsers {
 
 pub use error::{OpenError, ReadError};
 pub use format::{Format, UnknownFormat};
-pub use map::{Map, Template, TemplateError};
+pub use map::{LeftOut, Line, Made, Map, RowMade, Rule, Template, TemplateError};
 pub use row::{ExportRow, Item, RejectedRow, SourceRow};
 pub use source::{OpenOptions, Source, open};
 pub use target::Target;

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use dirsync_directory::{PostofficeName, Record, RecordRef, unescape};
+use dirsync_directory::{Key, PostofficeName, Record, RecordRef, unescape};
+
+use crate::draft::Draft;
+use crate::map::Subject;
 
 /// A row that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,25 @@ pub enum Item {
 /// A row that cannot be used and whose key is not known.
 pub(crate) fn rejected(line: u64, text: &str, reason: String) -> Item {
     Item::Rejected(RejectedRow { line, text: shortened(text), reason, keyless: true })
+}
+
+/// The row of a map's evaluation, or the reason for which it cannot be used.
+pub(crate) fn mapped(
+    line: u64,
+    subject: &Subject,
+    draft: &mut Draft,
+    without_key: &str,
+) -> Result<SourceRow, String> {
+    if subject.key.is_empty() {
+        return Err(without_key.to_owned());
+    }
+    let key = subject.key.parse::<Key>().map_err(|error| error.to_string())?.into_string();
+    let origin = match subject.origin.as_str() {
+        "" => None,
+        origin => Some(origin.parse::<PostofficeName>().map_err(|error| error.to_string())?),
+    };
+    let (record, derived_key) = (draft.record(), subject.derived_key);
+    Ok(SourceRow { origin, key, record, line, derived_key })
 }
 
 /// The beginning of a rejected row, short enough for a list.

@@ -8,7 +8,7 @@ use crate::csv_file::CsvSource;
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::ldif::LdifSource;
-use crate::map::Map;
+use crate::map::{LeftOut, Map, RowMade};
 use crate::row::Item;
 use crate::text::{Text, TextError};
 use crate::vcard::VcardSource;
@@ -19,8 +19,10 @@ pub struct OpenOptions {
     /// The encoding, by a name of the WHATWG Encoding Standard. A byte order mark takes precedence, and
     /// `None` means UTF-8.
     pub encoding: Option<String>,
-    /// The map from columns to entries (CSV only).
+    /// The map from columns to entries. Without one, the file's own names of columns decide.
     pub map: Option<Map>,
+    /// The number of rows of which [`Source::take_trace`] says what each line of the map made.
+    pub traced: usize,
 }
 
 /// A file that is being read, in constant memory.
@@ -36,8 +38,8 @@ pub struct Source {
 
 enum Rows {
     Csv(Box<CsvSource>),
-    Ldif(LdifSource),
-    Vcard(VcardSource),
+    Ldif(Box<LdifSource>),
+    Vcard(Box<VcardSource>),
 }
 
 /// Makes a source of an open file. `path` is used in messages only.
@@ -55,9 +57,6 @@ pub fn open(
     if file.metadata().map_err(io)?.is_dir() {
         return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
     }
-    if format != Format::Csv && options.map.is_some() {
-        return Err(OpenError::MapWithout(format));
-    }
     let keeps_bytes = format == Format::Vcard;
     let text =
         Text::new(file, options.encoding.as_deref(), keeps_bytes).map_err(|error| match error {
@@ -72,11 +71,11 @@ pub fn open(
     }
     let rows = match format {
         Format::Csv => {
-            let source = CsvSource::open(path, reader, options.map.as_ref(), &mut notes)?;
+            let source = CsvSource::open(path, reader, options, &mut notes)?;
             Rows::Csv(Box::new(source))
         }
-        Format::Ldif => Rows::Ldif(LdifSource::new(path, reader)),
-        Format::Vcard => Rows::Vcard(VcardSource::new(path, reader, charset)),
+        Format::Ldif => Rows::Ldif(Box::new(LdifSource::open(path, reader, options)?)),
+        Format::Vcard => Rows::Vcard(Box::new(VcardSource::open(path, reader, charset, options)?)),
     };
     Ok(Source { rows, notes, ended: false })
 }
@@ -86,6 +85,24 @@ impl Source {
     /// the file they include the number of values and records that were left out.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The rows that the map left out so far.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        match &self.rows {
+            Rows::Csv(source) => source.left_out(),
+            Rows::Ldif(source) => source.left_out(),
+            Rows::Vcard(source) => source.left_out(),
+        }
+    }
+
+    /// What the map made of the rows since the last call, as long as rows are traced.
+    pub fn take_trace(&mut self) -> Vec<RowMade> {
+        match &mut self.rows {
+            Rows::Csv(source) => source.take_trace(),
+            Rows::Ldif(source) => source.take_trace(),
+            Rows::Vcard(source) => source.take_trace(),
+        }
     }
 }
 
@@ -104,7 +121,7 @@ impl Iterator for Source {
         if matches!(item, None | Some(Err(_))) {
             self.ended = true;
             match &mut self.rows {
-                Rows::Csv(_) => {}
+                Rows::Csv(source) => source.summarize(&mut self.notes),
                 Rows::Ldif(source) => source.summarize(&mut self.notes),
                 Rows::Vcard(source) => source.summarize(&mut self.notes),
             }

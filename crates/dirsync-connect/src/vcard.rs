@@ -3,10 +3,13 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::error::ReadError;
+use crate::error::{OpenError, ReadError};
 use crate::lines::Lines;
+use crate::map::{LeftOut, RowMade};
 use crate::row::{Item, rejected};
+use crate::source::OpenOptions;
 use crate::vcard_entry::item_of;
+use crate::vcard_mapped::Mapped;
 use crate::vcard_property::{Charset, Unfolded};
 
 /// The longest card that is read, in bytes, including photographs.
@@ -25,6 +28,7 @@ pub(crate) struct VcardSource {
     /// The line at which the next card begins, if reading the last one went past its beginning.
     begun: Option<u64>,
     derived_keys: u64,
+    map: Option<Mapped>,
 }
 
 /// The lines of a card, each ended by a line feed.
@@ -48,8 +52,14 @@ enum End {
 }
 
 impl VcardSource {
-    pub(crate) fn new(path: &Path, reader: BufReader<Box<dyn Read>>, charset: Charset) -> Self {
-        Self {
+    pub(crate) fn open(
+        path: &Path,
+        reader: BufReader<Box<dyn Read>>,
+        charset: Charset,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options.traced));
+        Ok(Self {
             lines: Lines::new(reader),
             path: path.to_owned(),
             charset,
@@ -57,26 +67,45 @@ impl VcardSource {
             unfolded: Unfolded::default(),
             begun: None,
             derived_keys: 0,
-        }
+            map: map.transpose()?,
+        })
+    }
+
+    /// The cards that the map left out so far.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        self.map.as_ref().map_or(Vec::new(), |map| map.evaluator.left_out())
+    }
+
+    /// The cards that were traced since the last call.
+    pub(crate) fn take_trace(&mut self) -> Vec<RowMade> {
+        self.map.as_mut().map_or(Vec::new(), |map| map.evaluator.take_trace())
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
-        let end = match self.read_card() {
-            Ok(end) => end,
-            Err(error) => return Some(Err(error)),
-        };
-        let reason = match end {
-            End::File => return None,
-            End::Card if self.card.too_long => "the card is longer than 16 MiB",
-            End::Card => return Some(Ok(self.item())),
-            End::Another => "the card has no END:VCARD before the next one begins",
-            End::Stray => "this is not a card: BEGIN:VCARD is expected",
-        };
-        Some(Ok(rejected(self.card.first, &self.card.text(), reason.into())))
+        loop {
+            let end = match self.read_card() {
+                Ok(end) => end,
+                Err(error) => return Some(Err(error)),
+            };
+            let reason = match end {
+                End::File => return None,
+                End::Card if self.card.too_long => "the card is longer than 16 MiB",
+                End::Card => match self.item() {
+                    Some(item) => return Some(Ok(item)),
+                    None => continue,
+                },
+                End::Another => "the card has no END:VCARD before the next one begins",
+                End::Stray => "this is not a card: BEGIN:VCARD is expected",
+            };
+            return Some(Ok(rejected(self.card.first, &self.card.text(), reason.into())));
+        }
     }
 
     /// Adds notes on the cards as a whole.
     pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
+        if let Some(map) = &self.map {
+            map.evaluator.summarize(notes);
+        }
         if self.derived_keys > 0 {
             notes.push(format!(
                 "warning: {} cards have no UID; their mail address is their key, so an entry whose address \
@@ -86,16 +115,21 @@ impl VcardSource {
         }
     }
 
-    fn item(&mut self) -> Item {
+    /// The item of the card that was just read, or `None` if the map leaves it out.
+    fn item(&mut self) -> Option<Item> {
         let card = &self.card;
         self.unfolded.read(&card.bytes, card.first, card.is_version_2());
-        match item_of(card.first, &self.unfolded, self.charset) {
+        let item = match &mut self.map {
+            Some(map) => map.item(card.first, &self.unfolded, self.charset)?,
+            None => item_of(card.first, &self.unfolded, self.charset),
+        };
+        Some(match item {
             Item::Row(row) => {
-                self.derived_keys += u64::from(row.derived_key);
+                self.derived_keys += u64::from(row.derived_key && self.map.is_none());
                 Item::Row(row)
             }
             Item::Rejected(row) => rejected(card.first, &card.text(), row.reason),
-        }
+        })
     }
 
     /// Reads up to the end of the next card.

@@ -144,7 +144,10 @@ fn take(
         "NOTE" => draft.detail("info", &text()?),
         "URL" => draft.detail("labeledURI", &text()?),
         _ if own => {}
-        "UID" => found.uid = Some(guid::canonical(&text()?)).filter(|uid| !uid.is_empty()),
+        "UID" => {
+            let uid = text()?;
+            found.uid = Some(guid::canonical(&uid).into_owned()).filter(|uid| !uid.is_empty());
+        }
         "MEMBER" => take_member(&text()?, draft),
         "KIND" => match text()?.to_ascii_lowercase().as_str() {
             "group" => draft.kind("list"),
@@ -202,7 +205,7 @@ fn take_member(text: &str, draft: &mut Draft) {
     }
 }
 
-fn without_scheme<'a>(text: &'a str, scheme: &str) -> &'a str {
+pub(crate) fn without_scheme<'a>(text: &'a str, scheme: &str) -> &'a str {
     match text.get(..scheme.len()) {
         Some(start) if start.eq_ignore_ascii_case(scheme) => &text[scheme.len()..],
         _ => text,

@@ -32,16 +32,42 @@ pub struct Filter {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Node {
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Not(Box<Node>),
+enum Node<A = String> {
+    And(Vec<Node<A>>),
+    Or(Vec<Node<A>>),
+    Not(Box<Node<A>>),
     /// `(attribute=first*middle*…*last)`. One part alone means equality, several a substring match.
     Match {
-        attribute: String,
+        attribute: A,
         /// The folded texts between the asterisks; never empty.
         parts: Vec<String>,
     },
+}
+
+/// A test of a value, which is folded.
+pub type ValueTest<'a> = &'a dyn Fn(&str) -> bool;
+
+/// A condition on the rows of a file, whose columns have numbers.
+#[derive(Clone, Debug)]
+pub struct RowFilter {
+    node: Node<usize>,
+}
+
+impl RowFilter {
+    /// Whether a row satisfies the filter. `any` is asked whether any value of a column passes a test; the
+    /// test takes a value as [`fold`] returns it.
+    pub fn matches(&self, any: &mut dyn FnMut(usize, ValueTest<'_>) -> bool) -> bool {
+        row_matches(&self.node, any)
+    }
+}
+
+fn row_matches(node: &Node<usize>, any: &mut dyn FnMut(usize, ValueTest<'_>) -> bool) -> bool {
+    match node {
+        Node::And(nodes) => nodes.iter().all(|node| row_matches(node, any)),
+        Node::Or(nodes) => nodes.iter().any(|node| row_matches(node, any)),
+        Node::Not(node) => !row_matches(node, any),
+        Node::Match { attribute, parts } => any(*attribute, &|value| value_matches(value, parts)),
+    }
 }
 
 /// A text that is not a filter.
@@ -51,7 +77,8 @@ pub struct FilterError {
     text: String,
     /// The position of the mistake in bytes, from 1.
     pub position: usize,
-    expected: &'static str,
+    /// What is expected there, or what else is wrong.
+    pub expected: &'static str,
 }
 
 impl Filter {
@@ -63,6 +90,28 @@ impl Filter {
     /// The number of terms; [`FILTER_TERMS_MAX`] says what counts as one.
     pub fn terms(&self) -> usize {
         terms(&self.node)
+    }
+
+    /// Reads a filter that names columns of a file instead of attributes. A column's name may have any
+    /// characters except `=`, `(`, `)`, `*` and `\`.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a filter.
+    pub fn over_columns(text: &str) -> Result<Self, FilterError> {
+        parse(text, true)
+    }
+
+    /// The filter over numbered columns, with the number that `number` returns for each name.
+    ///
+    /// # Errors
+    ///
+    /// The first of `number`.
+    pub fn numbered<E>(
+        &self,
+        mut number: impl FnMut(&str) -> Result<usize, E>,
+    ) -> Result<RowFilter, E> {
+        Ok(RowFilter { node: numbered(&self.node, &mut number)? })
     }
 
     /// A filter that is satisfied if both are.
@@ -82,6 +131,23 @@ impl Filter {
         debug_assert_eq!(both.terms(), count, "no term is lost");
         both
     }
+}
+
+fn numbered<E>(
+    node: &Node,
+    number: &mut impl FnMut(&str) -> Result<usize, E>,
+) -> Result<Node<usize>, E> {
+    let mut all = |nodes: &[Node]| -> Result<Vec<_>, E> {
+        nodes.iter().map(|node| numbered(node, number)).collect()
+    };
+    Ok(match node {
+        Node::And(nodes) => Node::And(all(nodes)?),
+        Node::Or(nodes) => Node::Or(all(nodes)?),
+        Node::Not(node) => Node::Not(Box::new(numbered(node, number)?)),
+        Node::Match { attribute, parts } => {
+            Node::Match { attribute: number(attribute)?, parts: parts.clone() }
+        }
+    })
 }
 
 fn terms(node: &Node) -> usize {
@@ -143,6 +209,8 @@ struct Parser<'a> {
     at: usize,
     /// The number of terms so far.
     terms: usize,
+    /// Whether names are those of columns.
+    columns: bool,
 }
 
 impl Parser<'_> {
@@ -197,9 +265,20 @@ impl Parser<'_> {
         let Some(length) = self.rest().find('=') else {
             return self.error("ATTRIBUTE=VALUE is expected");
         };
-        let attribute = match self.rest()[..length].parse::<AttributeName>() {
-            Ok(attribute) => attribute.as_str().to_owned(),
-            Err(_) => return self.error("an attribute name is expected"),
+        let name = &self.rest()[..length];
+        let attribute = if self.columns {
+            match name.trim() {
+                "" => return self.error("a column's name is expected"),
+                name if name.contains(['(', ')', '*', '\\']) => {
+                    return self.error("a column's name is expected");
+                }
+                name => name.to_owned(),
+            }
+        } else {
+            match name.parse::<AttributeName>() {
+                Ok(attribute) => attribute.as_str().to_owned(),
+                Err(_) => return self.error("an attribute name is expected"),
+            }
         };
         self.at += length + 1;
         let Some(length) = self.rest().find(['(', ')']) else {
@@ -242,25 +321,29 @@ impl FromStr for Filter {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > 2 * VIEW_BYTES_MAX {
-            let expected = "it is too long";
-            return Err(FilterError { text: excerpt(text), position: 1, expected });
-        }
-        let mut parser = Parser { text, at: 0, terms: 0 };
-        let node = parser.filter(usize::from(!text.starts_with("(&")))?;
-        if parser.at != text.len() {
-            return parser.error("nothing more is expected");
-        }
-        let filter = Self { node };
-        debug_assert_eq!(filter.terms(), parser.terms, "the limit counted all terms");
-        // The printed form can be longer than the text, because it is folded and escaped again; and the
-        // printed form is what travels. Only a long text can exceed the limit, so only it is printed.
-        if text.len() > VIEW_BYTES_MAX / 2 && filter.to_string().len() > 2 * VIEW_BYTES_MAX {
-            parser.at = 0;
-            return parser.error("it is too long");
-        }
-        Ok(filter)
+        parse(text, false)
     }
+}
+
+fn parse(text: &str, columns: bool) -> Result<Filter, FilterError> {
+    if text.len() > 2 * VIEW_BYTES_MAX {
+        let expected = "it is too long";
+        return Err(FilterError { text: excerpt(text), position: 1, expected });
+    }
+    let mut parser = Parser { text, at: 0, terms: 0, columns };
+    let node = parser.filter(usize::from(!text.starts_with("(&")))?;
+    if parser.at != text.len() {
+        return parser.error("nothing more is expected");
+    }
+    let filter = Filter { node };
+    debug_assert_eq!(filter.terms(), parser.terms, "the limit counted all terms");
+    // The printed form can be longer than the text, because it is folded and escaped again; and the
+    // printed form is what travels. Only a long text can exceed the limit, so only it is printed.
+    if text.len() > VIEW_BYTES_MAX / 2 && filter.to_string().len() > 2 * VIEW_BYTES_MAX {
+        parser.at = 0;
+        return parser.error("it is too long");
+    }
+    Ok(filter)
 }
 
 impl fmt::Display for Filter {
@@ -329,6 +412,27 @@ mod tests {
         }
         for text in no {
             assert!(!text.parse::<Filter>().unwrap().matches(ANA), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_are_filtered_by_the_names_of_their_columns() {
+        let row = [("job title", ["Pilot", ""]), ("e-mail 1 - value", ["ana@north.example", "a"])];
+        let meets = |text: &str| {
+            let filter = Filter::over_columns(text).unwrap();
+            let number = |name: &str| row.iter().position(|column| column.0 == name).ok_or(());
+            let filter = filter.numbered(|name| number(&name.to_lowercase())).unwrap();
+            filter.matches(&mut |column, test| row[column].1.iter().any(|value| test(&fold(value))))
+        };
+        assert!(meets("(&(Job Title=pilot)(E-mail 1 - Value=A))"));
+        assert!(!meets("(!(Job Title=p*))"));
+        let unknown = Filter::over_columns("(|(Job Title=x)(!(y=z)))").unwrap();
+        assert_eq!(
+            unknown.numbered(|name| Err::<usize, _>(name.to_owned())).err(),
+            Some("Job Title".into())
+        );
+        for (text, position) in [("(=x)", 2), ("( =x)", 2), ("(a)b=c)", 2), ("(a", 2)] {
+            assert_eq!(Filter::over_columns(text).unwrap_err().position, position, "{text}");
         }
     }
 

@@ -25,6 +25,17 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned())
 }
 
+/// Folds a text into `folded`, whose content is replaced. ASCII needs no further memory.
+pub fn fold_into(text: &str, folded: &mut String) {
+    folded.clear();
+    if text.is_ascii() {
+        folded.push_str(text);
+        folded.make_ascii_lowercase();
+    } else {
+        folded.push_str(&fold(text));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::fold;

@@ -47,8 +47,8 @@ pub use address::{Address, AddressError};
 pub use attribute::{AttributeName, AttributeNameError};
 pub use digest::{Bucket, BucketSums, SetDigest, list_element, own_element};
 pub use entry::{Entry, EntryKind, UnknownKind};
-pub use filter::{FILTER_TERMS_MAX, Filter, FilterError};
-pub use fold::fold;
+pub use filter::{FILTER_TERMS_MAX, Filter, FilterError, RowFilter, ValueTest};
+pub use fold::{fold, fold_into};
 pub use id::{EntryId, IdDeriver, Key, KeyError, ParseIdError, composed};
 pub use postoffice::{PostofficeName, PostofficeNameError};
 pub use record::{

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_connect::parsers::{csv_cell, dn as distinguished, guid as guids};
 use dirsync_connect::{
-    ExportRow, Format, Item, Map, OpenOptions, SourceRow, Target, Template, open,
+    ExportRow, Format, Item, Map, OpenOptions, Rule, SourceRow, Target, Template, open,
 };
-use dirsync_directory::{AttributeName, PostofficeName};
+use dirsync_directory::{AttributeName, Filter, PostofficeName};
 
 use crate::bytes::Bytes;
 use crate::scratch::with_file;
@@ -31,24 +31,26 @@ const ENCODINGS: [Option<&str>; 12] = [
 pub fn csv(data: &[u8]) {
     let mut bytes = Bytes(data);
     let choice = bytes.byte();
-    let mut options = OpenOptions { encoding: encoding(choice), map: None };
-    if choice & 0x80 != 0 {
-        options.map = Some(sample_map());
-    }
+    let map = (choice & 0x80 != 0).then(sample_map);
+    let options = OpenOptions { encoding: encoding(choice), map, ..OpenOptions::default() };
     source(Format::Csv, &options, bytes.rest());
 }
 
-/// An LDIF file. The first byte chooses the encoding.
+/// An LDIF file. The first byte chooses encoding and map.
 pub fn ldif(data: &[u8]) {
     let mut bytes = Bytes(data);
-    let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
+    let choice = bytes.byte();
+    let map = (choice & 0x80 != 0).then(sample_map);
+    let options = OpenOptions { encoding: encoding(choice), map, ..OpenOptions::default() };
     source(Format::Ldif, &options, bytes.rest());
 }
 
-/// A file of vCards. The first byte chooses the encoding.
+/// A file of vCards. The first byte chooses encoding and map.
 pub fn vcard(data: &[u8]) {
     let mut bytes = Bytes(data);
-    let options = OpenOptions { encoding: encoding(bytes.byte()), map: None };
+    let choice = bytes.byte();
+    let map = (choice & 0x80 != 0).then(sample_map);
+    let options = OpenOptions { encoding: encoding(choice), map, ..OpenOptions::default() };
     source(Format::Vcard, &options, bytes.rest());
 }
 
@@ -57,14 +59,18 @@ fn encoding(choice: u8) -> Option<String> {
 }
 
 fn sample_map() -> Map {
-    let template = |text| Template::parse(text).expect("a template");
+    let rule = |text| Rule::from(Template::parse(text).expect("a template"));
+    let condition = Filter::over_columns("(|(kind=x*)(first=*))").expect("a filter");
     let title = "title".parse().expect("an attribute");
+    let details = rule("{title|replace \"^(.)x*\" \"$1\"|split \";\"|limit 9}, {first|upper}");
     Map {
-        key: template("{key}"),
-        name: template("{first} {last}"),
-        address: vec![template("SMTP:{mail}"), template("{{{x}}}:{mail}")],
-        kind: Some(template("{kind}")),
-        details: BTreeMap::from([(title, template("{title}, {first}"))]),
+        key: vec![rule("{key}")],
+        name: vec![rule("{first} {last}")],
+        address: vec![rule("SMTP:{mail|lower}"), rule("{{{x}}}:{mail|domain \"x.example\"}")],
+        kind: vec![Rule { condition: Some(condition), ..rule("{kind}") }],
+        skip: vec![rule("{x|digits|trim}")],
+        details: BTreeMap::from([(title, vec![details])]),
+        ..Map::default()
     }
 }
 

@@ -7,7 +7,7 @@ use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
 use dirsync_agent::intake::{Intake, IntakeError, SourceFile, take_in};
 use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::PlaceFailure;
-use dirsync_connect::{Format, OpenError, OpenOptions};
+use dirsync_connect::{Format, Map, OpenError, OpenOptions};
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
@@ -25,7 +25,7 @@ use crate::time::now_ms;
 ///
 /// The store's. A source that cannot be read is a failure of the report.
 pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<Done>> {
-    let seen = fingerprint(&source.file);
+    let seen = fingerprints(source);
     let settings = ReadSettings {
         source: source.name.clone(),
         whole: source.whole,
@@ -135,7 +135,7 @@ fn explain(error: IntakeError) -> Failure {
     let mapped = matches!(
         error,
         IntakeError::Open(
-            OpenError::NoColumn { .. } | OpenError::NoSubject { .. } | OpenError::MapWithout(_)
+            OpenError::NoColumn { .. } | OpenError::NoSubject { .. } | OpenError::Lookup { .. }
         )
     );
     let failure = Failure::from(error);
@@ -174,6 +174,19 @@ fn configured(postoffice: &Postoffice) -> Vec<ConfiguredSource> {
     sources
         .map(|source| ConfiguredSource { name: source.name.clone(), whole: source.whole })
         .collect()
+}
+
+/// The file of a source and the tables of its map, as they are now; empty if the file is not there.
+fn fingerprints(source: &SourceConfig) -> String {
+    let mut marks = fingerprint(&source.file);
+    if marks.is_empty() {
+        return marks;
+    }
+    for table in source.options.map.iter().flat_map(Map::lookups) {
+        marks.push(' ');
+        marks.push_str(&fingerprint(&table));
+    }
+    marks
 }
 
 fn fingerprint(file: &Path) -> String {

@@ -38,7 +38,7 @@ fn states() -> Vec<String> {
 }
 
 fn map() -> Map {
-    let template = |text| Template::parse(text).unwrap();
+    let line = |text| vec![Template::parse(text).unwrap().into()];
     let details = [
         ("telephoneNumber", "{phone}"),
         ("street", "{address}"),
@@ -46,11 +46,11 @@ fn map() -> Map {
         ("labeledURI", "{url}"),
     ];
     Map {
-        key: template("{bioguide_id}"),
-        name: template("{first_name} {last_name}"),
-        address: vec![template("SMTP:{bioguide_id}@congress.example")],
-        kind: None,
-        details: details.map(|(name, text)| (name.parse().unwrap(), template(text))).into(),
+        key: line("{bioguide_id}"),
+        name: line("{first_name} {last_name}"),
+        address: line("SMTP:{bioguide_id}@congress.example"),
+        details: details.map(|(name, text)| (name.parse().unwrap(), line(text))).into(),
+        ..Map::default()
     }
 }
 
@@ -63,7 +63,7 @@ fn import(world: &mut World, postoffice: &'static str, state: &str) -> ReadRepor
         now: postoffice.now,
         ..ReadSettings::default()
     };
-    let options = OpenOptions { map: Some(map()), encoding: None };
+    let options = OpenOptions { map: Some(map()), ..OpenOptions::default() };
     let path = folder().join(state).join(file);
     let taken_in = postoffice.transact(|tables, _, _| {
         let file = SourceFile { path: &path, format: Format::Csv, options: &options };

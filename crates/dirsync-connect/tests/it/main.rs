@@ -2,6 +2,7 @@
 
 mod csv;
 mod ldif;
+mod maps;
 mod round_trip;
 mod vcard;
 
@@ -77,7 +78,7 @@ fn files_that_are_none_are_told_apart() {
     }
     let no_rows = read("a.csv", "mail,cn\n");
     assert!(no_rows.rows.is_empty() && no_rows.complete.is_ok(), "a list of nobody is a list");
-    let options = OpenOptions { encoding: Some("latin-9000".into()), map: None };
+    let options = OpenOptions { encoding: Some("latin-9000".into()), ..OpenOptions::default() };
     let error = read_with("a.csv", b"mail,cn\n", &options).err().unwrap();
     assert!(error.to_string().contains("\"latin-9000\" is not an encoding"), "{error}");
 }
@@ -94,7 +95,7 @@ fn foreign_text_formats_say_their_encoding() {
     assert_eq!((wrong.rows.len(), wrong.rejected.len()), (1, 1));
     assert!(wrong.rejected[0].reason.contains("column 2 is not UTF-8"));
     assert_eq!((wrong.rejected[0].line, wrong.rejected[0].keyless), (2, true));
-    let options = OpenOptions { encoding: Some("windows-1252".into()), map: None };
+    let options = OpenOptions { encoding: Some("windows-1252".into()), ..OpenOptions::default() };
     let right = read_with("a.csv", latin, &options).unwrap();
     assert_eq!(right.row(0).record.name, "Örtel");
     assert!(right.has_note("encoding: windows-1252"));

@@ -89,13 +89,14 @@ pub const SECTIONS: &[Section] = &[
     },
     section(
         "source.map",
-        "From the columns of a CSV file to entries. `{column}` stands for a column's value, `{{` and \
-         `}}` for braces. Without this table the columns are recognised by their names. The file of \
-         `dirsync import --map FILE` has the same keys, and a table `[details]`.",
+        "From the columns of a file to entries. A line is a template, a table \
+         `{ value = \"…\", if = \"(filter)\" }`, or a list of these; [file formats](file-formats.md#maps) \
+         describes the language. Without this table the columns are recognised by their names. The file \
+         of `dirsync import --map FILE` has the same keys, and a table `[details]`.",
     ),
     section(
         "source.map.details",
-        "The details of an entry: LDAP attribute names, each with a template.",
+        "The details of an entry: LDAP attribute names, each with a line.",
     ),
     Section {
         many: true,
@@ -143,6 +144,7 @@ const fn key(
 }
 
 const FORMATS: Kind = Kind::Word(&["csv", "ldif", "vcard"]);
+const LINE: Kind = Kind::Is("line of a map");
 const ENTRIES: Kind = Kind::Number(0, i64::MAX);
 /// Levels of zstd; those above take gigabytes of memory at both ends.
 const COMPRESSION: Kind = Kind::Number(1, 19);
@@ -199,18 +201,33 @@ pub const KEYS: &[Key] = &[
     key("source.encoding", Kind::Is("encoding name"), "", r#""windows-1252""#,
         "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
 
-    key("source.map.key", Kind::Is("template"), "", r#""{employee_no}""#,
+    key("source.map.title", Kind::Is("text"), "", r#""people of the personnel database""#,
+        "What the map is for."),
+    key("source.map.columns", Kind::Is("list of texts"), "", r#"["employee_no", "mail,email"]"#,
+        "Columns by which files that fit the map are recognised; of several with commas between them a \
+         file has one. Only built-in maps are chosen by it."),
+    key("source.map.absent", Kind::Word(&["error", "empty"]), "\"error\"", "",
+        "What a column is that the file does not have."),
+    key("source.map.key", LINE, "", r#""{employee_no}""#,
         "Required: what never changes of an entry, for example `\"{employee_no}\"`."),
-    key("source.map.name", Kind::Is("template"), "", r#""{first} {last}""#,
-        "Required: the display name, for example `\"{first} {last}\"`."),
-    key("source.map.address", Kind::Is("list of templates, or one"), "", r#"["SMTP:{mail}", "X400:{x400}"]"#,
+    key("source.map.name", LINE, "", r#"["{display}", "{first} {last}"]"#,
+        "Required: the display name, for example `\"{first} {last}\"`; of a list the first that has a \
+         value."),
+    key("source.map.address", LINE, "", r#"["SMTP:{mail|lower}", "X400:{x400}"]"#,
         "Required: the addresses as `TYPE:VALUE`, the first is primary; one whose column is empty is \
          left out."),
-    key("source.map.kind", Kind::Is("template, or a kind"), "\"mailbox\"", "",
-        "The kind of the entries: `mailbox`, `contact`, `resource` or `list`."),
+    key("source.map.kind", LINE, "\"mailbox\"", r#"[{ value = "resource", if = "(type=room)" }, "mailbox"]"#,
+        "The kind of the entries: `mailbox`, `contact`, `resource` or `list`; of a list the first that has \
+         a value."),
+    key("source.map.hidden", LINE, "", r#""{hidden}""#,
+        "A row is hidden from address lists, and left out, if this is neither empty nor `false`, `no` or \
+         `0`."),
+    key("source.map.skip", LINE, "", r#"{ value = "guests", if = "(type=guest)" }"#,
+        "A row is left out for another reason; the value is the reason that counts name. Without `value` \
+         it is `skipped`."),
 
-    key("source.map.details.*", Kind::Is("template"), "", r#""{phone}""#,
-        "The value of this attribute; an empty one is left out."),
+    key("source.map.details.*", LINE, "", r#""{phone|replace \"^0\" \"+49 \"}""#,
+        "The values of this attribute; empty ones are left out."),
 
     key("target.file", Kind::Is("path"), "", r#""/srv/lists/gal.csv""#,
         "Required: the file, relative to the postoffice folder; not that of a source or another \

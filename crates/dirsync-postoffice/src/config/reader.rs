@@ -21,6 +21,14 @@ pub(super) struct Placed<T> {
     pub span: Range<usize>,
 }
 
+/// A rule of a map as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct RuleTexts<'a> {
+    pub span: Range<usize>,
+    pub value: Option<Placed<&'a str>>,
+    pub condition: Option<Placed<&'a str>>,
+}
+
 /// A table of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Table<'a> {
@@ -151,17 +159,56 @@ impl<'a> Reader<'a> {
             .is_some_and(|items| items.is_empty())
     }
 
-    /// All keys of a table whose names the user chooses, with their texts.
-    pub fn named_texts(&mut self, table: &Table<'a>) -> Vec<(Placed<&'a str>, Placed<&'a str>)> {
-        let mut named = Vec::new();
-        for (key, value) in table.entries.into_iter().flat_map(DeTable::iter) {
-            let name = key.get_ref().as_ref();
-            if let Some(text) = self.as_text(&self.shown(table, name), value) {
-                named.push((Placed { value: name, span: key.span() }, text));
+    /// All keys of a table whose names the user chooses, in the order of the file.
+    pub fn names(&self, table: &Table<'a>) -> Vec<Placed<&'a str>> {
+        let keys = table.entries.into_iter().flat_map(DeTable::iter);
+        let mut names: Vec<_> = keys
+            .map(|(key, _)| Placed { value: key.get_ref().as_ref(), span: key.span() })
+            .collect();
+        names.sort_by_key(|name| name.span.start);
+        names
+    }
+
+    /// The rules of a line of a map: a text, a table `{ value, if }`, or a list of both.
+    pub fn rules(&mut self, table: &Table<'a>, key: &str) -> Vec<RuleTexts<'a>> {
+        let Some(value) = self.value(table, key) else { return Vec::new() };
+        let shown = self.shown(table, key);
+        match value.get_ref().as_array() {
+            Some(items) => items.iter().filter_map(|item| self.rule(&shown, item)).collect(),
+            None => self.rule(&shown, value).into_iter().collect(),
+        }
+    }
+
+    fn rule(&mut self, shown: &str, value: &'a Spanned<DeValue<'a>>) -> Option<RuleTexts<'a>> {
+        let span = value.span();
+        let Some(entries) = value.get_ref().as_table() else {
+            if !value.get_ref().is_str() {
+                let expected = "a text, { value = \"…\", if = \"…\" }, or a list of these";
+                self.mistyped(shown, expected, value);
+                return None;
+            }
+            let value = Some(self.as_text(shown, value)?);
+            return Some(RuleTexts { span, value, condition: None });
+        };
+        let (mut template, mut condition) = (None, None);
+        for (key, value) in entries.iter() {
+            match key.get_ref().as_ref() {
+                "value" => template = Some(self.as_text(&format!("{shown}.value"), value)?),
+                "if" => condition = Some(self.as_text(&format!("{shown}.if"), value)?),
+                other => {
+                    let message = format!("unknown key \"{}\"", shortened(other));
+                    let problem = Problem::at(key.span(), message);
+                    self.report(problem.because("a rule has the keys \"value\" and \"if\""));
+                }
             }
         }
-        named.sort_by_key(|(name, _)| name.span.start);
-        named
+        Some(RuleTexts { span, value: template, condition })
+    }
+
+    /// The number of the line on which a place of the file is, from 1.
+    pub fn line_number(&self, span: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
     fn mistyped(&mut self, shown: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
@@ -250,11 +297,6 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(Placed { value: text, span: value.span() })
-    }
-
-    /// Whether a key is a text.
-    pub fn is_text(&self, table: &Table<'a>, key: &str) -> bool {
-        self.value(table, key).is_some_and(|value| value.get_ref().is_str())
     }
 
     /// A text that is not empty.

@@ -131,12 +131,8 @@ fn filter(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<Filter> {
     match text.value.parse::<Filter>() {
         Ok(filter) => Some(filter),
         Err(error) => {
-            // Its message repeats text and place, which the line shows already.
-            let message = error.to_string();
-            let place = format!(" is wrong at character {}: ", error.position);
-            let reason = message.rsplit_once(&place).map_or(message.as_str(), |(_, reason)| reason);
             let position = error.position.saturating_sub(1);
-            reader.inside(text, position, "\"view.filter\" is not a filter", reason);
+            reader.inside(text, position, "\"view.filter\" is not a filter", error.expected);
             None
         }
     }

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use dirsync_connect::{Format, Map, OpenOptions};
+use dirsync_connect::{Format, OpenOptions, Rule};
 use dirsync_directory::fold;
 
 use super::map::read_map;
@@ -64,12 +64,12 @@ fn source<'a>(
         files.insert(normal(&file.value), ("source", file.span.clone()));
     }
     let format = format(reader, table, file.as_ref());
-    csv_only(reader, table, "map", format);
     let whole = reader.flag(table, "whole");
     let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
-    let map = reader.table(table, "map").and_then(|table| read_map(reader, &table));
+    let settings = folder.join("dirsync.toml");
+    let map = reader.table(table, "map").and_then(|table| read_map(reader, &table, &settings));
     let (name, file, format) = (name?, folder.join(file?.value), format?);
-    let options = OpenOptions { encoding, map };
+    let options = OpenOptions { encoding, map, ..OpenOptions::default() };
     let fingerprint = fingerprint(&file, format, &options);
     Some(SourceConfig { name, file, format, whole, options, fingerprint })
 }
@@ -198,13 +198,13 @@ fn fingerprint(file: &Path, format: Format, options: &OpenOptions) -> String {
     part("file", &file.display().to_string());
     part("format", &format.to_string());
     part("encoding", options.encoding.as_deref().unwrap_or_default());
-    if let Some(Map { key, name, address, kind, details }) = &options.map {
-        part("key", key.as_str());
-        part("name", name.as_str());
-        address.iter().for_each(|address| part("address", address.as_str()));
-        part("kind", kind.as_ref().map_or("", |kind| kind.as_str()));
-        for (attribute, template) in details {
-            part(attribute.as_str(), template.as_str());
+    if let Some(map) = &options.map {
+        part("absent", if map.lenient { "empty" } else { "error" });
+        for (name, line) in map.lines() {
+            for Rule { value, condition, .. } in line {
+                part(name, value.as_str());
+                part("if", &condition.as_ref().map_or(String::new(), ToString::to_string));
+            }
         }
     }
     hasher.finalize().to_hex().to_string()

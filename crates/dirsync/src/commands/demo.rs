@@ -192,7 +192,7 @@ impl Demo {
             configured: Vec::new(),
             now: now_ms(),
         };
-        let options = OpenOptions { encoding: None, map };
+        let options = OpenOptions { map, ..OpenOptions::default() };
         let mut tables = postoffice.begin()?;
         let file = SourceFile { path: file, format, options: &options };
         let intake = take_in(&mut *tables, file, settings, false, &mut |_| {})?;

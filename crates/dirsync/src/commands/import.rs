@@ -46,7 +46,11 @@ fn named(arguments: &ImportArgs) -> Result<Import> {
     Ok(Import {
         file: arguments.file.clone(),
         format,
-        options: OpenOptions { encoding: arguments.encoding.clone(), map },
+        options: OpenOptions {
+            encoding: arguments.encoding.clone(),
+            map,
+            ..OpenOptions::default()
+        },
         source: arguments.source.clone(),
         whole: arguments.whole,
         dry_run: arguments.dry_run,
@@ -93,6 +97,9 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
                 println!("  … and {} more; --json lists them", examples.len() - SHOWN);
             }
         }
+    }
+    for left in &intake.left_out {
+        println!("{} left out by map: {}", left.rows, left.reason);
     }
     for taken in &intake.taken {
         println!(
@@ -141,6 +148,9 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         "held_removals": report.held_removals, "absent_kept": report.absent_kept,
         "unclaimed": report.unclaimed,
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,
+        "left_out": intake.left_out.iter()
+            .map(|left| json!({ "reason": left.reason, "rows": left.rows }))
+            .collect::<Vec<_>>(),
         "notes": intake.notes, "examples": examples, "taken": taken,
     })
 }
