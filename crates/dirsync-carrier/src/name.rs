@@ -1,15 +1,16 @@
 //! The names of message files: `SENDER-EPOCH-NUMBER-PART.dirsync`.
 //!
-//! Sender and epoch are the base32 (RFC 4648, in lower case) of their folded texts. Base32 has
-//! neither slashes nor dots, so no name from outside becomes a path, and it is unique on file
-//! systems that ignore case. A long text is replaced by `0`, which base32 does not contain, and the
-//! base32 of its hash: file systems allow names of 255 bytes. A name is a hint only; the message
-//! itself states everything.
+//! A token is a folded text that people can read: letters `a` to `z`, digits and `_` stand for
+//! themselves, `+` for a slash, and `=` with two hexadecimal digits for each other byte, so
+//! `NORTH/HQ` is `north+hq`. A token has neither slashes nor dots, so no name from outside becomes a
+//! path, and it is unique on file systems that ignore case. A long text is replaced by `~` and the
+//! base32 (RFC 4648, in lower case) of its hash: file systems allow names of 255 bytes. A name is a
+//! hint only; the message itself states everything.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use data_encoding::{BASE32_NOPAD, Encoding, Specification};
+use data_encoding::{BASE32_NOPAD, Encoding, HEXLOWER, Specification};
 use dirsync_directory::{PostofficeName, fold};
 
 use crate::carrier::{Arrived, Outgoing};
@@ -20,7 +21,7 @@ pub const SUFFIX: &str = ".dirsync";
 /// have less than 255 bytes.
 const TOKEN_BYTES_MAX: usize = 100;
 /// The first character of a text that is replaced by its hash.
-const HASHED: char = '0';
+const HASHED: char = '~';
 const HASH_BYTES: usize = 20;
 
 /// Base32 in lower case.
@@ -33,8 +34,19 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 /// Encodes a text for a file name.
 pub fn encode(text: &str) -> String {
     let folded = fold(text);
-    if BASE32.encode_len(folded.len()) <= TOKEN_BYTES_MAX {
-        return BASE32.encode(folded.as_bytes());
+    let mut token = String::with_capacity(folded.len());
+    for byte in folded.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' => token.push(char::from(byte)),
+            b'/' => token.push('+'),
+            _ => {
+                token.push('=');
+                token.push_str(&HEXLOWER.encode(&[byte]));
+            }
+        }
+    }
+    if token.len() <= TOKEN_BYTES_MAX {
+        return token;
     }
     let hash = blake3::hash(folded.as_bytes());
     format!("{HASHED}{}", BASE32.encode(&hash.as_bytes()[..HASH_BYTES]))
@@ -46,7 +58,16 @@ fn decode(token: &str) -> Option<String> {
     if let Some(hash) = token.strip_prefix(HASHED) {
         return (BASE32.decode(hash.as_bytes()).ok()?.len() == HASH_BYTES).then(|| token.into());
     }
-    let text = String::from_utf8(BASE32.decode(token.as_bytes()).ok()?).ok()?;
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b'/',
+            b'=' => HEXLOWER.decode(&[rest.next()?, rest.next()?]).ok()?[0],
+            _ => byte,
+        });
+    }
+    let text = String::from_utf8(bytes).ok()?;
     // A message has only one name. Control characters are refused, because the text is shown to people.
     (encode(&text) == token && !text.chars().any(char::is_control)).then_some(text)
 }
@@ -102,9 +123,7 @@ mod tests {
     #[test]
     fn one_message_has_one_name() {
         let token = encode("a/b");
-        assert!(read(&format!("{token}-{token}-1-2.dirsync")).is_some());
-        let upper = BASE32.encode(b"A/B");
-        let control = BASE32.encode(b"a/\x1b[31m");
+        assert_eq!(read(&format!("{token}-{token}-1-2.dirsync")).unwrap().sender, "a/b");
         for name in [
             format!("{token}-{token}-01-2.dirsync"),
             format!("{token}-{token}-1-+2.dirsync"),
@@ -112,13 +131,30 @@ mod tests {
             format!("{token}-{token}-1.dirsync"),
             format!("{token}-{token}-1-2.DIRSYNC"),
             format!("{}-{token}-1-2.dirsync", token.to_uppercase()),
-            format!("{upper}-{token}-1-2.dirsync"),
-            format!("{control}-{token}-1-2.dirsync"),
-            format!("0{token}-{token}-1-2.dirsync"),
+            format!("A+b-{token}-1-2.dirsync"),
+            format!("a=2fb-{token}-1-2.dirsync"),
+            format!("=61+b-{token}-1-2.dirsync"),
+            format!("a+=1b=5b31m-{token}-1-2.dirsync"),
+            format!("a+=C3=A9-{token}-1-2.dirsync"),
+            format!("a+=c-{token}-1-2.dirsync"),
+            format!("a+=c3-{token}-1-2.dirsync"),
+            format!("~{token}-{token}-1-2.dirsync"),
             format!("{token}-{token}-18446744073709551616-2.dirsync"),
             "../-a-1-2.dirsync".into(),
         ] {
             assert_eq!(read(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn people_read_the_name_of_a_postoffice() {
+        for (text, token) in [
+            ("NORTH/HQ", "north+hq"),
+            ("R&D. West/Lab-2", "r=26d=2e=20west+lab=2d2"),
+            ("SUD/Zoé", "sud+zo=c3=a9"),
+        ] {
+            assert_eq!(encode(text), token);
+            assert_eq!(decode(token).unwrap(), fold(text));
         }
     }
 

@@ -12,13 +12,15 @@ use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::invitation::proof;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::{make_folder, require_none};
 use crate::invitation::Invitation;
 use crate::keys::{make_instance, random_seed};
 use crate::postoffice::{CARRIER_NOTE, LOCAL};
 use crate::time::{now_ms, rfc3339};
 
+/// The beginning of a carrier that is a shared folder.
+const FOLDER: &str = "folder:";
 /// Longest file that is read as an invitation, in bytes.
 const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 
@@ -40,21 +42,45 @@ pub struct Joined {
     pub unmarked: Option<String>,
 }
 
-/// Makes a requestor's folder from its invitation's file, which is then marked as used.
-pub fn join(folder: &Path, file: &Path) -> Result<Joined> {
+/// Makes a requestor's folder from its invitation's file, which is then marked as used. `shared` is the
+/// shared folder if it has another name here than the invitation says.
+///
+/// # Errors
+///
+/// An invitation that cannot be read or used, and a shared folder that is not there. Nothing is made then.
+pub fn join(folder: &Path, file: &Path, shared: Option<&Path>) -> Result<Joined> {
     let mut text = String::new();
     open_file(file, Links::Follow)
         .and_then(|file| file.take(INVITATION_BYTES_MAX).read_to_string(&mut text))
         .with_context(|| format!("could not read the invitation \"{}\"", file.display()))?;
-    let invitation = Invitation::parse(&text)
+    let mut invitation = Invitation::parse(&text)
         .map_err(|error| Failure::usage(format!("\"{}\": {error}", file.display())))?;
     // A folder that is there has used it, most likely: that is said first.
     require_none(folder)?;
     check_invitation(&invitation, &text)
         .map_err(|failure| failure.within(format!("\"{}\"", file.display())))?;
+    if let Some(shared) = shared {
+        invitation.carrier = format!("{FOLDER}{}", shared.display());
+    }
+    invitation.carrier = reached(&invitation.carrier)?;
     make_requestor(folder, &invitation)?;
     let unmarked = mark_used(file, folder).err().map(|failure| failure.text());
     Ok(Joined { invitation, unmarked })
+}
+
+/// The carrier with the absolute form of its shared folder, which has to be there.
+fn reached(carrier: &str) -> Result<String> {
+    let shared = Path::new(carrier.strip_prefix(FOLDER).unwrap_or(carrier));
+    match fs::canonicalize(shared) {
+        Ok(absolute) if absolute.is_dir() => Ok(format!("{FOLDER}{}", absolute.display())),
+        found => {
+            let why = found.err().map_or("it is not a folder".to_owned(), |why| why.to_string());
+            let text =
+                format!("the shared folder \"{}\" cannot be reached: {why}", shared.display());
+            let hint = "mount it, or name the folder in which it is mounted here: --folder DIR";
+            Err(Failure::usage(text).with_kind(FailureKind::Unreachable).hint(hint))
+        }
+    }
 }
 
 /// Refuses an invitation that the server cannot accept any more.
@@ -73,7 +99,7 @@ fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
              the line \"used\""
         )));
     }
-    if carrier.strip_prefix("folder:").is_none_or(str::is_empty) {
+    if carrier.strip_prefix(FOLDER).is_none_or(str::is_empty) {
         return Err(Failure::usage(format!("its carrier \"{carrier}\" is not known")).hint(another));
     }
     if secret.is_empty() {

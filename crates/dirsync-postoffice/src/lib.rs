@@ -38,6 +38,7 @@ pub mod invitation;
 pub mod json;
 pub mod keys;
 pub mod log;
+mod missing;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;

@@ -84,6 +84,15 @@ impl Report {
         }
     }
 
+    /// How many messages it refused.
+    pub fn refused(&self) -> u64 {
+        match self {
+            Self::Read { .. } | Self::Sent(_) => 0,
+            Self::Processed(report) => report.refused,
+            Self::Applied { report, .. } => report.refused,
+        }
+    }
+
     /// Whether it changed entries, or took or wrote a message.
     pub fn has_moved(&self) -> bool {
         match self {

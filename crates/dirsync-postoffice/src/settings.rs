@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigErrors};
-use crate::exposure;
 use crate::failure::Result;
 use crate::folder::SETTINGS;
 use crate::keys::{has_instance, public_key};
 use crate::postoffice::Postoffice;
+use crate::{exposure, missing};
 
 /// The result of a check of the settings of a folder.
 #[derive(Debug)]
@@ -18,15 +18,15 @@ pub struct Check {
     pub config: Result<Config, ConfigErrors>,
     /// Steps that never run on their schedule, although each of its lines is well formed.
     pub never: Vec<String>,
-    /// What others on this machine may write and should not, and what did not work when the postoffice
-    /// was opened.
+    /// What others on this machine may write and should not, what did not work when the postoffice was
+    /// opened, and files and programs that the settings name and that are not there.
     pub warnings: Vec<String>,
 }
 
 impl Check {
     /// Checks the settings of a folder.
     pub fn of(folder: &Path) -> Result<Self> {
-        let warnings = match Postoffice::read(folder) {
+        let mut warnings = match Postoffice::read(folder) {
             Ok(mut postoffice) => {
                 let mut warnings = std::mem::take(&mut postoffice.warnings);
                 warnings.extend(exposure::of(&mut postoffice)?);
@@ -37,6 +37,9 @@ impl Check {
         };
         let file = folder.join(SETTINGS);
         let config = Config::load(&file);
+        if let Ok(config) = &config {
+            warnings.extend(missing::of(folder, config));
+        }
         // Before there are keys nobody knows whether this becomes a server.
         let is_postoffice = public_key(folder).is_ok();
         let never = match &config {

@@ -29,6 +29,15 @@ pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<Waiting> {
     Ok(waits)
 }
 
+/// Makes all calls that are due at a postoffice, one after another.
+pub fn make_calls(open: impl Fn() -> Result<Postoffice>) -> Result<()> {
+    let (wake, _woken) = channel();
+    let mut bell = Bell::new(Arc::default(), wake);
+    bell.ring(&mut open()?)?;
+    while bell.wait(&open)? {}
+    Ok(())
+}
+
 /// What a call came to.
 enum Ended {
     /// It was made, or cannot be made: why.

@@ -8,9 +8,12 @@ use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
 use dirsync_postoffice::held::Selector;
 use dirsync_protocol::context::Level;
 
+/// The version, and the revision that it was built from if that is known.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("DIRSYNC_REVISION"));
+
 /// Keeps one address directory the same at every location, by store and forward.
 #[derive(Debug, Parser)]
-#[command(name = "dirsync", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "dirsync", version = VERSION, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     /// The postoffice folder
     #[arg(
@@ -160,6 +163,9 @@ pub struct InitArgs {
     /// Make a requestor from the server's invitation
     #[arg(long, value_name = "FILE")]
     pub invitation: Option<PathBuf>,
+    /// The shared folder, if it is mounted here under another name than the invitation says
+    #[arg(long, value_name = "DIR", requires = "invitation")]
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

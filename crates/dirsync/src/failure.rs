@@ -6,7 +6,7 @@ use serde::Serialize;
 
 pub use dirsync_postoffice::{Failure, FailureKind, Result};
 
-/// What ends a command. A signal that ends one without its doing gives 130 by the shell's custom.
+/// What ends a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done.
@@ -19,6 +19,8 @@ pub enum ExitStatus {
     Waiting = 3,
     /// A peer or carrier could not be reached.
     Unreachable = 4,
+    /// The agent was interrupted (SIGINT). Shells give the same to a command that the signal ended.
+    Interrupted = 130,
 }
 
 impl From<FailureKind> for ExitStatus {

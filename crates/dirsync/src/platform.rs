@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use crate::failure::Result;
 
-/// Sets the flag at SIGTERM and SIGINT.
-pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+/// Sets `stop` at SIGTERM and SIGINT, and `interrupted` at SIGINT.
+pub fn stop_on_signals(stop: &Arc<AtomicBool>, interrupted: &Arc<AtomicBool>) -> Result<()> {
+    // Who sees the first flag finds the second one set.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(interrupted))?;
     for signal in signal_hook::consts::TERM_SIGNALS {
         signal_hook::flag::register(*signal, Arc::clone(stop))?;
     }

@@ -272,6 +272,8 @@ impl SqliteStore {
             }
         }
         drop(backup);
+        // The copy has no log of its own, so who reads it leaves no files beside it.
+        copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed(action))?;
         drop(copy);
         let file = File::open(path).map_err(file_failed(action))?;
         file.sync_all().map_err(file_failed(action))

@@ -87,13 +87,26 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Result<ExitStatus> {
         let (postoffices, cycles) = (demo.names.len(), demo.cycles);
         document::print(&Proof { postoffices, entries, cycles, converged, digest, seconds });
     } else {
-        let at = arguments.folder.display();
+        let program = std::env::args().next().unwrap_or_else(|| "dirsync".into());
+        let program = pasted(&program);
+        let at = |name: &str| pasted(&arguments.folder.join(folder_of(name)).display().to_string());
+        let (server, requestor) = (at(&demo.names[0]), at(&demo.names[1]));
         println!("\nTry next, in this folder:");
-        println!("  dirsync -C {at}/hq status");
-        println!("  dirsync -C {at}/hq held list");
-        println!("  dirsync run {at}/hq {at}/{} --once", folder_of(&demo.names[1]));
+        println!("  {program} -C {server} status");
+        println!("  {program} -C {server} held list");
+        println!("  {program} run {server} {requestor} --once");
     }
     Ok(if converged { ExitStatus::Done } else { ExitStatus::Failed })
+}
+
+/// A word as a shell takes it.
+fn pasted(word: &str) -> String {
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "/._-+=:,@\\".contains(character);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 fn folder_of(name: &str) -> String {

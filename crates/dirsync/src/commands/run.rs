@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,12 +55,24 @@ pub fn run(folder: &Path, arguments: &RunArgs, json: bool) -> Result<ExitStatus>
         if json || arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
     let once = arguments.once;
     let stop = Arc::new(AtomicBool::new(false));
-    platform::stop_on_signals(&stop)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    platform::stop_on_signals(&stop, &interrupted)?;
     let (sender, ended) = channel();
     let stopped = Arc::clone(&stop);
     let worker = std::thread::Builder::new()
         .stack_size(WORKER_STACK)
         .spawn(move || sender.send(look_after(folders, log, once, &stopped)))?;
+    let outcome = wait_for_the_end(&stop, &ended, worker)?;
+    // A worker that hangs is cut off, which is as harmless as a crash at this place.
+    Ok(if interrupted.load(Ordering::Relaxed) { ExitStatus::Interrupted } else { outcome })
+}
+
+/// Until the work has ended, or has been asked to end and was given a while to do so.
+fn wait_for_the_end(
+    stop: &AtomicBool,
+    ended: &Receiver<Result<ExitStatus>>,
+    worker: JoinHandle<impl Sized>,
+) -> Result<ExitStatus> {
     // Whatever the work hangs in, a signal is heard here.
     while !stop.load(Ordering::Relaxed) {
         match ended.recv_timeout(SIGNAL) {
@@ -72,8 +84,7 @@ pub fn run(folder: &Path, arguments: &RunArgs, json: bool) -> Result<ExitStatus>
     platform::stopping();
     match ended.recv_timeout(GRACE) {
         Ok(outcome) => outcome,
-        // What hangs is cut off, which is as harmless as a crash at this place.
-        Err(RecvTimeoutError::Timeout) => std::process::exit(ExitStatus::Done as i32),
+        Err(RecvTimeoutError::Timeout) => Ok(ExitStatus::Done),
         Err(RecvTimeoutError::Disconnected) => Err(panicked(worker)),
     }
 }

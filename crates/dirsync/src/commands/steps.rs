@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dirsync_agent::changes::ReadReport;
+use dirsync_agent::notes::STEP_ERROR;
 use dirsync_agent::step::{ApplyReport, ProcessReport, SendReport};
 use dirsync_postoffice::report::{Done, Report};
 use dirsync_postoffice::{Postoffice, steps, waiting};
@@ -11,8 +12,9 @@ use dirsync_protocol::tables::LogLine;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::alarm::{make_calls, sound_alarms};
 use crate::document;
-use crate::failure::{ExitStatus, Result};
+use crate::failure::{ExitStatus, Failure, Result};
 
 /// `dirsync send`.
 pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
@@ -35,14 +37,21 @@ pub fn apply(folder: &Path, json: bool) -> Result<ExitStatus> {
     finish(&mut postoffice, &[done], json)
 }
 
-/// `dirsync cycle`.
+/// `dirsync cycle`, which also tells of what begins to need a person, as the agent does.
 pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "cycle")?;
-    let done = steps::cycle(&mut postoffice)?;
-    finish(&mut postoffice, &done, json)
+    let done = steps::cycle(&mut postoffice);
+    let failure = done.as_ref().err().map(Failure::text);
+    postoffice.put_note(STEP_ERROR, failure.as_deref())?;
+    sound_alarms(&mut postoffice)?;
+    let status = finish(&mut postoffice, &done?, json);
+    drop(postoffice);
+    make_calls(|| Postoffice::open_away(folder, "cycle"))?;
+    status
 }
 
-/// Exit code 3 if something waits for a person, 4 if a place could not be reached.
+/// Exit code 3 if something waits for a person or a message was refused, 4 if a place could not be
+/// reached.
 fn finish(postoffice: &mut Postoffice, steps: &[Done], json: bool) -> Result<ExitStatus> {
     for done in steps {
         for failure in done.untold() {
@@ -54,7 +63,11 @@ fn finish(postoffice: &mut Postoffice, steps: &[Done], json: bool) -> Result<Exi
     } else {
         steps.iter().for_each(|done| print_lines(&done.lines));
     }
-    Ok(waiting::of(postoffice)?.health(false).into())
+    let refused = steps.iter().any(|done| done.report.refused() > 0);
+    match ExitStatus::from(waiting::of(postoffice)?.health(false)) {
+        ExitStatus::Done if refused => Ok(ExitStatus::Waiting),
+        status => Ok(status),
+    }
 }
 
 /// Prints log lines, the ordinary ones to standard output.

@@ -2,44 +2,31 @@
 
 use crate::sandbox::{Sandbox, people};
 
-const COMMANDS: &[&str] = &[
-    "",
-    "init",
-    "requestor",
-    "requestor add",
-    "requestor set",
-    "requestor remove",
-    "rejoin",
-    "moved",
-    "server",
-    "import",
-    "entry",
-    "entry add",
-    "entry modify",
-    "entry list",
-    "entry release",
-    "entry claim",
-    "config",
-    "send",
-    "process",
-    "apply",
-    "cycle",
-    "run",
-    "export",
-    "status",
-    "why",
-    "log",
-    "held",
-    "held list",
-    "held approve",
-    "held reject",
-    "quarantine",
-    "check",
-    "message",
-    "backup",
-    "restore",
-    "demo",
-];
+/// All commands that the help names, in its order; the first is the program itself.
+fn commands(sandbox: &Sandbox) -> Vec<String> {
+    let mut commands = vec![String::new()];
+    let mut next = 0;
+    while next < commands.len() {
+        let command = commands[next].clone();
+        let help = sandbox.run(&format!("{command} --help")).expect(0).out;
+        let listed = help.split("Commands:\n").nth(1).unwrap_or_default();
+        // Words are indented by two; what follows of a long description by more.
+        let lines = listed.lines().take_while(|line| !line.is_empty());
+        let words = lines.filter_map(|line| {
+            line.strip_prefix("  ")?
+                .split_whitespace()
+                .next()
+                .filter(|word| line.starts_with(&format!("  {word}")))
+        });
+        let children = words
+            .filter(|word| *word != "help")
+            .map(|word| format!("{command} {word}").trim().to_owned());
+        let children: Vec<String> = children.collect();
+        next += 1;
+        commands.splice(next..next, children);
+    }
+    commands
+}
 
 /// Set this to write the reference anew; then read the difference as code.
 const UPDATE: &str = "UPDATE_CLI_REFERENCE";
@@ -50,10 +37,10 @@ fn the_reference_is_what_the_program_says() {
     let mut reference = String::from(
         "# Command line\n\nWhat `--help` says, command by command; a test keeps this page true.\n\n\
          Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, but something is held,\n\
-         quarantined or overdue, or a place or source is in trouble; 4 a peer or carrier could not be reached,\n\
-         everything else was done; 130 interrupted.\n",
+         quarantined or overdue, a message was refused, or a place or source is in trouble; 4 a peer or\n\
+         carrier could not be reached, everything else was done; 130 interrupted.\n",
     );
-    for command in COMMANDS {
+    for command in commands(&sandbox) {
         let help = sandbox.run(&format!("{command} --help")).expect(0).out;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         let title = format!("dirsync {command}");
@@ -74,7 +61,7 @@ fn the_reference_is_what_the_program_says() {
 #[test]
 fn every_example_in_the_help_runs() {
     let mut ran = 0;
-    for command in COMMANDS {
+    for command in commands(&Sandbox::new()) {
         let help = Sandbox::new().run(&format!("{command} --help")).expect(0).out;
         let Some(examples) = help.split("Examples:\n").nth(1) else { continue };
         for line in examples.lines().map(str::trim).filter(|line| line.starts_with("dirsync ")) {

@@ -10,6 +10,7 @@ mod help;
 mod hidden;
 mod inbox;
 mod json;
+mod keyboard;
 mod log;
 mod outside;
 mod postoffices;

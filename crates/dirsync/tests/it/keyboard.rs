@@ -1,0 +1,159 @@
+//! Small things that a person at the keyboard meets.
+
+use std::fs;
+
+use crate::sandbox::{Sandbox, people};
+
+#[test]
+fn a_share_that_is_mounted_elsewhere_is_named_at_init() {
+    let sandbox = Sandbox::new();
+    sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+    for (name, file) in [("SOUTH/SALES", "sales"), ("WEST/LAB", "lab")] {
+        sandbox
+            .run(&format!("-C hq requestor add {name} --folder mnt --out {file}.invitation"))
+            .expect(0);
+    }
+    // At the two other sites the share has other names, and is not mounted yet at one.
+    fs::rename(sandbox.path("mnt"), sandbox.path("share")).unwrap();
+    let refused = sandbox.run("-C sales init --invitation sales.invitation").expect(4);
+    assert!(refused.err.contains("mnt") && refused.err.contains("--folder DIR"), "{}", refused.err);
+    assert!(!sandbox.exists("sales/postoffice.db"), "nothing is made");
+    sandbox.run("-C lab init --invitation lab.invitation --folder nowhere").expect(4);
+    sandbox.run("-C sales init --invitation sales.invitation --folder share").expect(0);
+    fs::create_dir(sandbox.path("lab-mounts")).unwrap();
+    fs::rename(sandbox.path("share"), sandbox.path("lab-mounts/dirsync")).unwrap();
+    sandbox.run("-C lab init --invitation lab.invitation --folder lab-mounts/dirsync").expect(0);
+    sandbox.run("-C lab send").expect(0);
+    sandbox.run("-C sales send").expect(4);
+    sandbox.run("-C hq init --folder share NORTH/HQ --server").expect(2);
+}
+
+#[test]
+fn people_read_whose_folder_it_is_in_a_share() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.cycle();
+    let mut names: Vec<String> = fs::read_dir(sandbox.path("share"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["north+hq", "south+sales"]);
+}
+
+#[test]
+fn things_that_the_settings_name_and_that_are_not_there_are_warnings() {
+    let sandbox = Sandbox::new();
+    sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+    sandbox.write("hq/here.csv", &people(0..1));
+    sandbox.write(
+        "hq/dirsync.toml",
+        "[[source]]\nname = \"a\"\nfile = \"here.csv\"\n[[source]]\nname = \"b\"\nfile = \"gone.csv\"\n\
+         [[target]]\nfile = \"lists/all.csv\"\n[[target]]\nfile = \"all.csv\"\n\
+         [alarm]\ncommand = [\"no-such-program\", \"{subject}\"]\n",
+    );
+    let check = sandbox.run("-C hq config check --json").expect(0).json();
+    let warnings: Vec<&str> =
+        check["warnings"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for (warning, names) in warnings.iter().zip(["gone.csv", "lists", "no-such-program"]) {
+        assert!(warning.contains(names), "{warning}");
+    }
+}
+
+#[test]
+fn a_refused_message_is_exit_3() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C sales send").expect(0);
+    let inbox = sandbox.path("share/north+hq");
+    for entry in fs::read_dir(&inbox).unwrap().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "dirsync") {
+            fs::write(entry.path(), "no message").unwrap();
+        }
+    }
+    let process = sandbox.run("-C hq process --json").expect(3).json();
+    assert_eq!(process["T2"]["refused"], 1, "{process}");
+    sandbox.run("-C hq process").expect(0);
+}
+
+#[test]
+fn a_backup_is_one_file_before_and_after_it_is_put_back() {
+    let sandbox = Sandbox::new();
+    sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+    fs::create_dir(sandbox.path("copies")).unwrap();
+    sandbox.run("-C hq backup copies/a").expect(0);
+    sandbox.run("-C hq backup copies/b").expect(0);
+    sandbox.run("-C hq restore copies/a").expect(0);
+    assert_eq!(fs::read_dir(sandbox.path("copies")).unwrap().count(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cycle_by_hand_rings_the_bell() {
+    let sandbox = Sandbox::new();
+    sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+    sandbox.write(
+        "hq/dirsync.toml",
+        "[[source]]\nname = \"a\"\nfile = \"gone.csv\"\n[[source]]\nname = \"b\"\nfile = \"lost.csv\"\n\
+         [alarm]\ncommand = [\"/bin/sh\", \"-c\", \"echo \\\"$DIRSYNC_SUBJECT\\\" >> rung\"]\n",
+    );
+    sandbox.run("-C hq cycle").expect(3);
+    let rung = sandbox.read("rung");
+    assert!(rung.contains("\"a\"") && rung.contains("\"b\""), "{rung}");
+    sandbox.run("-C hq cycle").expect(3);
+    assert_eq!(sandbox.read("rung"), rung, "nobody is told twice");
+    for file in ["gone", "lost"] {
+        sandbox.write(&format!("hq/{file}.csv"), &people(0..1));
+    }
+    sandbox.run("-C hq cycle");
+    assert!(sandbox.read("rung").len() > rung.len(), "and that it is over");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_agent_that_is_interrupted_ends_with_130() {
+    use std::process::{Command, Stdio};
+    for (signal, code) in [("INT", 130), ("TERM", 0)] {
+        let sandbox = Sandbox::two_postoffices();
+        let mut child =
+            sandbox.command(&["run", "hq", "sales"]).stderr(Stdio::piped()).spawn().unwrap();
+        // Its first words come when the signals are listened to.
+        let mut first = [0; 1];
+        std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{signal}");
+    }
+}
+
+#[test]
+fn the_version_says_the_revision_it_is_built_from() {
+    let version = Sandbox::new().run("--version").expect(0).out;
+    assert!(version.starts_with("dirsync "), "{version}");
+    let revision =
+        version.split_once(" (").map(|(_, revision)| revision.trim().trim_end_matches(')'));
+    let is_checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.git").exists();
+    assert_eq!(is_checkout, revision.is_some(), "{version}");
+    let is_hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(revision.is_none_or(is_hexadecimal), "{version}");
+}
+
+#[test]
+fn the_demo_leaves_no_stray_files_and_its_advice_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.run_words(&["demo", "my demo"]).expect(0).out;
+    let advice: Vec<&str> = out.lines().skip_while(|line| !line.starts_with("Try next")).collect();
+    assert_eq!(advice.len(), 4, "{out}");
+    for line in &advice[1..] {
+        let ran = std::process::Command::new("sh")
+            .args(["-c", line])
+            .current_dir(sandbox.path(""))
+            .output()
+            .unwrap();
+        let code = ran.status.code();
+        assert!(code == Some(0) || code == Some(3), "{line}: {ran:?}");
+    }
+    for entry in fs::read_dir(sandbox.path("my demo")).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        assert!(!name.ends_with("-wal") && !name.ends_with("-shm"), "{name}");
+    }
+}
