@@ -111,8 +111,10 @@ pub fn take_in(
                     key: &row.key,
                     record,
                     line: row.line,
+                    derived_key: row.derived_key,
                 })?;
             }
+            Ok(Item::WithoutAddress(row)) => read.without_address(&row.key, &row.name),
             Ok(Item::Rejected(row)) => read.fault(&RowFault {
                 line: row.line,
                 text: row.text,

@@ -153,8 +153,10 @@ impl CsvSource {
         if !self.reading.fill(line, &self.row, &mut self.draft, &mut self.subject) {
             return None;
         }
-        let row = row::mapped(line, &self.subject, &mut self.draft, "the row has no key");
-        Some(row.map_or_else(|reason| self.refused(line, reason), Item::Row))
+        let address_has_key = self.evaluator().is_some_and(|map| map.plan().address_has_key);
+        let draft = &mut self.draft;
+        let row = row::mapped(line, &self.subject, draft, address_has_key, "the row has no key");
+        Some(row.unwrap_or_else(|reason| self.refused(line, reason)))
     }
 
     fn refused(&self, line: u64, reason: String) -> Item {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use dirsync_directory::{Record, escape, fold};
 
+use crate::row::{AddresslessRow, Item};
+
 /// Collects the parts of a record. Its buffers are used again for the next row.
 #[derive(Default)]
 pub(crate) struct Draft {
@@ -53,6 +55,19 @@ impl Draft {
     /// Adds the address `TYPE:value`, with the type in capitals. An address that is the same as one
     /// before it is left out, because a source may repeat its primary address among the others.
     pub(crate) fn address(&mut self, text: &str) {
+        // Outlook writes the address of an Exchange mailbox as the type EX, or in place of a mail address.
+        // In directories its type is X500.
+        let (kind, value) = text.split_once(':').unwrap_or((text, ""));
+        let is_distinguished = kind.eq_ignore_ascii_case("SMTP")
+            && value.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("/o="));
+        if is_distinguished || kind.eq_ignore_ascii_case("EX") {
+            self.typed_address(&format!("X500:{value}"));
+        } else {
+            self.typed_address(text);
+        }
+    }
+
+    fn typed_address(&mut self, text: &str) {
         let start = self.addresses.len();
         if start > 0 {
             self.addresses.push('\t');
@@ -73,6 +88,12 @@ impl Draft {
 
     pub(crate) fn has_address(&self) -> bool {
         !self.addresses.is_empty()
+    }
+
+    /// The item for a row without an address.
+    pub(crate) fn addressless(&self, line: u64, key: &str) -> Item {
+        let (key, name) = (key.to_owned(), self.name.clone());
+        Item::WithoutAddress(AddresslessRow { line, key, name })
     }
 
     /// Adds a value of a detail, unless it is empty.
@@ -141,6 +162,17 @@ mod tests {
         assert_eq!(record.addresses, "SMTP:Ana@n.example\tX400:/c=br");
         assert_eq!(record.details, "cn-x/1\ntitle/b\n");
         assert_eq!(record.as_ref().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_exchange_address_is_x500() {
+        let mut draft = Draft::default();
+        draft.clear();
+        for address in ["EX:/o=Org/cn=ana", "SMTP:/O=org/cn=Ana", "smtp:ana@n.example", "x500:/o=a"]
+        {
+            draft.address(address);
+        }
+        assert_eq!(draft.record().addresses, "X500:/o=Org/cn=ana\tSMTP:ana@n.example\tX500:/o=a");
     }
 
     /// A row of 16 MiB has room for a million addresses. Comparing each with each would take days.

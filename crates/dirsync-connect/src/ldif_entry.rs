@@ -130,6 +130,9 @@ fn row(
     draft: &mut Draft,
     derived_key: bool,
 ) -> Item {
+    if !draft.has_address() {
+        return draft.addressless(first, &key);
+    }
     if key.is_empty() {
         let reason = "the record has no key: no entryUUID, objectGUID, employeeNumber or mail";
         return rejected(first, "", reason.into());

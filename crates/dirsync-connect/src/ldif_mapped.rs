@@ -124,8 +124,10 @@ impl Mapped {
         if !self.evaluator.fill(first, &row, &mut self.draft, &mut self.subject) {
             return Ok(None);
         }
-        let row = row::mapped(first, &self.subject, &mut self.draft, "the record has no key");
-        Ok(Some(row.map_or_else(|reason| rejected(first, "", reason), Item::Row)))
+        let address_has_key = self.evaluator.plan().address_has_key;
+        let (subject, draft) = (&self.subject, &mut self.draft);
+        let row = row::mapped(first, subject, draft, address_has_key, "the record has no key");
+        Ok(Some(row.unwrap_or_else(|reason| rejected(first, "", reason))))
     }
 
     /// Adds notes on the records as a whole.

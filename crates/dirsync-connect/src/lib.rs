@@ -22,6 +22,7 @@
 //! for item in open(file, Path::new("staff.csv"), Format::Csv, &OpenOptions::default())? {
 //!     match item? {
 //!         Item::Row(row) => assert_eq!(row.record.addresses, "SMTP:ana@north.example"),
+//!         Item::WithoutAddress(row) => eprintln!("line {} has no address", row.line),
 //!         Item::Rejected(row) => eprintln!("line {}: {}", row.line, row.reason),
 //!     }
 //! }
@@ -77,6 +78,6 @@ pub mod parsers {
 pub use error::{OpenError, ReadError};
 pub use format::{Format, UnknownFormat};
 pub use map::{LeftOut, Line, Made, Map, RowMade, Rule, Template, TemplateError};
-pub use row::{ExportRow, Item, RejectedRow, SourceRow};
+pub use row::{AddresslessRow, ExportRow, Item, RejectedRow, SourceRow};
 pub use source::{OpenOptions, Source, open};
 pub use target::Target;

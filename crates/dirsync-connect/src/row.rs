@@ -39,11 +39,24 @@ pub struct RejectedRow {
     pub keyless: bool,
 }
 
+/// A row that has no address. It can be read, but it is no entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddresslessRow {
+    /// The line on which it begins.
+    pub line: u64,
+    /// The key, or nothing if it has none.
+    pub key: String,
+    /// The escaped name, or nothing if it has none.
+    pub name: String,
+}
+
 /// An item of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A row that can be used.
     Row(SourceRow),
+    /// A row that is no entry.
+    WithoutAddress(AddresslessRow),
     /// A row that cannot be used; the next ones can.
     Rejected(RejectedRow),
 }
@@ -53,13 +66,20 @@ pub(crate) fn rejected(line: u64, text: &str, reason: String) -> Item {
     Item::Rejected(RejectedRow { line, text: shortened(text), reason, keyless: true })
 }
 
-/// The row of a map's evaluation, or the reason for which it cannot be used.
+/// The item of a map's evaluation, or the reason for which the row cannot be used.
+///
+/// `address_has_key` says that no row without a key can have an address: then its key is what it lacks.
 pub(crate) fn mapped(
     line: u64,
     subject: &Subject,
     draft: &mut Draft,
+    address_has_key: bool,
     without_key: &str,
-) -> Result<SourceRow, String> {
+) -> Result<Item, String> {
+    let lacks_key = address_has_key && subject.key.is_empty();
+    if !draft.has_address() && !lacks_key {
+        return Ok(draft.addressless(line, &subject.key));
+    }
     if subject.key.is_empty() {
         return Err(without_key.to_owned());
     }
@@ -69,7 +89,7 @@ pub(crate) fn mapped(
         origin => Some(origin.parse::<PostofficeName>().map_err(|error| error.to_string())?),
     };
     let (record, derived_key) = (draft.record(), subject.derived_key);
-    Ok(SourceRow { origin, key, record, line, derived_key })
+    Ok(Item::Row(SourceRow { origin, key, record, line, derived_key }))
 }
 
 /// The beginning of a rejected row, short enough for a list.

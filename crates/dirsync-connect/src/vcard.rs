@@ -129,6 +129,7 @@ impl VcardSource {
                 Item::Row(row)
             }
             Item::Rejected(row) => rejected(card.first, &card.text(), row.reason),
+            nobody => nobody,
         })
     }
 

@@ -44,17 +44,6 @@ pub(crate) fn item_of(first: u64, card: &Unfolded, charset: Charset) -> Item {
     let mail = found.mails.first().map(|(_, mail)| key_of_mail(mail).into_owned());
     let own_key = found.own_key.or(found.uid);
     let derived_key = own_key.is_none();
-    let Some(key) = own_key.or(mail) else {
-        return rejected(first, "", "the card has no key: neither UID nor EMAIL".into());
-    };
-    let key = match key.parse::<Key>() {
-        Ok(key) => key.into_string(),
-        Err(error) => return rejected(first, "", error.to_string()),
-    };
-    let origin = match found.origin.map(|origin| origin.parse::<PostofficeName>()).transpose() {
-        Ok(origin) => origin,
-        Err(error) => return rejected(first, "", format!("X-DIRSYNC-ORIGIN: {error}")),
-    };
     for address in &found.own_addresses {
         draft.address(address);
     }
@@ -70,6 +59,18 @@ pub(crate) fn item_of(first: u64, card: &Unfolded, charset: Charset) -> Item {
     if !own {
         draft.name_by_address();
     }
+    if !draft.has_address() {
+        return draft.addressless(first, own_key.as_deref().unwrap_or_default());
+    }
+    let key = own_key.or(mail).unwrap_or_default();
+    let key = match key.parse::<Key>() {
+        Ok(key) => key.into_string(),
+        Err(error) => return rejected(first, "", error.to_string()),
+    };
+    let origin = match found.origin.map(|origin| origin.parse::<PostofficeName>()).transpose() {
+        Ok(origin) => origin,
+        Err(error) => return rejected(first, "", format!("X-DIRSYNC-ORIGIN: {error}")),
+    };
     Item::Row(SourceRow { origin, key, record: draft.record(), line: first, derived_key })
 }
 

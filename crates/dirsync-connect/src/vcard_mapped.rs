@@ -118,8 +118,10 @@ impl Mapped {
         if !self.evaluator.fill(first, &self.values, &mut self.draft, &mut self.subject) {
             return None;
         }
-        let row = row::mapped(first, &self.subject, &mut self.draft, "the card has no key");
-        Some(row.map_or_else(|reason| rejected(first, "", reason), Item::Row))
+        let address_has_key = self.evaluator.plan().address_has_key;
+        let (subject, draft) = (&self.subject, &mut self.draft);
+        let row = row::mapped(first, subject, draft, address_has_key, "the card has no key");
+        Some(row.unwrap_or_else(|reason| rejected(first, "", reason)))
     }
 }
 

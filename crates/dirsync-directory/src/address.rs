@@ -82,6 +82,47 @@ impl Address {
     }
 }
 
+/// Why no mail can be delivered to a text, as the value of an `SMTP` address.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("\"{value}\" is not an SMTP address: {reason}")]
+pub struct SmtpError {
+    value: String,
+    reason: &'static str,
+}
+
+/// Checks the value of an `SMTP` address, as files of this postoffice have to write it: one `@`, no blank,
+/// and a domain. An [`Address`] need not pass, because other postoffices may be less exact.
+///
+/// # Errors
+///
+/// If mail could not be delivered to it.
+pub fn check_smtp(value: &str) -> Result<(), SmtpError> {
+    let wrong = |reason| Err(SmtpError { value: excerpt(value), reason });
+    if value.contains(char::is_whitespace) {
+        return wrong("it contains a blank");
+    }
+    let Some((local, domain)) = value.split_once('@') else { return wrong("it has no \"@\"") };
+    if domain.contains('@') {
+        return wrong("it has more than one \"@\"");
+    }
+    if local.is_empty() {
+        return wrong("nothing stands before its \"@\"");
+    }
+    if domain.is_empty() {
+        return wrong("it has no domain");
+    }
+    let is_literal = domain.len() > 2 && domain.starts_with('[') && domain.ends_with(']');
+    let word = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_');
+    let label = |label: &str| !label.is_empty() && label.chars().all(word);
+    if !is_literal && !domain.split('.').all(label) {
+        return wrong("its domain is not words with dots between them");
+    }
+    if local.contains(['<', '>', ',', ';', '(', ')']) {
+        return wrong("it contains one of < > , ; ( )");
+    }
+    Ok(())
+}
+
 /// Whether a text is a valid address type, in any case.
 fn is_kind(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
@@ -130,6 +171,30 @@ mod tests {
         assert_eq!(address.to_string(), "SMTP:Ana@North.Example");
         assert_eq!((address.kind(), address.value()), ("SMTP", "Ana@North.Example"));
         assert_eq!(address.comparison_key(), "smtp:ana@north.example");
+    }
+
+    #[test]
+    fn an_smtp_address_has_one_at_and_a_domain() {
+        for good in ["a@b", "a.b+c@d-e.example", "o'hara@x.example", "ö@bücher.example", "a@[::1]"]
+        {
+            assert_eq!(check_smtp(good), Ok(()), "{good}");
+        }
+        for (bad, reason) in [
+            ("ana", "no \"@\""),
+            ("ana@", "no domain"),
+            ("@x", "nothing stands before"),
+            ("a@b@c", "more than one"),
+            ("a@b;c@d", "more than one"),
+            ("a b@c", "a blank"),
+            ("<a@c>", "domain is not words"),
+            ("<a@c", "one of <"),
+            ("a@x..y", "domain is not words"),
+            ("a@x.", "domain is not words"),
+            ("/o=Org/cn=ana", "no \"@\""),
+        ] {
+            let error = check_smtp(bad).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains(bad), "{error}");
+        }
     }
 
     #[test]

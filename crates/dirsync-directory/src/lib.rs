@@ -43,7 +43,7 @@ mod record;
 mod shown;
 mod view;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, SmtpError, check_smtp};
 pub use attribute::{AttributeName, AttributeNameError};
 pub use digest::{Bucket, BucketSums, SetDigest, list_element, own_element};
 pub use entry::{Entry, EntryKind, UnknownKind};

@@ -114,6 +114,7 @@ fn read(
                     assert!(row.key.parse::<dirsync_directory::Key>().is_ok(), "{row:?}");
                     rows.push(row);
                 }
+                Ok(Item::WithoutAddress(row)) => assert!(row.line > 0, "{row:?}"),
                 Ok(Item::Rejected(row)) => {
                     assert!(
                         row.line > 0 && !row.reason.is_empty() && row.text.len() <= 1000,

@@ -207,13 +207,14 @@ fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> St
         events.push(Event { level: Level::Error, row: Row::T0, text });
     }
     let summary = format!(
-        "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} quarantined \
-         + {} held; {} removed, {} removals held",
+        "{source}: {} read = {} unchanged + {} added + {} changed + {} of others + {} without \
+         an address + {} quarantined + {} held; {} removed, {} removals held",
         report.rows,
         report.unchanged,
         report.added,
         report.changed,
         report.foreign,
+        report.without_address,
         report.quarantined,
         report.held,
         report.removed,

@@ -165,7 +165,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             let mut read = SourceRead::begin(tables, settings)?;
             for (line, (key, record)) in (2..).zip(rows) {
                 let (key, record) = (key.as_ref(), record.as_ref());
-                read.row(ReadRow { origin: None, key, record, line })?;
+                read.row(ReadRow { origin: None, key, record, line, derived_key: false })?;
             }
             Ok::<_, Failed>(read.finish(complete)?)
         })

@@ -13,7 +13,7 @@ const SHORT_READ_PERCENT: u64 = 50;
 impl SourceRead<'_> {
     /// Whether the read is suspiciously short, compared with the last good one.
     pub(super) fn is_short(&self, good_rows: u64) -> bool {
-        let rows = self.report.rows - self.report.foreign;
+        let rows = self.report.entry_rows();
         let fed = self.elements.count_of(&self.settings.source);
         rows == 0 && fed > 0
             || rows.saturating_mul(100) < good_rows.saturating_mul(SHORT_READ_PERCENT)
@@ -47,7 +47,7 @@ impl SourceRead<'_> {
                 format!(
                     "the read has {} rows, the last good one had {}: its {count} deletions are held \
                  for a person",
-                    self.report.rows - self.report.foreign,
+                    self.report.entry_rows(),
                     good_rows.max(fed)
                 ),
             ))

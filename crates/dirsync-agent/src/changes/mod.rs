@@ -8,6 +8,7 @@ mod held;
 mod read;
 mod report;
 mod strangers;
+mod twice;
 mod unclaimed;
 
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};

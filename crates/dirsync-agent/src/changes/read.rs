@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{
-    EntryId, IdDeriver, PostofficeName, Record, RecordRef, composed, own_element,
+    EntryId, IdDeriver, PostofficeName, Record, RecordRef, check_smtp, composed, own_element,
 };
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
@@ -72,6 +72,8 @@ pub struct ReadRow<'a> {
     pub record: RecordRef<'a>,
     /// Its line in the file.
     pub line: u64,
+    /// Whether its mail address is its key: then a wrong address is a wrong key.
+    pub derived_key: bool,
 }
 
 /// A row that cannot be used.
@@ -96,8 +98,8 @@ pub enum ReadError {
 }
 
 /// A change of an entry that is decided at the end of the read.
-struct Pending {
-    row: OwnRow,
+pub(super) struct Pending {
+    pub(super) row: OwnRow,
     kinds: Vec<GuardKind>,
 }
 
@@ -143,10 +145,13 @@ pub struct SourceRead<'t> {
     pub(super) report: ReadReport,
     me: PostofficeName,
     deriver: IdDeriver,
-    new: BTreeSet<EntryId>,
-    twice: BTreeSet<EntryId>,
+    /// The new entries, and the lines that name them.
+    pub(super) new: BTreeMap<EntryId, u64>,
+    pub(super) twice: BTreeSet<EntryId>,
+    /// Entries of which the first row is in quarantine.
+    pub(super) faulty: BTreeSet<EntryId>,
     adopted_strangers: AdoptedStrangers,
-    pending: BTreeMap<EntryId, Pending>,
+    pub(super) pending: BTreeMap<EntryId, Pending>,
     pub(super) keyless: u64,
     pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
     has_tombstones: bool,
@@ -181,8 +186,9 @@ impl<'t> SourceRead<'t> {
             elements,
             report: ReadReport::default(),
             me,
-            new: BTreeSet::new(),
+            new: BTreeMap::new(),
             twice: BTreeSet::new(),
+            faulty: BTreeSet::new(),
             adopted_strangers,
             pending: BTreeMap::new(),
             keyless: 0,
@@ -204,6 +210,10 @@ impl<'t> SourceRead<'t> {
             self.report.foreign += 1;
             return Ok(());
         }
+        if row.record.addresses.is_empty() {
+            self.count_without_address(row.key, row.record.name);
+            return Ok(());
+        }
         let derived = self.deriver.id(row.key);
         let mut place = self.elements.find(derived);
         let mut id = derived;
@@ -221,15 +231,16 @@ impl<'t> SourceRead<'t> {
             self.elements.source(place) == self.settings.source
                 && self.elements.is_same(place, own_element(id, None, row.record))
         });
-        if !is_held && let Err(error) = row.record.check() {
-            if let Some(place) = place {
-                self.elements.see(place);
+        if !is_held && let Err(reason) = check(row.record) {
+            self.keyless += u64::from(row.derived_key);
+            if place.is_some_and(|place| self.elements.see(place, row.line).is_none()) {
+                self.faulty.insert(id);
             }
-            return self.quarantine(row.line, row.key, error.to_string(), row.record.name);
+            return self.quarantine(row.line, row.key, reason, row.record.name);
         }
         let Some(place) = place else { return self.new_row(id, row) };
-        if self.elements.see(place) {
-            return self.second_row(id, row);
+        if let Some(first) = self.elements.see(place, row.line) {
+            return self.second_row(id, first, row);
         }
         if is_held {
             self.report.unchanged += 1;
@@ -238,6 +249,7 @@ impl<'t> SourceRead<'t> {
         let source = self.elements.source(place);
         if source != self.settings.source {
             let reason = format!("the source \"{source}\" feeds this entry already");
+            self.faulty.insert(id);
             return self.quarantine(row.line, row.key, reason, row.record.name);
         }
         self.known_row(id, row)
@@ -294,9 +306,10 @@ impl<'t> SourceRead<'t> {
     }
 
     fn new_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
-        if !self.new.insert(id) {
-            return self.second_row(id, row);
+        if let Some(first) = self.new.get(&id) {
+            return self.second_row(id, *first, row);
         }
+        self.new.insert(id, row.line);
         if self.has_tombstones {
             self.changes.tables().delete_own_tombstone(id)?;
         }
@@ -315,21 +328,6 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    /// Quarantines both of two rows with one key. The change of the first one is taken back.
-    fn second_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
-        if self.twice.insert(id) {
-            if self.new.contains(&id) {
-                self.changes.forget(id)?;
-                self.report.added -= 1;
-                self.report.quarantined += 1;
-            } else if self.pending.remove(&id).is_some() {
-                self.report.quarantined += 1;
-            }
-        }
-        let reason = format!("the key \"{}\" stands in more than one row", row.key);
-        self.quarantine(row.line, row.key, reason, row.record.name)
-    }
-
     /// Takes a row that cannot be used.
     ///
     /// # Errors
@@ -342,7 +340,7 @@ impl<'t> SourceRead<'t> {
         self.quarantine(fault.line, &subject, fault.reason.clone(), &fault.text)
     }
 
-    fn quarantine(
+    pub(super) fn quarantine(
         &mut self,
         line: u64,
         subject: &str,
@@ -380,7 +378,7 @@ impl<'t> SourceRead<'t> {
         let memory = SourceMemory {
             rows: self.report.rows - self.report.foreign,
             good_rows: if good && !self.is_short(memory.good_rows) {
-                self.report.rows - self.report.foreign
+                self.report.entry_rows()
             } else {
                 memory.good_rows
             },
@@ -515,6 +513,14 @@ impl<'t> SourceRead<'t> {
                 && memory.settings != self.settings.fingerprint
         }))
     }
+}
+
+/// Checks the content of a row, and more than the protocol does: what this postoffice sends into the
+/// directory can be delivered to.
+fn check(record: RecordRef<'_>) -> Result<(), String> {
+    record.check().map_err(|error| error.to_string())?;
+    let mut smtp = record.address_texts().filter_map(|text| text.strip_prefix("SMTP:"));
+    smtp.try_for_each(check_smtp).map_err(|error| error.to_string())
 }
 
 /// Whether an entry would lose a field.

@@ -18,6 +18,8 @@ pub enum ExampleKind {
     Removed,
     /// [`ReadReport::unclaimed`].
     Unclaimed,
+    /// [`ReadReport::without_address`].
+    WithoutAddress,
 }
 
 impl ExampleKind {
@@ -29,6 +31,7 @@ impl ExampleKind {
             Self::Held => "held",
             Self::Removed => "removed",
             Self::Unclaimed => "unclaimed",
+            Self::WithoutAddress => "without_address",
         }
     }
 }
@@ -42,7 +45,7 @@ pub struct Example {
     pub name: String,
 }
 
-/// The result of a read: rows = unchanged + added + changed + foreign + quarantined + held.
+/// The result of a read: rows = unchanged + added + changed + foreign + without_address + quarantined + held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadReport {
     /// Rows read.
@@ -55,6 +58,8 @@ pub struct ReadReport {
     pub changed: u64,
     /// Rows of other origins, skipped.
     pub foreign: u64,
+    /// Rows without any address. They stand for no entry, and nobody has to look at them.
+    pub without_address: u64,
     /// Rows that could not be used.
     pub quarantined: u64,
     /// Rows whose change waits for a person.
@@ -82,6 +87,17 @@ impl ReadReport {
         }
     }
 
+    pub(super) fn forget_example(&mut self, kind: ExampleKind, key: &str) {
+        if let Some(examples) = self.examples.get_mut(&kind) {
+            examples.retain(|example| example.key != key);
+        }
+    }
+
+    /// Rows that stand for entries of this postoffice.
+    pub(super) fn entry_rows(&self) -> u64 {
+        self.rows - self.foreign - self.without_address
+    }
+
     /// Whether it changed own entries.
     pub fn has_moved(&self) -> bool {
         self.added + self.changed + self.removed > 0
@@ -99,6 +115,7 @@ impl ReadReport {
                 + self.added
                 + self.changed
                 + self.foreign
+                + self.without_address
                 + self.quarantined
                 + self.held
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_agent::changes::{ExampleKind, ReadSettings, approve};
+use dirsync_agent::changes::{ExampleKind, ReadRow, ReadSettings, SourceRead, approve};
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_carrier::Carrier;
 use dirsync_directory::{EntryId, PostofficeName};
@@ -323,6 +323,79 @@ fn two_rows_with_one_known_key_change_nothing() {
     assert_eq!((report.changed, report.quarantined, report.removed), (0, 2, 0));
     world.cycle();
     assert_eq!(world.converged(), before);
+}
+
+/// §5: both rows are listed, whatever the first one had done.
+#[test]
+fn two_rows_with_one_key_are_listed_as_two() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    world.at("SOUTH/A").import(&people(0..5));
+    let mut rows = people(0..7);
+    rows[1].1 = "Somebody Else".into();
+    rows[2].2 = "SMTP:no address".into();
+    for twice in [0, 1, 2, 6] {
+        let (key, name) = (twice.to_string(), format!("Twice {twice}"));
+        rows.push((key, name, format!("SMTP:t{twice}@x.example"), String::new()));
+    }
+    let postoffice = world.at("SOUTH/A");
+    let report = postoffice.import(&rows);
+    assert_eq!((report.added, report.changed, report.unchanged), (1, 0, 2));
+    assert_eq!((report.quarantined, report.removed), (8, 0));
+    let cases = postoffice.store.begin().unwrap().quarantined().unwrap();
+    let mut lines: Vec<u64> = cases
+        .iter()
+        .map(|case| case.reason["line ".len()..].split(':').next().unwrap().parse().unwrap())
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 3, 4, 8, 9, 10, 11, 12]);
+    let unchanged = cases.iter().find(|case| case.reason.starts_with("line 2:")).unwrap();
+    assert!(unchanged.reason.ends_with("also on line 9"), "{}", unchanged.reason);
+    assert_eq!((unchanged.subject.as_str(), unchanged.text.as_str()), ("0", "Person 0"));
+}
+
+/// §1: without its address a row stands for nobody; many at once are as suspicious as a short file.
+#[test]
+fn rows_without_an_address_are_no_rows() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    world.at("SOUTH/A").import(&people(0..20));
+    world.cycle();
+    let mut rows = people(0..20);
+    rows[0].2 = String::new();
+    let report = world.at("SOUTH/A").import(&rows);
+    assert_eq!((report.without_address, report.removed, report.unchanged), (1, 1, 19));
+    assert!(!report.needs_a_person());
+    rows[1..].iter_mut().for_each(|row| row.2 = String::new());
+    let report = world.at("SOUTH/A").import(&rows);
+    assert_eq!((report.without_address, report.removed, report.held_removals), (20, 0, 19));
+}
+
+/// A mail address that is the key and wrong: the row may stand for anybody.
+#[test]
+fn a_wrong_address_that_is_the_key_deletes_nobody() {
+    let mut world = World::new(&["SOUTH/A"]);
+    world.cycle();
+    world.at("SOUTH/A").import(&people(0..5));
+    world.cycle();
+    for (derived_key, absent_kept, removed) in [(true, 1, 0), (false, 0, 1)] {
+        let report = world.at("SOUTH/A").transact(|tables, _, _| {
+            let settings =
+                ReadSettings { source: "import".into(), whole: true, ..ReadSettings::default() };
+            let mut read = SourceRead::begin(tables, settings).unwrap();
+            for (line, (key, name, address, _)) in (2..).zip(people(0..4)) {
+                let record = record(&name, &address, "");
+                let record = record.as_ref();
+                read.row(ReadRow { origin: None, key: &key, record, line, derived_key }).unwrap();
+            }
+            let wrong = record("P", "SMTP:p4 x.example", "");
+            let (key, record) = ("p4 x.example", wrong.as_ref());
+            read.row(ReadRow { origin: None, key, record, line: 6, derived_key }).unwrap();
+            read.finish(true)
+        });
+        let report = report.unwrap();
+        assert_eq!((report.absent_kept, report.removed), (absent_kept, removed));
+    }
 }
 
 /// A message that names an entry twice is not taken, not tried for ever, and the list is repaired.

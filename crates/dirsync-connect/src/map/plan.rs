@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(super) lookups: Vec<(String, Lookup)>,
     /// Whether every rule of the key that can give a value uses a column of the addresses.
     pub(crate) key_is_mail: bool,
+    /// Whether every address uses a column of the key, so that no row without a key has an address.
+    pub(crate) address_has_key: bool,
 }
 
 /// A line of a map.
@@ -111,7 +113,14 @@ impl Plan {
         lines.retain(|line| !line.rules.is_empty());
         let mut keys = lines.iter().filter(|line| line.target == Target::Key);
         let key_is_mail = keys.all(|line| line.rules.iter().all(|rule| rule.is_mail));
-        Ok(Self { lines, lookups, key_is_mail })
+        let of_key = |column: &str| {
+            let mut all = map.key.iter().flat_map(|rule| rule.value.columns());
+            all.any(|other| other.eq_ignore_ascii_case(column))
+        };
+        let address_has_key = !map.lenient
+            && !map.address.is_empty()
+            && map.address.iter().all(|rule| rule.value.columns().any(of_key));
+        Ok(Self { lines, lookups, key_is_mail, address_has_key })
     }
 }
 

@@ -54,7 +54,7 @@ fn a_bad_record_is_alone() {
         ("dn: cn=x\ncn:: QUJ*\nmail: x@x.example\n\n", 2, "not base64"),
         ("dn: cn=x\ncn X\nmail: x@x.example\n\n", 2, "not ATTRIBUTE"),
         ("cn: X\nmail: x@x.example\n\n", 1, "does not begin with its dn"),
-        ("dn: cn=x\nobjectClass: person\ncn: X\n\n", 1, "the record has no key"),
+        ("dn: cn=x\nproxyAddresses: smtp:x@x\ncn: X\n\n", 1, "the record has no key"),
         ("dn: cn=x\nmail: x@x\nmember;range=0-1499: cn=a\n\n", 3, "only the members 0-1499"),
         (" x\ndn: cn=x\n\n", 1, "not ATTRIBUTE"),
     ];

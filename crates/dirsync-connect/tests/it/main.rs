@@ -10,12 +10,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use dirsync_connect::{
-    Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, SourceRow, open,
+    AddresslessRow, Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, SourceRow, open,
 };
 
 /// All items of a file.
 struct Read {
     rows: Vec<SourceRow>,
+    addressless: Vec<AddresslessRow>,
     rejected: Vec<RejectedRow>,
     notes: Vec<String>,
     complete: Result<(), ReadError>,
@@ -45,10 +46,17 @@ fn read_with(name: &str, content: &[u8], options: &OpenOptions) -> Result<Read, 
     fs::write(&path, content).unwrap();
     let mut source =
         open(fs::File::open(&path).unwrap(), &path, Format::of_path(&path).unwrap(), options)?;
-    let mut read = Read { rows: vec![], rejected: vec![], notes: vec![], complete: Ok(()) };
+    let mut read = Read {
+        rows: vec![],
+        addressless: vec![],
+        rejected: vec![],
+        notes: vec![],
+        complete: Ok(()),
+    };
     for item in &mut source {
         match item {
             Ok(Item::Row(row)) => read.rows.push(row),
+            Ok(Item::WithoutAddress(row)) => read.addressless.push(row),
             Ok(Item::Rejected(row)) => read.rejected.push(row),
             Err(error) => read.complete = Err(error),
         }
@@ -81,6 +89,34 @@ fn files_that_are_none_are_told_apart() {
     let options = OpenOptions { encoding: Some("latin-9000".into()), ..OpenOptions::default() };
     let error = read_with("a.csv", b"mail,cn\n", &options).err().unwrap();
     assert!(error.to_string().contains("\"latin-9000\" is not an encoding"), "{error}");
+}
+
+/// A contact with a telephone number alone, and a row that is broken.
+#[test]
+fn a_row_without_an_address_is_no_entry_and_not_broken() {
+    for (name, content, broken) in [
+        ("a.csv", "key,cn,mail\n1,Ana,a@x\n2,Ben,\n,Carl,\n", "4,Dora\n"),
+        ("a.csv", "cn,mail\nAna,a@x\nBen, \nCarl,\n", "Dora\n"),
+        (
+            "a.ldif",
+            "dn: cn=a\ncn: Ana\nmail: a@x\n\ndn: cn=b\ncn: Ben\nobjectClass: person\n\ndn: cn=c\ncn: Carl\n\n",
+            "dn: cn=d\ncn D\n",
+        ),
+        (
+            "a.vcf",
+            "BEGIN:VCARD\nFN:Ana\nEMAIL:a@x\nEND:VCARD\nBEGIN:VCARD\nUID:2\nFN:Ben\nEMAIL:\nEND:VCARD\n\
+             BEGIN:VCARD\nFN:Carl\nTEL:1\nEND:VCARD\n",
+            "stray\n",
+        ),
+    ] {
+        let good = read(name, content);
+        assert_eq!((good.rows.len(), good.rejected.len()), (1, 0), "{:?}", good.rejected);
+        let names: Vec<_> = good.addressless.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["Ben", "Carl"]);
+        let bad = read(name, format!("{content}{broken}"));
+        assert_eq!((bad.addressless.len(), bad.rejected.len()), (2, 1), "{:?}", bad.rejected);
+        assert!(bad.rejected[0].keyless);
+    }
 }
 
 /// `docs/failure-stories.md` §10.

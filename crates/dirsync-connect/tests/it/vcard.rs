@@ -64,9 +64,8 @@ fn a_broken_card_is_alone() {
         ("BEGIN:VCARD\nVERSION:3.0\nFN:B\n", "no END:VCARD"),
         ("stray\ntext\n", "BEGIN:VCARD is expected"),
         ("END:VCARD\n", "BEGIN:VCARD is expected"),
-        ("BEGIN:VCARD\nVERSION:3.0\nFN:B\nEND:VCARD\n", "neither UID nor EMAIL"),
         (
-            "BEGIN:VCARD\nVERSION:3.0\nUID:b\nX-DIRSYNC-ORIGIN:NORTH\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:3.0\nUID:b\nEMAIL:b@x\nX-DIRSYNC-ORIGIN:NORTH\nEND:VCARD\n",
             "X-DIRSYNC-ORIGIN",
         ),
         ("BEGIN:VCARD\nVERSION:3.0\nX-DIRSYNC-KEY:\\\\q\nEND:VCARD\n", "wrong escape"),

@@ -92,7 +92,8 @@ impl World {
             };
             let mut read = SourceRead::begin(tables, settings).expect("it can be read");
             for (line, (key, record)) in (2..).zip(&lines) {
-                let row = ReadRow { origin: None, key, record: record.as_ref(), line };
+                let record = record.as_ref();
+                let row = ReadRow { origin: None, key, record, line, derived_key: false };
                 read.row(row).expect("it can be written");
             }
             read.finish(complete).expect("it can be written");

@@ -81,6 +81,7 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
         ),
         ("quarantined", report.quarantined, None),
         ("skipped as another origin's", report.foreign, None),
+        ("skipped without an address", report.without_address, Some(ExampleKind::WithoutAddress)),
     ] {
         if count == 0 {
             continue;
@@ -144,7 +145,8 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
     json!({
         "dry_run": dry_run, "rows": report.rows, "unchanged": report.unchanged,
         "added": report.added, "changed": report.changed, "foreign": report.foreign,
-        "quarantined": report.quarantined, "held": report.held, "removed": report.removed,
+        "without_address": report.without_address, "quarantined": report.quarantined,
+        "held": report.held, "removed": report.removed,
         "held_removals": report.held_removals, "absent_kept": report.absent_kept,
         "unclaimed": report.unclaimed,
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,

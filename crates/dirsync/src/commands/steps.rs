@@ -156,7 +156,8 @@ struct Read {
     failed: Vec<String>,
 }
 
-/// The counts of a read: rows = unchanged + added + changed + foreign + quarantined + held.
+/// The counts of a read: rows = unchanged + added + changed + foreign + without_address + quarantined +
+/// held.
 #[derive(Serialize, JsonSchema)]
 struct Counts {
     /// Rows read.
@@ -169,6 +170,8 @@ struct Counts {
     changed: u64,
     /// Rows of other origins, which were skipped.
     foreign: u64,
+    /// Rows without any address, which stand for no entry.
+    without_address: u64,
     /// Rows that could not be used.
     quarantined: u64,
     /// Rows whose change waits for a person.
@@ -189,6 +192,7 @@ impl From<&ReadReport> for Counts {
             added: report.added,
             changed: report.changed,
             foreign: report.foreign,
+            without_address: report.without_address,
             quarantined: report.quarantined,
             held: report.held,
             removed: report.removed,

@@ -65,13 +65,62 @@ fn one_bad_row_stops_nothing() {
     rows.extend_from_slice(b"last,Last,last@x.example,1\n");
     std::fs::write(sandbox.path("people.csv"), rows).unwrap();
     let report = sandbox.run("-C hq import people.csv --whole --json").expect(3).json();
-    assert_eq!((report["added"].as_u64(), report["quarantined"].as_u64()), (Some(11), Some(4)));
+    let counts = ["added", "quarantined", "without_address"].map(|count| report[count].as_u64());
+    assert_eq!(counts, [Some(11), Some(3), Some(1)]);
     let cases = sandbox.run("-C hq quarantine list").expect(3).out;
     assert!(cases.contains("line 12: column 2 is not UTF-8"), "{cases}");
-    assert!(cases.contains("stands in more than one row"), "{cases}");
+    assert!(cases.contains("--encoding windows-1252"), "{cases}");
+    for lines in [(13, 14), (14, 13)] {
+        let (line, other) = lines;
+        let says = format!(
+            "line {line}: the key \"twice\" stands in more than one row, also on line {other}"
+        );
+        assert!(cases.contains(&says), "{cases}");
+    }
     sandbox.write("people.csv", &people(0..11));
     sandbox.run("-C hq import people.csv --whole").expect(0);
     assert_eq!(sandbox.status("hq")["quarantined"], 0, "a case leaves by itself");
+}
+
+/// A contact without any address is no entry; a row that is broken may stand for anybody.
+#[test]
+fn a_row_without_an_address_needs_nobody() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", &people(0..10));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    let without = format!("{}x,Xaver,,+1\n,Yves, ,+1\n", people(0..9));
+    sandbox.write("people.csv", &without);
+    let report = sandbox.run("-C hq import people.csv --whole").expect(0);
+    assert!(report.out.contains("2 skipped without an address"), "{}", report.out);
+    assert!(report.out.contains("1 removed"), "{}", report.out);
+    sandbox.write("people.csv", &format!("{without}9,Broken\n"));
+    let report = sandbox.run("-C hq import people.csv --whole --json").expect(3).json();
+    let counts = ["without_address", "quarantined", "removed"].map(|name| report[name].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(0)]);
+    assert_eq!(report["examples"]["without_address"][1]["name"], "Yves");
+    let log = sandbox.run("-C hq log").expect(0).out;
+    assert!(log.contains("+ 2 without an address + 1 quarantined"), "{log}");
+}
+
+#[test]
+fn an_address_that_no_mail_reaches_is_quarantined_with_its_reason() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write(
+        "people.csv",
+        "key,cn,mail\n1,Ana,ana@north.example\n2,Ben,ben north.example\n3,Carl,carl@\n4,Dora,/o=Org/cn=dora\n",
+    );
+    let report = sandbox.run("-C hq import people.csv --json").expect(3).json();
+    assert_eq!((report["added"].as_u64(), report["quarantined"].as_u64()), (Some(2), Some(2)));
+    let cases = sandbox.run("-C hq quarantine list").expect(3).out;
+    for says in [
+        "line 3: \"ben north.example\" is not an SMTP address: it contains a blank",
+        "line 4: \"carl@\" is not an SMTP address: it has no domain",
+    ] {
+        assert!(cases.contains(says), "{cases}");
+    }
+    let list = sandbox.run("-C hq export --own").expect(0).out;
+    assert!(list.contains("X500:/o=Org/cn=dora"), "{list}");
 }
 
 #[test]
