@@ -39,6 +39,7 @@ pub mod json;
 pub mod keys;
 pub mod log;
 mod missing;
+mod nearest;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;

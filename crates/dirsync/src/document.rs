@@ -2,6 +2,7 @@
 
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::server::{Recovery, RenewedLog};
+use dirsync_postoffice::why::Why;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -92,6 +93,7 @@ documents! {
     ["log"] => Vec<log::Line>,
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
+    ["why"] => Why,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,

@@ -18,3 +18,4 @@ mod restores;
 mod sandbox;
 mod sources;
 mod trouble;
+mod why;
