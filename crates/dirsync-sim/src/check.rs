@@ -40,6 +40,8 @@ pub struct Ghost {
     pub latest: BTreeMap<EntryId, (u64, bool)>,
     /// The changes that deletions stand for.
     pub deletions: BTreeMap<(EntryId, Stamp), u64>,
+    /// The last change before somebody who had deleted an entry claimed or offered it.
+    pub revived: BTreeMap<EntryId, u64>,
     /// The newest change that its owner saw acknowledged, and whether the entry is there after it.
     pub acked: BTreeMap<EntryId, (u64, bool)>,
     /// Some state was lost or doubled.
@@ -78,6 +80,15 @@ impl Ghost {
         self.change += 1;
         self.authors.insert(self.change, author.into());
         self.change
+    }
+
+    /// Somebody who deleted an entry claims or offers it, and so has it again with its former content. The
+    /// deletion holds no longer, even if it is acknowledged later.
+    pub fn revive(&mut self, id: EntryId) {
+        if self.acked.get(&id).is_some_and(|(_, there)| !there) {
+            self.acked.remove(&id);
+        }
+        self.revived.insert(id, self.change);
     }
 
     /// Whether a record is exactly what its owner wrote in the change that it tells of.

@@ -161,6 +161,7 @@ delegate! {
         fn purge_guard_events(before: u64) -> ();
         fn source_memory(source: &str) -> Option<SourceMemory>;
         fn put_source_memory(source: &str, memory: &SourceMemory) -> ();
+        fn forget_files() -> ();
         fn forget_reads() -> ();
     }
     ServerTables {

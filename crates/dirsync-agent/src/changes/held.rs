@@ -40,13 +40,14 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
     let ids = open_ids(tables, ids)?;
     let mut changes = OwnChanges::begin(tables, now)?;
     let mut count = 0;
+    let mut has_deleted = false;
     for id in ids {
         let Some(held) = open(changes.tables(), id)? else { continue };
         count += 1;
         changes.tables().delete_held_change(held.id)?;
         match held.record {
             None => {
-                changes.delete(held.id, true)?;
+                has_deleted |= changes.delete(held.id, true)?;
             }
             Some(record) => {
                 if let Some(row) = changes.tables().own(held.id)? {
@@ -54,6 +55,10 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
                 }
             }
         }
+    }
+    if has_deleted {
+        // Another source may name the entry.
+        changes.tables().forget_files()?;
     }
     changes.finish()?;
     Ok(count)

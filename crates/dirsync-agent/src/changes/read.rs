@@ -372,6 +372,11 @@ impl<'t> SourceRead<'t> {
         if tells_all {
             self.ask_about_unclaimed()?;
         }
+        if self.report.removed > 0 {
+            // Another source may name an entry that left this one, and would not be read before its
+            // file changes.
+            self.changes.tables().forget_files()?;
+        }
         let source = self.settings.source.clone();
         let memory = self.changes.tables().source_memory(&source)?.unwrap_or_default();
         let good = complete && self.settings.whole && self.keyless == 0;

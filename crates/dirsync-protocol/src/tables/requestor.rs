@@ -390,6 +390,8 @@ pub trait RequestorTables {
     fn source_memory(&mut self, source: &str) -> Stored<Option<SourceMemory>>;
     /// Writes the memory of a source.
     fn put_source_memory(&mut self, source: &str, memory: &SourceMemory) -> Stored<()>;
+    /// Forgets the size and times of all sources' files: each is read again.
+    fn forget_files(&mut self) -> Stored<()>;
     /// Forgets the size and times of all sources' files and that they told all: each is read again.
     fn forget_reads(&mut self) -> Stored<()>;
 }

@@ -73,9 +73,9 @@ impl World {
         let released = self.run_at(machine, |tables, context| {
             requestor::release(tables, context.now, id, to).is_ok()
         });
-        if released && self.ghost.acked.get(&id).is_some_and(|(_, there)| !there) {
-            // Who deleted it, was restored and hands it over has it again, with its former content.
-            self.ghost.acked.remove(&id);
+        if released {
+            // A machine that was restored, or a twin, may hand over what the postoffice deleted.
+            self.ghost.revive(id);
         }
         released
     }
@@ -97,8 +97,7 @@ impl World {
             requestor::claim(tables, context.now, id, HAND).is_ok()
         });
         if claimed {
-            // Who deleted it and claims what is still listed has it again, with its former content.
-            self.ghost.acked.remove(&id);
+            self.ghost.revive(id);
         }
         claimed
     }

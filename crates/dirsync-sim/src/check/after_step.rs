@@ -300,7 +300,9 @@ impl World {
             note(row.id, change_of(&row.record), true);
         }
         for tombstone in tombstones.values().filter(|tombstone| tombstone.req_seq <= synced) {
-            if let Some(change) = ghost.deletions.get(&(tombstone.id, tombstone.stamp)) {
+            let change = ghost.deletions.get(&(tombstone.id, tombstone.stamp));
+            let revived = ghost.revived.get(&tombstone.id).copied().unwrap_or(0);
+            if let Some(change) = change.filter(|change| **change > revived) {
                 note(tombstone.id, *change, false);
             }
         }

@@ -231,6 +231,11 @@ impl RequestorTables for SqliteTransaction<'_> {
         self.execute(action, sql, params).map(|_| ())
     }
 
+    fn forget_files(&mut self) -> Stored<()> {
+        let sql = "UPDATE source_memory SET seen = ''";
+        self.execute("forget the files of all sources", sql, []).map(|_| ())
+    }
+
     fn forget_reads(&mut self) -> Stored<()> {
         let sql = "UPDATE source_memory SET seen = '', told_all = 0";
         self.execute("forget the reads of all sources", sql, []).map(|_| ())

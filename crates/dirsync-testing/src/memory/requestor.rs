@@ -314,6 +314,15 @@ impl RequestorTables for MemoryTransaction<'_> {
         Ok(())
     }
 
+    fn forget_files(&mut self) -> Stored<()> {
+        let sources = self.store.state.sources.clone();
+        for (source, memory) in sources {
+            let forgotten = SourceMemory { seen: String::new(), ..memory };
+            self.put(|state| &mut state.sources, source, Some(forgotten));
+        }
+        Ok(())
+    }
+
     fn forget_reads(&mut self) -> Stored<()> {
         let sources = self.store.state.sources.clone();
         for (source, memory) in sources {

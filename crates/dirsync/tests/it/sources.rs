@@ -222,3 +222,25 @@ fn one_target_that_is_no_file_holds_up_no_other() {
         assert_eq!(sandbox.status("sales")["failed_targets"].as_array().unwrap().len(), 0);
     }
 }
+
+/// Found by a world: the other source would not have been read before its file changed.
+#[test]
+fn an_entry_that_one_source_drops_stays_while_another_names_it() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("sales/all.csv", &people(0..4));
+    sandbox.write("sales/more.csv", &people(2..6));
+    sandbox.write(
+        "sales/dirsync.toml",
+        "[[source]]\nname = \"more\"\nfile = \"more.csv\"\nwhole = true\n\
+         [[source]]\nname = \"all\"\nfile = \"all.csv\"\nwhole = true\n",
+    );
+    cycles(&sandbox, 2);
+    assert_eq!(own_keys(&sandbox, "sales"), keys(0..6, &[]));
+    sandbox.write("sales/more.csv", &people(4..7));
+    cycles(&sandbox, 2);
+    assert_eq!(own_keys(&sandbox, "sales"), keys(0..7, &[]), "2 and 3 are in the other file");
+    sandbox.write("sales/all.csv", &people(0..3));
+    cycles(&sandbox, 2);
+    let left: Vec<String> = [0, 1, 2, 4, 5, 6].map(|number: u32| number.to_string()).to_vec();
+    assert_eq!(own_keys(&sandbox, "sales"), left, "3 is in neither");
+}

@@ -359,4 +359,14 @@ fn the_reads_of_all_sources_are_forgotten_at_once(store: &mut dyn Store) {
         |tx| Ok((tx.source_memory("a")?, tx.source_memory("b")?)),
         (Some(memory(1, "", false)), Some(memory(2, "", false))),
     );
+    check_kept(
+        store,
+        |tx| {
+            tx.put_source_memory("a", &memory(1, "file", true))?;
+            tx.put_source_memory("b", &memory(2, "other", false))?;
+            tx.forget_files()
+        },
+        |tx| Ok((tx.source_memory("a")?, tx.source_memory("b")?)),
+        (Some(memory(1, "", true)), Some(memory(2, "", false))),
+    );
 }
