@@ -32,6 +32,8 @@ pub struct Intake {
     pub report: ReadReport,
     /// Remarks on the file: encoding, unused columns, how keys are chosen.
     pub notes: Vec<String>,
+    /// The built-in map by which the file was read because it fits.
+    pub map: Option<&'static str>,
     /// The rows that the map left out, by the reason.
     pub left_out: Vec<LeftOut>,
     /// Why the read is not complete, if it is not.
@@ -127,8 +129,8 @@ pub fn take_in(
     let report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
     let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
-    let left_out = source.left_out();
-    Ok(Intake { report, notes, left_out, broke_off, taken })
+    let (map, left_out) = (source.known(), source.left_out());
+    Ok(Intake { report, notes, map, left_out, broke_off, taken })
 }
 
 fn taken_addresses(

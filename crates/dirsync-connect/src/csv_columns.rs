@@ -49,6 +49,27 @@ impl Reading {
         }
     }
 
+    /// The column that holds the name of a type where its values should be, if there is one.
+    ///
+    /// Export-Csv writes that for a property with several values, which has to be joined before.
+    pub(crate) fn unexported(&self, row: &StringRecord) -> Option<&str> {
+        const TYPES: [&str; 5] = [
+            "Microsoft.Exchange.",
+            "Deserialized.Microsoft.",
+            "System.Collections.",
+            "System.Object[]",
+            "System.String[]",
+        ];
+        let Self::Mapped { columns, .. } = self else { return None };
+        let is_type = |at: &&usize| {
+            let field = row.get(**at).unwrap_or_default().as_bytes();
+            matches!(field, [b'M' | b'D' | b'S', ..])
+                && TYPES.iter().any(|name| field.starts_with(name.as_bytes()))
+        };
+        let at = columns.numbered.iter().flatten().find(is_type)?;
+        columns.names.get(*at).map(String::as_str)
+    }
+
     /// The way to read a file of our own export, or `None` if it has another header.
     pub(crate) fn of_own(headers: &StringRecord) -> Option<Self> {
         let fixed = headers.iter().take(OWN.len());

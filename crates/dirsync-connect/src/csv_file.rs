@@ -11,7 +11,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 use crate::csv_columns::{CsvColumns, Reading};
 use crate::draft::Draft;
 use crate::error::{OpenError, ReadError, listed};
-use crate::map::{Evaluator, LeftOut, Map, Plan, RowMade, Subject};
+use crate::map::{Columns as _, Evaluator, LeftOut, Map, NamedMap, Plan, RowMade, Subject};
 use crate::recognised::map_of;
 use crate::row::{self, Item, rejected};
 use crate::source::OpenOptions;
@@ -34,6 +34,8 @@ pub(crate) struct CsvSource {
     budget: Rc<Cell<usize>>,
     path: PathBuf,
     reading: Reading,
+    /// The built-in map by which the file is read because it fits.
+    known: Option<&'static str>,
     width: usize,
     /// The number of lines before the header.
     skipped: u64,
@@ -51,29 +53,29 @@ impl CsvSource {
         notes: &mut Vec<String>,
     ) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
-        let (separator, skipped) = excel_separator(&mut input).map_err(io)?;
+        let (separator, skipped) = lines_before_header(&mut input).map_err(io)?;
         let header_line = first_line(&mut input).map_err(io)?;
         let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
         let budget = Rc::new(Cell::new(ROW_BYTES_MAX));
-        let guard = Guard { input, budget: budget.clone(), end: io::Cursor::new(end_record()) };
-        let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .has_headers(false)
-            .buffer_capacity(128 * 1024)
-            .from_reader(guard);
+        let mut reader = reader_of(input, delimiter, budget.clone());
         let headers = read_headers(&mut reader, path)?;
         notes.push(format!("delimiter: {}", delimiter_name(delimiter)));
+        let mut known = None;
         let reading = match (&options.map, Reading::of_own(&headers)) {
             (None, Some(own)) => own,
             (Some(map), _) => mapped(path, &headers, map, options)?,
-            (None, None) => recognised(path, &headers, options, notes)?,
+            (None, None) => {
+                let found = fitting(&headers, options);
+                known = found.map(|found| found.name);
+                recognised(path, &headers, found, options, notes)?
+            }
         };
         Ok(Self {
             reader,
             budget,
             path: path.to_owned(),
             reading,
+            known,
             width: headers.len(),
             skipped,
             carriage_returns: header_line.ends_with(b"\r"),
@@ -106,6 +108,10 @@ impl CsvSource {
             match StringRecord::from_byte_record(bytes) {
                 Ok(row) => {
                     self.row = row;
+                    if let Some(column) = self.reading.unexported(&self.row) {
+                        let (path, column) = (self.path.clone(), column.to_owned());
+                        return Some(Err(ReadError::TypeNames { path, line, column }));
+                    }
                     if self.row.iter().any(|field| !field.trim().is_empty())
                         && let Some(item) = self.item(line)
                     {
@@ -163,6 +169,11 @@ impl CsvSource {
         rejected(line, &text_of(self.row.iter().map(Into::into)), reason)
     }
 
+    /// The built-in map by which the file is read because it fits.
+    pub(crate) fn known(&self) -> Option<&'static str> {
+        self.known
+    }
+
     fn evaluator(&self) -> Option<&Evaluator> {
         match &self.reading {
             Reading::Own { .. } => None,
@@ -204,13 +215,26 @@ fn mapped(
     Ok(Reading::Mapped { evaluator, columns })
 }
 
-/// Reads a file without a map, by the names of its columns.
+/// The built-in map that fits a file.
+pub(crate) fn fitting(headers: &StringRecord, options: &OpenOptions) -> Option<&'static NamedMap> {
+    let columns = CsvColumns::new(headers);
+    options.known.iter().find(|known| known.map.fits(&columns))
+}
+
+/// Reads a file without a map, by one that fits it, or else by the names of its columns.
 fn recognised(
     path: &Path,
     headers: &StringRecord,
+    known: Option<&NamedMap>,
     options: &OpenOptions,
     notes: &mut Vec<String>,
 ) -> Result<Reading, OpenError> {
+    if let Some(known) = known {
+        notes.push(format!("read by the map {}: {}", known.name, known.map.title));
+        let reading = mapped(path, headers, &known.map, options)?;
+        note_columns(&reading, &known.map, notes);
+        return Ok(reading);
+    }
     let names: Vec<&str> = headers.iter().collect();
     let map = map_of(&names);
     if map.address.is_empty() {
@@ -219,24 +243,61 @@ fn recognised(
         return Err(OpenError::NoSubject { path, what: "an address", columns });
     }
     let reading = mapped(path, headers, &map, options)?;
-    let Reading::Mapped { evaluator, columns } = &reading else { return Ok(reading) };
-    let key = map.key.iter().flat_map(|rule| rule.value.columns()).next().unwrap_or_default();
+    note_columns(&reading, &map, notes);
+    Ok(reading)
+}
+
+/// Says which column is the key, and which are not used.
+fn note_columns(reading: &Reading, map: &Map, notes: &mut Vec<String>) {
+    let Reading::Mapped { evaluator, columns } = reading else { return };
+    let names = columns.names();
+    let is_there = |name: &&str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let key = map.key.iter().flat_map(|rule| rule.value.columns()).find(is_there);
     notes.push(if evaluator.plan().key_is_mail {
         "warning: no column is a key; the mail address is used, so an entry whose address changes \
          is another entry"
             .into()
     } else {
-        format!("the key is the column \"{key}\"")
+        format!("the key is the column \"{}\"", key.unwrap_or_default())
     });
     let unused: BTreeSet<String> = columns.unused().map(str::to_owned).collect();
     if !unused.is_empty() {
-        notes.push(format!("warning: columns that are not used: {}", listed(&unused)));
+        // A program's own export has columns that nobody misses.
+        let weight = if map.title.is_empty() { "warning: " } else { "" };
+        notes.push(format!("{weight}columns that are not used: {}", listed(&unused)));
     }
-    Ok(reading)
 }
 
 fn text_of<'a>(fields: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> String {
     fields.collect::<Vec<_>>().join(",")
+}
+
+/// The parser of a file after the lines before its header.
+fn reader_of(
+    input: BufReader<Box<dyn Read>>,
+    delimiter: u8,
+    budget: Rc<Cell<usize>>,
+) -> Reader<Guard> {
+    let guard = Guard { input, budget, end: io::Cursor::new(end_record()) };
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .has_headers(false)
+        .buffer_capacity(128 * 1024)
+        .from_reader(guard)
+}
+
+/// The header of a file.
+pub(crate) fn headers(
+    path: &Path,
+    mut input: BufReader<Box<dyn Read>>,
+) -> Result<StringRecord, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let (separator, _) = lines_before_header(&mut input).map_err(io)?;
+    let header_line = first_line(&mut input).map_err(io)?;
+    let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
+    let budget = Rc::new(Cell::new(ROW_BYTES_MAX));
+    read_headers(&mut reader_of(input, delimiter, budget), path)
 }
 
 fn read_headers(reader: &mut Reader<Guard>, path: &Path) -> Result<StringRecord, OpenError> {
@@ -264,19 +325,25 @@ fn read_headers(reader: &mut Reader<Guard>, path: &Path) -> Result<StringRecord,
     }
 }
 
-/// Reads the line `sep=;`, which Excel understands before a header. Returns the separator and the number
-/// of lines.
-pub(crate) fn excel_separator(
+/// Reads the lines before the header: `sep=;`, which Excel understands, and `#TYPE …`, which Export-Csv
+/// of Windows PowerShell writes. Returns the separator and the number of lines.
+pub(crate) fn lines_before_header(
     input: &mut BufReader<Box<dyn Read>>,
 ) -> io::Result<(Option<u8>, u64)> {
     let start = input.fill_buf()?;
     let (separator, length) = match start {
-        [b's', b'e', b'p', b'=', separator, b'\n', ..] => (*separator, 6),
-        [b's', b'e', b'p', b'=', separator, b'\r', b'\n', ..] => (*separator, 7),
+        [b's', b'e', b'p', b'=', separator, b'\n', ..] => (Some(*separator), 6),
+        [b's', b'e', b'p', b'=', separator, b'\r', b'\n', ..] => (Some(*separator), 7),
+        [b'#', b'T', b'Y', b'P', b'E', b' ', ..] => {
+            match start.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (None, end + 1),
+                None => return Ok((None, 0)),
+            }
+        }
         _ => return Ok((None, 0)),
     };
     input.consume(length);
-    Ok((Some(separator), 1))
+    Ok((separator, 1))
 }
 
 /// The first line of the file, or as much of it as is in the buffer.

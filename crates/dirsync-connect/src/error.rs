@@ -31,6 +31,22 @@ pub enum ReadError {
         /// The line at which it begins.
         line: u64,
     },
+    /// A column holds the name of a type in place of values.
+    #[error(
+        "\"{path}\", line {line}: the column \"{column}\" has the name of a type instead of its values; join \
+         them when they are exported: … | Select-Object Guid, DisplayName, PrimarySmtpAddress, \
+         RecipientTypeDetails, HiddenFromAddressListsEnabled, \
+         @{{n='{column}';e={{$_.{column} -join ';'}}}} | Export-Csv FILE -NoTypeInformation -Encoding utf8",
+        path = .path.display()
+    )]
+    TypeNames {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: u64,
+        /// The column.
+        column: String,
+    },
 }
 
 /// A file that cannot be used as a source at all.

@@ -3,6 +3,8 @@
 
 use dirsync_directory::AttributeName;
 
+use crate::map::nearest;
+
 /// The first columns of our own export.
 pub(crate) const OWN: [&str; 6] = ["origin", "key", "kind", "name", "address", "aliases"];
 
@@ -167,6 +169,16 @@ fn attribute(header: &str) -> Option<&'static str> {
 /// the addresses. Among all others are passwords, and the internal attributes of a server.
 pub(crate) fn carried(name: &str) -> Option<&'static str> {
     AttributeName::well_known(name).filter(|name| !["cn", "displayName", "mail"].contains(name))
+}
+
+/// The attribute of the known header that is nearest to an unknown one, if one is near.
+pub(crate) fn nearest_known(name: &str) -> Option<&'static str> {
+    let known = KNOWN.iter().filter_map(|(header, meaning)| match meaning {
+        Detail(attribute) => Some((*header, *attribute)),
+        _ => None,
+    });
+    let near = nearest(name, known.clone().map(|(header, _)| header))?;
+    known.clone().find(|(header, _)| *header == near).map(|(_, attribute)| attribute)
 }
 
 /// The attribute of a telephone number, by the sort that Google Contacts or a vCard states for it.

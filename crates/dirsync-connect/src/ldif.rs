@@ -1,6 +1,6 @@
 //! LDIF files as sources (RFC 2849): their records.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{OpenError, ReadError, listed};
@@ -166,6 +166,29 @@ impl LdifSource {
             Err(bad) => Some(rejected(bad.line, &self.record.text(), bad.reason)),
         }
     }
+}
+
+/// The attributes of the first records of a file, in the order in which they occur.
+pub(crate) fn attributes(reader: BufReader<Box<dyn Read>>) -> io::Result<Vec<String>> {
+    /// More records rarely have other attributes.
+    const LINES_MAX: u64 = 100_000;
+    const NAMES_MAX: usize = 200;
+    let mut lines = Lines::new(reader);
+    let mut names: Vec<String> = Vec::new();
+    while let Some(line) = lines.next()? {
+        if line.number > LINES_MAX || names.len() == NAMES_MAX {
+            break;
+        }
+        if let Ok(value) = value_of(line.number, line.bytes)
+            && !line.bytes.starts_with(b" ")
+            && !line.bytes.starts_with(b"#")
+            && !["version", "dn", "objectclass", "changetype"].contains(&value.attribute.as_str())
+            && !names.contains(&value.attribute)
+        {
+            names.push(value.attribute);
+        }
+    }
+    Ok(names)
 }
 
 impl Record {

@@ -50,6 +50,7 @@ mod map;
 mod recognised;
 mod row;
 mod source;
+mod suggest;
 mod target;
 mod text;
 mod vcard;
@@ -77,7 +78,10 @@ pub mod parsers {
 
 pub use error::{OpenError, ReadError};
 pub use format::{Format, UnknownFormat};
-pub use map::{LeftOut, Line, Made, Map, RowMade, Rule, Template, TemplateError};
+pub use map::{
+    BUILT_IN, LeftOut, Line, Made, Map, NamedMap, RowMade, Rule, Template, TemplateError,
+};
 pub use row::{AddresslessRow, ExportRow, Item, RejectedRow, SourceRow};
 pub use source::{OpenOptions, Source, open};
+pub use suggest::{Suggestion, suggest};
 pub use target::Target;

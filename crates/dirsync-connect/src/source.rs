@@ -8,7 +8,7 @@ use crate::csv_file::CsvSource;
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::ldif::LdifSource;
-use crate::map::{LeftOut, Map, RowMade};
+use crate::map::{LeftOut, Map, NamedMap, RowMade};
 use crate::row::Item;
 use crate::text::{Text, TextError};
 use crate::vcard::VcardSource;
@@ -21,6 +21,8 @@ pub struct OpenOptions {
     pub encoding: Option<String>,
     /// The map from columns to entries. Without one, the file's own names of columns decide.
     pub map: Option<Map>,
+    /// The maps of which the first that fits a CSV file is used if there is no other.
+    pub known: &'static [NamedMap],
     /// The number of rows of which [`Source::take_trace`] says what each line of the map made.
     pub traced: usize,
 }
@@ -54,15 +56,7 @@ pub fn open(
     options: &OpenOptions,
 ) -> Result<Source, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
-    if file.metadata().map_err(io)?.is_dir() {
-        return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
-    let keeps_bytes = format == Format::Vcard;
-    let text =
-        Text::new(file, options.encoding.as_deref(), keeps_bytes).map_err(|error| match error {
-            TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
-            TextError::Io(source) => io(source),
-        })?;
+    let text = text_of(file, path, format, options)?;
     let mut notes = vec![format!("encoding: {}", text.encoding())];
     let charset = text.charset();
     let mut reader = text.into_reader();
@@ -80,11 +74,37 @@ pub fn open(
     Ok(Source { rows, notes, ended: false })
 }
 
+/// The text of a file, whose encoding is known.
+pub(crate) fn text_of(
+    file: File,
+    path: &Path,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Text, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    if file.metadata().map_err(io)?.is_dir() {
+        return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let keeps_bytes = format == Format::Vcard;
+    Text::new(file, options.encoding.as_deref(), keeps_bytes).map_err(|error| match error {
+        TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
+        TextError::Io(source) => io(source),
+    })
+}
+
 impl Source {
     /// Remarks on the file as a whole: its encoding, unused columns, the choice of keys. At the end of
     /// the file they include the number of values and records that were left out.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The built-in map by which the file is read because it fits.
+    pub fn known(&self) -> Option<&'static str> {
+        match &self.rows {
+            Rows::Csv(source) => source.known(),
+            Rows::Ldif(_) | Rows::Vcard(_) => None,
+        }
     }
 
     /// The rows that the map left out so far.

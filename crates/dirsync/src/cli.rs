@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dirsync_connect::Format;
 use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+use dirsync_postoffice::config::SourceFormat;
 use dirsync_postoffice::held::Selector;
 use dirsync_protocol::context::Level;
 
@@ -64,9 +65,15 @@ pub enum Command {
     Server(ServerCommand),
     /// Add and change own entries from a file (T0)
     #[command(
-        after_help = "Examples:\n  dirsync -C hq import people.csv --whole\n  dirsync -C hq import people.csv --map people.map.toml --whole --dry-run"
+        after_help = "Examples:\n  dirsync -C hq import people.csv --whole\n  dirsync -C hq import people.csv --map people.map.toml --whole --dry-run\n  dirsync import people.csv --suggest-map"
     )]
     Import(ImportArgs),
+    /// Show and try maps from the columns of files to entries
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync map list\n  dirsync map show exchange"
+    )]
+    Map(MapCommand),
     /// Add, change, hand over and look at single entries (T0 by hand)
     #[command(
         subcommand,
@@ -104,10 +111,9 @@ pub enum Command {
     /// Who is where: numbers, ages, what waits
     #[command(after_help = "Examples:\n  dirsync -C hq status\n  dirsync -C hq status --json")]
     Status,
-    /// Where an entry is on its way, and what keeps it: from its source to every list
+    /// Where an entry is on its way, and what keeps it
     #[command(
-        after_help = "Examples:\n  dirsync -C hq why p1@x.example\n  dirsync -C hq why \"Person 1\" --at SOUTH/SALES --json\n\n\
-                      Exit codes: 0 it is known here, 1 it is not, or the postoffice of --at is not"
+        after_help = "Examples:\n  dirsync -C hq why SMTP:ana@north.example\n  dirsync -C hq why ana@north.example --json"
     )]
     Why(WhyArgs),
     /// The steps that ran, a line each
@@ -290,12 +296,16 @@ pub enum ServerCommand {
 pub struct ImportArgs {
     /// The file
     pub file: PathBuf,
-    /// Its format; default: by its extension
-    #[arg(long, value_name = "csv/ldif/vcard")]
-    pub format: Option<Format>,
-    /// A map from CSV columns to entries
+    /// Its format, or the program that wrote it (`dirsync map list`); default: by its extension and
+    /// columns
+    #[arg(long, value_name = "csv/ldif/vcard/MAP")]
+    pub format: Option<SourceFormat>,
+    /// A map from columns to entries: a file, or the name of a built-in one
     #[arg(long, value_name = "FILE")]
-    pub map: Option<PathBuf>,
+    pub map: Option<String>,
+    /// Print a map to begin with, and read nothing in
+    #[arg(long, conflicts_with_all = ["map", "whole", "dry_run"])]
+    pub suggest_map: bool,
     /// The file is the whole list: entries that it named before and lacks now are deleted (guarded)
     #[arg(long)]
     pub whole: bool,
@@ -308,6 +318,41 @@ pub struct ImportArgs {
     /// Only say what would happen, and which addresses others hold already
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MapCommand {
+    /// List the built-in maps
+    #[command(after_help = "Examples:\n  dirsync map list\n  dirsync map list --json")]
+    List,
+    /// Print a built-in map, as a file that `--map` takes
+    #[command(after_help = "Examples:\n  dirsync map show exchange\n  dirsync map show outlook-de")]
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Print what each line of a map makes of the first rows of a file
+    #[command(
+        after_help = "Examples:\n  dirsync map test people.map.toml people.csv\n  dirsync map test people.map.toml people.csv --rows 2 --json"
+    )]
+    Test(MapTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct MapTestArgs {
+    /// The name of a built-in map, or a file
+    pub map: String,
+    /// The file to read
+    pub file: PathBuf,
+    /// Its format; default: by its extension
+    #[arg(long, value_name = "csv/ldif/vcard")]
+    pub format: Option<SourceFormat>,
+    /// The file's encoding, e.g. windows-1252; default: UTF-8 or as its mark says
+    #[arg(long)]
+    pub encoding: Option<String>,
+    /// How many rows
+    #[arg(long, short = 'n', default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rows: u16,
 }
 
 #[derive(Debug, Subcommand)]
@@ -419,8 +464,8 @@ pub struct ExportArgs {
 
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// An address, whole or without its type, a name, an id or a key
-    pub who: String,
+    /// An address, or its value alone
+    pub address: String,
     /// How it stands at this requestor, as the server knows it
     #[arg(long, value_name = "NETWORK/POSTOFFICE")]
     pub at: Option<PostofficeName>,

@@ -1,8 +1,8 @@
 //! The JSON documents that commands print. `docs/json.md` is made from their types.
 
 use dirsync_postoffice::held::Decided;
+use dirsync_postoffice::maps;
 use dirsync_postoffice::server::{Recovery, RenewedLog};
-use dirsync_postoffice::why::Why;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -91,9 +91,11 @@ documents! {
     ["send", "process", "apply", "cycle"] => steps::Steps,
     ["export"] => listing::Exported,
     ["log"] => Vec<log::Line>,
+    ["map list"] => Vec<maps::BuiltInMap>,
+    ["map show"] => maps::MapText,
+    ["map test"] => maps::MapTest,
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
-    ["why"] => Why,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,

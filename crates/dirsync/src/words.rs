@@ -1,7 +1,6 @@
 //! Values as people see them.
 
 pub mod held;
-pub mod why;
 
 use dirsync_directory::unescape;
 

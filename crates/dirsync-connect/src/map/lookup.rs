@@ -10,7 +10,7 @@ use std::rc::Rc;
 use dirsync_directory::{fold, fold_into};
 
 use super::row::nearest;
-use crate::csv_file::{delimiter_of, excel_separator, first_line};
+use crate::csv_file::{delimiter_of, first_line, lines_before_header};
 use crate::text::{Text, TextError};
 
 /// The longest file that is read as a table, in bytes, because the table is kept in memory.
@@ -108,7 +108,7 @@ impl Table {
             TextError::Encoding(error) => error.to_string(),
         })?;
         let mut input = text.into_reader();
-        let (separator, _) = excel_separator(&mut input).map_err(could_not)?;
+        let (separator, _) = lines_before_header(&mut input).map_err(could_not)?;
         let header = first_line(&mut input).map_err(could_not)?;
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator.unwrap_or_else(|| delimiter_of(&header)))

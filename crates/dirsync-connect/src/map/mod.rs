@@ -4,6 +4,7 @@
 //! a condition. `docs/file-formats.md` describes the language. A map is resolved once, when a file is
 //! opened ([`Plan`]), and then evaluated for each row ([`Evaluator`]), whatever the format of the file.
 
+mod built_in;
 mod evaluate;
 mod function;
 mod lookup;
@@ -11,12 +12,14 @@ mod plan;
 mod row;
 mod template;
 mod values;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dirsync_directory::{AttributeName, Filter};
 
+pub use built_in::{BUILT_IN, NamedMap};
 pub(crate) use evaluate::{Evaluator, Subject};
 pub use evaluate::{LeftOut, Made, RowMade};
 pub(crate) use function::Function;
@@ -24,6 +27,7 @@ pub(crate) use plan::Plan;
 pub(crate) use row::{Columns, Row, nearest};
 pub(crate) use template::{Part, Value};
 pub use template::{Template, TemplateError};
+pub(crate) use written::quoted;
 
 /// A map from columns to entries.
 #[derive(Clone, Debug, Default)]

@@ -156,13 +156,17 @@ impl<C: Columns> Planner<'_, C> {
             });
         }
         let useless = if target.needs_all() { empty > 0 } else { empty > 0 && empty == values };
+        let mut asked = Vec::new();
         let condition = match &rule.condition {
             Some(filter) => Some(filter.numbered(|name| {
                 let number = self.number(target, rule, name)?;
+                asked.push(number);
                 Ok::<_, OpenError>(number.unwrap_or(usize::MAX))
             })?),
             None => None,
         };
+        // Nothing can be said about rows by columns that no row has.
+        let useless = useless || !asked.is_empty() && asked.iter().all(Option::is_none);
         let of_addresses = |column: &str| {
             let mut all = self.map.address.iter().flat_map(|rule| rule.value.columns());
             all.any(|other| other.eq_ignore_ascii_case(column))

@@ -144,6 +144,24 @@ const fn key(
 }
 
 const FORMATS: Kind = Kind::Word(&["csv", "ldif", "vcard"]);
+/// The formats of sources, among them the names of the built-in maps.
+const SOURCE_FORMATS: Kind = Kind::Word(&[
+    "csv",
+    "ldif",
+    "vcard",
+    "exchange",
+    "microsoft365",
+    "entra",
+    "google-workspace",
+    "thunderbird",
+    "outlook",
+    "outlook-de",
+    "outlook-fr",
+    "outlook-es",
+    "outlook-it",
+    "outlook-pt",
+    "outlook-pt-br",
+]);
 const LINE: Kind = Kind::Is("line of a map");
 const ENTRIES: Kind = Kind::Number(0, i64::MAX);
 /// Levels of zstd; those above take gigabytes of memory at both ends.
@@ -193,8 +211,9 @@ pub const KEYS: &[Key] = &[
          `hand`, `import`, `adopted` or `merge`."),
     key("source.file", Kind::Is("path"), "", r#""/srv/hr/people.csv""#,
         "Required: the file, relative to the postoffice folder."),
-    key("source.format", FORMATS, "", r#""csv""#,
-        "Its format; by default as the file's extension says."),
+    key("source.format", SOURCE_FORMATS, "", r#""csv""#,
+        "Its format, by default as the file's extension says, or the program that wrote it, for which \
+         there is a built-in map (`dirsync map list`)."),
     key("source.whole", Kind::Flag, "false", "true",
         "The file is the whole list: an entry that this source named before and that it lacks is \
          deleted (guarded)."),

@@ -2,13 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use dirsync_connect::{Line, Map, Rule, Template};
+use dirsync_connect::{BUILT_IN, Line, Map, NamedMap, Rule, Template};
 use dirsync_directory::{AttributeName, Filter};
 
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Placed, Reader, RuleTexts, Table};
 use super::syntax::Syntax;
+
+/// The maps that come with the program.
+pub fn built_in() -> &'static [NamedMap] {
+    static MAPS: LazyLock<Vec<NamedMap>> = LazyLock::new(|| {
+        let maps = BUILT_IN.iter().map(|(name, text)| {
+            let map = parse_map(Path::new(name), text);
+            debug_assert!(map.is_ok(), "{name}: {map:?}");
+            Some(NamedMap { name, map: map.ok()? })
+        });
+        maps.flatten().collect()
+    });
+    &MAPS
+}
+
+/// The text of a map that comes with the program.
+pub fn built_in_text(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
 
 /// Reads a map file.
 ///

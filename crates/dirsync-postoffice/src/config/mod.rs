@@ -4,6 +4,7 @@
 //! mistakes are found in one run, each with its line. `docs/configuration.md` is the reference; it
 //! is made from [`keys`].
 
+mod format;
 mod keys;
 mod map;
 mod never;
@@ -27,7 +28,8 @@ use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::View;
 use jiff::tz::TimeZone;
 
-pub use map::load_map;
+pub use format::SourceFormat;
+pub use map::{built_in, built_in_text, load_map};
 pub use problem::ConfigErrors;
 pub use reference::template;
 

@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use dirsync_connect::{Format, OpenOptions, Rule};
 use dirsync_directory::fold;
 
-use super::map::read_map;
+use super::format::SourceFormat;
+use super::map::{built_in, read_map};
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
 use super::{SourceConfig, TargetConfig};
@@ -63,13 +64,15 @@ fn source<'a>(
     if let Some(file) = &file {
         files.insert(normal(&file.value), ("source", file.span.clone()));
     }
-    let format = format(reader, table, file.as_ref());
+    let format = source_format(reader, table, file.as_ref());
     let whole = reader.flag(table, "whole");
     let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
     let settings = folder.join("dirsync.toml");
     let map = reader.table(table, "map").and_then(|table| read_map(reader, &table, &settings));
     let (name, file, format) = (name?, folder.join(file?.value), format?);
-    let options = OpenOptions { encoding, map, ..OpenOptions::default() };
+    let map = map.or_else(|| format.map.cloned());
+    let (format, known) = (format.format, built_in());
+    let options = OpenOptions { encoding, map, known, ..OpenOptions::default() };
     let fingerprint = fingerprint(&file, format, &options);
     Some(SourceConfig { name, file, format, whole, options, fingerprint })
 }
@@ -158,6 +161,26 @@ fn file<'a>(reader: &mut Reader<'a>, table: &Table<'a>, example: &str) -> Option
     Some(Placed { value: PathBuf::from(value), span })
 }
 
+/// The format of a source: a built-in map has none of the settings' beside it.
+fn source_format<'a>(
+    reader: &mut Reader<'a>,
+    table: &Table<'a>,
+    file: Option<&Placed<PathBuf>>,
+) -> Option<SourceFormat> {
+    if !reader.has(table, "format") {
+        return of_extension(reader, file).map(SourceFormat::from);
+    }
+    let format: SourceFormat = reader.word(table, "format")?.parse().ok()?;
+    if format.map.is_some() && reader.has(table, "map") {
+        let problem = Problem::at(reader.key_span(table, "map"), "this source has two maps")
+            .because("its format names a built-in one")
+            .help("leave out one of them, or begin with what `dirsync map show` prints");
+        reader.report(problem);
+        return None;
+    }
+    Some(format)
+}
+
 /// The format that is written, or else that of the file's extension.
 fn format<'a>(
     reader: &mut Reader<'a>,
@@ -167,6 +190,10 @@ fn format<'a>(
     if reader.has(table, "format") {
         return reader.word(table, "format").and_then(|word| word.parse().ok());
     }
+    of_extension(reader, file)
+}
+
+fn of_extension(reader: &mut Reader<'_>, file: Option<&Placed<PathBuf>>) -> Option<Format> {
     let file = file?;
     let format = Format::of_path(&file.value).ok();
     if format.is_none() {

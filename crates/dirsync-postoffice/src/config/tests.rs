@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dirsync_protocol::guard::GuardLimits;
 
-use super::keys::KEYS;
-use super::map::parse_map;
+use super::keys::{KEYS, Kind};
+use super::map::{built_in, parse_map};
 use super::*;
 
 const MAP: &str = "\
@@ -791,6 +791,19 @@ ou = [["{a}"]]
     for part in ["did you mean \"lower\"?", "\"value\" and \"if\"", "a rule needs \"value\""] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+}
+
+#[test]
+fn every_built_in_map_is_a_format_of_sources() {
+    let Some(Kind::Word(words)) = super::keys::find("source", "format").map(|key| key.kind) else {
+        panic!("the formats are words")
+    };
+    let maps: Vec<&str> = built_in().iter().map(|known| known.name).collect();
+    assert_eq!(words[3..], maps, "and every built-in map can be read");
+    assert_eq!(maps, dirsync_connect::BUILT_IN.map(|(name, _)| name));
+    assert!(
+        built_in().iter().all(|known| known.map.lenient && !known.map.recognised_by.is_empty())
+    );
 }
 
 #[test]

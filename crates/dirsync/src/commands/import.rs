@@ -6,17 +6,24 @@ use dirsync_agent::changes::ExampleKind;
 use dirsync_agent::intake::Intake;
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_postoffice::Postoffice;
-use dirsync_postoffice::config::load_map;
+use dirsync_postoffice::config::built_in;
+use dirsync_postoffice::maps::{self, FileToRead};
 use dirsync_postoffice::sources::{self, Import};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::cli::ImportArgs;
 use crate::commands::print_json;
-use crate::failure::{ExitStatus, Failure, FailureKind, Result};
+use crate::failure::{ExitStatus, Failure, Result};
 
 /// `dirsync import FILE`.
 pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitStatus> {
+    if arguments.suggest_map {
+        let ImportArgs { file, format, encoding, .. } = arguments;
+        let file = FileToRead { path: file, format: *format, encoding: encoding.as_deref() };
+        print!("{}", maps::suggest(&file)?);
+        return Ok(ExitStatus::Done);
+    }
     let import = named(arguments)?;
     let mut postoffice = Postoffice::open(folder, "import")?;
     let progress = ProgressBar::new_spinner();
@@ -36,19 +43,23 @@ fn named(arguments: &ImportArgs) -> Result<Import> {
     let format = match arguments.format {
         Some(format) => format,
         None => Format::of_path(&arguments.file)
-            .map_err(|error| Failure::usage(error).hint("say --format csv, ldif or vcard"))?,
+            .map_err(|error| Failure::usage(error).hint("say --format csv, ldif or vcard"))?
+            .into(),
     };
-    let map = arguments.map.as_ref().map(|path| load_map(path)).transpose();
-    let map = map.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
+    let map = match &arguments.map {
+        Some(map) => Some(maps::named(map)?),
+        None => format.map.cloned(),
+    };
     if ["hand", "adopted", "merge", ""].contains(&arguments.source.as_str()) {
         return Err(Failure::usage(format!("\"{}\" is no source of a file", arguments.source)));
     }
     Ok(Import {
         file: arguments.file.clone(),
-        format,
+        format: format.format,
         options: OpenOptions {
             encoding: arguments.encoding.clone(),
             map,
+            known: built_in(),
             ..OpenOptions::default()
         },
         source: arguments.source.clone(),
@@ -66,6 +77,9 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     const SHOWN: usize = 10;
     for note in intake.notes.iter().filter(|note| note.starts_with("warning")) {
         eprintln!("{note}");
+    }
+    if let Some(map) = intake.map {
+        println!("read by the built-in map {map}");
     }
     let would = if dry_run { "would be " } else { "" };
     println!("{} rows: {} unchanged", report.rows, report.unchanged);
@@ -150,6 +164,7 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         "held_removals": report.held_removals, "absent_kept": report.absent_kept,
         "unclaimed": report.unclaimed,
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,
+        "map": intake.map,
         "left_out": intake.left_out.iter()
             .map(|left| json!({ "reason": left.reason, "rows": left.rows }))
             .collect::<Vec<_>>(),

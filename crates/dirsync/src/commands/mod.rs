@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod init;
 pub mod listing;
 pub mod log;
+pub mod map;
 pub mod message;
 pub mod quarantine;
 pub mod requestor;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Moved => server::moved(folder, json),
         Command::Server(command) => server::run(folder, &command, json),
         Command::Import(arguments) => import::import(folder, &arguments, json),
+        Command::Map(command) => map::run(&command, json),
         Command::Entry(command) => entry::run(folder, command, json),
         Command::Config(ConfigCommand::Check) => init::check_config(folder, json),
         Command::Send => steps::send(folder, json),

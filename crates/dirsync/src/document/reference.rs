@@ -41,6 +41,7 @@ const UNTYPED: &[&str] = &[
     "entry list",
     "entry show",
     "status",
+    "why",
     "log",
 ];
 
