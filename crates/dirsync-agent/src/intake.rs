@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{
-    Format, Item, LeftOut, OpenError, OpenOptions, ReadError as FileReadError, open,
+    Format, Item, LeftOut, OpenError, OpenOptions, PrivateCount, ReadError as FileReadError, open,
 };
 use dirsync_directory::{Address, PostofficeName, fold, unescape};
 use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
@@ -36,6 +36,8 @@ pub struct Intake {
     pub map: Option<&'static str>,
     /// The rows that the map left out, by the reason.
     pub left_out: Vec<LeftOut>,
+    /// The private values that were left out.
+    pub private: Vec<PrivateCount>,
     /// Why the read is not complete, if it is not.
     pub broke_off: Option<FileReadError>,
     /// Addresses of its rows that entries of other origins hold already.
@@ -129,8 +131,8 @@ pub fn take_in(
     let report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
     let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
-    let (map, left_out) = (source.known(), source.left_out());
-    Ok(Intake { report, notes, map, left_out, broke_off, taken })
+    let (map, left_out, private) = (source.known(), source.left_out(), source.private());
+    Ok(Intake { report, notes, map, left_out, private, broke_off, taken })
 }
 
 fn taken_addresses(

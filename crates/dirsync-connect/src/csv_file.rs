@@ -12,6 +12,7 @@ use crate::csv_columns::{CsvColumns, Reading};
 use crate::draft::Draft;
 use crate::error::{OpenError, ReadError, listed};
 use crate::map::{Columns as _, Evaluator, LeftOut, Map, NamedMap, Plan, RowMade, Subject};
+use crate::private::{Private, PrivateCounts};
 use crate::recognised::map_of;
 use crate::row::{self, Item, rejected};
 use crate::source::OpenOptions;
@@ -70,6 +71,10 @@ impl CsvSource {
                 recognised(path, &headers, found, options, notes)?
             }
         };
+        let draft = Draft::new(match reading {
+            Reading::Own { .. } => Private::Keep,
+            Reading::Mapped { .. } => options.private(),
+        });
         Ok(Self {
             reader,
             budget,
@@ -80,7 +85,7 @@ impl CsvSource {
             skipped,
             carriage_returns: header_line.ends_with(b"\r"),
             row: StringRecord::new(),
-            draft: Draft::default(),
+            draft,
             subject: Subject::default(),
         })
     }
@@ -179,6 +184,10 @@ impl CsvSource {
             Reading::Own { .. } => None,
             Reading::Mapped { evaluator, .. } => Some(evaluator),
         }
+    }
+
+    pub(crate) fn private(&self) -> &PrivateCounts {
+        self.draft.private()
     }
 
     /// Adds notes on the rows as a whole.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_directory::{Record, escape, fold};
+use dirsync_directory::{Record, escape, fold, unescape};
 
+use crate::private::{Private, PrivateCounts};
 use crate::row::{AddresslessRow, Item};
 
 /// Collects the parts of a record. Its buffers are used again for the next row.
@@ -17,9 +18,32 @@ pub(crate) struct Draft {
     /// The detail lines, of which the first `used` belong to this row.
     lines: Vec<String>,
     used: usize,
+    /// Whether private details are left out, of all rows and of this one.
+    omits_private: bool,
+    omits_now: bool,
+    private: PrivateCounts,
 }
 
 impl Draft {
+    pub(crate) fn new(private: Private) -> Self {
+        Self { omits_private: private == Private::Omit, ..Self::default() }
+    }
+
+    /// Takes the private details of this row, because it is one of our own.
+    pub(crate) fn keep_private(&mut self) {
+        self.omits_now = false;
+    }
+
+    /// Whether an attribute is left out because it is private. Then it is counted.
+    pub(crate) fn omits(&mut self, attribute: &str) -> bool {
+        self.omits_now && self.private.count(attribute)
+    }
+
+    /// The private details that were left out.
+    pub(crate) fn private(&self) -> &PrivateCounts {
+        &self.private
+    }
+
     /// Forgets the last row. An entry without a kind is a mailbox.
     pub(crate) fn clear(&mut self) {
         self.kind.clear();
@@ -28,6 +52,7 @@ impl Draft {
         self.addresses.clear();
         self.keys.clear();
         self.used = 0;
+        self.omits_now = self.omits_private;
     }
 
     /// Sets the kind. A word that is not a kind is kept, so that the check of the record can report it.
@@ -86,6 +111,24 @@ impl Draft {
         }
     }
 
+    /// Gives a list with members that has no address the address `LIST:` with its name. The lists of address
+    /// books have none, and only an address makes an entry of a directory.
+    pub(crate) fn address_list(&mut self) {
+        let is_member = |line: &String| line.starts_with("member/");
+        let is_list = self.kind == "list" && self.lines[..self.used].iter().any(is_member);
+        if is_list && self.addresses.is_empty() && !self.name.is_empty() {
+            self.addresses = format!("LIST:{}", self.name);
+        }
+    }
+
+    /// The key of an entry that has none of its own: its first mail address, else its first address.
+    pub(crate) fn derived_key(&self) -> Option<String> {
+        let addresses = || self.addresses.split('\t').filter(|text| !text.is_empty());
+        let mail = addresses().find_map(|text| text.strip_prefix("SMTP:"));
+        let address = mail.or_else(|| addresses().next())?;
+        unescape(address).map(|address| key_of_mail(&address).into_owned())
+    }
+
     pub(crate) fn has_address(&self) -> bool {
         !self.addresses.is_empty()
     }
@@ -98,7 +141,7 @@ impl Draft {
 
     /// Adds a value of a detail, unless it is empty.
     pub(crate) fn detail(&mut self, attribute: &str, value: &str) {
-        if value.is_empty() {
+        if value.is_empty() || self.omits(attribute) {
             return;
         }
         if self.used == self.lines.len() {

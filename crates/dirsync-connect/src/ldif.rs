@@ -3,12 +3,14 @@
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::draft::Draft;
 use crate::error::{OpenError, ReadError, listed};
 use crate::ldif_entry::{Ignored, item_of};
 use crate::ldif_line::{BadLine, Value, value_of};
 use crate::ldif_mapped::Mapped;
 use crate::lines::Lines;
 use crate::map::{LeftOut, RowMade};
+use crate::private::PrivateCounts;
 use crate::row::{Item, rejected};
 use crate::source::OpenOptions;
 
@@ -21,6 +23,7 @@ pub(crate) struct LdifSource {
     path: PathBuf,
     record: Record,
     ignored: Ignored,
+    draft: Draft,
     map: Option<Mapped>,
     ended: bool,
 }
@@ -40,15 +43,20 @@ impl LdifSource {
         reader: BufReader<Box<dyn Read>>,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
-        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options.traced));
+        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options));
         Ok(Self {
             lines: Lines::new(reader),
             path: path.to_owned(),
             record: Record::default(),
             ignored: Ignored::default(),
+            draft: Draft::new(options.private()),
             map: map.transpose()?,
             ended: false,
         })
+    }
+
+    pub(crate) fn private(&self) -> &PrivateCounts {
+        self.map.as_ref().map_or(&self.draft, |map| &map.draft).private()
     }
 
     /// The rows that the map left out so far.
@@ -156,7 +164,7 @@ impl LdifSource {
         let outcome = self.record.values().and_then(|mut values| match &mut self.map {
             _ if values.is_empty() => Ok(None),
             Some(map) => map.item(first, &mut values),
-            None => item_of(first, &values, &mut self.ignored),
+            None => item_of(first, &values, &mut self.draft, &mut self.ignored),
         });
         match outcome {
             Ok(item) => item.map(|item| match item {
@@ -225,7 +233,13 @@ impl Record {
                 }
                 continue;
             }
+            let is_change =
+                value.is("changetype") && !value.bytes.trim_ascii().eq_ignore_ascii_case(b"add");
             values.push(value);
+            if is_change {
+                // Its other lines are not those of an entry. The change is refused as what it is.
+                break;
+            }
         }
         Ok(values)
     }

@@ -10,6 +10,7 @@ use crate::draft::{Draft, key_of_mail};
 use crate::guid;
 use crate::headers::carried;
 use crate::ldif_line::{BadLine, Value};
+use crate::ldif_mozilla::{Mozilla, is_mozilla};
 use crate::row::{Item, SourceRow, rejected};
 
 /// The parts of a file that are left out, for a note at its end.
@@ -43,7 +44,7 @@ const BINARY: &[&str] = &[
 
 /// Attributes that every server exports and that are not worth a note.
 const UNREMARKABLE: &[&str] =
-    &["changetype", "control", "dn", "objectclass", "entryuuid", "userpassword"];
+    &["changetype", "control", "dn", "objectclass", "entryuuid", "modifytimestamp", "userpassword"];
 
 /// Checks that a record states that an entry exists: it begins with its dn, and is not a change.
 pub(crate) fn check(values: &[Value]) -> Result<(), BadLine> {
@@ -72,16 +73,21 @@ pub(crate) fn check(values: &[Value]) -> Result<(), BadLine> {
 pub(crate) fn item_of(
     first: u64,
     values: &[Value],
+    draft: &mut Draft,
     ignored: &mut Ignored,
 ) -> Result<Option<Item>, BadLine> {
     check(values)?;
     let own = values.iter().any(|value| value.is("dirsynckey"));
-    if own { own_item(first, values).map(Some) } else { foreign_item(first, values, ignored) }
+    draft.clear();
+    if own {
+        draft.keep_private();
+        own_item(first, values, draft).map(Some)
+    } else {
+        foreign_item(first, values, draft, ignored)
+    }
 }
 
-fn own_item(first: u64, values: &[Value]) -> Result<Item, BadLine> {
-    let mut draft = Draft::default();
-    draft.clear();
+fn own_item(first: u64, values: &[Value], draft: &mut Draft) -> Result<Item, BadLine> {
     let (mut origin, mut key) = (None, String::new());
     for value in values {
         let text = value.text()?;
@@ -110,7 +116,7 @@ fn own_item(first: u64, values: &[Value]) -> Result<Item, BadLine> {
             _ => draft.detail(&name_of(value), text),
         }
     }
-    Ok(row(first, origin, key, &mut draft, false))
+    Ok(row(first, origin, key, draft, false))
 }
 
 /// The name of an attribute with its options, in its one spelling.
@@ -156,7 +162,11 @@ struct Found<'a> {
     given_name: Option<&'a str>,
     surname: Option<&'a str>,
     mails: Vec<&'a str>,
+    second_mails: Vec<&'a str>,
     proxies: Vec<&'a str>,
+    /// Whether Thunderbird has written the record.
+    is_mozilla: bool,
+    mozilla: Mozilla<'a>,
 }
 
 /// The kind that an object class stands for. A record has several classes, and the greatest decides: a
@@ -176,14 +186,15 @@ enum Kind {
 fn foreign_item(
     first: u64,
     values: &[Value],
+    draft: &mut Draft,
     ignored: &mut Ignored,
 ) -> Result<Option<Item>, BadLine> {
-    let mut draft = Draft::default();
-    draft.clear();
-    let mut found = Found::default();
+    let mut found = Found { is_mozilla: is_mozilla(values), ..Found::default() };
     for value in values {
-        found.take(value, &mut draft, ignored)?;
+        found.take(value, draft, ignored)?;
     }
+    found.mozilla.details(draft);
+    found.mails.append(&mut found.second_mails);
     let unaddressed = found.mails.is_empty() && found.proxies.is_empty();
     let nobody = found.classes && found.kind == Kind::None && unaddressed;
     if found.kind == Kind::Machine || nobody {
@@ -203,12 +214,13 @@ fn foreign_item(
         draft.name(&name);
     }
     draft.name_by_address();
+    draft.address_list();
     let key = found.keys.into_iter().flatten().next();
-    let derived_key = key.is_none() && !found.mails.is_empty();
+    let derived_key = key.is_none() && draft.has_address();
     ignored.derived_keys += u64::from(derived_key);
     let mail = found.mails.first().map(|mail| key_of_mail(mail).into_owned());
-    let key = key.or(mail).unwrap_or_default();
-    Ok(Some(row(first, None, key, &mut draft, derived_key)))
+    let key = key.or(mail).or_else(|| draft.derived_key()).unwrap_or_default();
+    Ok(Some(row(first, None, key, draft, derived_key)))
 }
 
 impl<'a> Found<'a> {
@@ -238,6 +250,9 @@ impl<'a> Found<'a> {
         if attribute == "member" || attribute == "uniquemember" {
             return take_member(value, draft, ignored);
         }
+        if self.is_mozilla && self.mozilla.take(value, draft)? {
+            return Ok(());
+        }
         if carried {
             let text = value.text()?;
             if attribute == "employeenumber" && value.options.is_empty() && !text.is_empty() {
@@ -264,6 +279,9 @@ impl<'a> Found<'a> {
             }
             "displayname" => self.display_name = Some(value.text()?),
             "mail" => self.mails.push(value.text()?.trim()),
+            "mozillasecondemail" | "xmozillasecondemail" => {
+                self.second_mails.push(value.text()?.trim());
+            }
             "proxyaddresses" => self.proxies.push(value.text()?.trim()),
             "objectclass" => {
                 self.classes = true;

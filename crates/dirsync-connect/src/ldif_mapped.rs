@@ -12,12 +12,13 @@ use crate::ldif_entry::{check, remember};
 use crate::ldif_line::{BadLine, Value};
 use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject, nearest};
 use crate::row::{self, Item, rejected};
+use crate::source::OpenOptions;
 
 /// A map for the records of a file.
 pub(crate) struct Mapped {
     pub(crate) evaluator: Evaluator,
     columns: Attributes,
-    draft: Draft,
+    pub(crate) draft: Draft,
     subject: Subject,
     /// Whether the map accepts that an attribute does not occur.
     lenient: bool,
@@ -87,13 +88,13 @@ impl Mapped {
     /// # Errors
     ///
     /// If the map names something that cannot be an attribute, or a table cannot be used.
-    pub(crate) fn new(path: &Path, map: &Map, traced: usize) -> Result<Self, OpenError> {
+    pub(crate) fn new(path: &Path, map: &Map, options: &OpenOptions) -> Result<Self, OpenError> {
         let mut columns = Attributes::default();
         let plan = Plan::new(path, map, &mut columns)?;
         Ok(Self {
-            evaluator: Evaluator::new(plan, traced),
+            evaluator: Evaluator::new(plan, options.traced),
             columns,
-            draft: Draft::default(),
+            draft: Draft::new(options.private()),
             subject: Subject::default(),
             lenient: map.lenient,
         })

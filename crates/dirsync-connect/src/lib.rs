@@ -44,9 +44,11 @@ mod ldif;
 mod ldif_entry;
 mod ldif_line;
 mod ldif_mapped;
+mod ldif_mozilla;
 mod ldif_record;
 mod lines;
 mod map;
+mod private;
 mod recognised;
 mod row;
 mod source;
@@ -56,6 +58,7 @@ mod text;
 mod vcard;
 mod vcard_card;
 mod vcard_entry;
+mod vcard_lists;
 mod vcard_mapped;
 mod vcard_property;
 
@@ -81,6 +84,7 @@ pub use format::{Format, UnknownFormat};
 pub use map::{
     BUILT_IN, LeftOut, Line, Made, Map, NamedMap, RowMade, Rule, Template, TemplateError,
 };
+pub use private::{Private, PrivateCount, UnknownPrivate};
 pub use row::{AddresslessRow, ExportRow, Item, RejectedRow, SourceRow};
 pub use source::{OpenOptions, Source, open};
 pub use suggest::{Suggestion, suggest};

@@ -9,6 +9,7 @@ use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::ldif::LdifSource;
 use crate::map::{LeftOut, Map, NamedMap, RowMade};
+use crate::private::{Private, PrivateCount, PrivateCounts};
 use crate::row::Item;
 use crate::text::{Text, TextError};
 use crate::vcard::VcardSource;
@@ -23,8 +24,20 @@ pub struct OpenOptions {
     pub map: Option<Map>,
     /// The maps of which the first that fits a CSV file is used if there is no other.
     pub known: &'static [NamedMap],
+    /// What is done with private things, unless a person's map takes them over.
+    pub private: Private,
     /// The number of rows of which [`Source::take_trace`] says what each line of the map made.
     pub traced: usize,
+}
+
+impl OpenOptions {
+    /// What is done with private things in a file of another program.
+    pub(crate) fn private(&self) -> Private {
+        match &self.map {
+            Some(map) if !map.built_in => Private::Keep,
+            _ => self.private,
+        }
+    }
 }
 
 /// A file that is being read, in constant memory.
@@ -116,6 +129,19 @@ impl Source {
         }
     }
 
+    /// The private values that were left out so far.
+    pub fn private(&self) -> Vec<PrivateCount> {
+        self.private_counts().counts()
+    }
+
+    fn private_counts(&self) -> &PrivateCounts {
+        match &self.rows {
+            Rows::Csv(source) => source.private(),
+            Rows::Ldif(source) => source.private(),
+            Rows::Vcard(source) => source.private(),
+        }
+    }
+
     /// What the map made of the rows since the last call, as long as rows are traced.
     pub fn take_trace(&mut self) -> Vec<RowMade> {
         match &mut self.rows {
@@ -145,6 +171,7 @@ impl Iterator for Source {
                 Rows::Ldif(source) => source.summarize(&mut self.notes),
                 Rows::Vcard(source) => source.summarize(&mut self.notes),
             }
+            self.notes.extend(self.private_counts().note());
         }
         item
     }

@@ -3,12 +3,15 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::draft::Draft;
 use crate::error::{OpenError, ReadError};
 use crate::lines::Lines;
 use crate::map::{LeftOut, RowMade};
+use crate::private::PrivateCounts;
 use crate::row::{Item, rejected};
 use crate::source::OpenOptions;
 use crate::vcard_entry::item_of;
+use crate::vcard_lists::Lists;
 use crate::vcard_mapped::Mapped;
 use crate::vcard_property::{Charset, Unfolded};
 
@@ -28,6 +31,8 @@ pub(crate) struct VcardSource {
     /// The line at which the next card begins, if reading the last one went past its beginning.
     begun: Option<u64>,
     derived_keys: u64,
+    draft: Draft,
+    lists: Lists,
     map: Option<Mapped>,
 }
 
@@ -58,7 +63,7 @@ impl VcardSource {
         charset: Charset,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
-        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options.traced));
+        let map = options.map.as_ref().map(|map| Mapped::new(path, map, options));
         Ok(Self {
             lines: Lines::new(reader),
             path: path.to_owned(),
@@ -67,8 +72,14 @@ impl VcardSource {
             unfolded: Unfolded::default(),
             begun: None,
             derived_keys: 0,
+            draft: Draft::new(options.private()),
+            lists: Lists::default(),
             map: map.transpose()?,
         })
+    }
+
+    pub(crate) fn private(&self) -> &PrivateCounts {
+        self.map.as_ref().map_or(&self.draft, |map| &map.draft).private()
     }
 
     /// The cards that the map left out so far.
@@ -88,7 +99,7 @@ impl VcardSource {
                 Err(error) => return Some(Err(error)),
             };
             let reason = match end {
-                End::File => return None,
+                End::File => return self.lists.next().map(|row| Ok(Item::Row(row))),
                 End::Card if self.card.too_long => "the card is longer than 16 MiB",
                 End::Card => match self.item() {
                     Some(item) => return Some(Ok(item)),
@@ -106,6 +117,7 @@ impl VcardSource {
         if let Some(map) = &self.map {
             map.evaluator.summarize(notes);
         }
+        self.lists.summarize(notes);
         if self.derived_keys > 0 {
             notes.push(format!(
                 "warning: {} cards have no UID; their mail address is their key, so an entry whose address \
@@ -121,12 +133,12 @@ impl VcardSource {
         self.unfolded.read(&card.bytes, card.first, card.is_version_2());
         let item = match &mut self.map {
             Some(map) => map.item(card.first, &self.unfolded, self.charset)?,
-            None => item_of(card.first, &self.unfolded, self.charset),
+            None => item_of(card.first, &self.unfolded, self.charset, &mut self.draft),
         };
         Some(match item {
             Item::Row(row) => {
                 self.derived_keys += u64::from(row.derived_key && self.map.is_none());
-                Item::Row(row)
+                Item::Row(self.lists.take(row)?)
             }
             Item::Rejected(row) => rejected(card.first, &card.text(), row.reason),
             nobody => nobody,

@@ -6,6 +6,7 @@ use crate::draft::Draft;
 use crate::error::OpenError;
 use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject};
 use crate::row::{self, Item, rejected};
+use crate::source::OpenOptions;
 use crate::vcard_entry::without_scheme;
 use crate::vcard_property::{Charset, Property, Unfolded};
 
@@ -15,7 +16,7 @@ pub(crate) struct Mapped {
     columns: Properties,
     /// The values of each column in the present card, each with the rank of its property.
     values: CardRow,
-    draft: Draft,
+    pub(crate) draft: Draft,
     subject: Subject,
 }
 
@@ -85,16 +86,16 @@ impl Mapped {
     /// # Errors
     ///
     /// If the map names something that cannot be a property, or a table cannot be used.
-    pub(crate) fn new(path: &Path, map: &Map, traced: usize) -> Result<Self, OpenError> {
+    pub(crate) fn new(path: &Path, map: &Map, options: &OpenOptions) -> Result<Self, OpenError> {
         let mut columns = Properties::default();
         let plan = Plan::new(path, map, &mut columns)?;
         let mut values = CardRow::default();
         values.0.resize_with(columns.0.len(), Vec::new);
         Ok(Self {
-            evaluator: Evaluator::new(plan, traced),
+            evaluator: Evaluator::new(plan, options.traced),
             columns,
             values,
-            draft: Draft::default(),
+            draft: Draft::new(options.private()),
             subject: Subject::default(),
         })
     }

@@ -156,6 +156,16 @@ impl<'a> Property<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// Whether the value is empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.value.trim_ascii().is_empty()
+    }
+
+    /// Whether a value with parts is more than their separators.
+    pub(crate) fn value_has_text(&self) -> bool {
+        self.value.iter().any(|byte| *byte != b';' && !byte.is_ascii_whitespace())
+    }
+
     pub(crate) fn name(&self) -> &'a str {
         self.name
     }

@@ -122,7 +122,10 @@ impl FileToRead<'_> {
         };
         let encoding = self.encoding.map(str::to_owned);
         let map = map.or_else(|| format.map.cloned());
-        Ok((format.format, OpenOptions { encoding, map, known: built_in(), traced }))
+        Ok((
+            format.format,
+            OpenOptions { encoding, map, known: built_in(), traced, ..OpenOptions::default() },
+        ))
     }
 
     fn open(&self) -> Result<std::fs::File> {

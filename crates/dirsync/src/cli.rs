@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use dirsync_connect::Format;
+use dirsync_connect::{Format, Private};
 use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
 use dirsync_postoffice::config::SourceFormat;
 use dirsync_postoffice::held::Selector;
@@ -312,6 +312,9 @@ pub struct ImportArgs {
     /// The file's encoding, e.g. windows-1252; default: UTF-8 or as its mark says
     #[arg(long)]
     pub encoding: Option<String>,
+    /// What is done with home telephones and addresses, birthdays, anniversaries, spouses and notes
+    #[arg(long, value_name = "omit/keep", default_value = "omit")]
+    pub private: Private,
     /// The name of the source that these entries belong to
     #[arg(long, default_value = "import")]
     pub source: String,

@@ -40,6 +40,8 @@ pub struct Map {
     pub title: String,
     /// The columns by which a file of this kind is recognised: of each group it has one.
     pub recognised_by: Vec<Vec<String>>,
+    /// It comes with the program, so nobody has decided that it takes private things over.
+    pub built_in: bool,
     /// A column that the file does not have is empty, instead of an error.
     pub lenient: bool,
     /// The origin, if the rows name one. Only the recognised headers of our own files have it.

@@ -1,8 +1,8 @@
 //! LDIF files of directory servers and address books.
 
-use dirsync_connect::ReadError;
+use dirsync_connect::{OpenOptions, Private, ReadError};
 
-use super::read;
+use super::{read, read_with};
 
 /// `docs/failure-stories.md` §10, the part that needs no slapd.
 #[test]
@@ -49,12 +49,15 @@ fn a_bad_record_is_alone() {
     let bad = [
         ("dn: cn=x\ncn:< file:///etc/passwd\n\n", 2, "is a URL"),
         ("dn: cn=x\nchangetype: delete\n\n", 2, "a change of type delete"),
-        ("dn: cn=x\nchangetype: modify\nreplace: mail\nmail: a\n-\n\n", 5, "not ATTRIBUTE"),
+        (
+            "dn: cn=x\nchangetype: modify\nreplace: mail\nmail: a\n-\n\n",
+            2,
+            "a change of type modify",
+        ),
         ("dn: cn=x\nchangetype: moddn\nnewrdn: cn=y\n\n", 2, "a change of type moddn"),
         ("dn: cn=x\ncn:: QUJ*\nmail: x@x.example\n\n", 2, "not base64"),
         ("dn: cn=x\ncn X\nmail: x@x.example\n\n", 2, "not ATTRIBUTE"),
         ("cn: X\nmail: x@x.example\n\n", 1, "does not begin with its dn"),
-        ("dn: cn=x\nproxyAddresses: smtp:x@x\ncn: X\n\n", 1, "the record has no key"),
         ("dn: cn=x\nmail: x@x\nmember;range=0-1499: cn=a\n\n", 3, "only the members 0-1499"),
         (" x\ndn: cn=x\n\n", 1, "not ATTRIBUTE"),
     ];
@@ -68,6 +71,48 @@ fn a_bad_record_is_alone() {
     let added =
         read("a.ldif", "dn: cn=a\ncontrol: 1.2.3 true\nchangetype: add\ncn: A\nmail: a@x\n");
     assert_eq!(added.row(0).record.name, "A");
+}
+
+/// As Thunderbird writes its address book: a person with two addresses, and a list, which has none.
+#[test]
+fn thunderbirds_people_and_lists_come_in() {
+    let content = "dn: cn=Ana Souza,mail=ana@n.example\nobjectclass: top\nobjectclass: person\n\
+        objectclass: organizationalPerson\nobjectclass: inetOrgPerson\nobjectclass: mozillaAbPersonAlpha\n\
+        givenName: Ana\nsn: Souza\ncn: Ana Souza\nmail: ana@n.example\nmozillaSecondEmail: a2@n.example\n\
+        modifytimestamp: 1700000000\ntelephoneNumber: +1 206\nhomePhone: 1\nmozillaHomeStreet: Pier 7\n\
+        mozillaHomeLocalityName: Lisbon\nbirthyear: 1970\nbirthmonth: 1\nbirthday: 31\ndescription: afraid of cats\n\
+        mozillaWorkUrl: http://n.example\n\n\
+        dn: cn=Sailors\nobjectclass: top\nobjectclass: groupOfNames\ncn: Sailors\nmozillaNickname: s\n\
+        member: cn=Ana Souza,mail=ana@n.example\n\n";
+    let with = |private| {
+        let options = OpenOptions { private, ..OpenOptions::default() };
+        read_with("a.ldif", content.as_bytes(), &options).unwrap()
+    };
+    let omitted = with(Private::Omit);
+    assert!(omitted.rejected.is_empty(), "{:?}", omitted.rejected);
+    let (ana, list) = (omitted.row(0), omitted.row(1));
+    assert_eq!(ana.record.addresses, "SMTP:ana@n.example\tSMTP:a2@n.example");
+    let public = "givenName/Ana\nlabeledURI/http://n.example\nsn/Souza\ntelephoneNumber/+1 206\n";
+    assert_eq!(ana.record.details, public);
+    assert_eq!(
+        (list.key.as_str(), list.record.addresses.as_str()),
+        ("list:sailors", "LIST:Sailors")
+    );
+    assert_eq!(list.record.details, "member/SMTP:ana@n.example\n");
+    assert!(
+        omitted.has_note(
+            "left out: 1 home telephone, 1 home address, 1 birthday, 1 note; --private keep"
+        ),
+        "{:?}",
+        omitted.notes
+    );
+    let kept = with(Private::Keep);
+    assert_eq!(
+        kept.details(0),
+        "birthday/1970-01-31\ngivenName/Ana\nhomePhone/1\nhomePostalAddress/Pier 7$Lisbon\ninfo/afraid of cats\n\
+         labeledURI/http://n.example\nsn/Souza\ntelephoneNumber/+1 206\n"
+    );
+    assert!(!kept.has_note("private"));
 }
 
 #[test]

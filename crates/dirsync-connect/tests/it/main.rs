@@ -10,7 +10,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use dirsync_connect::{
-    AddresslessRow, Format, Item, OpenError, OpenOptions, ReadError, RejectedRow, SourceRow, open,
+    AddresslessRow, Format, Item, OpenError, OpenOptions, Private, ReadError, RejectedRow,
+    SourceRow, open,
 };
 
 /// All items of a file.
@@ -117,6 +118,37 @@ fn a_row_without_an_address_is_no_entry_and_not_broken() {
         assert_eq!((bad.addressless.len(), bad.rejected.len()), (2, 1), "{:?}", bad.rejected);
         assert!(bad.rejected[0].keyless);
     }
+}
+
+/// What is private in an address book stays out of the directory; our own files and maps say what they
+/// contain.
+#[test]
+fn private_things_are_left_out_and_counted() {
+    let files = [
+        ("a.csv", "cn,mail,Home Phone,Notes,title\nAna,a@x,1,shy,Pilot\n"),
+        ("a.ldif", "dn: cn=a\ncn: Ana\nmail: a@x\nhomePhone: 1\ninfo: shy\ntitle: Pilot\n"),
+        (
+            "a.vcf",
+            "BEGIN:VCARD\nFN:Ana\nEMAIL:a@x\nTEL;HOME:1\nNOTE:shy\nTITLE:Pilot\nBDAY:\nADR;HOME:;;;;;;\nEND:VCARD\n",
+        ),
+    ];
+    for (name, content) in files {
+        let omitted = read(name, content);
+        assert_eq!(omitted.details(0), "title/Pilot\n", "{name}");
+        assert!(omitted.has_note("left out: 1 home telephone, 1 note;"), "{:?}", omitted.notes);
+        let options = OpenOptions { private: Private::Keep, ..OpenOptions::default() };
+        let kept = read_with(name, content.as_bytes(), &options).unwrap();
+        assert_eq!(kept.details(0), "homePhone/1\ninfo/shy\ntitle/Pilot\n", "{name}");
+    }
+    let bytes = b"BEGIN:VCARD\nFN:Ana\nEMAIL:a@x\nNOTE:\xff\nBDAY:\xff\nADR;HOME:\xff\nEND:VCARD\n";
+    assert_eq!(read("a.vcf", bytes).rows.len(), 1, "bytes that nobody uses harm nobody");
+    let options = OpenOptions { private: Private::Keep, ..OpenOptions::default() };
+    let full = "BEGIN:VCARD\nFN:Ana\nEMAIL:a@x\nBDAY:1970-01-31\nX-MS-SPOUSE:Ben\nANNIVERSARY:20000101\n\
+                ADR;TYPE=home:;;Pier 7;Lisbon;;1100;Portugal\nEND:VCARD\n";
+    assert_eq!(
+        read_with("a.vcf", full.as_bytes(), &options).unwrap().details(0),
+        "anniversary/20000101\nbirthday/1970-01-31\nhomePostalAddress/Pier 7$Lisbon$1100$Portugal\nspouse/Ben\n"
+    );
 }
 
 /// `docs/failure-stories.md` §10.

@@ -158,6 +158,30 @@ fn a_company_has_its_name() {
     assert_eq!(read.row(0).record.name, "Acme, Inc.");
 }
 
+/// As Apple's address book exports a group: after or before its members, in vCard 3.0.
+#[test]
+fn groups_of_apples_address_book_come_in_with_their_members() {
+    let ana = "BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//Apple Inc.//macOS 14.0//EN\r\nN:Souza;Ana;;;\r\n\
+               FN:Ana Souza\r\nitem1.EMAIL;type=INTERNET;type=pref:ana@n.example\r\n\
+               item1.X-ABLabel:_$!<Work>!$_\r\nUID:6BA7B810-9DAD-11D1-80B4-00C04FD430C8\r\nEND:VCARD\r\n";
+    let group = "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Sailors\r\nFN:Sailors\r\nX-ADDRESSBOOKSERVER-KIND:group\r\n\
+                 X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:6BA7B810-9DAD-11D1-80B4-00C04FD430C8\r\n\
+                 X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:00000000-9DAD-11D1-80B4-00C04FD430C8\r\n\
+                 UID:5F3F0D0A-1111-2222-3333-444444444444:ABGroup\r\nEND:VCARD\r\n";
+    for cards in [[ana, group], [group, ana]] {
+        let read = read("a.vcf", cards.concat());
+        assert_eq!((read.rows.len(), read.rejected.len()), (2, 0), "{:?}", read.rejected);
+        let list = &read.row(1).record;
+        assert_eq!((list.kind.as_str(), list.name.as_str()), ("list", "Sailors"));
+        assert_eq!(list.addresses, "LIST:Sailors", "it has no mail address");
+        assert!(list.details.contains("member/SMTP:ana@n.example\n"), "{}", list.details);
+        assert!(list.details.contains("member/URN:uuid:00000000-9dad-11d1-80b4-00c04fd430c8\n"));
+        assert_eq!(list.as_ref().check(), Ok(()));
+        assert_eq!(read.row(1).key, "5f3f0d0a-1111-2222-3333-444444444444");
+        assert!(read.has_note("1 member is known by its UID only"), "{:?}", read.notes);
+    }
+}
+
 /// `calcard` knows nothing of this program.
 #[test]
 fn another_reader_finds_the_names_and_addresses_of_our_cards() {

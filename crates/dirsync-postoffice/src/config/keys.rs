@@ -219,6 +219,9 @@ pub const KEYS: &[Key] = &[
          deleted (guarded)."),
     key("source.encoding", Kind::Is("encoding name"), "", r#""windows-1252""#,
         "For example `\"windows-1252\"`; by default as a byte order mark says, else UTF-8."),
+    key("source.private", Kind::Word(&["omit", "keep"]), "\"omit\"", "",
+        "What is done with private things in the files of other programs, if there is no map: home \
+         telephones and addresses, birthdays, anniversaries, spouses and notes."),
 
     key("source.map.title", Kind::Is("text"), "", r#""people of the personnel database""#,
         "What the map is for."),

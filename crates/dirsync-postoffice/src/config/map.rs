@@ -17,7 +17,7 @@ pub fn built_in() -> &'static [NamedMap] {
         let maps = BUILT_IN.iter().map(|(name, text)| {
             let map = parse_map(Path::new(name), text);
             debug_assert!(map.is_ok(), "{name}: {map:?}");
-            Some(NamedMap { name, map: map.ok()? })
+            Some(NamedMap { name, map: Map { built_in: true, ..map.ok()? } })
         });
         maps.flatten().collect()
     });
@@ -81,6 +81,7 @@ pub(super) fn read_map<'a>(reader: &mut Reader<'a>, table: &Table<'a>, path: &Pa
     let names =
         |text: &Placed<&str>| text.value.split(',').map(|name| name.trim().into()).collect();
     Some(Map {
+        built_in: false,
         file: name.to_string_lossy().into_owned(),
         folder: path.parent().unwrap_or(Path::new("")).to_owned(),
         title: title.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use dirsync_connect::{Format, OpenOptions, Rule};
+use dirsync_connect::{Format, OpenOptions, Private, Rule};
 use dirsync_directory::fold;
 
 use super::format::SourceFormat;
@@ -67,12 +67,14 @@ fn source<'a>(
     let format = source_format(reader, table, file.as_ref());
     let whole = reader.flag(table, "whole");
     let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
+    let private = reader.word(table, "private").and_then(|word| word.parse().ok());
+    let private = private.unwrap_or_default();
     let settings = folder.join("dirsync.toml");
     let map = reader.table(table, "map").and_then(|table| read_map(reader, &table, &settings));
     let (name, file, format) = (name?, folder.join(file?.value), format?);
     let map = map.or_else(|| format.map.cloned());
     let (format, known) = (format.format, built_in());
-    let options = OpenOptions { encoding, map, known, ..OpenOptions::default() };
+    let options = OpenOptions { encoding, map, known, private, ..OpenOptions::default() };
     let fingerprint = fingerprint(&file, format, &options);
     Some(SourceConfig { name, file, format, whole, options, fingerprint })
 }
@@ -225,6 +227,7 @@ fn fingerprint(file: &Path, format: Format, options: &OpenOptions) -> String {
     part("file", &file.display().to_string());
     part("format", &format.to_string());
     part("encoding", options.encoding.as_deref().unwrap_or_default());
+    part("private", if options.private == Private::Keep { "keep" } else { "omit" });
     if let Some(map) = &options.map {
         part("absent", if map.lenient { "empty" } else { "error" });
         for (name, line) in map.lines() {

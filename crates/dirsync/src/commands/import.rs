@@ -60,6 +60,7 @@ fn named(arguments: &ImportArgs) -> Result<Import> {
             encoding: arguments.encoding.clone(),
             map,
             known: built_in(),
+            private: arguments.private,
             ..OpenOptions::default()
         },
         source: arguments.source.clone(),
@@ -75,7 +76,8 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
         return;
     }
     const SHOWN: usize = 10;
-    for note in intake.notes.iter().filter(|note| note.starts_with("warning")) {
+    let is_shown = |note: &&String| note.starts_with("warning") || note.starts_with("private");
+    for note in intake.notes.iter().filter(is_shown) {
         eprintln!("{note}");
     }
     if let Some(map) = intake.map {
@@ -165,6 +167,9 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         "unclaimed": report.unclaimed,
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,
         "map": intake.map,
+        "private_left_out": intake.private.iter()
+            .map(|left| (left.attribute, left.values))
+            .collect::<std::collections::BTreeMap<_, _>>(),
         "left_out": intake.left_out.iter()
             .map(|left| json!({ "reason": left.reason, "rows": left.rows }))
             .collect::<Vec<_>>(),

@@ -104,6 +104,46 @@ fn a_row_without_an_address_needs_nobody() {
 }
 
 #[test]
+fn private_things_of_an_address_book_stay_out_unless_asked_for() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write(
+        "book.ldif",
+        "dn: cn=a\ncn: Ana\nmail: a@x.example\nhomePhone: 1\ninfo: one\n two\n\n",
+    );
+    let omitted = sandbox.run("-C hq import book.ldif").expect(0);
+    let says =
+        "private things are left out: 1 home telephone, 1 note; --private keep takes them in";
+    assert!(omitted.err.contains(says), "{}", omitted.err);
+    let list = || sandbox.run("-C hq entry list --json").expect(0).json();
+    let kept = sandbox.run("-C hq import book.ldif --private keep --json").expect(0).json();
+    assert_eq!(kept["private_left_out"], serde_json::json!({}));
+    sandbox.run("-C hq cycle").expect(0);
+    assert_eq!(list()[0]["details"]["homePhone"][0], "1");
+    let source = "[[source]]\nname = \"book\"\nfile = \"../book.ldif\"\nprivate = \"";
+    sandbox.write("hq/dirsync.toml", &format!("{source}kept\"\n"));
+    let check = sandbox.run("-C hq config check").expect(2);
+    assert!(check.err.contains("did you mean \"keep\""), "{}", check.err);
+    sandbox.write("hq/dirsync.toml", &format!("{source}keep\"\n"));
+    sandbox.run("-C hq config check").expect(0);
+}
+
+/// A line feed in a value is one in JSON, and not an escape of this program.
+#[test]
+fn a_value_with_a_line_feed_has_one_in_json() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write(
+        "cards.vcf",
+        "BEGIN:VCARD\nVERSION:3.0\nUID:1\nFN:Ana\nEMAIL:a@x.example\nTITLE:Pilot\\nCaptain \\\\ Mate\nEND:VCARD\n",
+    );
+    sandbox.run("-C hq import cards.vcf").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    let list = sandbox.run("-C hq entry list --json").expect(0).json();
+    assert_eq!(list[0]["details"]["title"][0], "Pilot\nCaptain \\ Mate");
+    let entry = sandbox.run("-C hq entry show a@x.example --json").expect(0).json();
+    assert_eq!(entry["details"]["title"][0], "Pilot\nCaptain \\ Mate");
+}
+
+#[test]
 fn an_address_that_no_mail_reaches_is_quarantined_with_its_reason() {
     let sandbox = Sandbox::two_postoffices();
     sandbox.write(
