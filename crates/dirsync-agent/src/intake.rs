@@ -128,10 +128,11 @@ pub fn take_in(
             Err(error) => broke_off = Some(error),
         }
     }
-    let report = read.finish(broke_off.is_none())?;
+    let mut report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
     let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
     let (map, left_out, private) = (source.known(), source.left_out(), source.private());
+    report.left_out = left_out.iter().map(|left| left.rows).sum();
     Ok(Intake { report, notes, map, left_out, private, broke_off, taken })
 }
 

@@ -78,24 +78,8 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("e-mail address", Mail(0)),
     ("e-mail 2 address", Mail(1)),
     ("e-mail 3 address", Mail(2)),
-    ("e-mail 1 - value", Mail(0)),
-    ("e-mail 2 - value", Mail(1)),
-    ("e-mail 3 - value", Mail(2)),
-    ("e-mail 4 - value", Mail(3)),
     ("primary email", Mail(0)),
     ("secondary email", Mail(1)),
-    ("phone 1 - value", Phone(1)),
-    ("phone 2 - value", Phone(2)),
-    ("phone 3 - value", Phone(3)),
-    ("phone 4 - value", Phone(4)),
-    ("phone 1 - label", PhoneSort(1)),
-    ("phone 2 - label", PhoneSort(2)),
-    ("phone 3 - label", PhoneSort(3)),
-    ("phone 4 - label", PhoneSort(4)),
-    ("phone 1 - type", PhoneSort(1)),
-    ("phone 2 - type", PhoneSort(2)),
-    ("phone 3 - type", PhoneSort(3)),
-    ("phone 4 - type", PhoneSort(4)),
     ("business phone", Detail("telephoneNumber")),
     ("business phone 2", Detail("telephoneNumber")),
     ("work phone", Detail("telephoneNumber")),
@@ -149,12 +133,25 @@ pub(crate) fn meanings<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Option
         .iter()
         .map(|name| {
             let known = KNOWN.iter().find(|(known, _)| known == name).map(|(_, meaning)| *meaning);
-            known.or_else(|| match attribute(name) {
+            known.or_else(|| numbered(name)).or_else(|| match attribute(name) {
                 Some("title") if outlook => None,
                 other => other.map(Detail),
             })
         })
         .collect()
+}
+
+/// The meaning of a column of Google Contacts, which numbers addresses and telephones: `E-mail 7 - Value`.
+fn numbered(name: &str) -> Option<Meaning> {
+    let (column, part) = name.split_once(" - ")?;
+    let (column, number) = column.rsplit_once(' ')?;
+    let number: u8 = number.parse().ok().filter(|number| *number > 0)?;
+    match (column, part) {
+        ("e-mail", "value") => Some(Mail(number - 1)),
+        ("phone", "value") => Some(Phone(number)),
+        ("phone", "label" | "type") => Some(PhoneSort(number)),
+        _ => None,
+    }
 }
 
 /// The attribute that has this name.
@@ -211,8 +208,8 @@ mod tests {
         assert_eq!(of(&["Title"]), [Some(Detail("title"))]);
         assert_eq!(of(&["Title", "Job Title"]), [None, Some(Detail("title"))]);
         assert_eq!(
-            of(&["Phone 1 - Value", "Phone 1 - Label"]),
-            [Some(Phone(1)), Some(PhoneSort(1))]
+            of(&["Phone 1 - Value", "Phone 12 - Label", "E-mail 7 - Value", "E-mail 0 - Value"]),
+            [Some(Phone(1)), Some(PhoneSort(12)), Some(Mail(6)), None]
         );
         for name in ["TELEPHONENUMBER", "uid", "labeleduri", "IpPhone"] {
             assert!(carried(name).is_some_and(AttributeName::is_canonical), "{name}");

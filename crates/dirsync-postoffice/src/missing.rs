@@ -5,13 +5,21 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// A warning for each source, target's folder and alarm program that is not there.
+/// A warning for each source, table of a map, target's folder and alarm program that is not there.
 pub fn of(folder: &Path, config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     for source in &config.sources {
         if !source.file.is_file() {
             let (name, file) = (&source.name, source.file.display());
             warnings.push(format!("source \"{name}\": there is no file \"{file}\" yet"));
+        }
+    }
+    for source in &config.sources {
+        for table in source.options.map.iter().flat_map(|map| map.lookups()) {
+            if !table.is_file() {
+                let (name, table) = (&source.name, table.display());
+                warnings.push(format!("source \"{name}\": its map needs the file \"{table}\""));
+            }
         }
     }
     for target in &config.targets {

@@ -220,5 +220,10 @@ fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> St
         report.removed,
         report.held_removals
     );
+    let left_out = intake.left_out.iter().map(|left| format!("{} {}", left.reason, left.rows));
+    let summary = match left_out.collect::<Vec<_>>().join(", ").as_str() {
+        "" => summary,
+        left_out => format!("{summary}; left out by map: {left_out}"),
+    };
     log_within(tables, "T0", &summary, &events)
 }

@@ -60,6 +60,8 @@ pub struct ReadReport {
     pub foreign: u64,
     /// Rows without any address. They stand for no entry, and nobody has to look at them.
     pub without_address: u64,
+    /// Rows that the map left out. They are not among the rows.
+    pub left_out: u64,
     /// Rows that could not be used.
     pub quarantined: u64,
     /// Rows whose change waits for a person.

@@ -172,6 +172,8 @@ struct Counts {
     foreign: u64,
     /// Rows without any address, which stand for no entry.
     without_address: u64,
+    /// Rows that the map left out, which are not among `rows`.
+    left_out: u64,
     /// Rows that could not be used.
     quarantined: u64,
     /// Rows whose change waits for a person.
@@ -193,6 +195,7 @@ impl From<&ReadReport> for Counts {
             changed: report.changed,
             foreign: report.foreign,
             without_address: report.without_address,
+            left_out: report.left_out,
             quarantined: report.quarantined,
             held: report.held,
             removed: report.removed,

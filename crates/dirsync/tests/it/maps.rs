@@ -113,10 +113,19 @@ fn a_source_is_read_again_when_a_table_of_its_map_changed() {
         format!("[[source]]\nname = \"staff\"\nfile = \"../staff.csv\"\n[source.map]{map}");
     sandbox.write("hq/dirsync.toml", &settings);
     let read = |sandbox: &Sandbox| sandbox.run("-C hq cycle --json").expect(0).json()["T0"].clone();
-    assert_eq!(read(&sandbox)[0]["counts"]["added"], 2);
+    let first = read(&sandbox);
+    assert_eq!(
+        (&first[0]["counts"]["added"], &first[0]["counts"]["left_out"]),
+        (&2.into(), &1.into())
+    );
+    let log = sandbox.run("-C hq log").expect(0).out;
+    assert!(log.contains("; left out by map: guests 1"), "{log}");
     // The first read after the server knows the postoffice's entries looks at them once more.
     assert_eq!(read(&sandbox)[0]["counts"]["unchanged"], 2);
     assert_eq!(read(&sandbox), serde_json::json!([]), "nothing changed");
+    std::fs::remove_file(sandbox.path("maps/units.csv")).unwrap();
+    let checked = sandbox.run("-C hq config check").expect(0);
+    assert!(checked.err.contains("its map needs the file"), "{}{}", checked.out, checked.err);
     sandbox.write("maps/units.csv", "unit,name\nNAV,Navigation and charts\n");
     assert_eq!(read(&sandbox)[0]["counts"]["changed"], 2);
 }
