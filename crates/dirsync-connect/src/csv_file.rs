@@ -361,7 +361,7 @@ pub(crate) fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec
     Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
 }
 
-/// The delimiter: the one of comma, semicolon and tab that occurs most often in the header outside
+/// The delimiter: the one of comma, semicolon, tab and pipe that occurs most often in the header outside
 /// quotes.
 pub(crate) fn delimiter_of(header_line: &[u8]) -> u8 {
     let outside = |delimiter: u8| {
@@ -373,11 +373,15 @@ pub(crate) fn delimiter_of(header_line: &[u8]) -> u8 {
         }
         count
     };
-    [b'\t', b';', b','].into_iter().max_by_key(|delimiter| outside(*delimiter)).unwrap_or(b',')
+    [b'|', b'\t', b';', b',']
+        .into_iter()
+        .max_by_key(|delimiter| outside(*delimiter))
+        .unwrap_or(b',')
 }
 
 fn delimiter_name(delimiter: u8) -> &'static str {
     match delimiter {
+        b'|' => "pipe",
         b'\t' => "tab",
         b';' => "semicolon",
         b',' => "comma",

@@ -1,8 +1,10 @@
 //! Files that are written can be read, and errors in files are reported.
 
 mod csv;
+mod generated;
 mod ldif;
 mod maps;
+mod readers;
 mod round_trip;
 mod vcard;
 
