@@ -64,7 +64,11 @@ impl FromStr for GuardKind {
     }
 }
 
-/// A change of many entries is held when it passes *both* limits.
+/// The fewest entries of which half is too many.
+const FEW: u64 = 3;
+
+/// A change of many entries is held when it passes *both* limits. In a small list, whose entries cannot be
+/// many, half of them pass the first limit, if they are three or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuardLimits {
     /// More than this many entries.
@@ -82,7 +86,9 @@ impl Default for GuardLimits {
 impl GuardLimits {
     /// Whether `changed` of `entries` entries are too many.
     pub fn exceeded(self, changed: u64, entries: u64) -> bool {
-        changed > self.entries && changed.saturating_mul(100) > entries.saturating_mul(self.percent)
+        let is_half = changed >= FEW && changed.saturating_mul(2) >= entries;
+        let is_many = changed > self.entries || is_half;
+        is_many && changed.saturating_mul(100) > entries.saturating_mul(self.percent)
     }
 }
 
@@ -102,9 +108,20 @@ mod tests {
     #[test]
     fn both_limits_have_to_be_passed() {
         let limits = GuardLimits::default();
-        assert!(!limits.exceeded(10, 20), "ten are few");
+        assert!(!limits.exceeded(10, 21), "ten are few");
         assert!(limits.exceeded(11, 109));
         assert!(!limits.exceeded(11, 110), "a tenth is allowed");
         assert!(limits.exceeded(u64::MAX, 1));
+    }
+
+    #[test]
+    fn half_of_a_small_list_is_too_many() {
+        let limits = GuardLimits::default();
+        assert!(limits.exceeded(10, 20));
+        assert!(!limits.exceeded(9, 20));
+        assert!(limits.exceeded(3, 5));
+        assert!(!limits.exceeded(2, 2), "two are never many");
+        let off = GuardLimits { percent: 100, ..limits };
+        assert!(!off.exceeded(20, 20), "a share of all cannot be passed");
     }
 }

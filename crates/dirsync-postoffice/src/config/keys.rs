@@ -262,7 +262,7 @@ pub const KEYS: &[Key] = &[
     key("target.own", Kind::Flag, "false", "",
         "Only own entries of this postoffice, not the whole list."),
 
-    key("guard.entries", ENTRIES, "10", "", "More than this many entries."),
+    key("guard.entries", ENTRIES, "10", "", "More than this many entries; half of a small list, if that is three or more, counts as more."),
     key("guard.percent", PERCENT, "10", "", "More than this share, in percent."),
     key("guard.delete.entries", ENTRIES, "", "5", GUARD_ENTRIES),
     key("guard.delete.percent", PERCENT, "", "2", GUARD_PERCENT),

@@ -14,52 +14,56 @@ use serde::Serialize;
 
 use crate::alarm::{make_calls, sound_alarms};
 use crate::document;
-use crate::failure::{ExitStatus, Failure, Result};
+use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 
 /// `dirsync send`.
 pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "send")?;
-    let done = steps::send(&mut postoffice, true)?;
-    finish(&mut postoffice, &[done], json)
+    let done = steps::send(&mut postoffice, true);
+    finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync process`.
 pub fn process(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "process")?;
-    let done = steps::process(&mut postoffice, false)?;
-    finish(&mut postoffice, &[done], json)
+    let done = steps::process(&mut postoffice, false);
+    finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync apply`.
 pub fn apply(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "apply")?;
-    let done = steps::apply(&mut postoffice)?;
-    finish(&mut postoffice, &[done], json)
+    let done = steps::apply(&mut postoffice);
+    finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync cycle`, which also tells of what begins to need a person, as the agent does.
 pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "cycle")?;
     let done = steps::cycle(&mut postoffice);
-    let failure = done.as_ref().err().map(Failure::text);
-    postoffice.put_note(STEP_ERROR, failure.as_deref())?;
-    sound_alarms(&mut postoffice)?;
-    let status = finish(&mut postoffice, &done?, json);
+    let status = finish(&mut postoffice, done, json);
+    let sounded = sound_alarms(&mut postoffice);
     drop(postoffice);
-    make_calls(|| Postoffice::open_away(folder, "cycle"))?;
-    status
+    let called = sounded.and_then(|_| make_calls(|| Postoffice::open_away(folder, "cycle")));
+    // The failure of a step is the one to tell.
+    status.and_then(|status| called.map(|()| status))
 }
 
 /// Exit code 3 if something waits for a person or a message was refused, 4 if a place could not be
-/// reached.
-fn finish(postoffice: &mut Postoffice, steps: &[Done], json: bool) -> Result<ExitStatus> {
-    for done in steps {
+/// reached. A step that failed is noted until steps succeed again.
+fn finish(postoffice: &mut Postoffice, steps: Result<Vec<Done>>, json: bool) -> Result<ExitStatus> {
+    // A mistake of the person who gave the command is no failure of the step.
+    let failure = steps.as_ref().err().filter(|failure| failure.kind != FailureKind::Usage);
+    let noted = postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref());
+    let steps = steps?;
+    noted?;
+    for done in &steps {
         for failure in done.untold() {
             eprintln!("{} error: {}", done.report.step(), failure.text);
         }
     }
     if json {
-        document::print(&Steps::of(steps));
+        document::print(&Steps::of(&steps));
     } else {
         steps.iter().for_each(|done| print_lines(&done.lines));
     }

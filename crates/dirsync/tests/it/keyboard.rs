@@ -157,3 +157,18 @@ fn the_demo_leaves_no_stray_files_and_its_advice_can_be_pasted() {
         assert!(!name.ends_with("-wal") && !name.ends_with("-shm"), "{name}");
     }
 }
+
+#[test]
+fn half_of_a_small_list_waits_for_a_person() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("twenty.csv", &people(0..20));
+    sandbox.write("ten.csv", &people(0..10));
+    sandbox.write("nineteen.csv", &people(0..19));
+    sandbox.run("-C sales import twenty.csv --whole").expect(0);
+    sandbox.cycle();
+    sandbox.run("-C sales import nineteen.csv --whole").expect(0);
+    let held = sandbox.run("-C sales import ten.csv --whole").expect(3);
+    assert!(held.out.contains("9 held"), "{}", held.out);
+    sandbox.cycle();
+    assert_eq!(sandbox.status("hq")["entries"], 19);
+}

@@ -203,7 +203,7 @@ fn altered_foreign_and_cut_messages_are_set_aside() {
     let last = altered.len() - 1;
     altered[last] ^= 1;
     std::fs::write(&answer, &altered).unwrap();
-    let apply = sandbox.run("-C sales apply").expect(0);
+    let apply = sandbox.run("-C sales apply").expect(3);
     assert!(apply.err.contains("was altered on its way"), "{}", apply.err);
     assert!(inbox.join("refused").read_dir().unwrap().count() == 2, "the file and its reason");
     assert_eq!(sandbox.status("sales")["entries"], 0);
@@ -420,7 +420,7 @@ fn a_forged_invitation_admits_nobody() {
     sandbox.write("forged.invitation", &forged);
     sandbox.run("-C thief init --invitation forged.invitation").expect(0);
     sandbox.run("-C thief send").expect(0);
-    let processed = sandbox.run("-C hq process").expect(0);
+    let processed = sandbox.run("-C hq process").expect(3);
     assert!(
         processed.err.contains("its secret is not that of the invitation"),
         "{}",
