@@ -16,7 +16,7 @@ use dirsync_message::NUMBER_MAX;
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{
-    Agreement, Copies, Position, Registration, RegistrationState, Stored, Tables,
+    Agreement, Answered, Copies, Position, Registration, RegistrationState, Stored, Tables,
 };
 use thiserror::Error;
 
@@ -293,6 +293,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         copies: Copies::One,
         position: Position::default(),
         agreement: Agreement::default(),
+        answered: Answered::default(),
         spoke_in: None,
         own_digest: dirsync_directory::SetDigest::default(),
         last_contact: 0,

@@ -56,4 +56,4 @@ pub use record::{
     VALUE_BYTES_MAX, escape, unescape,
 };
 pub use shown::{excerpt, is_hidden, shown};
-pub use view::{VIEW_BYTES_MAX, VIEW_VALUES_MAX, View, ViewError, ViewHash};
+pub use view::{Condition, VIEW_BYTES_MAX, VIEW_VALUES_MAX, View, ViewError, ViewHash};

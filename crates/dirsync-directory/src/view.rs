@@ -43,6 +43,19 @@ pub struct View {
     pub attributes: Option<BTreeSet<AttributeName>>,
 }
 
+/// A condition of a view that decides whether an entry is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// [`View::origins`].
+    Origins,
+    /// [`View::kinds`].
+    Kinds,
+    /// [`View::types`].
+    Types,
+    /// [`View::filter`].
+    Filter,
+}
+
 /// Why a text is not a view, or a view is too large.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ViewError {
@@ -96,17 +109,30 @@ impl View {
 
     /// Whether this entry of `owner` is visible. An invalid record is compared as it is.
     pub fn shows(&self, owner: &PostofficeName, record: RecordRef<'_>) -> bool {
-        self.origins.as_ref().is_none_or(|origins| origins.contains(owner))
-            && self
-                .kinds
-                .as_ref()
-                .is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == record.kind))
-            && self.types.as_ref().is_none_or(|types| {
-                record
-                    .address_texts()
-                    .any(|text| text.split(':').next().is_some_and(|kind| types.contains(kind)))
-            })
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(record))
+        self.hidden_by(owner, record).is_none()
+    }
+
+    /// The first condition that hides this entry of `owner`; `None` if it is visible.
+    pub fn hidden_by(&self, owner: &PostofficeName, record: RecordRef<'_>) -> Option<Condition> {
+        let is_origin = self.origins.as_ref().is_none_or(|origins| origins.contains(owner));
+        if !is_origin {
+            return Some(Condition::Origins);
+        }
+        let has_kind =
+            |kinds: &BTreeSet<EntryKind>| kinds.iter().any(|kind| kind.as_str() == record.kind);
+        if !self.kinds.as_ref().is_none_or(has_kind) {
+            return Some(Condition::Kinds);
+        }
+        let has_type = |types: &BTreeSet<String>| {
+            record
+                .address_texts()
+                .any(|text| text.split(':').next().is_some_and(|kind| types.contains(kind)))
+        };
+        if !self.types.as_ref().is_none_or(has_type) {
+            return Some(Condition::Types);
+        }
+        let matches = self.filter.as_ref().is_none_or(|filter| filter.matches(record));
+        (!matches).then_some(Condition::Filter)
     }
 
     /// The part of a visible entry that is shown, or `None` if all of it is.
@@ -353,6 +379,28 @@ mod tests {
         assert_eq!(view(&origins).to_string(), origins);
         assert_eq!(view(&origins).hash(), view(&origins).hash());
         assert_ne!(view(&origins).hash(), view("").hash());
+    }
+
+    #[test]
+    fn the_condition_that_hides_an_entry_is_named() {
+        let origin = "NORTH/HQ".parse().unwrap();
+        let ana = RecordRef {
+            kind: "mailbox",
+            name: "Ana",
+            addresses: "SMTP:ana@north.example",
+            details: "ou/Bridge\n",
+        };
+        for (text, condition) in [
+            ("", None),
+            ("origins\tnorth/hq\nkinds\tmailbox\ntypes\tSMTP\nfilter\t(ou=bridge)\n", None),
+            ("origins\tSOUTH/HQ\nkinds\tlist\n", Some(Condition::Origins)),
+            ("kinds\tlist\ntypes\tX400\n", Some(Condition::Kinds)),
+            ("types\tX400\nfilter\t(ou=Deck)\n", Some(Condition::Types)),
+            ("filter\t(ou=Deck)\n", Some(Condition::Filter)),
+        ] {
+            assert_eq!(view(text).hidden_by(&origin, ana), condition, "{text}");
+            assert_eq!(view(text).shows(&origin, ana), condition.is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod keys;
 pub mod log;
 pub mod maps;
 mod missing;
+mod nearest;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;

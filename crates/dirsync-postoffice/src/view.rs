@@ -1,8 +1,9 @@
 //! What a requestor may see, and changes of it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use dirsync_directory::View;
+use dirsync_directory::{Condition, PostofficeName, RecordRef, View};
 use dirsync_message::SrvSeq;
 use dirsync_protocol::tables::{Numbered, ServerTables, Stored};
 use schemars::JsonSchema;
@@ -69,6 +70,71 @@ impl ViewChange {
         view.attributes = view.attributes.filter(|_| !attributes);
         view.filter = view.filter.filter(|_| !filter);
         within_limits(view)
+    }
+}
+
+/// The side whose limit hides an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitOf {
+    /// The server does not allow it.
+    Server,
+    /// The requestor does not want it.
+    Requestor,
+}
+
+/// The condition of a view that an entry does not meet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Hidden {
+    /// Whose condition it is.
+    pub limit_of: LimitOf,
+    /// `origins`, `kinds`, `types` or `filter`.
+    pub condition: &'static str,
+    /// The values that meet it.
+    pub limit: Vec<String>,
+    /// Those that the entry has; empty for a filter.
+    pub values: Vec<String>,
+}
+
+impl Hidden {
+    /// The first condition that an entry does not meet, of those that the server allows and those that the
+    /// requestor wants; `None` if it meets all.
+    pub fn of(
+        allowed: &View,
+        wanted: &View,
+        owner: &PostofficeName,
+        record: RecordRef<'_>,
+    ) -> Option<Self> {
+        let by = |view: &View, limit_of: LimitOf| {
+            let condition = view.hidden_by(owner, record)?;
+            Some(Self::by(view, limit_of, condition, owner, record))
+        };
+        by(wanted, LimitOf::Requestor).or_else(|| by(allowed, LimitOf::Server))
+    }
+
+    fn by(
+        view: &View,
+        limit_of: LimitOf,
+        condition: Condition,
+        owner: &PostofficeName,
+        record: RecordRef<'_>,
+    ) -> Self {
+        fn texts<T: ToString>(values: &Option<BTreeSet<T>>) -> Vec<String> {
+            values.iter().flatten().map(ToString::to_string).collect()
+        }
+        let types = || -> BTreeSet<String> {
+            let texts = record.address_texts();
+            texts.filter_map(|text| text.split(':').next()).map(str::to_owned).collect()
+        };
+        let (condition, limit, values) = match condition {
+            Condition::Origins => ("origins", texts(&view.origins), vec![owner.to_string()]),
+            Condition::Kinds => ("kinds", texts(&view.kinds), vec![record.kind.to_owned()]),
+            Condition::Types => ("types", texts(&view.types), types().into_iter().collect()),
+            Condition::Filter => {
+                ("filter", view.filter.iter().map(ToString::to_string).collect(), Vec::new())
+            }
+        };
+        Self { limit_of, condition, limit, values }
     }
 }
 

@@ -22,7 +22,7 @@ pub use requestor::{
     RequestorState, RequestorTables, SourceMemory, Staging,
 };
 pub use server::{
-    Agreement, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
+    Agreement, Answered, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
     RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted,
     Tombstone,
 };

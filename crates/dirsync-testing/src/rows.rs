@@ -10,8 +10,9 @@ use dirsync_message::{
 };
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{
-    Agreement, Copies, Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published, Registration,
-    RegistrationState, RequestorState, SeenIn, ServerRow, SideAnswer, Submitted, Tombstone,
+    Agreement, Answered, Copies, Mode, OwnRow, OwnTombstone, OwnedListRow, Position, Published,
+    Registration, RegistrationState, RequestorState, SeenIn, ServerRow, SideAnswer, Submitted,
+    Tombstone,
 };
 
 /// The greatest counter or time that a store has to keep: 2^63 - 1. Marks and the random parts of
@@ -222,6 +223,7 @@ pub fn registration(name: &str) -> Registration {
             )),
         },
         agreement: Agreement { equal: Some(false), since: GREATEST },
+        answered: Answered { cycle: GREATEST, upto: SrvSeq(GREATEST) },
         spoke_in: Some(server_epoch(2)),
         own_digest: digest(9),
         last_contact: GREATEST,

@@ -111,9 +111,10 @@ pub enum Command {
     /// Who is where: numbers, ages, what waits
     #[command(after_help = "Examples:\n  dirsync -C hq status\n  dirsync -C hq status --json")]
     Status,
-    /// Where an entry is on its way, and what keeps it
+    /// Where an entry is on its way, and what keeps it: from its source to every list
     #[command(
-        after_help = "Examples:\n  dirsync -C hq why SMTP:ana@north.example\n  dirsync -C hq why ana@north.example --json"
+        after_help = "Examples:\n  dirsync -C hq why p1@x.example\n  dirsync -C hq why \"Person 1\" --at SOUTH/SALES --json\n\n\
+                      Exit codes: 0 it is known here, 1 it is not, or the postoffice of --at is not"
     )]
     Why(WhyArgs),
     /// The steps that ran, a line each
@@ -467,8 +468,8 @@ pub struct ExportArgs {
 
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// An address, or its value alone
-    pub address: String,
+    /// An address, whole or without its type, a name, an id or a key
+    pub who: String,
     /// How it stands at this requestor, as the server knows it
     #[arg(long, value_name = "NETWORK/POSTOFFICE")]
     pub at: Option<PostofficeName>,

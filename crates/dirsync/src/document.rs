@@ -3,6 +3,7 @@
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
 use dirsync_postoffice::server::{Recovery, RenewedLog};
+use dirsync_postoffice::why::Why;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -96,6 +97,7 @@ documents! {
     ["map test"] => maps::MapTest,
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
+    ["why"] => Why,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,

@@ -1,6 +1,7 @@
 //! Values as people see them.
 
 pub mod held;
+pub mod why;
 
 use dirsync_directory::unescape;
 

@@ -1,6 +1,6 @@
 //! What the database says to Dispatch, and what is noted there for it.
 
-use dirsync_message::{RequestNo, SyncPoint};
+use dirsync_message::{ReqSeq, RequestNo, SyncPoint};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::{LogLine, Mode, RequestorState, Stored, Tables};
@@ -92,6 +92,17 @@ impl State {
 /// What [`SENT_UP_TO`] says when all is sent.
 fn sent_up_to(state: &RequestorState) -> String {
     format!("{} {}", state.epoch, state.req_seq)
+}
+
+/// The last own change that a request was sent with; 0 if there is none in this epoch.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn last_change_sent(tables: &mut dyn Tables, state: &RequestorState) -> Stored<ReqSeq> {
+    let sent = tables.note(SENT_UP_TO)?.unwrap_or_default();
+    let number = sent.split_once(' ').filter(|(epoch, _)| *epoch == state.epoch.to_string());
+    Ok(ReqSeq(number.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)))
 }
 
 /// Whether there are own changes that were not sent, or another request is needed.

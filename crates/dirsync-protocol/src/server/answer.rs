@@ -15,7 +15,7 @@ use crate::context::{Context, Level};
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    IssuedPoint, Position, Registration, RegistrationState, ServerState, Stored, Tables,
+    Answered, IssuedPoint, Position, Registration, RegistrationState, ServerState, Stored, Tables,
 };
 
 /// A list that differs is located by buckets, before anything is sent again, if it has this many entries.
@@ -81,7 +81,7 @@ pub fn prepare(
     name: &PostofficeName,
     told: &BTreeMap<PostofficeName, Told>,
 ) -> Stored<Option<Answer>> {
-    let Some(case) = Case::begin(tables, context)? else { return Ok(None) };
+    let Some(mut case) = Case::begin(tables, context)? else { return Ok(None) };
     let Some(mut registration) = case.tables.registration(name)? else { return Ok(None) };
     if !registration.is_answer_due() {
         return Ok(None);
@@ -105,7 +105,13 @@ pub fn prepare(
     if let Some(told) = told.filter(|_| !view.is_everything()) {
         head.offers = Offer::within_limits(&told.offers);
     }
-    let plan = Choice { case, registration: &registration, head: &mut head }.choose(view)?;
+    let cycle = case.server.cycle;
+    let mut choice = Choice { case: &mut case, registration: &registration, head: &mut head };
+    let plan = choice.choose(view)?;
+    if let BodyPlan::List(plan) = &plan {
+        registration.answered = Answered { cycle, upto: plan.upto };
+        case.tables.put_registration(&registration)?;
+    }
     Ok(Some(Answer { head, plan }))
 }
 
@@ -139,13 +145,13 @@ fn own_of(registration: &Registration) -> Option<Own> {
 }
 
 /// The choice of the body for one answer.
-struct Choice<'a> {
-    case: Case<'a>,
+struct Choice<'a, 'c> {
+    case: &'a mut Case<'c>,
     registration: &'a Registration,
     head: &'a mut Update,
 }
 
-impl Choice<'_> {
+impl Choice<'_, '_> {
     /// B1 to B4.
     fn choose(&mut self, view: View) -> Stored<BodyPlan> {
         let view = (view.hash(), view);

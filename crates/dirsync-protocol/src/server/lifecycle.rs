@@ -13,7 +13,8 @@ use crate::context::{Context, Level};
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
-    Agreement, Copies, Hold, Numbered, Position, Registration, RegistrationState, Stored, Tables,
+    Agreement, Answered, Copies, Hold, Numbered, Position, Registration, RegistrationState, Stored,
+    Tables,
 };
 
 /// Writes a registration as it is decided; data that the requestor brings is kept.
@@ -87,6 +88,7 @@ pub fn remove(
         copies: Copies::One,
         position: Position::default(),
         agreement: Agreement::default(),
+        answered: Answered::default(),
         own_digest: SetDigest::default(),
         ..registration
     })?;

@@ -21,7 +21,7 @@ pub use lifecycle::{
     approve_deletion, finish_recovery, forget_before, promote, register, reject_deletion, remove,
     restore, would_vanish,
 };
-pub use outcomes::{Told, outcomes};
+pub use outcomes::{Standing, Told, WaitsFor, outcomes, standing};
 pub use plan::{ListPlan, PlanKind};
 pub use receive::{Received, receive};
 pub use reception::tell;

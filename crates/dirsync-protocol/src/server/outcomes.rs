@@ -33,75 +33,96 @@ pub fn outcomes(tables: &mut dyn Tables) -> Stored<BTreeMap<PostofficeName, Told
         told.entry(to).or_default().offers.push(offer);
     }
     for row in unsettled {
-        match outcome_of(tables, &row)? {
-            Some(Why::Told(kind)) => {
+        match standing(tables, &row)? {
+            Standing::AsSubmitted => {}
+            Standing::Told(kind) => {
                 told.entry(row.origin).or_default().outcomes.push(Outcome { id: row.id, kind });
             }
-            Some(Why::Waits(addresses)) => tell_of_waiting(tables, &row, &addresses, &mut told)?,
-            None => {}
+            Standing::Waits(waits) => tell_of_waiting(&row, waits, &mut told),
         }
     }
     Ok(told)
 }
 
-/// Why an entry is not published as submitted.
-enum Why {
+/// How an entry stands at the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is published as submitted.
+    AsSubmitted,
+    /// It is not, for this reason.
     Told(OutcomeKind),
-    /// It waits for some of these addresses, in their escaped form.
-    Waits(Vec<String>),
+    /// It is not: other entries have some of its addresses.
+    Waits(Vec<WaitsFor>),
 }
 
-fn outcome_of(tables: &mut dyn Tables, row: &ServerRow) -> Stored<Option<Why>> {
-    let Some(submitted) = &row.submitted else { return Ok(Some(Why::Told(OutcomeKind::Held))) };
+/// An address for which an entry waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitsFor {
+    /// The address.
+    pub address: Address,
+    /// The owner of the entry that has it.
+    pub holder: PostofficeName,
+    /// That entry.
+    pub id: EntryId,
+}
+
+/// How the entry of a row stands.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn standing(tables: &mut dyn Tables, row: &ServerRow) -> Stored<Standing> {
+    let told = |kind| Ok(Standing::Told(kind));
+    let Some(submitted) = &row.submitted else { return told(OutcomeKind::Held) };
     if let Some(reason) = &submitted.invalid {
-        let reason = reason.clone();
-        return Ok(Some(Why::Told(OutcomeKind::Invalid { reason })));
+        return told(OutcomeKind::Invalid { reason: reason.clone() });
     }
     if let Some(to) = tables.transferred(row.id)?.filter(|owner| *owner != row.origin) {
-        return Ok(Some(Why::Told(OutcomeKind::Transferred { to })));
+        return told(OutcomeKind::Transferred { to });
     }
     if row.published.is_some() && row.diverging_record().is_none() {
-        return Ok(None);
+        return Ok(Standing::AsSubmitted);
     }
     let other = tables
         .rows(row.id)?
         .into_iter()
         .find(|other| other.origin != row.origin && other.published.is_some());
     if let Some(other) = other {
-        return Ok(Some(Why::Told(OutcomeKind::ForeignId { owner: other.origin })));
+        return told(OutcomeKind::ForeignId { owner: other.origin });
     }
-    Ok(Some(Why::Waits(address_texts(submitted))))
+    Ok(Standing::Waits(waits(tables, row, submitted)?))
 }
 
-fn address_texts(submitted: &Submitted) -> Vec<String> {
-    submitted.content().address_texts().map(str::to_owned).collect()
-}
-
-/// P13: both sides are told of an address that one holds and the other waits for.
-fn tell_of_waiting(
-    tables: &mut dyn Tables,
-    row: &ServerRow,
-    addresses: &[String],
-    told: &mut BTreeMap<PostofficeName, Told>,
-) -> Stored<()> {
-    let mut tell = |origin: &PostofficeName, id: EntryId, kind: OutcomeKind| {
-        told.entry(origin.clone()).or_default().outcomes.push(Outcome { id, kind });
-    };
-    for text in addresses {
+/// The addresses for which an entry waits.
+fn waits(tables: &mut dyn Tables, row: &ServerRow, submitted: &Submitted) -> Stored<Vec<WaitsFor>> {
+    let mut waits = Vec::new();
+    for text in submitted.content().address_texts() {
         let key = fold(text).into_owned();
         let address = unescape(text).and_then(|text| text.parse::<Address>().ok());
         let Some(address) = address else { continue };
         for (id, holder) in tables.claimants(&key)? {
-            if id == row.id || !holds(tables, id, &holder, &key)? {
-                continue;
+            if id != row.id && holds(tables, id, &holder, &key)? {
+                waits.push(WaitsFor { address: address.clone(), holder, id });
             }
-            let waiting = OutcomeKind::Waiting { address: address.clone(), holder: holder.clone() };
-            tell(&row.origin, row.id, waiting);
-            let by = row.origin.clone();
-            tell(&holder, id, OutcomeKind::Contested { address: address.clone(), by });
         }
     }
-    Ok(())
+    Ok(waits)
+}
+
+/// P13: both sides are told of an address that one holds and the other waits for.
+fn tell_of_waiting(
+    row: &ServerRow,
+    waits: Vec<WaitsFor>,
+    told: &mut BTreeMap<PostofficeName, Told>,
+) {
+    for WaitsFor { address, holder, id } in waits {
+        let by = row.origin.clone();
+        let contested = OutcomeKind::Contested { address: address.clone(), by };
+        let waiting = OutcomeKind::Waiting { address, holder: holder.clone() };
+        let waiting = Outcome { id: row.id, kind: waiting };
+        told.entry(row.origin.clone()).or_default().outcomes.push(waiting);
+        told.entry(holder).or_default().outcomes.push(Outcome { id, kind: contested });
+    }
 }
 
 /// Whether an entry is published with an address.

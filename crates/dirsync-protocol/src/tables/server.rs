@@ -96,6 +96,15 @@ pub enum Copies {
     Fenced,
 }
 
+/// The part of the list that a requestor was sent last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// The server's cycle in which it was sent; 0 if none was sent.
+    pub cycle: u64,
+    /// The number that it reaches.
+    pub upto: SrvSeq,
+}
+
 /// The server's row about one requestor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -137,6 +146,8 @@ pub struct Registration {
     pub position: Position,
     /// Whether that was as it should be.
     pub agreement: Agreement,
+    /// The part of the list that it was sent last.
+    pub answered: Answered,
     /// The server epoch in which it last submitted with knowledge of that epoch.
     pub spoke_in: Option<ServerEpoch>,
     /// Digest of its submitted set.

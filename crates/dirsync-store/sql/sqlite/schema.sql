@@ -263,6 +263,8 @@ CREATE TABLE registration (
     buckets        TEXT,             -- lines BUCKET COUNT-SUM
     list_equal     INTEGER,          -- whether its list equalled the server's view of it; null if not known
     list_since     INTEGER NOT NULL, -- time since when
+    answered_in    INTEGER NOT NULL, -- the cycle in which it was sent a part of the list last; 0 if in none
+    answered_upto  INTEGER NOT NULL, -- the number that this part reaches
     spoke_in       TEXT,             -- the server epoch in which it last submitted
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of its submitted set
     last_contact   INTEGER NOT NULL, -- time at which its last request was taken

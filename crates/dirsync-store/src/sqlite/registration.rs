@@ -3,7 +3,8 @@
 use dirsync_directory::{BucketSums, PostofficeName};
 use dirsync_message::{Health, ReqSeq, Side, SrvSeq};
 use dirsync_protocol::tables::{
-    Agreement, Copies, Position, Registration, RegistrationState, ServerState, SideAnswer, Stored,
+    Agreement, Answered, Copies, Position, Registration, RegistrationState, ServerState,
+    SideAnswer, Stored,
 };
 use rusqlite::params;
 
@@ -18,7 +19,7 @@ macro_rules! select_registration {
             "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
              epoch, retired, acknowledged, answer_due, send_own, challenge, \
              challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, list_equal, list_since, \
-             spoke_in, own_digest, last_contact, version, held, quarantined, clock FROM registration ",
+             answered_in, answered_upto, spoke_in, own_digest, last_contact, version, held, quarantined, clock FROM registration ",
             $rest
         )
     };
@@ -27,10 +28,10 @@ macro_rules! select_registration {
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
      carrier, view_allowed, view_wanted, epoch, retired, acknowledged, \
      answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
-     buckets, list_equal, list_since, spoke_in, own_digest, last_contact, version, held, \
+     buckets, list_equal, list_since, answered_in, answered_upto, spoke_in, own_digest, last_contact, version, held, \
      quarantined, clock) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
 
 fn state_word(state: RegistrationState) -> &'static str {
     match state {
@@ -144,6 +145,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         copies: columns.read(read_copies)?,
         position: read_position(columns)?,
         agreement: read_agreement(columns)?,
+        answered: Answered { cycle: columns.number()?, upto: SrvSeq(columns.number()?) },
         spoke_in: columns.optional_parsed()?,
         own_digest: columns.parsed()?,
         last_contact: columns.number()?,
@@ -204,6 +206,8 @@ impl SqliteTransaction<'_> {
             buckets.map(|(_, sums)| buckets_text(sums)),
             registration.agreement.equal,
             integer(action, registration.agreement.since)?,
+            integer(action, registration.answered.cycle)?,
+            integer(action, registration.answered.upto.0)?,
             text_of(&registration.spoke_in),
             registration.own_digest.to_string(),
             integer(action, registration.last_contact)?,

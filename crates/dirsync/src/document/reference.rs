@@ -41,7 +41,6 @@ const UNTYPED: &[&str] = &[
     "entry list",
     "entry show",
     "status",
-    "why",
     "log",
 ];
 

@@ -94,6 +94,9 @@ fn run_example(line: &str) {
     if line.contains(" restore ") {
         sandbox.run("-C hq backup hq.backup").expect(0);
     }
+    if line.contains(" why ") {
+        sandbox.run("-C hq import people.csv").expect(0);
+    }
     if line.contains(" held ") {
         hold_eighteen(&sandbox);
     }

@@ -20,3 +20,4 @@ mod restores;
 mod sandbox;
 mod sources;
 mod trouble;
+mod why;
