@@ -21,6 +21,7 @@ use dirsync_protocol::tables::{
 use thiserror::Error;
 
 pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, renewed_log};
+use crate::waiting::forget_refused;
 
 /// A decision of an administrator, or of the server on first contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,6 +205,7 @@ pub fn carry_out(
     let name = &decision.postoffice;
     match &decision.kind {
         DecisionKind::Invite { verifier, expires, carrier, view } => {
+            forget_refused(tables, name)?;
             let known = tables.registration(name)?;
             let active = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
             server::register(
@@ -232,17 +234,20 @@ pub fn carry_out(
         DecisionKind::Suspend => change(tables, name, |registration| {
             registration.state = RegistrationState::Suspended;
         })?,
-        DecisionKind::Resume => change(tables, name, |registration| {
-            if registration.state == RegistrationState::Suspended {
-                // A postoffice that was never heard is still only invited.
-                registration.state =
-                    match registration.key.is_some() || registration.epoch.is_some() {
-                        true => RegistrationState::Active,
-                        false => RegistrationState::Invited,
-                    };
-            }
-            registration.copies = Copies::One;
-        })?,
+        DecisionKind::Resume => {
+            forget_refused(tables, name)?;
+            change(tables, name, |registration| {
+                if registration.state == RegistrationState::Suspended {
+                    // A postoffice that was never heard is still only invited.
+                    registration.state =
+                        match registration.key.is_some() || registration.epoch.is_some() {
+                            true => RegistrationState::Active,
+                            false => RegistrationState::Invited,
+                        };
+                }
+                registration.copies = Copies::One;
+            })?;
+        }
         DecisionKind::Remove => {
             server::remove(tables, context, name)?;
         }

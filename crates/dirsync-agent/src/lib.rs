@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod export;
 pub mod founding;
 pub mod intake;
+pub mod json;
 pub mod notes;
 pub mod restoring;
 pub mod schedule;

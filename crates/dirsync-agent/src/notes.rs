@@ -21,6 +21,9 @@ pub const ANNOUNCED: &str = "announced";
 /// Why the server does not take this postoffice's requests.
 pub const SERVER_NOTICE: &str = "server-notice";
 
+/// By postoffice, when the server refused it last, and why.
+pub const REFUSED: &str = "refused:";
+
 /// An agent works on this postoffice.
 pub const AGENT: &str = "agent";
 

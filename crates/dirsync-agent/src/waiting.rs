@@ -1,23 +1,29 @@
-//! What waits for a person at one postoffice, or is overdue.
+//! What waits for a person at one postoffice, is overdue or failed: its [`Alarm`]s.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 
-use dirsync_message::Side;
-use dirsync_protocol::tables::{Copies, Mode, RegistrationState, Stored, Tables};
+use dirsync_directory::PostofficeName;
+use dirsync_message::{OutcomeKind, Side};
+use dirsync_protocol::tables::{
+    Copies, Mode, Registration, RegistrationState, RequestorState, ServerState, Stored, Tables,
+};
 
+use crate::alarm::{Alarm, AlarmKind, Away, LogTrouble, Never, Refusal, Stopped};
 use crate::decisions::LogState;
 use crate::dispatch::timestamp;
 use crate::notes::{
-    AGENT, ALARM_ERROR, FIRST_UNANSWERED, SERVER_NOTICE, SOURCE_ERROR, STEP_ERROR, TARGET_ERROR,
+    AGENT, ALARM_ERROR, FIRST_UNANSWERED, REFUSED, SERVER_NOTICE, SOURCE_ERROR, STEP_ERROR,
+    TARGET_ERROR,
 };
 use crate::schedule::{Schedule, Step};
-use crate::trouble::{self, Trouble};
+use crate::trouble;
 
 /// In continuous mode a postoffice without an answer for this long is overdue.
 const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
 /// On a schedule, this many cycles without an answer are too many.
 const CYCLES_OVERDUE: u32 = 3;
+/// A postoffice that is refused tries again in each cycle; so long after the last time it has given up.
+const REFUSED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Whether all is well at a postoffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,46 +44,20 @@ pub struct Circumstances<'a> {
     /// The names of the configured sources.
     pub sources: Vec<&'a str>,
     /// Why this postoffice is not at home.
-    pub away: Option<String>,
+    pub away: Option<Away>,
     /// How the decisions log stands to the database.
     pub log: LogState,
     /// What never happens on the schedule.
-    pub never: Vec<String>,
+    pub never: Vec<Never>,
 }
 
-/// Counts of what waits.
+/// What waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Changes held here, at the server also deletions held there.
-    pub held: u64,
-    /// Quarantined cases.
-    pub quarantined: u64,
-    /// Sides that have not been heard for too long, by name.
-    pub overdue: Vec<String>,
-    /// When the next one is overdue, if it is not heard before: in milliseconds since 1970.
+    /// The alarms that are on, the worst kind first.
+    pub alarms: Vec<Alarm>,
+    /// When the next postoffice is overdue, if it is not heard before: in milliseconds since 1970.
     pub late_at: Option<u64>,
-    /// This postoffice is not at home, is fenced, or was removed.
-    pub stopped: Option<&'static str>,
-    /// Why it is not at home.
-    pub away: Option<String>,
-    /// At the server: postoffices that several machines are, by name.
-    pub doubled: Vec<String>,
-    /// Sources that could not be read, by name.
-    pub failed_sources: Vec<String>,
-    /// Targets that could not be written: file and reason.
-    pub failed_targets: Vec<(String, String)>,
-    /// What is wrong with the decisions log of a server.
-    pub decisions: Vec<String>,
-    /// Why the server does not take this postoffice's requests, and what to do.
-    pub notice: Option<&'static str>,
-    /// What never happens on the schedule.
-    pub never: Vec<String>,
-    /// The step that cannot be done, and why.
-    pub failed_step: Option<String>,
-    /// Why the alarm command failed last.
-    pub failed_alarm: Option<String>,
-    /// Places that cannot be used.
-    pub places: Vec<Trouble>,
 }
 
 impl Waiting {
@@ -86,211 +66,290 @@ impl Waiting {
     /// # Errors
     ///
     /// When the store fails.
-    pub fn of(tables: &mut dyn Tables, around: Circumstances<'_>, now: u64) -> Stored<Self> {
-        let server = tables.server()?;
-        let mut waiting = Self {
-            held: tables.held_counts()?.iter().map(|held| held.count).sum(),
-            quarantined: tables.quarantined()?.len() as u64,
-            decisions: words_of(around.log),
-            never: around.never,
-            ..Self::default()
-        };
+    pub fn of(tables: &mut dyn Tables, around: &Circumstances<'_>, now: u64) -> Stored<Self> {
         let state = tables.requestor()?;
-        waiting.stopped = match state.mode {
-            Mode::Fenced => Some("fenced"),
-            Mode::Removed => Some("removed"),
-            _ => None,
-        };
-        let notice = tables.note(SERVER_NOTICE)?;
-        waiting.notice = notice.as_deref().and_then(Side::of_word).map(notice_words);
-        let named = |prefix: &str, notes: Vec<(String, String)>| -> Vec<(String, String)> {
-            notes.into_iter().map(|(name, text)| (name[prefix.len()..].to_owned(), text)).collect()
-        };
-        let sources = named(SOURCE_ERROR, tables.notes(SOURCE_ERROR)?).into_iter();
-        waiting.failed_sources = sources
-            .map(|(name, _)| name)
-            .filter(|name| around.sources.contains(&name.as_str()))
-            .collect();
-        waiting.failed_targets = named(TARGET_ERROR, tables.notes(TARGET_ERROR)?);
-        waiting.failed_step = tables.note(STEP_ERROR)?;
-        waiting.failed_alarm = tables.note(ALARM_ERROR)?;
-        waiting.places = trouble::places(tables)?;
+        let server = tables.server()?;
+        let registrations = tables.registrations()?;
+        let mut waiting = Self::default();
+        let alarms = &mut waiting.alarms;
+        alarms.extend(stopped(&state, server.as_ref(), around.away));
+        alarms.extend(held(tables)?);
+        alarms.extend(quarantined(tables)?);
+        alarms.extend(unpublished(tables, &state, server.is_some())?);
+        alarms.extend(said_by_server(tables, &state, server.is_some())?);
         if let Some(server) = &server {
-            waiting.held += held_deletions(tables)?;
-            if server.fenced {
-                waiting.stopped = Some("fenced");
-            }
+            alarms.extend(recovering(server, &registrations));
+            alarms.extend(refused(tables, &registrations, now)?);
         }
-        waiting.doubled = tables
-            .registrations()?
-            .iter()
-            .filter(|registration| registration.copies != Copies::One)
-            .map(|registration| registration.name.to_string())
-            .collect();
-        if around.away.is_some() {
-            waiting.stopped = Some("away");
-        }
-        waiting.away = around.away;
+        alarms.extend(of_registrations(&registrations));
+        alarms.extend(failed(tables, around)?);
+        alarms.extend(around.never.iter().map(|never| Alarm::Schedule { never: *never }));
+        alarms.extend(LogTrouble::of(around.log).map(|trouble| Alarm::Decisions { trouble }));
         // By hand nothing is ever overdue: only an agent that runs expects answers.
         if tables.note(AGENT)?.is_some() {
-            waiting.count_overdue(tables, around.schedule, now)?;
+            let expected = expected(tables, &state, server.is_some(), &registrations)?;
+            waiting.count_overdue(expected, around.schedule, now);
         }
+        waiting.alarms.sort_by_key(Alarm::kind);
         Ok(waiting)
     }
 
     fn count_overdue(
         &mut self,
-        tables: &mut dyn Tables,
+        expected: Vec<(PostofficeName, u64)>,
         schedule: Option<&Schedule>,
         now: u64,
-    ) -> Stored<()> {
-        let state = tables.requestor()?;
-        let is_server = tables.server()?.is_some();
-        let sent = tables.note(FIRST_UNANSWERED)?.and_then(|text| text.parse().ok());
-        let mut expected: Vec<(String, u64)> = Vec::new();
-        if let Some(since) = sent.filter(|_| !is_server) {
-            expected.push((state.server.to_string(), since));
-        }
-        for registration in tables.registrations()? {
-            if registration.state == RegistrationState::Active && registration.name != state.name {
-                expected.push((registration.name.to_string(), registration.last_contact));
-            }
-        }
+    ) {
         for (name, since) in expected {
             match late_at(since, schedule) {
-                Some(late) if late <= now => self.overdue.push(name),
+                Some(late) if late <= now => self.alarms.push(Alarm::Overdue { name, since }),
                 late => self.late_at = self.late_at.into_iter().chain(late).min(),
             }
         }
-        Ok(())
     }
 
-    /// Whether anything waits.
-    pub fn any(&self) -> bool {
-        self.held > 0
-            || self.quarantined > 0
-            || !self.overdue.is_empty()
-            || self.stopped.is_some()
-            || !self.doubled.is_empty()
-            || !self.failed_sources.is_empty()
-            || !self.failed_targets.is_empty()
-            || !self.decisions.is_empty()
-            || !self.never.is_empty()
-            || self.notice.is_some()
-            || !self.places.is_empty()
-            || self.failed_step.is_some()
-            || self.failed_alarm.is_some()
-    }
-
-    /// Whether all is well; not if `more` says that something else waits.
-    pub fn health(&self, more: bool) -> Health {
-        if self.places.iter().any(|trouble| trouble.unreachable) {
+    /// Whether a step left something to a person. What usually ends by itself does not count.
+    pub fn health(&self) -> Health {
+        let is_away = |alarm: &Alarm| matches!(alarm, Alarm::Place { unreachable: true, .. });
+        let needs_somebody =
+            |alarm: &Alarm| alarm.kind().rings() || alarm.kind() == AlarmKind::AlarmCommand;
+        if self.alarms.iter().any(is_away) {
             Health::Unreachable
-        } else if more || self.any() {
+        } else if self.alarms.iter().any(needs_somebody) {
             Health::Waiting
         } else {
             Health::Well
         }
     }
 
-    /// What an alarm would say of each, by kind.
-    pub fn subjects(&self) -> BTreeMap<String, String> {
-        let mut subjects = BTreeMap::new();
-        if self.held > 0 {
-            let text = format!("{} changes wait for a person: dirsync held list", self.held);
-            subjects.insert("held".into(), text);
-        }
-        if self.quarantined > 0 {
-            let text = format!("{} cases: dirsync quarantine list", self.quarantined);
-            subjects.insert("quarantined".into(), text);
-        }
-        for name in &self.overdue {
-            subjects.insert(
-                format!("overdue {name}"),
-                format!("{name} has not been heard for too long"),
-            );
-        }
-        for name in &self.doubled {
-            let text = format!("{name} runs on two machines: dirsync status");
-            subjects.insert(format!("doubled {name}"), text);
-        }
-        for name in &self.failed_sources {
-            subjects
-                .insert(format!("source {name}"), format!("source \"{name}\" could not be read"));
-        }
-        for text in &self.decisions {
-            subjects.insert("decisions".into(), text.clone());
-        }
-        if let Some(notice) = self.notice {
-            subjects.insert("server".into(), notice.into());
-        }
-        if !self.never.is_empty() {
-            subjects.insert("schedule".into(), self.never.join("; "));
-        }
-        for (file, error) in &self.failed_targets {
-            subjects.insert(format!("target {file}"), format!("it could not be written: {error}"));
-        }
-        for trouble in &self.places {
-            subjects.insert(format!("place {}", trouble.place), trouble.text.clone());
-        }
-        if let Some(failure) = &self.failed_step {
-            subjects.insert("step".into(), failure.clone());
-        }
-        if let Some(stopped) = self.stopped {
-            let text = match &self.away {
-                Some(away) => format!("{away}: dirsync status"),
-                None => format!("this postoffice is {stopped}; nothing is sent"),
-            };
-            subjects.insert(stopped.into(), text);
-        }
-        subjects
+    /// How many things of some kinds there are.
+    pub fn count(&self, kinds: &[AlarmKind]) -> u64 {
+        let alarms = self.alarms.iter().filter(|alarm| kinds.contains(&alarm.kind()));
+        alarms.map(Alarm::count).sum()
     }
 }
 
-/// What the server said of this postoffice, and what to do.
-fn notice_words(side: Side) -> &'static str {
-    match side {
-        Side::Suspended => {
-            "suspended by the server: requests wait there until its administrator resumes it"
-        }
-        Side::Expired => {
-            "not admitted: the invitation has expired; ask the server's administrator for another one"
-        }
-        Side::Taken => {
-            "not admitted: another machine has this name; ask the server's administrator which one is \
-             the right one, and stop the other"
-        }
-        _ => {
-            "not admitted: the invitation is not the one in force; ask the server's administrator for \
-             the newest one"
-        }
-    }
+fn stopped(
+    state: &RequestorState,
+    server: Option<&ServerState>,
+    away: Option<Away>,
+) -> Option<Alarm> {
+    let stopped = match state.mode {
+        _ if away.is_some() => Stopped::Away,
+        _ if server.is_some_and(|server| server.fenced) => Stopped::Fenced,
+        Mode::Fenced => Stopped::Fenced,
+        Mode::Removed => Stopped::Removed,
+        _ => return None,
+    };
+    Some(Alarm::Stopped { stopped, away })
 }
 
-/// What is wrong with a decisions log, and what to do.
-fn words_of(log: LogState) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(carried_out) = log.lost {
-        words.push(format!(
-            "decisions.log is not the one of this database, which has carried out {carried_out} lines \
-             that are not in it: nothing is undone, but after a restore they would be forgotten; put \
-             the newest decisions.log back, or write it anew with `dirsync server renew-log`"
-        ));
-    }
-    if log.unreadable > 0 {
-        words.push(format!(
-            "{} lines of decisions.log cannot be read, and are not carried out",
-            log.unreadable
-        ));
-    }
-    if log.behind > 0 {
-        words.push(format!("{} lines of decisions.log are not carried out yet", log.behind));
-    }
-    words
+fn held(tables: &mut dyn Tables) -> Stored<Vec<Alarm>> {
+    let counts = tables.held_counts()?.into_iter();
+    Ok(counts
+        .map(|held| Alarm::Held {
+            source: held.source,
+            reason: held.kind,
+            deletes: held.deletes,
+            count: held.count,
+            since: held.since,
+        })
+        .collect())
 }
 
-/// When somebody is overdue who was heard, or asked, at `since`.
-fn late_at(since: u64, schedule: Option<&Schedule>) -> Option<u64> {
+fn quarantined(tables: &mut dyn Tables) -> Stored<Vec<Alarm>> {
+    let counts = tables.quarantine_counts()?.into_iter();
+    Ok(counts
+        .map(|cases| Alarm::Quarantined {
+            origin: cases.origin,
+            count: cases.count,
+            since: cases.since,
+        })
+        .collect())
+}
+
+/// Own entries that the list does not show as they are: at a server those of all origins.
+fn unpublished(
+    tables: &mut dyn Tables,
+    state: &RequestorState,
+    is_server: bool,
+) -> Stored<Vec<Alarm>> {
+    let mut alarms = Vec::new();
+    let offered = tables.offers()?.len() as u64;
+    alarms.extend((offered > 0).then_some(Alarm::Offered { count: offered }));
+    if is_server {
+        for row in tables.unsettled_counts()? {
+            let (origin, count) = (row.origin, row.held);
+            let since = row.held_since.unwrap_or_default();
+            if row.waiting > 0 {
+                alarms.push(Alarm::Waiting { origin: origin.clone(), count: row.waiting });
+            }
+            if row.invalid > 0 {
+                alarms.push(Alarm::Invalid { origin: origin.clone(), count: row.invalid });
+            }
+            alarms.extend((count > 0).then_some(Alarm::HeldDeletions { origin, count, since }));
+        }
+        return Ok(alarms);
+    }
+    let (mut waiting, mut invalid, mut held) = (BTreeSet::new(), 0, 0);
+    for outcome in tables.outcomes()? {
+        match outcome.kind {
+            // An entry may wait for several addresses.
+            OutcomeKind::Waiting { .. } | OutcomeKind::ForeignId { .. } => {
+                waiting.insert(outcome.id);
+            }
+            OutcomeKind::Invalid { .. } => invalid += 1,
+            OutcomeKind::Held => held += 1,
+            OutcomeKind::Contested { .. } | OutcomeKind::Transferred { .. } => {}
+        }
+    }
+    let (origin, count) = (state.name.clone(), waiting.len() as u64);
+    alarms.extend((count > 0).then_some(Alarm::Waiting { origin: origin.clone(), count }));
+    alarms.extend((invalid > 0).then_some(Alarm::Invalid { origin, count: invalid }));
+    alarms.extend((held > 0).then_some(Alarm::HeldElsewhere { count: held }));
+    Ok(alarms)
+}
+
+/// What its server said of a requestor.
+fn said_by_server(
+    tables: &mut dyn Tables,
+    state: &RequestorState,
+    is_server: bool,
+) -> Stored<Vec<Alarm>> {
+    let mut alarms = Vec::new();
+    let notice = tables.note(SERVER_NOTICE)?;
+    match notice.as_deref().and_then(Side::of_word) {
+        Some(Side::Suspended) => alarms.push(Alarm::Suspended),
+        Some(side) => {
+            let refusal = Refusal::of(side).unwrap_or(Refusal::Uninvited);
+            alarms.push(Alarm::Refused { refusal });
+        }
+        None => {}
+    }
+    // A server says it of its own list as of any other.
+    if !is_server && (state.list_bad || state.send_buckets) {
+        alarms.push(Alarm::Differs { name: state.name.clone(), since: 0 });
+    }
+    Ok(alarms)
+}
+
+fn recovering(server: &ServerState, registrations: &[Registration]) -> Option<Alarm> {
+    let silent = registrations
+        .iter()
+        .filter(|one| one.owes_word() && one.spoke_in != Some(server.epoch))
+        .map(|one| one.name.clone());
+    server.recovering.then(|| Alarm::Recovering { waits_for: silent.collect() })
+}
+
+/// The postoffices whose name a machine used that the server refused, and that has not given up.
+fn refused(
+    tables: &mut dyn Tables,
+    registrations: &[Registration],
+    now: u64,
+) -> Stored<Vec<Alarm>> {
+    let notes = tables.notes(REFUSED)?.into_iter();
+    let read = |(note, text): (String, String)| {
+        let folded = &note[REFUSED.len()..];
+        let takes_part = |one: &&Registration| one.state != RegistrationState::Removed;
+        let known = registrations.iter().filter(takes_part).find(|one| one.name.folded() == folded);
+        let name = known?.name.clone();
+        let (at, side) = text.split_once(' ')?;
+        let refusal = Side::of_word(side).and_then(Refusal::of)?;
+        let lasts = now.saturating_sub(at.parse().ok()?) <= REFUSED_MS;
+        lasts.then_some(Alarm::NotAdmitted { name, refusal })
+    };
+    Ok(notes.filter_map(read).collect())
+}
+
+/// Notes that the server refused a postoffice.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn note_refused(
+    tables: &mut dyn Tables,
+    name: &PostofficeName,
+    side: Side,
+    at: u64,
+) -> Stored<()> {
+    tables.put_note(&format!("{REFUSED}{}", name.folded()), Some(&format!("{at} {}", side.word())))
+}
+
+/// Whether the server refused a postoffice that was neither admitted nor invited since.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn is_refused(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<bool> {
+    Ok(tables.note(&format!("{REFUSED}{}", name.folded()))?.is_some())
+}
+
+/// Forgets that the server refused a postoffice: it was admitted or invited again, or a person says that the
+/// other machine is gone.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_refused(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<()> {
+    tables.put_note(&format!("{REFUSED}{}", name.folded()), None)
+}
+
+fn of_registrations(registrations: &[Registration]) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    for registration in registrations {
+        let name = || registration.name.clone();
+        if registration.copies != Copies::One {
+            alarms.push(Alarm::Doubled { name: name() });
+        }
+        let is_active = registration.state == RegistrationState::Active;
+        if is_active && registration.agreement.equal == Some(false) {
+            alarms.push(Alarm::Differs { name: name(), since: registration.agreement.since });
+        }
+    }
+    alarms
+}
+
+/// What failed last, and has not succeeded since.
+fn failed(tables: &mut dyn Tables, around: &Circumstances<'_>) -> Stored<Vec<Alarm>> {
+    let mut alarms = Vec::new();
+    for (note, reason) in tables.notes(SOURCE_ERROR)? {
+        let name = note[SOURCE_ERROR.len()..].to_owned();
+        if around.sources.contains(&name.as_str()) {
+            alarms.push(Alarm::Source { name, reason });
+        }
+    }
+    for (note, reason) in tables.notes(TARGET_ERROR)? {
+        let file = note[TARGET_ERROR.len()..].to_owned();
+        alarms.push(Alarm::Target { file, reason });
+    }
+    alarms.extend(trouble::places(tables)?.into_iter().map(Alarm::from));
+    alarms.extend(tables.note(STEP_ERROR)?.map(|reason| Alarm::Step { reason }));
+    alarms.extend(tables.note(ALARM_ERROR)?.map(|reason| Alarm::AlarmCommand { reason }));
+    Ok(alarms)
+}
+
+/// The postoffices that are to be heard again, each with the time since when it was not.
+fn expected(
+    tables: &mut dyn Tables,
+    state: &RequestorState,
+    is_server: bool,
+    registrations: &[Registration],
+) -> Stored<Vec<(PostofficeName, u64)>> {
+    let mut expected = Vec::new();
+    if !is_server {
+        let since = tables.note(FIRST_UNANSWERED)?.and_then(|text| text.parse().ok());
+        expected.extend(since.map(|since| (state.server.clone(), since)));
+    }
+    for registration in registrations {
+        if registration.state == RegistrationState::Active && registration.name != state.name {
+            expected.push((registration.name.clone(), registration.last_contact));
+        }
+    }
+    Ok(expected)
+}
+
+/// When something that began, or was heard, at `since` has lasted too long.
+pub fn late_at(since: u64, schedule: Option<&Schedule>) -> Option<u64> {
     match schedule {
         None => Some(since.saturating_add(CONTINUOUS_OVERDUE_MS + 1)),
         Some(schedule) => {
@@ -298,15 +357,4 @@ fn late_at(since: u64, schedule: Option<&Schedule>) -> Option<u64> {
             u64::try_from(late.as_millisecond()).ok()
         }
     }
-}
-
-/// Deletions that wait at the server.
-fn held_deletions(tables: &mut dyn Tables) -> Stored<u64> {
-    let mut held = 0;
-    tables.visit_unsettled(&mut |row| {
-        let hold = row.published.as_ref().and_then(|published| published.held);
-        held += u64::from(hold.is_some_and(|hold| !hold.rejected));
-        ControlFlow::Continue(())
-    })?;
-    Ok(held)
 }

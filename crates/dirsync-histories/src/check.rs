@@ -267,17 +267,23 @@ impl World {
         if number("req_seq") != number("req_sync") {
             return wrong("own changes are not acknowledged");
         }
-        if status["failed_sources"].as_array().is_some_and(|sources| !sources.is_empty()) {
+        let alarms = |kind: &str| alarms(status, kind).count();
+        if alarms("source") > 0 {
             return wrong("a source cannot be read");
         }
-        let doubled = names_of(&status["doubled"]);
+        if alarms("differs") + alarms("recovering") > 0 {
+            return wrong("a list differs, or the server recovers,");
+        }
+        let doubled = doubled(status);
         if doubled.iter().any(|name| !self.may_seem_doubled(name)) {
             return wrong("a postoffice runs on two machines, which it never did,");
         }
-        let alarm = !status["failed_alarm"].is_null();
-        let waits = number("held") + number("quarantined") > 0 || !doubled.is_empty() || alarm;
+        let waits = status["alarms"].as_array().is_some_and(|alarms| !alarms.is_empty());
         if one.code != if waits { 3 } else { 0 } {
             return wrong("another exit code");
+        }
+        if number("held") + number("quarantined") > 0 && !waits {
+            return wrong("something is held and no alarm");
         }
         let state = self.model.state(site);
         if number("entries") != one.list.len() as u64
@@ -333,7 +339,7 @@ impl World {
     /// Once everything is settled a person says of each postoffice that was put back by hand that it
     /// is the only one.
     pub(super) fn say_who_is_one(&mut self, seen: &BTreeMap<Site, Seen>) -> Checked<()> {
-        for name in names_of(&seen[&Site::Hq].status["doubled"]) {
+        for name in doubled(&seen[&Site::Hq].status) {
             self.place.must(Site::Hq, &["requestor", "resume", &name])?;
         }
         Ok(())
@@ -386,9 +392,18 @@ impl World {
     }
 }
 
-fn names_of(value: &Value) -> Vec<String> {
-    let names = value.as_array().into_iter().flatten();
-    names.filter_map(Value::as_str).map(str::to_owned).collect()
+/// The alarms of a kind.
+fn alarms<'a>(status: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    let alarms = status["alarms"].as_array().into_iter().flatten();
+    alarms.filter(move |alarm| alarm["kind"] == kind)
+}
+
+/// The postoffices that run on two machines.
+fn doubled(status: &Value) -> Vec<String> {
+    alarms(status, "doubled")
+        .filter_map(|alarm| alarm["name"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Digests are equal exactly where lists are.

@@ -48,7 +48,7 @@ pub fn load_config(folder: &Path) -> Result<Config> {
 pub fn require_home(folder: &Path) -> Result<Config> {
     let config = load_config(folder)?;
     match away(folder, &config)? {
-        Some(away) => Err(away.failure(folder)),
+        Some(away) => Err(home::refusal(away, folder)),
         None => Ok(config),
     }
 }

@@ -6,7 +6,6 @@
 //!
 //! The number of the device is not noted: it may change whenever a machine starts.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
+pub use dirsync_agent::alarm::Away;
 use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::durable;
 
@@ -37,44 +37,20 @@ const MACHINE: usize = 0;
 /// A place: the value of each of [`PARTS`]; `None` if the system does not tell it.
 type Place = [Option<String>; PARTS.len()];
 
-/// Why a postoffice is not at home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Away {
-    /// It was noted on another machine.
-    Machine,
-    /// It was noted in another folder.
-    Folder,
-    /// Nothing that can be read says where it lives.
-    Unknown,
+/// The ways out for a person where a postoffice is not at home, a line each.
+pub fn ways_out(away: Away, folder: &Path) -> [String; 3] {
+    let old = if away == Away::Machine { "machine" } else { "folder" };
+    [
+        format!("if the old {old} is gone for good, say `dirsync moved` here"),
+        format!("if it is not, and this is to be the one, say `{}`", word_to_keep(folder)),
+        "otherwise leave this one alone".to_owned(),
+    ]
 }
 
-impl fmt::Display for Away {
-    fn fmt(&self, output: &mut fmt::Formatter<'_>) -> fmt::Result {
-        output.write_str(match self {
-            Self::Machine => "this postoffice lives on another machine",
-            Self::Folder => "this folder was copied, or moved from another disk",
-            Self::Unknown => "\"keys/home\" does not say where this postoffice lives",
-        })
-    }
-}
-
-impl Away {
-    /// The ways out for a person, a line each.
-    pub fn ways_out(self, folder: &Path) -> [String; 3] {
-        let old = if self == Self::Machine { "machine" } else { "folder" };
-        [
-            format!("if the old {old} is gone for good, say `dirsync moved` here"),
-            format!("if it is not, and this is to be the one, say `{}`", word_to_keep(folder)),
-            "otherwise leave this one alone".to_owned(),
-        ]
-    }
-
-    /// The refusal of a command.
-    pub fn failure(self, folder: &Path) -> Failure {
-        let text = anyhow::anyhow!("{self}: nothing was read or sent");
-        let hint = self.ways_out(folder).join("; ");
-        Failure::from(text).hint(hint)
-    }
+/// The refusal of a command where a postoffice is not at home.
+pub fn refusal(away: Away, folder: &Path) -> Failure {
+    let text = anyhow::anyhow!("{away}: nothing was read or sent");
+    Failure::from(text).hint(ways_out(away, folder).join("; "))
 }
 
 /// The command that says of two postoffices with one name that this one is to be kept. Which it is, a

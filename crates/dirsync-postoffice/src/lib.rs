@@ -13,7 +13,7 @@
 //! init::make_server(folder.path(), &"NORTH/HQ".parse()?)?;
 //! let mut postoffice = Postoffice::read(folder.path())?;
 //! let status = Status::of(&mut postoffice)?;
-//! assert_eq!(status.requestor.list_digest.count, 0);
+//! assert_eq!(status.entries, 0);
 //! # Ok(())
 //! # }
 //! ```
@@ -35,12 +35,12 @@ pub mod identity;
 pub mod inbox;
 pub mod init;
 pub mod invitation;
-pub mod json;
 pub mod keys;
 pub mod log;
 pub mod maps;
 mod missing;
 mod nearest;
+pub mod next;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;
@@ -57,6 +57,7 @@ pub mod view;
 pub mod waiting;
 pub mod why;
 
+pub use dirsync_agent::json;
 pub use failure::{Failure, FailureKind, Result};
 pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within};
 pub use time::now_ms;

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
 use dirsync_agent::decisions::DecisionKind;
+use dirsync_agent::waiting;
 use dirsync_carrier::access::Access;
 use dirsync_carrier::durable;
 use dirsync_directory::{PostofficeName, View};
 use dirsync_message::{Side, SrvSeq};
 use dirsync_protocol::invitation::verifier;
 use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 use crate::invitation::{Invitation, VALID_MS};
@@ -21,7 +24,8 @@ use crate::time::{now_ms, rfc3339};
 use crate::view::{Seen, ViewChange, changed, within_limits};
 
 /// How a requestor takes part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It has its invitation and was never heard.
     Invited,
@@ -205,10 +209,11 @@ pub fn suspend(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()>
 }
 
 /// Takes the requests of a requestor again. It is also a person's word that one machine is left of
-/// several copies.
+/// several copies, or of one that was not admitted.
 pub fn resume(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()> {
     let known = taking_part_elsewhere(postoffice, name)?;
-    if known.state != RegistrationState::Suspended && known.copies == Copies::One {
+    let refused = waiting::is_refused(&mut *postoffice.begin()?, &known.name)?;
+    if known.state != RegistrationState::Suspended && known.copies == Copies::One && !refused {
         return Ok(());
     }
     postoffice.decide(vec![(name.clone(), DecisionKind::Resume)])

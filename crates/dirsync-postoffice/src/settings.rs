@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use dirsync_agent::alarm::Never;
+
 use crate::config::{Config, ConfigErrors};
 use crate::failure::Result;
 use crate::folder::SETTINGS;
@@ -17,7 +19,7 @@ pub struct Check {
     /// The settings, or all that is wrong with the file.
     pub config: Result<Config, ConfigErrors>,
     /// Steps that never run on their schedule, although each of its lines is well formed.
-    pub never: Vec<String>,
+    pub never: Vec<Never>,
     /// What others on this machine may write and should not, what did not work when the postoffice was
     /// opened, and files and programs that the settings name and that are not there.
     pub warnings: Vec<String>,

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use dirsync_agent::json::rfc3339;
 use dirsync_agent::schedule::parse_duration;
 use jiff::civil::DateTime;
 pub use jiff::tz::TimeZone;
@@ -12,11 +13,6 @@ use crate::failure::{Failure, Result};
 /// The time, in milliseconds since 1970.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-/// RFC 3339, in UTC, to the second.
-pub fn rfc3339(ms: u64) -> String {
-    Timestamp::from_second((ms / 1000) as i64).map_or_else(|_| "?".into(), |at| at.to_string())
 }
 
 /// The time from which on a person wants to see something: a length of time before `now`, `today`,

@@ -6,9 +6,9 @@ use crate::failure::Result;
 use crate::postoffice::Postoffice;
 use crate::time::now_ms;
 
-/// What waits at a postoffice, or is overdue.
+/// What waits at a postoffice, is overdue or failed.
 pub fn of(postoffice: &mut Postoffice) -> Result<Waiting> {
-    let away = postoffice.away()?.map(|away| away.to_string());
+    let away = postoffice.away()?;
     let log = postoffice.log_state()?;
     let config = postoffice.config.clone();
     let around = Circumstances {
@@ -18,5 +18,5 @@ pub fn of(postoffice: &mut Postoffice) -> Result<Waiting> {
         log,
         never: config.never(postoffice.is_server),
     };
-    Ok(Waiting::of(&mut *postoffice.begin()?, around, now_ms())?)
+    Ok(Waiting::of(&mut *postoffice.begin()?, &around, now_ms())?)
 }

@@ -15,6 +15,8 @@ use dirsync_postoffice::{Postoffice, now_ms, waiting};
 
 use crate::failure::Result;
 use crate::platform;
+use crate::time::Times;
+use crate::words;
 
 /// How long a command that is asked to end may take to do so.
 const ENDING: Duration = Duration::from_millis(500);
@@ -25,7 +27,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub fn sound_alarms(postoffice: &mut Postoffice) -> Result<Waiting> {
     let waits = waiting::of(postoffice)?;
     let calls = !postoffice.config.alarm.is_empty();
-    sound(&mut postoffice.store, &postoffice.name, &waits.subjects(), calls, now_ms())?;
+    let rings = waits.alarms.iter().filter(|alarm| alarm.kind().rings());
+    let times = Times { zone: postoffice.config.zone(), now: now_ms() };
+    let said = rings.map(|alarm| (alarm.subject(), words::alarm::line(alarm, &times))).collect();
+    sound(&mut postoffice.store, &postoffice.name, &said, calls, times.now)?;
     Ok(waits)
 }
 

@@ -108,9 +108,17 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq export --format csv\n  dirsync -C hq export --format ldif -o list.ldif"
     )]
     Export(ExportArgs),
-    /// Who is where: numbers, ages, what waits
-    #[command(after_help = "Examples:\n  dirsync -C hq status\n  dirsync -C hq status --json")]
-    Status,
+    /// Whether all is well, each postoffice in a row, and what needs a person
+    #[command(
+        after_help = "The first line says it all. Then a row a site, the worst first: well, waiting (something is \
+                      under way, or waits for a decision), stopped, late (not heard for too long), needs you. Then \
+                      what needs a person, each with the command that shows it: as long as there is anything of \
+                      that kind, the exit code is 3.\n\n\
+                      Behind is how many numbers of the list a postoffice has not confirmed; an entry that changed \
+                      twice counts twice.\n\n\
+                      Examples:\n  dirsync -C hq status\n  dirsync -C hq status -v\n  dirsync -C hq status --json"
+    )]
+    Status(StatusArgs),
     /// Where an entry is on its way, and what keeps it: from its source to every list
     #[command(
         after_help = "Examples:\n  dirsync -C hq why p1@x.example\n  dirsync -C hq why \"Person 1\" --at SOUTH/SALES --json\n\n\
@@ -464,6 +472,13 @@ pub struct ExportArgs {
     /// Write to a file, replaced in one step
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Also epochs, numbers and digests, and every postoffice
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
 use dirsync_postoffice::server::{Recovery, RenewedLog};
+use dirsync_postoffice::status::Status;
 use dirsync_postoffice::why::Why;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -101,6 +102,7 @@ documents! {
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,
+    ["status"] => Status,
     ["check"] => check::Findings,
     ["message show"] => message::Message,
     ["backup"] => restore::BackedUp,

@@ -18,7 +18,7 @@ use dirsync_protocol::simulation::Rule;
 
 use crate::schedule::Schedule;
 
-pub(crate) use self::quiet::timestamp;
+pub use self::quiet::timestamp;
 pub use self::state::{Note, State, last_change_sent, note_applied, note_sent};
 use self::turn::Turn;
 pub use self::turn::{Action, Done, Found, Hands, turn};

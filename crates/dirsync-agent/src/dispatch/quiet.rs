@@ -64,7 +64,7 @@ fn next_step(schedule: &Schedule, state: &State, now: u64) -> u64 {
 }
 
 /// A time of day, as schedules have it.
-pub(crate) fn timestamp(ms: u64) -> Timestamp {
+pub fn timestamp(ms: u64) -> Timestamp {
     i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
@@ -72,8 +72,8 @@ pub(crate) fn timestamp(ms: u64) -> Timestamp {
 }
 
 impl State {
-    /// The steps that this postoffice has.
-    pub(super) fn steps(&self) -> impl Iterator<Item = Step> {
+    /// The steps that this postoffice has, in the order of a cycle.
+    pub fn steps(&self) -> impl Iterator<Item = Step> {
         let is_server = self.is_server;
         [Step::Send, Step::Process, Step::Apply]
             .into_iter()

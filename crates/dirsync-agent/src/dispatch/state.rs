@@ -74,6 +74,11 @@ impl State {
         })
     }
 
+    /// The time of the schedule for which a step ran last.
+    pub fn last_run(&self, step: Step) -> Option<Timestamp> {
+        self.run(step).last
+    }
+
     pub(super) fn run(&self, step: Step) -> Run {
         self.runs[step as usize]
     }

@@ -102,6 +102,21 @@ impl Schedule {
         }
     }
 
+    /// The next `n` times of a step, and whether it is due now, before the first of them.
+    pub fn upcoming(
+        &self,
+        step: Step,
+        last_run: Option<Timestamp>,
+        now: Timestamp,
+        n: usize,
+    ) -> (bool, Vec<Timestamp>) {
+        // Before the first run a time that has passed is not made up for.
+        let is_due = last_run.is_some() && matches!(self.due(step, last_run, now), Due::Now { .. });
+        let first = self.next_after(step, last_run.map_or(now, |run| run.max(now)));
+        let times = std::iter::successors(first, |at| self.next_after(step, *at));
+        (is_due, times.take(n).collect())
+    }
+
     /// The `n`th instant of a step after `since`, counted from 1.
     pub fn nth_after(&self, step: Step, since: Timestamp, n: u32) -> Option<Timestamp> {
         (0..n).try_fold(since, |at, _| self.next_after(step, at))

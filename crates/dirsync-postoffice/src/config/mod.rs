@@ -47,6 +47,8 @@ pub struct Config {
     pub home_check: bool,
     /// What it wants to see.
     pub view: View,
+    /// The zone of the times of day, also in continuous mode.
+    zone: TimeZone,
     /// When its steps run; `None` for continuous mode.
     pub schedule: Option<Schedule>,
     /// How often its places are looked at; never zero.
@@ -132,7 +134,7 @@ impl Config {
 
     /// The zone of times that people read and write.
     pub fn zone(&self) -> TimeZone {
-        self.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.zone.clone())
+        self.zone.clone()
     }
 
     /// Reads a configuration from the content of the file at `path`.

@@ -35,7 +35,8 @@ pub(super) fn config<'a>(
     let view = self::view(reader, &view);
     let table = reader.section(&root, "schedule");
     let poll = reader.duration(&table, "poll");
-    let schedule = schedule(reader, &table);
+    let zone = zone(reader, &table).unwrap_or(TimeZone::UTC);
+    let schedule = schedule(reader, &table, &zone);
     let table = reader.section(&root, "guard");
     let guards = guards(reader, &table);
     let table = reader.section(&root, "alarm");
@@ -50,6 +51,7 @@ pub(super) fn config<'a>(
     Config {
         home_check,
         view,
+        zone,
         schedule,
         poll,
         sources,
@@ -138,8 +140,7 @@ fn filter(reader: &mut Reader<'_>, text: &Placed<&str>) -> Option<Filter> {
     }
 }
 
-fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<Schedule> {
-    let zone = zone(reader, table);
+fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>, zone: &TimeZone) -> Option<Schedule> {
     let times = times(reader, table);
     let window = reader.duration(table, "window");
     let mode = reader.word(table, "mode");
@@ -152,7 +153,7 @@ fn schedule<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<Schedule> 
         reader.report(problem);
     }
     let is_scheduled = mode != Some("continuous") && !no_times;
-    is_scheduled.then(|| Schedule { zone: zone.unwrap_or(TimeZone::UTC), times, window })
+    is_scheduled.then(|| Schedule { zone: zone.clone(), times, window })
 }
 
 fn zone<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Option<TimeZone> {

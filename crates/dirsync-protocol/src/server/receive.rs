@@ -296,7 +296,7 @@ fn equals(point: &SyncPoint, issued: Option<IssuedPoint>, digest: SetDigest) -> 
 
 impl Registration {
     /// Whether a server that recovers waits for this postoffice.
-    fn owes_word(&self) -> bool {
+    pub fn owes_word(&self) -> bool {
         match self.state {
             RegistrationState::Removed => false,
             // Its key was pinned in an epoch that is lost: it has spoken then.

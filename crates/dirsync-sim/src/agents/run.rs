@@ -216,8 +216,10 @@ impl World {
         tables.commit()?;
         let around =
             Circumstances { schedule: settings.schedule.as_ref(), ..Circumstances::default() };
-        let waits = Waiting::of(&mut *store.begin()?, around, now.wall)?;
-        sound(store, &name, &waits.subjects(), true, now.wall)?;
+        let waits = Waiting::of(&mut *store.begin()?, &around, now.wall)?;
+        let rings = waits.alarms.iter().filter(|alarm| alarm.kind().rings());
+        let subjects = rings.map(|alarm| (alarm.subject(), alarm.kind().word().to_owned()));
+        sound(store, &name, &subjects.collect(), true, now.wall)?;
         loop {
             let mut tables = self.site(site).begin()?;
             let Some((call, subject)) = next_call(&mut *tables)? else { break };

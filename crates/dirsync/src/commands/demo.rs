@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::cli::DemoArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
+use crate::words::listed;
 
 const NORTH: &str = include_str!("../../demo/north.csv");
 const NORTH_MAP: &str = include_str!("../../demo/north.map.toml");
@@ -398,17 +399,5 @@ impl Demo {
 fn say(quiet: bool, text: impl AsRef<str>) {
     if !quiet {
         println!("{}", text.as_ref());
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 4;
-    match names {
-        [one] => one.clone(),
-        _ if names.len() > SHOWN => {
-            format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN)
-        }
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-        [] => "none".into(),
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cli::InitArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
+use crate::words;
 
 /// A postoffice that was made.
 #[derive(Serialize, JsonSchema)]
@@ -111,7 +112,7 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
     let file = file.display().to_string();
     if json {
         let mistakes: Vec<Mistake> = match &config {
-            Ok(_) => never.into_iter().map(never_runs).collect(),
+            Ok(_) => never.iter().map(|never| never_runs(words::alarm::never(never))).collect(),
             Err(errors) => errors.positions().into_iter().map(at_its_place).collect(),
         };
         let status = if mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Usage };
@@ -120,6 +121,7 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
     }
     let config = config.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
     if !never.is_empty() {
+        let never: Vec<String> = never.iter().map(words::alarm::never).collect();
         return Err(Failure::usage(format!("{file}: {}", never.join("; "))));
     }
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));

@@ -48,7 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Cycle => steps::cycle(folder, json),
         Command::Run(arguments) => run::run(folder, &arguments, json),
         Command::Export(arguments) => listing::export(folder, &arguments, json),
-        Command::Status => status::status(folder, json),
+        Command::Status(arguments) => status::status(folder, &arguments, json),
         Command::Why(arguments) => why::why(folder, &arguments, json),
         Command::Log(arguments) => log::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),

@@ -20,7 +20,7 @@ use dirsync_agent::notes::{AGENT, STEP_ERROR};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
-use dirsync_postoffice::home::Away;
+use dirsync_postoffice::home::{self, Away};
 use dirsync_postoffice::report::Done;
 use dirsync_postoffice::{Postoffice, exposure, now_ms, sources, steps};
 use dirsync_protocol::context::Level;
@@ -305,7 +305,7 @@ impl Worker {
     fn tell(&mut self, postoffice: &mut Postoffice, failure: Option<&Failure>) -> Result<()> {
         postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref())?;
         let waits = sound_alarms(postoffice)?;
-        self.waits = waits.health(false).into();
+        self.waits = waits.health().into();
         if failure.is_none() && self.away.is_none() {
             let state = State::load(&mut *postoffice.begin()?)?;
             self.dispatch.rest(&state, waits.late_at, self.now());
@@ -326,7 +326,7 @@ impl Worker {
     fn is_away(&mut self, postoffice: &mut Postoffice) -> Result<bool> {
         let away = postoffice.away()?;
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
-            let ways_out = away.ways_out(&self.voice.folder).join("; ");
+            let ways_out = home::ways_out(away, &self.voice.folder).join("; ");
             let text = format!("{away}: nothing is read or sent; {ways_out}");
             self.voice.say("run", Level::Error, &text);
         }

@@ -68,7 +68,7 @@ fn finish(postoffice: &mut Postoffice, steps: Result<Vec<Done>>, json: bool) -> 
         steps.iter().for_each(|done| print_lines(&done.lines));
     }
     let refused = steps.iter().any(|done| done.report.refused() > 0);
-    match ExitStatus::from(waiting::of(postoffice)?.health(false)) {
+    match ExitStatus::from(waiting::of(postoffice)?.health()) {
         ExitStatus::Done if refused => Ok(ExitStatus::Waiting),
         status => Ok(status),
     }

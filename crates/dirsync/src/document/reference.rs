@@ -40,7 +40,6 @@ const UNTYPED: &[&str] = &[
     "entry claim",
     "entry list",
     "entry show",
-    "status",
     "log",
 ];
 

@@ -183,7 +183,10 @@ fn an_alarm_sounds_once_when_it_begins_and_once_when_it_is_over() {
     let alarms = sandbox.read("alarms");
     let lines: Vec<&str> = alarms.lines().collect();
     assert_eq!(lines.len(), 2, "{alarms}");
-    assert!(lines[0].contains("held begins") && lines[1].contains("held is over"), "{alarms}");
+    assert!(
+        lines[0].contains("held import begins") && lines[1].contains("held import is over"),
+        "{alarms}"
+    );
 }
 
 /// A server with two requestors, each on a folder of its own: `share` and `share2`.

@@ -131,7 +131,7 @@ fn a_copied_folder_stops_before_it_sends() {
         sandbox.run(&format!("-C twin {command}")).expect(0);
     }
     let status = sandbox.run("-C twin status").expect(3).out;
-    let says = ["STOPPED", "was copied", "`dirsync moved`", "`dirsync rejoin`"];
+    let says = ["needs you", "was copied", "`dirsync moved`", "`dirsync rejoin`"];
     assert!(says.iter().all(|says| status.contains(says)), "{status}");
     assert_eq!(sandbox.run("-C third status --json").expect(3).json()["stopped"], "away");
     // The original goes on unharmed, and so do the others.
@@ -323,7 +323,8 @@ fn an_agent_waits_for_a_word_about_one_folder_and_serves_the_others() {
     eventually("the change where it was moved to", || sandbox.status("new")["entries"] == 31);
     eventually("the end of the alarm", || {
         let said = sandbox.read("alarms");
-        let lines: Vec<&str> = said.lines().filter(|line| line.contains(": away ")).collect();
+        let lines: Vec<&str> =
+            said.lines().filter(|line| line.contains(": stopped away ")).collect();
         assert!(lines.len() <= 2, "{said}");
         lines.len() == 2 && lines[0].contains("begins") && lines[1].contains("is over")
     });

@@ -9,6 +9,7 @@ use dirsync_protocol::tables::Tables;
 
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
 use crate::step::Surroundings;
+use crate::waiting::{forget_refused, note_refused};
 
 /// Pins the key of a postoffice that proves that it knows its invitation's secret. Returns whether its
 /// requests may be taken.
@@ -42,6 +43,7 @@ pub(super) fn admit(
             _ => (Row::F8, Side::Uninvited, "its secret is not that of the invitation"),
         };
         server::tell(tables, request, side)?;
+        note_refused(tables, &request.from, side, around.now)?;
         let name = &request.from;
         let text = format!(
             "{name} is not admitted: {reason}; ask first which machine is the right one: stop the other; \
@@ -57,6 +59,7 @@ pub(super) fn admit(
         kind: DecisionKind::Key(admission.key.clone()),
     };
     decide(tables, context, decisions, &[decision])?;
+    forget_refused(tables, &request.from)?;
     context.say(Level::Notice, Row::F5, format!("the key of {} is pinned", request.from));
     Ok(true)
 }

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use dirsync_directory::PostofficeName;
-//! use dirsync_postoffice::json;
+//! use dirsync_agent::json;
 //! use schemars::JsonSchema;
 //! use serde::Serialize;
 //!
@@ -30,10 +30,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
-
-use crate::time::rfc3339;
 
 /// A time in RFC 3339, in UTC, to the second.
 pub struct Time;
@@ -86,6 +85,11 @@ pub fn time<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     }
 }
 
+/// Milliseconds since 1970 as [`Time`]s.
+pub fn times<S: Serializer>(times: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(times.iter().map(|ms| rfc3339(*ms)))
+}
+
 /// A path, in which bytes that are not UTF-8 are replaced.
 pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
@@ -94,4 +98,9 @@ pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error
 /// Paths, in which bytes that are not UTF-8 are replaced.
 pub fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
+}
+
+/// RFC 3339, in UTC, to the second.
+pub fn rfc3339(ms: u64) -> String {
+    Timestamp::from_second((ms / 1000) as i64).map_or_else(|_| "?".into(), |at| at.to_string())
 }

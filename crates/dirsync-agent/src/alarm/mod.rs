@@ -4,6 +4,8 @@
 //! same ([`sound`]). Who runs it takes the calls one by one ([`next_call`], [`note_call`]); one that was
 //! not made because the agent ended is made when it runs again.
 
+mod kind;
+
 use std::collections::BTreeMap;
 
 use dirsync_directory::PostofficeName;
@@ -12,6 +14,7 @@ use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
 use dirsync_store::Store;
 
+pub use self::kind::{Alarm, AlarmKind, Away, LogTrouble, Never, Refusal, Stopped};
 use crate::notes::{ALARM, ALARM_CALL, ALARM_ERROR};
 
 /// Compares what waits now with what was said before, and commits a log line for each beginning and each

@@ -1,0 +1,261 @@
+//! The words for how a postoffice is.
+
+use std::collections::BTreeMap;
+
+use dirsync_agent::alarm::{Alarm, AlarmKind, Never, Stopped};
+use dirsync_directory::PostofficeName;
+use dirsync_postoffice::registrations::Standing;
+use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
+
+use super::alarm::{are, changes, waits};
+use super::{next, plural, shown};
+use crate::time::Times;
+
+/// So many reasons stand in the headline; the others are plural.
+const REASONS: usize = 3;
+/// Postoffices that are well are listed up to so many.
+const WELL_SHOWN: usize = 20;
+
+/// A status in a sentence or two.
+pub fn headline(status: &Status, times: &Times) -> String {
+    let names = Names::of(status);
+    let mut sentences = vec![postoffices(status, &names, times)];
+    let waiting = status.alarms.iter().filter(|alarm| alarm.kind().waits());
+    sentences.extend(reasons(waiting, &names, times).map(|waits| capitalized(&waits) + "."));
+    let recovers = status.alarms.iter().filter(|alarm| alarm.kind() == AlarmKind::Recovering);
+    sentences.extend(reasons(recovers, &names, times).map(|why| capitalized(&why) + "."));
+    if sentences.len() == 1 && status.headline.need_you == 0 {
+        sentences.push(match status.headline.next {
+            Some(step) => format!("Next: {}.", next::first(step, times)),
+            None => "Next: as soon as something changes.".into(),
+        });
+    }
+    sentences.join(" ")
+}
+
+fn postoffices(status: &Status, names: &Names, times: &Times) -> String {
+    let headline = status.headline;
+    let (postoffices, people) =
+        (headline.postoffices, plural(headline.entries, "person", "people"));
+    let is_alone = status.role == Role::Requestor || postoffices == 1;
+    if headline.need_you > 0 {
+        let why = reasons(needs(status), names, times).unwrap_or_default();
+        let needs = if headline.need_you == 1 { "needs" } else { "need" };
+        return match is_alone {
+            true => format!("{} needs you: {why}.", names.short(&status.postoffice)),
+            false => format!("{} of {postoffices} sites {needs} you: {why}.", headline.need_you),
+        };
+    }
+    let name = names.short(&status.postoffice);
+    match status.role {
+        Role::Server if postoffices == 1 => format!("{name} is the only site so far; {people}."),
+        Role::Server if headline.agree == postoffices => {
+            format!("All {postoffices} sites agree; {people}.")
+        }
+        Role::Server => format!("{} of {postoffices} sites agree; {people}.", headline.agree),
+        Role::Requestor if headline.agree == 1 => {
+            format!("{name} agrees with {}; {people}.", names.short(&status.server))
+        }
+        Role::Requestor => format!("{name} {}; {people}.", under_way(status)),
+    }
+}
+
+/// What a requestor that does not agree yet waits for.
+fn under_way(status: &Status) -> &'static str {
+    match status.requestors.first().and_then(|own| own.digest_matches) {
+        None => "has no whole list yet",
+        Some(false) => "waits for the repair of its list",
+        Some(true) => "has changes that the server has not acknowledged",
+    }
+}
+
+/// The alarms for which postoffices need a person, the worst first.
+fn needs(status: &Status) -> impl Iterator<Item = &Alarm> {
+    let lasts = |name: &PostofficeName| {
+        let mut postoffices = status.requestors.iter();
+        postoffices
+            .any(|postoffice| postoffice.name == *name && postoffice.verdict == Verdict::NeedsYou)
+    };
+    status.alarms.iter().filter(move |alarm| match alarm {
+        Alarm::Differs { name, .. } => lasts(name),
+        alarm => !alarm.kind().waits() && alarm.kind() != AlarmKind::Recovering,
+    })
+}
+
+fn reasons<'a>(
+    alarms: impl Iterator<Item = &'a Alarm>,
+    names: &Names,
+    times: &Times,
+) -> Option<String> {
+    let mut reasons: Vec<String> = alarms.map(|alarm| reason(alarm, names, times)).collect();
+    let more = reasons.len().saturating_sub(REASONS);
+    reasons.truncate(REASONS);
+    if more > 0 {
+        reasons.push(format!("{more} more below"));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// An alarm as briefly as can be.
+fn reason(alarm: &Alarm, names: &Names, times: &Times) -> String {
+    let name = |name: &PostofficeName| names.short(name);
+    match alarm {
+        Alarm::Held { source, deletes, count, .. } => {
+            format!("{} from {} {}", changes(*count, *deletes), shown(source), waits(*count))
+        }
+        Alarm::HeldDeletions { origin, count, .. } => {
+            format!("{} by {} {}", changes(*count, true), name(origin), waits(*count))
+        }
+        Alarm::HeldElsewhere { count } => {
+            format!("{} {} at the server", changes(*count, true), waits(*count))
+        }
+        Alarm::Quarantined { origin, count, .. } => {
+            let cases = plural(*count, "case", "cases");
+            format!("{cases} from {} {} in quarantine", shown(origin), are(*count))
+        }
+        Alarm::Waiting { origin, count } => {
+            let entries = plural(*count, "entry", "entries");
+            format!("{entries} of {} {} for an address", name(origin), waits(*count))
+        }
+        Alarm::Invalid { origin, count } => {
+            let entries = plural(*count, "entry", "entries");
+            format!("{entries} of {} cannot be published", name(origin))
+        }
+        Alarm::Offered { count } => {
+            let entries = plural(*count, "entry", "entries");
+            format!("{entries} {} offered to this site", are(*count))
+        }
+        Alarm::Unregistered { sender } => format!("{} sends and is not registered", shown(sender)),
+        Alarm::Overdue { name: of, since } => {
+            format!("{} is silent {}", name(of), times.since(*since))
+        }
+        Alarm::Doubled { name: of } => format!("{} runs on two machines", name(of)),
+        Alarm::Differs { name: of, since } => {
+            format!("the list of {} differs {}", name(of), times.since(*since))
+        }
+        Alarm::Recovering { waits_for } => {
+            let silent: Vec<String> = waits_for.iter().map(name).collect();
+            format!("the server recovers until {} has sent", super::listed(&silent))
+        }
+        Alarm::Refused { .. } => "the server does not admit it".into(),
+        Alarm::NotAdmitted { name: of, .. } => {
+            format!("a machine that calls itself {} was not admitted", name(of))
+        }
+        Alarm::Suspended => "the server has suspended it".into(),
+        Alarm::Stopped { stopped: Stopped::Away, .. } => "its folder was copied or moved".into(),
+        Alarm::Stopped { stopped: Stopped::Fenced, .. } => "it is fenced".into(),
+        Alarm::Stopped { stopped: Stopped::Removed, .. } => "the server removed it".into(),
+        Alarm::Source { name, .. } => format!("source \"{}\" cannot be read", shown(name)),
+        Alarm::Target { file, .. } => format!("target \"{}\" cannot be written", shown(file)),
+        Alarm::Place { place, .. } => format!("{} cannot be used", shown(place)),
+        Alarm::Step { .. } => "the agent cannot go on".into(),
+        Alarm::Schedule { never: Never::ShortWindow { .. } } => {
+            "its run window is too short".into()
+        }
+        Alarm::Schedule { never: Never::NoTime { step } | Never::OnlyAtServer { step } } => {
+            format!("{step} never runs on its schedule")
+        }
+        Alarm::Decisions { .. } => "its log of decisions does not fit".into(),
+        Alarm::AlarmCommand { .. } => "its alarm command fails".into(),
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(characters).collect()
+}
+
+/// The names of postoffices without their network, where that is clear.
+struct Names {
+    /// How many postoffices have a name without its network.
+    counts: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn of(status: &Status) -> Self {
+        let mut counts = BTreeMap::new();
+        let postoffices = status.requestors.iter().map(|postoffice| &postoffice.name);
+        let server = (status.role == Role::Requestor).then_some(&status.server);
+        for name in postoffices.chain(server) {
+            *counts.entry(short_name(name).to_lowercase()).or_insert(0) += 1;
+        }
+        Self { counts }
+    }
+
+    fn short(&self, name: &PostofficeName) -> String {
+        let postoffice = short_name(name);
+        match self.counts.get(&postoffice.to_lowercase()) {
+            Some(0 | 1) => postoffice.to_owned(),
+            _ => name.to_string(),
+        }
+    }
+}
+
+fn short_name(name: &PostofficeName) -> &str {
+    name.as_str().rsplit_once('/').map_or(name.as_str(), |(_, postoffice)| postoffice)
+}
+
+/// A verdict: a mark and a word.
+fn verdict(verdict: Verdict) -> (char, &'static str) {
+    match verdict {
+        Verdict::NeedsYou => ('!', "needs you"),
+        Verdict::Late => ('?', "late"),
+        Verdict::Stopped => ('-', "stopped"),
+        Verdict::Waiting => ('~', "waiting"),
+        Verdict::Well => ('+', "well"),
+    }
+}
+
+/// A row for each postoffice, the worst first. Of many that are well only the first ones, unless `all`.
+pub fn rows(status: &Status, times: &Times, all: bool) -> Vec<String> {
+    let behind = if status.role == Role::Server { "behind" } else { "to send" };
+    let head = ["", "", "site", "heard", "people", behind, "list", "due"].map(String::from);
+    let takes_part = |postoffice: &&RequestorStatus| all || postoffice.state != Standing::Removed;
+    let postoffices: Vec<&RequestorStatus> = status.requestors.iter().filter(takes_part).collect();
+    let well = postoffices.iter().filter(|postoffice| postoffice.verdict == Verdict::Well).count();
+    let left_out = if all { 0 } else { well.saturating_sub(WELL_SHOWN) };
+    let shown = postoffices.iter().take(postoffices.len() - left_out);
+    let rows: Vec<[String; 8]> =
+        [head].into_iter().chain(shown.map(|postoffice| row(postoffice, times))).collect();
+    let mut widths = [0; 8];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let numbers = [4, 5];
+    let line = |row: &[String; 8]| {
+        let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| {
+            if numbers.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        });
+        let cells: Vec<String> = cells.collect();
+        format!("{} {}", cells[0], cells[1..].join("  ")).trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    if left_out > 0 {
+        lines.push(format!("+ {left_out} more are well: `dirsync status -v`"));
+    }
+    lines
+}
+
+fn row(postoffice: &RequestorStatus, times: &Times) -> [String; 8] {
+    let (mark, word) = verdict(postoffice.verdict);
+    let list = match postoffice.digest_matches {
+        Some(true) => format!("equal {}", times.since(postoffice.digest_since)),
+        Some(false) if postoffice.digest_since == 0 => "DIFFERS".into(),
+        Some(false) => format!("DIFFERS {}", times.since(postoffice.digest_since)),
+        None => "none yet".into(),
+    };
+    let due = if postoffice.expected == 0 { String::new() } else { times.day(postoffice.expected) };
+    [
+        mark.into(),
+        word.into(),
+        postoffice.name.to_string(),
+        times.ago(postoffice.last_contact),
+        postoffice.entries.to_string(),
+        postoffice.behind.to_string(),
+        list,
+        due,
+    ]
+}
