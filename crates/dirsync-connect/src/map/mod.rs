@@ -11,6 +11,7 @@ mod lookup;
 mod plan;
 mod row;
 mod template;
+mod unseen;
 mod values;
 mod written;
 
@@ -27,6 +28,7 @@ pub(crate) use plan::Plan;
 pub(crate) use row::{Columns, Row, nearest};
 pub(crate) use template::{Part, Value};
 pub use template::{Template, TemplateError};
+pub(crate) use unseen::Unseen;
 pub(crate) use written::quoted;
 
 /// A map from columns to entries.
