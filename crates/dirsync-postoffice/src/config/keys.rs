@@ -108,8 +108,8 @@ pub const SECTIONS: &[Section] = &[
     },
     section(
         "guard",
-        "When changes are so many that they wait for a person (`dirsync held`): more than `entries` \
-         entries *and* more than `percent` percent of an origin's entries, within 24 hours.",
+        "Changes of more than `entries` entries *and* of more than `percent` percent of an origin's \
+         entries, within 24 hours, wait for a person (`dirsync held`).",
     ),
     section("guard.delete", "The same for deletions alone."),
     section("guard.blank", "The same for entries that lose a field."),
