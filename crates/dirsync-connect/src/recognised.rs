@@ -38,7 +38,7 @@ impl Known<'_> {
             lenient: true,
             origin: self.first(Meaning::Origin).map(|at| self.column(at)).into_iter().collect(),
             key: key.map(|at| self.column(at)).into_iter().collect(),
-            name: self.names(&mails, address),
+            name: self.name_rules(&mails, address),
             address: addresses,
             kind: self.first(Meaning::Kind).map(|at| self.column(at)).into_iter().collect(),
             details: self.details(),
@@ -88,7 +88,7 @@ impl Known<'_> {
 
     /// The rules of the name, in the order of preference: the display name, its parts, the organisation,
     /// the address.
-    fn names(&self, mails: &[usize], address: Option<usize>) -> Line {
+    fn name_rules(&self, mails: &[usize], address: Option<usize>) -> Line {
         let whole = self.ranked(|m| if let Meaning::Name(n) = m { Some(n) } else { None });
         let parts = self.ranked(|m| if let Meaning::NamePart(n) = m { Some(n) } else { None });
         let organisation =

@@ -322,10 +322,11 @@ fn a_name_is_enough_where_the_columns_are_too_few() {
 /// The columns of the admin center; the file is UTF-8 with a mark.
 #[test]
 fn users_of_the_microsoft_365_admin_center_are_read() {
-    let headers = "Block credential,City,Country/Region,Department,DirSyncEnabled,Display name,Fax,First name,Last name,Licenses,Mobile Phone,Object Id,Office,Phone number,Postal code,Preferred language,Proxy addresses,Soft deletion time stamp,State,Street address,Title,Usage location,User principal name,When created";
+    let headers = "Block credential,City,Country/Region,Department,DirSyncEnabled,Display name,Fax,First name,Last dirsync time,Last name,Last password change time stamp,License assignment details,Licenses,Mobile Phone,Oath token meta data,Object Id,Office,Password never expires,Phone number,Postal code,Preferred data location,Preferred language,Proxy addresses,Release track,Soft deletion time stamp,State,Street address,Strong password required,Title,Usage location,User principal name,When created";
     let row = |blocked: &str, name: &str, licences: &str, id: &str, proxies: &str, upn: &str| {
         format!(
-            "{blocked},Kiel,Germany,Navigation,,{name},,Ana,Souza,{licences},0171,{id},Room 1,030 1,24103,,{proxies},,,Quay 1,Pilot,DE,{upn},2024-01-01\r\n"
+            "{blocked},Kiel,Germany,Navigation,,{name},,Ana,,Souza,,,{licences},0171,,{id},Room 1,False,\
+             030 1,24103,,,{proxies},,,,Quay 1,True,Pilot,DE,{upn},2024-01-01\r\n"
         )
     };
     let content = format!(
@@ -447,7 +448,7 @@ const OUTLOOK: [(&str, &str); 7] = [
     ),
     (
         "outlook-es",
-        "Nombre,Segundo nombre,Apellidos,Organización,Puesto,Departamento,Calle del trabajo,Ciudad de trabajo,Código postal del trabajo,País o región del trabajo,Teléfono del trabajo,Teléfono móvil,Dirección de correo electrónico,Tipo de correo electrónico,Dirección de correo electrónico 2,Title",
+        "Nombre,Segundo nombre,Apellidos,Organización,Puesto,Departamento,Calle del trabajo,Ciudad de trabajo,Código postal del trabajo,País o región del trabajo,Teléfono del trabajo,Teléfono movil,Dirección de correo electrónico,Tipo de correo electrónico,Dirección de correo electrónico 2,Title",
     ),
     (
         "outlook-it",
@@ -557,8 +558,15 @@ fn an_address_book_of_thunderbird_is_read() {
         .replace("ZipCode", "Post Code")
         .replace("Organization", "Organisation");
     for headers in [american, british.as_str()] {
-        let row = "Ana,Souza,Ana Souza,,ana@north.example,a2@north.example,,030 1,,030 9,,0171,,,,,,,Quay 1,,Kiel,SH,24103,Germany,Pilot,Navigation,North,,,,,,,,,,,";
-        let read = Read::of(format!("{headers}\r\n{row}\r\n"), "");
+        let row = "Ana,Souza,Ana Souza,,ana@north.example,a2@north.example,,030 1,030 7,030 9,,0171,,,,,,,Quay 1,,Kiel,SH,24103,Germany,Pilot,Navigation,North,,,,,,,,,,,";
+        let file = format!("{headers}\r\n{row}\r\n");
+        for options in ["--private keep", "--private keep --format thunderbird"] {
+            let kept = Read::of(&file, options).entry("Ana Souza");
+            assert_eq!(kept["details"]["homePhone"], serde_json::json!(["030 7"]), "{options}");
+        }
+        let named = Read::of(&file, "--format thunderbird").entry("Ana Souza");
+        assert_eq!(named["details"]["homePhone"], Value::Null, "the home telephone is private");
+        let read = Read::of(&file, "");
         assert_eq!(read.map(), "thunderbird");
         assert_eq!(
             shown(&read.entry("Ana Souza")),
