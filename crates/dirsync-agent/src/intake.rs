@@ -1,18 +1,16 @@
 //! Reads a source's file into own changes: feeds rows of `dirsync-connect` to [`crate::changes`].
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{
     Format, Item, LeftOut, OpenError, OpenOptions, PrivateCount, ReadError as FileReadError, open,
 };
-use dirsync_directory::{Address, PostofficeName, fold, unescape};
-use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
+use dirsync_protocol::tables::{StoreError, Tables};
 use thiserror::Error;
 
 use crate::changes::{ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
+use crate::taken::{Taken, Wanted};
 
 /// A file to read, and how.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +38,8 @@ pub struct Intake {
     pub private: Vec<PrivateCount>,
     /// Why the read is not complete, if it is not.
     pub broke_off: Option<FileReadError>,
-    /// Addresses of its rows that entries of other origins hold already.
-    pub taken: Vec<TakenAddress>,
-}
-
-/// An address of a row that another origin's entry holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenAddress {
-    /// The address.
-    pub address: Address,
-    /// The key of the row that wants it.
-    pub key: String,
-    /// The owner of the entry that holds it.
-    pub holder: PostofficeName,
-    /// The name of that entry.
-    pub name: String,
+    /// Addresses of new and changed entries that entries of other origins have already.
+    pub taken: Taken,
 }
 
 /// Why nothing was read from a file. Nothing changed.
@@ -75,8 +60,8 @@ impl From<ReadError> for IntakeError {
     }
 }
 
-/// Reads a file within the caller's transaction. With `preview` the result also lists the addresses that
-/// others hold. `progress` is called now and then with the number of rows read so far.
+/// Reads a file within the caller's transaction. With `warn` the result also lists the addresses that
+/// others have. `progress` is called now and then with the number of rows read so far.
 ///
 /// # Errors
 ///
@@ -85,7 +70,7 @@ pub fn take_in(
     tables: &mut dyn Tables,
     file: SourceFile<'_>,
     settings: ReadSettings,
-    preview: bool,
+    warn: bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Intake, IntakeError> {
     const PROGRESS_ROWS: u64 = 1000;
@@ -93,7 +78,8 @@ pub fn take_in(
     let unread = |source| OpenError::Io { path: path.to_owned(), source };
     let file = open_file(path, Links::Follow).map_err(unread)?;
     let mut source = open(file, path, format, options)?;
-    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+    let source_name = settings.source.clone();
+    let mut wanted = Wanted::default();
     let mut broke_off = None;
     let mut read = SourceRead::begin(tables, settings)?;
     let mut rows = 0u64;
@@ -105,11 +91,7 @@ pub fn take_in(
         match item {
             Ok(Item::Row(row)) => {
                 let record = row.record.as_ref();
-                if preview {
-                    for text in record.address_texts() {
-                        wanted.insert(fold(text).into_owned(), row.key.clone());
-                    }
-                }
+                let unchanged = read.unchanged();
                 read.row(ReadRow {
                     origin: row.origin.as_ref(),
                     key: &row.key,
@@ -117,6 +99,9 @@ pub fn take_in(
                     line: row.line,
                     derived_key: row.derived_key,
                 })?;
+                if warn && read.unchanged() == unchanged {
+                    wanted.add(record);
+                }
             }
             Ok(Item::WithoutAddress(row)) => read.without_address(&row.key, &row.name),
             Ok(Item::Rejected(row)) => read.fault(&RowFault {
@@ -130,35 +115,8 @@ pub fn take_in(
     }
     let mut report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
-    let taken = if preview { taken_addresses(tables, &wanted)? } else { Vec::new() };
+    let taken = wanted.taken(tables, &source_name)?;
     let (map, left_out, private) = (source.known(), source.left_out(), source.private());
     report.left_out = left_out.iter().map(|left| left.rows).sum();
     Ok(Intake { report, notes, map, left_out, private, broke_off, taken })
-}
-
-fn taken_addresses(
-    tables: &mut dyn Tables,
-    wanted: &BTreeMap<String, String>,
-) -> Result<Vec<TakenAddress>, StoreError> {
-    let me = tables.requestor()?.name;
-    let mut taken = Vec::new();
-    tables.visit_list(ListPlace::Live, &mut |row| {
-        if *row.owner == me {
-            return ControlFlow::Continue(());
-        }
-        for text in row.record.address_texts() {
-            if let Some(key) = wanted.get(fold(text).as_ref())
-                && let Some(address) = unescape(text).and_then(|text| text.parse().ok())
-            {
-                taken.push(TakenAddress {
-                    address,
-                    key: key.clone(),
-                    holder: row.owner.clone(),
-                    name: unescape(row.record.name).unwrap_or_default().into_owned(),
-                });
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(taken)
 }

@@ -16,5 +16,6 @@ pub mod notes;
 pub mod restoring;
 pub mod schedule;
 pub mod step;
+pub mod taken;
 pub mod trouble;
 pub mod waiting;

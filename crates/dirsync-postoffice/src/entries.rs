@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
+use dirsync_agent::taken::{self, Taken};
 use dirsync_directory::{
     Address, AttributeName, Entry, EntryId, EntryKind, Key, PostofficeName, Record, RecordRef,
     composed, fold, unescape,
@@ -172,8 +173,24 @@ impl Fields {
     }
 }
 
+/// An own entry that was written by hand.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its id.
+    pub id: EntryId,
+    /// The addresses of it that other entries have: it waits for them.
+    pub taken: Taken,
+}
+
+impl From<EntryId> for Written {
+    /// Of a change that wants no address.
+    fn from(id: EntryId) -> Self {
+        Self { id, taken: Taken::default() }
+    }
+}
+
 /// Adds an own entry; its key is its primary address if none is given.
-pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> Result<EntryId> {
+pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> Result<Written> {
     let mut entry = Entry::default();
     fields.fill(&mut entry);
     let key = match (key, entry.primary()) {
@@ -182,21 +199,25 @@ pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> 
         (None, None) => return Err(Failure::usage("an entry needs an --address")),
     };
     key.parse::<Key>().map_err(Failure::usage)?;
-    let mut tables = postoffice.begin()?;
-    let change = HandChange { key, record: Record::from(&entry), add: true };
+    write(postoffice.begin()?, HandChange { key, record: Record::from(&entry), add: true }, "added")
+}
+
+fn write(mut tables: Box<dyn Transaction + '_>, change: HandChange, what: &str) -> Result<Written> {
+    let (key, record) = (change.key.clone(), change.record.clone());
     let (id, _) = change_by_hand(&mut *tables, now_ms(), change)?;
-    done(tables, id, "added")
+    let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref())?;
+    done(tables, id, what)?;
+    Ok(Written { id, taken })
 }
 
 /// Changes an own entry, given by id or key.
-pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result<EntryId> {
+pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result<Written> {
     let mut tables = postoffice.begin()?;
     let old = own_entry(&mut *tables, text)?;
     let mut entry = old.record.as_ref().to_entry()?;
     fields.fill(&mut entry);
     let change = HandChange { key: old.key, record: Record::from(&entry), add: false };
-    let (id, _) = change_by_hand(&mut *tables, now_ms(), change)?;
-    done(tables, id, "changed")
+    write(tables, change, "changed")
 }
 
 /// Deletes an own entry, given by id or key.

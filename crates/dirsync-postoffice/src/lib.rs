@@ -23,6 +23,7 @@
 
 pub mod check;
 pub mod config;
+pub mod contested;
 pub mod decisions;
 pub mod difference;
 pub mod entries;

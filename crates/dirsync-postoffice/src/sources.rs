@@ -122,7 +122,7 @@ pub fn import(
     };
     let mut tables = postoffice.begin()?;
     let file = SourceFile { path: file, format: *format, options };
-    let intake = take_in(&mut *tables, file, settings, *dry_run, progress).map_err(explain)?;
+    let intake = take_in(&mut *tables, file, settings, true, progress).map_err(explain)?;
     if !dry_run {
         log_intake(&mut *tables, source, &intake)?;
         tables.commit()?;

@@ -1,13 +1,18 @@
 //! The command line: names and flags are promises (`docs/cli.md`).
 
+mod entry;
+mod held;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use dirsync_connect::{Format, Private};
-use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+use dirsync_directory::{EntryKind, PostofficeName};
 use dirsync_postoffice::config::SourceFormat;
-use dirsync_postoffice::held::Selector;
 use dirsync_protocol::context::Level;
+
+pub use entry::{EntryCommand, EntryFields, EntryListArgs};
+pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
 
 /// The version, and the revision that it was built from if that is known.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("DIRSYNC_REVISION"));
@@ -136,6 +141,13 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq held list\n  dirsync -C hq held approve --all"
     )]
     Held(HeldCommand),
+    /// The entries that wait for addresses which other entries have
+    #[command(
+        after_help = "An entry gets its address by itself when the other one gives it up.\n\n\
+                      Examples:\n  dirsync -C hq waiting\n  dirsync -C sales waiting --json\n\n\
+                      Exit codes: 0 none waits, 3 entries wait"
+    )]
+    Waiting(WaitingArgs),
     /// What could not be accepted, with its reason
     #[command(
         subcommand,
@@ -368,79 +380,6 @@ pub struct MapTestArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum EntryCommand {
-    /// Add an own entry
-    Add(EntryAddArgs),
-    /// Change an own entry
-    Modify(EntryModifyArgs),
-    /// Delete an own entry, by id or key
-    Delete { entry: String },
-    /// Show an entry, by id, key or address
-    Show { entry: String },
-    /// List entries of the Global Address List
-    List(EntryListArgs),
-    /// Offer an own entry to another postoffice
-    Release {
-        /// The entry's id or key
-        entry: String,
-        /// The postoffice that may claim it
-        #[arg(long)]
-        to: PostofficeName,
-    },
-    /// Take over an entry that was released to this postoffice
-    Claim {
-        /// The entry's id
-        id: EntryId,
-        /// The source that will feed it
-        #[arg(long, default_value = "hand")]
-        source: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct EntryFields {
-    /// The display name
-    #[arg(long)]
-    pub name: Option<String>,
-    /// An address; repeat it, the first is primary
-    #[arg(long = "address", value_name = "TYPE:VALUE")]
-    pub addresses: Vec<Address>,
-    /// A detail; repeat it
-    #[arg(long = "detail", value_name = "ATTRIBUTE=VALUE")]
-    pub details: Vec<String>,
-    /// mailbox, contact, resource or list
-    #[arg(long)]
-    pub kind: Option<EntryKind>,
-}
-
-#[derive(Debug, Args)]
-pub struct EntryAddArgs {
-    /// What the entry is called for ever; default: its primary address
-    #[arg(long)]
-    pub key: Option<String>,
-    #[command(flatten)]
-    pub fields: EntryFields,
-}
-
-#[derive(Debug, Args)]
-pub struct EntryModifyArgs {
-    /// The entry's id or key
-    pub entry: String,
-    #[command(flatten)]
-    pub fields: EntryFields,
-}
-
-#[derive(Debug, Args)]
-pub struct EntryListArgs {
-    /// Only entries of this origin
-    #[arg(long)]
-    pub origin: Option<PostofficeName>,
-    /// Only entries whose name or address holds this text
-    #[arg(long)]
-    pub search: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say all that is wrong with dirsync.toml
     Check,
@@ -504,55 +443,6 @@ pub struct LogArgs {
     /// Go on with each new line, until stopped; with --json one JSON document a line
     #[arg(short, long)]
     pub follow: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum HeldCommand {
-    /// The changes that wait, by source or origin and reason
-    #[command(
-        after_help = "Examples:\n  dirsync -C hq held list\n  dirsync -C hq held list --all\n\n\
-                      Exit codes: 0 nothing waits, 3 changes wait"
-    )]
-    List {
-        /// A line for each change, instead of a few examples of each group
-        #[arg(long)]
-        all: bool,
-        /// The changes that were rejected instead: each is closed until another change is asked for
-        #[arg(long)]
-        rejected: bool,
-    },
-    /// Let changes through
-    #[command(
-        after_help = "Examples:\n  dirsync -C hq held approve --all\n  dirsync -C hq held approve origin:SOUTH/SALES"
-    )]
-    Approve(HeldArgs),
-    /// Turn changes down: the entries stay
-    #[command(
-        after_help = "Examples:\n  dirsync -C hq held reject --all\n  dirsync -C hq held reject delete:personnel"
-    )]
-    Reject(HeldArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct HeldArgs {
-    /// Groups, or ids of entries, as `held list` shows them
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "GROUP|ID")]
-    pub names: Vec<Selector>,
-    /// All that wait
-    #[arg(long)]
-    pub all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QuarantineCommand {
-    /// All cases
-    List,
-    /// One case with its material
-    Show { number: u64 },
-    /// Ask for the material again: the case is closed, the next read or message decides
-    Retry { number: u64 },
-    /// Forget a case
-    Drop { number: u64 },
 }
 
 #[derive(Debug, Args)]

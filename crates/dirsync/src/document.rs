@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, held, init, listing, log, message, quarantine, requestor, restore, server, steps,
+    check, demo, entry, held, init, listing, log, message, quarantine, requestor, restore, server,
+    steps, waiting,
 };
 use crate::failure::FailureDocument;
 use crate::output::{visible_json, visible_json_line};
@@ -98,6 +99,8 @@ documents! {
     ["map test"] => maps::MapTest,
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
+    ["entry add", "entry modify", "entry delete", "entry release", "entry claim"] => entry::Changed,
+    ["waiting"] => waiting::List,
     ["why"] => Why,
     ["quarantine list"] => Vec<quarantine::Case>,
     ["quarantine show"] => quarantine::Case,

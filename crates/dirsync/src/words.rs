@@ -1,6 +1,7 @@
 //! Values as people see them.
 
 pub mod alarm;
+pub mod contested;
 pub mod held;
 pub mod next;
 pub mod status;

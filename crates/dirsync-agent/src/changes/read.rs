@@ -197,6 +197,11 @@ impl<'t> SourceRead<'t> {
         })
     }
 
+    /// The number of rows so far that are as their entries.
+    pub fn unchanged(&self) -> u64 {
+        self.report.unchanged
+    }
+
     /// Takes a row.
     ///
     /// # Errors

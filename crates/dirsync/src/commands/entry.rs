@@ -2,52 +2,117 @@
 
 use std::path::Path;
 
-use dirsync_directory::{AttributeName, EntryId};
-use dirsync_postoffice::Postoffice;
-use dirsync_postoffice::entries::{self, Fields, ShownEntry};
+use dirsync_agent::taken::TakenAddress;
+use dirsync_directory::{Address, AttributeName, EntryId, PostofficeName};
+use dirsync_postoffice::entries::{self, Fields, ShownEntry, Written};
+use dirsync_postoffice::{Postoffice, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::{EntryCommand, EntryFields, EntryListArgs};
 use crate::commands::print_json;
+use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
-use crate::words::shown;
+use crate::words::{contested, shown};
+
+/// A change of an own entry by hand. It travels with the next request.
+#[derive(Serialize, JsonSchema)]
+pub struct Changed {
+    /// The entry.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    id: EntryId,
+    /// What was done.
+    done: Done,
+    /// The addresses of it that other entries have: it waits for them.
+    taken: Vec<Taken>,
+}
+
+/// What was done with an own entry.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// It is new.
+    Added,
+    /// It was changed.
+    Changed,
+    /// It was deleted.
+    Deleted,
+    /// It is on offer to another postoffice.
+    Released,
+    /// It was taken over from another postoffice.
+    Claimed,
+}
+
+impl Done {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Deleted => "deleted",
+            Self::Released => "released",
+            Self::Claimed => "claimed",
+        }
+    }
+}
+
+/// An address that another entry has.
+#[derive(Serialize, JsonSchema)]
+pub struct Taken {
+    /// The address.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    address: Address,
+    /// The owner of the entry that has it.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    holder: PostofficeName,
+    /// The name of that entry.
+    name: String,
+}
 
 /// `dirsync entry …`.
 pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatus> {
     let open = |purpose: &str| Postoffice::open(folder, purpose);
-    let (id, done) = match command {
+    let (written, done) = match command {
         EntryCommand::Show { entry } => return show(folder, &entry, json),
         EntryCommand::List(arguments) => return list(folder, &arguments, json),
         EntryCommand::Add(arguments) => {
             let fields = fields(arguments.fields)?;
-            (entries::add(&mut open("entry")?, arguments.key, fields)?, "added".to_owned())
+            (entries::add(&mut open("entry")?, arguments.key, fields)?, Done::Added)
         }
         EntryCommand::Modify(arguments) => {
             let fields = fields(arguments.fields)?;
-            let id = entries::modify(&mut open("entry")?, &arguments.entry, fields)?;
-            (id, "changed".to_owned())
+            (entries::modify(&mut open("entry")?, &arguments.entry, fields)?, Done::Changed)
         }
         EntryCommand::Delete { entry } => {
-            (entries::delete(&mut open("entry delete")?, &entry)?, "deleted".to_owned())
+            (entries::delete(&mut open("entry delete")?, &entry)?.into(), Done::Deleted)
         }
         EntryCommand::Release { entry, to } => {
-            let id = entries::release(&mut open("entry release")?, &entry, &to)?;
-            (id, format!("released to {to}"))
+            (entries::release(&mut open("entry release")?, &entry, &to)?.into(), Done::Released)
         }
         EntryCommand::Claim { id, source } => {
-            (entries::claim(&mut open("entry claim")?, id, &source)?, "claimed".to_owned())
+            (entries::claim(&mut open("entry claim")?, id, &source)?.into(), Done::Claimed)
         }
     };
-    say_done(id, &done, json)
+    say_done(written, done, json);
+    Ok(ExitStatus::Done)
 }
 
-fn say_done(id: EntryId, done: &str, json: bool) -> Result<ExitStatus> {
-    if json {
-        print_json(&json!({ "id": id.to_string(), "done": done }));
-    } else {
-        println!("{id} {done}; it travels with the next `dirsync send`");
+fn say_done(written: Written, done: Done, json: bool) {
+    let Written { id, taken } = written;
+    if !json {
+        for taken in &taken.addresses {
+            eprintln!("warning: {}", contested::taken(taken));
+        }
+        println!("{id} {}; it travels with the next `dirsync send`", done.word());
+        return;
     }
-    Ok(ExitStatus::Done)
+    let taken = taken.addresses.into_iter();
+    let taken =
+        taken.map(|TakenAddress { address, holder, name, .. }| Taken { address, holder, name });
+    document::print(&Changed { id, done, taken: taken.collect() });
 }
 
 fn fields(arguments: EntryFields) -> Result<Fields> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dirsync_agent::changes::ExampleKind;
 use dirsync_agent::intake::Intake;
+use dirsync_agent::taken::Taken;
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::config::built_in;
@@ -15,6 +16,10 @@ use serde_json::json;
 use crate::cli::ImportArgs;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Result};
+use crate::words::{contested, plural};
+
+/// The number of examples that people see.
+const SHOWN: usize = 10;
 
 /// `dirsync import FILE`.
 pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitStatus> {
@@ -75,7 +80,6 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
         print_json(&as_json(intake, dry_run));
         return;
     }
-    const SHOWN: usize = 10;
     let is_shown = |note: &&String| note.starts_with("warning") || note.starts_with("private");
     for note in intake.notes.iter().filter(is_shown) {
         eprintln!("{note}");
@@ -118,12 +122,7 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     for left in &intake.left_out {
         println!("{} left out by map: {}", left.rows, left.reason);
     }
-    for taken in &intake.taken {
-        println!(
-            "the address {} of {} is held by {} ({})",
-            taken.address, taken.key, taken.name, taken.holder
-        );
-    }
+    warn_of_taken(&intake.taken);
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
@@ -140,6 +139,19 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     }
 }
 
+fn warn_of_taken(taken: &Taken) {
+    for one in taken.addresses.iter().take(SHOWN) {
+        eprintln!("warning: {}", contested::taken(one));
+    }
+    let more = taken.count.saturating_sub(SHOWN as u64);
+    if more > 0 {
+        eprintln!(
+            "warning: {} taken; --json lists them",
+            plural(more, "more address is", "more addresses are")
+        );
+    }
+}
+
 fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
     let report = &intake.report;
     let examples: serde_json::Map<_, _> = report
@@ -152,6 +164,7 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         .collect();
     let taken: Vec<_> = intake
         .taken
+        .addresses
         .iter()
         .map(|taken| {
             json!({ "address": taken.address.to_string(), "key": taken.key,

@@ -19,6 +19,7 @@ pub mod server;
 pub mod status;
 pub mod steps;
 pub mod view;
+pub mod waiting;
 pub mod why;
 
 use std::path::Path;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Why(arguments) => why::why(folder, &arguments, json),
         Command::Log(arguments) => log::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),
+        Command::Waiting(arguments) => waiting::list(folder, &arguments, json),
         Command::Quarantine(command) => quarantine::run(folder, &command, json),
         Command::Check(arguments) => check::check(folder, &arguments, json),
         Command::Message(command) => message::run(&command, json),

@@ -20,4 +20,5 @@ mod restores;
 mod sandbox;
 mod sources;
 mod trouble;
+mod waiting;
 mod why;

@@ -1,0 +1,77 @@
+//! `dirsync entry …`: names and flags are promises (`docs/cli.md`).
+
+use clap::{Args, Subcommand};
+use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+
+#[derive(Debug, Subcommand)]
+pub enum EntryCommand {
+    /// Add an own entry
+    Add(EntryAddArgs),
+    /// Change an own entry
+    Modify(EntryModifyArgs),
+    /// Delete an own entry, by id or key
+    Delete { entry: String },
+    /// Show an entry, by id, key or address
+    Show { entry: String },
+    /// List entries of the Global Address List
+    List(EntryListArgs),
+    /// Offer an own entry to another postoffice
+    Release {
+        /// The entry's id or key
+        entry: String,
+        /// The postoffice that may claim it
+        #[arg(long)]
+        to: PostofficeName,
+    },
+    /// Take over an entry that was released to this postoffice
+    Claim {
+        /// The entry's id
+        id: EntryId,
+        /// The source that will feed it
+        #[arg(long, default_value = "hand")]
+        source: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct EntryFields {
+    /// The display name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// An address; repeat it, the first is primary
+    #[arg(long = "address", value_name = "TYPE:VALUE")]
+    pub addresses: Vec<Address>,
+    /// A detail; repeat it
+    #[arg(long = "detail", value_name = "ATTRIBUTE=VALUE")]
+    pub details: Vec<String>,
+    /// mailbox, contact, resource or list
+    #[arg(long)]
+    pub kind: Option<EntryKind>,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryAddArgs {
+    /// What the entry is called for ever; default: its primary address
+    #[arg(long)]
+    pub key: Option<String>,
+    #[command(flatten)]
+    pub fields: EntryFields,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryModifyArgs {
+    /// The entry's id or key
+    pub entry: String,
+    #[command(flatten)]
+    pub fields: EntryFields,
+}
+
+#[derive(Debug, Args)]
+pub struct EntryListArgs {
+    /// Only entries of this origin
+    #[arg(long)]
+    pub origin: Option<PostofficeName>,
+    /// Only entries whose name or address holds this text
+    #[arg(long)]
+    pub search: Option<String>,
+}
