@@ -50,7 +50,7 @@ pub fn note_places(
         tables.notes(&format!("{TROUBLE}{step}:"))?.into_iter().collect();
     let mut lines = Vec::new();
     let mut say = |level: Level, text: String| {
-        lines.push(LogLine { at: now, step: step.into(), level, text });
+        lines.push(LogLine { at: now, step: step.into(), level, text, run: None });
     };
     for failure in failed {
         let place = if failure.place.is_empty() { place } else { &failure.place };

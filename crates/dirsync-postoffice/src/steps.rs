@@ -203,7 +203,7 @@ fn log_end(
     let is_complete = has_ended && report.failed().next().is_none();
     if report.has_moved() || is_complete {
         let text = report.summary();
-        let line = LogLine { at, step, level: Level::Info, text };
+        let line = LogLine { at, step, level: Level::Info, text, run: None };
         tables.put_log(&line)?;
         lines.push(line);
     }

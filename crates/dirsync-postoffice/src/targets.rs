@@ -112,7 +112,7 @@ pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
 }
 
 fn line(level: Level, text: &str) -> LogLine {
-    LogLine { at: now_ms(), step: "T3".into(), level, text: format!("{text} [C6]") }
+    LogLine { at: now_ms(), step: "T3".into(), level, text: format!("{text} [C6]"), run: None }
 }
 
 /// Forgets the errors of targets that left the settings.

@@ -8,6 +8,7 @@
 mod common;
 mod counts;
 mod requestor;
+mod run;
 mod server;
 
 use std::error::Error;
@@ -21,6 +22,7 @@ pub use requestor::{
     HeldChange, ListPlace, ListRow, Mode, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
     RequestorState, RequestorTables, SourceMemory, Staging,
 };
+pub use run::{EntryBefore, ParseRunKindError, Run, RunKind, RunTables};
 pub use server::{
     Agreement, Answered, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
     RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted,
@@ -100,6 +102,9 @@ pub type Stored<T> = Result<T, StoreError>;
 pub type Flow = ControlFlow<()>;
 
 /// Everything a step may touch.
-pub trait Tables: RequestorTables + ServerTables + CommonTables + CountTables {}
+pub trait Tables: RequestorTables + RunTables + ServerTables + CommonTables + CountTables {}
 
-impl<T: RequestorTables + ServerTables + CommonTables + CountTables + ?Sized> Tables for T {}
+impl<T> Tables for T where
+    T: RequestorTables + RunTables + ServerTables + CommonTables + CountTables + ?Sized
+{
+}

@@ -9,10 +9,10 @@ use dirsync_directory::{
 use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    CommonTables, CountTables, Flow, HeldChange, HeldCount, IssuedPoint, ListPlace, ListRow,
-    LogLine, Numbered, OwnRow, OwnTombstone, OwnedListRow, QuarantineCount, Quarantined,
-    Registration, RequestorState, RequestorTables, ServerRow, ServerState, ServerTables,
-    SourceMemory, StoreError, StoreErrorKind, Stored, Tombstone, UnsettledCount,
+    CommonTables, CountTables, EntryBefore, Flow, HeldChange, HeldCount, IssuedPoint, ListPlace,
+    ListRow, LogLine, Numbered, OwnRow, OwnTombstone, OwnedListRow, QuarantineCount, Quarantined,
+    Registration, RequestorState, RequestorTables, Run, RunTables, ServerRow, ServerState,
+    ServerTables, SourceMemory, StoreError, StoreErrorKind, Stored, Tombstone, UnsettledCount,
 };
 use dirsync_store::Transaction;
 
@@ -197,6 +197,20 @@ delegate! {
         fn deletion_events(origin: &PostofficeName) -> Vec<(u64, u64)>;
         fn put_deletion_event(origin: &PostofficeName, at: u64, count: u64) -> ();
         fn purge_deletion_events(before: u64) -> ();
+    }
+    RunTables {
+        fn put_run(run: &Run) -> u64;
+        fn run(number: u64) -> Option<Run>;
+        fn runs(before: u64, most: usize) -> Vec<Run>;
+        fn run_bytes() -> u64;
+        fn delete_run(number: u64) -> ();
+        fn put_before(run: u64, before: &EntryBefore) -> ();
+        fn befores(run: u64, after: u64, most: usize) -> Vec<(u64, EntryBefore)>;
+        fn put_added(run: u64, ids: &[EntryId]) -> ();
+        fn added(run: u64) -> Vec<EntryId>;
+        fn source_holds() -> Vec<(String, u64)>;
+        fn put_source_hold(source: &str, run: u64) -> ();
+        fn delete_source_hold(source: &str, run: u64) -> ();
     }
     CountTables {
         fn held_counts() -> Vec<HeldCount>;

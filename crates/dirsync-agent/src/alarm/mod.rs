@@ -83,5 +83,5 @@ pub fn note_call(
 }
 
 fn line(level: Level, text: String, at: u64) -> LogLine {
-    LogLine { at, step: "alarm".into(), level, text }
+    LogLine { at, step: "alarm".into(), level, text, run: None }
 }

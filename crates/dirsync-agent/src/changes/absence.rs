@@ -37,6 +37,7 @@ impl SourceRead<'_> {
             return self.end_earlier_holds(true);
         }
         absent.retain(|id| !self.stays_rejected(*id, None));
+        absent.iter().for_each(|id| self.asks_for(*id));
         let good_rows = self.changes.tables().source_memory(&source)?.unwrap_or_default().good_rows;
         let earlier = self.guarded_earlier(GuardKind::Delete)?;
         let count = absent.len() as u64;

@@ -4,7 +4,7 @@ use dirsync_directory::{EntryId, Record, RecordError, composed};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, HAND, OwnChanges};
-use dirsync_protocol::tables::{OwnRow, StoreError, Tables};
+use dirsync_protocol::tables::{OwnRow, Run, RunKind, StoreError, Tables};
 use thiserror::Error;
 
 /// Why a change by hand is refused.
@@ -63,7 +63,8 @@ pub fn change_by_hand(
     if let Err(error) = record.as_ref().check() {
         return Err(HandError::Record { key, error });
     }
-    let mut changes = OwnChanges::begin(tables, now)?;
+    let run = Run::new(now, RunKind::Command, &*key);
+    let mut changes = OwnChanges::begin_run(tables, run)?;
     let me = changes.state().name.clone();
     let adopted = changes.tables().adopted_id(HAND, &key)?;
     let id = adopted.unwrap_or_else(|| EntryId::derive(&me, &key));
@@ -99,12 +100,14 @@ pub fn change_by_hand(
 ///
 /// See [`HandError`].
 pub fn delete_by_hand(tables: &mut dyn Tables, now: u64, id: EntryId) -> Result<(), HandError> {
-    let mut changes = OwnChanges::begin(tables, now)?;
-    let old = changes.tables().own(id)?.ok_or_else(|| HandError::Unknown(id.to_string()))?;
+    let old = tables.own(id)?.ok_or_else(|| HandError::Unknown(id.to_string()))?;
     if old.source != HAND && old.source != ADOPTED {
         return Err(HandError::Fed { key: old.key, source_name: old.source });
     }
+    let run = Run::new(now, RunKind::Command, &*old.key);
+    let mut changes = OwnChanges::begin_run(tables, run)?;
     changes.delete(id, true)?;
     changes.tables().delete_held_change(id)?;
-    Ok(changes.finish()?)
+    changes.finish()?;
+    Ok(())
 }

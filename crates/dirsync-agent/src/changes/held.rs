@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::OwnChanges;
-use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
+use dirsync_protocol::tables::{HeldChange, OwnRow, Run, RunKind, Stored, Tables};
 
 use super::unclaimed::keep_by_hand;
 
@@ -38,7 +38,7 @@ fn open(tables: &mut dyn Tables, id: EntryId) -> Stored<Option<HeldChange>> {
 /// When the store fails.
 pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> Stored<u64> {
     let ids = open_ids(tables, ids)?;
-    let mut changes = OwnChanges::begin(tables, now)?;
+    let mut changes = OwnChanges::begin_run(tables, Run::new(now, RunKind::Approval, ""))?;
     let mut count = 0;
     let mut has_deleted = false;
     for id in ids {

@@ -1,5 +1,5 @@
-//! T0: own changes come from reads of sources, from changes by hand, and from held changes that a person
-//! approves.
+//! T0: own changes come from reads of sources, from changes by hand, from held changes that a person
+//! approves, and from runs that are undone.
 
 mod absence;
 mod elements;
@@ -10,8 +10,12 @@ mod report;
 mod strangers;
 mod twice;
 mod unclaimed;
+mod undo;
+mod undone;
 
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
 pub use read::{ConfiguredSource, Guards, ReadError, ReadRow, ReadSettings, RowFault, SourceRead};
-pub use report::{Example, ExampleKind, ReadReport};
+pub use report::{AskedAgain, Example, ExampleKind, ReadReport};
+pub use undo::{UndoError, UndoKind, UndoReport, newest_in_force, undo};
+pub use undone::go_on;

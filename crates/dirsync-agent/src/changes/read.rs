@@ -13,12 +13,15 @@ use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::guard::{GuardKind, GuardLimits, WINDOW_MS};
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
-use dirsync_protocol::tables::{HeldChange, OwnRow, Quarantined, SourceMemory, StoreError, Tables};
+use dirsync_protocol::tables::{
+    HeldChange, OwnRow, Quarantined, Run, RunKind, SourceMemory, StoreError, Tables,
+};
 use thiserror::Error;
 
 use super::elements::{Elements, Place};
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
+use super::undone::Undone;
 
 /// Limits for the changes of one read, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,6 +158,7 @@ pub struct SourceRead<'t> {
     pub(super) keyless: u64,
     pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
     has_tombstones: bool,
+    pub(super) undone: Option<Undone>,
 }
 
 impl<'t> SourceRead<'t> {
@@ -164,6 +168,10 @@ impl<'t> SourceRead<'t> {
     ///
     /// When the store fails.
     pub fn begin(tables: &'t mut dyn Tables, settings: ReadSettings) -> Result<Self, ReadError> {
+        let undone = Undone::of(tables, &settings.source)?;
+        if undone.is_some() {
+            tables.savepoint()?;
+        }
         let elements = Elements::load(tables)?;
         let me = tables.requestor()?.name;
         let adopted_strangers = AdoptedStrangers::find(tables, &me, &elements.unseen(ADOPTED))?;
@@ -179,9 +187,10 @@ impl<'t> SourceRead<'t> {
                 tables.delete_quarantined(case.number)?;
             }
         }
+        let run = Run::new(settings.now, RunKind::Read, &*settings.source);
         Ok(Self {
             deriver: IdDeriver::new(&me),
-            changes: OwnChanges::begin(tables, settings.now)?,
+            changes: OwnChanges::begin_run(tables, run)?,
             settings,
             elements,
             report: ReadReport::default(),
@@ -194,6 +203,7 @@ impl<'t> SourceRead<'t> {
             keyless: 0,
             earlier_holds,
             has_tombstones,
+            undone,
         })
     }
 
@@ -315,6 +325,7 @@ impl<'t> SourceRead<'t> {
             return self.second_row(id, *first, row);
         }
         self.new.insert(id, row.line);
+        self.asks_for(id);
         if self.has_tombstones {
             self.changes.tables().delete_own_tombstone(id)?;
         }
@@ -373,6 +384,10 @@ impl<'t> SourceRead<'t> {
     pub fn finish(mut self, complete: bool) -> Result<ReadReport, ReadError> {
         self.settle_pending()?;
         self.settle_absence(complete)?;
+        if let Some(undone) = self.undone.take_if(|undone| undone.asks_again()) {
+            return self.take_nothing(&undone);
+        }
+        self.end_agreed_hold(complete)?;
         let tells_all = self.settings.whole && self.may_not_delete(complete).is_none();
         if tells_all {
             self.ask_about_unclaimed()?;
@@ -413,6 +428,7 @@ impl<'t> SourceRead<'t> {
             self.report.unchanged += u64::from(closed);
             !closed
         });
+        pending.keys().for_each(|id| self.asks_for(*id));
         let fed = self.elements.count_of(&self.settings.source);
         let mut held_kinds = BTreeSet::new();
         let guards = self.settings.guards;

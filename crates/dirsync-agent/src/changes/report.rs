@@ -45,6 +45,15 @@ pub struct Example {
     pub name: String,
 }
 
+/// Changes that were undone, and that a read asks for again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedAgain {
+    /// The run that undid them, the newest if there are several.
+    pub run: u64,
+    /// Number of entries.
+    pub entries: u64,
+}
+
 /// The result of a read: rows = unchanged + added + changed + foreign + without_address + quarantined + held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadReport {
@@ -75,6 +84,9 @@ pub struct ReadReport {
     /// Entries that no source names, because a merge brought them back or their source left the settings.
     /// They wait for a person.
     pub unclaimed: u64,
+    /// The source is held, because the read asks again for what was undone. Nothing of the read was taken: its
+    /// changes count as held.
+    pub undone: Option<AskedAgain>,
     /// Warnings for the administrator.
     pub warnings: Vec<String>,
     /// Examples by kind.
@@ -108,6 +120,7 @@ impl ReadReport {
     /// Whether something of it waits for a person.
     pub fn needs_a_person(&self) -> bool {
         self.held + self.held_removals + self.unclaimed + self.quarantined > 0
+            || self.undone.is_some()
     }
 
     /// Whether the counts add up. They always must.

@@ -198,7 +198,7 @@ impl Note {
         let today = super::timestamp(now).to_string();
         let warning = |step: &str, text: &str| {
             let (level, text) = (Level::Warning, text.to_owned());
-            Ok(Some(LogLine { at: now, step: step.into(), level, text }))
+            Ok(Some(LogLine { at: now, step: step.into(), level, text, run: None }))
         };
         match self {
             Self::Begun(step) => tables.put_note(&last_run(step), Some(&today))?,
@@ -221,7 +221,7 @@ impl Note {
                     let text = format!("{step} of {scheduled_for} missed its run window");
                     tables.put_note(&missed(step), Some(&text))?;
                     let (step, level) = (step.to_string(), Level::Info);
-                    let line = LogLine { at: now, step: step.clone(), level, text };
+                    let line = LogLine { at: now, step: step.clone(), level, text, run: None };
                     tables.put_log(&line)?;
                     return warning(&step, &line.text);
                 }

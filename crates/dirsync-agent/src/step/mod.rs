@@ -113,6 +113,7 @@ pub fn log_lines(step: &str, at: u64, events: &[Event]) -> Vec<LogLine> {
             step: step.into(),
             level: event.level,
             text: format!("{} [{}]", event.text, event.row),
+            run: None,
         })
         .collect()
 }

@@ -9,3 +9,4 @@ mod interrupted;
 mod limits;
 mod sources;
 mod stories;
+mod undo;

@@ -7,7 +7,9 @@ use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::simulation::Rule;
-use crate::tables::{OwnRow, OwnTombstone, RequestorState, StoreError, Stored, Tables};
+use crate::tables::{OwnRow, OwnTombstone, RequestorState, Run, StoreError, Stored, Tables};
+
+use super::journal::Journal;
 
 /// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +30,12 @@ pub struct OwnChanges<'t> {
     pub(super) tables: &'t mut dyn Tables,
     pub(super) state: RequestorState,
     now: u64,
+    journal: Option<Journal>,
 }
 
 impl<'t> OwnChanges<'t> {
-    /// Begins a batch at `now` (milliseconds since 1970).
+    /// Begins a batch at `now` (milliseconds since 1970) that cannot be undone: a merge, or what an update
+    /// brings.
     ///
     /// # Errors
     ///
@@ -42,7 +46,18 @@ impl<'t> OwnChanges<'t> {
             let why = "changes or requests are answered that were never made";
             return Err(StoreError::corrupt("read the requestor's row", why));
         }
-        Ok(Self { tables, state, now })
+        Ok(Self { tables, state, now, journal: None })
+    }
+
+    /// Begins a batch that is a person's doing, at the time of `run`: what it changes can be undone.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn begin_run(tables: &'t mut dyn Tables, run: Run) -> Stored<Self> {
+        let mut changes = Self::begin(tables, run.at)?;
+        changes.journal = Some(Journal::new(run, changes.state.last_stamp));
+        Ok(changes)
     }
 
     /// The requestor's row as the batch has made it so far.
@@ -102,6 +117,7 @@ impl<'t> OwnChanges<'t> {
         let mut numbers = old.numbers.clone();
         numbers.changed(number.0, parts);
         self.write(Some(&old), &OwnRow { numbers, stamp, ..row })?;
+        self.keep(&old, false, stamp)?;
         Ok(ChangeOutcome::Modified)
     }
 
@@ -113,6 +129,9 @@ impl<'t> OwnChanges<'t> {
     pub fn add(&mut self, row: OwnRow) -> Stored<()> {
         let numbers = ChangeNumbers::new(self.next_number().0);
         let stamp = self.next_stamp();
+        if let Some(journal) = &mut self.journal {
+            journal.added(row.id);
+        }
         self.write(None, &OwnRow { numbers, stamp, ..row })
     }
 
@@ -124,6 +143,9 @@ impl<'t> OwnChanges<'t> {
     pub fn forget(&mut self, id: EntryId) -> Stored<()> {
         if let Some(row) = self.tables.own(id)? {
             self.remove(&row)?;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.forget(id);
         }
         Ok(())
     }
@@ -139,7 +161,16 @@ impl<'t> OwnChanges<'t> {
         let (req_seq, stamp) = (self.next_number(), self.next_stamp());
         self.remove(&old)?;
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved })?;
+        self.keep(&old, true, stamp)?;
         Ok(true)
+    }
+
+    /// Keeps an entry as it was, if the batch can be undone.
+    fn keep(&mut self, old: &OwnRow, deleted: bool, stamp: Stamp) -> Stored<()> {
+        match &mut self.journal {
+            Some(journal) => journal.keep(self.tables, old, deleted, stamp),
+            None => Ok(()),
+        }
     }
 
     /// P20: ends the stub of an entry that was handed over. That is no change of the entry, and must not
@@ -156,15 +187,19 @@ impl<'t> OwnChanges<'t> {
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved: true })
     }
 
-    /// Writes the requestor's row.
+    /// Writes the requestor's row. Returns the number of the run, if the batch is one and changed something.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub fn finish(self) -> Stored<()> {
+    pub fn finish(self) -> Stored<Option<u64>> {
         let state = &self.state;
         assert!(is_consistent(state), "only changes and requests that were made are answered");
-        self.tables.put_requestor(state)
+        self.tables.put_requestor(state)?;
+        match self.journal {
+            Some(journal) => journal.finish(self.tables, state.last_stamp),
+            None => Ok(None),
+        }
     }
 
     /// Writes an own row in the place of `old`.

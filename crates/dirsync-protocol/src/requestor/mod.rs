@@ -2,6 +2,7 @@
 
 mod change;
 mod header;
+mod journal;
 mod list;
 mod list_update;
 mod merge;
@@ -13,6 +14,7 @@ mod transfer;
 mod verify;
 
 pub use change::{ChangeOutcome, OwnChanges};
+pub use journal::{RUN_BYTES_MAX, forget_runs};
 pub use list::ListWriter;
 pub use merge::{ADOPTED, HAND};
 pub use receive::receive;

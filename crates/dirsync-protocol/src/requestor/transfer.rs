@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::change::OwnChanges;
 use crate::delta::ChangeNumbers;
 use crate::simulation::Rule;
-use crate::tables::{ListPlace, OwnRow, OwnedListRow, StoreError, Tables};
+use crate::tables::{ListPlace, OwnRow, OwnedListRow, Run, RunKind, StoreError, Tables};
 
 /// Why an entry cannot be handed over.
 #[derive(Debug, Error)]
@@ -37,7 +37,7 @@ pub enum TransferError {
     },
 }
 
-/// Offers an own entry to another postoffice; `None` takes the offer back.
+/// Offers an own entry to another postoffice; `None` takes the offer back. Returns the number of the run.
 ///
 /// # Errors
 ///
@@ -47,9 +47,10 @@ pub fn release(
     now: u64,
     id: EntryId,
     to: Option<PostofficeName>,
-) -> Result<(), TransferError> {
-    let mut changes = OwnChanges::begin(tables, now)?;
-    let row = changes.tables().own(id)?.ok_or(TransferError::NotOwn(id))?;
+) -> Result<Option<u64>, TransferError> {
+    let row = tables.own(id)?.ok_or(TransferError::NotOwn(id))?;
+    let run = Run::new(now, RunKind::Command, &*row.key);
+    let mut changes = OwnChanges::begin_run(tables, run)?;
     changes.put(OwnRow { released_to: to, ..row })?;
     Ok(changes.finish()?)
 }
@@ -80,7 +81,8 @@ fn find_offer(
 }
 
 /// Takes over an entry that its owner released to this postoffice. The source that will feed it
-/// finds it by the same key.
+/// finds it by the same key. This is no run: a deletion would not undo it, but take the entry from its former
+/// owner too. Releasing it back does.
 ///
 /// # Errors
 ///
@@ -110,5 +112,6 @@ pub fn claim(
         stamp: offered.stamp,
         released_to: None,
     })?;
-    Ok(changes.finish()?)
+    changes.finish()?;
+    Ok(())
 }

@@ -14,6 +14,8 @@ pub struct LogLine {
     pub level: Level,
     /// The text, which can be read without the lines around it.
     pub text: String,
+    /// The run that it tells of.
+    pub run: Option<u64>,
 }
 
 /// Tables that every postoffice has beside its protocol state.

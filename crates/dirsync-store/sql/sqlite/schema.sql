@@ -27,7 +27,8 @@ CREATE TABLE log (
     at    INTEGER NOT NULL,    -- time
     step  TEXT NOT NULL,       -- T0, T1, T2, T3, or the name of a command
     level TEXT NOT NULL,       -- info, notice, warning, error, alarm
-    text  TEXT NOT NULL        -- the line, which is readable by itself
+    text  TEXT NOT NULL,       -- the line, which is readable by itself
+    run   INTEGER              -- the run that it tells of
 ) STRICT;
 CREATE INDEX log_at ON log (at);
 
@@ -109,6 +110,57 @@ CREATE TABLE adopted (
     key    TEXT NOT NULL, -- its key
     id     BLOB NOT NULL, -- the entry
     PRIMARY KEY (source, key)
+) STRICT, WITHOUT ROWID;
+
+-- Runs: reads, commands and decisions that changed something. Numbers are never used again.
+CREATE TABLE run (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT, -- its number
+    at           INTEGER NOT NULL, -- time
+    kind         TEXT NOT NULL,    -- read, command, approval, decision, undo
+    subject      TEXT NOT NULL,    -- the source, the key of the entry, or the postoffice
+    added        INTEGER NOT NULL, -- number of own entries that it added
+    changed      INTEGER NOT NULL, -- number of own entries that it changed
+    deleted      INTEGER NOT NULL, -- number of own entries that it deleted
+    bytes        INTEGER NOT NULL, -- size of what is kept for undoing it
+    stamp_before INTEGER NOT NULL, -- the last stamp before its changes
+    stamp_last   INTEGER NOT NULL, -- stamp of its last change
+    undoes       INTEGER,          -- the run that it undid
+    undone_by    INTEGER,          -- the run that undid it
+    decision     TEXT,             -- a decision, as a line of the decisions log
+    inverse      TEXT              -- the decision that takes it back, likewise
+) STRICT;
+
+-- Own entries as they were before a run changed or deleted them.
+CREATE TABLE run_before (
+    row          INTEGER PRIMARY KEY, -- in the order of writing
+    run          INTEGER NOT NULL, -- the run
+    id           BLOB NOT NULL,    -- the entry
+    deleted      INTEGER NOT NULL, -- whether the run deleted it
+    stamp        INTEGER NOT NULL, -- stamp of the change or deletion
+    source       TEXT NOT NULL,    -- the source that fed it
+    first_origin INTEGER NOT NULL, -- the postoffice whose key gives the id, by number
+    key          TEXT NOT NULL,    -- its key there
+    kind         TEXT NOT NULL,    -- mailbox, contact, resource, list
+    name         TEXT NOT NULL,    -- display name
+    addresses    TEXT NOT NULL,    -- TYPE:value, separated by tabs, the first is primary
+    details      TEXT NOT NULL,    -- lines attribute/value
+    released_to  INTEGER           -- the postoffice it was released to, by number
+) STRICT;
+CREATE INDEX run_before_run ON run_before (run);
+
+-- The entries that a run added. A row has many of them, so that a first read costs little.
+CREATE TABLE run_added (
+    row INTEGER PRIMARY KEY, -- in the order of writing
+    run INTEGER NOT NULL,    -- the run
+    ids BLOB NOT NULL        -- the entries, 16 bytes each
+) STRICT;
+CREATE INDEX run_added_run ON run_added (run);
+
+-- Sources that are held because what they asked for was undone.
+CREATE TABLE source_hold (
+    source TEXT NOT NULL,    -- the source
+    run    INTEGER NOT NULL, -- the run that undid it
+    PRIMARY KEY (source, run)
 ) STRICT, WITHOUT ROWID;
 
 -- The choice of the list that readers see: one row.

@@ -97,10 +97,15 @@ impl<'r, 's> Columns<'r, 's> {
         Ok(self.integer()? != 0)
     }
 
+    /// Bytes.
+    pub fn blob(&mut self) -> Stored<&'r [u8]> {
+        let ValueRef::Blob(bytes) = self.value()? else { return Err(self.wrong("bytes")) };
+        Ok(bytes)
+    }
+
     /// Sixteen bytes.
     pub fn bytes(&mut self) -> Stored<[u8; 16]> {
-        let ValueRef::Blob(bytes) = self.value()? else { return Err(self.wrong("bytes")) };
-        bytes.try_into().map_err(|_| self.wrong("16 bytes"))
+        self.blob()?.try_into().map_err(|_| self.wrong("16 bytes"))
     }
 
     /// The id of an entry.

@@ -42,14 +42,16 @@ impl CommonTables for SqliteTransaction<'_> {
 
     fn put_log(&mut self, line: &LogLine) -> Stored<()> {
         let action = "write to the log";
-        let sql = "INSERT INTO log (at, step, level, text) VALUES (?1, ?2, ?3, ?4)";
-        let params = params![integer(action, line.at)?, line.step, line.level.word(), line.text];
+        let sql = "INSERT INTO log (at, step, level, text, run) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let run = line.run.map(|run| integer(action, run)).transpose()?;
+        let at = integer(action, line.at)?;
+        let params = params![at, line.step, line.level.word(), line.text, run];
         self.execute(action, sql, params).map(|_| ())
     }
 
     fn visit_log(&mut self, since: u64, visit: &mut dyn FnMut(&LogLine) -> Flow) -> Stored<()> {
         let action = "read the log";
-        let sql = "SELECT at, step, level, text FROM log WHERE at >= ?1 ORDER BY at, line";
+        let sql = "SELECT at, step, level, text, run FROM log WHERE at >= ?1 ORDER BY at, line";
         self.visit(action, sql, [bound(since)], |row, _| {
             let mut columns = Columns::new(action, row);
             Ok(visit(&LogLine {
@@ -57,6 +59,7 @@ impl CommonTables for SqliteTransaction<'_> {
                 step: columns.text()?.into(),
                 level: columns.parsed()?,
                 text: columns.text()?.into(),
+                run: columns.optional_number()?,
             }))
         })
     }

@@ -24,6 +24,7 @@ mod own;
 mod registration;
 mod requestor;
 mod requestor_state;
+mod run;
 mod schema;
 mod server;
 mod transaction;

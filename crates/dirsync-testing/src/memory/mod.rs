@@ -6,6 +6,7 @@
 mod common;
 mod counts;
 mod requestor;
+mod run;
 mod server;
 mod state;
 

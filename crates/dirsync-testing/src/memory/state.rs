@@ -7,8 +7,9 @@ use dirsync_directory::{Bucket, EntryId, PostofficeName, SetDigest, View, ViewHa
 use dirsync_message::{Offer, Outcome, ServerEpoch, SrvSeq, Stamp};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
-    Registration, RequestorState, ServerRow, ServerState, SourceMemory, Tombstone,
+    EntryBefore, HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone, OwnedListRow,
+    Quarantined, Registration, RequestorState, Run, ServerRow, ServerState, SourceMemory,
+    Tombstone,
 };
 
 /// An index. It has keys only.
@@ -60,6 +61,13 @@ pub(super) struct State {
     pub held_changes: BTreeMap<EntryId, HeldChange>,
     pub guard_events: BTreeMap<u64, GuardEvent>,
     pub sources: BTreeMap<String, SourceMemory>,
+
+    pub runs: BTreeMap<u64, Run>,
+    pub last_run: u64,
+    /// By run and place.
+    pub befores: BTreeMap<(u64, u64), EntryBefore>,
+    pub added: BTreeMap<(u64, u64), Vec<EntryId>>,
+    pub source_holds: Index<(String, u64)>,
 
     pub server: Option<ServerState>,
     pub registrations: BTreeMap<PostofficeName, Registration>,

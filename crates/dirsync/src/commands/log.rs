@@ -37,12 +37,14 @@ pub struct Line {
     level: Level,
     /// The text, for people.
     text: String,
+    /// The run that it tells of, for `log RUN` and `undo RUN`.
+    run: Option<u64>,
 }
 
 impl From<&LogLine> for Line {
     fn from(line: &LogLine) -> Self {
-        let LogLine { at, step, level, text } = line.clone();
-        Self { at, step, level, text }
+        let LogLine { at, step, level, text, run } = line.clone();
+        Self { at, step, level, text, run }
     }
 }
 

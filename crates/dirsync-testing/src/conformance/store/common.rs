@@ -161,8 +161,13 @@ fn quarantined_texts_are_kept(store: &mut dyn Store) {
 }
 
 fn the_log_is_kept_in_order_and_purged(store: &mut dyn Store) {
-    let line =
-        |at, text: &str| LogLine { at, step: text.into(), level: Level::Notice, text: text.into() };
+    let line = |at, text: &str| LogLine {
+        at,
+        step: text.into(),
+        level: Level::Notice,
+        text: text.into(),
+        run: (at % 2 == 1).then_some(at),
+    };
     let mut lines: Vec<LogLine> = (10..).zip(TEXTS).map(|(at, text)| line(at, text)).collect();
     // Several lines of one moment, equal ones too.
     lines.extend([line(40, "b"), line(40, "a"), line(40, "a"), line(GREATEST, "")]);

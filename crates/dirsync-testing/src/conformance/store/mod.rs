@@ -28,6 +28,7 @@ mod counts;
 mod list;
 mod random;
 mod requestor;
+mod run;
 mod server;
 mod server_index;
 
@@ -47,8 +48,9 @@ type Check = fn(&mut dyn Store);
 ///
 /// When the store breaks a promise; the message says which.
 pub fn run(make: &mut dyn FnMut() -> Box<dyn Store>) {
-    let checks: [&[Check]; 6] = [
+    let checks: [&[Check]; 7] = [
         requestor::CHECKS,
+        run::CHECKS,
         list::CHECKS,
         server::CHECKS,
         server_index::CHECKS,

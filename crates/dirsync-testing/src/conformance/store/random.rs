@@ -257,7 +257,7 @@ impl World {
         match self.random.below(6) {
             0 => {
                 let (step, level) = (self.text().to_owned(), Level::Info);
-                tx.put_log(&LogLine { at, step, level, text })?;
+                tx.put_log(&LogLine { at, step, level, text, run: Some(at) })?;
             }
             1 => tx.purge_log(self.random.below(at))?,
             2 => {

@@ -1,0 +1,252 @@
+//! T0: what a run changed of own entries is put back.
+//!
+//! An undo is an ordinary change: it gets new numbers and new stamps, and history stays as it was. An entry
+//! that was changed since the run is left alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dirsync_directory::EntryId;
+use dirsync_message::Stamp;
+use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
+use dirsync_protocol::tables::{EntryBefore, OwnRow, Run, RunKind, StoreError, Stored, Tables};
+use thiserror::Error;
+
+use super::report::Example;
+
+/// The number of entries that are read together.
+const ENTRIES_AT_ONCE: usize = 1000;
+/// The most examples of each kind in a report.
+const EXAMPLES_MAX: usize = 1000;
+
+/// Why a run cannot be undone.
+#[derive(Debug, Error)]
+pub enum UndoError {
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// It never was, or is forgotten.
+    #[error("nothing is kept of run {0}")]
+    Unknown(u64),
+    /// It was undone before.
+    #[error("run {run} was undone by run {by}; `dirsync undo {by}` does it again")]
+    Undone {
+        /// The run.
+        run: u64,
+        /// The run that undid it.
+        by: u64,
+    },
+}
+
+/// A count of an undo that has examples. The order is that of the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UndoKind {
+    /// [`UndoReport::returned`].
+    Returned,
+    /// [`UndoReport::changed`].
+    Changed,
+    /// [`UndoReport::removed`].
+    Removed,
+    /// [`UndoReport::left`].
+    Left,
+}
+
+/// The result of undoing a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoReport {
+    /// The run that was undone.
+    pub run: Run,
+    /// The run that undid it; `None` if nothing was left to put back.
+    pub by: Option<u64>,
+    /// Entries that the run had deleted, and that come back.
+    pub returned: u64,
+    /// Entries that the run had changed, and that are as before.
+    pub changed: u64,
+    /// Entries that the run had added, and that are deleted.
+    pub removed: u64,
+    /// Entries that were changed since, and are left as they are.
+    pub left: u64,
+    /// The sources that are held now, by name.
+    pub held: Vec<String>,
+    /// Examples by kind.
+    pub examples: BTreeMap<UndoKind, Vec<Example>>,
+}
+
+impl UndoReport {
+    fn count(&mut self, kind: UndoKind, key: &str, name: &str) {
+        *match kind {
+            UndoKind::Returned => &mut self.returned,
+            UndoKind::Changed => &mut self.changed,
+            UndoKind::Removed => &mut self.removed,
+            UndoKind::Left => &mut self.left,
+        } += 1;
+        let examples = self.examples.entry(kind).or_default();
+        if examples.len() < EXAMPLES_MAX {
+            examples.push(Example { key: key.to_owned(), name: name.to_owned() });
+        }
+    }
+}
+
+/// Undoes a run within the caller's transaction: an undo that is not committed is a dry run. It is itself a
+/// run, so it can be undone.
+///
+/// # Errors
+///
+/// See [`UndoError`].
+pub fn undo(tables: &mut dyn Tables, now: u64, number: u64) -> Result<UndoReport, UndoError> {
+    let run = tables.run(number)?.ok_or(UndoError::Unknown(number))?;
+    if let Some(by) = run.undone_by {
+        return Err(UndoError::Undone { run: number, by });
+    }
+    let undoing = Run { undoes: Some(number), ..Run::new(now, RunKind::Undo, &*run.subject) };
+    let report = UndoReport {
+        run: run.clone(),
+        by: None,
+        returned: 0,
+        changed: 0,
+        removed: 0,
+        left: 0,
+        held: Vec::new(),
+        examples: BTreeMap::new(),
+    };
+    let changes = OwnChanges::begin_run(tables, undoing)?;
+    let mut undo = Undo { changes, report, sources: BTreeSet::new() };
+    undo.put_back()?;
+    undo.take_back_added()?;
+    let Undo { changes, mut report, sources } = undo;
+    report.by = changes.finish()?;
+    if let Some(by) = report.by {
+        report.held = settle(tables, &run, by, sources)?;
+    }
+    Ok(report)
+}
+
+/// Notes that a run is undone. The sources that asked for its changes are held; those that were held because
+/// of it go on. Returns the sources that are held.
+fn settle(
+    tables: &mut dyn Tables,
+    run: &Run,
+    by: u64,
+    sources: BTreeSet<String>,
+) -> Stored<Vec<String>> {
+    tables.put_run(&Run { undone_by: Some(by), ..run.clone() })?;
+    for (source, held_by) in tables.source_holds()? {
+        if held_by == run.number {
+            tables.delete_source_hold(&source, held_by)?;
+        }
+    }
+    let (first, takes_back) = origin(tables, run)?;
+    if takes_back || !matches!(first, RunKind::Read | RunKind::Approval) {
+        return Ok(Vec::new());
+    }
+    sources.iter().try_for_each(|source| tables.put_source_hold(source, by))?;
+    Ok(sources.into_iter().collect())
+}
+
+/// What a run goes back to, and whether it takes that back: an undo does, the undo of an undo does it again.
+fn origin(tables: &mut dyn Tables, run: &Run) -> Stored<(RunKind, bool)> {
+    let (mut kind, mut takes_back, mut next) = (run.kind, false, run.undoes);
+    while let Some(number) = next {
+        takes_back = !takes_back;
+        let Some(run) = tables.run(number)? else { break };
+        (kind, next) = (run.kind, run.undoes.filter(|earlier| *earlier < number));
+    }
+    Ok((kind, takes_back))
+}
+
+/// The newest run that a person can want to undo: it is not undone, and takes nothing back itself.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn newest_in_force(tables: &mut dyn Tables) -> Stored<Option<Run>> {
+    const RUNS_AT_ONCE: usize = 20;
+    let mut before = u64::MAX;
+    loop {
+        let runs = tables.runs(before, RUNS_AT_ONCE)?;
+        let Some(last) = runs.last() else { return Ok(None) };
+        before = last.number;
+        for run in runs {
+            if run.undone_by.is_none() && !origin(tables, &run)?.1 {
+                return Ok(Some(run));
+            }
+        }
+    }
+}
+
+/// An undo under way.
+struct Undo<'t> {
+    changes: OwnChanges<'t>,
+    report: UndoReport,
+    /// The sources that feed the entries that are put back or deleted.
+    sources: BTreeSet<String>,
+}
+
+impl Undo<'_> {
+    /// Puts back the entries that the run changed or deleted.
+    fn put_back(&mut self) -> Stored<()> {
+        let run = self.report.run.number;
+        let mut after = 0;
+        loop {
+            let befores = self.changes.tables().befores(run, after, ENTRIES_AT_ONCE)?;
+            let Some((last, _)) = befores.last() else { return Ok(()) };
+            after = *last;
+            for (_, before) in befores {
+                self.put_back_one(before)?;
+            }
+        }
+    }
+
+    fn put_back_one(&mut self, before: EntryBefore) -> Stored<()> {
+        let EntryBefore { id, deleted, stamp, source, first_origin, key, record, released_to } =
+            before;
+        let tables = self.changes.tables();
+        let is_as_left = match tables.own(id)? {
+            Some(row) => !deleted && row.stamp == stamp,
+            None => deleted && tables.own_tombstone(id)?.is_some_and(|gone| gone.stamp == stamp),
+        };
+        let kind = match (is_as_left, deleted) {
+            (false, _) => UndoKind::Left,
+            (true, true) => UndoKind::Returned,
+            (true, false) => UndoKind::Changed,
+        };
+        self.report.count(kind, &key, &record.name);
+        if !is_as_left {
+            return Ok(());
+        }
+        self.note_source(&source);
+        // A person has decided about the entry, so no case about it stays open.
+        self.changes.tables().delete_held_change(id)?;
+        let (numbers, stamp) = (ChangeNumbers::default(), Stamp(0));
+        let row = OwnRow { id, first_origin, key, source, record, numbers, stamp, released_to };
+        self.changes.put(row)?;
+        Ok(())
+    }
+
+    /// Deletes the entries that the run added. A person says so, so the deletions count as approved.
+    fn take_back_added(&mut self) -> Stored<()> {
+        for id in self.changes.tables().added(self.report.run.number)? {
+            let row = self.changes.tables().own(id)?;
+            match row {
+                Some(row) if self.report.run.gave(row.stamp) => self.take_back_one(id, &row)?,
+                Some(row) => self.report.count(UndoKind::Left, &row.key, &row.record.name),
+                // It is gone already.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_back_one(&mut self, id: EntryId, row: &OwnRow) -> Stored<()> {
+        self.report.count(UndoKind::Removed, &row.key, &row.record.name);
+        self.note_source(&row.source);
+        self.changes.tables().delete_held_change(id)?;
+        self.changes.delete(id, true).map(|_| ())
+    }
+
+    fn note_source(&mut self, source: &str) {
+        if source != HAND && source != ADOPTED && !self.sources.contains(source) {
+            self.sources.insert(source.to_owned());
+        }
+    }
+}

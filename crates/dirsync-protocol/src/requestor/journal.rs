@@ -1,0 +1,116 @@
+//! What a batch of own changes keeps, so that it can be undone.
+
+use std::collections::BTreeSet;
+
+use dirsync_directory::{EntryId, Record};
+use dirsync_message::Stamp;
+
+use crate::tables::{EntryBefore, OwnRow, Run, Stored, Tables};
+
+/// The size of all that is kept for undoing, in bytes. Above it the oldest runs are forgotten.
+pub const RUN_BYTES_MAX: u64 = 64 << 20;
+
+/// The number of ids in one row of the entries that a run added.
+const IDS_IN_A_ROW: usize = 4096;
+/// What a row costs beside its texts, in bytes.
+const ROW_BYTES: u64 = 64;
+/// The number of runs that are looked at together.
+const RUNS_AT_ONCE: usize = 100;
+
+/// The journal of one run. The run is written when it has changed something.
+pub(super) struct Journal {
+    run: Run,
+    added: Vec<EntryId>,
+    forgotten: BTreeSet<EntryId>,
+}
+
+impl Journal {
+    /// A journal of changes that follow `last`.
+    pub(super) fn new(run: Run, last: Stamp) -> Self {
+        let run = Run { stamps: (last, last), ..run };
+        Self { run, added: Vec::new(), forgotten: BTreeSet::new() }
+    }
+
+    /// Keeps an entry as it was before it was changed or deleted. A run does so once with each entry.
+    pub(super) fn keep(
+        &mut self,
+        tables: &mut dyn Tables,
+        old: &OwnRow,
+        deleted: bool,
+        stamp: Stamp,
+    ) -> Stored<()> {
+        if self.run.number == 0 {
+            self.run.number = tables.put_run(&self.run)?;
+        }
+        let OwnRow { id, source, first_origin, key, record, released_to, .. } = old.clone();
+        self.run.bytes += size(&source, &key, &record);
+        match deleted {
+            true => self.run.deleted += 1,
+            false => self.run.changed += 1,
+        }
+        let before =
+            EntryBefore { id, deleted, stamp, source, first_origin, key, record, released_to };
+        tables.put_before(self.run.number, &before)
+    }
+
+    /// Notes an entry that was added.
+    pub(super) fn added(&mut self, id: EntryId) {
+        self.added.push(id);
+    }
+
+    /// Notes that an entry that was added is taken back.
+    pub(super) fn forget(&mut self, id: EntryId) {
+        self.forgotten.insert(id);
+    }
+
+    /// Writes the run, if it has changed something, and returns its number.
+    pub(super) fn finish(mut self, tables: &mut dyn Tables, last: Stamp) -> Stored<Option<u64>> {
+        self.added.retain(|id| !self.forgotten.contains(id));
+        if self.added.is_empty() && self.run.number == 0 {
+            return Ok(None);
+        }
+        self.run.added = self.added.len() as u64;
+        self.run.bytes += ROW_BYTES + self.run.added * size_of::<EntryId>() as u64;
+        self.run.stamps.1 = last;
+        let number = tables.put_run(&self.run)?;
+        for ids in self.added.chunks(IDS_IN_A_ROW) {
+            tables.put_added(number, ids)?;
+        }
+        if tables.run_bytes()? > RUN_BYTES_MAX {
+            forget_runs(tables, 0, RUN_BYTES_MAX)?;
+        }
+        Ok(Some(number))
+    }
+}
+
+fn size(source: &str, key: &str, record: &Record) -> u64 {
+    let texts = [source, key, &record.kind, &record.name, &record.addresses, &record.details];
+    ROW_BYTES + texts.iter().map(|text| text.len() as u64).sum::<u64>()
+}
+
+/// Forgets the runs before `before` (milliseconds since 1970), and the oldest of those that together are
+/// larger than `most` bytes. The newest run stays whatever its size, and so does a run because of which a
+/// source is held. Returns the number of runs that were forgotten.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_runs(tables: &mut dyn Tables, before: u64, most: u64) -> Stored<u64> {
+    let holding: BTreeSet<u64> = tables.source_holds()?.into_iter().map(|(_, run)| run).collect();
+    let (mut next, mut bytes, mut forgotten) = (u64::MAX, 0u64, 0);
+    let mut is_newest = true;
+    loop {
+        let runs = tables.runs(next, RUNS_AT_ONCE)?;
+        let Some(last) = runs.last() else { return Ok(forgotten) };
+        next = last.number;
+        for run in runs {
+            bytes = bytes.saturating_add(run.bytes);
+            let too_large = bytes > most && !is_newest;
+            is_newest = false;
+            if (run.at < before || too_large) && !holding.contains(&run.number) {
+                tables.delete_run(run.number)?;
+                forgotten += 1;
+            }
+        }
+    }
+}
