@@ -263,6 +263,39 @@ pub fn carry_out(
     Ok(())
 }
 
+/// The decision that takes another one back, which is about to be carried out on this registration; `None` if
+/// none does.
+pub fn inverse(known: &Registration, kind: &DecisionKind) -> Option<DecisionKind> {
+    if known.state == RegistrationState::Removed {
+        return None;
+    }
+    let is_suspended = known.state == RegistrationState::Suspended;
+    match kind {
+        DecisionKind::Allow(view) if *view != known.view_allowed => {
+            Some(DecisionKind::Allow(known.view_allowed.clone()))
+        }
+        DecisionKind::Carrier(carrier) if *carrier != known.carrier => {
+            Some(DecisionKind::Carrier(known.carrier.clone()))
+        }
+        DecisionKind::Suspend if !is_suspended => Some(DecisionKind::Resume),
+        DecisionKind::Resume if is_suspended => Some(DecisionKind::Suspend),
+        _ => None,
+    }
+}
+
+/// Whether a registration still is as a decision has left it.
+pub fn is_in_force(known: &Registration, kind: &DecisionKind) -> bool {
+    match kind {
+        DecisionKind::Allow(view) => *view == known.view_allowed,
+        DecisionKind::Carrier(carrier) => *carrier == known.carrier,
+        DecisionKind::Suspend => known.state == RegistrationState::Suspended,
+        DecisionKind::Resume => {
+            matches!(known.state, RegistrationState::Active | RegistrationState::Invited)
+        }
+        _ => false,
+    }
+}
+
 fn change(
     tables: &mut dyn Tables,
     name: &PostofficeName,

@@ -16,7 +16,8 @@ use dirsync_protocol::tables::{ListPlace, ListRow, OwnRow, Tables};
 use dirsync_store::Transaction;
 
 use crate::failure::{Failure, Result};
-use crate::postoffice::{Postoffice, log_within};
+use crate::postoffice::{Postoffice, log_run};
+use crate::runs::run_of;
 use crate::time::now_ms;
 use crate::why::has_address;
 
@@ -204,9 +205,9 @@ pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> 
 
 fn write(mut tables: Box<dyn Transaction + '_>, change: HandChange, what: &str) -> Result<Written> {
     let (key, record) = (change.key.clone(), change.record.clone());
-    let (id, _) = change_by_hand(&mut *tables, now_ms(), change)?;
+    let ((id, _), run) = run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change))?;
     let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref())?;
-    done(tables, id, what)?;
+    done(tables, id, what, run)?;
     Ok(Written { id, taken })
 }
 
@@ -224,28 +225,33 @@ pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result
 pub fn delete(postoffice: &mut Postoffice, text: &str) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, text)?.id;
-    delete_by_hand(&mut *tables, now_ms(), id)?;
-    done(tables, id, "deleted")
+    let ((), run) = run_of(&mut *tables, |tables| delete_by_hand(tables, now_ms(), id))?;
+    done(tables, id, "deleted", run)
 }
 
 /// Offers an own entry, given by id or key, to another postoffice.
 pub fn release(postoffice: &mut Postoffice, text: &str, to: &PostofficeName) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, text)?.id;
-    requestor::release(&mut *tables, now_ms(), id, Some(to.clone()))?;
-    done(tables, id, &format!("released to {to}"))
+    let run = requestor::release(&mut *tables, now_ms(), id, Some(to.clone()))?;
+    done(tables, id, &format!("released to {to}"), run)
 }
 
 /// Takes over an entry that was released to this postoffice.
 pub fn claim(postoffice: &mut Postoffice, id: EntryId, source: &str) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     requestor::claim(&mut *tables, now_ms(), id, source)?;
-    done(tables, id, "claimed")
+    done(tables, id, "claimed", None)
 }
 
 /// Commits a change by hand, with its line in the log.
-fn done(mut tables: Box<dyn Transaction + '_>, id: EntryId, what: &str) -> Result<EntryId> {
-    log_within(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[])?;
+fn done(
+    mut tables: Box<dyn Transaction + '_>,
+    id: EntryId,
+    what: &str,
+    run: Option<u64>,
+) -> Result<EntryId> {
+    log_run(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[], run)?;
     tables.commit()?;
     Ok(id)
 }

@@ -47,6 +47,7 @@ pub mod quarantine;
 pub mod registrations;
 pub mod report;
 pub mod restore;
+pub mod runs;
 pub mod server;
 pub mod settings;
 pub mod sources;

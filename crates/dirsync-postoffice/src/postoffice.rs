@@ -8,7 +8,7 @@ use dirsync_agent::step::{Surroundings, log_lines};
 use dirsync_carrier::{Carrier, FolderCarrier, PostofficeLock};
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::{Context, Draws, Event, Level};
-use dirsync_protocol::tables::{LogLine, Stored};
+use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
 
@@ -257,6 +257,15 @@ impl Postoffice {
     /// Writes decisions down and makes them take effect together: the log is on disk before the database
     /// says so.
     pub fn decide(&mut self, decided: Vec<(PostofficeName, DecisionKind)>) -> Result<()> {
+        self.decide_and_undo(decided, None).map(drop)
+    }
+
+    /// The same for decisions that undo a run. Returns the run of the last decision that can be undone.
+    pub(crate) fn decide_and_undo(
+        &mut self,
+        decided: Vec<(PostofficeName, DecisionKind)>,
+        undoes: Option<u64>,
+    ) -> Result<Option<u64>> {
         let at = now_ms();
         let decision = |(postoffice, kind)| Decision { at, postoffice, kind };
         let made: Vec<Decision> = decided.into_iter().map(decision).collect();
@@ -266,15 +275,28 @@ impl Postoffice {
         let mut log = self.decisions();
         let mut tables = self.begin()?;
         let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
-        decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
+        let mut runs = Vec::new();
         for decision in &made {
+            runs.push(decision_run(&mut *tables, decision, undoes)?);
+        }
+        decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
+        let mut newest = None;
+        for (decision, run) in made.iter().zip(runs) {
+            let run = run.map(|run| tables.put_run(&run)).transpose()?;
+            newest = run.or(newest);
             let line = decision.to_string();
             let word = line.split('\t').nth(1).unwrap_or_default();
             let events = std::mem::take(&mut events);
             let summary = format!("{word} {}", decision.postoffice);
-            log_within(&mut *tables, "admin", &summary, &events)?;
+            log_run(&mut *tables, "admin", &summary, &events, run)?;
         }
-        Ok(tables.commit()?)
+        if let (Some(undoes), Some(by)) = (undoes, newest)
+            && let Some(undone) = tables.run(undoes)?
+        {
+            tables.put_run(&Run { undone_by: Some(by), ..undone })?;
+        }
+        tables.commit()?;
+        Ok(newest)
     }
 
     /// Logs events that are committed already, and a line that sums them up.
@@ -300,6 +322,23 @@ impl Postoffice {
     }
 }
 
+/// The run of a decision; `None` if it cannot be undone.
+fn decision_run(
+    tables: &mut dyn Tables,
+    decision: &Decision,
+    undoes: Option<u64>,
+) -> Stored<Option<Run>> {
+    let Some(known) = tables.registration(&decision.postoffice)? else { return Ok(None) };
+    let Some(kind) = decisions::inverse(&known, &decision.kind) else { return Ok(None) };
+    let inverse = Decision { kind, ..decision.clone() };
+    let kind = if undoes.is_some() { RunKind::Undo } else { RunKind::Decision };
+    Ok(Some(Run {
+        undoes,
+        decision: Some((decision.to_string(), inverse.to_string())),
+        ..Run::new(decision.at, kind, decision.postoffice.as_str())
+    }))
+}
+
 /// Logs events and a line that sums them up, in the transaction that makes them true.
 pub fn log_within(
     tables: &mut dyn Transaction,
@@ -307,9 +346,20 @@ pub fn log_within(
     summary: &str,
     events: &[Event],
 ) -> Stored<Vec<LogLine>> {
+    log_run(tables, step, summary, events, None)
+}
+
+/// The same for a run, which the line that sums it up names.
+pub(crate) fn log_run(
+    tables: &mut dyn Transaction,
+    step: &str,
+    summary: &str,
+    events: &[Event],
+    run: Option<u64>,
+) -> Stored<Vec<LogLine>> {
     let at = now_ms();
     let mut lines = log_lines(step, at, events);
-    lines.push(LogLine { at, step: step.into(), level: Level::Info, text: summary.into() });
+    lines.push(LogLine { at, step: step.into(), level: Level::Info, text: summary.into(), run });
     lines.iter().try_for_each(|line| tables.put_log(line))?;
     Ok(lines)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use dirsync_agent::changes::{ConfiguredSource, ReadReport, ReadSettings};
+use dirsync_agent::changes::{AskedAgain, ConfiguredSource, ReadReport, ReadSettings};
 use dirsync_agent::intake::{Intake, IntakeError, SourceFile, take_in};
 use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::PlaceFailure;
@@ -15,8 +15,9 @@ use dirsync_store::Transaction;
 
 use crate::config::SourceConfig;
 use crate::failure::{Failure, FailureKind, Result};
-use crate::postoffice::{Postoffice, log_within};
+use crate::postoffice::{Postoffice, log_run, log_within};
 use crate::report::{Done, Report};
+use crate::runs::run_of;
 use crate::time::now_ms;
 
 /// Reads a configured source (T0); `None` if its file has not changed since it was read.
@@ -44,19 +45,20 @@ pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option
         return Ok(None);
     }
     let file = SourceFile { path: &source.file, format: source.format, options: &source.options };
-    let intake = take_in(&mut *tables, file, settings, false, &mut |_| {});
+    let intake = run_of(&mut *tables, |tables| take_in(tables, file, settings, false, &mut |_| {}));
     match intake {
-        Ok(intake) => {
+        Ok((intake, run)) => {
             if let Some(mut memory) = tables.source_memory(&source.name)? {
                 // A read that broke off is tried again even if the file stays as it is.
                 memory.seen = if intake.broke_off.is_none() { mark } else { String::new() };
                 tables.put_source_memory(&source.name, &memory)?;
             }
-            let error = broke_off(&source.name, &intake);
+            let held = held_by_undo(&source.name, intake.report.undone.as_ref());
+            let error = broke_off(&source.name, &intake).or(held);
             let is_new = note_source_error(&mut *tables, source, error.as_deref())?;
             let mut lines = Vec::new();
             if error.is_none() || is_new || intake.report.has_moved() {
-                lines = log_intake(&mut *tables, &source.name, &intake)?;
+                lines = log_intake(&mut *tables, &source.name, &intake, run)?;
             }
             tables.commit()?;
             let failed = error.map(|text| source_failure(source, &text));
@@ -122,9 +124,11 @@ pub fn import(
     };
     let mut tables = postoffice.begin()?;
     let file = SourceFile { path: file, format: *format, options };
-    let intake = take_in(&mut *tables, file, settings, true, progress).map_err(explain)?;
+    let (intake, run) =
+        run_of(&mut *tables, |tables| take_in(tables, file, settings, true, progress))
+            .map_err(explain)?;
     if !dry_run {
-        log_intake(&mut *tables, source, &intake)?;
+        log_intake(&mut *tables, source, &intake, run)?;
         tables.commit()?;
     }
     Ok(intake)
@@ -168,6 +172,20 @@ fn broke_off(source: &str, intake: &Intake) -> Option<String> {
     Some(format!("source \"{source}\" was read in part; nobody is deleted: {error}"))
 }
 
+/// Why nothing of a read was taken, if the source is held because what it asks for was undone.
+pub fn held_by_undo(source: &str, asked: Option<&AskedAgain>) -> Option<String> {
+    let AskedAgain { run, entries } = asked?;
+    let entries = match entries {
+        1 => "1 entry".to_owned(),
+        entries => format!("{entries} entries"),
+    };
+    Some(format!(
+        "source \"{source}\" is held: its file asks again for what run {run} undid of {entries}, and \
+         nothing of it was taken; correct the file, or let the source go on with `dirsync undo --go-on \
+         {source}`"
+    ))
+}
+
 /// The sources of the settings, as a read has to know them.
 fn configured(postoffice: &Postoffice) -> Vec<ConfiguredSource> {
     let sources = postoffice.config.sources.iter();
@@ -196,14 +214,20 @@ fn fingerprint(file: &Path) -> String {
 }
 
 /// Logs a read in the transaction that takes it in.
-fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> Stored<Vec<LogLine>> {
+fn log_intake(
+    tables: &mut dyn Transaction,
+    source: &str,
+    intake: &Intake,
+    run: Option<u64>,
+) -> Stored<Vec<LogLine>> {
     let report = &intake.report;
     let mut events: Vec<Event> = report
         .warnings
         .iter()
         .map(|text| Event { level: Level::Warning, row: Row::T0, text: text.clone() })
         .collect();
-    if let Some(text) = broke_off(source, intake) {
+    let held = held_by_undo(source, report.undone.as_ref());
+    if let Some(text) = broke_off(source, intake).or(held) {
         events.push(Event { level: Level::Error, row: Row::T0, text });
     }
     let summary = format!(
@@ -225,5 +249,5 @@ fn log_intake(tables: &mut dyn Transaction, source: &str, intake: &Intake) -> St
         "" => summary,
         left_out => format!("{summary}; left out by map: {left_out}"),
     };
-    log_within(tables, "T0", &summary, &events)
+    log_run(tables, "T0", &summary, &events, run)
 }

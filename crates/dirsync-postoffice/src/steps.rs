@@ -10,6 +10,7 @@ use dirsync_agent::step::{self, Interrupted, log_lines};
 use dirsync_agent::trouble::note_places;
 use dirsync_carrier::Carrier;
 use dirsync_protocol::context::Level;
+use dirsync_protocol::requestor::{RUN_BYTES_MAX, forget_runs};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
@@ -137,7 +138,7 @@ fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
 /// The store's. A place that is away is tidied up another day.
 pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     let config = &postoffice.config;
-    let (done, log) = (config.keep_done, config.keep_log);
+    let (done, log, undo) = (config.keep_done, config.keep_log, config.keep_undo);
     let (confirmed, tombstones) = (config.keep_confirmed, config.keep_tombstones);
     let now = now_ms();
     let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
@@ -146,6 +147,7 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     }
     let mut tables = postoffice.begin()?;
     tables.purge_log(before(log))?;
+    forget_runs(&mut *tables, before(undo), RUN_BYTES_MAX)?;
     server::forget_before(&mut *tables, before(confirmed), before(tombstones))?;
     Ok(tables.commit()?)
 }

@@ -206,8 +206,8 @@ delegate! {
         fn delete_run(number: u64) -> ();
         fn put_before(run: u64, before: &EntryBefore) -> ();
         fn befores(run: u64, after: u64, most: usize) -> Vec<(u64, EntryBefore)>;
-        fn put_added(run: u64, ids: &[EntryId]) -> ();
-        fn added(run: u64) -> Vec<EntryId>;
+        fn put_added(run: u64, added: &[(EntryId, u128)]) -> ();
+        fn added(run: u64) -> Vec<(EntryId, u128)>;
         fn source_holds() -> Vec<(String, u64)>;
         fn put_source_hold(source: &str, run: u64) -> ();
         fn delete_source_hold(source: &str, run: u64) -> ();

@@ -135,6 +135,13 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq log -n 20 --level warning\n  dirsync -C hq log --since yesterday"
     )]
     Log(LogArgs),
+    /// Put back what the last read, command or decision changed
+    #[command(
+        after_help = "It says what would happen; --yes does it. An entry that was changed since is left. A source whose \
+                      changes are undone is held until its file agrees, or --go-on lets it go on.\n\n\
+                      Examples:\n  dirsync -C hq undo\n  dirsync -C hq undo --yes --json"
+    )]
+    Undo(UndoArgs),
     /// What waits for a person, at the postoffice where it waits
     #[command(
         subcommand,
@@ -430,7 +437,22 @@ pub struct WhyArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The number of the run, as `dirsync log` has it; default: the newest that is not undone
+    pub run: Option<u64>,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Let a source go on that is held because its changes were undone: its next read makes them again
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["run", "yes"])]
+    pub go_on: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct LogArgs {
+    /// What the run of this number changed, in place of the log
+    #[arg(conflicts_with_all = ["since", "level", "lines", "follow"])]
+    pub run: Option<u64>,
     /// Only lines since then: 1h, "2 days", today, yesterday, 2026-11-01 or "2026-11-01 14:00"
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,

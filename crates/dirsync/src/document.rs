@@ -2,6 +2,7 @@
 
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
+use dirsync_postoffice::runs::{Undone, WentOn};
 use dirsync_postoffice::server::{Recovery, RenewedLog};
 use dirsync_postoffice::status::Status;
 use dirsync_postoffice::why::Why;
@@ -94,6 +95,9 @@ documents! {
     ["send", "process", "apply", "cycle"] => steps::Steps,
     ["export"] => listing::Exported,
     ["log"] => Vec<log::Line>,
+    ["log RUN"] => log::RunChanges,
+    ["undo"] => Undone,
+    ["undo --go-on"] => WentOn,
     ["map list"] => Vec<maps::BuiltInMap>,
     ["map show"] => maps::MapText,
     ["map test"] => maps::MapTest,

@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod contested;
 pub mod held;
 pub mod next;
+pub mod runs;
 pub mod status;
 pub mod why;
 

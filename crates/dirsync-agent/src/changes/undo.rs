@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::EntryId;
+use dirsync_directory::{EntryId, own_element};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
@@ -16,6 +16,8 @@ use super::report::Example;
 
 /// The number of entries that are read together.
 const ENTRIES_AT_ONCE: usize = 1000;
+/// The number of runs that are read together.
+const RUNS_AT_ONCE: usize = 50;
 /// The most examples of each kind in a report.
 const EXAMPLES_MAX: usize = 1000;
 
@@ -109,11 +111,12 @@ pub fn undo(tables: &mut dyn Tables, now: u64, number: u64) -> Result<UndoReport
         held: Vec::new(),
         examples: BTreeMap::new(),
     };
+    let undos = undos_since(tables, number)?;
     let changes = OwnChanges::begin_run(tables, undoing)?;
-    let mut undo = Undo { changes, report, sources: BTreeSet::new() };
+    let mut undo = Undo { changes, report, sources: BTreeSet::new(), undos };
     undo.put_back()?;
     undo.take_back_added()?;
-    let Undo { changes, mut report, sources } = undo;
+    let Undo { changes, mut report, sources, .. } = undo;
     report.by = changes.finish()?;
     if let Some(by) = report.by {
         report.held = settle(tables, &run, by, sources)?;
@@ -143,6 +146,21 @@ fn settle(
     Ok(sources.into_iter().collect())
 }
 
+/// The undos after a run, newest first.
+fn undos_since(tables: &mut dyn Tables, number: u64) -> Stored<Vec<Run>> {
+    let (mut undos, mut before) = (Vec::new(), u64::MAX);
+    loop {
+        let runs = tables.runs(before, RUNS_AT_ONCE)?;
+        let Some(last) = runs.last() else { return Ok(undos) };
+        before = last.number;
+        let later = runs.into_iter().filter(|run| run.number > number);
+        undos.extend(later.filter(|run| run.kind == RunKind::Undo));
+        if before <= number {
+            return Ok(undos);
+        }
+    }
+}
+
 /// What a run goes back to, and whether it takes that back: an undo does, the undo of an undo does it again.
 fn origin(tables: &mut dyn Tables, run: &Run) -> Stored<(RunKind, bool)> {
     let (mut kind, mut takes_back, mut next) = (run.kind, false, run.undoes);
@@ -160,7 +178,6 @@ fn origin(tables: &mut dyn Tables, run: &Run) -> Stored<(RunKind, bool)> {
 ///
 /// When the store fails.
 pub fn newest_in_force(tables: &mut dyn Tables) -> Stored<Option<Run>> {
-    const RUNS_AT_ONCE: usize = 20;
     let mut before = u64::MAX;
     loop {
         let runs = tables.runs(before, RUNS_AT_ONCE)?;
@@ -180,6 +197,12 @@ struct Undo<'t> {
     report: UndoReport,
     /// The sources that feed the entries that are put back or deleted.
     sources: BTreeSet<String>,
+    /// The undos since the run.
+    undos: Vec<Run>,
+}
+
+fn element(row: &OwnRow) -> u128 {
+    own_element(row.id, row.released_to.as_ref(), row.record.as_ref())
 }
 
 impl Undo<'_> {
@@ -198,17 +221,12 @@ impl Undo<'_> {
     }
 
     fn put_back_one(&mut self, before: EntryBefore) -> Stored<()> {
-        let EntryBefore { id, deleted, stamp, source, first_origin, key, record, released_to } =
-            before;
-        let tables = self.changes.tables();
-        let is_as_left = match tables.own(id)? {
-            Some(row) => !deleted && row.stamp == stamp,
-            None => deleted && tables.own_tombstone(id)?.is_some_and(|gone| gone.stamp == stamp),
-        };
-        let kind = match (is_as_left, deleted) {
-            (false, _) => UndoKind::Left,
-            (true, true) => UndoKind::Returned,
-            (true, false) => UndoKind::Changed,
+        let is_as_left = self.is_as_left(&before)?;
+        let EntryBefore { id, left, source, first_origin, key, record, released_to, .. } = before;
+        let kind = match left {
+            _ if !is_as_left => UndoKind::Left,
+            None => UndoKind::Returned,
+            Some(_) => UndoKind::Changed,
         };
         self.report.count(kind, &key, &record.name);
         if !is_as_left {
@@ -223,12 +241,25 @@ impl Undo<'_> {
         Ok(())
     }
 
+    /// Whether an entry is as the run left it. One that it deleted may have come back and been deleted again;
+    /// that is the same only if an undo did so.
+    fn is_as_left(&mut self, before: &EntryBefore) -> Stored<bool> {
+        let tables = self.changes.tables();
+        let now = tables.own(before.id)?;
+        if before.left.is_some() || now.is_some() {
+            return Ok(now.is_some_and(|row| Some(element(&row)) == before.left));
+        }
+        let deletion = tables.own_tombstone(before.id)?.map(|deletion| deletion.stamp);
+        Ok(deletion.is_some_and(|stamp| {
+            stamp == before.stamp || self.undos.iter().any(|undo| undo.gave(stamp))
+        }))
+    }
+
     /// Deletes the entries that the run added. A person says so, so the deletions count as approved.
     fn take_back_added(&mut self) -> Stored<()> {
-        for id in self.changes.tables().added(self.report.run.number)? {
-            let row = self.changes.tables().own(id)?;
-            match row {
-                Some(row) if self.report.run.gave(row.stamp) => self.take_back_one(id, &row)?,
+        for (id, left) in self.changes.tables().added(self.report.run.number)? {
+            match self.changes.tables().own(id)? {
+                Some(row) if element(&row) == left => self.take_back_one(id, &row)?,
                 Some(row) => self.report.count(UndoKind::Left, &row.key, &row.record.name),
                 // It is gone already.
                 None => {}

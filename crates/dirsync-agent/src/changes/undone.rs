@@ -31,7 +31,7 @@ impl Undone {
         }
         let mut entries = Vec::new();
         for run in &runs {
-            entries.extend(tables.added(*run)?);
+            entries.extend(tables.added(*run)?.into_iter().map(|(id, _)| id));
             let mut after = 0;
             loop {
                 let befores = tables.befores(*run, after, ENTRIES_AT_ONCE)?;

@@ -1,7 +1,7 @@
 //! Runs that are undone: by hand, of sources, and of what a person approved.
 
 use dirsync_agent::changes::{
-    ReadReport, UndoKind, UndoReport, approve, go_on, newest_in_force, undo,
+    ReadReport, UndoKind, UndoReport, approve, delete_by_hand, go_on, newest_in_force, undo,
 };
 use dirsync_directory::EntryId;
 use dirsync_message::ReqSeq;
@@ -11,7 +11,7 @@ use dirsync_store::Store;
 use dirsync_testing::rows::{people, postoffice};
 use dirsync_testing::{DAY_MS, TestPostoffice, World};
 
-use crate::sources::{SOUTH, by_hand, own, read_rows, source};
+use crate::sources::{SOUTH, by_hand, held, own, read_rows, source};
 
 fn newest(postoffice: &mut TestPostoffice) -> Run {
     let mut tables = postoffice.store.begin().unwrap();
@@ -107,6 +107,31 @@ fn what_changed_since_is_left() {
     assert_eq!(counts(&undone(south, run).unwrap()), (0, 0, 0, 2), "dora is gone");
 }
 
+/// The runs of one entry are undone one after the other, the newest first; a deletion that a person made
+/// since is not.
+#[test]
+fn what_an_undo_put_back_is_as_it_was() {
+    let mut world = World::new(&[SOUTH]);
+    world.cycle();
+    let south = world.at(SOUTH);
+    by_hand(south, "ana", "1").unwrap();
+    let ana = EntryId::derive(&postoffice(SOUTH), "ana");
+    let delete = |south: &mut TestPostoffice| {
+        south.transact(|tables, context, _| delete_by_hand(tables, context.now, ana)).unwrap();
+        newest(south).number
+    };
+    let first = delete(south);
+    by_hand(south, "ana", "2").unwrap();
+    let second = newest(south).number;
+    undone(south, second).unwrap();
+    assert_eq!(counts(&undone(south, first).unwrap()), (1, 0, 0, 0));
+    assert_eq!(own(south)["ana"].0, "1");
+    let third = delete(south);
+    by_hand(south, "ana", "3").unwrap();
+    delete(south);
+    assert_eq!(counts(&undone(south, third).unwrap()), (0, 0, 0, 1), "deleted again since");
+}
+
 /// Nothing of a file that asks again for what was undone is taken, until it agrees.
 #[test]
 fn a_source_is_held_until_its_file_agrees() {
@@ -196,7 +221,7 @@ fn an_approval_that_was_a_mistake_is_undone() {
     let south = world.at(SOUTH);
     let read = south.import(&people(0..3));
     assert_eq!(read.undone.map(|again| again.entries), Some(37));
-    assert!(south.store.begin().unwrap().held_changes().unwrap().is_empty());
+    assert!(held(south).is_empty());
     assert_eq!(south.import(&people(0..40)).undone, None);
 }
 
@@ -212,13 +237,14 @@ fn a_release_by_hand_is_taken_back() {
     let to = Some(postoffice("SOUTH/B"));
     south.transact(|tables, context, _| release(tables, context.now, ana, to)).unwrap();
     let released = newest(south).number;
-    // Her addition is no longer as it was made.
+    // Her addition is no longer as it was made, until the release is taken back.
     assert_eq!(counts(&undone(south, added.number).unwrap()), (0, 0, 0, 1));
     assert_eq!(counts(&undone(south, released).unwrap()), (0, 1, 0, 0));
     let row = south.store.begin().unwrap().own(ana).unwrap().unwrap();
     assert_eq!(row.released_to, None);
     world.cycle();
     assert_eq!(world.converged().len(), 1);
+    assert_eq!(counts(&undone(world.at(SOUTH), added.number).unwrap()), (0, 0, 1, 0));
 }
 
 /// What a merge writes is no run, and what it brings back is not mistaken for what a run left.

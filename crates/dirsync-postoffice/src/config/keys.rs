@@ -282,6 +282,9 @@ pub const KEYS: &[Key] = &[
 
     key("keep.done", Kind::Duration, "\"14 days\"", "", "Message files that were processed."),
     key("keep.log", Kind::Period, "\"90 days\"", "", "Lines of the log; longer than zero."),
+    key("keep.undo", Kind::Period, "\"30 days\"", "",
+        "What reads, commands and decisions changed, for `dirsync undo`; longer than zero. Above 64 MiB the \
+         oldest goes earlier."),
     key("keep.tombstones", Kind::Period, "\"1 year\"", "",
         "At the server: deletions that a requestor has not confirmed; after this time it gets the whole list \
          instead; longer than zero."),

@@ -67,6 +67,8 @@ pub struct Config {
     pub keep_done: Duration,
     /// How long log lines are kept; never zero.
     pub keep_log: Duration,
+    /// How long what runs changed is kept for undoing it.
+    pub keep_undo: Duration,
     /// How long the server remembers deletions that everybody has confirmed; never zero and never
     /// longer than `keep_tombstones`.
     pub keep_confirmed: Duration,

@@ -61,6 +61,7 @@ pub(super) fn config<'a>(
         alarm_timeout,
         keep_done: reader.duration(&keep, "done"),
         keep_log: reader.duration(&keep, "log"),
+        keep_undo: reader.duration(&keep, "undo"),
         keep_confirmed,
         keep_tombstones,
         compression: level.unwrap_or_default(),

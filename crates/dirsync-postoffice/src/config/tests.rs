@@ -159,7 +159,7 @@ error: unknown key \"memories\"
 2 | memories = 1
   | ^^^^^^^^ not a key of [keep]
   |
-  = help: [keep] may have: done, log, tombstones, confirmed",
+  = help: [keep] may have: done, log, undo, tombstones, confirmed",
     );
 }
 

@@ -15,7 +15,8 @@ use super::case::{self, Stands};
 use super::group::{GroupId, Selector};
 use crate::failure::{Failure, Result};
 use crate::json;
-use crate::postoffice::{Postoffice, log_within};
+use crate::postoffice::{Postoffice, log_run};
+use crate::runs::run_of;
 use crate::time::now_ms;
 
 /// A person's decision about held changes.
@@ -102,9 +103,12 @@ pub fn decide(
 ) -> Result<Decided> {
     let mut tables = postoffice.begin()?;
     let chosen = Chosen::of(&mut *tables, selection)?;
+    let mut run = None;
     let kind: fn(EntryId) -> DecisionKind = match verdict {
         Verdict::Approved => {
-            changes::approve(&mut *tables, now_ms(), Some(&chosen.here))?;
+            let approve =
+                |tables: &mut dyn Tables| changes::approve(tables, now_ms(), Some(&chosen.here));
+            (_, run) = run_of(&mut *tables, approve)?;
             DecisionKind::ApproveDeletion
         }
         Verdict::Rejected => {
@@ -119,7 +123,7 @@ pub fn decide(
         };
         for (group, count) in &chosen.counts {
             if matches!(group, GroupId::Source(..)) {
-                log_within(&mut *tables, "admin", &format!("{group}: {count} {word}"), &[])?;
+                log_run(&mut *tables, "admin", &format!("{group}: {count} {word}"), &[], run)?;
             }
         }
     }

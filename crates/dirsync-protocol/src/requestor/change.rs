@@ -116,8 +116,8 @@ impl<'t> OwnChanges<'t> {
         let (number, stamp) = (self.next_number(), self.next_stamp());
         let mut numbers = old.numbers.clone();
         numbers.changed(number.0, parts);
-        self.write(Some(&old), &OwnRow { numbers, stamp, ..row })?;
-        self.keep(&old, false, stamp)?;
+        let element = self.write(Some(&old), &OwnRow { numbers, stamp, ..row })?;
+        self.keep(&old, Some(element), stamp)?;
         Ok(ChangeOutcome::Modified)
     }
 
@@ -129,10 +129,12 @@ impl<'t> OwnChanges<'t> {
     pub fn add(&mut self, row: OwnRow) -> Stored<()> {
         let numbers = ChangeNumbers::new(self.next_number().0);
         let stamp = self.next_stamp();
+        let id = row.id;
+        let element = self.write(None, &OwnRow { numbers, stamp, ..row })?;
         if let Some(journal) = &mut self.journal {
-            journal.added(row.id);
+            journal.added(id, element);
         }
-        self.write(None, &OwnRow { numbers, stamp, ..row })
+        Ok(())
     }
 
     /// Takes back an addition of this batch as if it had never been: no tombstone is left.
@@ -161,14 +163,14 @@ impl<'t> OwnChanges<'t> {
         let (req_seq, stamp) = (self.next_number(), self.next_stamp());
         self.remove(&old)?;
         self.tables.put_own_tombstone(&OwnTombstone { id, req_seq, stamp, approved })?;
-        self.keep(&old, true, stamp)?;
+        self.keep(&old, None, stamp)?;
         Ok(true)
     }
 
     /// Keeps an entry as it was, if the batch can be undone.
-    fn keep(&mut self, old: &OwnRow, deleted: bool, stamp: Stamp) -> Stored<()> {
+    fn keep(&mut self, old: &OwnRow, left: Option<u128>, stamp: Stamp) -> Stored<()> {
         match &mut self.journal {
-            Some(journal) => journal.keep(self.tables, old, deleted, stamp),
+            Some(journal) => journal.keep(self.tables, old, left, stamp),
             None => Ok(()),
         }
     }
@@ -202,19 +204,21 @@ impl<'t> OwnChanges<'t> {
         }
     }
 
-    /// Writes an own row in the place of `old`.
-    pub(super) fn write(&mut self, old: Option<&OwnRow>, new: &OwnRow) -> Stored<()> {
+    /// Writes an own row in the place of `old`. Returns its element of the own digest.
+    pub(super) fn write(&mut self, old: Option<&OwnRow>, new: &OwnRow) -> Stored<u128> {
         assert!(old.is_none_or(|old| old.id == new.id), "a row takes the place of its own version");
         if let Some(old) = old {
-            self.state.own_digest -= element(old);
+            self.state.own_digest -= SetDigest::one(element(old));
         }
-        self.state.own_digest += element(new);
-        self.tables.put_own(new)
+        let element = element(new);
+        self.state.own_digest += SetDigest::one(element);
+        self.tables.put_own(new)?;
+        Ok(element)
     }
 
     /// Removes an own row.
     pub(super) fn remove(&mut self, row: &OwnRow) -> Stored<()> {
-        self.state.own_digest -= element(row);
+        self.state.own_digest -= SetDigest::one(element(row));
         self.tables.delete_own(row.id)
     }
 
@@ -254,6 +258,6 @@ fn is_consistent(state: &RequestorState) -> bool {
     state.req_sync <= state.req_seq && is_made
 }
 
-fn element(row: &OwnRow) -> SetDigest {
-    SetDigest::one(own_element(row.id, row.released_to.as_ref(), row.record.as_ref()))
+fn element(row: &OwnRow) -> u128 {
+    own_element(row.id, row.released_to.as_ref(), row.record.as_ref())
 }

@@ -10,8 +10,8 @@ use crate::tables::{EntryBefore, OwnRow, Run, Stored, Tables};
 /// The size of all that is kept for undoing, in bytes. Above it the oldest runs are forgotten.
 pub const RUN_BYTES_MAX: u64 = 64 << 20;
 
-/// The number of ids in one row of the entries that a run added.
-const IDS_IN_A_ROW: usize = 4096;
+/// The number of entries in one row of those that a run added.
+const ADDED_IN_A_ROW: usize = 4096;
 /// What a row costs beside its texts, in bytes.
 const ROW_BYTES: u64 = 64;
 /// The number of runs that are looked at together.
@@ -20,7 +20,7 @@ const RUNS_AT_ONCE: usize = 100;
 /// The journal of one run. The run is written when it has changed something.
 pub(super) struct Journal {
     run: Run,
-    added: Vec<EntryId>,
+    added: Vec<(EntryId, u128)>,
     forgotten: BTreeSet<EntryId>,
 }
 
@@ -31,12 +31,13 @@ impl Journal {
         Self { run, added: Vec::new(), forgotten: BTreeSet::new() }
     }
 
-    /// Keeps an entry as it was before it was changed or deleted. A run does so once with each entry.
+    /// Keeps an entry as it was before it was changed, which left it with an element of the own digest, or
+    /// deleted. A run does so once with each entry.
     pub(super) fn keep(
         &mut self,
         tables: &mut dyn Tables,
         old: &OwnRow,
-        deleted: bool,
+        left: Option<u128>,
         stamp: Stamp,
     ) -> Stored<()> {
         if self.run.number == 0 {
@@ -44,18 +45,18 @@ impl Journal {
         }
         let OwnRow { id, source, first_origin, key, record, released_to, .. } = old.clone();
         self.run.bytes += size(&source, &key, &record);
-        match deleted {
-            true => self.run.deleted += 1,
-            false => self.run.changed += 1,
+        match left {
+            None => self.run.deleted += 1,
+            Some(_) => self.run.changed += 1,
         }
         let before =
-            EntryBefore { id, deleted, stamp, source, first_origin, key, record, released_to };
+            EntryBefore { id, left, stamp, source, first_origin, key, record, released_to };
         tables.put_before(self.run.number, &before)
     }
 
     /// Notes an entry that was added.
-    pub(super) fn added(&mut self, id: EntryId) {
-        self.added.push(id);
+    pub(super) fn added(&mut self, id: EntryId, element: u128) {
+        self.added.push((id, element));
     }
 
     /// Notes that an entry that was added is taken back.
@@ -65,16 +66,16 @@ impl Journal {
 
     /// Writes the run, if it has changed something, and returns its number.
     pub(super) fn finish(mut self, tables: &mut dyn Tables, last: Stamp) -> Stored<Option<u64>> {
-        self.added.retain(|id| !self.forgotten.contains(id));
+        self.added.retain(|(id, _)| !self.forgotten.contains(id));
         if self.added.is_empty() && self.run.number == 0 {
             return Ok(None);
         }
         self.run.added = self.added.len() as u64;
-        self.run.bytes += ROW_BYTES + self.run.added * size_of::<EntryId>() as u64;
+        self.run.bytes += ROW_BYTES + self.run.added * size_of::<(EntryId, u128)>() as u64;
         self.run.stamps.1 = last;
         let number = tables.put_run(&self.run)?;
-        for ids in self.added.chunks(IDS_IN_A_ROW) {
-            tables.put_added(number, ids)?;
+        for added in self.added.chunks(ADDED_IN_A_ROW) {
+            tables.put_added(number, added)?;
         }
         if tables.run_bytes()? > RUN_BYTES_MAX {
             forget_runs(tables, 0, RUN_BYTES_MAX)?;

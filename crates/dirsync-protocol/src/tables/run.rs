@@ -121,8 +121,8 @@ impl Run {
 pub struct EntryBefore {
     /// The entry.
     pub id: EntryId,
-    /// Whether the run deleted it.
-    pub deleted: bool,
+    /// Its element of the own digest as the run left it; `None` if the run deleted it.
+    pub left: Option<u128>,
     /// The stamp of the change or of the deletion.
     pub stamp: Stamp,
     /// The source that fed it.
@@ -154,10 +154,10 @@ pub trait RunTables {
     /// At most `most` entries as they were before a run, in the order in which they were written, each with
     /// its place in that order; those after a place.
     fn befores(&mut self, run: u64, after: u64, most: usize) -> Stored<Vec<(u64, EntryBefore)>>;
-    /// Adds the ids of entries that a run added.
-    fn put_added(&mut self, run: u64, ids: &[EntryId]) -> Stored<()>;
-    /// The ids of the entries that a run added, in the order in which they were written.
-    fn added(&mut self, run: u64) -> Stored<Vec<EntryId>>;
+    /// Notes entries that a run added, each with its element of the own digest.
+    fn put_added(&mut self, run: u64, added: &[(EntryId, u128)]) -> Stored<()>;
+    /// The entries that a run added, in the order in which they were written.
+    fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>>;
     /// The sources that are held because what they asked for was undone, with the run that undid it, by
     /// source and run.
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>>;

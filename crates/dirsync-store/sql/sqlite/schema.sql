@@ -135,7 +135,7 @@ CREATE TABLE run_before (
     row          INTEGER PRIMARY KEY, -- in the order of writing
     run          INTEGER NOT NULL, -- the run
     id           BLOB NOT NULL,    -- the entry
-    deleted      INTEGER NOT NULL, -- whether the run deleted it
+    left         BLOB,             -- its element of the own digest as the run left it; null if it was deleted
     stamp        INTEGER NOT NULL, -- stamp of the change or deletion
     source       TEXT NOT NULL,    -- the source that fed it
     first_origin INTEGER NOT NULL, -- the postoffice whose key gives the id, by number
@@ -152,7 +152,7 @@ CREATE INDEX run_before_run ON run_before (run);
 CREATE TABLE run_added (
     row INTEGER PRIMARY KEY, -- in the order of writing
     run INTEGER NOT NULL,    -- the run
-    ids BLOB NOT NULL        -- the entries, 16 bytes each
+    ids BLOB NOT NULL        -- the entries, each with its element of the own digest, 16 bytes each
 ) STRICT;
 CREATE INDEX run_added_run ON run_added (run);
 

@@ -103,6 +103,15 @@ impl<'r, 's> Columns<'r, 's> {
         Ok(bytes)
     }
 
+    /// Sixteen bytes, or `None` for null.
+    pub fn optional_bytes(&mut self) -> Stored<Option<[u8; 16]>> {
+        if matches!(self.value()?, ValueRef::Null) {
+            return Ok(None);
+        }
+        self.back();
+        self.bytes().map(Some)
+    }
+
     /// Sixteen bytes.
     pub fn bytes(&mut self) -> Stored<[u8; 16]> {
         self.blob()?.try_into().map_err(|_| self.wrong("16 bytes"))

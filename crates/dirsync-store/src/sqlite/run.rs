@@ -48,7 +48,7 @@ fn read_before(
     let place = columns.number()?;
     let before = EntryBefore {
         id: columns.id()?,
-        deleted: columns.flag()?,
+        left: columns.optional_bytes()?.map(u128::from_be_bytes),
         stamp: Stamp(columns.number()?),
         source: columns.text()?.into(),
         first_origin: columns.name(names, connection)?.clone(),
@@ -121,7 +121,7 @@ impl RunTables for SqliteTransaction<'_> {
 
     fn put_before(&mut self, run: u64, before: &EntryBefore) -> Stored<()> {
         let action = "keep an entry as it was";
-        let sql = "INSERT INTO run_before (run, id, deleted, stamp, source, first_origin, key, kind, \
+        let sql = "INSERT INTO run_before (run, id, left, stamp, source, first_origin, key, kind, \
                    name, addresses, details, released_to) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let first_origin = self.number_of(action, &before.first_origin)?;
@@ -129,7 +129,7 @@ impl RunTables for SqliteTransaction<'_> {
         let params = params![
             integer(action, run)?,
             before.id.as_bytes(),
-            before.deleted,
+            before.left.map(u128::to_be_bytes),
             integer(action, before.stamp.0)?,
             before.source,
             first_origin,
@@ -145,7 +145,7 @@ impl RunTables for SqliteTransaction<'_> {
 
     fn befores(&mut self, run: u64, after: u64, most: usize) -> Stored<Vec<(u64, EntryBefore)>> {
         let connection = self.connection;
-        let sql = "SELECT row, id, deleted, stamp, source, first_origin, key, kind, name, addresses, \
+        let sql = "SELECT row, id, left, stamp, source, first_origin, key, kind, name, addresses, \
                    details, released_to FROM run_before WHERE run = ?1 AND row > ?2 ORDER BY row \
                    LIMIT ?3";
         let params = [bound(run), bound(after), limit(most)];
@@ -154,24 +154,32 @@ impl RunTables for SqliteTransaction<'_> {
         })
     }
 
-    fn put_added(&mut self, run: u64, ids: &[EntryId]) -> Stored<()> {
+    fn put_added(&mut self, run: u64, added: &[(EntryId, u128)]) -> Stored<()> {
         let action = "keep the entries that were added";
-        let ids: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        let mut ids = Vec::with_capacity(added.len() * 32);
+        for (id, element) in added {
+            ids.extend(id.as_bytes());
+            ids.extend(element.to_be_bytes());
+        }
         let sql = "INSERT INTO run_added (run, ids) VALUES (?1, ?2)";
         self.execute(action, sql, params![integer(action, run)?, ids]).map(|_| ())
     }
 
-    fn added(&mut self, run: u64) -> Stored<Vec<EntryId>> {
+    fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>> {
         let action = "read the entries that were added";
         let sql = "SELECT ids FROM run_added WHERE run = ?1 ORDER BY row";
         let mut added = Vec::new();
         self.visit(action, sql, [bound(run)], |row, _| {
             let mut columns = Columns::new(action, row);
-            let (ids, rest) = columns.blob()?.as_chunks::<16>();
-            if !rest.is_empty() {
-                return Err(StoreError::corrupt(action, "the last id is cut off"));
+            let (halves, cut_off) = columns.blob()?.as_chunks::<16>();
+            let (entries, half) = halves.as_chunks::<2>();
+            if !cut_off.is_empty() || !half.is_empty() {
+                return Err(StoreError::corrupt(action, "the last entry is cut off"));
             }
-            added.extend(ids.iter().copied().map(EntryId::from_bytes));
+            let entry = |[id, element]: &[[u8; 16]; 2]| {
+                (EntryId::from_bytes(*id), u128::from_be_bytes(*element))
+            };
+            added.extend(entries.iter().map(entry));
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
         Ok(added)

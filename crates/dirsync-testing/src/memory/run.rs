@@ -54,15 +54,15 @@ impl RunTables for MemoryTransaction<'_> {
         Ok(rows.map(|((_, place), before)| (*place, before.clone())).collect())
     }
 
-    fn put_added(&mut self, run: u64, ids: &[EntryId]) -> Stored<()> {
+    fn put_added(&mut self, run: u64, added: &[(EntryId, u128)]) -> Stored<()> {
         let place = next_place(&self.store.state.added, run);
-        self.put(|state| &mut state.added, (run, place), Some(ids.to_vec()));
+        self.put(|state| &mut state.added, (run, place), Some(added.to_vec()));
         Ok(())
     }
 
-    fn added(&mut self, run: u64) -> Stored<Vec<EntryId>> {
+    fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>> {
         let parts = self.store.state.added.range((run, 0)..=(run, u64::MAX));
-        Ok(parts.flat_map(|(_, ids)| ids.iter().copied()).collect())
+        Ok(parts.flat_map(|(_, added)| added.iter().copied()).collect())
     }
 
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>> {

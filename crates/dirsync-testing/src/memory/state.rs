@@ -66,7 +66,7 @@ pub(super) struct State {
     pub last_run: u64,
     /// By run and place.
     pub befores: BTreeMap<(u64, u64), EntryBefore>,
-    pub added: BTreeMap<(u64, u64), Vec<EntryId>>,
+    pub added: BTreeMap<(u64, u64), Vec<(EntryId, u128)>>,
     pub source_holds: Index<(String, u64)>,
 
     pub server: Option<ServerState>,

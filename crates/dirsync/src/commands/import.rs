@@ -9,7 +9,7 @@ use dirsync_connect::{Format, OpenOptions};
 use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::config::built_in;
 use dirsync_postoffice::maps::{self, FileToRead};
-use dirsync_postoffice::sources::{self, Import};
+use dirsync_postoffice::sources::{self, Import, held_by_undo};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
     });
     progress.finish_and_clear();
     let intake = intake?;
-    print(&intake, arguments.dry_run, json);
+    print(&intake, arguments, json);
     if intake.broke_off.is_some() {
         return Ok(ExitStatus::Failed);
     }
@@ -74,8 +74,8 @@ fn named(arguments: &ImportArgs) -> Result<Import> {
     })
 }
 
-fn print(intake: &Intake, dry_run: bool, json: bool) {
-    let report = &intake.report;
+fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
+    let (report, dry_run) = (&intake.report, arguments.dry_run);
     if json {
         print_json(&as_json(intake, dry_run));
         return;
@@ -126,7 +126,9 @@ fn print(intake: &Intake, dry_run: bool, json: bool) {
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
-    if report.held + report.held_removals + report.unclaimed > 0 && !dry_run {
+    if let Some(held) = held_by_undo(&arguments.source, report.undone.as_ref()) {
+        eprintln!("warning: {held}");
+    } else if report.held + report.held_removals + report.unclaimed > 0 && !dry_run {
         eprintln!(
             "hint: `dirsync held list` shows them, `dirsync held approve --all` lets them through"
         );
@@ -178,6 +180,7 @@ fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
         "held": report.held, "removed": report.removed,
         "held_removals": report.held_removals, "absent_kept": report.absent_kept,
         "unclaimed": report.unclaimed,
+        "undone": report.undone.as_ref().map(|asked| json!({ "run": asked.run, "entries": asked.entries })),
         "complete": intake.broke_off.is_none(), "warnings": report.warnings,
         "map": intake.map,
         "private_left_out": intake.private.iter()

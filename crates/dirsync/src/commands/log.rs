@@ -7,7 +7,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use dirsync_postoffice::log::{LogReader, Wanted};
-use dirsync_postoffice::{Postoffice, json};
+use dirsync_postoffice::runs::{self, ChangedEntry, RunSummary};
+use dirsync_postoffice::{Postoffice, json, now_ms};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::LogLine;
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use crate::cli::LogArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
 use crate::time;
-use crate::words::shown;
+use crate::words::{runs as words, shown};
 
 /// How often new lines are looked for.
 const POLL: Duration = Duration::from_millis(500);
@@ -41,6 +42,15 @@ pub struct Line {
     run: Option<u64>,
 }
 
+/// What a run changed.
+#[derive(Serialize, JsonSchema)]
+pub struct RunChanges {
+    /// The run.
+    run: RunSummary,
+    /// The entries: those that it changed or deleted, then those that it added.
+    entries: Vec<ChangedEntry>,
+}
+
 impl From<&LogLine> for Line {
     fn from(line: &LogLine) -> Self {
         let LogLine { at, step, level, text, run } = line.clone();
@@ -51,6 +61,9 @@ impl From<&LogLine> for Line {
 /// `dirsync log`.
 pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Result<ExitStatus> {
     let mut postoffice = super::read(folder)?;
+    if let Some(run) = arguments.run {
+        return changes(&mut postoffice, run, json);
+    }
     let wanted =
         Wanted { since: arguments.since.clone(), level: arguments.level, last: arguments.lines };
     let mut reader = LogReader::new(&postoffice, &wanted)?;
@@ -65,6 +78,23 @@ pub fn log(folder: &Path, arguments: &LogArgs, json: bool) -> Result<ExitStatus>
     }
     while print_new(&mut postoffice, &mut reader, json)? && arguments.follow {
         sleep(POLL);
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// What a run changed. The entries are printed one by one: there may be a hundred thousand.
+fn changes(postoffice: &mut Postoffice, number: u64, json: bool) -> Result<ExitStatus> {
+    let run = runs::run(postoffice, number)?;
+    if json {
+        let document = RunChanges { run, entries: Vec::new() };
+        let mut entries = document::Items::of(&document, "entries");
+        runs::visit_changes(postoffice, number, &mut |entry| entries.print(entry))?;
+        entries.end();
+    } else {
+        println!("{}", words::summary(&run, now_ms(), &postoffice.config.zone()));
+        runs::visit_changes(postoffice, number, &mut |entry| {
+            println!("  {}", words::changed(entry));
+        })?;
     }
     Ok(ExitStatus::Done)
 }
@@ -96,5 +126,6 @@ fn print_new(postoffice: &mut Postoffice, reader: &mut LogReader, json: bool) ->
 
 fn line_text(line: &LogLine) -> String {
     let text = shown(&line.text.replace('\\', "\\\\"));
-    format!("{} {:7} {:5} {text}", time::rfc3339(line.at), line.level, line.step)
+    let run = line.run.map_or(String::new(), |run| format!(" (run {run})"));
+    format!("{} {:7} {:5} {text}{run}", time::rfc3339(line.at), line.level, line.step)
 }

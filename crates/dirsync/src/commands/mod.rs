@@ -18,6 +18,7 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod steps;
+pub mod undo;
 pub mod view;
 pub mod waiting;
 pub mod why;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Export(arguments) => listing::export(folder, &arguments, json),
         Command::Status(arguments) => status::status(folder, &arguments, json),
         Command::Why(arguments) => why::why(folder, &arguments, json),
+        Command::Undo(arguments) => undo::undo(folder, &arguments, json),
         Command::Log(arguments) => log::log(folder, &arguments, json),
         Command::Held(command) => held::held(folder, &command, json),
         Command::Waiting(arguments) => waiting::list(folder, &arguments, json),

@@ -30,7 +30,7 @@ where no file is named.
 const WITHOUT: &[&str] = &["run"];
 /// Commands whose documents have no types yet.
 const UNTYPED: &[&str] =
-    &["requestor list", "requestor show", "import", "entry list", "entry show", "log"];
+    &["requestor list", "requestor show", "import", "entry list", "entry show"];
 
 #[test]
 fn the_page_about_json_is_what_the_types_say() {

@@ -94,7 +94,7 @@ fn run_example(line: &str) {
     if line.contains(" restore ") {
         sandbox.run("-C hq backup hq.backup").expect(0);
     }
-    if line.contains(" why ") {
+    if line.contains(" why ") || line.contains(" undo") {
         sandbox.run("-C hq import people.csv").expect(0);
     }
     if line.contains(" held ") {

@@ -20,5 +20,6 @@ mod restores;
 mod sandbox;
 mod sources;
 mod trouble;
+mod undo;
 mod waiting;
 mod why;

@@ -37,7 +37,7 @@ fn run(number: u64, subject: &str) -> Run {
 fn before(n: u64, text: &str) -> EntryBefore {
     EntryBefore {
         id: entry_id(n),
-        deleted: n % 2 == 1,
+        left: (n % 2 == 1).then_some(u128::MAX - u128::from(n)),
         stamp: Stamp(GREATEST - n),
         source: text.into(),
         first_origin: postoffice("North/O-Brien"),
@@ -121,7 +121,7 @@ fn entries_are_kept_as_they_were(store: &mut dyn Store) {
 }
 
 fn added_entries_are_kept_in_their_order(store: &mut dyn Store) {
-    let ids: Vec<_> = (0..30).rev().map(entry_id).collect();
+    let ids: Vec<_> = (0..30).rev().map(|n| (entry_id(n), u128::MAX - u128::from(n))).collect();
     let write = |tx: &mut Tx<'_>| {
         tx.put_added(1, &ids[..20])?;
         tx.put_added(2, &ids[3..4])?;
@@ -138,7 +138,7 @@ fn a_run_is_forgotten_with_all_that_it_kept(store: &mut dyn Store) {
     commit(store, |tx| {
         for run in [one, other] {
             tx.put_before(run, &before(1, "x"))?;
-            tx.put_added(run, &[entry_id(2)])?;
+            tx.put_added(run, &[(entry_id(2), 7)])?;
             tx.put_source_hold("csv", run)?;
         }
         tx.delete_run(one)?;

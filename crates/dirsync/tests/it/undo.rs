@@ -1,0 +1,189 @@
+//! One word undoes: what a read, a command or a decision changed is put back.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, people};
+
+const WHOLE: &str = "[[source]]\nname = \"hr\"\nfile = \"../hr.csv\"\nwhole = true\n";
+
+/// A server, and requestors `sales` and `lab`; `sales` has a whole source.
+fn three() -> Sandbox {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add EAST/LAB --folder lab-share --out lab.invitation").expect(0);
+    sandbox.run("-C lab init --invitation lab.invitation").expect(0);
+    sandbox.write("sales/dirsync.toml", WHOLE);
+    sandbox
+}
+
+fn cycles(sandbox: &Sandbox) {
+    for _ in 0..2 {
+        sandbox.run("-C sales cycle");
+        sandbox.run("-C lab cycle");
+        sandbox.run("-C hq cycle").expect(0);
+        sandbox.run("-C lab apply").expect(0);
+        sandbox.run("-C sales apply");
+    }
+}
+
+/// The ids of a postoffice's list, by key.
+fn ids(sandbox: &Sandbox, postoffice: &str) -> BTreeMap<String, String> {
+    let list = sandbox.run(&format!("-C {postoffice} entry list --json")).expect(0).json();
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
+    list.as_array().unwrap().iter().map(|entry| (text(entry, "key"), text(entry, "id"))).collect()
+}
+
+/// The number of the newest run that the log tells of.
+fn newest(sandbox: &Sandbox, postoffice: &str) -> u64 {
+    let log = sandbox.run(&format!("-C {postoffice} log --json")).expect(0).json();
+    log.as_array().unwrap().iter().rev().find_map(|line| line["run"].as_u64()).unwrap()
+}
+
+#[test]
+fn a_cut_off_file_that_was_let_through_is_undone_everywhere() {
+    let sandbox = three();
+    sandbox.write("hr.csv", &people(0..40));
+    cycles(&sandbox);
+    let before = ids(&sandbox, "lab");
+    assert_eq!(before.len(), 40);
+    // The export breaks off after three rows, and somebody lets the deletions through.
+    sandbox.write("hr.csv", &people(0..3));
+    cycles(&sandbox);
+    sandbox.run("-C sales held approve --all").expect(0);
+    cycles(&sandbox);
+    assert_eq!(ids(&sandbox, "lab").len(), 3);
+
+    let dry = sandbox.run("-C sales undo").expect(0).out;
+    assert!(dry.contains("approval of held changes") && dry.contains("37 deleted"), "{dry}");
+    assert!(dry.contains("37 entries would come back: ") && dry.contains("… 27 more"), "{dry}");
+    assert!(dry.contains("nothing was done"), "{dry}");
+    assert_eq!(sandbox.status("sales")["own_entries"], 3);
+    let undone = sandbox.run("-C sales undo --yes --json").expect(0).json();
+    assert_eq!((&undone["returned"], &undone["left"]), (&37.into(), &0.into()));
+    assert_eq!(undone["held"], serde_json::json!(["hr"]));
+    // The same file does nothing again, and `status` says so.
+    sandbox.run("-C sales status").expect(3);
+    cycles(&sandbox);
+    assert_eq!(ids(&sandbox, "lab"), before, "under the same ids");
+    assert_eq!(sandbox.status("hq")["digest"], sandbox.status("lab")["digest"]);
+    sandbox.write("hr.csv", &people(0..4));
+    let read = sandbox.run("-C sales cycle");
+    assert!(
+        read.err.contains("source \"hr\" is held") && read.err.contains("36 entries"),
+        "{}",
+        read.err
+    );
+    cycles(&sandbox);
+    assert_eq!(ids(&sandbox, "lab"), before);
+    // The whole file is here again.
+    sandbox.write("hr.csv", &people(0..41));
+    cycles(&sandbox);
+    sandbox.run("-C sales status").expect(0);
+    assert_eq!(ids(&sandbox, "lab").len(), 41);
+}
+
+#[test]
+fn the_log_numbers_the_runs_and_shows_each() {
+    let sandbox = three();
+    sandbox.write("hr.csv", &people(0..20));
+    cycles(&sandbox);
+    let first = newest(&sandbox, "sales");
+    let text = people(0..21).replace("+1 7,", "").replace("+1 7\n", "+7 77\n");
+    sandbox.write("hr.csv", &text.replace("3,Person 3,p3@x.example,+1 3\n", ""));
+    cycles(&sandbox);
+    let run = newest(&sandbox, "sales");
+    assert_eq!(run, first + 1, "a cycle that changes nothing is no run");
+    let log = sandbox.run("-C sales log").expect(0).out;
+    assert!(log.contains(&format!("(run {run})")), "{log}");
+    let shown = sandbox.run(&format!("-C sales log {run}")).expect(0).out;
+    let heading = format!("run {run}, read of hr, ");
+    assert!(shown.starts_with(&heading), "{shown}");
+    assert!(shown.contains("1 added, 1 changed, 1 deleted"), "{shown}");
+    assert!(shown.contains("telephoneNumber +1 7 → +7 77"), "{shown}");
+    assert!(shown.contains("deleted  3  Person 3 <p3@x.example>"), "{shown}");
+    let json = sandbox.run(&format!("-C sales log {run} --json")).expect(0).json();
+    let changes: Vec<_> =
+        json["entries"].as_array().unwrap().iter().map(|e| &e["change"]).collect();
+    assert_eq!(changes, ["changed", "deleted", "added"]);
+    let none = sandbox.run("-C sales log 99").expect(2);
+    assert!(none.err.contains("nothing is kept of run 99"), "{}", none.err);
+
+    // What was changed since is left and named.
+    sandbox.write("hr.csv", &people(0..21).replace("+1 7\n", "+8 88\n"));
+    cycles(&sandbox);
+    let dry = sandbox.run(&format!("-C sales undo {run}")).expect(0).out;
+    assert!(dry.contains("1 entry would be deleted: Person 20"), "{dry}");
+    assert!(dry.contains("2 entries changed since would be left: Person 7, Person 3"), "{dry}");
+    sandbox.run(&format!("-C sales undo {run} --yes")).expect(0);
+    cycles(&sandbox);
+    assert_eq!(ids(&sandbox, "lab").len(), 20);
+    let again = sandbox.run(&format!("-C sales undo {run} --yes")).expect(2);
+    assert!(again.err.contains("was undone by run"), "{}", again.err);
+
+    // The source goes on when a person says so, and names the entry again.
+    let wrong = sandbox.run("-C sales undo --go-on hrr").expect(2);
+    assert!(wrong.err.contains("held are: hr"), "{}", wrong.err);
+    sandbox.run("-C sales undo --go-on hr").expect(0);
+    cycles(&sandbox);
+    assert_eq!(ids(&sandbox, "lab").len(), 21);
+    sandbox.run("-C sales status").expect(0);
+}
+
+#[test]
+fn a_command_is_undone_and_done_again() {
+    let sandbox = Sandbox::two_postoffices();
+    let nothing = sandbox.run("-C sales undo").expect(2);
+    assert!(nothing.err.contains("there is nothing to undo"), "{}", nothing.err);
+    let add = "-C sales entry add --key ana --name Ana --address SMTP:ana@x.example";
+    sandbox.run(add).expect(0);
+    sandbox.run("-C sales entry modify ana --name Eva").expect(0);
+    sandbox.run("-C sales entry delete ana").expect(0);
+    let name = |sandbox: &Sandbox| {
+        let own = sandbox.run("-C sales export --own").expect(0).out;
+        ["Ana", "Eva"].into_iter().find(|name| own.contains(name))
+    };
+    // One after the other, the newest first.
+    for expected in [Some("Eva"), Some("Ana")] {
+        sandbox.run("-C sales undo --yes").expect(0);
+        assert_eq!(name(&sandbox), expected);
+    }
+    let last = newest(&sandbox, "sales");
+    let undone = sandbox.run(&format!("-C sales undo {last} --yes --json")).expect(0).json();
+    assert_eq!((&undone["run"]["kind"], &undone["changed"]), (&"undo".into(), &1.into()));
+    assert_eq!(name(&sandbox), Some("Eva"));
+    // An import is a read like another, and is held like another.
+    sandbox.write("few.csv", &people(0..2));
+    sandbox.run("-C sales import few.csv --whole").expect(0);
+    sandbox.run("-C sales undo --yes").expect(0);
+    let held = sandbox.run("-C sales import few.csv --whole").expect(3);
+    assert!(held.err.contains("`dirsync undo --go-on import`"), "{}", held.err);
+    sandbox.run("-C sales undo --go-on import").expect(0);
+    sandbox.run("-C sales import few.csv --whole").expect(0);
+}
+
+#[test]
+fn decisions_are_undone() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.cycle();
+    let show = |sandbox: &Sandbox| sandbox.run("-C hq requestor show SOUTH/SALES --json").json();
+    let before = show(&sandbox)["view"].clone();
+    sandbox.run("-C hq requestor set SOUTH/SALES --kinds mailbox").expect(0);
+    assert_ne!(show(&sandbox)["view"], before);
+    let dry = sandbox.run("-C hq undo").expect(0).out;
+    assert!(dry.contains("decision \"allow\" about SOUTH/SALES"), "{dry}");
+    sandbox.run("-C hq undo --yes").expect(0);
+    assert_eq!(show(&sandbox)["view"], before);
+
+    sandbox.run("-C hq requestor suspend SOUTH/SALES").expect(0);
+    let run = newest(&sandbox, "hq");
+    sandbox.run("-C hq undo --yes").expect(0);
+    assert_eq!(show(&sandbox)["state"], "active");
+    sandbox.run("-C hq requestor set SOUTH/SALES --kinds list").expect(0);
+    let view = newest(&sandbox, "hq");
+    sandbox.run("-C hq requestor set SOUTH/SALES --kinds mailbox").expect(0);
+    for (run, says) in [(run, "was undone"), (view, "decided about again")] {
+        let refused = sandbox.run(&format!("-C hq undo {run} --yes")).expect(2);
+        assert!(refused.err.contains(says), "{}", refused.err);
+    }
+}
