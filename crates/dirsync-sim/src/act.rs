@@ -4,6 +4,7 @@ mod changes;
 mod exchange;
 mod lives;
 mod sources;
+mod undo;
 
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_protocol::requestor;

@@ -44,6 +44,9 @@ pub struct Ghost {
     pub revived: BTreeMap<EntryId, u64>,
     /// The newest change that its owner saw acknowledged, and whether the entry is there after it.
     pub acked: BTreeMap<EntryId, (u64, bool)>,
+    /// Entries of which a run was undone: they have earlier contents again, so the numbers of their changes say
+    /// nothing of their order any more.
+    pub undone: BTreeSet<EntryId>,
     /// Some state was lost or doubled.
     pub faulty: bool,
     /// Two machines of one name, or a machine that was restored: checks that stamps decide are off.

@@ -327,6 +327,8 @@ pub const TOLD: &[(&str, &str)] = &told![
     "two_servers_of_which_one_is_behind",
     "two_servers_with_their_own_postoffice",
     "two_sources_and_hands_after_a_reinstallation",
+    "undone_deletion_comes_back",
+    "undone_read_holds_its_source",
     "update_across_lives_fits_exactly",
 ];
 

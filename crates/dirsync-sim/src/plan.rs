@@ -84,6 +84,8 @@ pub enum Kind {
     Away,
     /// A process ends, or begins.
     Stop,
+    /// A person undoes a run, or lets a source go on.
+    Undo,
 }
 
 use Kind::*;
@@ -287,6 +289,39 @@ pub const PROFILES: &[Profile] = &[
         "everything in turn",
         "ABS",
         &[(Change, 8), (Turn, 24), (Clone, 1), (CloneServer, 1), (Hand, 2), (Double, 1)],
+    ),
+    (
+        "undone",
+        "AB",
+        &[
+            (Change, 8),
+            (Read, 16),
+            (Undo, 8),
+            (Hand, 3),
+            (Hide, 1),
+            (Collide, 2),
+            (Double, 2),
+            (Drop, 2),
+            (Mass, 1),
+            (Decide, 1),
+        ],
+    ),
+    (
+        "undone and restored",
+        "ABS",
+        &[
+            (Change, 8),
+            (Read, 10),
+            (Undo, 8),
+            (Crash, 3),
+            (BackupMachine, 2),
+            (RestoreMachine, 2),
+            (BackupServer, 1),
+            (RestoreServer, 1),
+            (Reinstall, 1),
+            (Clone, 1),
+            (Purge, 1),
+        ],
     ),
     ("agents", "ABS", &[(Change, 8), (Run, 60), (Away, 5), (Stop, 3), (Hand, 2)]),
     ("agents by wrong clocks", "ABS", &[(Change, 5), (Run, 60), (Away, 2), (Clock, 6), (Stop, 2)]),

@@ -193,6 +193,7 @@ fn choose(
         | Kind::Crash
         | Kind::Drop
         | Kind::Parts => exchange(random, kind, name.to_string(), machine, server),
+        Kind::Undo => Step::Change(machine, undo(random)),
         Kind::Change | Kind::Collide | Kind::Hide | Kind::Hand | Kind::Mass | Kind::Read => {
             let collides = plan.has(Kind::Collide);
             Step::Change(machine, change(random, kind, key, &names, collides))
@@ -339,6 +340,16 @@ fn change(random: &mut Random, kind: Kind, key: String, names: &[char], collides
         },
         Kind::Mass => Change::Mass,
         _ => read(random, key),
+    }
+}
+
+/// What a person undoes: mostly what was done last.
+fn undo(random: &mut Random) -> Change {
+    match random.below(6) {
+        0 => Change::Undo(Some(1)),
+        1 => Change::Undo(Some(2 + random.below(4) as usize)),
+        2 => Change::GoOn(random.pick(&["list", "more", "part"]).to_owned()),
+        _ => Change::Undo(None),
     }
 }
 

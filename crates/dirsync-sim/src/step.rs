@@ -8,6 +8,7 @@
 //! | `A1 mass` | deletes everything that was made by hand |
 //! | `A1 file list a1 a2`, `A1 line list a1` | the file of A's source `list` names just these; its line of a1 changes |
 //! | `A1 read list`, `A1 read list broken` | the source is read; only the file's beginning. `part` is one that names only some |
+//! | `A1 undo`, `A1 undo 2`, `A1 goon list` | a person undoes the newest run that is in force, or the second newest of all; lets a held source go on |
 //! | `A1 approve`, `A1 reject` | a person decides what A1 holds of what its sources ask for |
 //! | `A1 view narrow` | asks for another view: `all`, `narrow`, `untitled`, `bare`, `neighbours` |
 //! | `req A1` | T1 |
@@ -103,6 +104,10 @@ pub enum Change {
     Read(String, bool),
     /// A person approves, or rejects, what is held of what sources ask for.
     Decide(bool),
+    /// A person undoes a run: the newest that is in force, or the how many newest of all.
+    Undo(Option<usize>),
+    /// A person lets a source go on whose changes were undone.
+    GoOn(String),
 }
 
 /// See the module.
@@ -266,6 +271,9 @@ impl fmt::Display for Change {
             Self::Read(source, true) => write!(f, "read {source}"),
             Self::Read(source, false) => write!(f, "read {source} broken"),
             Self::Decide(approve) => f.write_str(if *approve { "approve" } else { "reject" }),
+            Self::Undo(None) => f.write_str("undo"),
+            Self::Undo(Some(back)) => write!(f, "undo {back}"),
+            Self::GoOn(source) => write!(f, "goon {source}"),
         }
     }
 }
@@ -446,6 +454,9 @@ fn parse_change(words: &[&str]) -> Option<Change> {
         ["read", source, "broken"] => Change::Read(text(source), false),
         ["approve"] => Change::Decide(true),
         ["reject"] => Change::Decide(false),
+        ["undo"] => Change::Undo(None),
+        ["undo", back] => Change::Undo(Some(back.parse().ok()?)),
+        ["goon", source] => Change::GoOn(text(source)),
         [word] => match (word.chars().next()?, word.split_once('>')) {
             ('+', _) => {
                 let (key, wanted) = word[1..].split_once('@').unwrap_or((&word[1..], &word[1..]));

@@ -15,7 +15,7 @@ use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::requestor::OwnChanges;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{
-    Mode, Registration, RegistrationState, RequestorState, ServerState, Stored,
+    Mode, Registration, RegistrationState, RequestorState, Run, RunKind, ServerState, Stored,
 };
 use dirsync_store::Transaction;
 
@@ -416,7 +416,8 @@ impl World {
     /// When the store fails.
     pub fn change<R>(&mut self, machine: &str, change: impl FnOnce(&mut OwnChanges<'_>) -> R) -> R {
         self.run_at(machine, |tables, context| {
-            let mut changes = OwnChanges::begin(tables, context.now).expect("a batch");
+            let run = Run::new(context.now, RunKind::Command, "");
+            let mut changes = OwnChanges::begin_run(tables, run).expect("a batch");
             let result = change(&mut changes);
             changes.finish().expect("it can be written");
             result

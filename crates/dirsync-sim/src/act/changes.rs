@@ -65,6 +65,8 @@ impl World {
             Change::Line(source, key) => self.write_line(&name, source, key),
             Change::Read(source, complete) => self.read_source(machine, source, *complete),
             Change::Decide(approve) => self.decide_reads(machine, *approve),
+            Change::Undo(back) => self.undo(machine, *back),
+            Change::GoOn(source) => self.go_on(machine, source),
         }
     }
 

@@ -192,7 +192,11 @@ impl World {
         let own = own_of(self.site(machine));
         let held = self.read(machine, |tables| held_changes(tables));
         let held: BTreeSet<EntryId> = held.into_iter().map(|held| held.id).collect();
+        let holds = self.read(machine, |tables| tables.source_holds());
         for source in self.sources_of(&name) {
+            if holds.iter().any(|(held, _)| *held == source) {
+                continue;
+            }
             for (key, record) in self.files[&(name.clone(), source.clone())].clone() {
                 let id = entry(&key);
                 if held.contains(&id) || self.ghost.allowed[&id].len() > 1 {

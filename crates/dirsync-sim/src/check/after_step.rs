@@ -105,7 +105,8 @@ impl World {
             let Some((change, false)) = self.ghost.acked.get(id).copied() else { continue };
             // Whether a claim or a deletion came first is decided by arrival.
             let handed = self.ghost.allowed[id].len() > 1;
-            if change > change_of(record) && !held.contains(id) && !handed {
+            let undone = self.ghost.undone.contains(id);
+            if change > change_of(record) && !held.contains(id) && !handed && !undone {
                 return Err(format!("I10: deleted {} is published again", self.ghost.key(*id)));
             }
         }

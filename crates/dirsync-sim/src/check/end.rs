@@ -43,7 +43,7 @@ impl World {
             let Some((change, false)) = self.ghost.acked.get(id) else { continue };
             let author = &self.ghost.authors[change];
             let older = change_of(record) < *change && author == letter_of(owner);
-            if older && !held.contains(id) {
+            if older && !held.contains(id) && !self.ghost.undone.contains(id) {
                 return Err(format!("I10: deleted {} is back", self.ghost.key(*id)));
             }
         }
@@ -132,6 +132,9 @@ impl World {
             }
             let key = self.ghost.key(id).to_owned();
             let row = own.get(&id);
+            if self.ghost.undone.contains(&id) {
+                continue;
+            }
             if row.is_some_and(|row| change_of(&row.record) < change) {
                 return Err(format!("I10: an acknowledged change of {key} was undone"));
             }
