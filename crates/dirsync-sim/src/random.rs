@@ -160,6 +160,9 @@ fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
     Kind::Send
 }
 
+/// By how many seconds a clock may be wrong.
+const CLOCKS: [i64; 9] = [-400_000, -86_400, -3600, -5, 0, 5, 3600, 86_400, 400_000];
+
 fn choose(
     world: &mut World,
     random: &mut Random,
@@ -193,16 +196,20 @@ fn choose(
         | Kind::Crash
         | Kind::Drop
         | Kind::Parts => exchange(random, kind, name.to_string(), machine, server),
-        Kind::Undo => Step::Change(machine, undo(random)),
-        Kind::Change | Kind::Collide | Kind::Hide | Kind::Hand | Kind::Mass | Kind::Read => {
+        Kind::Change
+        | Kind::Collide
+        | Kind::Hide
+        | Kind::Hand
+        | Kind::Mass
+        | Kind::Read
+        | Kind::Undo => {
             let collides = plan.has(Kind::Collide);
             Step::Change(machine, change(random, kind, key, &names, collides))
         }
         Kind::View => Step::View(machine, random.pick(&Sight::ALL).1),
-        Kind::Disk if random.one_in(2) => Step::Full(pick_site(random, machine, server)),
-        Kind::Disk => Step::Space(pick_site(random, machine, server)),
+        Kind::Disk => disk(random, machine, server),
         Kind::Clock => {
-            let seconds = random.pick(&[-400_000, -86_400, -3600, -5, 0, 5, 3600, 86_400, 400_000]);
+            let seconds = random.pick(&CLOCKS);
             Step::Clock(pick_site(random, machine, server), seconds)
         }
         Kind::Wait => Step::Wait(1 + random.below(20)),
@@ -217,19 +224,35 @@ fn choose(
         Kind::Move => Step::Move,
         Kind::Purge => Step::Purge(server),
         Kind::Remove => Step::Remove(name.to_string()),
-        Kind::Decide if random.one_in(3) => Step::Reject,
-        Kind::Decide => Step::Approve,
+        Kind::Decide => decide(random),
         Kind::Damage => Step::Damage(machine, key),
-        Kind::Turn => match random.below(5) {
-            0 | 1 => Step::Turn(server),
-            2 => Step::Inbox(machine),
-            _ => Step::Turn(machine),
-        },
+        Kind::Turn => turn(random, machine, server),
         Kind::CloneServer => Step::Clone("s1".into()),
         Kind::Run | Kind::Away => of_agents(world, random, kind, name),
         Kind::Stop => stop(world, random, &machine, &server),
     };
     (kind, step)
+}
+
+/// A disk that is full, or has space again.
+fn disk(random: &mut Random, machine: String, server: String) -> Step {
+    let is_full = random.one_in(2);
+    let site = pick_site(random, machine, server);
+    if is_full { Step::Full(site) } else { Step::Space(site) }
+}
+
+/// A person decides what is held.
+fn decide(random: &mut Random) -> Step {
+    if random.one_in(3) { Step::Reject } else { Step::Approve }
+}
+
+/// Somebody takes what lies in an inbox.
+fn turn(random: &mut Random, machine: String, server: String) -> Step {
+    match random.below(5) {
+        0 | 1 => Step::Turn(server),
+        2 => Step::Inbox(machine),
+        _ => Step::Turn(machine),
+    }
 }
 
 /// Time in which agents work, or a place that they use.
@@ -339,6 +362,7 @@ fn change(random: &mut Random, kind: Kind, key: String, names: &[char], collides
             _ => Change::Claim(key),
         },
         Kind::Mass => Change::Mass,
+        Kind::Undo => undo(random),
         _ => read(random, key),
     }
 }

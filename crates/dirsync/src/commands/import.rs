@@ -123,6 +123,12 @@ fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
         println!("{} left out by map: {}", left.rows, left.reason);
     }
     warn_of_taken(&intake.taken);
+    print_advice(intake, arguments);
+}
+
+/// What a person should know, and can do.
+fn print_advice(intake: &Intake, arguments: &ImportArgs) {
+    let (report, dry_run) = (&intake.report, arguments.dry_run);
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
