@@ -30,6 +30,7 @@ pub mod entries;
 pub mod exposure;
 pub mod failure;
 pub mod folder;
+pub mod forecast;
 pub mod held;
 pub mod home;
 pub mod identity;

@@ -110,9 +110,7 @@ mod tests {
         let text = format!("[schedule]\nzone = \"Europe/Berlin\"\ntimes = [{times}]\n");
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap();
-        let mut state = State::default();
-        state.is_server = is_server;
-        Next::by(&config, &state, now)
+        Next::by(&config, &State::new(is_server), now)
     }
 
     #[test]

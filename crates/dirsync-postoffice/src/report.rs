@@ -7,6 +7,8 @@ use dirsync_agent::step::{ApplyReport, PlaceFailure, ProcessReport, SendReport};
 use dirsync_protocol::context::Event;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::LogLine;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::targets::Targets;
 
@@ -182,5 +184,54 @@ fn left(messages: u64) -> String {
     match messages {
         0 => String::new(),
         _ => format!("; {} left for the next step", plural(messages, "message", "messages")),
+    }
+}
+
+/// The counts of a read: rows = unchanged + added + changed + foreign + without_address + quarantined +
+/// held.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Counts {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows that equal their entry.
+    pub unchanged: u64,
+    /// Rows that made a new entry.
+    pub added: u64,
+    /// Rows that changed their entry.
+    pub changed: u64,
+    /// Rows of other origins, which were skipped.
+    pub foreign: u64,
+    /// Rows without any address, which stand for no entry.
+    pub without_address: u64,
+    /// Rows that the map left out, which are not among `rows`.
+    pub left_out: u64,
+    /// Rows that could not be used.
+    pub quarantined: u64,
+    /// Rows whose change waits for a person.
+    pub held: u64,
+    /// Entries deleted.
+    pub removed: u64,
+    /// Deletions that wait for a person.
+    pub held_removals: u64,
+    /// Entries that no source names, and that wait for a person.
+    pub unclaimed: u64,
+}
+
+impl From<&ReadReport> for Counts {
+    fn from(report: &ReadReport) -> Self {
+        Self {
+            rows: report.rows,
+            unchanged: report.unchanged,
+            added: report.added,
+            changed: report.changed,
+            foreign: report.foreign,
+            without_address: report.without_address,
+            left_out: report.left_out,
+            quarantined: report.quarantined,
+            held: report.held,
+            removed: report.removed,
+            held_removals: report.held_removals,
+            unclaimed: report.unclaimed,
+        }
     }
 }

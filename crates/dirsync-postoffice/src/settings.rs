@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use dirsync_agent::alarm::Never;
+use dirsync_agent::dispatch::State;
 
 use crate::config::{Config, ConfigErrors};
 use crate::failure::Result;
 use crate::folder::SETTINGS;
 use crate::keys::{has_instance, public_key};
+use crate::next::Next;
 use crate::postoffice::Postoffice;
+use crate::time::now_ms;
 use crate::{exposure, missing};
 
 /// The result of a check of the settings of a folder.
@@ -20,6 +23,8 @@ pub struct Check {
     pub config: Result<Config, ConfigErrors>,
     /// Steps that never run on their schedule, although each of its lines is well formed.
     pub never: Vec<Never>,
+    /// What the agent does next; `None` if the settings have mistakes.
+    pub next: Option<Next>,
     /// What others on this machine may write and should not, what did not work when the postoffice was
     /// opened, and files and programs that the settings name and that are not there.
     pub warnings: Vec<String>,
@@ -28,8 +33,10 @@ pub struct Check {
 impl Check {
     /// Checks the settings of a folder.
     pub fn of(folder: &Path) -> Result<Self> {
+        let mut state = State::new(has_instance(folder));
         let mut warnings = match Postoffice::read(folder) {
             Ok(mut postoffice) => {
+                state = State::load(&mut *postoffice.begin()?)?;
                 let mut warnings = std::mem::take(&mut postoffice.warnings);
                 warnings.extend(exposure::of(&mut postoffice)?);
                 warnings
@@ -48,6 +55,7 @@ impl Check {
             Ok(config) if is_postoffice => config.never(has_instance(folder)),
             _ => Vec::new(),
         };
-        Ok(Self { file, config, never, warnings })
+        let next = config.as_ref().ok().map(|config| Next::by(config, &state, now_ms()));
+        Ok(Self { file, config, never, next, warnings })
     }
 }

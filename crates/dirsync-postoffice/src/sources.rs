@@ -27,14 +27,7 @@ use crate::time::now_ms;
 /// The store's. A source that cannot be read is a failure of the report.
 pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option<Done>> {
     let seen = fingerprints(source);
-    let settings = ReadSettings {
-        source: source.name.clone(),
-        whole: source.whole,
-        guards: postoffice.config.guards,
-        fingerprint: source.fingerprint.clone(),
-        configured: configured(postoffice),
-        now: now_ms(),
-    };
+    let settings = settings_of(postoffice, source);
     let mut tables = postoffice.begin()?;
     let memory = tables.source_memory(&source.name)?;
     let knows = tables.requestor()?.knows_its_own();
@@ -132,6 +125,29 @@ pub fn import(
         tables.commit()?;
     }
     Ok(intake)
+}
+
+/// What a read of a configured source would do now. Nothing is kept.
+pub fn read_dry(
+    postoffice: &mut Postoffice,
+    source: &SourceConfig,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Intake> {
+    let settings = settings_of(postoffice, source);
+    let file = SourceFile { path: &source.file, format: source.format, options: &source.options };
+    let mut tables = postoffice.begin()?;
+    take_in(&mut *tables, file, settings, true, progress).map_err(explain)
+}
+
+fn settings_of(postoffice: &Postoffice, source: &SourceConfig) -> ReadSettings {
+    ReadSettings {
+        source: source.name.clone(),
+        whole: source.whole,
+        guards: postoffice.config.guards,
+        fingerprint: source.fingerprint.clone(),
+        configured: configured(postoffice),
+        now: now_ms(),
+    }
 }
 
 /// A map that does not fit its file is a mistake of its writer.

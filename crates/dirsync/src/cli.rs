@@ -1,5 +1,6 @@
 //! The command line: names and flags are promises (`docs/cli.md`).
 
+mod agent;
 mod entry;
 mod held;
 
@@ -11,6 +12,7 @@ use dirsync_directory::{EntryKind, PostofficeName};
 use dirsync_postoffice::config::SourceFormat;
 use dirsync_protocol::context::Level;
 
+pub use agent::{RunArgs, StatusArgs};
 pub use entry::{EntryCommand, EntryFields, EntryListArgs};
 pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
 
@@ -105,7 +107,7 @@ pub enum Command {
     Cycle,
     /// The directory synchronization agent (Dispatch): run what is due, until stopped
     #[command(
-        after_help = "Examples:\n  dirsync -C hq run --once\n  dirsync run hq sales --once --log-format json"
+        after_help = "Examples:\n  dirsync -C hq run --once\n  dirsync -C hq run --dry-run\n  dirsync run hq sales --once --log-format json"
     )]
     Run(RunArgs),
     /// Write the Global Address List, or own entries, sorted by name
@@ -115,13 +117,12 @@ pub enum Command {
     Export(ExportArgs),
     /// Whether all is well, each postoffice in a row, and what needs a person
     #[command(
-        after_help = "The first line says it all. Then a row a site, the worst first: well, waiting (something is \
-                      under way, or waits for a decision), stopped, late (not heard for too long), needs you. Then \
-                      what needs a person, each with the command that shows it: as long as there is anything of \
-                      that kind, the exit code is 3.\n\n\
-                      Behind is how many numbers of the list a postoffice has not confirmed; an entry that changed \
-                      twice counts twice.\n\n\
-                      Examples:\n  dirsync -C hq status\n  dirsync -C hq status -v\n  dirsync -C hq status --json"
+        after_help = "A row a postoffice, the worst first: well, waiting (something is under way, or waits for a \
+                      decision), stopped, late (not heard for too long), needs you. Behind is how many numbers of \
+                      the list it has not confirmed; an entry that changed twice counts twice. As long as anything \
+                      needs a person, the exit code is 3.\n\n\
+                      Examples:\n  dirsync -C hq status\n  dirsync -C hq status -v --json\n\n\
+                      On a terminal, `dirsync -C hq status --watch` shows it again every two seconds."
     )]
     Status(StatusArgs),
     /// Where an entry is on its way, and what keeps it: from its source to every list
@@ -180,6 +181,12 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq restore hq.backup\n  dirsync -C hq restore hq.backup --json"
     )]
     Restore(FileArgs),
+    /// The words of this program
+    #[command(
+        long_about = crate::commands::glossary::GLOSSARY,
+        after_help = "Examples:\n  dirsync words\n  dirsync words --json"
+    )]
+    Words,
     /// A whole system on this machine, working, in a folder to play with
     #[command(
         after_help = "Examples:\n  dirsync demo\n  dirsync demo demo-large --postoffices 6 --entries 2000 --json"
@@ -322,8 +329,9 @@ pub enum ServerCommand {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file
-    pub file: PathBuf,
+    /// The file; with --dry-run, that of a source of the settings may be left out
+    #[arg(required_unless_present = "dry_run")]
+    pub file: Option<PathBuf>,
     /// Its format, or the program that wrote it (`dirsync map list`); default: by its extension and
     /// columns
     #[arg(long, value_name = "csv/ldif/vcard/MAP")]
@@ -393,18 +401,6 @@ pub enum ConfigCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct RunArgs {
-    /// The postoffice folders; default: that of -C
-    pub folders: Vec<PathBuf>,
-    /// Do what is due and end
-    #[arg(long)]
-    pub once: bool,
-    /// How log lines look: text or json
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
-    pub log_format: String,
-}
-
-#[derive(Debug, Args)]
 pub struct ExportArgs {
     /// The format
     #[arg(long, default_value = "csv", value_name = "csv/ldif/vcard")]
@@ -418,13 +414,6 @@ pub struct ExportArgs {
     /// Write to a file, replaced in one step
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Also epochs, numbers and digests, and every postoffice
-    #[arg(short, long)]
-    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]

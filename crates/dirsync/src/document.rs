@@ -1,5 +1,6 @@
 //! The JSON documents that commands print. `docs/json.md` is made from their types.
 
+use dirsync_postoffice::forecast::Forecast;
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
 use dirsync_postoffice::runs::{Undone, WentOn};
@@ -10,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, entry, held, init, listing, log, message, quarantine, requestor, restore, server,
-    steps, waiting,
+    check, demo, entry, glossary, held, init, listing, log, message, quarantine, requestor,
+    restore, server, steps, waiting,
 };
 use crate::failure::FailureDocument;
 use crate::output::{visible_json, visible_json_line};
@@ -110,6 +111,8 @@ documents! {
     ["quarantine show"] => quarantine::Case,
     ["quarantine retry", "quarantine drop"] => quarantine::Closed,
     ["status"] => Status,
+    ["run --dry-run"] => Vec<Forecast>,
+    ["words"] => Vec<glossary::Word>,
     ["check"] => check::Findings,
     ["message show"] => message::Message,
     ["backup"] => restore::BackedUp,

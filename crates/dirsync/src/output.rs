@@ -41,6 +41,17 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(parts.collect())
 }
 
+/// Prints lines in place of those that the terminal shows. It is left as any program leaves it that only
+/// prints: the cursor is below the last line.
+pub fn redraw(lines: &[String]) -> std::io::Result<()> {
+    use std::io::Write as _;
+
+    let lines: String = lines.iter().map(|line| format!("{}\x1b[K\n", visible(line))).collect();
+    let mut out = std::io::stdout().lock();
+    write!(out, "\x1b[H{lines}\x1b[J")?;
+    out.flush()
+}
+
 /// JSON, in which hidden characters stand as escapes: the values are what they were.
 pub fn visible_json(value: &serde_json::Value) -> String {
     without_hidden(&format!("{value:#}"))

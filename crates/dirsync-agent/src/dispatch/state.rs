@@ -74,6 +74,11 @@ impl State {
         })
     }
 
+    /// Of a postoffice that has not done anything yet.
+    pub fn new(is_server: bool) -> Self {
+        Self { is_server, ..Self::default() }
+    }
+
     /// The time of the schedule for which a step ran last.
     pub fn last_run(&self, step: Step) -> Option<Timestamp> {
         self.run(step).last

@@ -33,6 +33,7 @@ pub use map::{built_in, built_in_text, load_map};
 pub use problem::ConfigErrors;
 pub use reference::template;
 
+use crate::failure::Failure;
 use problem::Problem;
 use reader::Reader;
 use syntax::Syntax;
@@ -132,6 +133,23 @@ impl Config {
             Some(text) => Self::parse(path, &text),
             None => Ok(Self::default()),
         }
+    }
+
+    /// The source of this name.
+    ///
+    /// # Errors
+    ///
+    /// A name that no source has, with those that there are.
+    pub fn source(&self, name: &str) -> crate::failure::Result<&SourceConfig> {
+        let named = self.sources.iter().find(|source| source.name.eq_ignore_ascii_case(name));
+        named.ok_or_else(|| {
+            let names: Vec<&str> = self.sources.iter().map(|source| &*source.name).collect();
+            let hint = match names.is_empty() {
+                true => "the settings have no [[source]]".to_owned(),
+                false => format!("the sources are: {}", names.join(", ")),
+            };
+            Failure::usage(format!("no source of the settings is called \"{name}\"")).hint(hint)
+        })
     }
 
     /// The zone of times that people read and write.

@@ -196,3 +196,50 @@ fn stopped(alarms: &[Alarm]) -> Option<(Stopped, Option<Away>)> {
 fn time_noted(tables: &mut dyn Tables, name: &str) -> Stored<u64> {
     Ok(tables.note(name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dirsync_protocol::tables::{Agreement, Registration, RegistrationState};
+
+    use super::*;
+    use crate::init;
+
+    /// A server with this many requestors, each with an alarm, and a million numbers to confirm.
+    fn server(folder: &Path, requestors: u64) -> Postoffice {
+        init::make_server(folder, &"NORTH/HQ".parse().unwrap()).unwrap();
+        let mut postoffice = Postoffice::open(folder, "test").unwrap();
+        let mut tables = postoffice.begin().unwrap();
+        let own = tables.registrations().unwrap().remove(0);
+        for number in 1..=requestors {
+            let name = format!("SOUTH/SITE{number}").parse().unwrap();
+            let agreement = Agreement { equal: Some(false), since: 1 };
+            let state = RegistrationState::Active;
+            tables
+                .put_registration(&Registration { name, agreement, state, ..own.clone() })
+                .unwrap();
+        }
+        let mut state = tables.server().unwrap().unwrap();
+        state.head.0 = 1_000_000;
+        tables.put_server(&state).unwrap();
+        tables.commit().unwrap();
+        postoffice
+    }
+
+    /// `docs/when-things-go-wrong.md` promises the number.
+    #[test]
+    fn a_status_takes_few_statements_whatever_the_number_of_requestors() {
+        for requestors in [2, 1_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut postoffice = server(folder.path(), requestors);
+            let before = postoffice.store.statements();
+            let status = Status::of(&mut postoffice).unwrap();
+            let statements = postoffice.store.statements() - before;
+            assert!(statements <= 64, "{requestors} requestors: {statements}");
+            assert_eq!(status.headline.postoffices, requestors + 1);
+            assert_eq!(status.headline.need_you, requestors, "their lists differ for long");
+            assert_eq!(status.requestors[0].behind, 1_000_000);
+        }
+    }
+}

@@ -25,16 +25,21 @@ const SHOWN: usize = 10;
 pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitStatus> {
     if arguments.suggest_map {
         let ImportArgs { file, format, encoding, .. } = arguments;
+        let file = file.as_deref().ok_or_else(|| Failure::usage("name the file"))?;
         let file = FileToRead { path: file, format: *format, encoding: encoding.as_deref() };
         print!("{}", maps::suggest(&file)?);
         return Ok(ExitStatus::Done);
     }
-    let import = named(arguments)?;
     let mut postoffice = Postoffice::open(folder, "import")?;
     let progress = ProgressBar::new_spinner();
-    let intake = sources::import(&mut postoffice, &import, &mut |rows| {
-        progress.set_message(format!("{rows} rows"));
-    });
+    let mut told = |rows| progress.set_message(format!("{rows} rows"));
+    let intake = match &arguments.file {
+        Some(file) => sources::import(&mut postoffice, &named(file, arguments)?, &mut told),
+        None => {
+            let source = postoffice.config.source(&arguments.source)?.clone();
+            sources::read_dry(&mut postoffice, &source, &mut told)
+        }
+    };
     progress.finish_and_clear();
     let intake = intake?;
     print(&intake, arguments, json);
@@ -44,10 +49,10 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
     Ok(super::waiting(intake.report.needs_a_person()))
 }
 
-fn named(arguments: &ImportArgs) -> Result<Import> {
+fn named(file: &Path, arguments: &ImportArgs) -> Result<Import> {
     let format = match arguments.format {
         Some(format) => format,
-        None => Format::of_path(&arguments.file)
+        None => Format::of_path(file)
             .map_err(|error| Failure::usage(error).hint("say --format csv, ldif or vcard"))?
             .into(),
     };
@@ -59,7 +64,7 @@ fn named(arguments: &ImportArgs) -> Result<Import> {
         return Err(Failure::usage(format!("\"{}\" is no source of a file", arguments.source)));
     }
     Ok(Import {
-        file: arguments.file.clone(),
+        file: file.to_owned(),
         format: format.format,
         options: OpenOptions {
             encoding: arguments.encoding.clone(),

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::init::{Joined, join, make_server};
-use dirsync_postoffice::json;
+use dirsync_postoffice::next::Next;
 use dirsync_postoffice::settings::Check;
+use dirsync_postoffice::{json, now_ms};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::InitArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
+use crate::time::Times;
 use crate::words;
 
 /// A postoffice that was made.
@@ -93,6 +95,8 @@ pub struct Checked {
     mistakes: Vec<Mistake>,
     /// Faults that do not prevent running.
     warnings: Vec<String>,
+    /// What the agent does next; null with mistakes.
+    next: Option<Next>,
 }
 
 /// A mistake in the settings.
@@ -108,7 +112,7 @@ struct Mistake {
 
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let Check { file, config, never, warnings } = Check::of(folder)?;
+    let Check { file, config, never, next, warnings } = Check::of(folder)?;
     let file = file.display().to_string();
     if json {
         let mistakes: Vec<Mistake> = match &config {
@@ -116,7 +120,7 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
             Err(errors) => errors.positions().into_iter().map(at_its_place).collect(),
         };
         let status = if mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Usage };
-        document::print(&Checked { file, mistakes, warnings });
+        document::print(&Checked { file, mistakes, warnings, next });
         return Ok(status);
     }
     let config = config.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
@@ -127,7 +131,14 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let mode = if config.schedule.is_some() { "on a schedule" } else { "continuous" };
     let (sources, targets) = (config.sources.len(), config.targets.len());
-    println!("{file}: no mistakes; {sources} sources, {targets} targets, {mode}");
+    println!(
+        "{file}: no mistakes; {}, {}, {mode}",
+        words::plural(sources as u64, "source", "sources"),
+        words::plural(targets as u64, "target", "targets")
+    );
+    let times = Times { zone: config.zone(), now: now_ms() };
+    let next = next.map(|next| words::next::lines(&next, &times)).unwrap_or_default();
+    next.iter().for_each(|line| println!("next {line}"));
     Ok(ExitStatus::Done)
 }
 

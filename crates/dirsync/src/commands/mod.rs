@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod entry;
+pub mod glossary;
 pub mod held;
 pub mod import;
 pub mod inbox;
@@ -61,6 +62,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Message(command) => message::run(&command, json),
         Command::Backup(arguments) => restore::backup(folder, &arguments.file, json),
         Command::Restore(arguments) => restore::restore(folder, &arguments.file, json),
+        Command::Words => glossary::words(json),
         Command::Demo(arguments) => demo::demo(&arguments, json),
     }
 }

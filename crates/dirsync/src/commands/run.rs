@@ -4,6 +4,7 @@
 //! what is due; here it is waited for and done. A place is looked at when the operating system says
 //! that something happened there, and at every poll in any case.
 
+mod forecast;
 mod resting;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::PostofficeLock;
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::{self, Away};
+use dirsync_postoffice::next::Next;
 use dirsync_postoffice::report::Done;
 use dirsync_postoffice::{Postoffice, exposure, now_ms, sources, steps};
 use dirsync_protocol::context::Level;
@@ -33,9 +35,9 @@ use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
-use crate::time;
+use crate::time::{self, Times};
 use crate::watch::{self, Watcher};
-use crate::words::shown;
+use crate::words::{self, shown};
 
 /// So long a step may take to end when the agent is to stop.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -51,6 +53,9 @@ pub fn run(folder: &Path, arguments: &RunArgs, json: bool) -> Result<ExitStatus>
     } else {
         arguments.folders.clone()
     };
+    if arguments.dry_run {
+        return forecast::forecast(&folders, json);
+    }
     let log =
         if json || arguments.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
     let once = arguments.once;
@@ -232,6 +237,11 @@ impl Worker {
         let text = format!("{} is looked after from {}", postoffice.name, folder.display());
         let voice = Voice { folder, log, once };
         voice.say("run", Level::Info, &text);
+        let times = Times { zone: postoffice.config.zone(), now: now_ms() };
+        let next = Next::of(&mut postoffice, times.now)?;
+        for line in words::next::lines(&next, &times) {
+            voice.say("run", Level::Info, &format!("next {line}"));
+        }
         for warning in exposure::of(&mut postoffice)? {
             voice.say("run", Level::Warning, &warning);
         }

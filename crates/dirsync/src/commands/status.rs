@@ -1,6 +1,8 @@
 //! `dirsync status`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Duration;
 
 use dirsync_agent::alarm::{Alarm, Stopped};
 use dirsync_postoffice::home;
@@ -10,22 +12,47 @@ use dirsync_postoffice::status::{Role, Status};
 use crate::cli::StatusArgs;
 use crate::commands::inbox;
 use crate::document;
-use crate::failure::{ExitStatus, Result};
+use crate::failure::{ExitStatus, Failure, Result};
+use crate::output;
 use crate::time::Times;
 use crate::words::{self, plural, shown};
 
+/// How often `--watch` looks.
+const WATCH: Duration = Duration::from_secs(2);
+
 /// `dirsync status`.
 pub fn status(folder: &Path, arguments: &StatusArgs, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = super::read(folder)?;
-    let status = Status::of(&mut postoffice)?;
+    if arguments.watch {
+        return watch(folder, arguments.verbose);
+    }
+    let (status, times) = look(folder)?;
     if json {
         document::print(&status);
     } else {
-        let times = Times { zone: postoffice.config.zone(), now: now_ms() };
         let page = Page { status: &status, times, folder, verbose: arguments.verbose };
         page.lines().iter().for_each(|line| println!("{line}"));
     }
     Ok(super::waiting(!status.is_well()))
+}
+
+fn look(folder: &Path) -> Result<(Status, Times)> {
+    let mut postoffice = super::read(folder)?;
+    let status = Status::of(&mut postoffice)?;
+    Ok((status, Times { zone: postoffice.config.zone(), now: now_ms() }))
+}
+
+/// Shows it again and again, until a signal ends the program.
+fn watch(folder: &Path, verbose: bool) -> Result<ExitStatus> {
+    if !std::io::stdout().is_terminal() {
+        return Err(Failure::usage("--watch draws on a terminal, and the output is none")
+            .hint("leave --watch out, or read `status --json` as often as you like"));
+    }
+    loop {
+        let (status, times) = look(folder)?;
+        let page = Page { status: &status, times, folder, verbose };
+        output::redraw(&page.lines())?;
+        std::thread::sleep(WATCH);
+    }
 }
 
 /// A status as people read it.

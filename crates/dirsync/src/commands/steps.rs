@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use dirsync_agent::changes::ReadReport;
 use dirsync_agent::notes::STEP_ERROR;
 use dirsync_agent::step::{ApplyReport, ProcessReport, SendReport};
-use dirsync_postoffice::report::{Done, Report};
+use dirsync_postoffice::report::{Counts, Done, Report};
 use dirsync_postoffice::{Postoffice, steps, waiting};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::LogLine;
@@ -158,55 +157,6 @@ struct Read {
     counts: Option<Counts>,
     /// Why it was not read to its end.
     failed: Vec<String>,
-}
-
-/// The counts of a read: rows = unchanged + added + changed + foreign + without_address + quarantined +
-/// held.
-#[derive(Serialize, JsonSchema)]
-struct Counts {
-    /// Rows read.
-    rows: u64,
-    /// Rows that equal their entry.
-    unchanged: u64,
-    /// Rows that made a new entry.
-    added: u64,
-    /// Rows that changed their entry.
-    changed: u64,
-    /// Rows of other origins, which were skipped.
-    foreign: u64,
-    /// Rows without any address, which stand for no entry.
-    without_address: u64,
-    /// Rows that the map left out, which are not among `rows`.
-    left_out: u64,
-    /// Rows that could not be used.
-    quarantined: u64,
-    /// Rows whose change waits for a person.
-    held: u64,
-    /// Entries deleted.
-    removed: u64,
-    /// Deletions that wait for a person.
-    held_removals: u64,
-    /// Entries that no source names, and that wait for a person.
-    unclaimed: u64,
-}
-
-impl From<&ReadReport> for Counts {
-    fn from(report: &ReadReport) -> Self {
-        Self {
-            rows: report.rows,
-            unchanged: report.unchanged,
-            added: report.added,
-            changed: report.changed,
-            foreign: report.foreign,
-            without_address: report.without_address,
-            left_out: report.left_out,
-            quarantined: report.quarantined,
-            held: report.held,
-            removed: report.removed,
-            held_removals: report.held_removals,
-            unclaimed: report.unclaimed,
-        }
-    }
 }
 
 /// A request that was sent.

@@ -96,9 +96,8 @@ fn recovering(waits_for: &[PostofficeName]) -> String {
 pub fn command(alarm: &Alarm) -> Option<String> {
     Some(match alarm {
         Alarm::Held { .. } | Alarm::HeldDeletions { .. } => "dirsync held list".into(),
-        Alarm::HeldElsewhere { .. } | Alarm::Waiting { .. } | Alarm::Invalid { .. } => {
-            "dirsync why ADDRESS".into()
-        }
+        Alarm::HeldElsewhere { .. } | Alarm::Invalid { .. } => "dirsync why WHO".into(),
+        Alarm::Waiting { .. } => "dirsync waiting".into(),
         Alarm::Quarantined { .. } => "dirsync quarantine list".into(),
         Alarm::Offered { .. } => "dirsync entry claim ID".into(),
         Alarm::Unregistered { sender } => {

@@ -22,8 +22,9 @@ pub fn headline(status: &Status, times: &Times) -> String {
     let mut sentences = vec![postoffices(status, &names, times)];
     let waiting = status.alarms.iter().filter(|alarm| alarm.kind().waits());
     sentences.extend(reasons(waiting, &names, times).map(|waits| capitalized(&waits) + "."));
-    let recovers = status.alarms.iter().filter(|alarm| alarm.kind() == AlarmKind::Recovering);
-    sentences.extend(reasons(recovers, &names, times).map(|why| capitalized(&why) + "."));
+    let is_under_way = |alarm: &&Alarm| !alarm.kind().waits() && !needs_you(status, alarm);
+    let under_way = status.alarms.iter().filter(is_under_way);
+    sentences.extend(reasons(under_way, &names, times).map(|why| capitalized(&why) + "."));
     if sentences.len() == 1 && status.headline.need_you == 0 {
         sentences.push(match status.headline.next {
             Some(step) => format!("Next: {}.", next::first(step, times)),
@@ -39,7 +40,8 @@ fn postoffices(status: &Status, names: &Names, times: &Times) -> String {
         (headline.postoffices, plural(headline.entries, "person", "people"));
     let is_alone = status.role == Role::Requestor || postoffices == 1;
     if headline.need_you > 0 {
-        let why = reasons(needs(status), names, times).unwrap_or_default();
+        let needs = status.alarms.iter().filter(|alarm| needs_you(status, alarm));
+        let why = reasons(needs, names, times).unwrap_or_default();
         let needs = if headline.need_you == 1 { "needs" } else { "need" };
         return match is_alone {
             true => format!("{} needs you: {why}.", names.short(&status.postoffice)),
@@ -69,17 +71,16 @@ fn under_way(status: &Status) -> &'static str {
     }
 }
 
-/// The alarms for which postoffices need a person, the worst first.
-fn needs(status: &Status) -> impl Iterator<Item = &Alarm> {
+/// Whether an alarm is a reason for which a postoffice needs a person; else something is under way, or waits.
+fn needs_you(status: &Status, alarm: &Alarm) -> bool {
     let lasts = |name: &PostofficeName| {
-        let mut postoffices = status.requestors.iter();
-        postoffices
-            .any(|postoffice| postoffice.name == *name && postoffice.verdict == Verdict::NeedsYou)
+        let mut known = status.requestors.iter();
+        known.any(|one| one.name == *name && one.verdict == Verdict::NeedsYou)
     };
-    status.alarms.iter().filter(move |alarm| match alarm {
+    match alarm {
         Alarm::Differs { name, .. } => lasts(name),
         alarm => !alarm.kind().waits() && alarm.kind() != AlarmKind::Recovering,
-    })
+    }
 }
 
 fn reasons<'a>(
