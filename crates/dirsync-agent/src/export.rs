@@ -6,22 +6,29 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dirsync_carrier::access::Access;
-use dirsync_carrier::durable::{FileError, replace_file};
-use dirsync_connect::{ExportRow, Format, Target};
-use dirsync_directory::{AttributeName, RecordRef};
+use dirsync_carrier::durable::{FileError, replace_file_with};
+use dirsync_connect::{ExportRow, Members, Omitted, Target, TargetOptions};
+use dirsync_directory::{AttributeName, EntryId, RecordRef};
 use dirsync_message::ReqSeq;
 use dirsync_protocol::tables::{ListPlace, StoreError, Tables};
 use thiserror::Error;
 
 /// The settings of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportSettings {
-    /// The file format.
-    pub format: Format,
+    /// The format, with its options.
+    pub target: TargetOptions,
     /// Whether the own entries are written, not the list.
     pub own: bool,
-    /// Whether values that a spreadsheet would run as formulas are marked (CSV only).
-    pub for_people: bool,
+}
+
+/// What an export wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The number of entries.
+    pub entries: u64,
+    /// What the format cannot express.
+    pub omitted: Omitted,
 }
 
 /// Why an export failed.
@@ -38,8 +45,7 @@ pub enum ExportError {
     File(#[from] FileError),
 }
 
-/// Writes entries sorted by name, then id: the same bytes at every postoffice with the same view. Returns
-/// their number.
+/// Writes entries sorted by name, then id: the same bytes at every postoffice with the same view.
 ///
 /// # Errors
 ///
@@ -47,49 +53,48 @@ pub enum ExportError {
 pub fn export(
     tables: &mut dyn Tables,
     output: &mut dyn Write,
-    settings: ExportSettings,
-) -> Result<u64, ExportError> {
-    let attributes =
-        if settings.format == Format::Csv { attributes(tables, settings.own)? } else { Vec::new() };
-    let mut target = Target::begin(output, settings.format, attributes, settings.for_people)?;
-    let mut count = 0;
+    settings: &ExportSettings,
+) -> Result<Written, ExportError> {
+    let own = settings.own;
+    let options = settings.target.clone();
+    let attributes = if options.needs_attributes() { attributes(tables, own)? } else { Vec::new() };
+    let members = if options.needs_members() { members(tables, own)? } else { Members::default() };
+    let mut target = Target::begin(output, options, attributes, members)?;
     let mut failed = None;
     let mut write = |row: ExportRow<'_>| match target.write(row) {
-        Ok(()) => {
-            count += 1;
-            ControlFlow::Continue(())
-        }
+        Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
         }
     };
-    if settings.own {
+    if own {
         let origin = tables.requestor()?.name;
         for id in own_by_name(tables)? {
             let Some(row) = tables.own(id)? else { continue };
             let record = row.record.as_ref();
-            if write(ExportRow { origin: &origin, key: &row.key, record }).is_break() {
+            if write(ExportRow { id, origin: &origin, key: &row.key, record }).is_break() {
                 break;
             }
         }
     } else {
         tables.visit_list_by_name(&mut |row| {
-            write(ExportRow { origin: row.owner, key: row.key, record: row.record })
+            write(ExportRow { id: row.id, origin: row.owner, key: row.key, record: row.record })
         })?;
     }
     if let Some(error) = failed {
         return Err(error.into());
     }
+    let written = Written { entries: target.entries(), omitted: target.omitted() };
     target.finish()?;
-    Ok(count)
+    Ok(written)
 }
 
 /// An export that was written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// The number of entries.
-    pub entries: u64,
+    /// What was written.
+    pub written: Written,
     /// Hash of the file's content.
     pub content: blake3::Hash,
 }
@@ -102,15 +107,30 @@ pub struct Exported {
 pub fn export_to_file(
     tables: &mut dyn Tables,
     path: &Path,
-    settings: ExportSettings,
+    settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
-    let mut outcome = Ok(0);
+    export_to_file_with(tables, path, settings, |_| Ok(()))
+}
+
+/// As [`export_to_file`]. `complete` is called with the new file, under its temporary name, before it
+/// takes the place of the old one.
+///
+/// # Errors
+///
+/// See [`ExportError`], and those of `complete`; the old file then stands.
+pub fn export_to_file_with(
+    tables: &mut dyn Tables,
+    path: &Path,
+    settings: &ExportSettings,
+    complete: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<Exported, ExportError> {
+    let mut outcome = Ok(Written::default());
     let mut hasher = blake3::Hasher::new();
-    let replaced = replace_file(path, Access::Export, |output| {
+    let write = |output: &mut dyn Write| {
         let mut output = Hashed { output, hasher: &mut hasher };
         match export(tables, &mut output, settings) {
-            Ok(count) => {
-                outcome = Ok(count);
+            Ok(written) => {
+                outcome = Ok(written);
                 Ok(())
             }
             Err(ExportError::Output(error)) => Err(error),
@@ -120,11 +140,12 @@ pub fn export_to_file(
                 Err(io::Error::other(text))
             }
         }
-    });
+    };
+    let replaced = replace_file_with(path, Access::Export, write, complete);
     // A failure of the store is not the file's.
-    let entries = outcome?;
+    let written = outcome?;
     replaced?;
-    Ok(Exported { entries, content: hasher.finalize() })
+    Ok(Exported { written, content: hasher.finalize() })
 }
 
 /// Hashes what is written.
@@ -145,7 +166,7 @@ impl Write for Hashed<'_> {
     }
 }
 
-fn own_by_name(tables: &mut dyn Tables) -> Result<Vec<dirsync_directory::EntryId>, StoreError> {
+fn own_by_name(tables: &mut dyn Tables) -> Result<Vec<EntryId>, StoreError> {
     let mut order = Vec::new();
     tables.visit_own(ReqSeq(0), &mut |row| {
         order.push((row.record.name.clone(), row.id));
@@ -158,7 +179,7 @@ fn own_by_name(tables: &mut dyn Tables) -> Result<Vec<dirsync_directory::EntryId
 /// The attributes that occur, by name: the columns of a CSV.
 fn attributes(tables: &mut dyn Tables, own: bool) -> Result<Vec<AttributeName>, StoreError> {
     let mut found: BTreeSet<String> = BTreeSet::new();
-    let mut note = |record: RecordRef<'_>| {
+    visit(tables, own, &mut |_, record| {
         let mut last = "";
         for (name, _) in record.detail_lines() {
             if name != last && !found.contains(name) {
@@ -166,17 +187,35 @@ fn attributes(tables: &mut dyn Tables, own: bool) -> Result<Vec<AttributeName>, 
             }
             last = name;
         }
-    };
+    })?;
+    Ok(found.into_iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The entries that lists name as their members.
+fn members(tables: &mut dyn Tables, own: bool) -> Result<Members, StoreError> {
+    let mut members = Members::default();
+    visit(tables, own, &mut |_, record| members.ask(record))?;
+    if !members.is_empty() {
+        visit(tables, own, &mut |id, record| members.answer(id, record))?;
+    }
+    Ok(members)
+}
+
+/// Visits the entries that an export writes, in any order.
+fn visit(
+    tables: &mut dyn Tables,
+    own: bool,
+    see: &mut dyn FnMut(EntryId, RecordRef<'_>),
+) -> Result<(), StoreError> {
     if own {
         tables.visit_own(ReqSeq(0), &mut |row| {
-            note(row.record.as_ref());
+            see(row.id, row.record.as_ref());
             ControlFlow::Continue(())
-        })?;
+        })
     } else {
         tables.visit_list(ListPlace::Live, &mut |row| {
-            note(row.record);
+            see(row.id, row.record);
             ControlFlow::Continue(())
-        })?;
+        })
     }
-    Ok(found.into_iter().filter_map(|name| name.parse().ok()).collect())
 }

@@ -131,8 +131,23 @@ pub fn replace_file(
     access: Access,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
+    replace_file_with(path, access, write, |_| Ok(()))
+}
+
+/// As [`replace_file`]. `complete` is called with the new file, which is whole and synced under its
+/// temporary name, before it takes the place of the old one: to make what belongs beside it.
+///
+/// # Errors
+///
+/// As [`replace_file`], and if `complete` fails.
+pub fn replace_file_with(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    complete: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<u64, FileError> {
     remove_dead(path);
-    replace(path, access, write)
+    replace(path, access, write, complete)
 }
 
 /// Replaces a file of a shared folder as [`replace_file`] does, but leaves the temporary files of dead
@@ -141,13 +156,14 @@ pub(crate) fn write_shared_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FileError> {
-    replace(path, Access::Shared, write)
+    replace(path, Access::Shared, write, |_| Ok(()))
 }
 
 fn replace(
     path: &Path,
     access: Access,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    complete: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<u64, FileError> {
     let folder = parent(path);
     let temporary = step("create a file in", folder, || make_temporary(path, access))?;
@@ -168,6 +184,12 @@ fn replace(
     })?;
     // Network file systems may report only now that there is no space.
     step("sync", path, || temporary.as_file().sync_all()).map_err(needed)?;
+    complete(temporary.path()).map_err(|source| FileError {
+        action: "complete",
+        path: path.to_owned(),
+        bytes: None,
+        source,
+    })?;
     step("rename a file to", path, || {
         access::require_replaceable(path)?;
         temporary.persist(path).map_err(|error| error.error)

@@ -1,5 +1,6 @@
 //! LDIF records as rows of a map, whose columns are attributes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use dirsync_directory::AttributeName;
@@ -7,9 +8,9 @@ use dirsync_directory::AttributeName;
 use crate::draft::Draft;
 use crate::error::OpenError;
 use crate::guid;
-use crate::ldif_entry::check;
+use crate::ldif_entry::{check, remember};
 use crate::ldif_line::{BadLine, Value};
-use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject, Unseen};
+use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject, nearest};
 use crate::row::{self, Item, rejected};
 use crate::source::OpenOptions;
 
@@ -19,7 +20,8 @@ pub(crate) struct Mapped {
     columns: Attributes,
     pub(crate) draft: Draft,
     subject: Subject,
-    unseen: Unseen,
+    /// Whether the map accepts that an attribute does not occur.
+    lenient: bool,
 }
 
 /// The attributes that a map uses.
@@ -27,6 +29,10 @@ pub(crate) struct Mapped {
 struct Attributes {
     /// In lower case, each with its options.
     names: Vec<(String, String)>,
+    /// Whether a record had the attribute.
+    seen: Vec<bool>,
+    /// The attributes of the records that the map does not use, as far as they are remembered.
+    others: BTreeSet<String>,
 }
 
 impl Columns for Attributes {
@@ -42,6 +48,7 @@ impl Columns for Attributes {
             return Some(number);
         }
         self.names.push(wanted);
+        self.seen.push(false);
         Some(self.names.len() - 1)
     }
 
@@ -84,13 +91,12 @@ impl Mapped {
     pub(crate) fn new(path: &Path, map: &Map, options: &OpenOptions) -> Result<Self, OpenError> {
         let mut columns = Attributes::default();
         let plan = Plan::new(path, map, &mut columns)?;
-        let names: Vec<String> = columns.names.iter().map(written).collect();
         Ok(Self {
             evaluator: Evaluator::new(plan, options.traced),
             columns,
             draft: Draft::new(options.private()),
             subject: Subject::default(),
-            unseen: Unseen::new(names.iter().map(String::as_str), map.lenient),
+            lenient: map.lenient,
         })
     }
 
@@ -104,7 +110,7 @@ impl Mapped {
         for value in &mut *values {
             match self.columns.find(value) {
                 Some(number) => {
-                    self.unseen.see(number);
+                    self.columns.seen[number] = true;
                     if value.is("objectguid")
                         && let Ok(bytes) = <&[u8; 16]>::try_from(value.bytes.as_slice())
                     {
@@ -112,7 +118,7 @@ impl Mapped {
                     }
                     value.text()?;
                 }
-                None => self.unseen.remember(&value.attribute),
+                None => remember(&mut self.columns.others, &value.attribute),
             }
         }
         let row = LdifRow { values, columns: &self.columns };
@@ -128,11 +134,18 @@ impl Mapped {
     /// Adds notes on the records as a whole.
     pub(crate) fn summarize(&self, notes: &mut Vec<String>) {
         self.evaluator.summarize(notes);
-        self.unseen.summarize("no record has the attribute", notes);
+        let Attributes { names, seen, others } = &self.columns;
+        for ((attribute, options), _) in names.iter().zip(seen).filter(|(_, seen)| !**seen) {
+            if self.lenient {
+                continue;
+            }
+            let name =
+                if options.is_empty() { attribute } else { &format!("{attribute};{options}") };
+            let hint = nearest(name, others.iter().map(String::as_str))
+                .map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            notes.push(format!(
+                "warning: no record has the attribute \"{name}\", which the map names{hint}"
+            ));
+        }
     }
-}
-
-/// An attribute with its options, as a map writes it.
-fn written((attribute, options): &(String, String)) -> String {
-    if options.is_empty() { attribute.clone() } else { format!("{attribute};{options}") }
 }

@@ -48,7 +48,7 @@ fn object_class(kind: &str) -> &'static str {
     }
 }
 
-fn push_attribute(output: &mut String, name: &str, value: &str) {
+pub(crate) fn push_attribute(output: &mut String, name: &str, value: &str) {
     let line = if is_safe(value) {
         format!("{name}: {value}")
     } else {

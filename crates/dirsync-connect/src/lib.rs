@@ -88,4 +88,7 @@ pub use private::{Private, PrivateCount, UnknownPrivate};
 pub use row::{AddresslessRow, ExportRow, Item, RejectedRow, SourceRow};
 pub use source::{OpenOptions, Source, open};
 pub use suggest::{Suggestion, suggest};
-pub use target::Target;
+pub use target::{
+    Members, Omitted, Target, TargetFormat, TargetOption, TargetOptionError, TargetOptions,
+    UnknownTargetFormat,
+};

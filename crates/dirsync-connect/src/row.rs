@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use dirsync_directory::{Key, PostofficeName, Record, RecordRef, unescape};
+use dirsync_directory::{EntryId, Key, PostofficeName, Record, RecordRef, unescape};
 
 use crate::draft::Draft;
 use crate::map::Subject;
@@ -104,6 +104,8 @@ fn shortened(text: &str) -> String {
 /// An entry to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportRow<'a> {
+    /// The entry.
+    pub id: EntryId,
     /// The owner of the entry.
     pub origin: &'a PostofficeName,
     /// The key of the entry.

@@ -115,7 +115,7 @@ impl VcardSource {
     /// Adds notes on the cards as a whole.
     pub(crate) fn summarize(&mut self, notes: &mut Vec<String>) {
         if let Some(map) = &self.map {
-            map.summarize(notes);
+            map.evaluator.summarize(notes);
         }
         self.lists.summarize(notes);
         if self.derived_keys > 0 {

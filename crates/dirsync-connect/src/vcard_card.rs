@@ -1,10 +1,14 @@
-//! Writes an entry as a vCard 3.0 (RFC 2426).
+//! Writes an entry as a vCard 3.0 (RFC 2426) or 4.0 (RFC 6350).
 //!
 //! A property of the standard is used if it states the value exactly. Everything else is in
 //! properties of our own, so that the file can be read back without loss.
 
+use dirsync_directory::EntryId;
+
 use crate::lines::push_folded;
 use crate::row::{ExportRow, plain};
+use crate::target::Members;
+use crate::target::members::{mail_of, members};
 
 /// The attributes for which there is a property of the standard.
 const NATURAL: &[(&str, &str)] = &[
@@ -18,23 +22,38 @@ const NATURAL: &[(&str, &str)] = &[
     ("title", "TITLE"),
 ];
 
-/// Adds the card of an entry.
-pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
+/// The version of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Three,
+    Four,
+}
+
+/// Adds the card of an entry. `known` are the entries that lists name.
+pub(crate) fn push_card(
+    output: &mut String,
+    row: ExportRow<'_>,
+    version: Version,
+    known: &Members,
+) {
     let record = row.record;
     let name = plain(record.name);
-    let mut card = Card(output);
+    let mut card = Card { output, version };
     card.put("BEGIN", "VCARD");
-    card.put("VERSION", "3.0");
-    // Two origins may use the same key, but no two cards of an address book may have the same UID.
-    card.text("UID", &format!("{}/{}", row.origin, row.key));
+    card.put("VERSION", if version == Version::Three { "3.0" } else { "4.0" });
+    match version {
+        Version::Three => card.put("UID", &uuid(row.id)),
+        Version::Four => card.put("UID", &urn(row.id)),
+    }
     card.text("FN", &name);
     card.name(row);
-    let mails = || record.address_texts().filter_map(|text| text.strip_prefix("SMTP:"));
-    for (at, mail) in mails().enumerate() {
-        let preferred = if at == 0 { ",PREF" } else { "" };
-        card.text(&format!("EMAIL;TYPE=INTERNET{preferred}"), &plain(mail));
+    for (at, mail) in record.address_texts().filter_map(mail_of).enumerate() {
+        card.mail(&mail, at == 0);
     }
     card.organisation(row);
+    if record.kind == "list" {
+        card.group(row, known);
+    }
     card.own("X-DIRSYNC-ORIGIN", &dirsync_directory::escape(row.origin.as_str()));
     card.own("X-DIRSYNC-KEY", &dirsync_directory::escape(row.key));
     card.own("X-DIRSYNC-KIND", record.kind);
@@ -58,6 +77,17 @@ pub(crate) fn push_card(output: &mut String, row: ExportRow<'_>) {
     card.put("END", "VCARD");
 }
 
+/// The id of an entry in the form of a UUID. It stays when the entry is handed over to another
+/// postoffice, so an address book knows the card again.
+fn uuid(id: EntryId) -> String {
+    let digits = id.to_string();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+fn urn(id: EntryId) -> String {
+    format!("urn:uuid:{}", uuid(id))
+}
+
 /// Whether a text is read back from a property unchanged: it has no control characters except line
 /// feeds, no blanks at its ends, and does not look like a URI, whose scheme would be removed.
 fn is_exact(text: &str) -> bool {
@@ -67,11 +97,14 @@ fn is_exact(text: &str) -> bool {
         && !matches!(scheme.as_str(), "data" | "mailto" | "tel")
 }
 
-struct Card<'a>(&'a mut String);
+struct Card<'a> {
+    output: &'a mut String,
+    version: Version,
+}
 
 impl Card<'_> {
     fn put(&mut self, property: &str, value: &str) {
-        push_folded(self.0, &format!("{property}:{value}"), "\r\n");
+        push_folded(self.output, &format!("{property}:{value}"), "\r\n");
     }
 
     /// Writes a text value (RFC 2426, section 5).
@@ -82,6 +115,35 @@ impl Card<'_> {
     /// Writes one of our own properties, whose value is escaped like those of records.
     fn own(&mut self, property: &str, value: &str) {
         self.put(property, &escape(value));
+    }
+
+    fn mail(&mut self, mail: &str, is_primary: bool) {
+        let property = match (self.version, is_primary) {
+            (Version::Three, true) => "EMAIL;TYPE=INTERNET,PREF",
+            (Version::Three, false) => "EMAIL;TYPE=INTERNET",
+            (Version::Four, true) => "EMAIL;PREF=1",
+            (Version::Four, false) => "EMAIL",
+        };
+        self.text(property, mail);
+    }
+
+    /// Says that the card is a group, and who belongs to it. Version 3.0 has no property for that, and
+    /// programs use those of Apple, which name cards alone.
+    fn group(&mut self, row: ExportRow<'_>, known: &Members) {
+        let (kind, property) = match self.version {
+            Version::Three => ("X-ADDRESSBOOKSERVER-KIND", "X-ADDRESSBOOKSERVER-MEMBER"),
+            Version::Four => ("KIND", "MEMBER"),
+        };
+        self.put(kind, "group");
+        for member in members(row.record) {
+            match (known.entry(member), mail_of(member)) {
+                (Some(id), _) => self.put(property, &urn(id)),
+                (None, Some(mail)) if self.version == Version::Four => {
+                    self.put(property, &format!("mailto:{}", percent_encoded(&mail)));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Writes the parts of the name. RFC 2426 requires the property N in each card.
@@ -108,7 +170,20 @@ impl Card<'_> {
     }
 }
 
-/// Escapes a text value as RFC 2426 requires.
+/// A mail address in a URI (RFC 6068).
+fn percent_encoded(mail: &str) -> String {
+    let mut encoded = String::with_capacity(mail.len());
+    for byte in mail.bytes() {
+        if byte.is_ascii_alphanumeric() || b"@.-_~+".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Escapes a text value as RFC 2426 and RFC 6350 require.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len() + 8);
     for character in value.chars() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::draft::Draft;
 use crate::error::OpenError;
-use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject, Unseen};
+use crate::map::{Columns, Evaluator, Map, Plan, Row, Subject};
 use crate::row::{self, Item, rejected};
 use crate::source::OpenOptions;
 use crate::vcard_entry::without_scheme;
@@ -18,7 +18,6 @@ pub(crate) struct Mapped {
     values: CardRow,
     pub(crate) draft: Draft,
     subject: Subject,
-    unseen: Unseen,
 }
 
 /// The properties that a map uses.
@@ -26,9 +25,8 @@ pub(crate) struct Mapped {
 struct Properties(Vec<Column>);
 
 /// `EMAIL`, `TEL;CELL` or `ADR;WORK.3`.
+#[derive(PartialEq, Eq)]
 struct Column {
-    /// As the map writes it.
-    text: String,
     name: String,
     /// The types that the property must have, in lower case.
     types: Vec<String>,
@@ -37,8 +35,7 @@ struct Column {
 }
 
 impl Column {
-    fn of(written: &str) -> Option<Self> {
-        let text = written;
+    fn of(text: &str) -> Option<Self> {
         let part = text.rsplit_once('.').and_then(|(name, part)| Some((name, part.parse().ok()?)));
         let (text, part) = match part {
             Some((_, 0)) => return None,
@@ -49,7 +46,7 @@ impl Column {
         let name = words.next()?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let is_name = !name.is_empty() && name.bytes().all(plain);
-        is_name.then(|| Self { text: written.to_owned(), name, types: words.collect(), part })
+        is_name.then(|| Self { name, types: words.collect(), part })
     }
 
     fn is_of(&self, property: &Property<'_>) -> bool {
@@ -63,10 +60,7 @@ impl Column {
 impl Columns for Properties {
     fn number(&mut self, name: &str) -> Option<usize> {
         let column = Column::of(name)?;
-        let same = |known: &Column| {
-            (&known.name, &known.types, known.part) == (&column.name, &column.types, column.part)
-        };
-        if let Some(number) = self.0.iter().position(same) {
+        if let Some(number) = self.0.iter().position(|known| *known == column) {
             return Some(number);
         }
         self.0.push(column);
@@ -97,14 +91,12 @@ impl Mapped {
         let plan = Plan::new(path, map, &mut columns)?;
         let mut values = CardRow::default();
         values.0.resize_with(columns.0.len(), Vec::new);
-        let unseen = Unseen::new(columns.0.iter().map(|column| column.text.as_str()), map.lenient);
         Ok(Self {
             evaluator: Evaluator::new(plan, options.traced),
             columns,
             values,
             draft: Draft::new(options.private()),
             subject: Subject::default(),
-            unseen,
         })
     }
 
@@ -112,11 +104,8 @@ impl Mapped {
     pub(crate) fn item(&mut self, first: u64, card: &Unfolded, charset: Charset) -> Option<Item> {
         self.values.0.iter_mut().for_each(Vec::clear);
         for property in card.properties() {
-            self.unseen.remember(property.name());
-            for (at, column) in self.columns.0.iter().enumerate() {
+            for (column, values) in self.columns.0.iter().zip(&mut self.values.0) {
                 if column.is_of(&property) {
-                    self.unseen.see(at);
-                    let values = &mut self.values.0[at];
                     match value_of(&property, column, charset) {
                         Ok(value) if value.is_empty() => {}
                         Ok(value) => values.push((property.rank(), value)),
@@ -134,14 +123,6 @@ impl Mapped {
         let (subject, draft) = (&self.subject, &mut self.draft);
         let row = row::mapped(first, subject, draft, address_has_key, "the card has no key");
         Some(row.unwrap_or_else(|reason| rejected(first, "", reason)))
-    }
-}
-
-impl Mapped {
-    /// Adds notes on the cards as a whole.
-    pub(crate) fn summarize(&self, notes: &mut Vec<String>) {
-        self.evaluator.summarize(notes);
-        self.unseen.summarize("no card has the property", notes);
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_connect::parsers::{csv_cell, dn as distinguished, guid as guids};
 use dirsync_connect::{
-    ExportRow, Format, Item, Map, OpenOptions, Rule, SourceRow, Target, Template, open,
+    ExportRow, Format, Item, Map, Members, OpenOptions, Rule, SourceRow, Target, TargetFormat,
+    TargetOptions, Template, open,
 };
-use dirsync_directory::{AttributeName, Filter, PostofficeName};
+use dirsync_directory::{AttributeName, EntryId, Filter, PostofficeName};
 
 use crate::bytes::Bytes;
 use crate::scratch::with_file;
@@ -78,10 +79,25 @@ fn sample_map() -> Map {
 fn source(format: Format, options: &OpenOptions, content: &[u8]) {
     let Some((rows, _)) = read(format, options, content) else { return };
     let rows: Vec<SourceRow> = rows.into_iter().filter(is_exportable).collect();
-    for format in [Format::Csv, Format::Ldif, Format::Vcard] {
-        for for_people in [false, true] {
-            written_and_read(format, for_people, &rows);
-        }
+    for format in TargetFormat::ALL {
+        let options = TargetOptions::new(format);
+        let read = match format {
+            TargetFormat::Csv => {
+                let options = TargetOptions { for_people: true, ..options.clone() };
+                written_and_read(options, Some(Format::Csv), &rows);
+                Some(Format::Csv)
+            }
+            TargetFormat::Ldif => {
+                let (base, dirsync) = (Some("dc=x".into()), true);
+                let options = TargetOptions { base, dirsync, ..options.clone() };
+                written_and_read(options, None, &rows);
+                Some(Format::Ldif)
+            }
+            TargetFormat::Vcard | TargetFormat::Vcard4 => Some(Format::Vcard),
+            _ => None,
+        };
+        let domains = if format.is_postfix() { vec!["x.example".into()] } else { Vec::new() };
+        written_and_read(TargetOptions { domains, ..options }, read, &rows);
     }
 }
 
@@ -131,7 +147,8 @@ fn read(
     })
 }
 
-fn written_and_read(format: Format, for_people: bool, rows: &[SourceRow]) {
+/// Writes a file, and reads it if the format is one that is read back exactly.
+fn written_and_read(options: TargetOptions, format: Option<Format>, rows: &[SourceRow]) {
     if rows.is_empty() {
         return;
     }
@@ -139,22 +156,29 @@ fn written_and_read(format: Format, for_people: bool, rows: &[SourceRow]) {
     let attributes: BTreeSet<AttributeName> =
         lines.map(|(name, _)| name.parse().expect("it was checked")).collect();
     let attributes = attributes.into_iter().collect();
-    let mut target = Target::begin(Vec::new(), format, attributes, for_people).expect("memory");
+    let mut members = Members::default();
+    rows.iter().for_each(|row| members.ask(row.record.as_ref()));
     let other: PostofficeName = "NORTH/Hq & 1".parse().expect("a name");
+    let origin = |row: &SourceRow| row.origin.clone().unwrap_or_else(|| other.clone());
     for row in rows {
-        let origin = row.origin.as_ref().unwrap_or(&other);
-        let written = ExportRow { origin, key: &row.key, record: row.record.as_ref() };
-        target.write(written).expect("memory");
+        members.answer(EntryId::derive(&origin(row), &row.key), row.record.as_ref());
+    }
+    let mut target = Target::begin(Vec::new(), options, attributes, members).expect("memory");
+    for row in rows {
+        let (origin, key, record) = (&origin(row), row.key.as_str(), row.record.as_ref());
+        let id = EntryId::derive(origin, key);
+        target.write(ExportRow { id, origin, key, record }).expect("memory");
     }
     let written = target.finish().expect("memory");
+    let Some(format) = format else { return };
     let shown = || String::from_utf8_lossy(&written).into_owned();
     let options = OpenOptions::default();
     let (again, rejected) = read(format, &options, &written).expect("what is written opens");
     assert_eq!(rejected, Ok(0), "{format}:\n{}", shown());
     assert_eq!(again.len(), rows.len(), "{format}:\n{}", shown());
     for (again, row) in again.iter().zip(rows) {
-        let origin = row.origin.as_ref().unwrap_or(&other).as_str();
-        assert_eq!(again.origin.as_ref().map(PostofficeName::as_str), Some(origin));
+        let origin = origin(row);
+        assert_eq!(again.origin.as_ref().map(PostofficeName::as_str), Some(origin.as_str()));
         assert_eq!((&again.key, &again.record), (&row.key, &row.record), "{format}:\n{}", shown());
     }
 }

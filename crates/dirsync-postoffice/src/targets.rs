@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use dirsync_agent::export::{ExportSettings, export_to_file};
+use dirsync_agent::export::export_to_file;
 use dirsync_agent::notes::TARGET_ERROR;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
@@ -139,7 +139,7 @@ fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Op
     let note = format!("{WRITTEN}{}", file.display());
     let mut tables = postoffice.begin()?;
     let state = tables.requestor()?;
-    let digest = if target.own { state.own_digest } else { state.list_digest };
+    let digest = if target.export.own { state.own_digest } else { state.list_digest };
     let shows = blake3::hash(format!("{digest} {target:?}").as_bytes()).to_hex().to_string();
     let known: Option<Written> =
         tables.note(&note)?.and_then(|text| serde_json::from_str(&text).ok());
@@ -155,9 +155,7 @@ fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Op
         Found::Behind => None,
         Found::Altered(how) => Some(how),
     };
-    let settings =
-        ExportSettings { format: target.format, own: target.own, for_people: target.for_people };
-    let exported = export_to_file(&mut *tables, file, settings)?;
+    let exported = export_to_file(&mut *tables, file, &target.export)?;
     let look =
         look(file)?.map_or_else(|| Look { bytes: 0, times: String::new() }, |(look, _)| look);
     let content = exported.content.to_hex().to_string();

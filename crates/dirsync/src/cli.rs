@@ -7,7 +7,7 @@ mod held;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use dirsync_connect::{Format, Private};
+use dirsync_connect::{Private, TargetFormat};
 use dirsync_directory::{EntryKind, PostofficeName};
 use dirsync_postoffice::config::SourceFormat;
 use dirsync_protocol::context::Level;
@@ -112,7 +112,10 @@ pub enum Command {
     Run(RunArgs),
     /// Write the Global Address List, or own entries, sorted by name
     #[command(
-        after_help = "Examples:\n  dirsync -C hq export --format csv\n  dirsync -C hq export --format ldif -o list.ldif"
+        after_help = "Examples:\n  dirsync -C hq export --format csv\n  dirsync -C hq export --format outlook -o contacts.csv\n  \
+                      dirsync -C hq export --format ldif --base dc=example,dc=org -o people.ldif\n  \
+                      dirsync -C hq export --format postfix-virtual --domain example.org -o virtual\n\n\
+                      What the format cannot express is left out and counted"
     )]
     Export(ExportArgs),
     /// Whether all is well, each postoffice in a row, and what needs a person
@@ -402,12 +405,21 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The format
-    #[arg(long, default_value = "csv", value_name = "csv/ldif/vcard")]
-    pub format: Format,
+    /// csv, ldif, vcard, vcard4, outlook, google, thunderbird, postfix-virtual or postfix-relay-recipient
+    #[arg(long, default_value = "csv", value_name = "FORMAT")]
+    pub format: TargetFormat,
     /// Own entries instead of the Global Address List
     #[arg(long)]
     pub own: bool,
+    /// With ldif: for an LDAP server, below this distinguished name
+    #[arg(long, value_name = "DN")]
+    pub base: Option<String>,
+    /// With ldif and --base: our own attributes, too
+    #[arg(long)]
+    pub dirsync: bool,
+    /// With postfix-…: a mail domain for which Postfix asks this table; may be repeated
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    pub domains: Vec<String>,
     /// Mark values that a spreadsheet would run as formulas
     #[arg(long)]
     pub for_people: bool,

@@ -10,7 +10,7 @@ use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::restoring;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::{Carrier, FolderCarrier, durable};
-use dirsync_connect::Format;
+use dirsync_connect::{TargetFormat, TargetOptions};
 use dirsync_directory::{EntryId, RecordRef, View};
 use dirsync_message::{Instance, ReqSeq};
 use dirsync_protocol::server::forget_before;
@@ -170,10 +170,11 @@ impl Postoffices {
     }
 
     pub fn export(&mut self, faults: &Faults, postoffice: &str) -> Result<(), Failed> {
-        let settings = ExportSettings { format: Format::Csv, own: false, for_people: false };
+        let target = TargetOptions::new(TargetFormat::Csv);
+        let settings = ExportSettings { target, own: false };
         let mut store = self.open(postoffice, faults).store;
         let mut tables = store.begin()?;
-        export_to_file(&mut *tables, &self.folder.join("list.csv"), settings)?;
+        export_to_file(&mut *tables, &self.folder.join("list.csv"), &settings)?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::csv_file::{delimiter_of, first_line, lines_before_header};
 use crate::text::{Text, TextError};
 
 /// The longest file that is read as a table, in bytes, because the table is kept in memory.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The number of values without a row that are named in a note.
 const MISSING_SHOWN: usize = 12;
@@ -75,11 +75,6 @@ impl Lookup {
 }
 
 impl Table {
-    /// The memory that it uses.
-    pub(super) fn bytes(&self) -> usize {
-        self.text.len() + self.rows.len() * size_of::<(u32, u32, u32)>()
-    }
-
     fn row(&self, at: usize) -> Option<(&str, &str)> {
         let (key, value, end) = *self.rows.get(at)?;
         let range = |start: u32, end: u32| self.text.get(start as usize..end as usize);
@@ -105,7 +100,7 @@ impl Table {
             return Err("it is not a file".into());
         }
         if data.len() > FILE_BYTES_MAX {
-            return Err("it is longer than 4 MiB, and is kept in memory".into());
+            return Err("it is longer than 8 MiB, and is kept in memory".into());
         }
         let file = File::open(path).map_err(could_not)?;
         let text = Text::new(file, None, false).map_err(|error| match error {

@@ -11,7 +11,6 @@ mod lookup;
 mod plan;
 mod row;
 mod template;
-mod unseen;
 mod values;
 mod written;
 
@@ -28,7 +27,6 @@ pub(crate) use plan::Plan;
 pub(crate) use row::{Columns, Row, nearest};
 pub(crate) use template::{Part, Value};
 pub use template::{Template, TemplateError};
-pub(crate) use unseen::Unseen;
 pub(crate) use written::quoted;
 
 /// A map from columns to entries.

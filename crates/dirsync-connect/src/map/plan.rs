@@ -1,6 +1,7 @@
 //! A map whose columns have their numbers in a file.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use dirsync_directory::RowFilter;
 
@@ -9,9 +10,6 @@ use super::lookup::{Lookup, Table};
 use super::row::{Columns, nearest};
 use super::{Map, Part, Rule, Value};
 use crate::error::OpenError;
-
-/// The most memory that the tables of a map use.
-const TABLES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A map that is ready for the rows of a file.
 #[derive(Debug)]
@@ -241,18 +239,13 @@ impl<C: Columns> Planner<'_, C> {
             return Ok(lookup.clone());
         }
         let path = self.map.folder.join(file);
-        let place = || self.place(target, rule);
         let table = Table::load(&path, column).map_err(|reason| OpenError::Lookup {
-            path: path.clone(),
-            place: place(),
+            path,
+            place: self.place(target, rule),
             reason,
         })?;
-        let used: usize = self.lookups.iter().map(|(_, lookup)| lookup.table.bytes()).sum();
-        if used + table.bytes() > TABLES_BYTES_MAX {
-            let reason = "with it, the map's tables need more than 16 MiB of memory".into();
-            return Err(OpenError::Lookup { path, place: place(), reason });
-        }
         let lookup = Lookup::new(file, table);
+        debug_assert_eq!(Rc::strong_count(&lookup.table), 1, "a table is loaded once");
         self.lookups.push((column.to_owned(), lookup.clone()));
         Ok(lookup)
     }

@@ -6,6 +6,7 @@ mod ldif;
 mod maps;
 mod readers;
 mod round_trip;
+mod targets;
 mod vcard;
 
 use std::fs;

@@ -180,62 +180,10 @@ fn an_attribute_that_no_record_has_is_named_at_the_end() {
     assert_eq!(rows(&mut source).len(), 2);
     let note = "no record has the attribute \"userpasswort\", which the map names; did you mean \"userpassword\"?";
     assert!(source.notes().iter().any(|text| text.contains(note)), "{:?}", source.notes());
-    let cards = "BEGIN:VCARD\nVERSION:3.0\nUID:1\nFN:A\nEMAIL:a@x.example\nTITLE:x\nEND:VCARD\n";
-    let mut source = opened("a.vcf", cards.as_bytes(), |options| {
-        let (name, address) =
-            (line(&["{fn}", "{TITEL}"]), line(&["SMTP:{email;work}", "SMTP:{email}"]));
-        options.map = Some(Map { key: line(&["{uid}"]), name, address, ..Map::default() });
-    })
-    .unwrap();
-    assert_eq!(rows(&mut source).len(), 1);
-    let unseen: Vec<_> = source.notes().iter().filter(|note| note.contains("no card")).collect();
-    let expected = [
-        "warning: no card has the property \"TITEL\", which the map names; did you mean \"TITLE\"?",
-        "no card has the property \"email;work\", which the map names",
-    ];
-    assert_eq!(unseen, expected);
     let wrong = opened("a.ldif", LDIF.as_bytes(), |options| {
         options.map.iter_mut().for_each(|map| map.hidden = line(&["{Job Title}"]));
     });
     assert!(wrong.err().unwrap().to_string().contains("no column \"Job Title\""));
-}
-
-/// Five tables of 4 MiB each would be more than a read may use.
-#[test]
-fn the_tables_of_a_map_have_a_limit_together() {
-    let folder = tempfile::tempdir().unwrap();
-    let columns = ["a", "b", "c", "d", "e"];
-    let row = |number: u32| format!("{number},{0},{0},{0},{0},{0}\n", "x".repeat(35));
-    let table =
-        (0..20_000).fold(String::from("key,a,b,c,d,e\n"), |text, number| text + &row(number));
-    fs::write(folder.path().join("units.csv"), &table).unwrap();
-    assert!(table.len() < 4 * 1024 * 1024);
-    let rules: Vec<String> = (0..20)
-        .map(|number| {
-            format!("{{ou|lookup \"units.csv\" \"{}\"|limit {}}}", columns[number % 5], number + 1)
-        })
-        .collect();
-    let address: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let file = folder.path().join("a.csv");
-    fs::write(&file, "ou\n1\n").unwrap();
-    let open_with = |address: Line| {
-        let map = Map { folder: folder.path().into(), address, ..Map::default() };
-        let options = OpenOptions { map: Some(map), ..OpenOptions::default() };
-        open(fs::File::open(&file).unwrap(), &file, Format::Csv, &options).map(|_| ())
-    };
-    assert!(open_with(line(&address)).is_ok(), "each column is loaded once");
-    fs::write(folder.path().join("long.csv"), table.repeat(2)).unwrap();
-    let long = open_with(line(&["{ou|lookup \"long.csv\" \"a\"}"])).unwrap_err();
-    assert!(long.to_string().contains("longer than 4 MiB"), "{long}");
-    for name in 0..10 {
-        fs::write(folder.path().join(format!("{name}.csv")), &table).unwrap();
-    }
-    let rules: Vec<String> = (0..10)
-        .flat_map(|name| columns.map(|column| format!("{{ou|lookup \"{name}.csv\" \"{column}\"}}")))
-        .collect();
-    let many: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let error = open_with(line(&many)).unwrap_err();
-    assert!(error.to_string().contains("need more than 16 MiB"), "{error}");
 }
 
 #[test]

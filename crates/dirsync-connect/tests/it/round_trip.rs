@@ -2,28 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_connect::{ExportRow, Format, Target};
-use dirsync_directory::{AttributeName, Entry, EntryKind, PostofficeName, Record, composed};
+use dirsync_connect::{ExportRow, Members, Omitted, Target, TargetFormat, TargetOptions};
+use dirsync_directory::{
+    AttributeName, Entry, EntryId, EntryKind, PostofficeName, Record, composed,
+};
 use proptest::prelude::*;
 
 use super::{read, read_with};
 
-type Row = (PostofficeName, String, Record);
+pub(super) type Row = (PostofficeName, String, Record);
 
-const FILES: [(Format, &str); 3] =
-    [(Format::Csv, "a.csv"), (Format::Ldif, "a.ldif"), (Format::Vcard, "a.vcf")];
+const FILES: [(TargetFormat, &str); 4] = [
+    (TargetFormat::Csv, "a.csv"),
+    (TargetFormat::Ldif, "a.ldif"),
+    (TargetFormat::Vcard, "a.vcf"),
+    (TargetFormat::Vcard4, "a.vcf"),
+];
 
-pub(super) fn write(format: Format, rows: &[Row], for_people: bool) -> Vec<u8> {
+/// A file of the formats that are read back; only CSV has a form for people.
+pub(super) fn write(format: TargetFormat, rows: &[Row], for_people: bool) -> Vec<u8> {
+    let for_people = for_people && format == TargetFormat::Csv;
+    written(TargetOptions { for_people, ..TargetOptions::new(format) }, rows).0
+}
+
+/// A file, and the target after its last row.
+pub(super) fn written(options: TargetOptions, rows: &[Row]) -> (Vec<u8>, Omitted) {
+    options.check().unwrap();
     let attributes: BTreeSet<AttributeName> = rows
         .iter()
         .flat_map(|(_, _, record)| record.as_ref().to_entry().unwrap().details.into_keys())
         .collect();
     let attributes = attributes.into_iter().collect();
-    let mut target = Target::begin(Vec::new(), format, attributes, for_people).unwrap();
+    let mut members = Members::default();
+    rows.iter().for_each(|(_, _, record)| members.ask(record.as_ref()));
     for (origin, key, record) in rows {
-        target.write(ExportRow { origin, key, record: record.as_ref() }).unwrap();
+        members.answer(EntryId::derive(origin, key), record.as_ref());
     }
-    target.finish().unwrap()
+    let mut target = Target::begin(Vec::new(), options, attributes, members).unwrap();
+    for (origin, key, record) in rows {
+        let id = EntryId::derive(origin, key);
+        target.write(ExportRow { id, origin, key, record: record.as_ref() }).unwrap();
+    }
+    let omitted = target.omitted();
+    (target.finish().unwrap(), omitted)
 }
 
 /// Any text, made of characters and words that have a meaning in the formats.
@@ -209,7 +230,7 @@ fn a_folded_value_begins_and_ends_no_card() {
             rows.push(("NORTH/HQ".parse().unwrap(), format!("{shift}{word}"), record));
         }
     }
-    let read = read("a.vcf", write(Format::Vcard, &rows, false));
+    let read = read("a.vcf", write(TargetFormat::Vcard, &rows, false));
     assert!(read.rejected.is_empty() && read.complete.is_ok(), "{:?}", read.rejected);
     let found: Vec<&Record> = read.rows.iter().map(|row| &row.record).collect();
     assert_eq!(found, rows.iter().map(|(_, _, record)| record).collect::<Vec<_>>());
@@ -227,16 +248,17 @@ fn an_export_is_the_same_bytes_everywhere() {
     let rows = [("NORTH/HQ".parse().unwrap(), "4711".to_owned(), Record::from(&entry))];
     let written = |format, for_people| String::from_utf8(write(format, &rows, for_people)).unwrap();
     assert_eq!(
-        written(Format::Csv, false),
+        written(TargetFormat::Csv, false),
         "origin,key,kind,name,address,aliases,telephoneNumber,title,x-floor\r\n\
          NORTH/HQ,4711,contact,Ana Örtel,SMTP:ana@n.example,X400:/c=BR,\"+1 206\n007\",\
          \"Pilot, \"\"first\"\"\",2\\n\u{1b}\r\n"
     );
     assert!(
-        written(Format::Csv, true).starts_with("\u{feff}Origin,Key,Kind,Name,Address,Aliases,tele")
+        written(TargetFormat::Csv, true)
+            .starts_with("\u{feff}Origin,Key,Kind,Name,Address,Aliases,tele")
     );
     assert_eq!(
-        written(Format::Ldif, false),
+        written(TargetFormat::Ldif, false),
         "version: 1\n\n\
          dn: uid=4711,o=NORTH/HQ\n\
          objectClass: mailRecipient\n\
@@ -253,8 +275,8 @@ fn an_export_is_the_same_bytes_everywhere() {
          x-floor:: Mgob\n"
     );
     assert_eq!(
-        written(Format::Vcard, false),
-        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:NORTH/HQ/4711\r\nFN:Ana Örtel\r\nN:;;;;\r\n\
+        written(TargetFormat::Vcard, false),
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:971a2e93-7adc-ea08-2787-7b319083c332\r\nFN:Ana Örtel\r\nN:;;;;\r\n\
          EMAIL;TYPE=INTERNET,PREF:ana@n.example\r\n\
          X-DIRSYNC-ORIGIN:NORTH/HQ\r\nX-DIRSYNC-KEY:4711\r\nX-DIRSYNC-KIND:contact\r\n\
          X-DIRSYNC-ADDRESS:SMTP:ana@n.example\r\nX-DIRSYNC-ADDRESS:X400:/c=BR\r\n\
@@ -274,11 +296,11 @@ fn values_are_data_in_filters_and_spreadsheets() {
         details: "info/'=kept\ntelephoneNumber/+1 206 555\ntitle/@x\n".into(),
     };
     let rows = [("NORTH/HQ".parse().unwrap(), "-1".to_owned(), record)];
-    let people = String::from_utf8(write(Format::Csv, &rows, true)).unwrap();
+    let people = String::from_utf8(write(TargetFormat::Csv, &rows, true)).unwrap();
     for neutral in [",'-1,", ",'=cmd(),", ",''=kept,", ",'+1 206 555,", ",'@x\r"] {
         assert!(people.contains(neutral), "{people}");
     }
-    let exact = String::from_utf8(write(Format::Csv, &rows, false)).unwrap();
+    let exact = String::from_utf8(write(TargetFormat::Csv, &rows, false)).unwrap();
     assert!(exact.contains(",-1,") && exact.contains(",=cmd(),") && exact.contains(",'=kept,"));
     for text in [people, exact] {
         let read = read("a.csv", text);

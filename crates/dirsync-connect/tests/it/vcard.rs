@@ -1,7 +1,7 @@
 //! vCards as telephones and mail programs write them.
 
 use calcard::vcard::VCardProperty;
-use dirsync_connect::{Format, OpenOptions, ReadError};
+use dirsync_connect::{OpenOptions, ReadError, TargetFormat};
 use dirsync_directory::Record;
 
 use super::{read, read_with};
@@ -192,7 +192,8 @@ fn another_reader_finds_the_names_and_addresses_of_our_cards() {
         details: "mobile/+1 206\n".into(),
     };
     let rows = [("NORTH/HQ".parse().unwrap(), "1".to_owned(), record)];
-    let written = String::from_utf8(super::round_trip::write(Format::Vcard, &rows, false)).unwrap();
+    let written =
+        String::from_utf8(super::round_trip::write(TargetFormat::Vcard, &rows, false)).unwrap();
     let card = calcard::vcard::VCard::parse(&written).unwrap();
     let texts = |property: &VCardProperty| -> Vec<String> {
         let texts = card.properties(property).filter_map(|entry| entry.values.first()?.as_text());

@@ -143,7 +143,7 @@ const fn key(
     Key { path, kind, default, example, meaning }
 }
 
-const FORMATS: Kind = Kind::Word(&["csv", "ldif", "vcard"]);
+const TARGET_FORMATS: Kind = Kind::Word(&dirsync_connect::TargetFormat::WORDS);
 /// The formats of sources, among them the names of the built-in maps.
 const SOURCE_FORMATS: Kind = Kind::Word(&[
     "csv",
@@ -254,8 +254,17 @@ pub const KEYS: &[Key] = &[
     key("target.file", Kind::Is("path"), "", r#""/srv/lists/gal.csv""#,
         "Required: the file, relative to the postoffice folder; not that of a source or another \
          target, nor one that the postoffice keeps."),
-    key("target.format", FORMATS, "", r#""csv""#,
-        "Its format; by default as the file's extension says."),
+    key("target.format", TARGET_FORMATS, "", r#""csv""#,
+        "Its format, by default as the file's extension says, or the program that reads it; \
+         [file formats](file-formats.md#for-other-programs) describes them."),
+    key("target.base", Kind::Is("distinguished name"), "", r#""ou=People,dc=example,dc=org""#,
+        "For `ldif`: an LDAP server takes the file below this entry. Without it the file is our own, which \
+         `dirsync import` reads back exactly."),
+    key("target.dirsync", Kind::Flag, "false", "true",
+        "For `ldif` below a `base`: our own attributes, too, for a server that knows them."),
+    key("target.domains", Kind::Is("list of mail domains"), "", r#"["example.org"]"#,
+        "Required for `postfix-virtual` and `postfix-relay-recipient`: the domains for which Postfix asks \
+         this table. `postmap` makes the table beside the file."),
     key("target.for_people", Kind::Flag, "false", "true",
         "For people who open the CSV in a spreadsheet: values that would be taken for formulas are \
          marked with `'`."),

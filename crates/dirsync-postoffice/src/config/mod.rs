@@ -14,6 +14,7 @@ mod reference;
 mod sections;
 mod sources;
 mod syntax;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dirsync_agent::changes::Guards;
+use dirsync_agent::export::ExportSettings;
 use dirsync_agent::schedule::Schedule;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{Format, OpenOptions};
@@ -105,12 +107,8 @@ pub struct SourceConfig {
 pub struct TargetConfig {
     /// The file.
     pub file: PathBuf,
-    /// Its format.
-    pub format: Format,
-    /// Values that a spreadsheet would run are marked.
-    pub for_people: bool,
-    /// Own entries instead of the list.
-    pub own: bool,
+    /// Its format and content.
+    pub export: ExportSettings,
 }
 
 /// The defaults of the list of keys.

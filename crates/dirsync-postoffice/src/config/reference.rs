@@ -54,6 +54,21 @@ pub fn template() -> String {
     text
 }
 
+/// Keys of targets that only some formats have. They stand in targets of their own.
+const OF_OTHER_TARGETS: [&str; 3] = ["target.base", "target.dirsync", "target.domains"];
+/// The targets that have them.
+const OTHER_TARGETS: &str = r#"
+[[target]]
+file = "/srv/ldap/gal.ldif"
+base = "ou=People,dc=example,dc=org"
+dirsync = false
+
+[[target]]
+file = "/etc/postfix/virtual"
+format = "postfix-virtual"
+domains = ["example.org"]
+"#;
+
 /// A file with every key.
 pub(super) fn example() -> String {
     let mut text = String::new();
@@ -62,10 +77,14 @@ pub(super) fn example() -> String {
         for key in KEYS {
             if let Some((table, name)) = key.path.rsplit_once('.')
                 && table == section.path
+                && !OF_OTHER_TARGETS.contains(&key.path)
             {
                 let name = if name == "*" { "telephoneNumber" } else { name };
                 text.push_str(&format!("{name} = {}\n", key.example()));
             }
+        }
+        if section.path == "target" {
+            text.push_str(OTHER_TARGETS);
         }
     }
     text.trim_start().to_owned()
@@ -135,6 +154,11 @@ mod tests {
     fn the_example_is_right_and_has_every_key() {
         parse(&example());
         assert!(KEYS.iter().all(|key| !key.example().is_empty()));
+        for path in OF_OTHER_TARGETS {
+            let (table, name) = path.rsplit_once('.').unwrap();
+            assert!(find(table, name).is_some());
+            assert!(OTHER_TARGETS.contains(&format!("\n{name} = ")), "{path}");
+        }
     }
 
     /// Written out, the defaults change nothing.

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use dirsync_agent::export::ExportSettings;
 use dirsync_connect::{Format, OpenOptions, Private, Rule};
 use dirsync_directory::fold;
 
@@ -12,7 +13,7 @@ use super::format::SourceFormat;
 use super::map::{built_in, read_map};
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
-use super::{SourceConfig, TargetConfig};
+use super::{SourceConfig, TargetConfig, target};
 
 /// Names that stand for entries without a configured source.
 const RESERVED: [&str; 4] = ["hand", "import", "adopted", "merge"];
@@ -107,13 +108,10 @@ fn target<'a>(
             .help(format!("these do: {}", OF_POSTOFFICE.join(", ")));
         reader.report(problem);
     }
-    let format = format(reader, table, file.as_ref());
-    let for_people = reader.flag(table, "for_people");
-    if for_people {
-        csv_only(reader, table, "for_people", format);
-    }
+    let options = target::options(reader, table, file.as_ref());
     let own = reader.flag(table, "own");
-    Some(TargetConfig { file: folder.join(file?.value), format: format?, for_people, own })
+    let file = folder.join(file?.value);
+    Some(TargetConfig { file, export: ExportSettings { target: options?, own } })
 }
 
 fn name<'a>(
@@ -183,18 +181,6 @@ fn source_format<'a>(
     Some(format)
 }
 
-/// The format that is written, or else that of the file's extension.
-fn format<'a>(
-    reader: &mut Reader<'a>,
-    table: &Table<'a>,
-    file: Option<&Placed<PathBuf>>,
-) -> Option<Format> {
-    if reader.has(table, "format") {
-        return reader.word(table, "format").and_then(|word| word.parse().ok());
-    }
-    of_extension(reader, file)
-}
-
 fn of_extension(reader: &mut Reader<'_>, file: Option<&Placed<PathBuf>>) -> Option<Format> {
     let file = file?;
     let format = Format::of_path(&file.value).ok();
@@ -205,17 +191,6 @@ fn of_extension(reader: &mut Reader<'_>, file: Option<&Placed<PathBuf>>) -> Opti
         reader.report(problem);
     }
     format
-}
-
-/// Refuses a key that has a meaning for CSV only.
-fn csv_only<'a>(reader: &mut Reader<'a>, table: &Table<'a>, key: &str, format: Option<Format>) {
-    let Some(format) = format.filter(|format| *format != Format::Csv) else { return };
-    if reader.has(table, key) {
-        let shown = reader.shown(table, key);
-        let problem = Problem::at(reader.key_span(table, key), format!("\"{shown}\" is for CSV"))
-            .because(format!("this file is {format}"));
-        reader.report(problem);
-    }
 }
 
 /// What shapes the rows of a source: when it changes, its next read is looked at more closely.

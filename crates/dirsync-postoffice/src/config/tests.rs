@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use dirsync_connect::TargetFormat;
 use dirsync_protocol::guard::GuardLimits;
 
 use super::keys::{KEYS, Kind};
@@ -72,7 +73,8 @@ fn what_is_written_is_read() {
     assert_eq!(config.guards.delete, GuardLimits { entries: 5, percent: 0 });
     assert_eq!(config.guards.moved, config.guards.settings);
     assert_eq!(config.alarm, ["page", "for {subject}"]);
-    assert_eq!((config.targets[0].format, config.targets[0].own), (Format::Vcard, true));
+    let export = &config.targets[0].export;
+    assert_eq!((export.target.format, export.own), (TargetFormat::Vcard, true));
     assert_eq!(config.targets[0].file, Path::new("/srv/po/own.vcf"));
     assert_eq!(config.part_bytes, 5 << 20);
 
@@ -348,7 +350,8 @@ error: \"target.format\" cannot be \"xlsx\"
 3 | format = \"xlsx\"
   |          ^^^^^^ unknown word
   |
-  = help: allowed: csv, ldif, vcard",
+  = help: allowed: csv, ldif, vcard, vcard4, outlook, google, thunderbird, postfix-virtual, \
+         postfix-relay-recipient",
     );
     shows(
         &format!("{MAP}kind = \"mailboxes\"\n"),
@@ -486,7 +489,8 @@ error: the format of this file is not known
 2 | file = \"list.export\"
   |        ^^^^^^^^^^^^^ its extension names none
   |
-  = help: add format = \"csv\", \"ldif\" or \"vcard\"",
+  = help: add format = \"…\", one of csv, ldif, vcard, vcard4, outlook, google, thunderbird, \
+         postfix-virtual, postfix-relay-recipient",
     );
     shows(
         "[alarm]\n",
@@ -585,16 +589,33 @@ error: this name belongs to the postoffice itself
 }
 
 #[test]
-fn what_is_for_csv_is_refused_elsewhere() {
+fn an_option_of_another_format_is_refused() {
     shows(
         "[[target]]\nfile = \"a.vcf\"\nfor_people = true\n",
         "
-error: \"target.for_people\" is for CSV
+error: \"target.for_people\" is wrong here
  --> dirsync.toml:3:1
   |
 3 | for_people = true
-  | ^^^^^^^^^^ this file is vcard",
+  | ^^^^^^^^^^ this option is for csv, outlook, google and thunderbird, and the format is vcard",
     );
+    shows(
+        "[[target]]\nfile = \"virtual\"\nformat = \"postfix-virtual\"\n",
+        "
+error: \"target.domains\" is missing
+ --> dirsync.toml:1:1
+  |
+1 | [[target]]
+  | ^^^^^^^^^^ this table needs \"domains\"
+  |
+  = help: for example: domains = [\"example.org\"]",
+    );
+    for wrong in ["base = \"example.org\"", "domains = [\"a@b\"]", "dirsync = 1"] {
+        let errors = mistakes(&format!("[[target]]\nfile = \"a.ldif\"\n{wrong}\n"));
+        assert_eq!(errors.positions().len(), 1, "{wrong}");
+    }
+    let good = "[[target]]\nfile = \"a.ldif\"\nbase = \"dc=example,dc=org\"\ndirsync = true\n";
+    assert!(parse(good).is_ok());
     assert!(parse(&MAP.replace("a.csv", "a.ldif")).is_ok(), "maps are for every format");
 }
 

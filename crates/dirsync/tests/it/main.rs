@@ -5,6 +5,8 @@ mod copies;
 mod copies_in_turn;
 mod decisions;
 mod edges;
+#[cfg(unix)]
+mod exports;
 mod held;
 mod help;
 mod hidden;
