@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+use encoding_rs::{Encoding, WINDOWS_1252};
 
 use crate::csv_columns::{CsvColumns, Reading};
 use crate::draft::Draft;
@@ -228,6 +229,29 @@ fn mapped(
 pub(crate) fn fitting(headers: &StringRecord, options: &OpenOptions) -> Option<&'static NamedMap> {
     let columns = CsvColumns::new(headers);
     options.known.iter().find(|known| known.map.fits(&columns))
+}
+
+/// The encoding that files of this kind have if they are not UTF-8, by the map that is used for them.
+pub(crate) fn usual_encoding(start: &[u8], options: &OpenOptions) -> Option<&'static Encoding> {
+    let map = match &options.map {
+        Some(map) => map,
+        None => {
+            let text = match std::str::from_utf8(start) {
+                Err(error) if error.error_len().is_some() => {
+                    WINDOWS_1252.decode_without_bom_handling(start).0.into_owned().into_bytes()
+                }
+                _ => start.to_vec(),
+            };
+            let mut input = BufReader::new(Box::new(io::Cursor::new(text)) as Box<dyn Read>);
+            let (separator, _) = lines_before_header(&mut input).ok()?;
+            let header_line = first_line(&mut input).ok()?;
+            let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
+            let mut reader = reader_of(input, delimiter, Rc::new(Cell::new(ROW_BYTES_MAX)));
+            let headers = read_headers(&mut reader, Path::new("")).ok()?;
+            &fitting(&headers, options)?.map
+        }
+    };
+    Encoding::for_label(map.encoding.as_ref()?.as_bytes())
 }
 
 /// Reads a file without a map, by one that fits it, or else by the names of its columns.

@@ -81,6 +81,18 @@ pub enum OpenError {
         /// An encoding that the file may have.
         advice: &'static str,
     },
+    /// The file is in UTF-16 without a byte order mark.
+    #[error(
+        "\"{path}\" is not UTF-8; it seems to be {name}: say --encoding {name} (of a source: \
+         encoding = \"{name}\")",
+        path = .path.display()
+    )]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+        /// The form of UTF-16.
+        name: &'static str,
+    },
     /// A quote in the header is not closed.
     #[error("a quote in the header of \"{path}\" is not closed", path = .path.display())]
     HeaderCutOff {

@@ -90,24 +90,20 @@ impl LdifSource {
             map.summarize(notes);
         }
         let Ignored { attributes, binary, records, derived_keys, members } = &self.ignored;
-        if *derived_keys > 0 {
-            notes.push(format!(
-                "warning: {derived_keys} records have no entryUUID, objectGUID or employeeNumber; their mail \
-                 address is their key, so an entry whose address changes is another entry"
-            ));
+        match derived_keys {
+            0 => {}
+            1 => notes.push(derived("1 record has")),
+            many => notes.push(derived(&format!("{many} records have"))),
         }
-        if *records > 0 {
-            notes.push(format!(
-                "{records} records left out: neither a person, contact, resource or list, nor an \
-                 address"
-            ));
-        }
-        if *binary > 0 {
-            notes.push(format!("{binary} binary values left out"));
-        }
-        if *members > 0 {
-            notes.push(format!("{members} members are known by their distinguished name only"));
-        }
+        let mut note = |count: u64, one: &str, many: &str, rest: &str| match count {
+            0 => {}
+            1 => notes.push(format!("1 {one}{rest}")),
+            _ => notes.push(format!("{count} {many}{rest}")),
+        };
+        let nobody = " left out: neither a person, contact, resource or list, nor an address";
+        note(*records, "record", "records", nobody);
+        note(*binary, "binary value", "binary values", " left out");
+        note(*members, "member is", "members are", " known by the distinguished name only");
         if !attributes.is_empty() {
             notes.push(format!("attributes that are not used: {}", listed(attributes)));
         }
@@ -197,6 +193,14 @@ pub(crate) fn attributes(reader: BufReader<Box<dyn Read>>) -> io::Result<Vec<Str
         }
     }
     Ok(names)
+}
+
+/// The note on records without a key.
+fn derived(records: &str) -> String {
+    format!(
+        "warning: {records} no entryUUID, objectGUID or employeeNumber; the mail address is the key, so an \
+         entry whose address changes is another entry"
+    )
 }
 
 impl Record {

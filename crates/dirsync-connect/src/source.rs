@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use crate::csv_file::CsvSource;
+use crate::csv_file::{CsvSource, usual_encoding};
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::ldif::LdifSource;
 use crate::map::{LeftOut, Map, NamedMap, RowMade};
 use crate::private::{Private, PrivateCount, PrivateCounts};
 use crate::row::Item;
-use crate::text::{Text, TextError};
+use crate::text::{Text, TextError, TextOptions, Usual};
 use crate::vcard::VcardSource;
 
 /// Options for reading a file.
@@ -47,6 +47,7 @@ impl OpenOptions {
 pub struct Source {
     rows: Rows,
     notes: Vec<String>,
+    usual: Option<Usual>,
     /// A reader is not asked again after its end or an error.
     ended: bool,
 }
@@ -70,6 +71,7 @@ pub fn open(
 ) -> Result<Source, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let text = text_of(file, path, format, options)?;
+    let usual = text.usual();
     let mut notes = vec![format!("encoding: {}", text.encoding())];
     let charset = text.charset();
     let mut reader = text.into_reader();
@@ -84,7 +86,7 @@ pub fn open(
         Format::Ldif => Rows::Ldif(Box::new(LdifSource::open(path, reader, options)?)),
         Format::Vcard => Rows::Vcard(Box::new(VcardSource::open(path, reader, charset, options)?)),
     };
-    Ok(Source { rows, notes, ended: false })
+    Ok(Source { rows, notes, usual, ended: false })
 }
 
 /// The text of a file, whose encoding is known.
@@ -98,9 +100,18 @@ pub(crate) fn text_of(
     if file.metadata().map_err(io)?.is_dir() {
         return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
     }
-    let keeps_bytes = format == Format::Vcard;
-    Text::new(file, options.encoding.as_deref(), keeps_bytes).map_err(|error| match error {
+    let usual = |start: &[u8]| usual_encoding(start, options);
+    let text = Text::new(
+        file,
+        TextOptions {
+            encoding: options.encoding.as_deref(),
+            keeps_bytes: format == Format::Vcard,
+            usual: if format == Format::Csv { Some(&usual) } else { None },
+        },
+    );
+    text.map_err(|error| match error {
         TextError::Encoding(error) => OpenError::Encoding { path: path.to_owned(), error },
+        TextError::Utf16(name) => OpenError::Utf16 { path: path.to_owned(), name },
         TextError::Io(source) => io(source),
     })
 }
@@ -172,6 +183,13 @@ impl Iterator for Source {
                 Rows::Vcard(source) => source.summarize(&mut self.notes),
             }
             self.notes.extend(self.private_counts().note());
+            if let Some(encoding) = self.usual.as_ref().and_then(Usual::used) {
+                self.notes.retain(|note| !note.starts_with("encoding:"));
+                self.notes.push(format!(
+                    "encoding: {encoding}, which is usual for such files; --encoding names another (of a \
+                     source: encoding = \"…\")"
+                ));
+            }
         }
         item
     }

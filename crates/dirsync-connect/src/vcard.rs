@@ -118,13 +118,15 @@ impl VcardSource {
             map.evaluator.summarize(notes);
         }
         self.lists.summarize(notes);
-        if self.derived_keys > 0 {
-            notes.push(format!(
-                "warning: {} cards have no UID; their mail address is their key, so an entry whose address \
-                 changes is another entry",
-                self.derived_keys
-            ));
-        }
+        let cards = match self.derived_keys {
+            0 => return,
+            1 => "1 card has".to_owned(),
+            many => format!("{many} cards have"),
+        };
+        notes.push(format!(
+            "warning: {cards} no UID; the mail address is the key, so an entry whose address changes is \
+             another entry"
+        ));
     }
 
     /// The item of the card that was just read, or `None` if the map leaves it out.

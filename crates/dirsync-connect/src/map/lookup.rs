@@ -11,7 +11,7 @@ use dirsync_directory::{fold, fold_into};
 
 use super::row::nearest;
 use crate::csv_file::{delimiter_of, first_line, lines_before_header};
-use crate::text::{Text, TextError};
+use crate::text::{Text, TextError, TextOptions};
 
 /// The longest file that is read as a table, in bytes, because the table is kept in memory.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -103,9 +103,12 @@ impl Table {
             return Err("it is longer than 8 MiB, and is kept in memory".into());
         }
         let file = File::open(path).map_err(could_not)?;
-        let text = Text::new(file, None, false).map_err(|error| match error {
+        let text = Text::new(file, TextOptions::default()).map_err(|error| match error {
             TextError::Io(error) => could_not(error),
             TextError::Encoding(error) => error.to_string(),
+            TextError::Utf16(name) => {
+                format!("it is not UTF-8 but {name}, without a byte order mark")
+            }
         })?;
         let mut input = text.into_reader();
         let (separator, _) = lines_before_header(&mut input).map_err(could_not)?;

@@ -38,6 +38,8 @@ pub struct Map {
     pub folder: PathBuf,
     /// What it is for, in a few words.
     pub title: String,
+    /// The encoding of files of this kind that are not UTF-8 and whose encoding nobody has named.
+    pub encoding: Option<String>,
     /// The columns by which a file of this kind is recognised: of each group it has one.
     pub recognised_by: Vec<Vec<String>>,
     /// It comes with the program, so nobody has decided that it takes private things over.

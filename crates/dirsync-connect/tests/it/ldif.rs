@@ -40,7 +40,7 @@ fn dn_and_binary_values_survive() {
         "{:?}",
         read.notes
     );
-    assert!(read.has_note("1 members are known by their distinguished name"));
+    assert!(read.has_note("1 member is known by the distinguished name"));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_stands_for_nobody_is_counted() {
     assert_eq!((read.row(1).record.kind.as_str(), read.row(1).key.as_str()), ("resource", "007"));
     assert_eq!(read.row(1).record.name, "D E");
     assert!(read.has_note("3 records left out"), "{:?}", read.notes);
-    assert!(read.has_note("1 records have no entryUUID"), "{:?}", read.notes);
+    assert!(read.has_note("1 record has no entryUUID"), "{:?}", read.notes);
 }
 
 #[test]

@@ -178,6 +178,9 @@ fn foreign_text_formats_say_their_encoding() {
     assert_eq!(read("a.csv", utf16(&format!("\u{feff}{text}"))).row(0).record.name, "Örtel");
     let unmarked = read_with("a.csv", &utf16(text), &OpenOptions::default()).err().unwrap();
     assert!(unmarked.to_string().contains("utf-16le"), "{unmarked}");
+    let big: Vec<u8> = "BEGIN:VCARD".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let error = read_with("a.vcf", &big, &OpenOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("say --encoding utf-16be"), "{error}");
     let mut broken = utf16("\u{feff}mail,cn\na@x.example,A");
     broken.extend_from_slice(&[0x00, 0xd8]);
     broken.extend(utf16("\nb@x.example,Ben\n"));

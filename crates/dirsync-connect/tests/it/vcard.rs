@@ -114,7 +114,7 @@ fn cards_without_a_key_and_groups() {
         (all.record.kind.as_str(), all.record.details.as_str()),
         ("list", "member/SMTP:ana@x.example\n")
     );
-    assert!(read.has_note("1 cards have no UID"));
+    assert!(read.has_note("1 card has no UID"));
 }
 
 #[test]

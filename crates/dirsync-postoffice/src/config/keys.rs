@@ -230,6 +230,8 @@ pub const KEYS: &[Key] = &[
          file has one. Only built-in maps are chosen by it."),
     key("source.map.absent", Kind::Word(&["error", "empty"]), "\"error\"", "",
         "What a column is that the file does not have."),
+    key("source.map.encoding", Kind::Is("encoding name"), "", r#""windows-1252""#,
+        "The encoding of files of this kind that are not UTF-8, if nobody names another."),
     key("source.map.key", LINE, "", r#""{employee_no}""#,
         "Required: what never changes of an entry, for example `\"{employee_no}\"`."),
     key("source.map.name", LINE, "", r#"["{display}", "{first} {last}"]"#,

@@ -68,6 +68,7 @@ pub(super) fn read_map<'a>(reader: &mut Reader<'a>, table: &Table<'a>, path: &Pa
     let title = reader.text(table, "title").map_or("", |text| text.value);
     let columns = reader.texts(table, "columns").map_or(Vec::new(), |texts| texts.value);
     let lenient = reader.word(table, "absent") == Some("empty");
+    let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
     let key = required(reader, table, "key", "\"{employee_no}\"");
     let display_name = required(reader, table, "name", "\"{first} {last}\"");
     let address = required(reader, table, "address", "[\"SMTP:{mail}\"]");
@@ -85,6 +86,7 @@ pub(super) fn read_map<'a>(reader: &mut Reader<'a>, table: &Table<'a>, path: &Pa
         file: name.to_string_lossy().into_owned(),
         folder: path.parent().unwrap_or(Path::new("")).to_owned(),
         title: title.to_owned(),
+        encoding,
         recognised_by: columns.iter().map(names).collect(),
         lenient,
         origin: Line::new(),

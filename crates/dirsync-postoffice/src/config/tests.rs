@@ -763,7 +763,7 @@ error: unknown key \"adress\"; did you mean \"address\"?
 1 | adress = []
   | ^^^^^^ not a key of this file
   |
-  = help: this file may have: title, columns, absent, key, name, address, kind, hidden, skip, details
+  = help: this file may have: title, columns, absent, encoding, key, name, address, kind, hidden, skip, details
 
 error: \"key\" is not a template
  --> map.toml:2:8

@@ -85,10 +85,7 @@ fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
         print_json(&as_json(intake, dry_run));
         return;
     }
-    let is_shown = |note: &&String| note.starts_with("warning") || note.starts_with("private");
-    for note in intake.notes.iter().filter(is_shown) {
-        eprintln!("{note}");
-    }
+    print_notes(intake);
     if let Some(map) = intake.map {
         println!("read by the built-in map {map}");
     }
@@ -162,6 +159,15 @@ fn warn_of_taken(taken: &Taken) {
             "warning: {} taken; --json lists them",
             plural(more, "more address is", "more addresses are")
         );
+    }
+}
+
+/// Prints the notes that a person should know of.
+fn print_notes(intake: &Intake) {
+    let shown = ["warning", "private", "encoding: windows"];
+    let is_shown = |note: &&String| shown.iter().any(|start| note.starts_with(start));
+    for note in intake.notes.iter().filter(is_shown) {
+        eprintln!("{note}");
     }
 }
 

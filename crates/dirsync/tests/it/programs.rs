@@ -419,8 +419,14 @@ fn contacts_of_outlook_are_read_in_their_languages_and_their_encoding() {
         // All these languages have the encoding of Western Windows, in which a letter is one byte.
         let windows: Vec<u8> =
             text.chars().map(|letter| u8::try_from(letter as u32).unwrap()).collect();
-        for (content, options) in [(text.into_bytes(), ""), (windows, "--encoding windows-1252")] {
+        for (content, options, says) in [
+            (text.into_bytes(), "", false),
+            (windows.clone(), "--encoding windows-1252", false),
+            (windows, "", true),
+        ] {
             let read = Read::of(content, options);
+            let detected = read.import.out.contains("encoding: windows-1252, which is usual");
+            assert_eq!(detected, says, "{map}: {}", read.import.out);
             assert_eq!(read.map(), map, "{}{}", read.import.out, read.import.err);
             assert_eq!(
                 shown(&read.entry("Ana Müller")),
