@@ -366,8 +366,11 @@ impl Card<'_> {
                 other => line.extend_from_slice(format!("={other:02X}").as_bytes()),
             }
         }
+        // Some programs end the last line of a value like the others, and an empty line ends the value.
+        let is_soft = self.random.one_in(4);
+        line.extend_from_slice(if is_soft { b"=" } else { b"" });
         self.line(&line);
-        if self.random.one_in(3) {
+        if is_soft || self.random.one_in(3) {
             self.line(b"");
         }
     }

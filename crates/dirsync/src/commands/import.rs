@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dirsync_agent::changes::ExampleKind;
+use dirsync_agent::changes::{Example, ExampleKind};
 use dirsync_agent::intake::Intake;
 use dirsync_agent::taken::Taken;
 use dirsync_connect::{Format, OpenOptions};
@@ -114,7 +114,7 @@ fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
         let waits = matches!(kind, Some(ExampleKind::Held | ExampleKind::Unclaimed));
         if dry_run || waits {
             for example in examples.iter().take(SHOWN) {
-                println!("  {} ({})", example.name, example.key);
+                print_example(example);
             }
             if examples.len() > SHOWN {
                 println!("  … and {} more; --json lists them", examples.len() - SHOWN);
@@ -159,6 +159,14 @@ fn warn_of_taken(taken: &Taken) {
             "warning: {} taken; --json lists them",
             plural(more, "more address is", "more addresses are")
         );
+    }
+}
+
+/// Prints an example of a count. A row that is no entry need not have a key.
+fn print_example(Example { key, name }: &Example) {
+    match key.as_str() {
+        "" => println!("  {name}"),
+        key => println!("  {name} ({key})"),
     }
 }
 

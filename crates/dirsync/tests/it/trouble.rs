@@ -92,6 +92,9 @@ fn a_row_without_an_address_needs_nobody() {
     sandbox.run("-C hq cycle").expect(0);
     let without = format!("{}x,Xaver,,+1\n,Yves, ,+1\n", people(0..9));
     sandbox.write("people.csv", &without);
+    let dry = sandbox.run("-C hq import people.csv --whole --dry-run").expect(0);
+    let says = "2 would be skipped without an address\n  Xaver (x)\n  Yves\n";
+    assert!(dry.out.contains(says), "{}", dry.out);
     let report = sandbox.run("-C hq import people.csv --whole").expect(0);
     assert!(report.out.contains("2 skipped without an address"), "{}", report.out);
     assert!(report.out.contains("1 removed"), "{}", report.out);
