@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use dirsync_directory::{EntryId, PostofficeName, View, escape, excerpt, unescape};
-use dirsync_message::NUMBER_MAX;
+use dirsync_message::{NUMBER_MAX, ReqEpoch};
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{
@@ -49,6 +49,8 @@ pub enum DecisionKind {
     Resume,
     /// It was removed, and its entries with it.
     Remove,
+    /// Its removal was taken back: it takes part again, in the epoch that was accepted before.
+    Reinstate(Option<ReqEpoch>),
     /// A held deletion of one of its entries was approved.
     ApproveDeletion(EntryId),
     /// A held deletion of one of its entries was rejected.
@@ -101,6 +103,11 @@ impl fmt::Display for Decision {
             DecisionKind::Suspend => line(f, "suspend"),
             DecisionKind::Resume => line(f, "resume"),
             DecisionKind::Remove => line(f, "remove"),
+            DecisionKind::Reinstate(epoch) => {
+                line(f, "reinstate")?;
+                f.write_str("\t")?;
+                epoch.iter().try_for_each(|epoch| write!(f, "{epoch}"))
+            }
             DecisionKind::ApproveDeletion(id) => {
                 line(f, "approve")?;
                 write!(f, "\t{id}")
@@ -142,6 +149,8 @@ fn parse(line: &str) -> Option<Decision> {
         ("suspend", []) => DecisionKind::Suspend,
         ("resume", []) => DecisionKind::Resume,
         ("remove", []) => DecisionKind::Remove,
+        ("reinstate", [epoch]) if epoch.is_empty() => DecisionKind::Reinstate(None),
+        ("reinstate", [epoch]) => DecisionKind::Reinstate(Some(epoch.parse().ok()?)),
         ("approve", [id]) => DecisionKind::ApproveDeletion(id.parse().ok()?),
         ("reject", [id]) => DecisionKind::RejectDeletion(id.parse().ok()?),
         ("renew", [times]) => DecisionKind::Renew(times.parse().ok()?),
@@ -251,6 +260,9 @@ pub fn carry_out(
         DecisionKind::Remove => {
             server::remove(tables, context, name)?;
         }
+        DecisionKind::Reinstate(epoch) => {
+            server::reinstate(tables, context, name, *epoch)?;
+        }
         DecisionKind::ApproveDeletion(id) => {
             server::approve_deletion(tables, context, &[*id])?;
         }
@@ -267,7 +279,7 @@ pub fn carry_out(
 /// none does.
 pub fn inverse(known: &Registration, kind: &DecisionKind) -> Option<DecisionKind> {
     if known.state == RegistrationState::Removed {
-        return None;
+        return matches!(kind, DecisionKind::Reinstate(_)).then_some(DecisionKind::Remove);
     }
     let is_suspended = known.state == RegistrationState::Suspended;
     match kind {
@@ -279,6 +291,7 @@ pub fn inverse(known: &Registration, kind: &DecisionKind) -> Option<DecisionKind
         }
         DecisionKind::Suspend if !is_suspended => Some(DecisionKind::Resume),
         DecisionKind::Resume if is_suspended => Some(DecisionKind::Suspend),
+        DecisionKind::Remove => Some(DecisionKind::Reinstate(known.epoch)),
         _ => None,
     }
 }
@@ -289,7 +302,8 @@ pub fn is_in_force(known: &Registration, kind: &DecisionKind) -> bool {
         DecisionKind::Allow(view) => *view == known.view_allowed,
         DecisionKind::Carrier(carrier) => *carrier == known.carrier,
         DecisionKind::Suspend => known.state == RegistrationState::Suspended,
-        DecisionKind::Resume => {
+        DecisionKind::Remove => known.state == RegistrationState::Removed,
+        DecisionKind::Resume | DecisionKind::Reinstate(_) => {
             matches!(known.state, RegistrationState::Active | RegistrationState::Invited)
         }
         _ => false,
@@ -360,6 +374,8 @@ mod tests {
             DecisionKind::Suspend,
             DecisionKind::Resume,
             DecisionKind::Remove,
+            DecisionKind::Reinstate(None),
+            DecisionKind::Reinstate(Some(ReqEpoch([0xab; 16]))),
             DecisionKind::ApproveDeletion(id),
             DecisionKind::RejectDeletion(id),
             DecisionKind::Renew(2),

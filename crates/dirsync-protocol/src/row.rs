@@ -85,6 +85,7 @@ rows! {
     R18: "The list would not match its digest.",
     V1: "The list differs from the sums that were kept of it.",
     A1: "A postoffice is removed.",
+    A1a: "The removal of a postoffice is taken back.",
     A2: "A new epoch of the server begins.",
     A3: "A person ends the recovery.",
     A4: "A person says that this machine stays.",

@@ -6,13 +6,13 @@ mod lives;
 mod sources;
 mod undo;
 
-use dirsync_agent::decisions::DecisionKind;
+use dirsync_agent::decisions::{DecisionKind, inverse};
 use dirsync_protocol::requestor;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{ListPlace, Mode};
 
 use crate::check::Checked;
-use crate::naming::{SERVER, entry, letter_of};
+use crate::naming::{SERVER, entry, letter_of, postoffice};
 use crate::network::Letter;
 use crate::step::Step;
 use crate::world::{World, site_of};
@@ -122,6 +122,7 @@ impl World {
             }
             Step::Purge(..)
             | Step::Remove(..)
+            | Step::Reinstate(..)
             | Step::Approve
             | Step::Reject
             | Step::Register(..)
@@ -206,10 +207,25 @@ impl World {
                     return Ok(false);
                 }
                 for server in servers {
+                    let known = self.read(&server, |tables| tables.registration(&postoffice(name)));
+                    let back = known.and_then(|known| inverse(&known, &DecisionKind::Remove));
                     self.decide(&server, name, DecisionKind::Remove);
                     self.check_server(&server)?;
+                    if let Some(back) = back {
+                        self.ghost.removals.insert((server, name.clone()), back);
+                    }
                 }
                 Ok(true)
+            }
+            Step::Reinstate(name) => {
+                for server in servers {
+                    let back = self.ghost.removals.remove(&(server.clone(), name.clone()));
+                    let Some(back) = back else { continue };
+                    self.decide(&server, name, back);
+                    self.ghost.gone.remove(name);
+                    self.ghost.reinstated.insert(name.clone());
+                }
+                Ok(self.ghost.reinstated.contains(name))
             }
             Step::Approve => Ok(self.decide_held(true)? > 0),
             _ => Ok(self.decide_held(false)? > 0),
@@ -239,13 +255,13 @@ impl World {
         Ok(decided)
     }
 
-    /// A person says that a fenced machine is the one to keep.
+    /// A person says that a fenced machine is the one to keep, or that one that was removed asks again.
     ///
     /// # Panics
     ///
-    /// When it is not fenced.
+    /// When it is neither.
     pub fn rejoin(&mut self, machine: &str) {
-        assert_eq!(self.state(machine).mode, Mode::Fenced);
+        assert!(matches!(self.state(machine).mode, Mode::Fenced | Mode::Removed));
         let rejoined =
             self.run_at(machine, |tables, context| requestor::rejoin(tables, context, false));
         assert!(rejoined.expect("it can be written"), "{machine} was fenced");

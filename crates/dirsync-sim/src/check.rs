@@ -6,6 +6,7 @@ mod end;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use dirsync_agent::decisions::DecisionKind;
 use dirsync_directory::{EntryId, Record, SetDigest, list_element};
 use dirsync_message::{ReqSeq, SrvSeq, Stamp};
 use dirsync_protocol::tables::{ListPlace, Numbered, OwnRow, OwnTombstone, Submitted};
@@ -69,6 +70,10 @@ pub struct Ghost {
     pub damaged: BTreeSet<String>,
     /// Postoffices that were removed.
     pub gone: BTreeSet<String>,
+    /// By server and postoffice, the decision that takes its removal back.
+    pub removals: BTreeMap<(String, String), DecisionKind>,
+    /// Postoffices whose removal was taken back: their entries left lists for a while.
+    pub reinstated: BTreeSet<String>,
 }
 
 impl Ghost {

@@ -260,6 +260,8 @@ pub const TOLD: &[(&str, &str)] = &told![
     "old_server_runs_on_beside_a_restored_requestor",
     "older_answer_to_the_same_request",
     "older_fill_meets_a_part_of_a_newer",
+    "removal_taken_back_before_it_was_heard",
+    "removal_taken_back_when_it_was_heard",
     "replaced_server_is_asked",
     "requestor_restored_reuses_numbers",
     "restore_twice",

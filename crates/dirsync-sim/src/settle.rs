@@ -185,7 +185,8 @@ impl World {
         Ok(travelled)
     }
 
-    /// Where every machine of a postoffice is fenced, a person resumes one.
+    /// Where every machine of a postoffice is fenced, a person resumes one. One that was removed asks again when
+    /// the removal was taken back.
     fn resume(&mut self) -> Checked<()> {
         let names: BTreeSet<String> =
             self.machines().iter().map(|machine| name_of(machine).to_owned()).collect();
@@ -197,14 +198,15 @@ impl World {
             let copied = self.ghost.copied.contains(&name) && expected;
             let put_back = self.ghost.put_back.contains(&name)
                 || self.ghost.doubled && self.ghost.server_restored;
-            if !copied && !put_back {
+            let reinstated = self.ghost.reinstated.contains(&name);
+            if !copied && !put_back && !reinstated {
                 return Err(format!("every machine of {name} was fenced"));
             }
             let machines = self.machines();
             let Some(machine) = machines.iter().rfind(|machine| machine.starts_with(&name)) else {
                 continue;
             };
-            if self.state(machine).mode == Mode::Fenced {
+            if matches!(self.state(machine).mode, Mode::Fenced | Mode::Removed) {
                 self.rejoin(machine);
             }
         }

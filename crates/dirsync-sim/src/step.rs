@@ -31,7 +31,7 @@
 //! | `standby`, `promote`, `move` | a copy of s1, which becomes s2; all of s1 becomes s2 |
 //! | `reinstall A1` | a machine that knows nothing |
 //! | `clone A1`, `clone s1` | a copy of its folder: A2, or A3 where there is one; s2, of the same instance |
-//! | `purge s1`, `remove A`, `approve`, `reject`, `register C`, `recover s1` | a server forgets, and what a person decides |
+//! | `purge s1`, `remove A`, `reinstate A`, `approve`, `reject`, `register C`, `recover s1` | a server forgets, and what a person decides |
 //! | `damage A1 a2` | a byte of the list changes on the disk |
 //! | `agent s1=hourly A1=continuous` | a process begins to look after postoffices: `continuous`, `often`, `hourly`, `nightly` |
 //! | `stop A1`, `run 90` | the process of A1 ends; 90 minutes pass, in which agents do what is due |
@@ -199,6 +199,8 @@ pub enum Step {
     Purge(String),
     /// A person removes a postoffice.
     Remove(String),
+    /// A person takes that back.
+    Reinstate(String),
     /// A person approves held deletions.
     Approve,
     /// A person rejects held deletions.
@@ -323,6 +325,7 @@ impl fmt::Display for Step {
             Self::Clone(machine) => write!(f, "clone {machine}"),
             Self::Purge(server) => write!(f, "purge {server}"),
             Self::Remove(name) => write!(f, "remove {name}"),
+            Self::Reinstate(name) => write!(f, "reinstate {name}"),
             Self::Approve => f.write_str("approve"),
             Self::Reject => f.write_str("reject"),
             Self::Register(name) => write!(f, "register {name}"),
@@ -409,6 +412,7 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["clone", machine] => Step::Clone(text(machine)),
         ["purge", server] => Step::Purge(text(server)),
         ["remove", name] => Step::Remove(text(name)),
+        ["reinstate", name] => Step::Reinstate(text(name)),
         ["approve"] => Step::Approve,
         ["reject"] => Step::Reject,
         ["register", name] => Step::Register(text(name)),

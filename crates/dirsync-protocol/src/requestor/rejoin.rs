@@ -26,19 +26,23 @@ pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends
 }
 
 /// A4, `rejoin`: a person's word that this machine is the one to keep. It is fenced, or `is_copy` says that
-/// its folder was copied: then the machine that it was copied from is fenced when both send. Returns whether
-/// it takes part again; one that was removed does not.
+/// its folder was copied: then the machine that it was copied from is fenced when both send. One that was
+/// removed asks the server once more, which may have taken the removal back (A1a). Returns whether it sends
+/// again.
 ///
 /// # Errors
 ///
 /// When the store fails.
 pub fn rejoin(tables: &mut dyn Tables, context: &mut Context<'_>, is_copy: bool) -> Stored<bool> {
     let mut state = tables.requestor()?;
-    let rejoins = match state.mode {
-        Mode::Fenced => true,
-        Mode::Removed => false,
-        _ => is_copy,
-    };
+    if state.mode == Mode::Removed && !is_copy {
+        state.mode = Mode::Normal;
+        state.request_due = true;
+        context.say(Level::Notice, Row::A4, "asks the server again whether it takes part");
+        tables.put_requestor(&state)?;
+        return Ok(true);
+    }
+    let rejoins = state.mode == Mode::Fenced || state.mode != Mode::Removed && is_copy;
     if rejoins {
         new_epoch(&mut state, context, false);
         context.say(Level::Notice, Row::A4, format!("rejoined with the new epoch {}", state.epoch));

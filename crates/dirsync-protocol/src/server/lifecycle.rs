@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, PostofficeName, SetDigest};
-use dirsync_message::{Instance, ReqSeq, ServerEpoch, SrvSeq, Stamp};
+use dirsync_message::{Instance, ReqEpoch, ReqSeq, ServerEpoch, SrvSeq, Stamp};
 
 use super::case::Case;
 use super::publication::{Deletion, Publication};
@@ -94,6 +94,46 @@ pub fn remove(
     })?;
     case.say(Level::Notice, Row::A1, format!("{name} is removed with {} entries", ids.len()));
     Ok(ids.len() as u64)
+}
+
+/// A1a: takes a removal back. The postoffice takes part again in the epoch that was accepted, and nothing of it
+/// is acknowledged: it sends all of its entries again (S13a), and its deletions with them. Those that the
+/// removal left are forgotten, so that no merge takes them for the origin's own. Returns whether it was
+/// removed.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn reinstate(
+    tables: &mut dyn Tables,
+    context: &mut Context<'_>,
+    name: &PostofficeName,
+    epoch: Option<ReqEpoch>,
+) -> Stored<bool> {
+    let Some(mut registration) = tables.registration(name)? else { return Ok(false) };
+    if registration.state != RegistrationState::Removed {
+        return Ok(false);
+    }
+    let mut deleted = Vec::new();
+    tables.visit_submitted_tombstones(name, &mut |(id, _)| {
+        deleted.push(id);
+        ControlFlow::Continue(())
+    })?;
+    for id in deleted {
+        tables.put_submitted_tombstone(name, id, None)?;
+    }
+    if let Some(epoch) = &epoch {
+        registration.retired.remove(epoch);
+    }
+    registration.state = match registration.key.is_some() || epoch.is_some() {
+        true => RegistrationState::Active,
+        false => RegistrationState::Invited,
+    };
+    registration.epoch = epoch;
+    registration.side_answers.clear();
+    tables.put_registration(&registration)?;
+    context.say(Level::Notice, Row::A1a, format!("the removal of {name} is taken back"));
+    Ok(true)
 }
 
 /// Whether deletions of an origin wait for a person.

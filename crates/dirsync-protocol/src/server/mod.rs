@@ -18,8 +18,8 @@ pub use answer::{Answer, BodyPlan, prepare, side_answers};
 pub use body::{issue_point, list_body, own_body};
 pub use due::{announce_epoch, answer_again, answer_unasked, pending};
 pub use lifecycle::{
-    approve_deletion, finish_recovery, forget_before, promote, register, reject_deletion, remove,
-    restore, would_vanish,
+    approve_deletion, finish_recovery, forget_before, promote, register, reinstate,
+    reject_deletion, remove, restore, would_vanish,
 };
 pub use outcomes::{Standing, Told, WaitsFor, outcomes, standing};
 pub use plan::{ListPlan, PlanKind};

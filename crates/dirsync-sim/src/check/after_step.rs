@@ -272,6 +272,7 @@ impl World {
         if self.ghost.vanishing_is_known
             || self.ghost.split.contains(&id)
             || self.ghost.gone.contains(owner)
+            || self.ghost.reinstated.contains(owner)
         {
             return false;
         }

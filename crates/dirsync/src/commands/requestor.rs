@@ -185,8 +185,8 @@ fn remove(
     } else {
         println!("{name} is removed, and {entries} entries with it");
         println!(
-            "the way back: `dirsync requestor add {name} --folder DIR` invites it anew; it begins in a \
-             new folder, and its entries return when it has read its sources there"
+            "the way back: `dirsync undo --yes`, and if {name} has heard of it, `dirsync rejoin` there; \
+             its entries return with its next requests"
         );
     }
     Ok(ExitStatus::Done)

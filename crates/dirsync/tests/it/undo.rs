@@ -187,3 +187,38 @@ fn decisions_are_undone() {
         assert!(refused.err.contains(says), "{}", refused.err);
     }
 }
+
+/// The wrong postoffice was removed: it takes part again, with the same entries, whether it has heard of it or
+/// not.
+#[test]
+fn a_removal_is_taken_back() {
+    let sandbox = three();
+    sandbox.write("hr.csv", &people(0..40));
+    cycles(&sandbox);
+    let before = ids(&sandbox, "lab");
+    for is_told in [false, true] {
+        sandbox.run("-C hq requestor remove SOUTH/SALES --yes").expect(0);
+        sandbox.run("-C hq cycle").expect(0);
+        sandbox.run("-C lab cycle");
+        sandbox.run("-C hq cycle").expect(0);
+        sandbox.run("-C lab apply").expect(0);
+        assert_eq!(ids(&sandbox, "lab").len(), 0);
+        if is_told {
+            cycles(&sandbox);
+            sandbox.run("-C sales rejoin").expect(0);
+            cycles(&sandbox);
+            assert_eq!(ids(&sandbox, "lab").len(), 0, "it stays removed until that is undone");
+        }
+        let dry = sandbox.run("-C hq undo").expect(0).out;
+        assert!(dry.contains("decision \"remove\" about SOUTH/SALES"), "{dry}");
+        sandbox.run("-C hq undo --yes").expect(0);
+        if is_told {
+            sandbox.run("-C sales rejoin").expect(0);
+        }
+        cycles(&sandbox);
+        cycles(&sandbox);
+        assert_eq!(ids(&sandbox, "lab"), before, "under the same ids");
+        assert_eq!(ids(&sandbox, "sales"), before);
+        sandbox.run("-C hq status").expect(0);
+    }
+}
