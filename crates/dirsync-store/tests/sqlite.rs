@@ -4,12 +4,13 @@ use std::fs;
 use std::ops::ControlFlow::Continue;
 use std::path::Path;
 
-use dirsync_message::SrvSeq;
-use dirsync_protocol::tables::{ListPlace, StoreErrorKind, Stored};
+use dirsync_message::{ReqSeq, SrvSeq, Stamp};
+use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::tables::{ListPlace, RequestorState, Run, RunKind, StoreErrorKind, Stored};
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
 use dirsync_testing::conformance;
-use dirsync_testing::rows::{entry_id, list_row, own_row, postoffice, server_row};
+use dirsync_testing::rows::{entry_id, list_row, own_row, postoffice, requestor, server_row};
 
 fn commit<T>(
     store: &mut SqliteStore,
@@ -33,6 +34,36 @@ fn sqlite_conforms() {
         number += 1;
         Box::new(SqliteStore::create(folder.path().join(format!("{number}.db"))).unwrap())
     });
+}
+
+/// The size of a database, and the statements that it took, after so many new own entries were written, as a
+/// run that can be undone or not.
+fn first_read(entries: u64, is_run: bool) -> (u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postoffice.db");
+    let mut store = SqliteStore::create(&path).unwrap();
+    let (req_seq, req_sync, last_stamp) = (ReqSeq(0), ReqSeq(0), Stamp(0));
+    let state = RequestorState { req_seq, req_sync, last_stamp, ..requestor() };
+    commit(&mut store, |tx| tx.put_requestor(&state)).unwrap();
+    commit(&mut store, |tx| {
+        let mut changes = match is_run {
+            true => OwnChanges::begin_run(tx, Run::new(5, RunKind::Read, "hr"))?,
+            false => OwnChanges::begin(tx, 5)?,
+        };
+        (0..entries).try_for_each(|n| changes.add(own_row(n, n)))?;
+        changes.finish()
+    })
+    .unwrap();
+    store.checkpoint_truncate().unwrap();
+    (fs::metadata(&path).unwrap().len(), store.statements())
+}
+
+/// A first read is kept for undoing at the price of a few statements and 32 bytes an entry.
+#[test]
+fn the_undo_of_a_first_read_costs_little() {
+    let ((plain, fewer), (kept, more)) = (first_read(10_000, false), first_read(10_000, true));
+    assert_eq!(more - fewer, 5, "the run, three rows of entries, and the size of all runs");
+    assert!(kept - plain < 400_000, "{kept} bytes, not {plain}");
 }
 
 /// The place of the database is tested beside `network_filesystem`.
