@@ -100,6 +100,12 @@ pub struct Import {
     pub dry_run: bool,
 }
 
+/// How many rows the source had when it was read last; `None` if it never was.
+pub fn rows_before(postoffice: &mut Postoffice, source: &str) -> Result<Option<u64>> {
+    let memory = postoffice.begin()?.source_memory(source)?;
+    Ok(memory.map(|memory| memory.rows).filter(|rows| *rows > 0))
+}
+
 /// Takes a file in. `progress` is told how many rows were read.
 pub fn import(
     postoffice: &mut Postoffice,

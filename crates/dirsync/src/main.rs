@@ -9,6 +9,7 @@ mod commands;
 mod document;
 mod failure;
 mod platform;
+mod progress;
 mod time;
 mod watch;
 mod words;

@@ -11,6 +11,7 @@ use crate::cli::CheckArgs;
 use crate::commands::inbox;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
+use crate::progress::Progress;
 
 /// The result of a check.
 #[derive(Serialize, JsonSchema)]
@@ -23,6 +24,7 @@ pub struct Findings {
 
 /// `dirsync check`: reads everything and says what contradicts itself.
 pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitStatus> {
+    let progress = Progress::of("reading everything");
     let mut wrong = Vec::new();
     if arguments.repair {
         wrong = check::repair(&mut Postoffice::open(folder, "check")?)?;
@@ -31,6 +33,7 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitSta
     let found = check::check(&mut postoffice)?;
     wrong.extend(found.iter().map(ToString::to_string));
     let inbox = Inbox::of(&mut postoffice)?;
+    drop(progress);
     let status = if wrong.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
     if json {
         document::print(&Findings { wrong, inbox });

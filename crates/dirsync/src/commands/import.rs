@@ -10,12 +10,12 @@ use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::config::built_in;
 use dirsync_postoffice::maps::{self, FileToRead};
 use dirsync_postoffice::sources::{self, Import, held_by_undo};
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::cli::ImportArgs;
 use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Result};
+use crate::progress::Progress;
 use crate::words::{contested, plural};
 
 /// The number of examples that people see.
@@ -31,8 +31,9 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
         return Ok(ExitStatus::Done);
     }
     let mut postoffice = Postoffice::open(folder, "import")?;
-    let progress = ProgressBar::new_spinner();
-    let mut told = |rows| progress.set_message(format!("{rows} rows"));
+    let rows = sources::rows_before(&mut postoffice, &arguments.source)?;
+    let progress = Progress::counting("reading rows", rows);
+    let mut told = |rows| progress.at(rows);
     let intake = match &arguments.file {
         Some(file) => sources::import(&mut postoffice, &named(file, arguments)?, &mut told),
         None => {
@@ -40,7 +41,7 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
             sources::read_dry(&mut postoffice, &source, &mut told)
         }
     };
-    progress.finish_and_clear();
+    drop(progress);
     let intake = intake?;
     print(&intake, arguments, json);
     if intake.broke_off.is_some() {

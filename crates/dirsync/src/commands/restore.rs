@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::document;
 use crate::failure::{ExitStatus, Result};
+use crate::progress::Progress;
 
 /// A copy of the database.
 #[derive(Serialize, JsonSchema)]
@@ -22,7 +23,9 @@ pub struct BackedUp {
 pub fn backup(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
     restore::require_new(file)?;
     let postoffice = super::read(folder)?;
+    let progress = Progress::of("copying");
     let bytes = restore::back_up(&postoffice, file)?;
+    drop(progress);
     if json {
         document::print(&BackedUp { file: file.display().to_string(), bytes });
     } else {
@@ -43,7 +46,9 @@ pub struct Restored {
 
 /// `dirsync restore FILE`.
 pub fn restore(folder: &Path, file: &Path, json: bool) -> Result<ExitStatus> {
+    let progress = Progress::of("putting the copy back");
     let kept = restore::restore(folder, file)?;
+    drop(progress);
     let postoffice = Postoffice::open(folder, "restore")?;
     if json {
         let (postoffice, kept) = (postoffice.name.to_string(), kept.display().to_string());

@@ -14,32 +14,41 @@ use serde::Serialize;
 use crate::alarm::{make_calls, sound_alarms};
 use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
+use crate::progress::Progress;
 
 /// `dirsync send`.
 pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "send")?;
+    let progress = Progress::of("sending");
     let done = steps::send(&mut postoffice, true);
+    drop(progress);
     finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync process`.
 pub fn process(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "process")?;
+    let progress = Progress::of("processing requests");
     let done = steps::process(&mut postoffice, false);
+    drop(progress);
     finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync apply`.
 pub fn apply(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "apply")?;
+    let progress = Progress::of("applying updates");
     let done = steps::apply(&mut postoffice);
+    drop(progress);
     finish(&mut postoffice, done.map(|done| vec![done]), json)
 }
 
 /// `dirsync cycle`, which also tells of what begins to need a person, as the agent does.
 pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
     let mut postoffice = Postoffice::open(folder, "cycle")?;
+    let progress = Progress::of("at work");
     let done = steps::cycle(&mut postoffice);
+    drop(progress);
     let status = finish(&mut postoffice, done, json);
     let sounded = sound_alarms(&mut postoffice);
     drop(postoffice);
