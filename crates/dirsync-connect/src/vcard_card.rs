@@ -3,6 +3,8 @@
 //! A property of the standard is used if it states the value exactly. Everything else is in
 //! properties of our own, so that the file can be read back without loss.
 
+use std::collections::BTreeSet;
+
 use dirsync_directory::EntryId;
 
 use crate::lines::push_folded;
@@ -135,9 +137,11 @@ impl Card<'_> {
             Version::Four => ("KIND", "MEMBER"),
         };
         self.put(kind, "group");
+        let mut named = BTreeSet::new();
         for member in members(row.record) {
             match (known.entry(member), mail_of(member)) {
-                (Some(id), _) => self.put(property, &urn(id)),
+                (Some(id), _) if named.insert(id) => self.put(property, &urn(id)),
+                (Some(_), _) => {}
                 (None, Some(mail)) if self.version == Version::Four => {
                     self.put(property, &format!("mailto:{}", percent_encoded(&mail)));
                 }

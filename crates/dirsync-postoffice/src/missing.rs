@@ -4,6 +4,7 @@ use std::env;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::targets::postmap::PROGRAM;
 
 /// A warning for each source, table of a map, target's folder and alarm program that is not there.
 pub fn of(folder: &Path, config: &Config) -> Vec<String> {
@@ -28,6 +29,11 @@ pub fn of(folder: &Path, config: &Config) -> Vec<String> {
             let (file, parent) = (target.file.display(), parent.display());
             warnings.push(format!("target \"{file}\": there is no folder \"{parent}\""));
         }
+    }
+    let postfix = config.targets.iter().find(|target| target.export.target.format.is_postfix());
+    if let Some(target) = postfix.filter(|_| !is_program(folder, PROGRAM)) {
+        let file = target.file.display();
+        warnings.push(format!("target \"{file}\": there is no program \"{PROGRAM}\" in PATH"));
     }
     let program = config.alarm.first().filter(|program| !is_program(folder, program));
     if let Some(program) = program {

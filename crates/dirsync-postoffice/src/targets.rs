@@ -5,12 +5,14 @@
 //! hash decides. Because two changes within one tick of a file system's clock look alike, a look
 //! counts only once the content was compared again [`SETTLE_MS`] after it was first seen.
 
+pub mod postmap;
+
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use dirsync_agent::export::export_to_file;
+use dirsync_agent::export::export_to_file_with;
 use dirsync_agent::notes::TARGET_ERROR;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_carrier::access::{Links, open_file};
@@ -62,6 +64,10 @@ struct Written {
     since: u64,
     /// The look alone says that the content is the same.
     settled: bool,
+    /// What the format could not express, in words.
+    omitted: String,
+    /// The tables of Postfix beside it, by their endings.
+    tables: Vec<(String, Look)>,
 }
 
 /// How often a target was put right, and when last, in milliseconds since 1970.
@@ -80,9 +86,9 @@ pub fn write_targets(postoffice: &mut Postoffice) -> Result<Targets> {
     for target in postoffice.config.targets.clone() {
         let file = target.file.display().to_string();
         let error = match write_target(postoffice, &target) {
-            Ok(put_right) => {
-                targets.put_right += u64::from(put_right.is_some());
-                targets.lines.extend(put_right);
+            Ok(done) => {
+                targets.put_right += u64::from(done.put_right);
+                targets.lines.extend(done.lines);
                 None
             }
             Err(failure) => Some(failure.text()),
@@ -132,8 +138,16 @@ fn forget_errors(postoffice: &mut Postoffice) -> Result<()> {
     Ok(tables.commit()?)
 }
 
-/// Writes a target if it has to be. Returns the log line if somebody else had changed the file.
-fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Option<LogLine>> {
+/// What was done about one target.
+#[derive(Default)]
+struct Done {
+    /// Somebody else had changed the file.
+    put_right: bool,
+    lines: Vec<LogLine>,
+}
+
+/// Writes a target if it has to be.
+fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Done> {
     let now = now_ms();
     let file = &target.file;
     let note = format!("{WRITTEN}{}", file.display());
@@ -143,43 +157,69 @@ fn write_target(postoffice: &mut Postoffice, target: &TargetConfig) -> Result<Op
     let shows = blake3::hash(format!("{digest} {target:?}").as_bytes()).to_hex().to_string();
     let known: Option<Written> =
         tables.note(&note)?.and_then(|text| serde_json::from_str(&text).ok());
-    let found = find(file, known.as_ref(), &shows, now)?;
-    let put_right = match found {
+    let is_postfix = target.export.target.format.is_postfix();
+    let altered = match find(file, known.as_ref(), &shows, now)? {
+        Found::Equal(written) if is_postfix && written.tables != looks_of_tables(file)? => {
+            Some("had another table beside it, or none")
+        }
         Found::Equal(written) => {
             if known.as_ref() != Some(&written) {
                 put_written(&mut *tables, &note, &written)?;
                 tables.commit()?;
             }
-            return Ok(None);
+            return Ok(Done::default());
         }
         Found::Behind => None,
         Found::Altered(how) => Some(how),
     };
-    let exported = export_to_file(&mut *tables, file, &target.export)?;
+    let exported = export_to_file_with(&mut *tables, file, &target.export, |new| {
+        if is_postfix { postmap::complete(new, file) } else { Ok(()) }
+    })?;
     let look =
         look(file)?.map_or_else(|| Look { bytes: 0, times: String::new() }, |(look, _)| look);
-    let content = exported.content.to_hex().to_string();
-    put_written(
-        &mut *tables,
-        &note,
-        &Written { shows, content, look, since: now, settled: false },
-    )?;
-    let put_right = put_right.map(|how| {
-        let text = format!("the target \"{}\" {how}: it was put right", file.display());
-        line(Level::Warning, &text)
-    });
-    if let Some(line) = &put_right {
-        let note = format!("{PUT_RIGHT}{}", file.display());
-        let before: PutRight = tables
-            .note(&note)?
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default();
-        let after = PutRight { times: before.times.saturating_add(1), last: now };
-        tables.put_note(&note, Some(&serde_json::to_string(&after)?))?;
-        tables.put_log(line)?;
+    let omitted = exported.written.omitted.to_string();
+    let mut done = Done { put_right: altered.is_some(), lines: Vec::new() };
+    if !omitted.is_empty() && known.is_none_or(|known| known.omitted != omitted) {
+        let text = format!("the target \"{}\": {omitted}", file.display());
+        done.lines.push(line(Level::Notice, &text));
     }
+    if let Some(how) = altered {
+        let text = format!("the target \"{}\" {how}: it was put right", file.display());
+        done.lines.push(line(Level::Warning, &text));
+        note_put_right(&mut *tables, file, now)?;
+    }
+    let written = Written {
+        shows,
+        content: exported.content.to_hex().to_string(),
+        look,
+        since: now,
+        settled: false,
+        omitted,
+        tables: if is_postfix { looks_of_tables(file)? } else { Vec::new() },
+    };
+    put_written(&mut *tables, &note, &written)?;
+    done.lines.iter().try_for_each(|line| tables.put_log(line))?;
     tables.commit()?;
-    Ok(put_right)
+    Ok(done)
+}
+
+fn note_put_right(tables: &mut dyn Tables, file: &Path, now: u64) -> Result<()> {
+    let note = format!("{PUT_RIGHT}{}", file.display());
+    let before: PutRight =
+        tables.note(&note)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let after = PutRight { times: before.times.saturating_add(1), last: now };
+    Ok(tables.put_note(&note, Some(&serde_json::to_string(&after)?))?)
+}
+
+/// How the tables of Postfix beside a file look.
+fn looks_of_tables(file: &Path) -> Result<Vec<(String, Look)>> {
+    let mut looks = Vec::new();
+    for (ending, table) in postmap::tables_of(file) {
+        if let Some((look, _)) = look(&table)? {
+            looks.push((ending.to_owned(), look));
+        }
+    }
+    Ok(looks)
 }
 
 fn put_written(tables: &mut dyn Tables, note: &str, written: &Written) -> Result<()> {
@@ -310,6 +350,8 @@ mod tests {
             look: look(&file).unwrap().unwrap().0,
             since,
             settled,
+            omitted: String::new(),
+            tables: Vec::new(),
         };
         let is_settled = |known: &Written, now| match find(&file, Some(known), "list", now).unwrap()
         {

@@ -1,5 +1,7 @@
 //! Files for other programs, read by what knows nothing of this one.
 
+use calcard::common::IanaString;
+use calcard::vcard::{VCard, VCardValue, VCardVersion};
 use dirsync_connect::{Omitted, TargetFormat, TargetOptions};
 use dirsync_directory::{EntryId, Record};
 
@@ -211,6 +213,48 @@ fn ldif_below_a_base_has_the_attributes_of_the_standards_alone() {
 
     let (ours, _) = self::text(TargetOptions { dirsync: true, ..options });
     assert!(ours.contains("\ndirsyncKey: 4\n") && ours.contains("\ndirsyncAddress: X400:/c=TR\n"));
+}
+
+/// `calcard` reads the cards of both versions.
+#[test]
+fn lists_are_groups_in_cards() {
+    let of = |format| {
+        let (text, _) = text(TargetOptions::new(format));
+        let cards = text.split_inclusive("END:VCARD\r\n").map(|card| VCard::parse(card).unwrap());
+        cards.collect::<Vec<_>>()
+    };
+    let texts = |card: &VCard, name: &str| -> Vec<String> {
+        let entries = card.entries.iter().filter(|entry| entry.name.as_str() == name);
+        let values = entries.filter_map(|entry| match entry.values.first()? {
+            VCardValue::Text(text) => Some(text.clone()),
+            VCardValue::Kind(kind) => Some(kind.as_str().to_owned()),
+            _ => None,
+        });
+        values.collect()
+    };
+    let urn = |key: &str| {
+        let id = id(key).to_string();
+        let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
+        format!("urn:uuid:{}", parts.join("-"))
+    };
+    let four = of(TargetFormat::Vcard4);
+    assert!(four.iter().all(|card| card.version() == Some(VCardVersion::V4_0)));
+    assert_eq!(texts(&four[0], "KIND"), [""; 0]);
+    assert_eq!(
+        texts(&four[0], "EMAIL"),
+        ["Ana@north.example", "a2@north.example", "a3@other.example"]
+    );
+    assert_eq!(texts(&four[3], "KIND"), ["GROUP"], "calcard writes its own word");
+    let members = [urn("2"), urn("1"), "mailto:gone+1@far.example".to_owned(), urn("3")];
+    assert_eq!(texts(&four[3], "MEMBER"), members);
+    assert_eq!(texts(&four[1], "UID"), [urn("2")]);
+
+    let three = of(TargetFormat::Vcard);
+    assert_eq!(texts(&three[3], "X-ADDRESSBOOKSERVER-KIND"), ["group"]);
+    // Apple names cards alone.
+    let members = [urn("2"), urn("1"), urn("3")];
+    assert_eq!(texts(&three[3], "X-ADDRESSBOOKSERVER-MEMBER"), members);
+    assert_eq!(texts(&three[1], "UID"), [urn("2").replace("urn:uuid:", "")]);
 }
 
 #[test]

@@ -230,3 +230,82 @@ fn postfix_finds_aliases_lists_and_recipients() {
     assert!(recipients("ana@north.example") && recipients("all@north.example"));
     assert!(!recipients("lukasz@south.example") && !recipients("x@north.example"));
 }
+
+/// Runs a command line with the folders of programs, and the settings of a Postfix that runs nothing.
+fn run_with(sandbox: &Sandbox, line: &str, path: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut command = sandbox.command(&words);
+    ran(command.env("PATH", path).env("MAIL_CONFIG", sandbox.path("postfix")))
+}
+
+const TARGETS: &str = "[[target]]\nfile = \"../SITE.virtual\"\nformat = \"postfix-virtual\"\ndomains = [\"north.example\"]\n\
+                       [[target]]\nfile = \"../missing/SITE.csv\"\nformat = \"outlook\"\n\
+                       [[target]]\nfile = \"../SITE.ldif\"\nbase = \"dc=example,dc=org\"\n";
+const PATH: &str = "/usr/sbin:/usr/bin:/bin";
+
+#[test]
+fn targets_of_new_formats_equal_the_list_and_one_that_is_broken_stops_no_other() {
+    let sandbox = two_sites();
+    postfix_settings(&sandbox);
+    for site in ["hq", "sales"] {
+        sandbox.write(&format!("{site}/dirsync.toml"), &TARGETS.replace("SITE", site));
+    }
+    let apply = |site: &str| run_with(&sandbox, &format!("-C {site} apply"), PATH);
+    for site in ["hq", "sales"] {
+        let said = apply(site).expect(3);
+        let said = format!("{}{}", said.out, said.err);
+        assert!(said.contains("missing") && said.contains("a target was not written"), "{said}");
+        assert!(said.contains("left out, as the format cannot express them: 1 entry"), "{said}");
+        let table = format!("{site}.virtual");
+        assert_eq!(
+            postmap_q(&sandbox, "all@north.example", &table).as_deref(),
+            Some("crew@north.example")
+        );
+    }
+    for format in ["virtual", "ldif"] {
+        assert_eq!(sandbox.read(&format!("hq.{format}")), sandbox.read(&format!("sales.{format}")));
+    }
+    let options = "--format ldif --base dc=example,dc=org";
+    assert_eq!(sandbox.read("hq.ldif"), sandbox.run(&format!("-C hq export {options}")).out);
+
+    // Nothing is left beside the files, and a table that is gone is put right.
+    let names = || {
+        let entries = std::fs::read_dir(sandbox.folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("virtual")).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    assert_eq!(before.len(), 4, "a file and a table at each site: {before:?}");
+    let table = before.iter().find(|name| name.starts_with("sales.virtual.")).unwrap();
+    std::fs::remove_file(sandbox.path(table)).unwrap();
+    let again = apply("sales").expect(3);
+    let again = format!("{}{}", again.out, again.err);
+    assert!(again.contains("another table beside it, or none: it was put right"), "{again}");
+    assert_eq!(names(), before);
+
+    // A change of the list reaches the table.
+    sandbox.run("-C hq entry add --key ben --name Ben --address SMTP:ben@north.example --address SMTP:b2@north.example").expect(0);
+    sandbox.cycle();
+    apply("sales").expect(3);
+    let found = postmap_q(&sandbox, "b2@north.example", "sales.virtual");
+    assert_eq!(found.as_deref(), Some("ben@north.example"));
+}
+
+#[test]
+fn a_table_without_postmap_is_an_error_of_its_target() {
+    let sandbox = two_sites();
+    let targets = TARGETS.replace("missing/", "").replace("SITE", "sales");
+    sandbox.write("sales/dirsync.toml", &targets);
+    let path = sandbox.path("programs").display().to_string();
+    std::fs::create_dir(&path).unwrap();
+    let said = run_with(&sandbox, "-C sales apply", &path).expect(3);
+    let said = format!("{}{}", said.out, said.err);
+    assert!(said.contains("there is no program \"postmap\" in PATH"), "{said}");
+    assert!(!sandbox.exists("sales.virtual"), "a file without its table is not put in place");
+    assert!(sandbox.exists("sales.csv") && sandbox.exists("sales.ldif"), "the others are");
+    let check = run_with(&sandbox, "-C sales config check", &path);
+    let check = format!("{}{}", check.out, check.err);
+    assert!(check.contains("there is no program \"postmap\" in PATH"), "{check}");
+    let status = run_with(&sandbox, "-C sales status", &path).expect(3).out;
+    assert!(status.contains("postmap"), "{status}");
+}
