@@ -309,3 +309,25 @@ fn a_table_without_postmap_is_an_error_of_its_target() {
     let status = run_with(&sandbox, "-C sales status", &path).expect(3).out;
     assert!(status.contains("postmap"), "{status}");
 }
+
+/// The columns are those that these programs export, so our own reading of their exports knows them.
+#[test]
+fn contact_files_are_read_like_the_exports_of_their_programs() {
+    let sandbox = two_sites();
+    for format in ["outlook", "google", "thunderbird"] {
+        export(&sandbox, &format!("--format {format}"), &format!("{format}.csv"));
+        sandbox.run(&format!("-C {format} init EAST/{format} --server")).expect(0);
+        let read = sandbox.run(&format!("-C {format} import {format}.csv --json")).expect(0).json();
+        assert_eq!(read["added"], 6, "all but the contact without a mail address: {read}");
+        sandbox.run(&format!("-C {format} cycle")).expect(0);
+        let found = sandbox.run(&format!("-C {format} entry list --json")).expect(0).json();
+        let ana = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["addresses"][0] == "SMTP:ana@north.example");
+        let ana = ana.unwrap_or_else(|| panic!("{format}: {found}"));
+        assert_eq!(ana["addresses"][1], "SMTP:a2@north.example");
+        assert_eq!(ana["details"]["telephoneNumber"][0], "+49 431 1", "{ana}");
+    }
+}
