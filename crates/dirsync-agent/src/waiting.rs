@@ -175,7 +175,11 @@ fn unpublished(
     is_server: bool,
 ) -> Stored<Vec<Alarm>> {
     let mut alarms = Vec::new();
-    let offered = tables.offers()?.len() as u64;
+    // What is released to a postoffice comes outside the list if its view has limits.
+    let offered = match tables.offers()?.len() as u64 {
+        0 => tables.released_count(&state.name)?,
+        offered => offered,
+    };
     alarms.extend((offered > 0).then_some(Alarm::Offered { count: offered }));
     if is_server {
         for row in tables.unsettled_counts()? {

@@ -186,6 +186,7 @@ CREATE TABLE list_a (
     details      TEXT NOT NULL     -- lines attribute/value
 ) STRICT;
 CREATE UNIQUE INDEX list_a_id ON list_a (id);
+CREATE INDEX list_a_released ON list_a (released_to) WHERE released_to IS NOT NULL;
 
 -- As list_a.
 CREATE TABLE list_b (
@@ -203,6 +204,7 @@ CREATE TABLE list_b (
     details      TEXT NOT NULL     -- as in list_a
 ) STRICT;
 CREATE UNIQUE INDEX list_b_id ON list_b (id);
+CREATE INDEX list_b_released ON list_b (released_to) WHERE released_to IS NOT NULL;
 
 -- The digests of the buckets of the two lists. Buckets without an element are left out.
 CREATE TABLE list_bucket (

@@ -1,10 +1,15 @@
 //! Counts of what waits.
 
+use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{CountTables, HeldCount, QuarantineCount, Stored, UnsettledCount};
 
 use super::transaction::SqliteTransaction;
 
 impl CountTables for SqliteTransaction<'_> {
+    fn released_count(&mut self, to: &PostofficeName) -> Stored<u64> {
+        self.count_released(to)
+    }
+
     fn held_counts(&mut self) -> Stored<Vec<HeldCount>> {
         let sql = "SELECT source, change, kind IS NULL AS deletes, count(*), min(since) \
                    FROM held_change WHERE NOT rejected GROUP BY source, change, deletes \

@@ -1,6 +1,6 @@
 //! The two lists of a requestor: the live one, and the one that is prepared beside it.
 
-use dirsync_directory::EntryId;
+use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::{SrvSeq, Stamp};
 use dirsync_protocol::tables::{
     Flow, ListPlace, ListRow, OwnedListRow, StoreError, StoreErrorKind, Stored,
@@ -52,6 +52,10 @@ const BY_NAME: [&str; 2] = per_list!(
     "SELECT id, owner, first_origin, key, srv_seq, stamp, released_to, kind, name, addresses, \
      details FROM ",
     " ORDER BY name, id"
+);
+const COUNT_RELEASED: [&str; 2] = per_list!(
+    "SELECT count(*) FROM ",
+    " WHERE released_to IN (SELECT no FROM postoffice WHERE identity = ?1)"
 );
 const DELETE: [&str; 2] = per_list!("DELETE FROM ", " WHERE id = ?1");
 const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
@@ -268,6 +272,13 @@ impl<'s> SqliteTransaction<'s> {
         self.visit(action, BY_NAME[self.lists.live], [], |row, names| {
             visit_row(row, names, connection, action, visit)
         })
+    }
+
+    pub(super) fn count_released(&mut self, to: &PostofficeName) -> Stored<u64> {
+        let action = "count the released entries";
+        let Some(identity) = self.identity(action, to)? else { return Ok(0) };
+        let sql = COUNT_RELEASED[self.lists.live];
+        Ok(self.one(action, sql, [identity], |row, _| row.number())?.unwrap_or(0))
     }
 
     pub(super) fn empty_list(&mut self, place: ListPlace) -> Stored<()> {

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{CountTables, HeldCount, QuarantineCount, Stored, UnsettledCount};
 
 use super::MemoryTransaction;
 
 impl CountTables for MemoryTransaction<'_> {
+    fn released_count(&mut self, to: &PostofficeName) -> Stored<u64> {
+        let rows = self.store.state.live.rows.values();
+        Ok(rows.filter(|(_, row)| row.released_to.as_ref() == Some(to)).count() as u64)
+    }
+
     fn held_counts(&mut self) -> Stored<Vec<HeldCount>> {
         let mut groups = BTreeMap::new();
         for held in self.store.state.held_changes.values().filter(|held| !held.rejected) {

@@ -167,7 +167,6 @@ fn bring_about(kind: AlarmKind, sandbox: &Sandbox) -> (&'static str, &'static st
             ("hq", "1 entry of SOUTH/SALES waits for an address")
         }
         AlarmKind::Offered => {
-            sandbox.run("-C hq requestor set SOUTH/SALES --kinds mailbox").expect(0);
             sandbox
                 .run("-C hq entry add --key one --name One --address SMTP:one@x.example")
                 .expect(0);

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    HeldChange, HeldCount, Hold, Published, QuarantineCount, Quarantined, ServerRow, Submitted,
-    UnsettledCount,
+    HeldChange, HeldCount, Hold, ListPlace, OwnedListRow, Published, QuarantineCount, Quarantined,
+    ServerRow, Submitted, UnsettledCount,
 };
 use dirsync_store::Store;
 
 use super::{Check, Tx, check_kept, discard};
-use crate::rows::{entry_id, postoffice, published, record, server_row, submitted};
+use crate::rows::{entry_id, list_row, postoffice, published, record, server_row, submitted};
 
 pub(super) const CHECKS: &[Check] = &[
     held_changes_are_counted_by_source_and_reason,
     quarantined_cases_are_counted_by_origin,
     unsettled_rows_are_counted_by_origin,
+    released_entries_are_counted_by_addressee,
 ];
 
 fn held_changes_are_counted_by_source_and_reason(store: &mut dyn Store) {
@@ -136,4 +137,21 @@ fn unsettled_rows_are_counted_by_origin(store: &mut dyn Store) {
         |tx| tx.unsettled_counts(),
         vec![north, south],
     );
+}
+
+fn released_entries_are_counted_by_addressee(store: &mut dyn Store) {
+    let row = |n, to: Option<&str>| OwnedListRow {
+        released_to: to.map(postoffice),
+        ..list_row(n, "Ana")
+    };
+    let rows =
+        [row(1, None), row(2, Some("SOUTH/Hq")), row(3, Some("south/HQ")), row(4, Some("W/X"))];
+    check_kept(
+        store,
+        |tx| rows.iter().try_for_each(|row| tx.put_list_row(ListPlace::Live, &row.as_ref())),
+        |tx| tx.released_count(&postoffice("SOUTH/HQ")),
+        2,
+    );
+    let nobody = discard(store, |tx| tx.released_count(&postoffice("NORTH/NOBODY")));
+    assert_eq!(nobody, 0);
 }
