@@ -185,8 +185,9 @@ fn remove(
     } else {
         println!("{name} is removed, and {entries} entries with it");
         println!(
-            "the way back: `dirsync undo --yes`, and if {name} has heard of it, `dirsync rejoin` there; \
-             its entries return with its next requests"
+            "the way back: `dirsync undo --yes`, and if {name} has heard of it, `dirsync rejoin` there; its \
+             entries return with its next requests. `dirsync requestor add {name} --folder DIR` invites a \
+             new installation"
         );
     }
     Ok(ExitStatus::Done)

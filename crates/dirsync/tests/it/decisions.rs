@@ -198,6 +198,7 @@ fn a_removal_of_many_entries_asks() {
     // Few go without a question, as few deletions do.
     let few = sandbox.run("-C hq requestor remove ALPS/DEPOT").expect(0);
     assert!(few.out.contains("2 entries") && few.out.contains("requestor add"), "{}", few.out);
+    assert!(few.out.contains("dirsync undo --yes"), "{}", few.out);
     let many = sandbox.run("-C hq requestor remove SOUTH/SALES --yes --json").expect(0).json();
     assert_eq!(many["entries"], 30);
     sandbox.run("-C hq cycle").expect(0);
