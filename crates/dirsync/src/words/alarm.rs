@@ -89,7 +89,8 @@ fn recovering(waits_for: &[PostofficeName]) -> String {
         return "the server was restored and recovers".into();
     }
     let names: Vec<String> = waits_for.iter().map(ToString::to_string).collect();
-    format!("the server was restored, and recovers until {} has sent again", listed(&names))
+    let have = if names.len() == 1 { "has" } else { "have" };
+    format!("the server was restored, and recovers until {} {have} sent again", listed(&names))
 }
 
 /// The command that shows more of an alarm.

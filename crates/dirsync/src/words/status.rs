@@ -54,7 +54,10 @@ fn postoffices(status: &Status, names: &Names, times: &Times) -> String {
         Role::Server if headline.agree == postoffices => {
             format!("All {postoffices} sites agree; {people}.")
         }
-        Role::Server => format!("{} of {postoffices} sites agree; {people}.", headline.agree),
+        Role::Server => {
+            let agree = if headline.agree == 1 { "agrees" } else { "agree" };
+            format!("{} of {postoffices} sites {agree}; {people}.", headline.agree)
+        }
         Role::Requestor if headline.agree == 1 => {
             format!("{name} agrees with {}; {people}.", names.short(&status.server))
         }
@@ -136,7 +139,8 @@ fn reason(alarm: &Alarm, names: &Names, times: &Times) -> String {
         }
         Alarm::Recovering { waits_for } => {
             let silent: Vec<String> = waits_for.iter().map(name).collect();
-            format!("the server recovers until {} has sent", super::listed(&silent))
+            let have = if silent.len() == 1 { "has" } else { "have" };
+            format!("the server recovers until {} {have} sent", super::listed(&silent))
         }
         Alarm::Refused { .. } => "the server does not admit it".into(),
         Alarm::NotAdmitted { name: of, .. } => {

@@ -89,7 +89,7 @@ fn bring_about(kind: AlarmKind, sandbox: &Sandbox) -> (&'static str, &'static st
             sandbox.run("-C hq restore hq.backup").expect(0);
             (
                 "hq",
-                "recovers until NORTH/HQ and SOUTH/SALES has sent again: `dirsync server recover",
+                "recovers until NORTH/HQ and SOUTH/SALES have sent again: `dirsync server recover",
             )
         }
         AlarmKind::Overdue => {
