@@ -56,6 +56,7 @@ pub mod status;
 pub mod steps;
 pub mod targets;
 pub mod time;
+pub mod transfers;
 pub mod view;
 pub mod waiting;
 pub mod why;

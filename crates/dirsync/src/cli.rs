@@ -13,7 +13,7 @@ use dirsync_postoffice::config::SourceFormat;
 use dirsync_protocol::context::Level;
 
 pub use agent::{RunArgs, StatusArgs};
-pub use entry::{EntryCommand, EntryFields, EntryListArgs};
+pub use entry::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
 
 /// The version, and the revision that it was built from if that is known.

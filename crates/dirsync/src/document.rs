@@ -1,5 +1,6 @@
 //! The JSON documents that commands print. `docs/json.md` is made from their types.
 
+use dirsync_postoffice::entries::ShownEntry;
 use dirsync_postoffice::forecast::Forecast;
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
@@ -42,6 +43,12 @@ impl Items {
         let (start, end) = text.split_once(&opening).unwrap_or((&text, ""));
         println!("{start}{opening}");
         Self { end: end.to_owned(), before: None }
+    }
+
+    /// Begins a document that is a list.
+    pub fn list() -> Self {
+        println!("[");
+        Self { end: "]".to_owned(), before: None }
     }
 
     /// Prints an item.
@@ -105,6 +112,8 @@ documents! {
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
     ["entry add", "entry modify", "entry delete", "entry release", "entry claim"] => entry::Changed,
+    ["entry list"] => Vec<ShownEntry>,
+    ["entry show"] => ShownEntry,
     ["waiting"] => waiting::List,
     ["why"] => Why,
     ["quarantine list"] => Vec<quarantine::Case>,

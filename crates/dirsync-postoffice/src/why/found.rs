@@ -55,7 +55,7 @@ impl Wanted {
 }
 
 /// Whether a record has an address, given whole or without its type; folded.
-pub(crate) fn has_address(record: RecordRef<'_>, wanted: &str) -> bool {
+fn has_address(record: RecordRef<'_>, wanted: &str) -> bool {
     record
         .address_keys()
         .any(|key| key == wanted || key.split_once(':').is_some_and(|(_, value)| value == wanted))

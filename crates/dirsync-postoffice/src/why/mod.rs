@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use found::Found;
 pub use stage::{LeftOut, Reach, Stage};
 
-pub(crate) use found::{Wanted, has_address};
+pub(crate) use found::Wanted;
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::nearest::Nearest;
@@ -79,7 +79,7 @@ fn require_known(postoffice: &mut Postoffice, at: Option<&PostofficeName>) -> Re
     })
 }
 
-fn not_found(postoffice: &mut Postoffice, asked: &str) -> Result<Failure> {
+pub(crate) fn not_found(postoffice: &mut Postoffice, asked: &str) -> Result<Failure> {
     let mut nearest = Nearest::to(asked);
     here::visit_names(postoffice, &mut |name| nearest.offer(name))?;
     if postoffice.is_server {

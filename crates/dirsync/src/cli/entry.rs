@@ -1,19 +1,22 @@
 //! `dirsync entry …`: names and flags are promises (`docs/cli.md`).
 
 use clap::{Args, Subcommand};
-use dirsync_directory::{Address, EntryId, EntryKind, PostofficeName};
+use dirsync_directory::{Address, EntryKind, PostofficeName};
 
 #[derive(Debug, Subcommand)]
 pub enum EntryCommand {
     /// Add an own entry
+    #[command(
+        after_help = "Examples:\n  dirsync -C hq entry add --name Ana --address SMTP:ana@north.example\n  dirsync -C hq entry add --kind list --name Crew --address SMTP:c@x.example --member p1@x.example"
+    )]
     Add(EntryAddArgs),
     /// Change an own entry
     Modify(EntryModifyArgs),
     /// Delete an own entry, by id or key
     Delete { entry: String },
-    /// Show an entry, by id, key or address
+    /// Show an entry, by id, key, address or name
     Show { entry: String },
-    /// List entries of the Global Address List
+    /// List entries of the Global Address List, and own ones that are not published yet
     List(EntryListArgs),
     /// Offer an own entry to another postoffice
     Release {
@@ -25,8 +28,9 @@ pub enum EntryCommand {
     },
     /// Take over an entry that was released to this postoffice
     Claim {
-        /// The entry's id
-        id: EntryId,
+        /// The entry's id, key, address or name
+        #[arg(value_name = "WHO")]
+        who: String,
         /// The source that will feed it
         #[arg(long, default_value = "hand")]
         source: String,
@@ -47,6 +51,9 @@ pub struct EntryFields {
     /// mailbox, contact, resource or list
     #[arg(long)]
     pub kind: Option<EntryKind>,
+    /// A member of a list, by its address; repeat it. A list may be a member of another one
+    #[arg(long = "member", value_name = "ADDRESS")]
+    pub members: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +71,18 @@ pub struct EntryModifyArgs {
     pub entry: String,
     #[command(flatten)]
     pub fields: EntryFields,
+    /// Add a value to a detail; repeat it
+    #[arg(long = "add-detail", value_name = "ATTRIBUTE=VALUE")]
+    pub added_details: Vec<String>,
+    /// Remove a value of a detail; repeat it
+    #[arg(long = "remove-detail", value_name = "ATTRIBUTE=VALUE")]
+    pub removed_details: Vec<String>,
+    /// Add a member to a list; repeat it
+    #[arg(long = "add-member", value_name = "ADDRESS")]
+    pub added_members: Vec<String>,
+    /// Remove a member of a list; repeat it
+    #[arg(long = "remove-member", value_name = "ADDRESS")]
+    pub removed_members: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use dirsync_agent::taken::TakenAddress;
 use dirsync_directory::{Address, AttributeName, EntryId, PostofficeName};
-use dirsync_postoffice::entries::{self, Fields, ShownEntry, Written};
+use dirsync_postoffice::entries::{self, Fields, State, Written};
+use dirsync_postoffice::transfers::{self, Released};
 use dirsync_postoffice::{Postoffice, json};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::cli::{EntryCommand, EntryFields, EntryListArgs};
-use crate::commands::print_json;
+use crate::cli::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
-use crate::words::{contested, shown};
+use crate::words::contested;
 
 /// A change of an own entry by hand. It travels with the next request.
 #[derive(Serialize, JsonSchema)]
@@ -27,6 +26,10 @@ pub struct Changed {
     done: Done,
     /// The addresses of it that other entries have: it waits for them.
     taken: Vec<Taken>,
+    /// Of a list, the members that no entry here has as an address. They are kept.
+    unknown_members: Vec<String>,
+    /// Of a release, whether the new owner is known here; else null.
+    heir_is_known: Option<bool>,
 }
 
 /// What was done with an own entry.
@@ -78,22 +81,25 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatu
     let (written, done) = match command {
         EntryCommand::Show { entry } => return show(folder, &entry, json),
         EntryCommand::List(arguments) => return list(folder, &arguments, json),
+        EntryCommand::Release { entry, to } => {
+            let released = transfers::release(&mut open("entry release")?, &entry, &to)?;
+            say_released(&released, &to, json);
+            return Ok(ExitStatus::Done);
+        }
         EntryCommand::Add(arguments) => {
             let fields = fields(arguments.fields)?;
             (entries::add(&mut open("entry")?, arguments.key, fields)?, Done::Added)
         }
         EntryCommand::Modify(arguments) => {
-            let fields = fields(arguments.fields)?;
-            (entries::modify(&mut open("entry")?, &arguments.entry, fields)?, Done::Changed)
+            let entry = arguments.entry.clone();
+            let fields = modified(arguments)?;
+            (entries::modify(&mut open("entry")?, &entry, fields)?, Done::Changed)
         }
         EntryCommand::Delete { entry } => {
             (entries::delete(&mut open("entry delete")?, &entry)?.into(), Done::Deleted)
         }
-        EntryCommand::Release { entry, to } => {
-            (entries::release(&mut open("entry release")?, &entry, &to)?.into(), Done::Released)
-        }
-        EntryCommand::Claim { id, source } => {
-            (entries::claim(&mut open("entry claim")?, id, &source)?.into(), Done::Claimed)
+        EntryCommand::Claim { who, source } => {
+            (transfers::claim(&mut open("entry claim")?, &who, &source)?.into(), Done::Claimed)
         }
     };
     say_done(written, done, json);
@@ -101,10 +107,13 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatu
 }
 
 fn say_done(written: Written, done: Done, json: bool) {
-    let Written { id, taken } = written;
+    let Written { id, taken, unknown_members } = written;
     if !json {
         for taken in &taken.addresses {
             eprintln!("warning: {}", contested::taken(taken));
+        }
+        for member in &unknown_members {
+            eprintln!("warning: no entry here has the address of the member {}", in_line(member));
         }
         println!("{id} {}; it travels with the next `dirsync send`", done.word());
         return;
@@ -112,48 +121,89 @@ fn say_done(written: Written, done: Done, json: bool) {
     let taken = taken.addresses.into_iter();
     let taken =
         taken.map(|TakenAddress { address, holder, name, .. }| Taken { address, holder, name });
-    document::print(&Changed { id, done, taken: taken.collect() });
+    let taken = taken.collect();
+    document::print(&Changed { id, done, taken, unknown_members, heir_is_known: None });
+}
+
+fn say_released(released: &Released, to: &PostofficeName, json: bool) {
+    let Released { id, known, nearest } = released;
+    if json {
+        document::print(&Changed {
+            id: *id,
+            done: Done::Released,
+            taken: Vec::new(),
+            unknown_members: Vec::new(),
+            heir_is_known: Some(*known),
+        });
+        return;
+    }
+    if !known {
+        let meant =
+            nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name}?"));
+        eprintln!("warning: no entry of {to} is in the list here{meant}");
+    }
+    println!("{id} released to {to}; the offer travels with the next `dirsync send`");
+}
+
+fn detail(text: &str) -> Result<(AttributeName, String)> {
+    let Some((attribute, value)) = text.split_once('=') else {
+        return Err(Failure::usage(format!("\"{text}\" is not ATTRIBUTE=VALUE")));
+    };
+    Ok((attribute.parse().map_err(Failure::usage)?, value.to_owned()))
+}
+
+/// A member is an address; one without a type is an SMTP address.
+fn member(text: &str) -> Result<(AttributeName, String)> {
+    let typed = match text.contains(':') {
+        true => text.to_owned(),
+        false => format!("SMTP:{text}"),
+    };
+    let address: Address = typed.parse().map_err(Failure::usage)?;
+    Ok((AttributeName::member(), address.to_string()))
 }
 
 fn fields(arguments: EntryFields) -> Result<Fields> {
-    let EntryFields { name, addresses, details, kind } = arguments;
-    let details = details.iter().map(|detail| {
-        let Some((attribute, value)) = detail.split_once('=') else {
-            return Err(Failure::usage(format!("\"{detail}\" is not ATTRIBUTE=VALUE")));
-        };
-        let attribute: AttributeName = attribute.parse().map_err(Failure::usage)?;
-        Ok((attribute, value.to_owned()))
-    });
-    Ok(Fields { name, addresses, details: details.collect::<Result<_>>()?, kind })
+    let EntryFields { name, addresses, details, kind, members } = arguments;
+    let details = details.iter().map(|text| detail(text));
+    let members = members.iter().map(|text| member(text));
+    let details = details.chain(members).collect::<Result<_>>()?;
+    Ok(Fields { name, addresses, details, kind, ..Fields::default() })
 }
 
-fn entry_json(entry: &ShownEntry) -> Value {
-    let mut value = json!({
-        "id": entry.id.to_string(), "origin": entry.origin.to_string(), "key": entry.key,
-        "kind": entry.kind, "name": entry.name,
-        "address": entry.addresses.first().cloned().unwrap_or_default(),
-        "addresses": entry.addresses, "details": entry.details,
-        "srv_seq": entry.number.map(|number| number.0),
-        "released_to": entry.released_to.as_ref().map(ToString::to_string), "valid": entry.valid,
-    });
-    if let Some(source) = &entry.source {
-        value["source"] = source.clone().into();
-    }
-    value
+fn modified(arguments: EntryModifyArgs) -> Result<Fields> {
+    let EntryModifyArgs {
+        fields: replaced,
+        added_details,
+        removed_details,
+        added_members,
+        removed_members,
+        ..
+    } = arguments;
+    let both = |details: Vec<String>, members: Vec<String>| {
+        let details = details.iter().map(|text| detail(text));
+        let all = details.chain(members.iter().map(|text| member(text)));
+        all.collect::<Result<Vec<_>>>()
+    };
+    let added = both(added_details, added_members)?;
+    let removed = both(removed_details, removed_members)?;
+    Ok(Fields { added, removed, ..fields(replaced)? })
+}
+
+fn in_line(text: &str) -> String {
+    dirsync_directory::shown(text).into_owned()
 }
 
 fn show(folder: &Path, text: &str, json: bool) -> Result<ExitStatus> {
     let mut found = entries::find(&mut super::read(folder)?, text)?;
     if json {
-        let one = if found.len() == 1 { found.pop() } else { None };
-        print_json(
-            &one.as_ref().map_or_else(|| found.iter().map(entry_json).collect(), entry_json),
-        );
+        match found.len() {
+            1 => document::print(&found.remove(0)),
+            _ => document::print(&found),
+        }
         return Ok(ExitStatus::Done);
     }
-    let in_line = |text: &str| dirsync_directory::shown(text).into_owned();
     for entry in found {
-        println!("{}", in_line(&entry.name));
+        println!("{}{}", in_line(&entry.name), mark(entry.state));
         println!("  id      {}", entry.id);
         let (key, kind) = (in_line(&entry.key), in_line(&entry.kind));
         println!("  origin  {}   key {key}   kind {kind}", entry.origin);
@@ -165,19 +215,28 @@ fn show(folder: &Path, text: &str, json: bool) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
+/// How an entry stands to the list, after its name.
+fn mark(state: State) -> &'static str {
+    match state {
+        State::Published => "",
+        State::NotInList => "  (not published yet)",
+        State::Changed => "  (changed, not published yet)",
+        State::Deleted => "  (deleted here, not published yet)",
+    }
+}
+
 fn list(folder: &Path, arguments: &EntryListArgs, json: bool) -> Result<ExitStatus> {
     let (origin, search) = (arguments.origin.as_ref(), arguments.search.as_deref());
-    let mut found = Vec::new();
-    entries::visit(&mut super::read(folder)?, origin, search, &mut |row| {
-        if json {
-            found.push(entry_json(&ShownEntry::listed(row)));
-            return;
-        }
-        let address = row.record.address_texts().next().unwrap_or_default();
-        println!("{}  {}  {}  {}", row.id, shown(row.record.name), shown(address), row.owner);
-    })?;
+    let mut postoffice = super::read(folder)?;
     if json {
-        print_json(&Value::Array(found));
+        let mut items = document::Items::list();
+        entries::visit(&mut postoffice, origin, search, &mut |entry| items.print(&entry))?;
+        items.end();
+        return Ok(ExitStatus::Done);
     }
+    entries::visit(&mut postoffice, origin, search, &mut |entry| {
+        let (name, address) = (in_line(&entry.name), in_line(&entry.address));
+        println!("{}  {name}  {address}  {}{}", entry.id, entry.origin, mark(entry.state));
+    })?;
     Ok(ExitStatus::Done)
 }

@@ -5,6 +5,7 @@ mod copies;
 mod copies_in_turn;
 mod decisions;
 mod edges;
+mod entries;
 #[cfg(unix)]
 mod exports;
 mod held;

@@ -1,0 +1,119 @@
+//! Single entries: the list as people look at it, and changes by hand (T0).
+
+mod fields;
+mod members;
+mod shown;
+
+use std::ops::ControlFlow;
+
+use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
+use dirsync_agent::taken::{self, Taken};
+use dirsync_directory::{Entry, EntryId, Key, Record, composed};
+use dirsync_message::ReqSeq;
+use dirsync_protocol::tables::{OwnRow, Tables};
+use dirsync_store::Transaction;
+
+pub use fields::Fields;
+pub use shown::{ShownEntry, State, find, visit};
+
+use crate::failure::{Failure, Result};
+use crate::postoffice::{Postoffice, log_run};
+use crate::runs::run_of;
+use crate::time::now_ms;
+
+/// An own entry that was written by hand.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its id.
+    pub id: EntryId,
+    /// The addresses of it that other entries have: it waits for them.
+    pub taken: Taken,
+    /// Of a list, the members that no entry here has as an address. They are kept.
+    pub unknown_members: Vec<String>,
+}
+
+impl From<EntryId> for Written {
+    /// Of a change that wants no address.
+    fn from(id: EntryId) -> Self {
+        Self { id, taken: Taken::default(), unknown_members: Vec::new() }
+    }
+}
+
+/// Adds an own entry; its key is its primary address if none is given.
+pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> Result<Written> {
+    let mut entry = Entry::default();
+    fields.fill(&mut entry)?;
+    let key = match (key, entry.primary()) {
+        (Some(key), _) => key,
+        (None, Some(primary)) => primary.value().to_owned(),
+        (None, None) => return Err(Failure::usage("an entry needs an --address")),
+    };
+    key.parse::<Key>().map_err(Failure::usage)?;
+    write(postoffice.begin()?, HandChange { key, record: Record::from(&entry), add: true }, "added")
+}
+
+fn write(mut tables: Box<dyn Transaction + '_>, change: HandChange, what: &str) -> Result<Written> {
+    let (key, record) = (change.key.clone(), change.record.clone());
+    let ((id, _), run) = run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change))?;
+    let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref())?;
+    let unknown_members = members::unknown(&mut *tables, record.as_ref())?;
+    done(tables, id, what, run)?;
+    Ok(Written { id, taken, unknown_members })
+}
+
+/// Changes an own entry, given by id or key.
+pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result<Written> {
+    let mut tables = postoffice.begin()?;
+    let old = own_entry(&mut *tables, text)?;
+    let mut entry = old.record.as_ref().to_entry()?;
+    fields.fill(&mut entry)?;
+    let change = HandChange { key: old.key, record: Record::from(&entry), add: false };
+    write(tables, change, "changed")
+}
+
+/// Deletes an own entry, given by id or key.
+pub fn delete(postoffice: &mut Postoffice, text: &str) -> Result<EntryId> {
+    let mut tables = postoffice.begin()?;
+    let id = own_entry(&mut *tables, text)?.id;
+    let ((), run) = run_of(&mut *tables, |tables| delete_by_hand(tables, now_ms(), id))?;
+    done(tables, id, "deleted", run)
+}
+
+/// Commits a change by hand, with its line in the log.
+pub(crate) fn done(
+    mut tables: Box<dyn Transaction + '_>,
+    id: EntryId,
+    what: &str,
+    run: Option<u64>,
+) -> Result<EntryId> {
+    log_run(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[], run)?;
+    tables.commit()?;
+    Ok(id)
+}
+
+/// An own entry by id or key.
+pub(crate) fn own_entry(tables: &mut dyn Tables, text: &str) -> Result<OwnRow> {
+    find_own(tables, text)?.ok_or_else(|| {
+        Failure::usage(format!("\"{text}\" is not the id or key of an own entry"))
+            .hint("`dirsync export --own` lists own entries")
+    })
+}
+
+fn find_own(tables: &mut dyn Tables, text: &str) -> Result<Option<OwnRow>> {
+    let me = tables.requestor()?.name;
+    let ids = [text.parse::<EntryId>().ok(), Some(EntryId::derive(&me, text))];
+    for id in ids.into_iter().flatten() {
+        if let Some(row) = tables.own(id)? {
+            return Ok(Some(row));
+        }
+    }
+    let mut found = None;
+    tables.visit_own(ReqSeq(0), &mut |row| {
+        if row.key != composed(text) {
+            return ControlFlow::Continue(());
+        }
+        found = Some(row.clone());
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
