@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Result};
 use crate::invitation::{Invitation, VALID_MS};
 use crate::keys::random_seed;
+use crate::nearest::Nearest;
 use crate::postoffice::Postoffice;
 use crate::time::{now_ms, rfc3339};
 use crate::view::{Seen, ViewChange, changed, within_limits};
@@ -243,6 +244,18 @@ impl Removal {
     pub fn decide(&self, postoffice: &mut Postoffice) -> Result<()> {
         postoffice.decide(vec![(self.name.clone(), DecisionKind::Remove)])
     }
+}
+
+/// Nobody of this name is registered; perhaps somebody of a similar one is.
+pub fn unknown(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Failure> {
+    let mut nearest = Nearest::to(name.as_str());
+    let registrations = postoffice.begin()?.registrations()?;
+    registrations.iter().for_each(|registration| nearest.offer(registration.name.as_str()));
+    let failure = Failure::usage(format!("{name} is not registered"));
+    Ok(match nearest.found() {
+        Some(name) => failure.hint(format!("did you mean {name}?")),
+        None => failure,
+    })
 }
 
 /// The registration of a postoffice that takes part, or will.

@@ -12,6 +12,7 @@ use crate::keys::{has_instance, public_key};
 use crate::next::Next;
 use crate::postoffice::Postoffice;
 use crate::time::now_ms;
+use crate::view::{Unmatched, unmatched_here};
 use crate::{exposure, missing};
 
 /// The result of a check of the settings of a folder.
@@ -28,15 +29,20 @@ pub struct Check {
     /// What others on this machine may write and should not, what did not work when the postoffice was
     /// opened, and files and programs that the settings name and that are not there.
     pub warnings: Vec<String>,
+    /// The values of the view that no entry has.
+    pub unmatched: Vec<Unmatched>,
 }
 
 impl Check {
     /// Checks the settings of a folder.
     pub fn of(folder: &Path) -> Result<Self> {
         let mut state = State::new(has_instance(folder));
+        let mut unmatched = Vec::new();
         let mut warnings = match Postoffice::read(folder) {
             Ok(mut postoffice) => {
                 state = State::load(&mut *postoffice.begin()?)?;
+                let wanted = postoffice.config.view.clone();
+                unmatched = unmatched_here(&mut *postoffice.begin()?, &wanted)?;
                 let mut warnings = std::mem::take(&mut postoffice.warnings);
                 warnings.extend(exposure::of(&mut postoffice)?);
                 warnings
@@ -56,6 +62,6 @@ impl Check {
             _ => Vec::new(),
         };
         let next = config.as_ref().ok().map(|config| Next::by(config, &state, now_ms()));
-        Ok(Self { file, config, never, next, warnings })
+        Ok(Self { file, config, never, next, warnings, unmatched })
     }
 }

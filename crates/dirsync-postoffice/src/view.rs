@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{Condition, PostofficeName, RecordRef, View};
-use dirsync_message::SrvSeq;
-use dirsync_protocol::tables::{Numbered, ServerTables, Stored};
+use dirsync_message::{ReqSeq, SrvSeq};
+use dirsync_protocol::tables::{ListPlace, Numbered, ServerTables, Stored, Tables};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 use crate::json;
+use crate::nearest::Nearest;
 
 /// The view, unless it is larger than one that may be allowed.
 pub fn within_limits(view: View) -> Result<View> {
@@ -138,6 +139,17 @@ impl Hidden {
     }
 }
 
+/// A value of a view that no entry has: perhaps it is mistyped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unmatched {
+    /// `types`, `origins`, `kinds`, `attributes` or `filter`.
+    pub part: &'static str,
+    /// The value.
+    pub value: String,
+    /// A value that entries have and that was perhaps meant; null if none is near.
+    pub nearest: Option<String>,
+}
+
 /// A view, and how many published entries it shows now.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Seen {
@@ -147,19 +159,124 @@ pub struct Seen {
     pub view: View,
     /// How many published entries it shows.
     pub entries: u64,
+    /// How many published entries there are.
+    pub of: u64,
+    /// The values of the view that no published entry has.
+    pub unmatched: Vec<Unmatched>,
 }
 
 impl Seen {
     /// Counts the entries that a view shows.
     pub fn of(tables: &mut dyn ServerTables, view: View) -> Stored<Self> {
-        let mut entries = 0;
+        let mut met = Met::of(&view);
         let head = tables.server()?.map_or(SrvSeq(0), |server| server.head);
         tables.visit_numbered(SrvSeq(0), head, &mut |numbered| {
             if let Numbered::Published(row, published) = numbered {
-                entries += u64::from(view.shows(&row.origin, published.content()));
+                met.meet(&row.origin, published.content());
             }
             ControlFlow::Continue(())
         })?;
-        Ok(Self { view, entries })
+        let Met { entries, of, .. } = met;
+        let unmatched = met.unmatched();
+        Ok(Self { view, entries, of, unmatched })
+    }
+}
+
+/// The values of the view that this postoffice wants and that no entry of its list has, nor an own one.
+pub fn unmatched_here(tables: &mut dyn Tables, wanted: &View) -> Stored<Vec<Unmatched>> {
+    let mut met = Met::of(wanted);
+    let me = tables.requestor()?.name;
+    tables.visit_list(ListPlace::Live, &mut |row| {
+        met.meet(row.owner, row.record);
+        ControlFlow::Continue(())
+    })?;
+    tables.visit_own(ReqSeq(0), &mut |row| {
+        met.meet(&me, row.record.as_ref());
+        ControlFlow::Continue(())
+    })?;
+    Ok(met.unmatched())
+}
+
+/// The values that entries have, as far as a view names values of their part.
+struct Met<'v> {
+    view: &'v View,
+    entries: u64,
+    of: u64,
+    types: BTreeSet<String>,
+    origins: BTreeSet<PostofficeName>,
+    kinds: BTreeSet<String>,
+    attributes: BTreeSet<String>,
+    filter: bool,
+}
+
+impl<'v> Met<'v> {
+    fn of(view: &'v View) -> Self {
+        Self {
+            view,
+            entries: 0,
+            of: 0,
+            types: BTreeSet::new(),
+            origins: BTreeSet::new(),
+            kinds: BTreeSet::new(),
+            attributes: BTreeSet::new(),
+            filter: false,
+        }
+    }
+
+    fn meet(&mut self, owner: &PostofficeName, record: RecordRef<'_>) {
+        fn add<'t>(set: &mut BTreeSet<String>, texts: impl Iterator<Item = &'t str>) {
+            for text in texts {
+                if !set.contains(text) {
+                    set.insert(text.to_owned());
+                }
+            }
+        }
+        self.of += 1;
+        self.entries += u64::from(self.view.shows(owner, record));
+        if self.view.types.is_some() {
+            add(&mut self.types, record.address_texts().filter_map(|text| text.split(':').next()));
+        }
+        if self.view.origins.is_some() && !self.origins.contains(owner) {
+            self.origins.insert(owner.clone());
+        }
+        if self.view.kinds.is_some() {
+            add(&mut self.kinds, std::iter::once(record.kind));
+        }
+        if self.view.attributes.is_some() {
+            add(&mut self.attributes, record.detail_lines().map(|(name, _)| name));
+        }
+        if let Some(filter) = self.view.filter.as_ref().filter(|_| !self.filter) {
+            self.filter = filter.matches(record);
+        }
+    }
+
+    /// The values that no entry has; none if there are no entries at all.
+    fn unmatched(&self) -> Vec<Unmatched> {
+        if self.of == 0 {
+            return Vec::new();
+        }
+        let mut unmatched = Vec::new();
+        let mut look = |part, values: Vec<String>, met: Vec<String>| {
+            for value in values.into_iter().filter(|value| !met.contains(value)) {
+                let mut nearest = Nearest::to(&value);
+                met.iter().for_each(|known| nearest.offer(known));
+                unmatched.push(Unmatched { part, nearest: nearest.found(), value });
+            }
+        };
+        fn texts<'t, T: ToString + 't>(values: impl IntoIterator<Item = &'t T>) -> Vec<String> {
+            values.into_iter().map(ToString::to_string).collect()
+        }
+        let view = self.view;
+        look("types", texts(view.types.iter().flatten()), texts(&self.types));
+        let origins = view.origins.iter().flatten().filter(|origin| !self.origins.contains(origin));
+        look("origins", texts(origins), texts(&self.origins));
+        look("kinds", texts(view.kinds.iter().flatten()), texts(&self.kinds));
+        let attributes = view.attributes.iter().flatten().map(|name| name.as_str().to_owned());
+        look("attributes", attributes.collect(), texts(&self.attributes));
+        if let Some(filter) = view.filter.as_ref().filter(|_| !self.filter) {
+            let value = filter.to_string();
+            unmatched.push(Unmatched { part: "filter", value, nearest: None });
+        }
+        unmatched
     }
 }

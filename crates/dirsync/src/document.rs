@@ -91,6 +91,8 @@ documents! {
     ["every command that fails"] => FailureDocument,
     ["init"] => init::Founded,
     ["config check"] => init::Checked,
+    ["requestor list"] => Vec<requestor::Registration>,
+    ["requestor show"] => requestor::Registration,
     ["requestor add"] => requestor::Invited,
     ["requestor set"] => requestor::ViewChanged,
     ["requestor suspend", "requestor resume"] => requestor::Decided,

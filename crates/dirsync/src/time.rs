@@ -6,11 +6,6 @@ use jiff::Timestamp;
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
 
-/// RFC 3339, or null for never.
-pub fn json(ms: u64) -> serde_json::Value {
-    if ms == 0 { serde_json::Value::Null } else { rfc3339(ms).into() }
-}
-
 /// How long ago, in the largest fitting unit.
 pub fn ago(ms: u64, now: u64) -> String {
     if ms == 0 { "never".into() } else { format!("{} ago", length(now.saturating_sub(ms))) }

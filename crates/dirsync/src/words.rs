@@ -6,6 +6,7 @@ pub mod held;
 pub mod next;
 pub mod runs;
 pub mod status;
+pub mod view;
 pub mod why;
 
 use dirsync_directory::unescape;

@@ -6,11 +6,13 @@ use dirsync_directory::PostofficeName;
 use dirsync_postoffice::init::{Joined, join, make_server};
 use dirsync_postoffice::next::Next;
 use dirsync_postoffice::settings::Check;
+use dirsync_postoffice::view::Unmatched;
 use dirsync_postoffice::{json, now_ms};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::InitArgs;
+use crate::commands::view;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 use crate::time::Times;
@@ -97,6 +99,8 @@ pub struct Checked {
     warnings: Vec<String>,
     /// What the agent does next; null with mistakes.
     next: Option<Next>,
+    /// The values of the view that no entry here has.
+    unmatched: Vec<Unmatched>,
 }
 
 /// A mistake in the settings.
@@ -112,7 +116,7 @@ struct Mistake {
 
 /// `dirsync config check`.
 pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let Check { file, config, never, next, warnings } = Check::of(folder)?;
+    let Check { file, config, never, next, warnings, unmatched } = Check::of(folder)?;
     let file = file.display().to_string();
     if json {
         let mistakes: Vec<Mistake> = match &config {
@@ -120,7 +124,7 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
             Err(errors) => errors.positions().into_iter().map(at_its_place).collect(),
         };
         let status = if mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Usage };
-        document::print(&Checked { file, mistakes, warnings, next });
+        document::print(&Checked { file, mistakes, warnings, next, unmatched });
         return Ok(status);
     }
     let config = config.map_err(|errors| Failure::from(errors).with_kind(FailureKind::Usage))?;
@@ -129,6 +133,7 @@ pub fn check_config(folder: &Path, json: bool) -> Result<ExitStatus> {
         return Err(Failure::usage(format!("{file}: {}", never.join("; "))));
     }
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    view::warn(&unmatched);
     let mode = if config.schedule.is_some() { "on a schedule" } else { "continuous" };
     let (sources, targets) = (config.sources.len(), config.targets.len());
     println!(

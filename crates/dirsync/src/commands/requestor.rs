@@ -9,10 +9,9 @@ use dirsync_postoffice::view::Seen;
 use dirsync_postoffice::{Postoffice, json, now_ms};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
-use crate::commands::{print_json, view};
+use crate::commands::view;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
@@ -86,6 +85,72 @@ pub struct Removed {
     removed: bool,
 }
 
+/// A registration, as the server knows it.
+#[derive(Serialize, JsonSchema)]
+pub struct Registration {
+    /// The requestor.
+    #[serde(serialize_with = "json::text")]
+    #[schemars(with = "String")]
+    name: PostofficeName,
+    /// How it takes part: `invited`, `active`, `fenced`, `suspended` or `removed`.
+    state: &'static str,
+    /// Where its messages travel.
+    carrier: String,
+    /// The last of its own changes that the server has acknowledged.
+    req_sync: u64,
+    /// The number of the list that it has confirmed.
+    srv_sync: u64,
+    /// How many numbers it has not confirmed.
+    behind: u64,
+    /// When it was heard last; null for never.
+    #[serde(serialize_with = "json::time")]
+    #[schemars(with = "Option<json::Time>")]
+    last_contact: u64,
+    /// Whether its list is as it was sent; null if that is not known.
+    digest_matches: Option<bool>,
+    /// What the server allows it to see: the limits, a line each; empty for everything.
+    view: String,
+    /// What it said of itself.
+    health: Health,
+    /// What it sees: what the server allows and it wants; null in a list of registrations.
+    sees: Option<Seen>,
+}
+
+/// What a requestor said of itself.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    /// The version of its program.
+    version: String,
+    /// Changes that are held there.
+    held: u64,
+    /// Cases in quarantine there.
+    quarantined: u64,
+}
+
+impl Registration {
+    fn of(status: &RegistrationStatus, sees: Option<Seen>) -> Self {
+        let registration = &status.registration;
+        let health = &registration.health;
+        Self {
+            name: registration.name.clone(),
+            state: word(status.standing),
+            carrier: registration.carrier.clone(),
+            req_sync: registration.acknowledged.0,
+            srv_sync: status.confirmed.0,
+            behind: status.behind,
+            last_contact: registration.last_contact,
+            digest_matches: status.digest_matches,
+            view: registration.view_allowed.to_string(),
+            health: Health {
+                version: health.version.clone(),
+                held: health.held,
+                quarantined: health.quarantined,
+            },
+            sees,
+        }
+    }
+}
+
 /// `dirsync requestor …`.
 pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitStatus> {
     match command {
@@ -123,6 +188,7 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
     let default = format!("{}.invitation", name.to_string().replace('/', "-"));
     let out = out.clone().unwrap_or_else(|| default.into());
     let added = registrations::add(&mut postoffice, name, shared, view, *again, &out)?;
+    view::warn(&added.sees.unmatched);
     if json {
         document::print(&Invited {
             postoffice: name.clone(),
@@ -144,6 +210,7 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitSt
     let change = view::change(view, *lift)?;
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
     let changed = registrations::set(&mut postoffice, name, shared.as_deref(), change)?;
+    view::warn(&changed.after.unmatched);
     if json {
         let (before, after) = (changed.before, changed.after);
         document::print(&ViewChanged { postoffice: name.clone(), before, after });
@@ -209,16 +276,33 @@ fn list(folder: &Path, only: Option<&PostofficeName>, json: bool) -> Result<Exit
     let mut postoffice = super::read(folder)?;
     let registrations = RegistrationStatus::of(&mut postoffice, only)?;
     if let (Some(name), true) = (only, registrations.is_empty()) {
-        return Err(Failure::usage(format!("{name} is not registered")));
+        return Err(registrations::unknown(&mut postoffice, name)?);
     }
+    let (Some(_), [one]) = (only, registrations.as_slice()) else {
+        match json {
+            true => {
+                let all = registrations.iter().map(|one| Registration::of(one, None));
+                document::print(&all.collect::<Vec<_>>());
+            }
+            false => print_registrations(&registrations),
+        }
+        return Ok(ExitStatus::Done);
+    };
+    let view = one.registration.view_allowed.intersect(&one.registration.view_wanted);
+    let sees = Seen::of(&mut *postoffice.begin()?, view)?;
     if json {
-        print_json(&match (only, registrations.as_slice()) {
-            (Some(_), [one]) => registration_json(one),
-            _ => registrations.iter().map(registration_json).collect(),
-        });
-    } else {
-        print_registrations(&registrations);
+        document::print(&Registration::of(one, Some(sees)));
+        return Ok(ExitStatus::Done);
     }
+    print_registrations(&registrations);
+    println!("  it sees: {}", view::words(&sees));
+    if !one.registration.view_wanted.is_everything() {
+        println!(
+            "  of this, its own settings want: {}",
+            view::limits(&one.registration.view_wanted)
+        );
+    }
+    view::warn(&sees.unmatched);
     Ok(ExitStatus::Done)
 }
 
@@ -230,26 +314,6 @@ fn word(standing: Standing) -> &'static str {
         Standing::Suspended => "suspended",
         Standing::Removed => "removed",
     }
-}
-
-/// A registration, for scripts.
-pub fn registration_json(status: &RegistrationStatus) -> Value {
-    let registration = &status.registration;
-    let health = &registration.health;
-    json!({
-        "name": registration.name.to_string(),
-        "state": word(status.standing),
-        "carrier": registration.carrier,
-        "req_sync": registration.acknowledged.0,
-        "srv_sync": status.confirmed.0,
-        "behind": status.behind,
-        "last_contact": time::json(registration.last_contact),
-        "digest_matches": status.digest_matches,
-        "view": registration.view_allowed.to_string(),
-        "health": {
-            "version": health.version, "held": health.held, "quarantined": health.quarantined,
-        },
-    })
 }
 
 /// The registrations, a line each.

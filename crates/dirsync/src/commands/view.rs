@@ -1,11 +1,12 @@
 //! What a requestor may see, as the command line says it and as people read it.
 
 use dirsync_directory::View;
-use dirsync_postoffice::view::{Lifted, Seen, ViewChange, within_limits};
+use dirsync_postoffice::view::{Lifted, Seen, Unmatched, ViewChange, within_limits};
 
 use crate::cli::{LiftArgs, ViewArgs};
 use crate::failure::{Failure, Result};
-use crate::words::shown;
+use crate::words::view::unmatched as unmatched_words;
+use crate::words::{plural, shown};
 
 /// The view of which only the named parts are limited.
 pub fn named(arguments: &ViewArgs) -> Result<View> {
@@ -40,12 +41,21 @@ pub fn change(view: &ViewArgs, lift: LiftArgs) -> Result<ViewChange> {
 
 /// What a requestor may see, for people, on one line.
 pub fn words(seen: &Seen) -> String {
-    let lines: Vec<String> = seen.view.to_string().lines().map(words_of).collect();
-    let view = if lines.is_empty() { "everything".to_owned() } else { lines.join("; ") };
-    format!("{view} ({} entries)", seen.entries)
+    format!("{} ({} of {})", limits(&seen.view), seen.entries, plural(seen.of, "entry", "entries"))
+}
+
+/// The limits of a view, on one line.
+pub fn limits(view: &View) -> String {
+    let lines: Vec<String> = view.to_string().lines().map(words_of).collect();
+    if lines.is_empty() { "everything".to_owned() } else { lines.join("; ") }
 }
 
 fn words_of(line: &str) -> String {
     let words = line.split('\t').map(|word| dirsync_directory::unescape(word).unwrap_or_default());
     shown(&words.collect::<Vec<_>>().join(" "))
+}
+
+/// Warns of the values that no entry has.
+pub fn warn(unmatched: &[Unmatched]) {
+    unmatched.iter().for_each(|one| eprintln!("warning: {}", unmatched_words(one)));
 }

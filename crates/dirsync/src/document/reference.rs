@@ -29,7 +29,7 @@ where no file is named.
 /// Commands that print no document.
 const WITHOUT: &[&str] = &["run"];
 /// Commands whose documents have no types yet.
-const UNTYPED: &[&str] = &["requestor list", "requestor show", "import"];
+const UNTYPED: &[&str] = &["import"];
 
 #[test]
 fn the_page_about_json_is_what_the_types_say() {

@@ -179,7 +179,7 @@ fn what_was_committed_is_said() {
     }
     sandbox.run("run hq --once").expect(4);
     let log = sandbox.run("-C hq log").expect(0).out;
-    let said = |line: &&str| line.contains("T2") && line.contains("deletion");
+    let said = |line: &&str| line.contains(" T2 ") && line.contains("deletion");
     assert_eq!(log.lines().filter(said).count(), 1, "{log}");
     let alarms = log.lines().filter(|line| {
         line.contains("alarm") && line.contains("held deletions SOUTH/SALES begins")

@@ -25,6 +25,7 @@ mod sources;
 mod status;
 mod trouble;
 mod undo;
+mod views;
 mod waiting;
 mod why;
 mod words;
