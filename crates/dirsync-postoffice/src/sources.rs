@@ -19,6 +19,7 @@ use crate::postoffice::{Postoffice, log_run, log_within};
 use crate::report::{Done, Report};
 use crate::runs::run_of;
 use crate::time::now_ms;
+use crate::transfers;
 
 /// Reads a configured source (T0); `None` if its file has not changed since it was read.
 ///
@@ -32,7 +33,11 @@ pub fn read(postoffice: &mut Postoffice, source: &SourceConfig) -> Result<Option
     let memory = tables.source_memory(&source.name)?;
     let knows = tables.requestor()?.knows_its_own();
     // What a read deletes, and about whom it asks, rests on these too.
-    let rest = format!("{:?} {knows}", settings.configured);
+    let mut offered = Vec::new();
+    if source.claims {
+        transfers::visit_offers(&mut *tables, &mut |offer, _| offered.push(offer.id))?;
+    }
+    let rest = format!("{:?} {knows} {offered:?}", settings.configured);
     let mark = format!("{seen} {} {}", source.fingerprint, blake3::hash(rest.as_bytes()).to_hex());
     if !seen.is_empty() && memory.is_some_and(|memory| memory.seen == mark) {
         return Ok(None);
@@ -116,6 +121,7 @@ pub fn import(
     let settings = ReadSettings {
         source: source.clone(),
         whole: *whole,
+        claims: false,
         guards: postoffice.config.guards,
         fingerprint: String::new(),
         configured: configured(postoffice),
@@ -149,6 +155,7 @@ fn settings_of(postoffice: &Postoffice, source: &SourceConfig) -> ReadSettings {
     ReadSettings {
         source: source.name.clone(),
         whole: source.whole,
+        claims: source.claims,
         guards: postoffice.config.guards,
         fingerprint: source.fingerprint.clone(),
         configured: configured(postoffice),

@@ -44,7 +44,7 @@ pub fn offers(postoffice: &mut Postoffice) -> Result<Vec<Offered>> {
 }
 
 /// Offers come whole beside a limited list, and stand in one that shows everything.
-fn visit_offers(
+pub(crate) fn visit_offers(
     tables: &mut dyn Tables,
     visit: &mut dyn FnMut(Offered, RecordRef<'_>),
 ) -> Result<()> {

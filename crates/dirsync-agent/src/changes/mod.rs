@@ -2,6 +2,7 @@
 //! approves, and from runs that are undone.
 
 mod absence;
+mod claims;
 mod elements;
 mod hand;
 mod held;

@@ -18,6 +18,7 @@ use dirsync_protocol::tables::{
 };
 use thiserror::Error;
 
+use super::claims::Offers;
 use super::elements::{Elements, Place};
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
@@ -52,6 +53,8 @@ pub struct ReadSettings {
     pub source: String,
     /// Whether the rows are the whole list: then entries that they lack are deleted.
     pub whole: bool,
+    /// Whether a row takes over an entry on offer that has its address.
+    pub claims: bool,
     /// The limits above which changes are held.
     pub guards: Guards,
     /// Fingerprint of the settings that shape the rows: format, map, filter. An empty one is not compared.
@@ -154,6 +157,7 @@ pub struct SourceRead<'t> {
     /// Entries of which the first row is in quarantine.
     pub(super) faulty: BTreeSet<EntryId>,
     adopted_strangers: AdoptedStrangers,
+    pub(super) offers: Offers,
     pub(super) pending: BTreeMap<EntryId, Pending>,
     pub(super) keyless: u64,
     pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
@@ -180,6 +184,10 @@ impl<'t> SourceRead<'t> {
             has_tombstones = true;
             std::ops::ControlFlow::Break(())
         })?;
+        let offers = match settings.claims {
+            true => Offers::find(tables)?,
+            false => Offers::default(),
+        };
         let earlier_holds = earlier_holds(tables, &settings.source, &elements)?;
         for case in tables.quarantined()? {
             if case.origin == settings.source {
@@ -199,6 +207,7 @@ impl<'t> SourceRead<'t> {
             twice: BTreeSet::new(),
             faulty: BTreeSet::new(),
             adopted_strangers,
+            offers,
             pending: BTreeMap::new(),
             keyless: 0,
             earlier_holds,
@@ -252,6 +261,15 @@ impl<'t> SourceRead<'t> {
                 self.faulty.insert(id);
             }
             return self.quarantine(row.line, row.key, reason, row.record.name);
+        }
+        let is_first = place.is_none_or(|place| {
+            !self.elements.is_seen(place) && self.elements.source(place) == self.settings.source
+        });
+        if is_first && !self.new.contains_key(&id) && self.claim(place.map(|_| id), row)? {
+            if let Some(place) = place {
+                self.elements.see(place, row.line);
+            }
+            return Ok(());
         }
         let Some(place) = place else { return self.new_row(id, row) };
         if let Some(first) = self.elements.see(place, row.line) {

@@ -65,6 +65,8 @@ pub struct ReadReport {
     pub added: u64,
     /// Rows that changed their entry.
     pub changed: u64,
+    /// Of the rows that made or changed an entry, those that took over an entry on offer.
+    pub claimed: u64,
     /// Rows of other origins, skipped.
     pub foreign: u64,
     /// Rows without any address. They stand for no entry, and nobody has to look at them.

@@ -214,6 +214,9 @@ pub const KEYS: &[Key] = &[
     key("source.format", SOURCE_FORMATS, "", r#""csv""#,
         "Its format, by default as the file's extension says, or the program that wrote it, for which \
          there is a built-in map (`dirsync map list`)."),
+    key("source.claims", Kind::Flag, "false", "true",
+        "A row with an address of an entry that another postoffice offers to this one takes that entry over, \
+         under its id, instead of waiting behind it."),
     key("source.whole", Kind::Flag, "false", "true",
         "The file is the whole list: an entry that this source named before and that it lacks is \
          deleted (guarded)."),

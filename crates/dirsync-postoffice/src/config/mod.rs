@@ -94,6 +94,8 @@ pub struct SourceConfig {
     pub file: PathBuf,
     /// Its format.
     pub format: Format,
+    /// Its rows take over entries on offer that have their addresses.
+    pub claims: bool,
     /// The file is the whole list.
     pub whole: bool,
     /// Its encoding and map.

@@ -66,6 +66,7 @@ fn source<'a>(
         files.insert(normal(&file.value), ("source", file.span.clone()));
     }
     let format = source_format(reader, table, file.as_ref());
+    let claims = reader.flag(table, "claims");
     let whole = reader.flag(table, "whole");
     let encoding = reader.text(table, "encoding").map(|text| text.value.to_owned());
     let private = reader.word(table, "private").and_then(|word| word.parse().ok());
@@ -77,7 +78,7 @@ fn source<'a>(
     let (format, known) = (format.format, built_in());
     let options = OpenOptions { encoding, map, known, private, ..OpenOptions::default() };
     let fingerprint = fingerprint(&file, format, &options);
-    Some(SourceConfig { name, file, format, whole, options, fingerprint })
+    Some(SourceConfig { name, file, format, claims, whole, options, fingerprint })
 }
 
 fn target<'a>(

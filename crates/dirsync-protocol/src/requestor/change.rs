@@ -30,7 +30,7 @@ pub struct OwnChanges<'t> {
     pub(super) tables: &'t mut dyn Tables,
     pub(super) state: RequestorState,
     now: u64,
-    journal: Option<Journal>,
+    pub(super) journal: Option<Journal>,
 }
 
 impl<'t> OwnChanges<'t> {

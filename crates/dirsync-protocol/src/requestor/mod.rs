@@ -21,5 +21,5 @@ pub use receive::receive;
 pub use reception::Applied;
 pub use rejoin::{new_epoch, rejoin};
 pub use request::{make_request, visit_request_body};
-pub use transfer::{TransferError, claim, release};
+pub use transfer::{TransferError, claim, claim_for_row, release};
 pub use verify::verify_list;

@@ -1,6 +1,6 @@
 //! Handing an entry over to another origin (P17, P18): the id survives.
 
-use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_directory::{EntryId, PostofficeName, Record};
 use dirsync_message::Offer;
 use thiserror::Error;
 
@@ -94,24 +94,55 @@ pub fn claim(
     source: &str,
 ) -> Result<(), TransferError> {
     let mut changes = OwnChanges::begin(tables, now)?;
+    claim_offer(&mut changes, id, source, None)?;
+    changes.finish()?;
+    Ok(())
+}
+
+/// The same within a batch, for a row of a source that stands for the entry: it has this key in the source,
+/// and this content from now on.
+///
+/// # Errors
+///
+/// See [`TransferError`]. Nothing is changed then.
+pub fn claim_for_row(
+    changes: &mut OwnChanges<'_>,
+    id: EntryId,
+    source: &str,
+    key: &str,
+    record: Record,
+) -> Result<(), TransferError> {
+    claim_offer(changes, id, source, Some((key, record)))
+}
+
+fn claim_offer(
+    changes: &mut OwnChanges<'_>,
+    id: EntryId,
+    source: &str,
+    row: Option<(&str, Record)>,
+) -> Result<(), TransferError> {
     let me = changes.state().name.clone();
-    let offered = find_offer(&mut changes, &me, id)?;
+    let offered = find_offer(changes, &me, id)?;
     if Rule::ClaimStamp.holds() {
         changes.follow(offered.stamp);
     }
-    if offered.first_origin != me {
-        changes.tables().put_adopted_id(source, &offered.key, Some(id))?;
+    let (key, record) = row.unwrap_or((&offered.key, offered.record));
+    if offered.first_origin != me || key != offered.key {
+        changes.tables().put_adopted_id(source, key, Some(id))?;
     }
-    changes.put(OwnRow {
+    // As for `claim`: an undo of the run would take the entry from its former owner too.
+    let journal = changes.journal.take();
+    let put = changes.put(OwnRow {
         id,
         first_origin: offered.first_origin,
-        key: offered.key,
+        key: offered.key.clone(),
         source: source.to_owned(),
-        record: offered.record,
+        record,
         numbers: ChangeNumbers::default(),
         stamp: offered.stamp,
         released_to: None,
-    })?;
-    changes.finish()?;
+    });
+    changes.journal = journal;
+    put?;
     Ok(())
 }

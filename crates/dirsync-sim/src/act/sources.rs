@@ -85,6 +85,7 @@ impl World {
             let settings = ReadSettings {
                 source: source.into(),
                 whole: source != PARTIAL,
+                claims: false,
                 guards,
                 fingerprint: String::new(),
                 configured,

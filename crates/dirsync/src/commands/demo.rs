@@ -200,6 +200,7 @@ impl Demo {
         let postoffice = self.postoffice(at)?;
         let settings = ReadSettings {
             source: source.to_owned(),
+            claims: false,
             whole: true,
             guards: postoffice.config.guards,
             fingerprint: String::new(),

@@ -128,3 +128,62 @@ fn lists_have_members_by_hand() {
     let there = sandbox.run("-C hq entry show fleet --json").expect(0).json();
     assert_eq!(there["details"]["member"].as_array().unwrap().len(), 2, "lists of lists travel");
 }
+
+/// The new site's file names the person: the row takes the offered entry over, whichever came first.
+#[test]
+fn a_row_with_the_address_takes_over_an_entry_on_offer() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv").expect(0);
+    all(&sandbox);
+    let id = |key: &str| {
+        let shown = sandbox.run(&format!("-C hq entry show {key} --json")).expect(0).json();
+        shown["id"].as_str().unwrap().to_owned()
+    };
+    let (early, late) = (id("0"), id("1"));
+    let settings = |claims: bool| {
+        let text = format!(
+            "[[source]]\nname = \"lab\"\nfile = \"../lab.csv\"\nwhole = true\nclaims = {claims}\n"
+        );
+        sandbox.write("sales/dirsync.toml", &text);
+    };
+    settings(true);
+    sandbox.run("-C hq entry release 0 --to SOUTH/SALES").expect(0);
+    all(&sandbox);
+    // The offer is there before the row of one, and after that of the other, which waits meanwhile.
+    sandbox
+        .write("lab.csv", "key,cn,mail\na,Person Zero,p0@x.example\nb,Person One,p1@x.example\n");
+    all(&sandbox);
+    assert_eq!(
+        sandbox.run("-C hq waiting --json").expect(3).json()["addresses"].as_array().unwrap().len(),
+        1
+    );
+    sandbox.run("-C hq entry release 1 --to SOUTH/SALES").expect(0);
+    all(&sandbox);
+    all(&sandbox);
+    let list = sandbox.run("-C hq entry list --json").expect(0).json();
+    let entries: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["id"].as_str().unwrap().to_owned(),
+                one["name"].as_str().unwrap(),
+                one["origin"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert!(entries.contains(&(early, "Person Zero", "SOUTH/SALES")), "{entries:?}");
+    assert!(entries.contains(&(late, "Person One", "SOUTH/SALES")), "{entries:?}");
+    assert_eq!(entries.len(), 3, "and nobody twice: {entries:?}");
+    assert_eq!(sandbox.run("-C hq waiting").expect(0).out.trim(), "no entry waits for an address");
+    // The next read knows them by their own keys.
+    sandbox.write("lab.csv", "key,cn,mail\na,Zero,p0@x.example\nb,Person One,p1@x.example\n");
+    all(&sandbox);
+    assert_eq!(
+        sandbox.run("-C hq entry show Zero --json").expect(0).json()["origin"],
+        "SOUTH/SALES"
+    );
+    assert_eq!(sandbox.status("hq")["entries"], 3);
+}
