@@ -260,13 +260,14 @@ fn deliver(world: &mut World, letters: &[Sent], deed: u64, bytes: &mut Bytes<'_>
     let site = world.at(to);
     let before = site.store.is_in_memory().then(|| site.store.copy());
     let decisions = site.decisions.len();
-    let noted = notes_of_left(&mut site.store);
+    let noted = notes_of_messages(&mut site.store);
     world.network.deliver(&me, &arrived, content);
     let refused = settle(world, to);
     let left = world.network.pending(&me).contains(&arrived);
-    // A message that is left for another machine of this name is noted, until it is gone.
-    let for_another = notes_of_left(&mut world.at(to).store) != noted;
-    if let Some(before) = before.filter(|_| (refused > 0 || left) && !for_another) {
+    // A message that is left for another machine of this name is noted until it is gone, and a postoffice
+    // that is not admitted until it is.
+    let is_noted = notes_of_messages(&mut world.at(to).store) != noted;
+    if let Some(before) = before.filter(|_| (refused > 0 || left) && !is_noted) {
         let site = world.at(to);
         // Admitting a first contact pins its key, before its message is read.
         let unchanged = site.store.same_content(&before) || site.decisions.len() > decisions;
@@ -275,9 +276,12 @@ fn deliver(world: &mut World, letters: &[Sent], deed: u64, bytes: &mut Bytes<'_>
     world.network.lose(&me, &arrived);
 }
 
-fn notes_of_left(store: &mut impl Store) -> usize {
-    let notes = store.begin().and_then(|mut tables| tables.notes("left:"));
-    notes.expect("the store is whole").len()
+fn notes_of_messages(store: &mut impl Store) -> Vec<(String, String)> {
+    let notes = store.begin().and_then(|mut tables| {
+        let left = tables.notes("left:")?;
+        Ok(left.into_iter().chain(tables.notes("refused:")?).collect())
+    });
+    notes.expect("the store is whole")
 }
 
 /// Lets a postoffice take all messages that wait for it. Returns the number that it refused.
