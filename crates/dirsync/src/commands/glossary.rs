@@ -40,4 +40,9 @@ mod tests {
         assert_eq!(super::entries().len(), 12);
         assert_eq!(super::GLOSSARY.lines().count(), 12);
     }
+
+    #[test]
+    fn the_readme_has_the_same_words() {
+        assert!(include_str!("../../../../README.md").contains(super::GLOSSARY));
+    }
 }
