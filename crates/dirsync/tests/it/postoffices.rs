@@ -70,7 +70,7 @@ fn collision_is_shown_at_both_postoffices() {
     sandbox.cycle();
     sandbox.cycle();
     let waiting = sandbox.run("-C sales why ana@x.example").expect(0).out;
-    assert!(waiting.contains("which NORTH/HQ holds"), "{waiting}");
+    assert!(waiting.contains("which NORTH/HQ has"), "{waiting}");
     let holder = sandbox.run("-C hq why ana@x.example").expect(0).out;
     assert!(holder.contains("SOUTH/SALES waits"), "{holder}");
     sandbox.run("-C hq entry delete a").expect(0);

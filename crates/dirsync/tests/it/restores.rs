@@ -295,5 +295,5 @@ fn a_decision_that_was_cut_off_is_none() {
     let log = sandbox.read("hq/decisions.log");
     sandbox.write("hq/decisions.log", &format!("{log}nonsense\n"));
     let status = sandbox.run("-C hq status").expect(3);
-    assert!(status.out.contains("1 lines of decisions.log cannot be read"), "{}", status.out);
+    assert!(status.out.contains("1 line of decisions.log cannot be read"), "{}", status.out);
 }
