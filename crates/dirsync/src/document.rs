@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, entry, glossary, held, init, listing, log, message, quarantine, requestor,
+    check, demo, entry, glossary, held, import, init, listing, log, message, quarantine, requestor,
     restore, server, steps, waiting,
 };
 use crate::failure::FailureDocument;
@@ -91,6 +91,7 @@ documents! {
     ["every command that fails"] => FailureDocument,
     ["init"] => init::Founded,
     ["config check"] => init::Checked,
+    ["import"] => import::Imported,
     ["requestor list"] => Vec<requestor::Registration>,
     ["requestor show"] => requestor::Registration,
     ["requestor add"] => requestor::Invited,

@@ -1,5 +1,7 @@
 //! `dirsync import`.
 
+mod document;
+
 use std::path::Path;
 
 use dirsync_agent::changes::{Example, ExampleKind};
@@ -10,10 +12,9 @@ use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::config::built_in;
 use dirsync_postoffice::maps::{self, FileToRead};
 use dirsync_postoffice::sources::{self, Import, held_by_undo};
-use serde_json::json;
 
+pub use self::document::Imported;
 use crate::cli::ImportArgs;
-use crate::commands::print_json;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::progress::Progress;
 use crate::words::{contested, plural};
@@ -83,7 +84,7 @@ fn named(file: &Path, arguments: &ImportArgs) -> Result<Import> {
 fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
     let (report, dry_run) = (&intake.report, arguments.dry_run);
     if json {
-        print_json(&as_json(intake, dry_run));
+        crate::document::print(&Imported::of(intake, dry_run));
         return;
     }
     print_notes(intake);
@@ -178,43 +179,4 @@ fn print_notes(intake: &Intake) {
     for note in intake.notes.iter().filter(is_shown) {
         eprintln!("{note}");
     }
-}
-
-fn as_json(intake: &Intake, dry_run: bool) -> serde_json::Value {
-    let report = &intake.report;
-    let examples: serde_json::Map<_, _> = report
-        .examples
-        .iter()
-        .map(|(kind, list)| {
-            let list = list.iter().map(|e| json!({ "key": e.key, "name": e.name })).collect();
-            (kind.word().to_owned(), serde_json::Value::Array(list))
-        })
-        .collect();
-    let taken: Vec<_> = intake
-        .taken
-        .addresses
-        .iter()
-        .map(|taken| {
-            json!({ "address": taken.address.to_string(), "key": taken.key,
-                        "holder": taken.holder.to_string(), "name": taken.name })
-        })
-        .collect();
-    json!({
-        "dry_run": dry_run, "rows": report.rows, "unchanged": report.unchanged,
-        "added": report.added, "changed": report.changed, "foreign": report.foreign,
-        "without_address": report.without_address, "quarantined": report.quarantined,
-        "held": report.held, "removed": report.removed,
-        "held_removals": report.held_removals, "absent_kept": report.absent_kept,
-        "unclaimed": report.unclaimed,
-        "undone": report.undone.as_ref().map(|asked| json!({ "run": asked.run, "entries": asked.entries })),
-        "complete": intake.broke_off.is_none(), "warnings": report.warnings,
-        "map": intake.map,
-        "private_left_out": intake.private.iter()
-            .map(|left| (left.attribute, left.values))
-            .collect::<std::collections::BTreeMap<_, _>>(),
-        "left_out": intake.left_out.iter()
-            .map(|left| json!({ "reason": left.reason, "rows": left.rows }))
-            .collect::<Vec<_>>(),
-        "notes": intake.notes, "examples": examples, "taken": taken,
-    })
 }

@@ -30,7 +30,6 @@ use dirsync_postoffice::Postoffice;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::failure::{ExitStatus, Result};
-use crate::output::visible_json;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Result<ExitStatus> {
@@ -72,11 +71,6 @@ fn read(folder: &Path) -> Result<Postoffice> {
     let postoffice = Postoffice::read(folder)?;
     postoffice.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     Ok(postoffice)
-}
-
-/// Prints a document in place of the people's words.
-pub fn print_json(value: &serde_json::Value) {
-    println!("{}", visible_json(value));
 }
 
 /// 3 where something waits for a person, else 0.

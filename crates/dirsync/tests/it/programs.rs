@@ -65,7 +65,7 @@ impl Read {
     /// The counts of rows that were left out, by reason.
     fn left_out(&self) -> Vec<(String, u64)> {
         let document = self.import.json();
-        let left = document["left_out"].as_array().unwrap().iter();
+        let left = document["left_out_by_map"].as_array().unwrap().iter();
         left.map(|left| {
             (left["reason"].as_str().unwrap().to_owned(), left["rows"].as_u64().unwrap())
         })
