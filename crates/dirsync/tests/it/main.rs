@@ -19,6 +19,7 @@ mod maps;
 mod outside;
 mod postoffices;
 mod programs;
+mod recipes;
 mod restores;
 mod sandbox;
 mod sources;
