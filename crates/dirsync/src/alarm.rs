@@ -3,6 +3,8 @@
 //! `dirsync_agent::alarm` says which calls are to be made; the command itself runs beside the steps
 //! ([`Bell`]), for a limited time, and is run again where the agent ended before it had.
 
+use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +13,21 @@ use std::time::{Duration, Instant};
 
 use dirsync_agent::alarm::{next_call, note_call, sound};
 use dirsync_agent::waiting::Waiting;
+use dirsync_postoffice::log::{LogReader, Wanted};
 use dirsync_postoffice::{Postoffice, now_ms, waiting};
+use dirsync_protocol::context::Level;
 
 use crate::failure::Result;
 use crate::platform;
-use crate::time::Times;
+use crate::time::{Times, rfc3339};
 use crate::words;
 
 /// How long a command that is asked to end may take to do so.
 const ENDING: Duration = Duration::from_millis(500);
+/// How many lines of the log the command reads.
+const LINES: usize = 20;
+/// How many characters of each line.
+const LINE_CHARS: usize = 400;
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -93,12 +101,13 @@ impl Bell {
             .args(arguments.iter().map(|word| word.replace("{subject}", &subject)))
             .env("DIRSYNC_SUBJECT", &subject)
             .env("DIRSYNC_POSTOFFICE_NAME", postoffice.name.as_str())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null());
+        let message = message(postoffice, &subject)?;
         let (stop, wake, ended) = (Arc::clone(&self.stop), self.wake.clone(), self.ended.clone());
         self.rings = true;
         std::thread::spawn(move || {
-            let outcome = match run(command, limit, &stop) {
+            let outcome = match run(command, &message, limit, &stop) {
                 Ended::Made(why) => Ended::Made(
                     why.map(|why| format!("the alarm command \"{program}\" failed: {why}")),
                 ),
@@ -152,13 +161,30 @@ fn own((program, arguments): (&String, &[String])) -> (String, Vec<String>) {
     (program.clone(), arguments.to_vec())
 }
 
+/// What the command reads: the subject, and the lines of the log that may explain it.
+fn message(postoffice: &mut Postoffice, subject: &str) -> Result<String> {
+    let wanted = Wanted { since: Some("1d".into()), level: Some(Level::Notice), last: Some(LINES) };
+    let mut message = format!("{subject}\n\n");
+    LogReader::new(postoffice, &wanted)?.visit(postoffice, &mut |line| {
+        let text: String = line.text.chars().take(LINE_CHARS).collect();
+        let (at, text) = (rfc3339(line.at), dirsync_directory::shown(&text));
+        message.push_str(&format!("{at} {} {}: {text}\n", line.step, line.level));
+        ControlFlow::Continue(())
+    })?;
+    Ok(message)
+}
+
 /// Runs a command in a process group of its own, which is ended when its time is over.
-fn run(mut command: Command, limit: Duration, stop: &AtomicBool) -> Ended {
+fn run(mut command: Command, message: &str, limit: Duration, stop: &AtomicBool) -> Ended {
     platform::lead_group(&mut command);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ended::Made(Some(error.to_string())),
     };
+    if let Some(mut input) = child.stdin.take() {
+        // It is short enough for a pipe's buffer, so nobody waits for a command that does not read it.
+        let _ = input.write_all(message.as_bytes());
+    }
     let end = Instant::now() + limit;
     loop {
         match child.try_wait() {

@@ -42,7 +42,8 @@ pub fn sound(
         let mut tables = store.begin()?;
         tables.put_note(&format!("{ALARM}{kind}"), (when == "begins").then_some(text))?;
         if calls {
-            put_call(&mut *tables, &format!("dirsync {postoffice}: {kind} {when}: {text}"))?;
+            let ok = if when == "begins" { "" } else { "OK: " };
+            put_call(&mut *tables, &format!("{ok}dirsync {postoffice}: {kind} {when}: {text}"))?;
         }
         tables.put_log(&line(Level::Info, format!("{kind} {when}: {text}"), at))?;
         tables.commit()?;

@@ -122,8 +122,9 @@ pub const SECTIONS: &[Section] = &[
     section(
         "alarm",
         "A command that is run when something becomes held, quarantined, overdue, fenced or copied, when a \
-         place, source, target or step fails, and again when that is over. It also finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in \
-         its environment.",
+         place, source, target or step fails, and again, with a subject that begins with `OK: `, when that is \
+         over. It finds `DIRSYNC_SUBJECT` and `DIRSYNC_POSTOFFICE_NAME` in its environment, and reads the subject, \
+         an empty line, and up to twenty lines of the log of the last day on its standard input.",
     ),
     section("keep", "How long things that are over are kept."),
     section("carrier", "How messages travel."),

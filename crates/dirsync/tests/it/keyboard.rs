@@ -94,7 +94,7 @@ fn a_cycle_by_hand_rings_the_bell() {
     sandbox.write(
         "hq/dirsync.toml",
         "[[source]]\nname = \"a\"\nfile = \"gone.csv\"\n[[source]]\nname = \"b\"\nfile = \"lost.csv\"\n\
-         [alarm]\ncommand = [\"/bin/sh\", \"-c\", \"echo \\\"$DIRSYNC_SUBJECT\\\" >> rung\"]\n",
+         [alarm]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> rung\"]\n",
     );
     sandbox.run("-C hq cycle").expect(3);
     let rung = sandbox.read("rung");
@@ -105,7 +105,10 @@ fn a_cycle_by_hand_rings_the_bell() {
         sandbox.write(&format!("hq/{file}.csv"), &people(0..1));
     }
     sandbox.run("-C hq cycle");
-    assert!(sandbox.read("rung").len() > rung.len(), "and that it is over");
+    let over = sandbox.read("rung").split_off(rung.len());
+    let subjects = over.lines().filter(|line| line.starts_with("OK: dirsync NORTH/HQ: ")).count();
+    assert_eq!(subjects, 2, "and that it is over: {over}");
+    assert!(rung.contains("T0 error: source \"a\" was not read"), "with lines of the log: {rung}");
 }
 
 #[cfg(unix)]
