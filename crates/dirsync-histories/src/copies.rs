@@ -188,6 +188,8 @@ impl World {
         let ran = self.place.run(site, words, None)?;
         match ran.code {
             Some(0 | 3 | 4) => Ok(()),
+            // Nobody may have this address.
+            Some(1) if words[0] == "why" => Ok(()),
             code => Err(format!("ask: {site} {} ends with {code:?}: {}", words[0], ran.err)),
         }
     }
