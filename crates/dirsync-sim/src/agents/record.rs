@@ -212,7 +212,8 @@ impl Record {
 
     /// The administrator's command was called.
     pub fn rang(&mut self, now: u64, subject: &str) -> Checked<()> {
-        let (_, text) = subject.split_once(": ").unwrap_or_default();
+        let is_ok = subject.strip_prefix("OK: ");
+        let (_, text) = is_ok.unwrap_or(subject).split_once(": ").unwrap_or_default();
         let begins = text.split_once(" begins: ").map(|(kind, _)| kind);
         let kind = begins.or_else(|| text.split_once(" is over: ").map(|(kind, _)| kind));
         let Some(kind) = kind else { return Err(format!("calls with \"{subject}\"")) };
