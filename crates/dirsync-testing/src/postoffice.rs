@@ -46,6 +46,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub now: u64,
     /// How often it drew random tokens.
     pub draws: u64,
+    /// How many deletions a server lets go unseen.
+    pub guard: GuardLimits,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -56,14 +58,22 @@ impl TestPostoffice {
     /// Another machine with a copy of the database.
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
-        Self { name, store: self.store.copy(), decisions, now: self.now, draws: self.draws }
+        let Self { now, draws, guard, .. } = *self;
+        Self { name, store: self.store.copy(), decisions, now, draws, guard }
     }
 }
 
 impl<D: DecisionsLog> TestPostoffice<D> {
     /// A postoffice with a database that holds its state already, or nothing yet.
     pub fn new(name: &str, store: TestStore, decisions: D) -> Self {
-        Self { name: postoffice(name), store, decisions, now: START_MS, draws: 0 }
+        Self {
+            name: postoffice(name),
+            store,
+            decisions,
+            now: START_MS,
+            draws: 0,
+            guard: GuardLimits::default(),
+        }
     }
 
     /// What a step is given.
@@ -73,7 +83,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
         Surroundings {
             now: self.now,
             seed: *seed.as_bytes(),
-            guard: GuardLimits::default(),
+            guard: self.guard,
             key: format!("ssh-ed25519 {}", self.name),
             compression: 3,
             settle_ms: 60_000,
