@@ -317,6 +317,7 @@ fn live(events: &[Event]) -> Result<(), TestCaseError> {
     let mut world = World::new(&[SOUTH]);
     // Few of few entries are never too many here.
     world.at(SERVER).guard.percent = 100;
+    world.at(SOUTH).guard.percent = 100;
     world.cycle();
     let mut accounts = Accounts::default();
     let mut copy = || (world.at(SOUTH).store.copy(), Account::default());

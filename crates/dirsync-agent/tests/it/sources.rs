@@ -46,6 +46,7 @@ pub fn read_rows(
         whole: configured.iter().any(|source| source.name == name && source.whole),
         fingerprint: "map".into(),
         configured: configured.to_vec(),
+        guards: dirsync_agent::changes::Guards { delete: postoffice.guard, ..Default::default() },
         ..ReadSettings::default()
     };
     let rows = rows.iter().map(|(key, phone)| (key, person(key, phone)));
