@@ -80,6 +80,8 @@ pub fn take_in(
     let mut source = open(file, path, format, options)?;
     let source_name = settings.source.clone();
     let mut wanted = Wanted::default();
+    // Before the first list arrives nobody is known to have an address.
+    let warn = warn && tables.requestor()?.list_digest.count > 0;
     let mut broke_off = None;
     let mut read = SourceRead::begin(tables, settings)?;
     let mut rows = 0u64;

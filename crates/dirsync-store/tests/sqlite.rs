@@ -62,7 +62,7 @@ fn first_read(entries: u64, is_run: bool) -> (u64, u64) {
 #[test]
 fn the_undo_of_a_first_read_costs_little() {
     let ((plain, fewer), (kept, more)) = (first_read(10_000, false), first_read(10_000, true));
-    assert_eq!(more - fewer, 5, "the run, three rows of entries, and the size of all runs");
+    assert_eq!(more - fewer, 5, "the run twice, two rows of entries, and the size of all runs");
     assert!(kept - plain < 400_000, "{kept} bytes, not {plain}");
 }
 

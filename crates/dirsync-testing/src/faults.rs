@@ -208,6 +208,7 @@ delegate! {
         fn befores(run: u64, after: u64, most: usize) -> Vec<(u64, EntryBefore)>;
         fn put_added(run: u64, added: &[(EntryId, u128)]) -> ();
         fn added(run: u64) -> Vec<(EntryId, u128)>;
+        fn delete_added(run: u64) -> ();
         fn source_holds() -> Vec<(String, u64)>;
         fn put_source_hold(source: &str, run: u64) -> ();
         fn delete_source_hold(source: &str, run: u64) -> ();

@@ -8,6 +8,7 @@ use dirsync_directory::{EntryId, RecordRef};
 use dirsync_protocol::requestor::{TransferError, claim_for_row};
 use dirsync_protocol::tables::{ListPlace, Stored, Tables};
 
+use super::elements::short;
 use super::read::{ReadError, ReadRow, SourceRead};
 use super::report::ExampleKind;
 
@@ -82,7 +83,7 @@ impl SourceRead<'_> {
                 self.report.example(ExampleKind::Changed, row.key, row.record.name);
             }
             None => {
-                self.new.insert(id, row.line);
+                self.new.insert(id, short(row.line));
                 self.report.added += 1;
                 self.report.example(ExampleKind::Added, row.key, row.record.name);
             }

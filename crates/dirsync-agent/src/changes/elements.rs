@@ -45,6 +45,11 @@ fn number_of(sources: &mut Vec<String>, source: &str) -> u16 {
     number
 }
 
+/// A line in four bytes: the last one stands for all after it.
+pub(super) fn short(line: u64) -> u32 {
+    u32::try_from(line).unwrap_or(u32::MAX).max(1)
+}
+
 impl Elements {
     /// Reads all own entries.
     pub(super) fn load(tables: &mut dyn Tables) -> Stored<Self> {
@@ -70,7 +75,7 @@ impl Elements {
         if *noted > 0 {
             return Some(u64::from(*noted));
         }
-        *noted = u32::try_from(line).unwrap_or(u32::MAX).max(1);
+        *noted = short(line);
         None
     }
 

@@ -19,7 +19,7 @@ use dirsync_protocol::tables::{
 use thiserror::Error;
 
 use super::claims::Offers;
-use super::elements::{Elements, Place};
+use super::elements::{Elements, Place, short};
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
 use super::undone::Undone;
@@ -152,7 +152,7 @@ pub struct SourceRead<'t> {
     me: PostofficeName,
     deriver: IdDeriver,
     /// The new entries, and the lines that name them.
-    pub(super) new: BTreeMap<EntryId, u64>,
+    pub(super) new: BTreeMap<EntryId, u32>,
     pub(super) twice: BTreeSet<EntryId>,
     /// Entries of which the first row is in quarantine.
     pub(super) faulty: BTreeSet<EntryId>,
@@ -340,9 +340,9 @@ impl<'t> SourceRead<'t> {
 
     fn new_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
         if let Some(first) = self.new.get(&id) {
-            return self.second_row(id, *first, row);
+            return self.second_row(id, u64::from(*first), row);
         }
-        self.new.insert(id, row.line);
+        self.new.insert(id, short(row.line));
         self.asks_for(id);
         if self.has_tombstones {
             self.changes.tables().delete_own_tombstone(id)?;

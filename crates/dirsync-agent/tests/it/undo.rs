@@ -298,3 +298,40 @@ fn old_runs_are_forgotten_unless_a_source_is_held_by_them() {
         .unwrap();
     assert_eq!(count, 3);
 }
+
+/// What a read adds is written as it comes. An entry of which a later row shows that it is in doubt is taken
+/// out again.
+#[test]
+fn an_entry_that_is_taken_back_is_not_among_those_that_its_run_added() {
+    let mut world = World::new(&[SOUTH]);
+    world.cycle();
+    let south = world.at(SOUTH);
+    let names: Vec<String> = (0..10_000).map(|number| format!("k{number}")).collect();
+    let mut rows: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "1")).collect();
+    rows.extend([("k0", "2"), ("k9999", "2")]);
+    let report = hr(south, &rows);
+    assert_eq!((report.added, report.quarantined), (9_998, 4));
+    let run = newest(south);
+    assert_eq!(run.added, 9_998);
+    let mut tables = south.store.begin().unwrap();
+    let added = tables.added(run.number).unwrap();
+    drop(tables);
+    let kept: Vec<EntryId> = added.iter().map(|(id, _)| *id).collect();
+    let id = |key: &str| EntryId::derive(&postoffice(SOUTH), key);
+    assert_eq!((kept.len(), kept[0], kept[9_997]), (9_998, id("k1"), id("k9998")));
+    let report = undone(south, run.number).unwrap();
+    assert_eq!(counts(&report), (0, 0, 9_998, 0));
+}
+
+#[test]
+fn a_read_all_of_whose_entries_are_taken_back_is_no_run() {
+    let mut world = World::new(&[SOUTH]);
+    world.cycle();
+    let south = world.at(SOUTH);
+    let names: Vec<String> = (0..9_000).map(|number| format!("k{number}")).collect();
+    let rows: Vec<(&str, &str)> = names.iter().chain(&names).map(|name| (&**name, "1")).collect();
+    let report = hr(south, &rows);
+    assert_eq!((report.added, report.quarantined), (0, 18_000));
+    let mut tables = south.store.begin().unwrap();
+    assert_eq!(tables.runs(u64::MAX, 9).unwrap(), []);
+}

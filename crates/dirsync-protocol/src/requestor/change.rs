@@ -132,7 +132,7 @@ impl<'t> OwnChanges<'t> {
         let id = row.id;
         let element = self.write(None, &OwnRow { numbers, stamp, ..row })?;
         if let Some(journal) = &mut self.journal {
-            journal.added(id, element);
+            journal.added(self.tables, id, element)?;
         }
         Ok(())
     }

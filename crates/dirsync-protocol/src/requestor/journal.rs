@@ -10,14 +10,15 @@ use crate::tables::{EntryBefore, OwnRow, Run, Stored, Tables};
 /// The size of all that is kept for undoing, in bytes. Above it the oldest runs are forgotten.
 pub const RUN_BYTES_MAX: u64 = 64 << 20;
 
-/// The number of entries in one row of those that a run added.
-const ADDED_IN_A_ROW: usize = 4096;
+/// The number of entries in one row of those that a run added: 256 KiB.
+const ADDED_IN_A_ROW: usize = 8192;
 /// What a row costs beside its texts, in bytes.
 const ROW_BYTES: u64 = 64;
 /// The number of runs that are looked at together.
 const RUNS_AT_ONCE: usize = 100;
 
-/// The journal of one run. The run is written when it has changed something.
+/// The journal of one run. The run is written when it has changed something, and the entries that it added
+/// as soon as they fill a row: a first read adds a million.
 pub(super) struct Journal {
     run: Run,
     added: Vec<(EntryId, u128)>,
@@ -40,9 +41,7 @@ impl Journal {
         left: Option<u128>,
         stamp: Stamp,
     ) -> Stored<()> {
-        if self.run.number == 0 {
-            self.run.number = tables.put_run(&self.run)?;
-        }
+        let number = self.number(tables)?;
         let OwnRow { id, source, first_origin, key, record, released_to, .. } = old.clone();
         self.run.bytes += size(&source, &key, &record);
         match left {
@@ -51,12 +50,40 @@ impl Journal {
         }
         let before =
             EntryBefore { id, left, stamp, source, first_origin, key, record, released_to };
-        tables.put_before(self.run.number, &before)
+        tables.put_before(number, &before)
     }
 
-    /// Notes an entry that was added.
-    pub(super) fn added(&mut self, id: EntryId, element: u128) {
+    /// Keeps an entry that was added.
+    pub(super) fn added(
+        &mut self,
+        tables: &mut dyn Tables,
+        id: EntryId,
+        element: u128,
+    ) -> Stored<()> {
+        if self.added.len() == ADDED_IN_A_ROW {
+            let number = self.number(tables)?;
+            self.put_added(tables, number)?;
+        }
         self.added.push((id, element));
+        Ok(())
+    }
+
+    /// Writes the entries that were added and are not written yet.
+    fn put_added(&mut self, tables: &mut dyn Tables, number: u64) -> Stored<()> {
+        if !self.added.is_empty() {
+            tables.put_added(number, &self.added)?;
+        }
+        self.run.added += self.added.len() as u64;
+        self.added.clear();
+        Ok(())
+    }
+
+    /// The run's number. It is given when something is kept for the first time.
+    fn number(&mut self, tables: &mut dyn Tables) -> Stored<u64> {
+        if self.run.number == 0 {
+            self.run.number = tables.put_run(&self.run)?;
+        }
+        Ok(self.run.number)
     }
 
     /// Notes that an entry that was added is taken back.
@@ -66,21 +93,36 @@ impl Journal {
 
     /// Writes the run, if it has changed something, and returns its number.
     pub(super) fn finish(mut self, tables: &mut dyn Tables, last: Stamp) -> Stored<Option<u64>> {
-        self.added.retain(|(id, _)| !self.forgotten.contains(id));
-        if self.added.is_empty() && self.run.number == 0 {
-            return Ok(None);
+        self.drop_forgotten(tables)?;
+        let added = self.run.added + self.added.len() as u64;
+        if added + self.run.changed + self.run.deleted == 0 {
+            return match self.run.number {
+                0 => Ok(None),
+                number => tables.delete_run(number).map(|()| None),
+            };
         }
-        self.run.added = self.added.len() as u64;
-        self.run.bytes += ROW_BYTES + self.run.added * size_of::<(EntryId, u128)>() as u64;
+        self.run.bytes += ROW_BYTES + added * size_of::<(EntryId, u128)>() as u64;
         self.run.stamps.1 = last;
-        let number = tables.put_run(&self.run)?;
-        for added in self.added.chunks(ADDED_IN_A_ROW) {
-            tables.put_added(number, added)?;
-        }
+        let number = tables.put_run(&Run { added, ..self.run.clone() })?;
+        self.put_added(tables, number)?;
         if tables.run_bytes()? > RUN_BYTES_MAX {
             forget_runs(tables, 0, RUN_BYTES_MAX)?;
         }
         Ok(Some(number))
+    }
+
+    /// Drops the entries that were added and then taken back, also those that are written.
+    fn drop_forgotten(&mut self, tables: &mut dyn Tables) -> Stored<()> {
+        self.added.retain(|(id, _)| !self.forgotten.remove(id));
+        if self.forgotten.is_empty() || self.run.added == 0 {
+            return Ok(());
+        }
+        let number = self.run.number;
+        let mut written = tables.added(number)?;
+        written.retain(|(id, _)| !self.forgotten.contains(id));
+        tables.delete_added(number)?;
+        self.run.added = written.len() as u64;
+        written.chunks(ADDED_IN_A_ROW).try_for_each(|added| tables.put_added(number, added))
     }
 }
 

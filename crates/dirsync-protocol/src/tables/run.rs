@@ -158,6 +158,8 @@ pub trait RunTables {
     fn put_added(&mut self, run: u64, added: &[(EntryId, u128)]) -> Stored<()>;
     /// The entries that a run added, in the order in which they were written.
     fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>>;
+    /// Forgets the entries that a run added.
+    fn delete_added(&mut self, run: u64) -> Stored<()>;
     /// The sources that are held because what they asked for was undone, with the run that undid it, by
     /// source and run.
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>>;

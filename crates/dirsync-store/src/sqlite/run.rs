@@ -111,10 +111,10 @@ impl RunTables for SqliteTransaction<'_> {
     }
 
     fn delete_run(&mut self, number: u64) -> Stored<()> {
+        self.delete_added(number)?;
         let action = "forget a run";
         let number = integer(action, number)?;
         self.execute(action, "DELETE FROM run_before WHERE run = ?1", [number])?;
-        self.execute(action, "DELETE FROM run_added WHERE run = ?1", [number])?;
         self.execute(action, "DELETE FROM source_hold WHERE run = ?1", [number])?;
         self.execute(action, "DELETE FROM run WHERE number = ?1", [number]).map(|_| ())
     }
@@ -183,6 +183,12 @@ impl RunTables for SqliteTransaction<'_> {
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
         Ok(added)
+    }
+
+    fn delete_added(&mut self, run: u64) -> Stored<()> {
+        let action = "forget the entries that were added";
+        let sql = "DELETE FROM run_added WHERE run = ?1";
+        self.execute(action, sql, [integer(action, run)?]).map(|_| ())
     }
 
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>> {

@@ -36,7 +36,7 @@ impl RunTables for MemoryTransaction<'_> {
 
     fn delete_run(&mut self, number: u64) -> Stored<()> {
         self.remove_where(|state| &mut state.befores, |(run, _), _| *run == number);
-        self.remove_where(|state| &mut state.added, |(run, _), _| *run == number);
+        self.delete_added(number)?;
         self.remove_where(|state| &mut state.source_holds, |(_, run), ()| *run == number);
         self.put(|state| &mut state.runs, number, None);
         Ok(())
@@ -63,6 +63,11 @@ impl RunTables for MemoryTransaction<'_> {
     fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>> {
         let parts = self.store.state.added.range((run, 0)..=(run, u64::MAX));
         Ok(parts.flat_map(|(_, added)| added.iter().copied()).collect())
+    }
+
+    fn delete_added(&mut self, run: u64) -> Stored<()> {
+        self.remove_where(|state| &mut state.added, |(of, _), _| *of == run);
+        Ok(())
     }
 
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>> {

@@ -131,6 +131,8 @@ fn added_entries_are_kept_in_their_order(store: &mut dyn Store) {
     check_kept(store, write, |tx| tx.added(1), ids.clone());
     check_kept(store, |_| Ok(()), |tx| tx.added(2), ids[3..4].to_vec());
     check_kept(store, |_| Ok(()), |tx| tx.added(3), Vec::new());
+    check_kept(store, |tx| tx.delete_added(1), |tx| tx.added(1), Vec::new());
+    check_kept(store, |_| Ok(()), |tx| tx.added(2), ids[3..4].to_vec());
 }
 
 fn a_run_is_forgotten_with_all_that_it_kept(store: &mut dyn Store) {
