@@ -241,7 +241,7 @@ impl Record {
                 value.is("changetype") && !value.bytes.trim_ascii().eq_ignore_ascii_case(b"add");
             values.push(value);
             if is_change {
-                // Its other lines are not those of an entry. The change is refused as what it is.
+                // The lines after it describe a change, not an entry. The error names the kind of change.
                 break;
             }
         }

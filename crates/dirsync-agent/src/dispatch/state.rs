@@ -104,7 +104,7 @@ fn sent_up_to(state: &RequestorState) -> String {
     format!("{} {}", state.epoch, state.req_seq)
 }
 
-/// The last own change that a request was sent with; 0 if there is none in this epoch.
+/// The number of the last own change that a request contained; 0 if no request of this epoch contained one.
 ///
 /// # Errors
 ///

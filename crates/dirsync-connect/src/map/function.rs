@@ -33,7 +33,7 @@ pub(crate) enum Function {
     },
 }
 
-/// An expression and what it is replaced by.
+/// A regular expression, and the text that replaces each match.
 #[derive(Clone, Debug)]
 pub(crate) struct Replace {
     regex: Regex,
