@@ -175,7 +175,8 @@ fn sum_up_apply(report: &ApplyReport, targets: &Targets) -> String {
     summary
 }
 
-fn plural(count: u64, one: &str, many: &str) -> String {
+/// A number of things: "1 entry", "2 entries".
+pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 

@@ -3,7 +3,7 @@
 pub use dirsync_postoffice::time::rfc3339;
 
 use jiff::Timestamp;
-use jiff::civil::{DateTime, Weekday};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// How long ago, in the largest fitting unit.
@@ -35,15 +35,15 @@ impl Times {
     /// The day, e.g. "today", "Monday" or "3 November", and the time of day.
     pub fn day_and_time(&self, ms: u64) -> (String, String) {
         let (at, now) = (self.local(ms), self.local(self.now));
-        let time = format!("{:02}:{:02}", at.hour(), at.minute());
+        let time = at.strftime("%H:%M").to_string();
         let days = now.date().until(at.date()).map_or(i32::MAX, |span| span.get_days());
         let day = match days {
             0 => "today".into(),
             1 => "tomorrow".into(),
             -1 => "yesterday".into(),
-            -6..=6 => weekday(at.weekday()).into(),
-            _ if at.year() == now.year() => format!("{} {}", at.day(), month(at.month())),
-            _ => format!("{} {} {}", at.day(), month(at.month()), at.year()),
+            -6..=6 => at.strftime("%A").to_string(),
+            _ if at.year() == now.year() => at.strftime("%-d %B").to_string(),
+            _ => at.strftime("%-d %B %Y").to_string(),
         };
         (day, time)
     }
@@ -82,36 +82,6 @@ impl Times {
         let at = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         self.zone.to_datetime(at.unwrap_or(Timestamp::MAX))
     }
-}
-
-fn weekday(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "Monday",
-        Weekday::Tuesday => "Tuesday",
-        Weekday::Wednesday => "Wednesday",
-        Weekday::Thursday => "Thursday",
-        Weekday::Friday => "Friday",
-        Weekday::Saturday => "Saturday",
-        Weekday::Sunday => "Sunday",
-    }
-}
-
-fn month(month: i8) -> &'static str {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

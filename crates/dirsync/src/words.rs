@@ -10,16 +10,12 @@ pub mod view;
 pub mod why;
 
 use dirsync_directory::unescape;
+pub use dirsync_postoffice::report::plural;
 
 /// A stored text on one line, without hidden characters: no value moves the cursor or forges a line.
 pub fn shown(escaped: &str) -> String {
     let value = unescape(escaped).unwrap_or_else(|| escaped.into());
     dirsync_directory::shown(&value).into_owned()
-}
-
-/// A number of things: "1 entry", "2 entries".
-pub fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Names in a sentence; of many only the first ones.
