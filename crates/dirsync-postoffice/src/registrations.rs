@@ -301,24 +301,27 @@ pub fn shared_folder(folder: &Path) -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use dirsync_protocol::tables::{Agreement, Position};
 
     use super::*;
     use crate::init;
 
-    /// A server with registrations, and numbers that they have not confirmed.
-    fn server(folder: &Path, requestors: u64) -> Postoffice {
+    /// A server with registrations made by their number from that of its own, and a million numbers that
+    /// nobody has confirmed.
+    pub(crate) fn server_with(
+        folder: &Path,
+        requestors: u64,
+        registration: impl Fn(u64, Registration) -> Registration,
+    ) -> Postoffice {
         init::make_server(folder, &"NORTH/HQ".parse().unwrap()).unwrap();
         let mut postoffice = Postoffice::open(folder, "test").unwrap();
         let mut tables = postoffice.begin().unwrap();
         let own = tables.registrations().unwrap().remove(0);
         for number in 1..=requestors {
             let name = format!("SOUTH/SITE{number}").parse().unwrap();
-            let agreement = Agreement { equal: Some(number % 10 != 0), since: 1 };
-            let position = Position::default();
-            let registration = Registration { name, agreement, position, ..own.clone() };
-            tables.put_registration(&registration).unwrap();
+            let one = registration(number, Registration { name, ..own.clone() });
+            tables.put_registration(&one).unwrap();
         }
         let mut state = tables.server().unwrap().unwrap();
         state.head = SrvSeq(1_000_000);
@@ -331,7 +334,10 @@ mod tests {
     fn statements_do_not_grow_with_requestors_or_numbers() {
         for requestors in [2, 1_000] {
             let folder = tempfile::tempdir().unwrap();
-            let mut postoffice = server(folder.path(), requestors);
+            let mut postoffice = server_with(folder.path(), requestors, |number, own| {
+                let agreement = Agreement { equal: Some(number % 10 != 0), since: 1 };
+                Registration { agreement, position: Position::default(), ..own }
+            });
             let before = postoffice.store.statements();
             let list = RegistrationStatus::of(&mut postoffice, None).unwrap();
             assert_eq!(postoffice.store.statements() - before, 4, "{requestors} requestors");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_agent::changes::{
-    ConfiguredSource, HandChange, ReadReport, ReadSettings, approve, change_by_hand, reject,
+    ConfiguredSource, Guards, HandChange, ReadReport, ReadSettings, approve, change_by_hand, reject,
 };
 use dirsync_directory::{EntryId, Record};
 use dirsync_message::ReqSeq;
@@ -46,7 +46,7 @@ pub fn read_rows(
         whole: configured.iter().any(|source| source.name == name && source.whole),
         fingerprint: "map".into(),
         configured: configured.to_vec(),
-        guards: dirsync_agent::changes::Guards { delete: postoffice.guard, ..Default::default() },
+        guards: Guards { delete: postoffice.guard, ..Default::default() },
         ..ReadSettings::default()
     };
     let rows = rows.iter().map(|(key, phone)| (key, person(key, phone)));

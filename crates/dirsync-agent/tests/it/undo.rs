@@ -153,7 +153,7 @@ fn a_source_is_held_until_its_file_agrees() {
         assert!(asked.entries > 0 && read.needs_a_person() && read.reconciles());
         assert_eq!(own(south), as_undone, "{rows:?}");
     }
-    // It says nothing about who is absent: what it has is taken, and the source stays held.
+    // An incomplete read deletes nobody. Its rows are taken, and the source stays held.
     let partial = [("ana", "1"), ("eva", "1")];
     let read = read_rows(south, &[source("hr", true)], "hr", &partial, false);
     assert_eq!((read.added, read.undone), (1, None));
@@ -247,7 +247,7 @@ fn a_release_by_hand_is_taken_back() {
     assert_eq!(counts(&undone(world.at(SOUTH), added.number).unwrap()), (0, 0, 1, 0));
 }
 
-/// What a merge writes is no run, and what it brings back is not mistaken for what a run left.
+/// A merge is no run. An undo does not take an entry that a merge brought back for one that the run left.
 #[test]
 fn a_merge_is_no_run() {
     let mut world = World::new(&[SOUTH]);

@@ -199,40 +199,21 @@ fn time_noted(tables: &mut dyn Tables, name: &str) -> Stored<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use dirsync_protocol::tables::{Agreement, Registration, RegistrationState};
 
     use super::*;
-    use crate::init;
-
-    /// A server with this many requestors, each with an alarm, and a million numbers to confirm.
-    fn server(folder: &Path, requestors: u64) -> Postoffice {
-        init::make_server(folder, &"NORTH/HQ".parse().unwrap()).unwrap();
-        let mut postoffice = Postoffice::open(folder, "test").unwrap();
-        let mut tables = postoffice.begin().unwrap();
-        let own = tables.registrations().unwrap().remove(0);
-        for number in 1..=requestors {
-            let name = format!("SOUTH/SITE{number}").parse().unwrap();
-            let agreement = Agreement { equal: Some(false), since: 1 };
-            let state = RegistrationState::Active;
-            tables
-                .put_registration(&Registration { name, agreement, state, ..own.clone() })
-                .unwrap();
-        }
-        let mut state = tables.server().unwrap().unwrap();
-        state.head.0 = 1_000_000;
-        tables.put_server(&state).unwrap();
-        tables.commit().unwrap();
-        postoffice
-    }
+    use crate::registrations::tests::server_with;
 
     /// `docs/when-things-go-wrong.md` promises the number.
     #[test]
     fn a_status_takes_few_statements_whatever_the_number_of_requestors() {
         for requestors in [2, 1_000] {
             let folder = tempfile::tempdir().unwrap();
-            let mut postoffice = server(folder.path(), requestors);
+            // Each has an alarm.
+            let mut postoffice = server_with(folder.path(), requestors, |_, own| {
+                let agreement = Agreement { equal: Some(false), since: 1 };
+                Registration { agreement, state: RegistrationState::Active, ..own }
+            });
             let before = postoffice.store.statements();
             let status = Status::of(&mut postoffice).unwrap();
             let statements = postoffice.store.statements() - before;
