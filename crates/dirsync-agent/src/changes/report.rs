@@ -45,6 +45,19 @@ pub struct Example {
     pub name: String,
 }
 
+/// Adds an example, unless there are enough of its kind.
+pub(super) fn add_example<K: Ord>(
+    examples: &mut BTreeMap<K, Vec<Example>>,
+    kind: K,
+    key: &str,
+    name: &str,
+) {
+    let examples = examples.entry(kind).or_default();
+    if examples.len() < EXAMPLES_MAX {
+        examples.push(Example { key: key.to_owned(), name: name.to_owned() });
+    }
+}
+
 /// Changes that were undone, and that a read asks for again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedAgain {
@@ -97,10 +110,7 @@ pub struct ReadReport {
 
 impl ReadReport {
     pub(super) fn example(&mut self, kind: ExampleKind, key: &str, name: &str) {
-        let examples = self.examples.entry(kind).or_default();
-        if examples.len() < EXAMPLES_MAX {
-            examples.push(Example { key: key.to_owned(), name: name.to_owned() });
-        }
+        add_example(&mut self.examples, kind, key, name);
     }
 
     pub(super) fn forget_example(&mut self, kind: ExampleKind, key: &str) {

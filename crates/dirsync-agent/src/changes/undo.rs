@@ -4,22 +4,19 @@
 //! that was changed since the run is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, own_element};
 use dirsync_message::Stamp;
 use dirsync_protocol::delta::ChangeNumbers;
-use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
+use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges, visit_runs};
 use dirsync_protocol::tables::{EntryBefore, OwnRow, Run, RunKind, StoreError, Stored, Tables};
 use thiserror::Error;
 
-use super::report::Example;
+use super::report::{Example, add_example};
 
 /// The number of entries that are read together.
 const ENTRIES_AT_ONCE: usize = 1000;
-/// The number of runs that are read together.
-const RUNS_AT_ONCE: usize = 50;
-/// The most examples of each kind in a report.
-const EXAMPLES_MAX: usize = 1000;
 
 /// Why a run cannot be undone.
 #[derive(Debug, Error)]
@@ -82,10 +79,7 @@ impl UndoReport {
             UndoKind::Removed => &mut self.removed,
             UndoKind::Left => &mut self.left,
         } += 1;
-        let examples = self.examples.entry(kind).or_default();
-        if examples.len() < EXAMPLES_MAX {
-            examples.push(Example { key: key.to_owned(), name: name.to_owned() });
-        }
+        add_example(&mut self.examples, kind, key, name);
     }
 }
 
@@ -148,17 +142,15 @@ fn settle(
 
 /// The undos after a run, newest first.
 fn undos_since(tables: &mut dyn Tables, number: u64) -> Stored<Vec<Run>> {
-    let (mut undos, mut before) = (Vec::new(), u64::MAX);
-    loop {
-        let runs = tables.runs(before, RUNS_AT_ONCE)?;
-        let Some(last) = runs.last() else { return Ok(undos) };
-        before = last.number;
-        let later = runs.into_iter().filter(|run| run.number > number);
-        undos.extend(later.filter(|run| run.kind == RunKind::Undo));
-        if before <= number {
-            return Ok(undos);
+    let mut undos = Vec::new();
+    visit_runs(tables, |_, run| {
+        if run.number <= number {
+            return Ok(ControlFlow::Break(()));
         }
-    }
+        undos.extend((run.kind == RunKind::Undo).then_some(run));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(undos)
 }
 
 /// What a run goes back to, and whether it takes that back: an undo does, the undo of an undo does it again.
@@ -178,17 +170,15 @@ fn origin(tables: &mut dyn Tables, run: &Run) -> Stored<(RunKind, bool)> {
 ///
 /// When the store fails.
 pub fn newest_in_force(tables: &mut dyn Tables) -> Stored<Option<Run>> {
-    let mut before = u64::MAX;
-    loop {
-        let runs = tables.runs(before, RUNS_AT_ONCE)?;
-        let Some(last) = runs.last() else { return Ok(None) };
-        before = last.number;
-        for run in runs {
-            if run.undone_by.is_none() && !origin(tables, &run)?.1 {
-                return Ok(Some(run));
-            }
+    let mut newest = None;
+    visit_runs(tables, |tables, run| {
+        if run.undone_by.is_some() || origin(tables, &run)?.1 {
+            return Ok(ControlFlow::Continue(()));
         }
-    }
+        newest = Some(run);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(newest)
 }
 
 /// An undo under way.

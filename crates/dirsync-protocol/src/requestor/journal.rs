@@ -1,6 +1,7 @@
 //! What a batch of own changes keeps, so that it can be undone.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, Record};
 use dirsync_message::Stamp;
@@ -140,19 +141,37 @@ fn size(source: &str, key: &str, record: &Record) -> u64 {
 /// When the store fails.
 pub fn forget_runs(tables: &mut dyn Tables, before: u64, most: u64) -> Stored<u64> {
     let holding: BTreeSet<u64> = tables.source_holds()?.into_iter().map(|(_, run)| run).collect();
-    let (mut next, mut bytes, mut forgotten) = (u64::MAX, 0u64, 0);
-    let mut is_newest = true;
+    let (mut bytes, mut forgotten, mut is_newest) = (0u64, 0, true);
+    visit_runs(tables, |tables, run| {
+        bytes = bytes.saturating_add(run.bytes);
+        let too_large = bytes > most && !is_newest;
+        is_newest = false;
+        if (run.at < before || too_large) && !holding.contains(&run.number) {
+            tables.delete_run(run.number)?;
+            forgotten += 1;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(forgotten)
+}
+
+/// Visits the runs, the newest first. The visitor may delete the one that it visits.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn visit_runs(
+    tables: &mut dyn Tables,
+    mut visit: impl FnMut(&mut dyn Tables, Run) -> Stored<ControlFlow<()>>,
+) -> Stored<()> {
+    let mut next = u64::MAX;
     loop {
         let runs = tables.runs(next, RUNS_AT_ONCE)?;
-        let Some(last) = runs.last() else { return Ok(forgotten) };
+        let Some(last) = runs.last() else { return Ok(()) };
         next = last.number;
         for run in runs {
-            bytes = bytes.saturating_add(run.bytes);
-            let too_large = bytes > most && !is_newest;
-            is_newest = false;
-            if (run.at < before || too_large) && !holding.contains(&run.number) {
-                tables.delete_run(run.number)?;
-                forgotten += 1;
+            if visit(tables, run)?.is_break() {
+                return Ok(());
             }
         }
     }

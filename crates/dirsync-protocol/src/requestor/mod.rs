@@ -14,7 +14,7 @@ mod transfer;
 mod verify;
 
 pub use change::{ChangeOutcome, OwnChanges};
-pub use journal::{RUN_BYTES_MAX, forget_runs};
+pub use journal::{RUN_BYTES_MAX, forget_runs, visit_runs};
 pub use list::ListWriter;
 pub use merge::{ADOPTED, HAND};
 pub use receive::receive;
