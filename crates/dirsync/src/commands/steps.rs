@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dirsync_agent::notes::STEP_ERROR;
 use dirsync_agent::step::{ApplyReport, ProcessReport, SendReport};
+use dirsync_agent::waiting::Waiting;
 use dirsync_postoffice::report::{Counts, Done, Report};
 use dirsync_postoffice::{Postoffice, steps, waiting};
 use dirsync_protocol::context::Level;
@@ -18,51 +19,61 @@ use crate::progress::Progress;
 
 /// `dirsync send`.
 pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = Postoffice::open(folder, "send")?;
-    let progress = Progress::of("sending");
-    let done = steps::send(&mut postoffice, true);
-    drop(progress);
-    finish(&mut postoffice, done.map(|done| vec![done]), json)
+    let step = |postoffice: &mut Postoffice| Ok(vec![steps::send(postoffice, true)?]);
+    let (mut postoffice, done) = work(folder, "send", "sending", step)?;
+    finish(&mut postoffice, done, waiting::of, json)
 }
 
 /// `dirsync process`.
 pub fn process(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = Postoffice::open(folder, "process")?;
-    let progress = Progress::of("processing requests");
-    let done = steps::process(&mut postoffice, false);
-    drop(progress);
-    finish(&mut postoffice, done.map(|done| vec![done]), json)
+    let step = |postoffice: &mut Postoffice| Ok(vec![steps::process(postoffice, false)?]);
+    let (mut postoffice, done) = work(folder, "process", "processing requests", step)?;
+    finish(&mut postoffice, done, waiting::of, json)
 }
 
 /// `dirsync apply`.
 pub fn apply(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = Postoffice::open(folder, "apply")?;
-    let progress = Progress::of("applying updates");
-    let done = steps::apply(&mut postoffice);
-    drop(progress);
-    finish(&mut postoffice, done.map(|done| vec![done]), json)
+    let step = |postoffice: &mut Postoffice| Ok(vec![steps::apply(postoffice)?]);
+    let (mut postoffice, done) = work(folder, "apply", "applying updates", step)?;
+    finish(&mut postoffice, done, waiting::of, json)
 }
 
 /// `dirsync cycle`, which also tells of what begins to need a person, as the agent does.
 pub fn cycle(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let mut postoffice = Postoffice::open(folder, "cycle")?;
-    let progress = Progress::of("at work");
-    let done = steps::cycle(&mut postoffice);
-    drop(progress);
-    let status = finish(&mut postoffice, done, json);
-    let sounded = sound_alarms(&mut postoffice);
+    let (mut postoffice, done) = work(folder, "cycle", "at work", steps::cycle)?;
+    let status = finish(&mut postoffice, done, sound_alarms, json);
     drop(postoffice);
-    let called = sounded.and_then(|_| make_calls(|| Postoffice::open_away(folder, "cycle")));
+    let called = make_calls(|| Postoffice::open_away(folder, "cycle"));
     // The failure of a step is the one to tell.
     status.and_then(|status| called.map(|()| status))
 }
 
+/// Opens a postoffice and does steps there, with progress.
+fn work(
+    folder: &Path,
+    purpose: &str,
+    shown: &'static str,
+    steps: impl FnOnce(&mut Postoffice) -> Result<Vec<Done>>,
+) -> Result<(Postoffice, Result<Vec<Done>>)> {
+    let mut postoffice = Postoffice::open(folder, purpose)?;
+    let _progress = Progress::of(shown);
+    let done = steps(&mut postoffice);
+    Ok((postoffice, done))
+}
+
 /// Exit code 3 if something waits for a person or a message was refused, 4 if a place could not be
 /// reached. A step that failed is noted until steps succeed again.
-fn finish(postoffice: &mut Postoffice, steps: Result<Vec<Done>>, json: bool) -> Result<ExitStatus> {
+fn finish(
+    postoffice: &mut Postoffice,
+    steps: Result<Vec<Done>>,
+    waits: impl FnOnce(&mut Postoffice) -> Result<Waiting>,
+    json: bool,
+) -> Result<ExitStatus> {
     // A mistake of the person who gave the command is no failure of the step.
     let failure = steps.as_ref().err().filter(|failure| failure.kind != FailureKind::Usage);
     let noted = postoffice.put_note(STEP_ERROR, failure.map(Failure::text).as_deref());
+    // A step that failed is something to tell of, too.
+    let waits = waits(postoffice);
     let steps = steps?;
     noted?;
     for done in &steps {
@@ -76,7 +87,7 @@ fn finish(postoffice: &mut Postoffice, steps: Result<Vec<Done>>, json: bool) -> 
         steps.iter().for_each(|done| print_lines(&done.lines));
     }
     let refused = steps.iter().any(|done| done.report.refused() > 0);
-    match ExitStatus::from(waiting::of(postoffice)?.health()) {
+    match ExitStatus::from(waits?.health()) {
         ExitStatus::Done if refused => Ok(ExitStatus::Waiting),
         status => Ok(status),
     }
