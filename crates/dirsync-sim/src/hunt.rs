@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use dirsync_protocol::simulation::Rule;
@@ -126,34 +126,49 @@ fn tell(done: &Run) {
 }
 
 /// For each rule the first seed that breaks without it, and the conversations that do. Rules are
-/// switched off for a whole process, so each has processes of its own.
-pub fn rules(most: u64) -> bool {
-    let mut sound = true;
+/// switched off for a whole process, so each has processes of its own; `threads` rules are tried at a
+/// time.
+pub fn rules(most: u64, threads: u64) -> bool {
     println!("| rule | without it | seed that breaks | what breaks | conversations that break |");
     println!("| --- | --- | ---: | --- | --- |");
-    for (rule, name, about) in Rule::ALL {
-        let seeds = ["--seeds", &most.to_string(), "--memory", "--first"].map(str::to_owned);
-        let lines = without(*rule, &seeds);
-        let broken = lines.iter().find_map(|line| line.strip_prefix("broken (")?.split_once("): "));
-        let seed =
-            lines.iter().find_map(|line| line.trim().strip_prefix("cargo xtask sim --seed "));
-        let seed = seed.and_then(|rest| rest.split(' ').next());
-        let told = without(*rule, &["--worlds".to_owned()]);
-        let told: Vec<String> = told
-            .iter()
-            .filter(|line| !line.ends_with(": as it says"))
-            .filter_map(|line| line.split_once(": ").map(|(name, _)| format!("`{name}`")))
-            .collect();
-        sound &= seed.is_some() || !told.is_empty();
-        let none = format!("none of {most}");
-        println!(
-            "| `{name}` |{about} | {} | {} | {} |",
-            seed.unwrap_or(&none),
-            broken.map_or("", |(_, why)| why),
-            told.join(", ")
-        );
-    }
-    sound
+    let next = AtomicUsize::new(0);
+    let (rows, tried) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (rows, next) = (rows.clone(), &next);
+            scope.spawn(move || {
+                while let Some(named) = Rule::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    rows.send(try_without(named, most)).expect("the receiver waits for all rows");
+                }
+            });
+        }
+        drop(rows);
+        tried.iter().fold(true, |sound, (noticed, row)| {
+            println!("{row}");
+            sound & noticed
+        })
+    })
+}
+
+/// Whether a world or a conversation notices that a rule is missing, and the rule's row of the table.
+fn try_without((rule, name, about): &(Rule, &str, &str), most: u64) -> (bool, String) {
+    let seeds = ["--seeds", &most.to_string(), "--memory", "--first"].map(str::to_owned);
+    let lines = without(*rule, &seeds);
+    let broken = lines.iter().find_map(|line| line.strip_prefix("broken (")?.split_once("): "));
+    let seed = lines.iter().find_map(|line| line.trim().strip_prefix("cargo xtask sim --seed "));
+    let seed = seed.and_then(|rest| rest.split(' ').next());
+    let told: Vec<String> = without(*rule, &["--worlds".to_owned()])
+        .iter()
+        .filter(|line| !line.ends_with(": as it says"))
+        .filter_map(|line| line.split_once(": ").map(|(name, _)| format!("`{name}`")))
+        .collect();
+    let row = format!(
+        "| `{name}` |{about} | {} | {} | {} |",
+        seed.unwrap_or(&format!("none of {most}")),
+        broken.map_or("", |(_, why)| why),
+        told.join(", ")
+    );
+    (seed.is_some() || !told.is_empty(), row)
 }
 
 /// What this program says with other words and without a rule, by lines. One thread, so that the first

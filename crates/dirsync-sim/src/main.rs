@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let sound = match &arguments.work {
         Work { minutes: Some(minutes), .. } => hunt::minutes(&arguments, *minutes),
         Work { seed: Some(seed), .. } => hunt::one(&arguments, *seed),
-        Work { rules: Some(most), .. } => hunt::rules(*most),
+        Work { rules: Some(most), .. } => hunt::rules(*most, arguments.threads),
         Work { world: Some(path), .. } => hunt::conversation(path),
         Work { worlds: true, .. } => hunt::conversations(),
         Work { exhaustive: Some(depth), .. } => hunt::exhaustive(&arguments, *depth),
