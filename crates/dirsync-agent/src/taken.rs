@@ -44,6 +44,38 @@ impl Taken {
     }
 }
 
+/// The addresses that entries of other origins have, by this postoffice's list. Of each only a hash is kept: a
+/// million take 8 MB.
+pub(crate) struct OthersAddresses {
+    /// Sorted.
+    hashes: Vec<u64>,
+}
+
+impl OthersAddresses {
+    /// Those of the list of a postoffice, which is called `me`.
+    pub(crate) fn of_list(tables: &mut dyn Tables, me: &PostofficeName) -> Stored<Self> {
+        let mut hashes = Vec::new();
+        tables.visit_list(ListPlace::Live, &mut |row| {
+            if row.owner != me {
+                hashes.extend(row.record.address_keys().map(|key| hash(&key)));
+            }
+            ControlFlow::Continue(())
+        })?;
+        hashes.sort_unstable();
+        Ok(Self { hashes })
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Whether an address of an entry is among them.
+    pub(crate) fn has_one_of(&self, record: RecordRef<'_>) -> bool {
+        record.address_keys().any(|key| self.hashes.binary_search(&hash(&key)).is_ok())
+    }
+}
+
 /// The addresses of new and changed entries. Of each only a hash is kept, so that a hundred thousand take
 /// less than a MB.
 #[derive(Debug, Default)]
@@ -73,40 +105,54 @@ impl Wanted {
         // The rows that have them come first, because there are few of them.
         let mut held = Vec::new();
         let mut keys = BTreeSet::new();
-        let mut more = 0;
+        let mut unlisted = Vec::new();
         tables.visit_list(ListPlace::Live, &mut |row| {
             if *row.owner == me {
                 return ControlFlow::Continue(());
             }
             for (text, key) in row.record.address_texts().zip(row.record.address_keys()) {
-                if self.hashes.binary_search(&hash(&key)).is_err() {
+                let hash = hash(&key);
+                if self.hashes.binary_search(&hash).is_err() {
                     continue;
                 }
                 if held.len() == TAKEN_MAX {
-                    more += 1;
-                    continue;
-                }
-                if let Some(taken) = taken_by(text, row.owner, row.record.name) {
+                    unlisted.push(hash);
+                } else if let Some(taken) = taken_by(text, row.owner, row.record.name) {
                     keys.insert(key.clone());
                     held.push((key, taken));
                 }
             }
             ControlFlow::Continue(())
         })?;
-        let mut taken = Taken { count: more, addresses: Vec::new() };
+        let mut taken = Taken::default();
         if held.is_empty() {
             return Ok(taken);
         }
         held.sort_by(|a, b| a.0.cmp(&b.0));
-        tables.visit_own(ReqSeq(0), &mut |row| {
-            if row.source != source {
-                return ControlFlow::Continue(());
-            }
-            for key in row.record.as_ref().address_keys().filter(|key| keys.contains(key)) {
-                let first = held.partition_point(|(held, _)| *held < key);
-                for (_, by) in held[first..].iter().take_while(|(held, _)| *held == key) {
-                    taken.add(TakenAddress { key: row.key.clone(), ..by.clone() });
+        unlisted.sort_unstable();
+        let mut look = |key: &str, record: RecordRef<'_>| {
+            for address in record.address_keys() {
+                if !keys.contains(&address) {
+                    taken.count += u64::from(unlisted.binary_search(&hash(&address)).is_ok());
+                    continue;
                 }
+                let first = held.partition_point(|(held, _)| *held < address);
+                for (_, by) in held[first..].iter().take_while(|(held, _)| *held == address) {
+                    taken.add(TakenAddress { key: key.to_owned(), ..by.clone() });
+                }
+            }
+        };
+        tables.visit_own(ReqSeq(0), &mut |row| {
+            if row.source == source {
+                look(&row.key, row.record.as_ref());
+            }
+            ControlFlow::Continue(())
+        })?;
+        tables.visit_held_changes(&mut |waiting, own| {
+            if let (None, Some(record)) = (own, &waiting.record)
+                && waiting.source == source
+            {
+                look(&waiting.key, record.as_ref());
             }
             ControlFlow::Continue(())
         })?;

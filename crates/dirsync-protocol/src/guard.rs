@@ -23,6 +23,8 @@ pub enum GuardKind {
     Settings,
     /// The entry is missing from a read that is suspiciously short.
     ShortRead,
+    /// Too many new entries have addresses that entries of other origins have.
+    Taken,
     /// No source names the entry.
     Unclaimed,
 }
@@ -33,8 +35,15 @@ pub enum GuardKind {
 pub struct ParseGuardKindError(String);
 
 impl GuardKind {
-    const ALL: [Self; 6] =
-        [Self::Blank, Self::Delete, Self::Move, Self::Settings, Self::ShortRead, Self::Unclaimed];
+    const ALL: [Self; 7] = [
+        Self::Blank,
+        Self::Delete,
+        Self::Move,
+        Self::Settings,
+        Self::ShortRead,
+        Self::Taken,
+        Self::Unclaimed,
+    ];
 
     /// The word by which databases and people know it.
     pub fn word(self) -> &'static str {
@@ -44,6 +53,7 @@ impl GuardKind {
             Self::Move => "move",
             Self::Settings => "settings",
             Self::ShortRead => "short-read",
+            Self::Taken => "taken",
             Self::Unclaimed => "unclaimed",
         }
     }

@@ -1,8 +1,6 @@
 //! T0 by hand: a person writes or deletes one entry.
 
 use dirsync_directory::{EntryId, Record, RecordError, composed};
-use dirsync_message::Stamp;
-use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, ChangeOutcome, HAND, OwnChanges};
 use dirsync_protocol::tables::{OwnRow, Run, RunKind, StoreError, Tables};
 use thiserror::Error;
@@ -76,16 +74,7 @@ pub fn change_by_hand(
         }
         Some(old) => OwnRow { record, source: HAND.into(), ..old },
         None if !add => return Err(HandError::Unknown(key)),
-        None => OwnRow {
-            id,
-            first_origin: me,
-            key,
-            source: HAND.into(),
-            record,
-            numbers: ChangeNumbers::default(),
-            stamp: Stamp(0),
-            released_to: None,
-        },
+        None => OwnRow::new(id, me, key, HAND.into(), record),
     };
     let outcome = changes.put(row)?;
     // A person has decided about the entry, so no case about it stays open.

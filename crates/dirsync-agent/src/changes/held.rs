@@ -39,6 +39,7 @@ fn open(tables: &mut dyn Tables, id: EntryId) -> Stored<Option<HeldChange>> {
 pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> Stored<u64> {
     let ids = open_ids(tables, ids)?;
     let mut changes = OwnChanges::begin_run(tables, Run::new(now, RunKind::Approval, ""))?;
+    let me = changes.state().name.clone();
     let mut count = 0;
     let mut has_deleted = false;
     for id in ids {
@@ -50,9 +51,15 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
                 has_deleted |= changes.delete(held.id, true)?;
             }
             Some(record) => {
-                if let Some(row) = changes.tables().own(held.id)? {
-                    changes.put(OwnRow { record, ..row })?;
-                }
+                let row = match changes.tables().own(held.id)? {
+                    Some(row) => OwnRow { record, ..row },
+                    None if held.kind == GuardKind::Taken => {
+                        OwnRow::new(held.id, me.clone(), held.key, held.source, record)
+                    }
+                    // The entry was deleted meanwhile.
+                    None => continue,
+                };
+                changes.put(row)?;
             }
         }
     }

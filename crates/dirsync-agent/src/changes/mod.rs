@@ -9,6 +9,7 @@ mod held;
 mod read;
 mod report;
 mod strangers;
+mod taken;
 mod twice;
 mod unclaimed;
 mod undo;

@@ -9,12 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use dirsync_directory::{
     EntryId, IdDeriver, PostofficeName, Record, RecordRef, check_smtp, composed, own_element,
 };
-use dirsync_message::Stamp;
-use dirsync_protocol::delta::ChangeNumbers;
+use dirsync_message::ReqSeq;
 use dirsync_protocol::guard::{GuardKind, GuardLimits, WINDOW_MS};
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
 use dirsync_protocol::tables::{
-    HeldChange, OwnRow, Quarantined, Run, RunKind, SourceMemory, StoreError, Tables,
+    HeldChange, OwnRow, Quarantined, RequestorState, Run, RunKind, SourceMemory, StoreError, Tables,
 };
 use thiserror::Error;
 
@@ -33,6 +32,8 @@ pub struct Guards {
     pub blank: GuardLimits,
     /// Entries that change kind, or type or value of their primary address.
     pub moved: GuardLimits,
+    /// New entries whose addresses entries of other origins have.
+    pub taken: GuardLimits,
     /// Changes of any kind in the first read after the settings of the source changed.
     pub settings: GuardLimits,
 }
@@ -117,7 +118,7 @@ pub(super) struct EarlierHold {
     /// `None` for a deletion.
     pub(super) content: Option<u128>,
     since: u64,
-    rejected: bool,
+    pub(super) rejected: bool,
 }
 
 /// The cases that a source has asked for, or that are about entries which it feeds.
@@ -149,8 +150,10 @@ pub struct SourceRead<'t> {
     pub(super) settings: ReadSettings,
     pub(super) elements: Elements,
     pub(super) report: ReadReport,
-    me: PostofficeName,
+    pub(super) me: PostofficeName,
     deriver: IdDeriver,
+    /// The number of the last own change before this read.
+    pub(super) begun_after: ReqSeq,
     /// The new entries, and the lines that name them.
     pub(super) new: BTreeMap<EntryId, u32>,
     pub(super) twice: BTreeSet<EntryId>,
@@ -177,10 +180,10 @@ impl<'t> SourceRead<'t> {
             tables.savepoint()?;
         }
         let elements = Elements::load(tables)?;
-        let me = tables.requestor()?.name;
+        let RequestorState { name: me, req_seq: begun_after, .. } = tables.requestor()?;
         let adopted_strangers = AdoptedStrangers::find(tables, &me, &elements.unseen(ADOPTED))?;
         let mut has_tombstones = false;
-        tables.visit_own_tombstones(dirsync_message::ReqSeq(0), &mut |_| {
+        tables.visit_own_tombstones(ReqSeq(0), &mut |_| {
             has_tombstones = true;
             std::ops::ControlFlow::Break(())
         })?;
@@ -203,6 +206,7 @@ impl<'t> SourceRead<'t> {
             elements,
             report: ReadReport::default(),
             me,
+            begun_after,
             new: BTreeMap::new(),
             twice: BTreeSet::new(),
             faulty: BTreeSet::new(),
@@ -347,16 +351,9 @@ impl<'t> SourceRead<'t> {
         if self.has_tombstones {
             self.changes.tables().delete_own_tombstone(id)?;
         }
-        self.changes.add(OwnRow {
-            id,
-            first_origin: self.me.clone(),
-            key: row.key.to_owned(),
-            source: self.settings.source.clone(),
-            record: row.record.to_record(),
-            numbers: ChangeNumbers::default(),
-            stamp: Stamp(0),
-            released_to: None,
-        })?;
+        let (me, source) = (self.me.clone(), self.settings.source.clone());
+        let record = row.record.to_record();
+        self.changes.add(OwnRow::new(id, me, row.key.to_owned(), source, record))?;
         self.report.added += 1;
         self.report.example(ExampleKind::Added, row.key, row.record.name);
         Ok(())
@@ -400,6 +397,7 @@ impl<'t> SourceRead<'t> {
     ///
     /// When the store fails.
     pub fn finish(mut self, complete: bool) -> Result<ReadReport, ReadError> {
+        self.settle_taken()?;
         self.settle_pending()?;
         self.settle_absence(complete)?;
         if let Some(undone) = self.undone.take_if(|undone| undone.asks_again()) {
@@ -499,7 +497,12 @@ impl<'t> SourceRead<'t> {
         Ok(())
     }
 
-    fn hold_change(&mut self, id: EntryId, row: OwnRow, kind: GuardKind) -> Result<(), ReadError> {
+    pub(super) fn hold_change(
+        &mut self,
+        id: EntryId,
+        row: OwnRow,
+        kind: GuardKind,
+    ) -> Result<(), ReadError> {
         self.report.held += 1;
         self.report.example(ExampleKind::Held, &row.key, &row.record.name);
         self.hold(id, kind, Some(row.record), row.key)

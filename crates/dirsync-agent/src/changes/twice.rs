@@ -45,16 +45,12 @@ impl SourceRead<'_> {
         if let Some(pending) = self.pending.remove(&id) {
             return Ok(Some(pending.row.record.name));
         }
-        let row = self.changes.tables().own(id)?;
+        let Some(row) = self.changes.tables().own(id)? else { return Ok(Some(String::new())) };
         if self.new.contains_key(&id) {
-            self.changes.forget(id)?;
-            self.report.added -= 1;
-            if let Some(row) = &row {
-                self.report.forget_example(ExampleKind::Added, &row.key);
-            }
+            self.take_back_addition(id, &row.key)?;
         } else {
             self.report.unchanged -= 1;
         }
-        Ok(Some(row.map(|row| row.record.name).unwrap_or_default()))
+        Ok(Some(row.record.name))
     }
 }

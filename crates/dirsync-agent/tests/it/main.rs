@@ -9,4 +9,5 @@ mod interrupted;
 mod limits;
 mod sources;
 mod stories;
+mod taken;
 mod undo;

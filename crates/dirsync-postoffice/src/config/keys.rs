@@ -115,6 +115,10 @@ pub const SECTIONS: &[Section] = &[
     section("guard.blank", "The same for entries that lose a field."),
     section("guard.move", "The same for entries that change their kind or their primary address."),
     section(
+        "guard.taken",
+        "The same for new entries, of one read, whose addresses entries of other postoffices have.",
+    ),
+    section(
         "guard.settings",
         "The same for changes of any kind in the first read after the file, format, encoding or map \
          of a source was changed.",
@@ -285,6 +289,8 @@ pub const KEYS: &[Key] = &[
     key("guard.blank.percent", PERCENT, "", "20", GUARD_PERCENT),
     key("guard.move.entries", ENTRIES, "", "20", GUARD_ENTRIES),
     key("guard.move.percent", PERCENT, "", "5", GUARD_PERCENT),
+    key("guard.taken.entries", ENTRIES, "", "20", GUARD_ENTRIES),
+    key("guard.taken.percent", PERCENT, "", "5", GUARD_PERCENT),
     key("guard.settings.entries", ENTRIES, "", "0", GUARD_ENTRIES),
     key("guard.settings.percent", PERCENT, "", "0", GUARD_PERCENT),
 

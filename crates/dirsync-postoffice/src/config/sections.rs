@@ -197,6 +197,7 @@ fn guards<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Guards {
         delete: of_kind("delete"),
         blank: of_kind("blank"),
         moved: of_kind("move"),
+        taken: of_kind("taken"),
         settings: of_kind("settings"),
     }
 }

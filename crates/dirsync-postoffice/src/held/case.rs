@@ -33,7 +33,7 @@ pub struct Case {
     #[serde(serialize_with = "json::text")]
     #[schemars(with = "String")]
     pub group: GroupId,
-    /// Why it waits: `blank`, `delete`, `move`, `settings`, `short-read` or `unclaimed`.
+    /// Why it waits: `blank`, `delete`, `move`, `settings`, `short-read`, `taken` or `unclaimed`.
     #[serde(serialize_with = "json::text")]
     #[schemars(with = "String")]
     pub reason: GuardKind,

@@ -65,6 +65,8 @@ pub enum Follows {
     LeavesAllLists,
     /// The entry stays as it is until its source asks for another change.
     StaysUntilSourceAsks,
+    /// The entry stays out of the list until its source asks for another one.
+    StaysOutUntilSourceAsks,
     /// The entry stays published until its origin speaks of it again.
     StaysUntilOriginSpeaks,
     /// The entry is kept by hand.
@@ -77,6 +79,9 @@ impl Follows {
             (GroupId::Source(..), Verdict::Approved) => Self::TravelsWithNextRequest,
             (GroupId::Origin(_), Verdict::Approved) => Self::LeavesAllLists,
             (GroupId::Source(GuardKind::Unclaimed, _), Verdict::Rejected) => Self::KeptByHand,
+            (GroupId::Source(GuardKind::Taken, _), Verdict::Rejected) => {
+                Self::StaysOutUntilSourceAsks
+            }
             (GroupId::Source(..), Verdict::Rejected) => Self::StaysUntilSourceAsks,
             (GroupId::Origin(_), Verdict::Rejected) => Self::StaysUntilOriginSpeaks,
         }

@@ -101,7 +101,7 @@ pub struct Group {
     #[serde(serialize_with = "json::text")]
     #[schemars(with = "String")]
     pub group: GroupId,
-    /// Why its changes wait: `blank`, `delete`, `move`, `settings`, `short-read` or `unclaimed`.
+    /// Why its changes wait: `blank`, `delete`, `move`, `settings`, `short-read`, `taken` or `unclaimed`.
     #[serde(serialize_with = "json::text")]
     #[schemars(with = "String")]
     pub reason: GuardKind,

@@ -51,6 +51,7 @@ fn own(
         found.stages.extend(row.released_to.clone().map(|to| Stage::Offered { to }));
         ControlFlow::Continue(())
     })?;
+    held_additions(tables, state, wanted, all)?;
     let mut outcomes = tables.outcomes()?;
     for ((id, _), found) in &mut all.entries {
         if let Some(held) = tables.held_change(*id)? {
@@ -71,6 +72,25 @@ fn own(
         let told = outcomes.extract_if(.., |outcome| outcome.id == *id);
         found.stages.extend(told.map(|outcome| Stage::from(outcome.kind)));
     }
+    Ok(())
+}
+
+/// Finds entries that are not own entries yet because their addition is held.
+fn held_additions(
+    tables: &mut dyn Tables,
+    state: &RequestorState,
+    wanted: &Wanted,
+    all: &mut All,
+) -> Result<()> {
+    tables.visit_held_changes(&mut |held, own| {
+        if let (None, Some(record)) = (own, &held.record)
+            && wanted.is(held.id, &held.key, record.as_ref())
+            && let Some(found) = all.entry(held.id, &state.name, &held.key, record.as_ref())
+        {
+            found.source = Some(held.source.clone());
+        }
+        ControlFlow::Continue(())
+    })?;
     Ok(())
 }
 

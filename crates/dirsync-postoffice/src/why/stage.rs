@@ -110,7 +110,7 @@ pub enum Stage {
     Held {
         /// Its group, as `held list` shows it.
         group: String,
-        /// Why: `blank`, `delete`, `move`, `settings`, `short-read` or `unclaimed`.
+        /// Why: `blank`, `delete`, `move`, `settings`, `short-read`, `taken` or `unclaimed`.
         #[serde(serialize_with = "json::text")]
         #[schemars(with = "String")]
         reason: GuardKind,

@@ -136,6 +136,28 @@ pub struct OwnRow {
     pub released_to: Option<PostofficeName>,
 }
 
+impl OwnRow {
+    /// A new entry; its first change gives it a number and a stamp.
+    pub fn new(
+        id: EntryId,
+        first_origin: PostofficeName,
+        key: String,
+        source: String,
+        record: Record,
+    ) -> Self {
+        Self {
+            id,
+            first_origin,
+            key,
+            source,
+            record,
+            numbers: ChangeNumbers::default(),
+            stamp: Stamp(0),
+            released_to: None,
+        }
+    }
+}
+
 /// An own deletion, kept: the merge rests on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnTombstone {

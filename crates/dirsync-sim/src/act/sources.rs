@@ -80,7 +80,13 @@ impl World {
             .into_iter()
             .map(|name| ConfiguredSource { whole: name != PARTIAL, name })
             .collect();
-        let guards = Guards { delete: strict, blank: strict, moved: strict, settings: strict };
+        let guards = Guards {
+            delete: strict,
+            blank: strict,
+            moved: strict,
+            taken: strict,
+            settings: strict,
+        };
         self.run_at(machine, |tables, context| {
             let settings = ReadSettings {
                 source: source.into(),

@@ -145,6 +145,7 @@ fn held_because(reason: GuardKind) -> &'static str {
         GuardKind::Move => "too many would change kind or address",
         GuardKind::Settings => "the source's settings changed",
         GuardKind::ShortRead => "the source has too few rows",
+        GuardKind::Taken => "too many would have addresses of others",
         GuardKind::Unclaimed => "no source names the entries",
     }
 }

@@ -26,6 +26,10 @@ pub fn sum(group: &Group) -> String {
             GuardKind::Settings => {
                 format!("{} from {from} would change with its settings", entries(group.count))
             }
+            GuardKind::Taken => {
+                let have = if group.count == 1 { "has an address" } else { "have addresses" };
+                format!("{} from {from} {have} of others", additions(group.count))
+            }
             GuardKind::Unclaimed => {
                 format!("{} of {from} that no source names", entries(group.count))
             }
@@ -113,6 +117,7 @@ fn decided_group(group: &DecidedGroup, word: &str) -> String {
         GuardKind::Blank | GuardKind::Move | GuardKind::Settings => {
             plural(*count, "change", "changes")
         }
+        GuardKind::Taken => additions(*count),
     };
     let (they, stay) =
         if *count == 1 { ("it", "the entry stays") } else { ("they", "the entries stay") };
@@ -127,6 +132,12 @@ fn decided_group(group: &DecidedGroup, word: &str) -> String {
         Follows::StaysUntilSourceAsks => {
             format!("{stay} until \"{from}\" asks for another change")
         }
+        Follows::StaysOutUntilSourceAsks if *count == 1 => {
+            format!("it stays out of the list until \"{from}\" has other content for it")
+        }
+        Follows::StaysOutUntilSourceAsks => {
+            format!("they stay out of the list until \"{from}\" has other content for them")
+        }
         Follows::StaysUntilOriginSpeaks => format!("{stay} listed until {from} changes them"),
         Follows::KeptByHand => format!("{stay}, kept by hand from now on"),
     };
@@ -140,6 +151,10 @@ pub fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", shown(&word.replace('\'', "'\\''")))
+}
+
+fn additions(count: u64) -> String {
+    plural(count, "new entry", "new entries")
 }
 
 fn deletions(count: u64) -> String {

@@ -184,6 +184,7 @@ fn held_words(reason: GuardKind, changes: &[Difference]) -> String {
         GuardKind::Delete | GuardKind::ShortRead | GuardKind::Unclaimed => {
             "its deletion".to_owned()
         }
+        GuardKind::Taken => "its addition".to_owned(),
         GuardKind::Blank | GuardKind::Move | GuardKind::Settings => {
             format!("a change ({})", differences(changes))
         }

@@ -113,6 +113,39 @@ fn a_group_is_decided_by_its_name() {
     assert_eq!(sandbox.run("-C sales held approve --all").expect(0).out.trim(), "nothing was held");
 }
 
+/// A file with the people of others is most likely the wrong file: none of them is sent before a person has
+/// looked, and the person sees who has the addresses.
+#[test]
+fn people_of_others_in_a_file_wait_as_a_group() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("hq.csv", &people(0..12));
+    sandbox.run("-C hq import hq.csv --whole").expect(0);
+    cycles(&sandbox);
+    sandbox.write("sales/dirsync.toml", SETTINGS);
+    sandbox.write("north.csv", &people(0..20));
+    sandbox.write("ships.csv", &people(100..120));
+    let dry = sandbox.run("-C sales import --source crew --dry-run");
+    assert!(dry.err.contains("12 of 20 new entries have addresses"), "{}", dry.err);
+    assert!(dry.err.contains("is taken: Person 0 of NORTH/HQ has it"), "{}", dry.err);
+    cycles(&sandbox);
+    let shown = sandbox.run("-C sales held list").expect(3).out;
+    let expected = "12 new entries from north.csv have addresses of others since ";
+    assert!(shown.starts_with(expected), "{shown}");
+    assert!(shown.contains(": Person 0 <p0@x.example>, "), "{shown}");
+    assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
+    let why = sandbox.run("-C sales why p0@x.example").expect(0).out;
+    assert!(why.contains("its addition"), "{why}");
+    let rejected = sandbox.run("-C sales held reject taken:crew").expect(0).out;
+    assert_eq!(
+        rejected.trim(),
+        "12 new entries of crew rejected: they stay out of the list until \"crew\" has other content \
+         for them"
+    );
+    cycles(&sandbox);
+    assert_eq!(sandbox.run("-C sales held list").expect(0).out.trim(), "nothing is held");
+    assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
+}
+
 /// The server holds deletions of two origins: each is a group of its own.
 #[test]
 fn deletions_at_the_server_are_grouped_by_origin() {
