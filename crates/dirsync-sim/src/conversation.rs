@@ -253,6 +253,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "hub_restored_without_begging",
     "late_export_of_the_life_before_a_restore",
     "late_message_of_an_old_epoch",
+    "late_request_ends_no_recovery",
     "leaving_the_view_is_a_delete",
     "loss_order_and_doubling_heal",
     "lost_part_of_a_changed_entry",

@@ -1,5 +1,6 @@
 //! Many worlds at once: each on one thread, no two with anything in common.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,6 +20,8 @@ use crate::report::{Failure, Seen};
 
 /// So many failures are shown.
 const SHOWN_MAX: usize = 5;
+/// So many conversations are named in a row of the table of rules.
+const NAMED_MAX: usize = 3;
 
 impl Arguments {
     /// The plan of a seed.
@@ -137,16 +140,27 @@ pub fn rules(most: u64, threads: u64) -> bool {
         for _ in 0..threads {
             let (rows, next) = (rows.clone(), &next);
             scope.spawn(move || {
-                while let Some(named) = Rule::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    rows.send(try_without(named, most)).expect("the receiver waits for all rows");
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(named) = Rule::ALL.get(at) else { return };
+                    let row = (at, try_without(named, most));
+                    rows.send(row).expect("the receiver waits for all rows");
                 }
             });
         }
         drop(rows);
-        tried.iter().fold(true, |sound, (noticed, row)| {
-            println!("{row}");
-            sound & noticed
-        })
+        let mut early = BTreeMap::new();
+        let mut printed = 0;
+        let mut sound = true;
+        for (at, row) in tried {
+            early.insert(at, row);
+            while let Some((noticed, row)) = early.remove(&printed) {
+                println!("{row}");
+                printed += 1;
+                sound &= noticed;
+            }
+        }
+        sound
     })
 }
 
@@ -162,11 +176,14 @@ fn try_without((rule, name, about): &(Rule, &str, &str), most: u64) -> (bool, St
         .filter(|line| !line.ends_with(": as it says"))
         .filter_map(|line| line.split_once(": ").map(|(name, _)| format!("`{name}`")))
         .collect();
+    let mut conversations = told[..told.len().min(NAMED_MAX)].join(", ");
+    if told.len() > NAMED_MAX {
+        conversations += &format!(" and {} more", told.len() - NAMED_MAX);
+    }
     let row = format!(
-        "| `{name}` |{about} | {} | {} | {} |",
+        "| `{name}` |{about} | {} | {} | {conversations} |",
         seed.unwrap_or(&format!("none of {most}")),
         broken.map_or("", |(_, why)| why),
-        told.join(", ")
     );
     (seed.is_some() || !told.is_empty(), row)
 }
