@@ -55,5 +55,5 @@ pub use record::{
     ADDRESSES_MAX, DETAILS_BYTES_MAX, NAME_BYTES_MAX, Record, RecordError, RecordRef,
     VALUE_BYTES_MAX, escape, unescape,
 };
-pub use shown::{excerpt, is_hidden, shown};
+pub use shown::{excerpt, is_hidden, plural, shown};
 pub use view::{Condition, VIEW_BYTES_MAX, VIEW_VALUES_MAX, View, ViewError, ViewHash};

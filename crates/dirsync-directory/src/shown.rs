@@ -12,6 +12,11 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// The most characters of a text that an error repeats.
 const EXCERPT_CHARS_MAX: usize = 60;
 
+/// A count and its noun, which may bring its verb: "1 entry is", "2 entries are", "0 entries are".
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Makes a text safe to show on one line of a terminal, a log or a mail.
 ///
 /// A character that is invisible, or changes how others are displayed, becomes `\u{HEX}`: control

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{
-    BucketSums, PostofficeName, Record, SetDigest, ViewHash, list_element, own_element,
+    BucketSums, PostofficeName, Record, SetDigest, ViewHash, list_element, own_element, plural,
 };
 use dirsync_message::{ReqSeq, SrvSeq};
 use dirsync_protocol::context::{Context, Draws};
@@ -78,7 +78,11 @@ impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database(text) => f.write_str(text),
-            Self::ListedTwice(count) => write!(f, "{count} entries of the list stand twice"),
+            Self::ListedTwice(count) => write!(
+                f,
+                "{} twice",
+                plural(*count, "entry of the list stands", "entries of the list stand")
+            ),
             Self::List { found, noted } => write!(
                 f,
                 "the list has digest {found}, {noted} was noted: its content was changed from outside"

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
 use dirsync_agent::step::{Surroundings, log_lines};
 use dirsync_carrier::{Carrier, FolderCarrier, PostofficeLock};
-use dirsync_directory::PostofficeName;
+use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
 use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
 use dirsync_store::sqlite::SqliteStore;
@@ -159,7 +159,7 @@ impl Postoffice {
         let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
         let carried_out = catch_up(&mut *tables, &mut context, &mut log)?;
         if carried_out > 0 {
-            let summary = format!("{carried_out} decisions carried out");
+            let summary = format!("{} carried out", plural(carried_out, "decision", "decisions"));
             log_within(&mut *tables, "admin", &summary, &events)?;
         }
         Ok(tables.commit()?)

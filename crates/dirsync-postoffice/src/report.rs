@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use dirsync_agent::changes::ReadReport;
 use dirsync_agent::step::{ApplyReport, PlaceFailure, ProcessReport, SendReport};
+use dirsync_directory::plural;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::LogLine;
@@ -173,11 +174,6 @@ fn sum_up_apply(report: &ApplyReport, targets: &Targets) -> String {
         let _ = write!(summary, "; {} put right", plural(targets.put_right, "target", "targets"));
     }
     summary
-}
-
-/// A number of things: "1 entry", "2 entries".
-pub fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The end of a summary: the messages that were not looked at.

@@ -8,6 +8,7 @@ use dirsync_agent::intake::{Intake, IntakeError, SourceFile, take_in};
 use dirsync_agent::notes::SOURCE_ERROR;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_connect::{Format, Map, OpenError, OpenOptions};
+use dirsync_directory::plural;
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, Stored, Tables};
@@ -204,10 +205,7 @@ fn broke_off(source: &str, intake: &Intake) -> Option<String> {
 /// Why nothing of a read was taken, if the source is held because what it asks for was undone.
 pub fn held_by_undo(source: &str, asked: Option<&AskedAgain>) -> Option<String> {
     let AskedAgain { run, entries } = asked?;
-    let entries = match entries {
-        1 => "1 entry".to_owned(),
-        entries => format!("{entries} entries"),
-    };
+    let entries = plural(*entries, "entry", "entries");
     Some(format!(
         "source \"{source}\" is held: its file asks again for what run {run} undid of {entries}, and \
          nothing of it was taken; correct the file, or let the source go on with `dirsync undo --go-on \

@@ -18,7 +18,7 @@ fn length(ms: u64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
         3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
+        _ => format!("{} days", seconds / 86_400), // two or more
     }
 }
 

@@ -9,8 +9,8 @@ pub mod status;
 pub mod view;
 pub mod why;
 
+pub use dirsync_directory::plural;
 use dirsync_directory::unescape;
-pub use dirsync_postoffice::report::plural;
 
 /// A stored text on one line, without hidden characters: no value moves the cursor or forges a line.
 pub fn shown(escaped: &str) -> String {

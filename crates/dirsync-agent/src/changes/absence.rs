@@ -1,6 +1,6 @@
 //! Entries that a whole read lacks. Only a complete read deletes, and not too many at once.
 
-use dirsync_directory::EntryId;
+use dirsync_directory::{EntryId, plural};
 use dirsync_protocol::guard::GuardKind;
 
 use super::read::{ReadError, SourceRead};
@@ -30,8 +30,8 @@ impl SourceRead<'_> {
             if !absent.is_empty() {
                 self.report.absent_kept = absent.len() as u64;
                 self.report.warnings.push(format!(
-                    "{} entries are not in this read; nobody is deleted because {why}",
-                    absent.len()
+                    "{} not in this read; nobody is deleted because {why}",
+                    plural(absent.len() as u64, "entry is", "entries are")
                 ));
             }
             return self.end_earlier_holds(true);
@@ -46,18 +46,19 @@ impl SourceRead<'_> {
             Some((
                 GuardKind::ShortRead,
                 format!(
-                    "the read has {} rows, the last good one had {}: its {count} deletions are held \
-                 for a person",
-                    self.report.entry_rows(),
-                    good_rows.max(fed)
+                    "the read has {}, the last good one had {}: its {} held for a person",
+                    plural(self.report.entry_rows(), "row", "rows"),
+                    good_rows.max(fed),
+                    plural(count, "deletion is", "deletions are")
                 ),
             ))
         } else if self.settings.guards.delete.exceeded(count + earlier, fed + earlier) {
             Some((
                 GuardKind::Delete,
                 format!(
-                    "{count} of {fed} entries are not in this read: their deletions are held for a \
-                 person"
+                    "{count} of {} not in this read: {} held for a person",
+                    plural(fed, "entry is", "entries are"),
+                    if count == 1 { "its deletion is" } else { "their deletions are" }
                 ),
             ))
         } else {
@@ -93,7 +94,10 @@ impl SourceRead<'_> {
             return Some("the read did not end well".into());
         }
         if self.keyless > 0 {
-            return Some(format!("{} rows lack a readable key", self.keyless));
+            return Some(format!(
+                "{} a readable key",
+                plural(self.keyless, "row lacks", "rows lack")
+            ));
         }
         if !self.changes.state().knows_its_own() {
             return Some(

@@ -18,6 +18,6 @@ mod undone;
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
 pub use read::{ConfiguredSource, Guards, ReadError, ReadRow, ReadSettings, RowFault, SourceRead};
-pub use report::{AskedAgain, Example, ExampleKind, ReadReport};
+pub use report::{AskedAgain, BadRow, Example, ExampleKind, ReadReport};
 pub use undo::{UndoError, UndoKind, UndoReport, newest_in_force, undo};
 pub use undone::go_on;

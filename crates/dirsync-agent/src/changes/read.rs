@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{
     EntryId, IdDeriver, PostofficeName, Record, RecordRef, check_smtp, composed, own_element,
+    plural,
 };
 use dirsync_message::ReqSeq;
 use dirsync_protocol::guard::{GuardKind, GuardLimits, WINDOW_MS};
@@ -378,7 +379,7 @@ impl<'t> SourceRead<'t> {
         reason: String,
         text: &str,
     ) -> Result<(), ReadError> {
-        self.report.quarantined += 1;
+        self.report.quarantine(line, subject, &reason);
         let case = Quarantined {
             number: 0,
             since: self.settings.now,
@@ -457,7 +458,9 @@ impl<'t> SourceRead<'t> {
             if count > 0 && limits.exceeded(count + earlier, fed) {
                 held_kinds.insert(kind);
                 self.report.warnings.push(format!(
-                    "{count} entries would {would} at once: they are held for a person"
+                    "{} would {would} at once: {} held for a person",
+                    plural(count, "entry", "entries"),
+                    if count == 1 { "it is" } else { "they are" }
                 ));
             } else if count > 0 {
                 let now = self.settings.now;
@@ -468,10 +471,11 @@ impl<'t> SourceRead<'t> {
         if self.settings_changed()? && guards.settings.exceeded(pending.len() as u64, fed) {
             held_kinds.insert(GuardKind::Settings);
             self.report.warnings.push(format!(
-                "the settings of source \"{}\" changed and {} entries would change with them: \
-                 they are held for a person",
+                "the settings of source \"{}\" changed and {} would change with them: \
+                 {} held for a person",
                 self.settings.source,
-                pending.len()
+                plural(pending.len() as u64, "entry", "entries"),
+                if pending.len() == 1 { "it is" } else { "they are" }
             ));
         }
         for (id, pending) in pending {

@@ -58,6 +58,17 @@ pub(super) fn add_example<K: Ord>(
     }
 }
 
+/// A row that is quarantined, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Its line in the file.
+    pub line: u64,
+    /// The key; `line N` if none could be read.
+    pub subject: String,
+    /// The reason.
+    pub reason: String,
+}
+
 /// Changes that were undone, and that a read asks for again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedAgain {
@@ -88,6 +99,8 @@ pub struct ReadReport {
     pub left_out: u64,
     /// Rows that could not be used.
     pub quarantined: u64,
+    /// The first of these rows.
+    pub bad_rows: Vec<BadRow>,
     /// Rows whose change waits for a person.
     pub held: u64,
     /// Entries deleted.
@@ -116,6 +129,14 @@ impl ReadReport {
     pub(super) fn forget_example(&mut self, kind: ExampleKind, key: &str) {
         if let Some(examples) = self.examples.get_mut(&kind) {
             examples.retain(|example| example.key != key);
+        }
+    }
+
+    pub(super) fn quarantine(&mut self, line: u64, subject: &str, reason: &str) {
+        self.quarantined += 1;
+        if self.bad_rows.len() < EXAMPLES_MAX {
+            let (subject, reason) = (subject.to_owned(), reason.to_owned());
+            self.bad_rows.push(BadRow { line, subject, reason });
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use dirsync_directory::EntryId;
+use dirsync_directory::{EntryId, plural};
 use dirsync_protocol::guard::GuardKind;
 
 use super::read::{ReadError, SourceRead};
@@ -28,8 +28,9 @@ impl SourceRead<'_> {
             return Ok(());
         }
         self.report.warnings.push(format!(
-            "{count} of {added} new entries have addresses that entries of other postoffices have: they \
-             are held for a person"
+            "{count} of {} addresses that entries of other postoffices have: {} held for a person",
+            plural(added, "new entry has", "new entries have"),
+            if count == 1 { "it is" } else { "they are" }
         ));
         wanting.into_iter().try_for_each(|id| self.hold_addition(id))
     }

@@ -1,6 +1,7 @@
 //! Asks a person about entries that no source names, because a merge brought them back or because their
 //! source left the settings.
 
+use dirsync_directory::plural;
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::requestor::{ADOPTED, HAND};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Stored, Tables};
@@ -52,9 +53,9 @@ impl SourceRead<'_> {
         }
         if self.report.unclaimed > 0 {
             self.report.warnings.push(format!(
-                "{} entries are named by no source (any more): they stay listed until a person \
-                 decides",
-                self.report.unclaimed
+                "{} named by no source (any more): {} listed until a person decides",
+                plural(self.report.unclaimed, "entry is", "entries are"),
+                if self.report.unclaimed == 1 { "it stays" } else { "they stay" }
             ));
         }
         Ok(())

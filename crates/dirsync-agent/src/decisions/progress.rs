@@ -9,6 +9,7 @@
 
 use std::io;
 
+use dirsync_directory::plural;
 use dirsync_protocol::context::{Context, Level, ReceiveError};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{RegistrationState, StoreError, Stored, Tables};
@@ -168,8 +169,10 @@ fn carry_out_rest(
         progress.put(tables)?;
     }
     if count > 0 {
-        let text =
-            format!("{count} decisions of the log were not carried out here yet: they are now");
+        let text = format!(
+            "{} of the log had not been carried out here",
+            plural(count, "decision", "decisions")
+        );
         context.say(Level::Warning, Row::A5, text);
     }
     Ok((Some(progress), count))

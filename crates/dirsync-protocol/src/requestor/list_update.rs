@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use dirsync_directory::{BucketSums, EntryId, SetDigest};
+use dirsync_directory::{BucketSums, EntryId, SetDigest, plural};
 use dirsync_message::{Body, BodyKind, RequestNo, SyncPoint, Update};
 
 use super::list::ListWriter;
@@ -48,7 +48,11 @@ impl Reception<'_> {
         match self.attempt(list, body)? {
             Ok(Taken::Live(rows)) => {
                 self.note_point(list);
-                let text = format!("{rows} entries applied; the list is at {}", list.to.srv_seq);
+                let text = format!(
+                    "{} applied; the list is at {}",
+                    plural(rows, "entry", "entries"),
+                    list.to.srv_seq
+                );
                 self.say(Level::Info, Row::R17, text);
                 Ok(Applied { rows, list_changed: true, ..answered })
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use dirsync_directory::{EntryId, PostofficeName, SetDigest};
+use dirsync_directory::{EntryId, PostofficeName, SetDigest, plural};
 use dirsync_message::{Instance, ReqEpoch, ReqSeq, ServerEpoch, SrvSeq, Stamp};
 
 use super::case::Case;
@@ -92,7 +92,8 @@ pub fn remove(
         own_digest: SetDigest::default(),
         ..registration
     })?;
-    case.say(Level::Notice, Row::A1, format!("{name} is removed with {} entries", ids.len()));
+    let entries = plural(ids.len() as u64, "entry", "entries");
+    case.say(Level::Notice, Row::A1, format!("{name} is removed with {entries}"));
     Ok(ids.len() as u64)
 }
 

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dirsync_directory::{
-    Bucket, BucketSums, EntryId, PostofficeName, RecordRef, SetDigest, View, ViewHash, list_element,
+    Bucket, BucketSums, EntryId, PostofficeName, RecordRef, SetDigest, View, ViewHash,
+    list_element, plural,
 };
 use dirsync_message::{SrvSeq, Stamp};
 
@@ -316,8 +317,14 @@ impl<'p, 'a> Publication<'p, 'a> {
             Level::Alarm,
             Row::G1,
             format!(
-                "{unapproved} deletions of {origin} are held for a person: with {earlier} earlier ones \
-                 in 24 hours they are too many of {entries} entries"
+                "{} held for a person: with {} in 24 hours too many of {}",
+                plural(
+                    unapproved,
+                    &format!("deletion of {origin} is"),
+                    &format!("deletions of {origin} are")
+                ),
+                plural(earlier, "earlier one", "earlier ones"),
+                plural(entries, "entry", "entries")
             ),
         );
         Ok(true)

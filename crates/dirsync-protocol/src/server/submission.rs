@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, own_element};
+use dirsync_directory::{EntryId, PostofficeName, Record, SetDigest, own_element, plural};
 use dirsync_message::{Change, ReqSeq, Request, Stamp, Transaction, fits_a_body};
 
 use super::publication::{Deletion, Publication};
@@ -100,7 +100,11 @@ impl Submitter<'_, '_> {
             Ok(count) => {
                 self.registration.acknowledged = held.max(own.to);
                 if count > 0 {
-                    let text = format!("{count} changes of {from} taken, up to {}", own.to);
+                    let text = format!(
+                        "{} of {from} taken, up to {}",
+                        plural(count, "change", "changes"),
+                        own.to
+                    );
                     self.say(Level::Info, Row::S13d, text);
                 }
                 Ok(Submission::Accepted)
@@ -143,7 +147,10 @@ impl Submitter<'_, '_> {
         match taken {
             Ok(()) => {
                 self.registration.acknowledged = own.to;
-                let text = format!("{from} resubmitted its {} entries", own.digest.count);
+                let text = format!(
+                    "{from} resubmitted its {}",
+                    plural(own.digest.count, "entry", "entries")
+                );
                 self.say(Level::Notice, Row::S8, text);
                 Ok(Submission::Accepted)
             }

@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::cli::DemoArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
-use crate::words::listed;
+use crate::words::{listed, plural};
 
 const NORTH: &str = include_str!("../../demo/north.csv");
 const NORTH_MAP: &str = include_str!("../../demo/north.map.toml");
@@ -360,9 +360,11 @@ impl Demo {
         say(
             self.quiet,
             format!(
-                "\n{} reads a file that was cut short: {} deletions are held for a person, and the \
+                "\n{} reads a file that was cut short: {} held for a person, and the \
              lists keep {}.",
-                self.names[0], report.held_removals, counts
+                self.names[0],
+                plural(report.held_removals, "deletion is", "deletions are"),
+                counts
             ),
         );
         Ok(())

@@ -2,7 +2,7 @@
 
 use dirsync_postoffice::inbox::Inbox;
 
-use crate::words::shown;
+use crate::words::{plural, shown};
 
 /// How many of the files that are no messages are named; the others are counted.
 const STRANGERS_SHOWN: usize = 5;
@@ -11,7 +11,10 @@ const STRANGERS_SHOWN: usize = 5;
 pub fn lines(inbox: &Inbox) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if inbox.messages > 0 {
-        lines.push(("arrived", format!("{} messages to be looked at", inbox.messages)));
+        lines.push((
+            "arrived",
+            format!("{} to be looked at", plural(inbox.messages, "message", "messages")),
+        ));
     }
     for name in &inbox.suspended {
         let name = shown(name);
@@ -29,8 +32,14 @@ pub fn lines(inbox: &Inbox) -> Vec<(&'static str, String)> {
         let names: Vec<_> = inbox.no_messages.iter().take(STRANGERS_SHOWN).collect();
         let names: Vec<_> = names.iter().map(|path| shown(&path.display().to_string())).collect();
         let more = if count > STRANGERS_SHOWN { ", …" } else { "" };
-        lines
-            .push(("strange", format!("{count} that are no messages: {}{more}", names.join(", "))));
+        lines.push((
+            "strange",
+            format!(
+                "{}: {}{more}",
+                plural(count as u64, "file that is no message", "files that are no messages"),
+                names.join(", ")
+            ),
+        ));
     }
     lines
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::ServerCommand;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
+use crate::words::plural;
 
 /// `dirsync server …`.
 pub fn run(folder: &Path, command: &ServerCommand, json: bool) -> Result<ExitStatus> {
@@ -45,8 +46,8 @@ fn renew_log(folder: &Path, json: bool) -> Result<ExitStatus> {
     if json {
         document::print(&renewed);
     } else {
-        let (lines, kept) = (renewed.lines, renewed.kept.display());
-        println!("decisions.log has {lines} lines now, from what the database knows");
+        let (lines, kept) = (plural(renewed.lines as u64, "line", "lines"), renewed.kept.display());
+        println!("decisions.log has {lines} now, from what the database knows");
         println!("the one before is kept as {kept}");
     }
     Ok(ExitStatus::Done)
@@ -64,9 +65,8 @@ fn recover(folder: &Path, dry_run: bool, json: bool) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     for SilentOrigin { postoffice, entries } in &recovery.silent {
-        println!(
-            "{postoffice} has not spoken since the restore: {entries} entries as in the backup;"
-        );
+        let entries = plural(*entries, "entry", "entries");
+        println!("{postoffice} has not spoken since the restore: {entries} as in the backup;");
         println!("  what it changed later leaves the lists until it speaks");
     }
     println!("{}", if recovery.ended { "the recovery is over" } else { "nothing was changed" });

@@ -130,10 +130,10 @@ impl Page<'_> {
             status.digest
         );
         let own = format!(
-            "{}, {} of {} changes acknowledged",
+            "{}, {} of {} acknowledged",
             plural(status.own_entries, "entry", "entries"),
             status.req_sync,
-            status.req_seq
+            plural(status.req_seq, "change", "changes")
         );
         let head =
             status.srv_seq.map(|head| ("number", format!("{head}, the last one of the list")));

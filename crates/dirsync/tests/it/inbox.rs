@@ -81,7 +81,10 @@ fn what_is_no_message_is_counted_in_status_and_check() {
     let (word, other) = if postoffices[0] == 5 { ("hq", "sales") } else { ("sales", "hq") };
     for command in ["status", "check"] {
         let said = sandbox.run(&format!("-C {word} {command}")).expect(0).out;
-        assert!(said.contains("5 that are no messages") && said.contains("notes.txt"), "{said}");
+        assert!(
+            said.contains("5 files that are no messages") && said.contains("notes.txt"),
+            "{said}"
+        );
         let said = sandbox.run(&format!("-C {other} {command}")).expect(0).out;
         assert!(!said.contains("no messages"), "{said}");
     }

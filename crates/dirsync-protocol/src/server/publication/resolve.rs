@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_directory::{EntryId, PostofficeName, plural};
 
 use super::contender::Contender;
 use super::grant::blocked;
@@ -30,7 +30,10 @@ impl Publication<'_, '_> {
             let contenders = self.connected(seeds)?;
             let blocked = blocked(&contenders, &self.house);
             if !blocked.is_empty() {
-                let text = format!("{} entries wait for an address or a decision", blocked.len());
+                let text = format!(
+                    "{} for an address or a decision",
+                    plural(blocked.len() as u64, "entry waits", "entries wait")
+                );
                 self.say(Level::Notice, Row::P12, text);
             }
             let before = self.case.server.head;
