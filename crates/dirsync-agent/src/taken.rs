@@ -24,6 +24,8 @@ pub struct TakenAddress {
     pub holder: PostofficeName,
     /// The name of that entry.
     pub name: String,
+    /// Whether the entry that wants it is held for a person; else it waits for the address.
+    pub held: bool,
 }
 
 /// Addresses that are taken.
@@ -130,7 +132,7 @@ impl Wanted {
         }
         held.sort_by(|a, b| a.0.cmp(&b.0));
         unlisted.sort_unstable();
-        let mut look = |key: &str, record: RecordRef<'_>| {
+        let mut look = |key: &str, record: RecordRef<'_>, is_held: bool| {
             for address in record.address_keys() {
                 if !keys.contains(&address) {
                     taken.count += u64::from(unlisted.binary_search(&hash(&address)).is_ok());
@@ -138,21 +140,23 @@ impl Wanted {
                 }
                 let first = held.partition_point(|(held, _)| *held < address);
                 for (_, by) in held[first..].iter().take_while(|(held, _)| *held == address) {
-                    taken.add(TakenAddress { key: key.to_owned(), ..by.clone() });
+                    let key = key.to_owned();
+                    taken.add(TakenAddress { key, held: is_held, ..by.clone() });
                 }
             }
         };
         tables.visit_own(ReqSeq(0), &mut |row| {
             if row.source == source {
-                look(&row.key, row.record.as_ref());
+                look(&row.key, row.record.as_ref(), false);
             }
             ControlFlow::Continue(())
         })?;
         tables.visit_held_changes(&mut |waiting, own| {
             if let (None, Some(record)) = (own, &waiting.record)
                 && waiting.source == source
+                && !waiting.rejected
             {
-                look(&waiting.key, record.as_ref());
+                look(&waiting.key, record.as_ref(), true);
             }
             ControlFlow::Continue(())
         })?;
@@ -163,7 +167,7 @@ impl Wanted {
 fn taken_by(text: &str, holder: &PostofficeName, name: &str) -> Option<TakenAddress> {
     let address = unescape(text)?.parse().ok()?;
     let name = unescape(name).unwrap_or_default().into_owned();
-    Some(TakenAddress { address, key: String::new(), holder: holder.clone(), name })
+    Some(TakenAddress { address, key: String::new(), holder: holder.clone(), name, held: false })
 }
 
 /// The addresses of one entry that other entries have: those of the list, and own ones.

@@ -133,7 +133,7 @@ pub enum OpenError {
         reason: String,
     },
     /// No column is known to be a name, or none to be an address.
-    #[error("\"{path}\" has no column that holds {what}; its columns are {columns}; use a map", path = .path.display())]
+    #[error("\"{path}\" has no column that holds {what}; its columns are {columns}; use a map; `dirsync import FILE --suggest-map` prints one to begin with", path = .path.display())]
     NoSubject {
         /// The file.
         path: PathBuf,

@@ -254,14 +254,15 @@ pub fn unknown(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Fai
     let failure = Failure::usage(format!("{name} is not registered"));
     Ok(match nearest.found() {
         Some(name) => failure.hint(format!("did you mean {name}?")),
-        None => failure,
+        None => failure.hint("`dirsync requestor list` shows who is"),
     })
 }
 
 /// The registration of a postoffice that takes part, or will.
 fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Registration> {
-    match postoffice.begin()?.registration(name)? {
-        None => Err(Failure::usage(format!("{name} is not registered"))),
+    let known = postoffice.begin()?.registration(name)?;
+    match known {
+        None => Err(unknown(postoffice, name)?),
         Some(known) if known.state == RegistrationState::Removed => {
             Err(Failure::usage(format!("{name} was removed"))
                 .hint("`dirsync requestor add NAME --folder DIR` invites it anew"))

@@ -91,7 +91,7 @@ pub struct Released {
     pub nearest: Option<String>,
 }
 
-/// Offers an own entry, given by id or key, to another postoffice.
+/// Offers an own entry, given by id, key, address or name, to another postoffice.
 ///
 /// # Errors
 ///

@@ -27,7 +27,7 @@ pub enum Level {
 
 /// A text that is not the word of a [`Level`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("\"{0}\" is not a level of a log line")]
+#[error("\"{0}\" is not a level of a log line: write debug, info, notice, warning, error or alarm")]
 pub struct ParseLevelError(String);
 
 impl Level {

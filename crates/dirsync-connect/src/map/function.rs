@@ -88,9 +88,9 @@ impl Function {
             },
             _ => {
                 let hint = nearest(name, FUNCTIONS)
-                    .map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+                    .map_or(";".into(), |near| format!("; did you mean \"{near}\"?"));
                 Err(format!(
-                    "there is no function \"{name}\"{hint}; these are: {}",
+                    "there is no function \"{name}\"{hint} these are: {}",
                     FUNCTIONS.join(", ")
                 ))
             }

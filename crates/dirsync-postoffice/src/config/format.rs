@@ -37,8 +37,8 @@ impl FromStr for SourceFormat {
             ["csv", "ldif", "vcard"].into_iter().chain(built_in().iter().map(|known| known.name))
         };
         let hint = nearest(&word, names())
-            .map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            .map_or(";".into(), |near| format!("; did you mean \"{near}\"?"));
         let names = names().collect::<Vec<_>>().join(", ");
-        Err(format!("\"{text}\" is not a file format{hint}; these are: {names}"))
+        Err(format!("\"{text}\" is not a file format{hint} these are: {names}"))
     }
 }

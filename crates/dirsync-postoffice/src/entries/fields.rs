@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_directory::{Address, AttributeName, Entry, EntryKind};
+use dirsync_directory::{Address, AttributeName, Entry, EntryKind, check_smtp};
 
 use crate::failure::{Failure, Result};
 
@@ -28,6 +28,8 @@ impl Fields {
         if let Some(name) = self.name {
             entry.name = name;
         }
+        let smtp = self.addresses.iter().filter(|address| address.kind() == "SMTP");
+        smtp.map(Address::value).try_for_each(check_smtp).map_err(Failure::usage)?;
         if !self.addresses.is_empty() {
             entry.addresses = self.addresses;
         }

@@ -20,6 +20,10 @@ use crate::failure::{Failure, Result};
 use crate::postoffice::{Postoffice, log_run};
 use crate::runs::run_of;
 use crate::time::now_ms;
+use crate::why::Wanted;
+
+/// The most ids that a hint lists.
+const IDS_SHOWN: usize = 10;
 
 /// An own entry that was written by hand.
 #[derive(Clone, Debug)]
@@ -61,7 +65,7 @@ fn write(mut tables: Box<dyn Transaction + '_>, change: HandChange, what: &str) 
     Ok(Written { id, taken, unknown_members })
 }
 
-/// Changes an own entry, given by id or key.
+/// Changes an own entry, given by id, key, address or name.
 pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result<Written> {
     let mut tables = postoffice.begin()?;
     let old = own_entry(&mut *tables, text)?;
@@ -71,7 +75,7 @@ pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result
     write(tables, change, "changed")
 }
 
-/// Deletes an own entry, given by id or key.
+/// Deletes an own entry, given by id, key, address or name.
 pub fn delete(postoffice: &mut Postoffice, text: &str) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, text)?.id;
@@ -91,12 +95,32 @@ pub(crate) fn done(
     Ok(id)
 }
 
-/// An own entry by id or key.
+/// An own entry by id or key, or by an address or a name that only one of them has.
 pub(crate) fn own_entry(tables: &mut dyn Tables, text: &str) -> Result<OwnRow> {
-    find_own(tables, text)?.ok_or_else(|| {
-        Failure::usage(format!("\"{text}\" is not the id or key of an own entry"))
-            .hint("`dirsync export --own` lists own entries")
-    })
+    if let Some(row) = find_own(tables, text)? {
+        return Ok(row);
+    }
+    let wanted = Wanted::of(text);
+    let (mut found, mut count, mut ids) = (None, 0, Vec::new());
+    tables.visit_own(ReqSeq(0), &mut |row| {
+        if wanted.is(row.id, &row.key, row.record.as_ref()) {
+            count += 1;
+            if ids.len() < IDS_SHOWN {
+                ids.push(row.id.to_string());
+            }
+            found.get_or_insert_with(|| row.clone());
+        }
+        ControlFlow::Continue(())
+    })?;
+    match found {
+        Some(row) if count == 1 => Ok(row),
+        Some(_) => Err(Failure::usage(format!("\"{text}\" stands for {count} own entries"))
+            .hint(format!("name one by its id: {}", ids.join(", ")))),
+        None => {
+            let text = format!("\"{text}\" is not the id, key, address or name of an own entry");
+            Err(Failure::usage(text).hint("`dirsync export --own` lists own entries"))
+        }
+    }
 }
 
 fn find_own(tables: &mut dyn Tables, text: &str) -> Result<Option<OwnRow>> {

@@ -12,15 +12,21 @@ pub enum EntryCommand {
     Add(EntryAddArgs),
     /// Change an own entry
     Modify(EntryModifyArgs),
-    /// Delete an own entry, by id or key
-    Delete { entry: String },
-    /// Show an entry, by id, key, address or name
-    Show { entry: String },
+    /// Delete an own entry
+    Delete {
+        /// The entry's id, key, address or name
+        entry: String,
+    },
+    /// Show an entry
+    Show {
+        /// The entry's id, key, address or name
+        entry: String,
+    },
     /// List entries of the Global Address List, and own ones that are not published yet
     List(EntryListArgs),
     /// Offer an own entry to another postoffice
     Release {
-        /// The entry's id or key
+        /// The entry's id, key, address or name
         entry: String,
         /// The postoffice that may claim it
         #[arg(long)]
@@ -67,7 +73,7 @@ pub struct EntryAddArgs {
 
 #[derive(Debug, Args)]
 pub struct EntryModifyArgs {
-    /// The entry's id or key
+    /// The entry's id, key, address or name
     pub entry: String,
     #[command(flatten)]
     pub fields: EntryFields,

@@ -109,8 +109,8 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatu
 fn say_done(written: Written, done: Done, json: bool) {
     let Written { id, taken, unknown_members } = written;
     if !json {
-        for taken in &taken.addresses {
-            eprintln!("warning: {}", contested::taken(taken));
+        for line in contested::taken(&taken.addresses) {
+            eprintln!("warning: {line}");
         }
         for member in &unknown_members {
             eprintln!("warning: no entry here has the address of the member {}", in_line(member));
@@ -209,7 +209,9 @@ fn show(folder: &Path, text: &str, json: bool) -> Result<ExitStatus> {
         println!("  origin  {}   key {key}   kind {kind}", entry.origin);
         entry.addresses.iter().for_each(|address| println!("  address {}", in_line(address)));
         for (name, values) in &entry.details {
-            values.iter().for_each(|value| println!("  {name}: {}", in_line(value)));
+            for value in values {
+                println!("  {name}: {}", in_line(&value.replace('\n', "\\n")));
+            }
         }
     }
     Ok(ExitStatus::Done)

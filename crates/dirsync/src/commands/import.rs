@@ -4,7 +4,7 @@ mod document;
 
 use std::path::Path;
 
-use dirsync_agent::changes::{Example, ExampleKind};
+use dirsync_agent::changes::{BadRow, Example, ExampleKind, ReadReport};
 use dirsync_agent::intake::Intake;
 use dirsync_agent::taken::Taken;
 use dirsync_connect::{Format, OpenOptions};
@@ -17,8 +17,10 @@ pub use self::document::Imported;
 use crate::cli::ImportArgs;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::progress::Progress;
-use crate::words::{contested, plural};
+use crate::words::{contested, plural, shown};
 
+/// The source of a file for which none is named.
+const UNNAMED: &str = "import";
 /// The number of examples that people see.
 const SHOWN: usize = 10;
 
@@ -37,6 +39,10 @@ pub fn import(folder: &Path, arguments: &ImportArgs, json: bool) -> Result<ExitS
     let mut told = |rows| progress.at(rows);
     let intake = match &arguments.file {
         Some(file) => sources::import(&mut postoffice, &named(file, arguments)?, &mut told),
+        None if arguments.source == UNNAMED && postoffice.config.source(UNNAMED).is_err() => {
+            return Err(Failure::usage("name the file, or a source of the settings")
+                .hint("dirsync import FILE --dry-run, or dirsync import --source NAME --dry-run"));
+        }
         None => {
             let source = postoffice.config.source(&arguments.source)?.clone();
             sources::read_dry(&mut postoffice, &source, &mut told)
@@ -92,7 +98,7 @@ fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
         println!("read by the built-in map {map}");
     }
     let would = if dry_run { "would be " } else { "" };
-    println!("{} rows: {} unchanged", report.rows, report.unchanged);
+    println!("{}: {} unchanged", plural(report.rows, "row", "rows"), report.unchanged);
     for (word, count, kind) in [
         ("added", report.added, Some(ExampleKind::Added)),
         ("changed", report.changed, Some(ExampleKind::Changed)),
@@ -123,11 +129,26 @@ fn print(intake: &Intake, arguments: &ImportArgs, json: bool) {
             }
         }
     }
+    print_bad_rows(report);
     for left in &intake.left_out {
         println!("{} left out by map: {}", left.rows, left.reason);
     }
     warn_of_taken(&intake.taken);
     print_advice(intake, arguments);
+}
+
+fn print_bad_rows(report: &ReadReport) {
+    if report.quarantined == 0 {
+        return;
+    }
+    println!("the rows in quarantine:");
+    for BadRow { line, reason, .. } in report.bad_rows.iter().take(SHOWN) {
+        println!("  line {line}: {}", shown(reason));
+    }
+    let more = report.quarantined.saturating_sub(SHOWN as u64);
+    if more > 0 {
+        println!("  … and {more} more");
+    }
 }
 
 /// What a person should know, and can do.
@@ -152,14 +173,14 @@ fn print_advice(intake: &Intake, arguments: &ImportArgs) {
 }
 
 fn warn_of_taken(taken: &Taken) {
-    for one in taken.addresses.iter().take(SHOWN) {
-        eprintln!("warning: {}", contested::taken(one));
+    let lines = contested::taken(&taken.addresses);
+    for line in lines.iter().take(SHOWN) {
+        eprintln!("warning: {line}");
     }
-    let more = taken.count.saturating_sub(SHOWN as u64);
-    if more > 0 {
+    if lines.len() > SHOWN || taken.count > taken.addresses.len() as u64 {
         eprintln!(
-            "warning: {} taken; --json lists them",
-            plural(more, "more address is", "more addresses are")
+            "warning: {} taken in all; --json lists more",
+            plural(taken.count, "address is", "addresses are")
         );
     }
 }

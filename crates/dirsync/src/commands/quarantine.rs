@@ -83,7 +83,10 @@ fn show(folder: &Path, number: u64, json: bool) -> Result<ExitStatus> {
 }
 
 fn print_quarantined(case: &Quarantined) {
-    let line = format!("{} {}: {}", case.origin, case.subject, case.reason);
+    // A row without a key is called by its line, with which the reason begins, too.
+    let named = format!("{}: ", case.subject);
+    let reason = case.reason.strip_prefix(&named).unwrap_or(&case.reason);
+    let line = format!("{} {named}{reason}", case.origin);
     println!("{:>5}  {}", case.number, shown(&line));
 }
 

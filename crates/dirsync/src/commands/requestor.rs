@@ -1,7 +1,7 @@
 //! `dirsync requestor …`: the server's registrations.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::registrations::{self, RegistrationStatus, Removal, Standing};
@@ -15,6 +15,7 @@ use crate::commands::view;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
+use crate::words::{plural, shown};
 
 /// A requestor that was invited.
 #[derive(Serialize, JsonSchema)]
@@ -187,6 +188,7 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
     let view = view::named(view)?;
     let default = format!("{}.invitation", name.to_string().replace('/', "-"));
     let out = out.clone().unwrap_or_else(|| default.into());
+    let share = Share::of(shared);
     let added = registrations::add(&mut postoffice, name, shared, view, *again, &out)?;
     view::warn(&added.sees.unmatched);
     if json {
@@ -198,26 +200,53 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
         });
     } else {
         println!("{name} is invited; its invitation is {}", out.display());
+        println!("{}", share.words());
         println!("it may see: {}", view::words(&added.sees));
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
 }
 
+/// The shared folder of a requestor, before it is made if it is not there.
+struct Share {
+    folder: PathBuf,
+    is_new: bool,
+}
+
+impl Share {
+    fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), is_new: !folder.exists() }
+    }
+
+    /// A folder that was made may be a mistyped one, or a share that is not mounted.
+    fn words(&self) -> String {
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let is_new = if self.is_new { ", a folder that was made just now" } else { "" };
+        format!("its messages travel through {}{is_new}", shown(&folder.display().to_string()))
+    }
+}
+
 /// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
     let RequestorSetArgs { name, folder: shared, view, lift } = arguments;
     let change = view::change(view, *lift)?;
+    let change_of_view = !change.is_nothing();
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
+    let share = shared.as_deref().map(Share::of);
     let changed = registrations::set(&mut postoffice, name, shared.as_deref(), change)?;
     view::warn(&changed.after.unmatched);
     if json {
         let (before, after) = (changed.before, changed.after);
         document::print(&ViewChanged { postoffice: name.clone(), before, after });
     } else {
-        println!("{name} is changed; what it may see:");
-        println!("  before: {}", view::words(&changed.before));
-        println!("  after:  {}", view::words(&changed.after));
+        if let Some(share) = share {
+            println!("{name}: {}", share.words());
+        }
+        if change_of_view {
+            println!("{name} is changed; what it may see:");
+            println!("  before: {}", view::words(&changed.before));
+            println!("  after:  {}", view::words(&changed.after));
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -234,7 +263,10 @@ fn remove(
     let removal = Removal::of(&mut postoffice, name)?;
     let entries = removal.entries;
     if !dry_run && !yes && removal.needs_confirmation {
-        let question = format!("{entries} entries of {name} will be deleted at every postoffice");
+        let question = format!(
+            "{} of {name} will be deleted at every postoffice",
+            plural(entries, "entry", "entries")
+        );
         if json || !confirmed(&question)? {
             return Err(Failure::usage(format!("{question}: nothing was changed")).hint(
                 "--yes removes it; `dirsync requestor suspend` lets its requests wait and keeps its \
@@ -248,9 +280,10 @@ fn remove(
     if json {
         document::print(&Removed { postoffice: name.clone(), entries, removed: !dry_run });
     } else if dry_run {
-        println!("{entries} entries of {name} would be deleted at every postoffice");
+        let entries = plural(entries, "entry", "entries");
+        println!("{entries} of {name} would be deleted at every postoffice");
     } else {
-        println!("{name} is removed, and {entries} entries with it");
+        println!("{name} is removed, and {} with it", plural(entries, "entry", "entries"));
         println!(
             "the way back: `dirsync undo --yes`, and if {name} has heard of it, `dirsync rejoin` there; its \
              entries return with its next requests. `dirsync requestor add {name} --folder DIR` invites a \

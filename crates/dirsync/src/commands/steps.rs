@@ -87,10 +87,14 @@ fn finish(
         steps.iter().for_each(|done| print_lines(&done.lines));
     }
     let refused = steps.iter().any(|done| done.report.refused() > 0);
-    match ExitStatus::from(waits?.health()) {
-        ExitStatus::Done if refused => Ok(ExitStatus::Waiting),
-        status => Ok(status),
+    let status = match ExitStatus::from(waits?.health()) {
+        ExitStatus::Done if refused => ExitStatus::Waiting,
+        status => status,
+    };
+    if status == ExitStatus::Waiting && !json {
+        eprintln!("hint: `dirsync status` says what needs a person");
     }
+    Ok(status)
 }
 
 /// Prints log lines, the ordinary ones to standard output.

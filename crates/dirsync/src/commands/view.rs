@@ -1,6 +1,6 @@
 //! What a requestor may see, as the command line says it and as people read it.
 
-use dirsync_directory::View;
+use dirsync_directory::{View, ViewError};
 use dirsync_postoffice::view::{Lifted, Seen, Unmatched, ViewChange, within_limits};
 
 use crate::cli::{LiftArgs, ViewArgs};
@@ -21,7 +21,11 @@ pub fn named(arguments: &ViewArgs) -> Result<View> {
     line("kinds", arguments.kinds.iter().map(ToString::to_string).collect());
     line("attributes", arguments.attributes.clone());
     line("filter", arguments.filter.iter().map(|f| dirsync_directory::escape(f).into()).collect());
-    let view = text.parse().map_err(Failure::usage)?;
+    let view = text.parse().map_err(|error| match error {
+        // The lines are made here; only the values are the person's.
+        ViewError::Line { reason, .. } => Failure::usage(reason),
+        error => Failure::usage(error),
+    })?;
     within_limits(view)
 }
 

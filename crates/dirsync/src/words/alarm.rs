@@ -112,6 +112,8 @@ pub fn command(alarm: &Alarm) -> Option<String> {
         }
         Alarm::Differs { .. } => "dirsync check".into(),
         Alarm::Recovering { .. } => "dirsync server recover --finish --dry-run".into(),
+        // Its clause says what to do.
+        Alarm::Source { name, reason } if is_held_by_undo(name, reason) => return None,
         Alarm::Source { .. } | Alarm::Target { .. } | Alarm::Place { .. } => "dirsync log".into(),
         Alarm::Schedule { .. } => "dirsync config check".into(),
         Alarm::Decisions { trouble: LogTrouble::Lost { .. } } => "dirsync server renew-log".into(),
@@ -138,7 +140,7 @@ pub(super) fn waits(count: u64) -> &'static str {
     if count == 1 { "waits" } else { "wait" }
 }
 
-fn held_because(reason: GuardKind) -> &'static str {
+pub(super) fn held_because(reason: GuardKind) -> &'static str {
     match reason {
         GuardKind::Blank => "too many would lose a field",
         GuardKind::Delete => "too many at once",
@@ -188,6 +190,12 @@ fn stopped(stopped: Stopped, away: Option<Away>) -> String {
                 .into()
         }
     }
+}
+
+/// Whether a source is not failing, but held because a run was undone.
+pub(super) fn is_held_by_undo(source: &str, reason: &str) -> bool {
+    let rest = reason.strip_prefix("source \"").and_then(|rest| rest.strip_prefix(source));
+    rest.is_some_and(|rest| rest.starts_with("\" is held"))
 }
 
 /// The text of a failed read names its source already.

@@ -42,13 +42,27 @@ fn claimant(claimant: Option<&Claimant>, owner: &PostofficeName) -> String {
     }
 }
 
-/// An address that an entry wants and another one has.
-pub fn taken(taken: &TakenAddress) -> String {
-    let TakenAddress { address, key, holder, name } = taken;
-    format!(
-        "{} of {} is taken: {} of {holder} has it, and this entry will wait for it",
+/// Addresses that entries want and others have: a line for each pair of entries.
+pub fn taken(addresses: &[TakenAddress]) -> Vec<String> {
+    let is_same_pair = |a: &TakenAddress, b: &TakenAddress| {
+        (&a.key, &a.holder, &a.name) == (&b.key, &b.holder, &b.name)
+    };
+    addresses.chunk_by(is_same_pair).filter_map(taken_from_one).collect()
+}
+
+/// "SMTP:ana@north.example and 2 more of 4711 are taken: Ana of NORTH/HQ has them, …".
+fn taken_from_one(addresses: &[TakenAddress]) -> Option<String> {
+    let TakenAddress { address, key, holder, name, held } = addresses.first()?;
+    let (more, are, them) = match addresses.len() - 1 {
+        0 => (String::new(), "is", "it"),
+        more => (format!(" and {more} more"), "are", "them"),
+    };
+    let waits =
+        if *held { String::new() } else { format!(", and this entry will wait for {them}") };
+    Some(format!(
+        "{}{more} of {} {are} taken: {} of {holder} has {them}{waits}",
         shown(address.as_str()),
         shown(key),
         shown(name)
-    )
+    ))
 }

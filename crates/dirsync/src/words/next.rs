@@ -33,8 +33,10 @@ pub fn lines(next: &Next, times: &Times) -> Vec<String> {
             text
         });
         let all: Vec<String> = now.into_iter().chain(later).collect();
-        let all = if all.is_empty() { "never".to_owned() } else { all.join(", ") };
-        format!("{} {all} {}", at.step, times.zone_name())
+        match all.is_empty() {
+            true => format!("{} never", at.step),
+            false => format!("{} {} {}", at.step, all.join(", "), times.zone_name()),
+        }
     };
     next.steps.iter().map(line).collect()
 }

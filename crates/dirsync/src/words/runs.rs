@@ -19,7 +19,11 @@ pub fn summary(run: &RunSummary, now: u64, zone: &TimeZone) -> String {
         RunKind::Read => format!("read of {subject}"),
         RunKind::Command => format!("change of {subject} by hand"),
         RunKind::Approval => "approval of held changes".to_owned(),
-        RunKind::Decision => format!("decision \"{decision}\" about {subject}"),
+        RunKind::Decision => match decision {
+            "allow" => format!("change of what {subject} may see"),
+            "carrier" => format!("change of the folder of {subject}"),
+            decision => format!("decision \"{decision}\" about {subject}"),
+        },
         RunKind::Undo => match run.undoes {
             Some(undone) => format!("undo of run {undone}"),
             None => "undo".to_owned(),

@@ -9,6 +9,7 @@ use dirsync_postoffice::view::{Hidden, LimitOf};
 use dirsync_postoffice::why::{Found, LeftOut, Reach, Stage};
 use dirsync_protocol::guard::GuardKind;
 
+use super::alarm::held_because;
 use super::held::{difference, person};
 use super::plural;
 
@@ -43,8 +44,9 @@ pub fn stage(stage: &Stage, now: u64, zone: &TimeZone) -> String {
                     format!("{what} was rejected; it opens again when something else is asked for")
                 }
                 false => format!(
-                    "{what} is held here since {since} ({reason}): dirsync held list, group {}",
-                    shown(group)
+                    "{what} is held here since {since}, group {}: {}: `dirsync held list`",
+                    shown(group),
+                    held_because(*reason)
                 ),
             }
         }
@@ -122,7 +124,7 @@ fn at_the_server(stage: &Stage) -> String {
             "at the server: its deletion was rejected".to_owned()
         }
         Stage::DeletionHeld { .. } => {
-            "at the server: its deletion waits for a person (dirsync held list, there)".to_owned()
+            "at the server: its deletion waits for a person (`dirsync held list`, there)".to_owned()
         }
         Stage::Transferred { to } => format!("at the server: it belongs to {to} now"),
         Stage::ForeignId { owner } => {

@@ -58,6 +58,45 @@ fn own_changes_are_shown_at_once_and_marked() {
 }
 
 #[test]
+fn own_entries_are_named_by_their_address_or_name_if_it_is_clear() {
+    let sandbox = Sandbox::two_postoffices();
+    for (key, name) in [("1", "Person 1"), ("2", "Person 2"), ("3", "Person 2")] {
+        let address = format!("SMTP:p{key}@x.example");
+        let add = ["-C", "hq", "entry", "add", "--key", key, "--name", name, "--address", &address];
+        sandbox.run_words(&add).expect(0);
+    }
+    sandbox.run("-C hq entry modify p1@x.example --detail title=Chief").expect(0);
+    let shown = sandbox.run("-C hq entry show 1").expect(0).out;
+    assert!(shown.contains("title: Chief"), "{shown}");
+    sandbox.run_words(&["-C", "hq", "entry", "delete", "Person 1"]).expect(0);
+    let two = sandbox.run_words(&["-C", "hq", "entry", "delete", "Person 2"]).expect(2);
+    assert!(two.err.contains("\"Person 2\" stands for 2 own entries"), "{}", two.err);
+    assert_eq!(two.err.split("by its id: ").nth(1).unwrap().split(", ").count(), 2, "{}", two.err);
+    let nobody = sandbox.run("-C hq entry delete p1@x.example").expect(2);
+    assert!(nobody.err.contains("is not the id, key, address or name of an own entry"));
+}
+
+#[test]
+fn an_address_that_no_mail_can_reach_is_refused_by_hand_too() {
+    let sandbox = Sandbox::two_postoffices();
+    let add = "-C hq entry add --name Ana --address SMTP:";
+    for (address, why) in
+        [("ana", "no \"@\""), ("a@b@x.example", "more than one"), ("ana@", "domain")]
+    {
+        let refused = sandbox.run(&format!("{add}{address}")).expect(2);
+        assert!(refused.err.contains("is not an SMTP address"), "{}", refused.err);
+        assert!(refused.err.contains(why), "{}", refused.err);
+    }
+    sandbox.run(&format!("{add}ana@x.example")).expect(0);
+    sandbox.run("-C hq entry modify ana@x.example --address SMTP:ana").expect(2);
+    sandbox
+        .run_words(&["-C", "hq", "entry", "modify", "ana@x.example", "--detail", "info=a\nb"])
+        .expect(0);
+    let shown = sandbox.run("-C hq entry show ana@x.example").expect(0).out;
+    assert!(shown.contains("info: a\\nb\n"), "a line break is no riddle: {shown}");
+}
+
+#[test]
 fn an_offer_is_claimed_by_address_name_or_key() {
     let sandbox = Sandbox::two_postoffices();
     sandbox.write("people.csv", &people(0..4));

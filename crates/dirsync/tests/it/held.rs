@@ -58,7 +58,7 @@ fn held_changes_are_shown_by_source_and_reason_with_examples() {
     assert!(first.contains("Person 10 <p10@x.example>, "), "{first}");
     assert!(first.ends_with("… 34 more (--all)"), "{first}");
     assert!(shown.contains("dirsync held approve short-read:crew"), "{shown}");
-    assert!(shown.contains("20 entries from ships.csv would lose a field since "), "{shown}");
+    assert!(shown.contains("20 entries from ships.csv would lose a field, held since "), "{shown}");
     assert!(
         shown.contains("Person 100 <p100@x.example>: telephoneNumber +1 100 → nothing"),
         "{shown}"
@@ -129,12 +129,14 @@ fn people_of_others_in_a_file_wait_as_a_group() {
     assert!(dry.err.contains("is taken: Person 0 of NORTH/HQ has it"), "{}", dry.err);
     cycles(&sandbox);
     let shown = sandbox.run("-C sales held list").expect(3).out;
-    let expected = "12 new entries from north.csv have addresses of others since ";
+    let expected = "12 new entries from north.csv have addresses of others, held since ";
     assert!(shown.starts_with(expected), "{shown}");
     assert!(shown.contains(": Person 0 <p0@x.example>, "), "{shown}");
     assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
     let why = sandbox.run("-C sales why p0@x.example").expect(0).out;
-    assert!(why.contains("its addition"), "{why}");
+    assert!(why.contains("its addition is held here since "), "{why}");
+    let reason = "group taken:crew: too many would have addresses of others: `dirsync held list`";
+    assert!(why.contains(reason), "{why}");
     let rejected = sandbox.run("-C sales held reject taken:crew").expect(0).out;
     assert_eq!(
         rejected.trim(),

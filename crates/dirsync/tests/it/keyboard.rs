@@ -61,6 +61,26 @@ fn things_that_the_settings_name_and_that_are_not_there_are_warnings() {
 }
 
 #[test]
+fn rows_that_cannot_be_taken_are_named_at_once() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", "key,cn,mail\n1,Ana,ana@x.example\n2,Bo,bo\n3,Cy\n");
+    for line in ["-C hq import people.csv --dry-run", "-C hq import people.csv"] {
+        let said = sandbox.run(line).expect(3).out;
+        assert!(said.contains("  line 3: \"bo\" is not an SMTP address"), "{said}");
+        assert!(said.contains("  line 4: "), "{said}");
+    }
+    let json = sandbox.run("-C hq import people.csv --dry-run --json").expect(3).json();
+    assert_eq!(
+        (&json["bad_rows"][0]["line"], &json["bad_rows"][0]["subject"]),
+        (&3.into(), &"2".into())
+    );
+    let list = sandbox.run("-C hq quarantine list").expect(3).out;
+    assert_eq!(list.matches("line 4").count(), 1, "{list}");
+    let nothing = sandbox.run("-C hq import --dry-run").expect(2);
+    assert!(nothing.err.contains("name the file, or a source of the settings"), "{}", nothing.err);
+}
+
+#[test]
 fn a_refused_message_is_exit_3() {
     let sandbox = Sandbox::two_postoffices();
     sandbox.run("-C sales send").expect(0);

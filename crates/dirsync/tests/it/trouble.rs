@@ -31,7 +31,7 @@ fn each_bad_file_has_its_error() {
     for (name, content, code, says) in [
         ("none.csv", None, 1, "could not open"),
         ("empty.csv", Some(""), 1, "is empty"),
-        ("odd.csv", Some("colour\nred\n"), 2, "use a map"),
+        ("odd.csv", Some("colour\nred\n"), 2, "use a map; `dirsync import FILE --suggest-map`"),
         ("list.pdf", Some("x"), 2, "--format"),
         ("cut.vcf", Some("BEGIN:VCARD\nVERSION:3.0\nUID:1\n"), 1, "cut off"),
     ] {

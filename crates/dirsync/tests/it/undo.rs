@@ -121,6 +121,13 @@ fn the_log_numbers_the_runs_and_shows_each() {
     let again = sandbox.run(&format!("-C sales undo {run} --yes")).expect(2);
     assert!(again.err.contains("was undone by run"), "{}", again.err);
 
+    // It is not broken, but held: `status` and a cycle say so.
+    let status = sandbox.run("-C sales status").expect(3).out;
+    assert!(status.contains("source \"hr\" is held."), "{status}");
+    assert!(!status.contains("cannot be read") && !status.contains("dirsync log"), "{status}");
+    let cycle = sandbox.run("-C sales cycle").expect(3);
+    assert!(cycle.err.contains("hint: `dirsync status`"), "{}", cycle.err);
+
     // The source goes on when a person says so, and names the entry again.
     let wrong = sandbox.run("-C sales undo --go-on hrr").expect(2);
     assert!(wrong.err.contains("held are: hr"), "{}", wrong.err);
@@ -171,7 +178,7 @@ fn decisions_are_undone() {
     sandbox.run("-C hq requestor set SOUTH/SALES --kinds mailbox").expect(0);
     assert_ne!(show(&sandbox)["view"], before);
     let dry = sandbox.run("-C hq undo").expect(0).out;
-    assert!(dry.contains("decision \"allow\" about SOUTH/SALES"), "{dry}");
+    assert!(dry.contains("change of what SOUTH/SALES may see"), "{dry}");
     sandbox.run("-C hq undo --yes").expect(0);
     assert_eq!(show(&sandbox)["view"], before);
 

@@ -36,6 +36,25 @@ fn a_requestor_is_shown_with_what_it_sees_of_how_many_entries() {
 }
 
 #[test]
+fn a_filter_is_refused_in_its_own_words() {
+    let sandbox = hq_with_people();
+    let wrong = sandbox.run("-C hq requestor set SOUTH/SALES --filter (ou=Sales").expect(2);
+    assert!(wrong.err.starts_with("error: the filter \"(ou=Sales\" is wrong at"), "{}", wrong.err);
+}
+
+#[test]
+fn a_folder_that_was_not_there_is_said_to_be_new() {
+    let sandbox = hq_with_people();
+    for (name, is_new) in [("other", true), ("other", false)] {
+        let line = format!("-C hq requestor set SOUTH/SALES --folder {name}");
+        let said = sandbox.run(&line).expect(0).out;
+        assert!(said.contains("its messages travel through /"), "{said}");
+        assert_eq!(said.contains("a folder that was made just now"), is_new, "{said}");
+        assert!(!said.contains("before:"), "what it may see stays: {said}");
+    }
+}
+
+#[test]
 fn a_limit_that_matches_nothing_is_a_warning_where_it_is_said() {
     let sandbox = hq_with_people();
     for (limit, warning) in [

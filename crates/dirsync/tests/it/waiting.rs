@@ -44,10 +44,37 @@ fn an_address_that_others_have_is_a_warning_where_it_is_asked_for() {
     for dry_run in [" --dry-run", ""] {
         let ran = sandbox.run(&format!("-C depot import same.csv{dry_run}"));
         assert!(ran.err.contains("SMTP:p0@x.example of "), "{}", ran.err);
-        assert!(ran.err.contains("2 more addresses are taken; --json lists them"), "{}", ran.err);
+        assert!(
+            ran.err.contains("12 addresses are taken in all; --json lists more"),
+            "{}",
+            ran.err
+        );
     }
     // So many of them wait for a person, who says yes.
     sandbox.run("-C depot held approve taken:import").expect(0);
+    let again = sandbox.run("-C depot import same.csv").expect(0);
+    assert!(!again.err.contains("taken"), "{}", again.err);
+}
+
+/// One line tells of all the addresses that one entry has. Nobody is told that an entry waits for an address
+/// that is not asked for yet, or no more.
+#[test]
+fn addresses_that_one_entry_has_are_one_warning() {
+    let sandbox = three();
+    let addresses = "--address SMTP:duo@x.example --address SIP:duo@x.example";
+    sandbox.run(&format!("-C sales entry add --key duo --name Duo {addresses}")).expect(0);
+    all(&sandbox);
+    let both = sandbox.run(&format!("-C depot entry add --key twin --name Twin {addresses}"));
+    let both = both.expect(0);
+    assert_eq!(both.err.lines().count(), 1, "{}", both.err);
+    let of_sales = " and 1 more of twin are taken: Duo of SOUTH/SALES has them, and this entry \
+                    will wait for them";
+    assert!(both.err.contains(of_sales), "{}", both.err);
+    sandbox.write("same.csv", &people(0..12));
+    let held = sandbox.run("-C depot import same.csv").expect(3);
+    assert!(held.err.contains("is taken: Person 0 of SOUTH/SALES has it\n"), "{}", held.err);
+    assert!(!held.err.contains("will wait"), "{}", held.err);
+    sandbox.run("-C depot held reject --all").expect(0);
     let again = sandbox.run("-C depot import same.csv").expect(0);
     assert!(!again.err.contains("taken"), "{}", again.err);
 }

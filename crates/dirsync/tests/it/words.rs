@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dirsync_protocol::row::Row;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, people};
 
 #[test]
 fn the_words_are_explained_in_twelve_lines() {
@@ -18,6 +18,41 @@ fn the_words_are_explained_in_twelve_lines() {
     }
     let json = sandbox.run("words --json").expect(0).json();
     assert_eq!(json[0]["word"], "postoffice");
+}
+
+#[test]
+fn one_of_anything_is_said_in_the_singular() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("one.csv", &people(0..1));
+    sandbox.write("none.csv", "key,cn,mail\n2,,\n");
+    let mut said = String::new();
+    for line in [
+        "-C hq import one.csv --whole",
+        "-C sales send",
+        "-C hq status",
+        "-C hq check",
+        "-C hq cycle",
+        "-C sales apply",
+        "-C hq import none.csv --whole",
+        "-C hq status -v",
+        "-C hq run --dry-run",
+        "-C hq requestor remove SOUTH/SALES --dry-run",
+        "-C hq undo --yes",
+        "-C hq log",
+        "-C sales log",
+    ] {
+        let ran = sandbox.run(line);
+        said += &format!("{}\n{}\n", ran.out, ran.err);
+    }
+    for fact in ["1 row: ", "1 message to be looked at", "1 change of", "1 entry applied"] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    let said = said.replace('\n', " ");
+    for nouns in
+        ["entries", "rows", "changes", "deletions", "messages", "requests", "updates", "answers"]
+    {
+        assert!(!said.contains(&format!(" 1 {nouns}")), "{nouns}: {said}");
+    }
 }
 
 fn repository() -> PathBuf {

@@ -31,6 +31,8 @@ pub struct Imported {
     warnings: Vec<String>,
     /// How the file was understood: encoding, columns that were not used.
     notes: Vec<String>,
+    /// The first of the rows in quarantine.
+    bad_rows: Vec<BadRow>,
     /// Examples of the entries that were counted, by the word of the count.
     examples: BTreeMap<&'static str, Vec<Row>>,
     /// The first addresses that other entries hold: these entries wait for them.
@@ -55,6 +57,17 @@ struct LeftOut {
     reason: String,
     /// How many rows.
     rows: u64,
+}
+
+/// A row in quarantine.
+#[derive(Serialize, JsonSchema)]
+struct BadRow {
+    /// Its line in the file.
+    line: u64,
+    /// The key; `line N` if none could be read.
+    subject: String,
+    /// Why it could not be accepted.
+    reason: String,
 }
 
 /// An entry that was counted.
@@ -110,6 +123,15 @@ impl Imported {
                 .collect(),
             warnings: report.warnings.clone(),
             notes: intake.notes.clone(),
+            bad_rows: report
+                .bad_rows
+                .iter()
+                .map(|row| BadRow {
+                    line: row.line,
+                    subject: row.subject.clone(),
+                    reason: row.reason.clone(),
+                })
+                .collect(),
             examples: examples
                 .map(|(kind, list)| (kind.word(), list.iter().map(row).collect()))
                 .collect(),
