@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::{Address, EntryId, PostofficeName, fold};
 use dirsync_message::OutcomeKind;
-use dirsync_protocol::server::{Standing, standing};
+use dirsync_protocol::server::{Holders, Standing, standing};
 use dirsync_protocol::tables::{ListPlace, ServerRow, Tables};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -111,10 +111,11 @@ fn visit_all(tables: &mut dyn Tables, visit: &mut dyn FnMut(Contest)) -> Result<
         ControlFlow::Continue(())
     })?;
     waiting.sort_unstable();
+    let mut holders = Holders::default();
     for (origin, _, id) in waiting {
         let row = tables.rows(id)?.into_iter().find(|row| row.origin == origin);
         let Some(row) = row else { continue };
-        let Standing::Waits(waits) = standing(tables, &row)? else { continue };
+        let Standing::Waits(waits) = standing(tables, &row, &mut holders)? else { continue };
         for waits in waits {
             let holder = tables.rows(waits.id)?.into_iter().find(|row| row.origin == waits.holder);
             visit(Contest {

@@ -233,13 +233,38 @@ fn clocks_that_are_years_apart_give_the_same_lists() {
     assert_eq!(world.converged().len(), 12);
 }
 
+/// The operations of all stores so far.
+fn operations(world: &World) -> u64 {
+    let stores = world.postoffices.values().map(|postoffice| &postoffice.store);
+    stores.map(|store| store.faults.operations()).sum()
+}
+
+/// A file in which everybody has the address of the reception: one gets it, the others wait, and the server
+/// does not look at each of them for each of them.
+#[test]
+fn one_address_for_everybody_takes_a_server_no_longer() {
+    let operations_of = |count: u32| {
+        let mut world = World::new(&["SOUTH/A"]);
+        world.cycle();
+        let everybody: Vec<_> =
+            (0..count).map(|n| (n.to_string(), format!("Person {n}"))).collect();
+        let everybody: Vec<_> = everybody
+            .iter()
+            .map(|(key, name)| (key.as_str(), name.as_str(), "SMTP:reception@south.example", ""))
+            .collect();
+        world.at("SOUTH/A").import(&everybody);
+        let before = operations(&world);
+        world.cycle();
+        assert_eq!(world.converged().len(), 1);
+        operations(&world) - before
+    };
+    let (once, twice) = (operations_of(100), operations_of(200));
+    assert!(twice <= once * 2 + 100, "{once} operations, then {twice}");
+}
+
 /// §12: twice the entries are at most twice the operations of the store, counted and not timed.
 #[test]
 fn linear_and_bounded() {
-    let operations = |world: &World| -> u64 {
-        let stores = world.postoffices.values().map(|postoffice| &postoffice.store);
-        stores.map(|store| store.faults.operations()).sum()
-    };
     let operations_of = |count: u32| {
         let mut world = World::new(&["SOUTH/A"]);
         world.cycle();

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::SrvSeq;
-use dirsync_protocol::server::{Standing, standing};
+use dirsync_protocol::server::{Holders, Standing, standing};
 use dirsync_protocol::tables::{
     Numbered, Published, Registration, RegistrationState, ServerRow, Tables,
 };
@@ -36,9 +36,10 @@ pub(super) fn look(
     ids.dedup();
     let mut registrations = tables.registrations()?;
     registrations.retain(|registration| at.is_none_or(|at| *at == registration.name));
+    let mut holders = Holders::default();
     for id in ids {
         for row in tables.rows(id)? {
-            let standing = standing(&mut *tables, &row)?;
+            let standing = standing(&mut *tables, &row, &mut holders)?;
             let Some(record) = content(&row) else { continue };
             let Some(found) = all.entry(id, &row.origin, &row.key, record) else { continue };
             let stages = stages(&row, standing, &registrations);

@@ -21,7 +21,7 @@ pub use lifecycle::{
     approve_deletion, finish_recovery, forget_before, promote, register, reinstate,
     reject_deletion, remove, restore, would_vanish,
 };
-pub use outcomes::{Standing, Told, WaitsFor, outcomes, standing};
+pub use outcomes::{Holders, Standing, Told, WaitsFor, outcomes, standing};
 pub use plan::{ListPlan, PlanKind};
 pub use receive::{Received, receive};
 pub use reception::tell;

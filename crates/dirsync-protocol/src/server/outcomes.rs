@@ -1,6 +1,7 @@
 //! What each origin is told beside the list: outcomes of its entries, and offers to it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{Address, EntryId, PostofficeName, fold, unescape};
@@ -32,8 +33,9 @@ pub fn outcomes(tables: &mut dyn Tables) -> Stored<BTreeMap<PostofficeName, Told
     for (to, offer) in unsettled.iter().filter_map(offer_of) {
         told.entry(to).or_default().offers.push(offer);
     }
+    let mut holders = Holders::default();
     for row in unsettled {
-        match standing(tables, &row)? {
+        match standing(tables, &row, &mut holders)? {
             Standing::AsSubmitted => {}
             Standing::Told(kind) => {
                 told.entry(row.origin).or_default().outcomes.push(Outcome { id: row.id, kind });
@@ -66,12 +68,43 @@ pub struct WaitsFor {
     pub id: EntryId,
 }
 
-/// How the entry of a row stands.
+/// The entries that have the addresses asked for so far, by the comparison key of the address. Many entries
+/// may wait for one address, and its holder is looked for once.
+#[derive(Debug, Default)]
+pub struct Holders(BTreeMap<String, Vec<(EntryId, PostofficeName)>>);
+
+impl Holders {
+    /// The rows that are published with an address.
+    fn of(&mut self, tables: &mut dyn Tables, key: String) -> Stored<&[(EntryId, PostofficeName)]> {
+        match self.0.entry(key) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let mut holders = tables.claimants(unknown.key())?;
+                let mut failed = Ok(());
+                holders.retain(|(id, origin)| {
+                    holds(tables, *id, origin, unknown.key()).unwrap_or_else(|error| {
+                        failed = Err(error);
+                        false
+                    })
+                });
+                failed?;
+                Ok(unknown.insert(holders))
+            }
+        }
+    }
+}
+
+/// How the entry of a row stands. `holders` keeps what was found from row to row, as long as the tables do
+/// not change.
 ///
 /// # Errors
 ///
 /// When the store fails.
-pub fn standing(tables: &mut dyn Tables, row: &ServerRow) -> Stored<Standing> {
+pub fn standing(
+    tables: &mut dyn Tables,
+    row: &ServerRow,
+    holders: &mut Holders,
+) -> Stored<Standing> {
     let told = |kind| Ok(Standing::Told(kind));
     let Some(submitted) = &row.submitted else { return told(OutcomeKind::Held) };
     if let Some(reason) = &submitted.invalid {
@@ -90,20 +123,23 @@ pub fn standing(tables: &mut dyn Tables, row: &ServerRow) -> Stored<Standing> {
     if let Some(other) = other {
         return told(OutcomeKind::ForeignId { owner: other.origin });
     }
-    Ok(Standing::Waits(waits(tables, row, submitted)?))
+    Ok(Standing::Waits(waits(tables, row, submitted, holders)?))
 }
 
 /// The addresses for which an entry waits.
-fn waits(tables: &mut dyn Tables, row: &ServerRow, submitted: &Submitted) -> Stored<Vec<WaitsFor>> {
+fn waits(
+    tables: &mut dyn Tables,
+    row: &ServerRow,
+    submitted: &Submitted,
+    holders: &mut Holders,
+) -> Stored<Vec<WaitsFor>> {
     let mut waits = Vec::new();
     for text in submitted.content().address_texts() {
         let key = fold(text).into_owned();
         let address = unescape(text).and_then(|text| text.parse::<Address>().ok());
         let Some(address) = address else { continue };
-        for (id, holder) in tables.claimants(&key)? {
-            if id != row.id && holds(tables, id, &holder, &key)? {
-                waits.push(WaitsFor { address: address.clone(), holder, id });
-            }
+        for (id, holder) in holders.of(tables, key)?.iter().filter(|(id, _)| *id != row.id) {
+            waits.push(WaitsFor { address: address.clone(), holder: holder.clone(), id: *id });
         }
     }
     Ok(waits)

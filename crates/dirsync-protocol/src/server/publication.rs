@@ -173,7 +173,7 @@ impl<'p, 'a> Publication<'p, 'a> {
         let held: Vec<String> =
             published.map_or(Vec::new(), |record| record.address_keys().collect());
         for key in wanted.iter().filter(|key| !held.contains(key)) {
-            if self.case.tables.claimants(key)?.iter().any(|(id, _)| *id != row.id) {
+            if self.case.tables.is_claimed_by_other(key, row.id)? {
                 return Ok(false);
             }
         }

@@ -341,6 +341,9 @@ pub trait ServerTables {
     /// The rows that claim an address, submitted or published: (id, origin). The address is given as its
     /// comparison key.
     fn claimants(&mut self, address_key: &str) -> Stored<Vec<(EntryId, PostofficeName)>>;
+    /// Whether a row of another id [claims](Self::claimants) an address. It takes no longer for an address
+    /// that thousands claim.
+    fn is_claimed_by_other(&mut self, address_key: &str, id: EntryId) -> Stored<bool>;
     /// Visits the rows that an origin submitted, in any order.
     fn visit_submitted(
         &mut self,

@@ -298,12 +298,12 @@ impl SqliteTransaction<'_> {
 
     /// The rows that claim or have an address. Different addresses may have the same hash, so the
     /// addresses of each row that the index finds are compared.
-    pub(super) fn read_claimants(
+    pub(super) fn visit_claimants(
         &mut self,
         address_key: &str,
-    ) -> Stored<Vec<(EntryId, PostofficeName)>> {
+        visit: &mut dyn FnMut(EntryId, &PostofficeName) -> Flow,
+    ) -> Stored<()> {
         let (action, connection) = ("read the claimants of an address", self.connection);
-        let mut claimants = Vec::new();
         self.visit(action, CLAIMANTS, [hash(address_key)], |row, names| {
             let mut columns = Columns::new(action, row);
             let (id, origin) = (columns.id()?, columns.integer()?);
@@ -311,11 +311,10 @@ impl SqliteTransaction<'_> {
             let mut texts = addresses.into_iter().flatten().flat_map(|texts| texts.split('\t'));
             if texts.any(|text| !text.is_empty() && fold(text) == address_key) {
                 names.ensure(connection, action, origin)?;
-                claimants.push((id, names.get(action, origin)?.clone()));
+                return Ok(visit(id, names.get(action, origin)?));
             }
             Ok(Flow::Continue(()))
-        })?;
-        Ok(claimants)
+        })
     }
 }
 

@@ -68,7 +68,21 @@ impl ServerTables for SqliteTransaction<'_> {
     }
 
     fn claimants(&mut self, address_key: &str) -> Stored<Vec<(EntryId, PostofficeName)>> {
-        self.read_claimants(address_key)
+        let mut claimants = Vec::new();
+        self.visit_claimants(address_key, &mut |id, origin| {
+            claimants.push((id, origin.clone()));
+            Flow::Continue(())
+        })?;
+        Ok(claimants)
+    }
+
+    fn is_claimed_by_other(&mut self, address_key: &str, id: EntryId) -> Stored<bool> {
+        let mut is_claimed = false;
+        self.visit_claimants(address_key, &mut |other, _| {
+            is_claimed = other != id;
+            if is_claimed { Flow::Break(()) } else { Flow::Continue(()) }
+        })?;
+        Ok(is_claimed)
     }
 
     fn visit_submitted(

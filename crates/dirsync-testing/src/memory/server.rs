@@ -124,6 +124,10 @@ impl ServerTables for MemoryTransaction<'_> {
         Ok(rows.map(|row| (row.id, row.origin.clone())).collect())
     }
 
+    fn is_claimed_by_other(&mut self, address_key: &str, id: EntryId) -> Stored<bool> {
+        Ok(self.claimants(address_key)?.iter().any(|(other, _)| *other != id))
+    }
+
     fn visit_submitted(
         &mut self,
         origin: &PostofficeName,

@@ -60,6 +60,8 @@ impl Publication<'_, '_> {
     /// The contested entries and all that are connected with them by an address.
     fn connected(&mut self, seeds: BTreeSet<EntryId>) -> Stored<BTreeMap<EntryId, Contender>> {
         let mut contenders = BTreeMap::new();
+        // Thousands may want one address: its claimants are asked for once.
+        let mut followed = BTreeSet::new();
         let mut queue: Vec<EntryId> = seeds.into_iter().collect();
         while let Some(id) = queue.pop() {
             if contenders.contains_key(&id) {
@@ -73,11 +75,12 @@ impl Publication<'_, '_> {
             let candidate = choose(self.case.tables, id, &rows)?;
             let contender = Contender { rows, candidate };
             for key in contender.wanted_keys().into_iter().chain(contender.published_keys()) {
-                for (other, _) in self.case.tables.claimants(&key)? {
-                    if !contenders.contains_key(&other) {
-                        queue.push(other);
-                    }
+                if followed.contains(&key) {
+                    continue;
                 }
+                let claimants = self.case.tables.claimants(&key)?.into_iter().map(|(id, _)| id);
+                queue.extend(claimants.filter(|other| !contenders.contains_key(other)));
+                followed.insert(key);
             }
             contenders.insert(id, contender);
         }

@@ -17,6 +17,7 @@ use crate::rows::{
 pub(super) const CHECKS: &[Check] = &[
     rows_and_stubs_are_visited_by_number,
     claimants_follow_both_versions_of_a_row,
+    another_claimant_is_seen_among_many,
     addresses_are_compared_as_such,
     submitted_rows_are_visited_by_origin,
     unsettled_rows_are_visited_and_no_others,
@@ -135,6 +136,25 @@ fn claimants_follow_both_versions_of_a_row(store: &mut dyn Store) {
     let origin = postoffice("NORTH/HQ");
     check_kept(store, |tx| tx.delete_row(entry_id(1), &origin), claims("smtp:new@b"), left);
     check_kept(store, |_| Ok(()), claims("x400:/c=b"), vec![]);
+}
+
+fn another_claimant_is_seen_among_many(store: &mut dyn Store) {
+    let row =
+        |n| ServerRow { submitted: Some(submitted("SMTP:one@b")), ..server_row(n, "NORTH/HQ", 0) };
+    let row = |n| ServerRow { published: None, ..row(n) };
+    let seen = |store: &mut dyn Store| {
+        discard(store, |tx| {
+            let me = tx.is_claimed_by_other("smtp:one@b", entry_id(2))?;
+            Ok((me, tx.is_claimed_by_other("smtp:none@b", entry_id(2))?))
+        })
+    };
+    assert_eq!(seen(store), (false, false));
+    // Two origins have one id: that is no other one.
+    let twin = ServerRow { origin: postoffice("SOUTH/HQ"), ..row(2) };
+    for (added, expected) in [(row(2), false), (twin, false), (row(3), true), (row(1), true)] {
+        commit(store, |tx| tx.put_row(&added));
+        assert_eq!(seen(store), (expected, false), "{}", added.id);
+    }
 }
 
 fn addresses_are_compared_as_such(store: &mut dyn Store) {
