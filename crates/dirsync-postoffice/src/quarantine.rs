@@ -1,19 +1,32 @@
 //! Rows and entries that could not be accepted, with the reason.
 
+use std::ops::ControlFlow;
+
 use dirsync_protocol::tables::Quarantined;
 
 use crate::failure::{Failure, Result};
 use crate::postoffice::{Postoffice, log_within};
 
-/// All cases.
-pub fn cases(postoffice: &mut Postoffice) -> Result<Vec<Quarantined>> {
-    Ok(postoffice.begin()?.quarantined()?)
+/// Visits all cases, of which there may be as many as a file has rows.
+pub fn visit(postoffice: &mut Postoffice, visit: &mut dyn FnMut(Quarantined)) -> Result<()> {
+    postoffice.begin()?.visit_quarantined(&mut |case| {
+        visit(case);
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
 }
 
 /// One case.
 pub fn case(postoffice: &mut Postoffice, number: u64) -> Result<Quarantined> {
-    let case = cases(postoffice)?.into_iter().find(|case| case.number == number);
-    case.ok_or_else(|| Failure::usage(format!("there is no quarantined case {number}")))
+    let mut found = None;
+    postoffice.begin()?.visit_quarantined(&mut |case| match case.number == number {
+        true => {
+            found = Some(case);
+            ControlFlow::Break(())
+        }
+        false => ControlFlow::Continue(()),
+    })?;
+    found.ok_or_else(|| Failure::usage(format!("there is no quarantined case {number}")))
 }
 
 /// Closes a case and lets the next read of its source decide again.

@@ -174,6 +174,7 @@ delegate! {
         fn put_row(row: &ServerRow) -> ();
         fn delete_row(id: EntryId, origin: &PostofficeName) -> ();
         fn claimants(address_key: &str) -> Vec<(EntryId, PostofficeName)>;
+        fn is_claimed_by_other(address_key: &str, id: EntryId) -> bool;
         fn visit_submitted(origin: &PostofficeName, visit: &mut dyn FnMut(&ServerRow) -> Flow) -> ();
         fn visit_unsettled(visit: &mut dyn FnMut(&ServerRow) -> Flow) -> ();
         fn published_count(origin: &PostofficeName) -> u64;
@@ -220,7 +221,7 @@ delegate! {
         fn unsettled_counts() -> Vec<UnsettledCount>;
     }
     CommonTables {
-        fn quarantined() -> Vec<Quarantined>;
+        fn visit_quarantined(visit: &mut dyn FnMut(Quarantined) -> Flow) -> ();
         fn put_quarantined(case: &Quarantined) -> u64;
         fn delete_quarantined(number: u64) -> ();
         fn put_log(line: &LogLine) -> ();

@@ -193,11 +193,16 @@ impl<'t> SourceRead<'t> {
             false => Offers::default(),
         };
         let earlier_holds = earlier_holds(tables, &settings.source, &elements)?;
-        for case in tables.quarantined()? {
+        // A row that is still bad is quarantined again by this read.
+        let mut closed = Vec::new();
+        tables.visit_quarantined(&mut |case| {
             if case.origin == settings.source {
-                // A row that is still bad is quarantined again by this read.
-                tables.delete_quarantined(case.number)?;
+                closed.push(case.number);
             }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for number in closed {
+            tables.delete_quarantined(number)?;
         }
         let run = Run::new(settings.now, RunKind::Read, &*settings.source);
         Ok(Self {

@@ -88,7 +88,7 @@ fn make(
     let health = Health {
         version: env!("CARGO_PKG_VERSION").into(),
         held: tables.held_counts()?.iter().map(|held| held.count).sum(),
-        quarantined: tables.quarantined()?.len() as u64,
+        quarantined: tables.quarantine_counts()?.iter().map(|cases| cases.count).sum(),
         clock: around.now,
     };
     let request = around.run(&mut draws, &mut events, |context| {

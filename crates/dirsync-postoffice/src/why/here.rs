@@ -101,13 +101,13 @@ fn quarantined(
     wanted: &Wanted,
     all: &mut All,
 ) -> Result<()> {
-    for case in tables.quarantined()? {
+    tables.visit_quarantined(&mut |case| {
         let about = all.entries.values_mut().find(|found| {
             found.source.as_ref().is_some_and(|source| *source == case.origin)
                 && found.key == case.subject
         });
         if about.is_none() && !wanted.is_within(&case.text) && !wanted.is_within(&case.subject) {
-            continue;
+            return ControlFlow::Continue(());
         }
         let stage = Stage::Quarantined {
             number: case.number,
@@ -125,7 +125,8 @@ fn quarantined(
                 all.add_row(row);
             }
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     Ok(())
 }
 

@@ -20,8 +20,17 @@ pub struct LogLine {
 
 /// Tables that every postoffice has beside its protocol state.
 pub trait CommonTables {
-    /// All quarantined cases, by number.
-    fn quarantined(&mut self) -> Stored<Vec<Quarantined>>;
+    /// Visits the quarantined cases, by number.
+    fn visit_quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Flow) -> Stored<()>;
+    /// All quarantined cases at once, where they are few.
+    fn quarantined(&mut self) -> Stored<Vec<Quarantined>> {
+        let mut cases = Vec::new();
+        self.visit_quarantined(&mut |case| {
+            cases.push(case);
+            Flow::Continue(())
+        })?;
+        Ok(cases)
+    }
     /// Writes a case (a new one when its number is 0) and returns its number.
     fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64>;
     /// Removes a case.

@@ -7,18 +7,20 @@ use super::columns::{Columns, bound, integer};
 use super::transaction::SqliteTransaction;
 
 impl CommonTables for SqliteTransaction<'_> {
-    fn quarantined(&mut self) -> Stored<Vec<Quarantined>> {
+    fn visit_quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Flow) -> Stored<()> {
         let sql = "SELECT number, since, origin, subject, reason, text FROM quarantine \
                    ORDER BY number";
-        self.all("read the quarantine", sql, [], |row, _| {
-            Ok(Quarantined {
+        let action = "read the quarantine";
+        self.visit(action, sql, [], |row, _| {
+            let mut row = Columns::new(action, row);
+            Ok(visit(Quarantined {
                 number: row.number()?,
                 since: row.number()?,
                 origin: row.text()?.into(),
                 subject: row.text()?.into(),
                 reason: row.text()?.into(),
                 text: row.text()?.into(),
-            })
+            }))
         })
     }
 

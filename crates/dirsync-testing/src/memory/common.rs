@@ -7,8 +7,13 @@ use dirsync_protocol::tables::{CommonTables, Flow, LogLine, Quarantined, Stored}
 use super::{MemoryTransaction, failure, visit_all};
 
 impl CommonTables for MemoryTransaction<'_> {
-    fn quarantined(&mut self) -> Stored<Vec<Quarantined>> {
-        Ok(self.store.state.quarantined.values().cloned().collect())
+    fn visit_quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Flow) -> Stored<()> {
+        for case in self.store.state.quarantined.values() {
+            if visit(case.clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64> {

@@ -59,16 +59,25 @@ pub fn run(folder: &Path, command: &QuarantineCommand, json: bool) -> Result<Exi
 }
 
 fn list(folder: &Path, json: bool) -> Result<ExitStatus> {
-    let cases = quarantine::cases(&mut super::read(folder)?)?;
-    let waits = waiting(!cases.is_empty());
+    let mut postoffice = super::read(folder)?;
+    let mut count = 0_u64;
     if json {
-        document::print(&cases.into_iter().map(Case::from).collect::<Vec<_>>());
-    } else if cases.is_empty() {
-        println!("nothing is quarantined");
+        let mut items = document::Items::list();
+        quarantine::visit(&mut postoffice, &mut |case| {
+            count += 1;
+            items.print(&Case::from(case));
+        })?;
+        items.end();
     } else {
-        cases.iter().for_each(print_quarantined);
+        quarantine::visit(&mut postoffice, &mut |case| {
+            count += 1;
+            print_quarantined(&case);
+        })?;
+        if count == 0 {
+            println!("nothing is quarantined");
+        }
     }
-    Ok(waits)
+    Ok(waiting(count > 0))
 }
 
 fn show(folder: &Path, number: u64, json: bool) -> Result<ExitStatus> {
