@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use dirsync_directory::fold_into;
+use dirsync_directory::{VALUE_BYTES_MAX, fold_into};
 use regex_lite::{CaptureLocations, Regex};
 
 use super::lookup::Lookup;
@@ -198,8 +198,10 @@ impl Replace {
         Ok(Self { regex, pattern: pattern.into(), with: with.into(), pieces })
     }
 
-    /// Appends the text with all matches replaced.
+    /// Appends the text with all matches replaced. It ends where it is longer than any value may be: a chain
+    /// of these functions could make a value of any length of a few letters, and no entry can have it.
     fn apply(&self, value: &str, groups: &mut CaptureLocations, into: &mut String) {
+        let longest = into.len() + value.len().max(VALUE_BYTES_MAX);
         let (mut copied, mut at) = (0, 0);
         let mut last = None;
         while at <= value.len() && self.regex.captures_read_at(groups, value, at).is_some() {
@@ -222,6 +224,9 @@ impl Replace {
                 }
             }
             copied = end;
+            if into.len() > longest {
+                return;
+            }
         }
         into.push_str(&value[copied..]);
     }
@@ -284,6 +289,16 @@ mod tests {
         assert_eq!(apply("replace", &["(a)|(b)", "[$2$$]"], "ab"), ["[$][b$]"]);
         assert_eq!(apply("replace", &["x*", "-"], "äx"), ["-ä-"]);
         assert_eq!(apply("replace", &[".*", ""], "gone"), [""; 0]);
+    }
+
+    #[test]
+    fn a_chain_of_replacements_makes_no_value_of_any_length() {
+        let mut value = "n1".to_owned();
+        for _ in 0..12 {
+            value = apply("replace", &["", "xxxxxxxxxx"], &value).remove(0);
+        }
+        assert!(value.len() > VALUE_BYTES_MAX, "an entry with it is refused, not shortened");
+        assert!(value.len() < 2 * VALUE_BYTES_MAX, "{} bytes", value.len());
     }
 
     #[test]
