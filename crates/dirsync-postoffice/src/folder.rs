@@ -1,6 +1,6 @@
 //! The folder of a postoffice: what lies in it, how it is made, and its lock.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dirsync_carrier::access::Access;
@@ -27,6 +27,45 @@ pub const TRANSIT: &str = "transit";
 pub const LOCK: &str = "lock";
 /// The file in it that is locked by the agent for as long as it runs.
 pub const AGENT_LOCK: &str = "agent.lock";
+
+/// What a postoffice keeps in its folder, and nothing else may write.
+pub(crate) const OF_POSTOFFICE: [&str; 7] = [
+    SETTINGS,
+    DATABASE,
+    "postoffice.db-shm",
+    "postoffice.db-wal",
+    "decisions.log",
+    "keys",
+    TRANSIT,
+];
+
+/// Whether a path that is relative to a postoffice's folder names something that a postoffice keeps there.
+pub(crate) fn is_named_as_own(relative: &Path) -> bool {
+    match relative.components().next() {
+        Some(Component::Normal(first)) => OF_POSTOFFICE.iter().any(|name| first == *name),
+        _ => false,
+    }
+}
+
+/// Whether a path leads to something that a postoffice keeps, whichever postoffice that is.
+pub(crate) fn is_of_postoffice(path: &Path) -> bool {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let Ok(path) = above.canonicalize().map(|above| above.join(name)) else { return false };
+    path.ancestors().skip(1).any(|folder| {
+        path.strip_prefix(folder).is_ok_and(is_named_as_own) && folder.join(DATABASE).is_file()
+    })
+}
+
+/// Refuses to write a file in the place of one that a postoffice keeps.
+pub fn require_foreign(file: &Path) -> Result<()> {
+    if !is_of_postoffice(file) {
+        return Ok(());
+    }
+    let text =
+        format!("\"{}\" belongs to a postoffice; writing it would destroy it", file.display());
+    Err(Failure::usage(text).hint("name another file"))
+}
 
 /// Refuses a folder without a postoffice's database.
 pub fn require_folder(folder: &Path) -> Result<()> {

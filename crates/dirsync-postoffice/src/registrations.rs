@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+use crate::folder::require_foreign;
 use crate::invitation::{Invitation, VALID_MS};
 use crate::keys::random_seed;
 use crate::nearest::Nearest;
@@ -155,6 +156,7 @@ pub fn invite(
         carrier: carrier.to_owned(),
     };
     if let Some(out) = out {
+        require_foreign(out)?;
         let text = invitation.to_string();
         durable::replace_file(out, Access::Own, |output| output.write_all(text.as_bytes()))?;
     }

@@ -9,6 +9,8 @@ use dirsync_agent::export::ExportSettings;
 use dirsync_connect::{Format, OpenOptions, Private, Rule};
 use dirsync_directory::fold;
 
+use crate::folder::{OF_POSTOFFICE, is_named_as_own, is_of_postoffice};
+
 use super::format::SourceFormat;
 use super::map::{built_in, read_map};
 use super::problem::Problem;
@@ -19,17 +21,6 @@ use super::{SourceConfig, TargetConfig, target};
 const RESERVED: [&str; 4] = ["hand", "import", "adopted", "merge"];
 /// Longest name of a source, in bytes: it stands in tables and messages.
 const NAME_BYTES_MAX: usize = 64;
-
-/// The files of a postoffice folder; a target of such a name would destroy one.
-const OF_POSTOFFICE: [&str; 7] = [
-    "dirsync.toml",
-    "postoffice.db",
-    "postoffice.db-shm",
-    "postoffice.db-wal",
-    "decisions.log",
-    "keys",
-    "transit",
-];
 
 /// The files that the tables name, each with its role (source or target) and its place in the text.
 type Files = BTreeMap<PathBuf, (&'static str, Range<usize>)>;
@@ -100,8 +91,7 @@ fn target<'a>(
         reader.report(problem.because(reason).see(first, "also here"));
     }
     if let Some(file) = &file
-        && let Some(Component::Normal(first)) = normal(&file.value).components().next()
-        && OF_POSTOFFICE.iter().any(|name| first == *name)
+        && (is_named_as_own(&normal(&file.value)) || is_of_postoffice(&folder.join(&file.value)))
     {
         let message = "this name belongs to the postoffice itself";
         let problem = Problem::at(file.span.clone(), message)

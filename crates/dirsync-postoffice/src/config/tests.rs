@@ -589,6 +589,24 @@ error: this name belongs to the postoffice itself
 }
 
 #[test]
+fn a_target_destroys_no_file_of_a_postoffice_by_another_path() {
+    let sandbox = tempfile::tempdir().unwrap();
+    let folder = sandbox.path().join("hq");
+    crate::init::make_server(&folder, &"NORTH/HQ".parse().unwrap()).unwrap();
+    let path = folder.display();
+    let mistakes_of = |file: &str| {
+        let text = format!("[[target]]\nfile = \"{file}\"\nformat = \"csv\"\n");
+        Config::parse(&folder.join("dirsync.toml"), &text).err().map(|errors| errors.to_string())
+    };
+    for file in ["../hq/postoffice.db", &format!("{path}/decisions.log"), &format!("{path}/keys/a")]
+    {
+        let mistakes = mistakes_of(file).unwrap_or_default();
+        assert!(mistakes.contains("belongs to the postoffice itself"), "{file}: {mistakes}");
+    }
+    assert_eq!(mistakes_of(&format!("{path}/list.csv")), None);
+}
+
+#[test]
 fn an_option_of_another_format_is_refused() {
     shows(
         "[[target]]\nfile = \"a.vcf\"\nfor_people = true\n",

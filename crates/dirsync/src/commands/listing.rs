@@ -7,6 +7,7 @@ use dirsync_agent::export::{
     ExportError, ExportSettings, Written, export as write_export, export_to_file,
 };
 use dirsync_connect::{TargetOption, TargetOptionError, TargetOptions};
+use dirsync_postoffice::folder::require_foreign;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -32,6 +33,9 @@ pub struct Exported {
 
 /// `dirsync export`.
 pub fn export(folder: &Path, arguments: &ExportArgs, json: bool) -> Result<ExitStatus> {
+    if let Some(file) = &arguments.output {
+        require_foreign(file)?;
+    }
     let mut postoffice = super::read(folder)?;
     let target = TargetOptions {
         format: arguments.format,

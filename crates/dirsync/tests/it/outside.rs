@@ -256,3 +256,22 @@ fn what_everybody_may_write_is_warned_of() {
         }
     }
 }
+
+/// A wrong name after `-o` or `--out` costs no database and no key.
+#[test]
+fn no_output_is_written_over_what_a_postoffice_keeps() {
+    let sandbox = Sandbox::two_postoffices();
+    let add = "-C hq requestor add EAST/LAB --folder lab-share";
+    for (line, file) in [
+        ("-C hq export -o", "hq/postoffice.db"),
+        ("-C hq export -o", "sales/../sales/dirsync.toml"),
+        ("-C sales export --own -o", "hq/decisions.log"),
+        (add, "hq/keys/key"),
+    ] {
+        let option = if line == add { " --out" } else { "" };
+        let refused = sandbox.run(&format!("{line}{option} {file}")).expect(2);
+        assert!(refused.err.contains("belongs to a postoffice"), "{}", refused.err);
+    }
+    sandbox.run("-C hq export -o hq/list.csv").expect(0);
+    sandbox.run("-C hq check").expect(0);
+}
