@@ -29,7 +29,7 @@ pub enum State {
     Deleted,
 }
 
-/// An entry as it is shown: values, not their escaped form.
+/// An entry as it is shown: values, not their escaped form. `entry show` prints a list of them if several fit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShownEntry {
     /// Its id.
