@@ -34,6 +34,11 @@ pub(super) fn refused(
 }
 
 fn kind(error: &rusqlite::Error) -> StoreErrorKind {
+    // On a full disk, SQLite already fails to make its shared memory, before it writes anything.
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+        return StoreErrorKind::Full;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
@@ -53,6 +58,8 @@ mod tests {
     fn what_sqlite_reports_has_a_kind() {
         for (code, kind) in [
             (rusqlite::ffi::SQLITE_FULL, StoreErrorKind::Full),
+            (rusqlite::ffi::SQLITE_IOERR_SHMSIZE, StoreErrorKind::Full),
+            (rusqlite::ffi::SQLITE_IOERR_READ, StoreErrorKind::Other),
             (rusqlite::ffi::SQLITE_READONLY, StoreErrorKind::ReadOnly),
             (rusqlite::ffi::SQLITE_PERM, StoreErrorKind::ReadOnly),
             (rusqlite::ffi::SQLITE_CANTOPEN, StoreErrorKind::ReadOnly),
