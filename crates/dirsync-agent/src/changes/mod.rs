@@ -6,6 +6,7 @@ mod claims;
 mod elements;
 mod hand;
 mod held;
+mod pending;
 mod read;
 mod report;
 mod strangers;

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::claims::Offers;
 use super::elements::{Elements, Place, short};
+use super::pending::Pending;
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
 use super::undone::Undone;
@@ -103,12 +104,6 @@ pub enum ReadError {
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-}
-
-/// A change of an entry that is decided at the end of the read.
-pub(super) struct Pending {
-    pub(super) row: OwnRow,
-    kinds: Vec<GuardKind>,
 }
 
 /// A case that is held already. Of a change only a hash of its content is kept: a hundred thousand cases
@@ -335,16 +330,9 @@ impl<'t> SourceRead<'t> {
     fn known_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
         let old = self.changes.tables().own(id)?;
         let Some(old) = old else { return self.new_row(id, row) };
-        let mut kinds = Vec::new();
-        if blanks(old.record.as_ref(), row.record) {
-            kinds.push(GuardKind::Blank);
-        }
-        if moves(old.record.as_ref(), row.record) {
-            kinds.push(GuardKind::Move);
-        }
-        let row =
-            OwnRow { source: self.settings.source.clone(), record: row.record.to_record(), ..old };
-        self.pending.insert(id, Pending { row, kinds });
+        let old = old.record.as_ref();
+        let (loses_field, moves) = (blanks(old, row.record), moves(old, row.record));
+        self.pending.insert(id, Pending::new(row.record, loses_field, moves));
         Ok(())
     }
 
@@ -446,7 +434,7 @@ impl<'t> SourceRead<'t> {
     fn settle_pending(&mut self) -> Result<(), ReadError> {
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain(|id, pending| {
-            let closed = self.stays_rejected(*id, Some(&pending.row.record));
+            let closed = self.stays_rejected(*id, Some(&pending.record()));
             self.report.unchanged += u64::from(closed);
             !closed
         });
@@ -458,7 +446,7 @@ impl<'t> SourceRead<'t> {
             (GuardKind::Blank, guards.blank, "lose a field"),
             (GuardKind::Move, guards.moved, "change kind or primary address"),
         ] {
-            let count = pending.values().filter(|p| p.kinds.contains(&kind)).count() as u64;
+            let count = pending.values().filter(|pending| pending.is_of(kind)).count() as u64;
             let earlier = self.guarded_earlier(kind)?;
             if count > 0 && limits.exceeded(count + earlier, fed) {
                 held_kinds.insert(kind);
@@ -484,16 +472,15 @@ impl<'t> SourceRead<'t> {
             ));
         }
         for (id, pending) in pending {
-            let kind = if held_kinds.contains(&GuardKind::Settings) {
-                Some(GuardKind::Settings)
-            } else {
-                pending.kinds.iter().copied().find(|kind| held_kinds.contains(kind))
-            };
-            match kind {
-                Some(kind) => self.hold_change(id, pending.row, kind)?,
+            // A row of this read had the entry, and nothing but this read writes meanwhile.
+            let Some(old) = self.changes.tables().own(id)? else { continue };
+            let source = self.settings.source.clone();
+            let row = OwnRow { source, record: pending.record(), ..old };
+            match pending.held_by(&held_kinds) {
+                Some(kind) => self.hold_change(id, row, kind)?,
                 None => {
-                    let (key, name) = (pending.row.key.clone(), pending.row.record.name.clone());
-                    let outcome = self.changes.put(pending.row)?;
+                    let (key, name) = (row.key.clone(), row.record.name.clone());
+                    let outcome = self.changes.put(row)?;
                     if outcome == dirsync_protocol::requestor::ChangeOutcome::Unchanged {
                         self.report.unchanged += 1;
                     } else {
