@@ -121,6 +121,9 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("web page 1", Detail("labeledURI")),
     ("website 1 - value", Detail("labeledURI")),
     ("notes", Detail("info")),
+    ("birthday", Detail("birthday")),
+    ("anniversary", Detail("anniversary")),
+    ("spouse", Detail("spouse")),
 ];
 
 /// The meaning of each header, or `None` if it is not known. A header that is the name of an

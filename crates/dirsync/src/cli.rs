@@ -29,11 +29,12 @@ pub struct Cli {
         value_name = "DIR",
         env = "DIRSYNC_POSTOFFICE",
         default_value = ".",
-        global = true
+        global = true,
+        display_order = 990
     )]
     pub postoffice: PathBuf,
     /// Print one JSON document on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 991)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -220,15 +221,25 @@ pub enum RequestorCommand {
     /// All registrations
     List,
     /// One registration
-    Show { name: PostofficeName },
+    Show {
+        /// The requestor, NETWORK/POSTOFFICE
+        name: PostofficeName,
+    },
     /// Change what a requestor may see, or where its messages travel; what is not named stays
     Set(RequestorSetArgs),
     /// Let its requests wait
-    Suspend { name: PostofficeName },
+    Suspend {
+        /// The requestor, NETWORK/POSTOFFICE
+        name: PostofficeName,
+    },
     /// Take its requests again, or say that one machine is left of several copies
-    Resume { name: PostofficeName },
+    Resume {
+        /// The requestor, NETWORK/POSTOFFICE
+        name: PostofficeName,
+    },
     /// Retire the postoffice and its entries everywhere
     Remove {
+        /// The requestor, NETWORK/POSTOFFICE
         name: PostofficeName,
         /// Do not ask, however many entries leave all lists
         #[arg(long)]
@@ -478,7 +489,10 @@ pub struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub enum MessageCommand {
     /// Print a message file in readable form
-    Show { file: PathBuf },
+    Show {
+        /// The message file
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use dirsync_postoffice::maps;
 use dirsync_postoffice::runs::{Undone, WentOn};
 use dirsync_postoffice::server::{Recovery, RenewedLog};
 use dirsync_postoffice::status::Status;
+use dirsync_postoffice::transfers::Offered;
 use dirsync_postoffice::why::Why;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -114,7 +115,8 @@ documents! {
     ["map test"] => maps::MapTest,
     ["held list"] => held::List,
     ["held approve", "held reject"] => Decided,
-    ["entry add", "entry modify", "entry delete", "entry release", "entry claim"] => entry::Changed,
+    ["entry add", "entry modify", "entry delete", "entry release", "entry claim WHO"] => entry::Changed,
+    ["entry claim"] => Vec<Offered>,
     ["entry list"] => Vec<ShownEntry>,
     ["entry show"] => ShownEntry,
     ["waiting"] => waiting::List,

@@ -143,6 +143,15 @@ fn private_things_are_left_out_and_counted() {
         let kept = read_with(name, content.as_bytes(), &options).unwrap();
         assert_eq!(kept.details(0), "homePhone/1\ninfo/shy\ntitle/Pilot\n", "{name}");
     }
+    let contact =
+        "Name,E-mail 1 - Value,Birthday,Anniversary,Spouse\nAna,a@x,1970-01-31,2000-01-01,Ben\n";
+    let omitted = read("a.csv", contact);
+    assert_eq!(omitted.details(0), "");
+    assert!(
+        omitted.has_note("left out: 1 birthday, 1 anniversary, 1 spouse;"),
+        "{:?}",
+        omitted.notes
+    );
     let bytes = b"BEGIN:VCARD\nFN:Ana\nEMAIL:a@x\nNOTE:\xff\nBDAY:\xff\nADR;HOME:\xff\nEND:VCARD\n";
     assert_eq!(read("a.vcf", bytes).rows.len(), 1, "bytes that nobody uses harm nobody");
     let options = OpenOptions { private: Private::Keep, ..OpenOptions::default() };

@@ -32,11 +32,11 @@ pub enum EntryCommand {
         #[arg(long)]
         to: PostofficeName,
     },
-    /// Take over an entry that was released to this postoffice
+    /// Take over an entry that was released to this postoffice, or list those
     Claim {
-        /// The entry's id, key, address or name
+        /// The entry's id, key, address or name; without it, what is on offer is listed
         #[arg(value_name = "WHO")]
-        who: String,
+        who: Option<String>,
         /// The source that will feed it
         #[arg(long, default_value = "hand")]
         source: String,

@@ -52,9 +52,18 @@ pub enum QuarantineCommand {
     /// All cases
     List,
     /// One case with its material
-    Show { number: u64 },
+    Show {
+        /// The number of the case, as `quarantine list` shows it
+        number: u64,
+    },
     /// Ask for the material again: the case is closed, the next read or message decides
-    Retry { number: u64 },
+    Retry {
+        /// The number of the case, as `quarantine list` shows it
+        number: u64,
+    },
     /// Forget a case
-    Drop { number: u64 },
+    Drop {
+        /// The number of the case, as `quarantine list` shows it
+        number: u64,
+    },
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use dirsync_agent::taken::TakenAddress;
 use dirsync_directory::{Address, AttributeName, EntryId, PostofficeName};
 use dirsync_postoffice::entries::{self, Fields, State, Written};
-use dirsync_postoffice::transfers::{self, Released};
+use dirsync_postoffice::transfers::{self, Offered, Released};
 use dirsync_postoffice::{Postoffice, json};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -98,7 +98,8 @@ pub fn run(folder: &Path, command: EntryCommand, json: bool) -> Result<ExitStatu
         EntryCommand::Delete { entry } => {
             (entries::delete(&mut open("entry delete")?, &entry)?.into(), Done::Deleted)
         }
-        EntryCommand::Claim { who, source } => {
+        EntryCommand::Claim { who: None, .. } => return list_offers(folder, json),
+        EntryCommand::Claim { who: Some(who), source } => {
             (transfers::claim(&mut open("entry claim")?, &who, &source)?.into(), Done::Claimed)
         }
     };
@@ -143,6 +144,22 @@ fn say_released(released: &Released, to: &PostofficeName, json: bool) {
         eprintln!("warning: no entry of {to} is in the list here{meant}");
     }
     println!("{id} released to {to}; the offer travels with the next `dirsync send`");
+}
+
+/// The entries that may be claimed here.
+fn list_offers(folder: &Path, json: bool) -> Result<ExitStatus> {
+    let offers = transfers::offers(&mut super::read(folder)?)?;
+    if json {
+        document::print(&offers);
+        return Ok(ExitStatus::Done);
+    }
+    if offers.is_empty() {
+        println!("no entry is offered to this site");
+    }
+    for Offered { id, owner, name, address, .. } in &offers {
+        println!("{id}  {}  {}  {owner}", in_line(name), in_line(address));
+    }
+    Ok(ExitStatus::Done)
 }
 
 fn detail(text: &str) -> Result<(AttributeName, String)> {

@@ -100,7 +100,7 @@ pub fn command(alarm: &Alarm) -> Option<String> {
         Alarm::HeldElsewhere { .. } | Alarm::Invalid { .. } => "dirsync why WHO".into(),
         Alarm::Waiting { .. } => "dirsync waiting".into(),
         Alarm::Quarantined { .. } => "dirsync quarantine list".into(),
-        Alarm::Offered { .. } => "dirsync entry claim ID".into(),
+        Alarm::Offered { .. } => "dirsync entry claim".into(),
         Alarm::Unregistered { sender } => {
             format!("dirsync requestor add {} --folder DIR", shown(sender))
         }

@@ -110,12 +110,22 @@ fn an_offer_is_claimed_by_address_name_or_key() {
         assert_eq!(released.expect(0).json()["heir_is_known"], true);
     }
     all(&sandbox);
+    let status = sandbox.run("-C sales status").expect(3).out;
+    assert!(
+        status.contains("4 entries are offered to this site: `dirsync entry claim`"),
+        "{status}"
+    );
+    let offers = sandbox.run("-C sales entry claim").expect(0).out;
+    assert!(offers.contains("  Person 1  SMTP:p1@x.example  NORTH/HQ\n"), "{offers}");
+    assert_eq!(sandbox.run("-C sales entry claim --json").expect(0).json()[3]["owner"], "NORTH/HQ");
     let nobody = sandbox.run("-C sales entry claim p1@x.exampel").expect(2);
     assert!(nobody.err.contains("did you mean \"p1@x.example\"?"), "{}", nobody.err);
     let id = sandbox.run("-C sales entry show 3 --json").expect(0).json()["id"].clone();
     for who in ["p0@x.example", "Person 1", "2", id.as_str().unwrap()] {
         sandbox.run_words(&["-C", "sales", "entry", "claim", who]).expect(0);
     }
+    let none = sandbox.run("-C sales entry claim").expect(0).out;
+    assert_eq!(none, "no entry is offered to this site\n");
     all(&sandbox);
     all(&sandbox);
     let list = sandbox.run("-C hq entry list --json").expect(0).json();

@@ -43,6 +43,12 @@ fn the_reference_is_what_the_program_says() {
     for command in commands(&sandbox) {
         let help = sandbox.run(&format!("{command} --help")).expect(0).out;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let silent = |line: &&&str| line.starts_with("  <") && line.ends_with('>');
+        assert_eq!(
+            help.iter().find(silent),
+            None,
+            "{command}: an argument that nothing is said of"
+        );
         let title = format!("dirsync {command}");
         reference.push_str(&format!(
             "\n## {}\n\n```text\n{}\n```\n",

@@ -454,14 +454,25 @@ fn contacts_of_the_new_outlook_are_read() {
         "Business Phone 2" => "030 2",
         "Job Title" => "Pilot",
         "Title" => "Dr.",
+        "Birthday" => "1/31/1970",
+        "Anniversary" => "0/0/00",
+        "Spouse" => "Ben",
         _ => "",
     });
     let content = format!("{headers}\r\n{}\r\n", fields.collect::<Vec<_>>().join(","));
-    let read = Read::of(content, "");
+    let read = Read::of(&content, "");
     assert_eq!(read.map(), "outlook");
     assert_eq!(
         shown(&read.entry("Ana Souza")),
         "ana@north.example mailbox [SMTP:ana@north.example] givenName=Ana,sn=Souza,telephoneNumber=030 1 030 2,title=Pilot"
+    );
+    let kept = Read::of(&content, "--private keep").entry("Ana Souza");
+    assert_eq!(kept["details"]["birthday"], serde_json::json!(["1/31/1970"]));
+    assert_eq!(kept["details"]["spouse"], serde_json::json!(["Ben"]));
+    assert_eq!(
+        kept["details"]["anniversary"],
+        Value::Null,
+        "what classic Outlook writes for no date"
     );
 }
 
@@ -489,11 +500,12 @@ fn an_address_book_of_thunderbird_is_read() {
         .replace("ZipCode", "Post Code")
         .replace("Organization", "Organisation");
     for headers in [american, british.as_str()] {
-        let row = "Ana,Souza,Ana Souza,,ana@north.example,a2@north.example,,030 1,030 7,030 9,,0171,,,,,,,Quay 1,,Kiel,SH,24103,Germany,Pilot,Navigation,North,,,,,,,,,,,";
+        let row = "Ana,Souza,Ana Souza,,ana@north.example,a2@north.example,,030 1,030 7,030 9,,0171,,,,,,,Quay 1,,Kiel,SH,24103,Germany,Pilot,Navigation,North,,,1970,1,31,,,,,,";
         let file = format!("{headers}\r\n{row}\r\n");
         for options in ["--private keep", "--private keep --format thunderbird"] {
             let kept = Read::of(&file, options).entry("Ana Souza");
             assert_eq!(kept["details"]["homePhone"], serde_json::json!(["030 7"]), "{options}");
+            assert_eq!(kept["details"]["birthday"], serde_json::json!(["1970-01-31"]), "{options}");
         }
         let named = Read::of(&file, "--format thunderbird").entry("Ana Souza");
         assert_eq!(named["details"]["homePhone"], Value::Null, "the home telephone is private");

@@ -229,6 +229,17 @@ fn the_first_line_says_that_all_is_well_and_what_comes_next() {
     assert!(first.contains(" Europe/Berlin (in "), "{first}");
 }
 
+#[test]
+fn a_suspended_site_is_named_in_the_first_lines() {
+    let sandbox = Sandbox::two_postoffices();
+    (0..3).for_each(|_| sandbox.cycle());
+    let first =
+        |sandbox: &Sandbox| sandbox.run("-C hq status").out.lines().next().unwrap().to_owned();
+    assert!(!first(&sandbox).contains("suspended"));
+    sandbox.run("-C hq requestor suspend SOUTH/SALES").expect(0);
+    assert!(first(&sandbox).ends_with(" SALES is suspended."), "{}", first(&sandbox));
+}
+
 /// What runs when is said wherever somebody looks at the schedule.
 #[test]
 fn the_next_three_times_of_each_step_are_told() {
