@@ -11,6 +11,7 @@ use crate::next::{Next, Starts};
 use crate::postoffice::Postoffice;
 use crate::report::Counts;
 use crate::sources;
+use crate::status::unacknowledged;
 use crate::time::now_ms;
 
 /// What the agent would do next at a postoffice.
@@ -70,8 +71,10 @@ impl Forecast {
         let targets = &postoffice.config.targets;
         let targets: Vec<String> =
             targets.iter().map(|target| target.file.display().to_string()).collect();
-        let state = postoffice.begin()?.requestor()?;
-        let changes = state.req_seq.0.saturating_sub(state.req_sync.0);
+        let mut tables = postoffice.begin()?;
+        let state = tables.requestor()?;
+        let changes = unacknowledged(&mut *tables, &state)?;
+        drop(tables);
         let is_server = postoffice.is_server;
         let step = |(at, step)| ForecastStep {
             step,

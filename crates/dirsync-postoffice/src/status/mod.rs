@@ -17,6 +17,7 @@ use serde::Serialize;
 
 pub use self::headline::Headline;
 pub use self::requestors::RequestorStatus;
+pub(crate) use self::requestors::unacknowledged;
 use self::requestors::{Around, of_itself, of_registrations};
 pub use self::verdict::Verdict;
 use crate::exposure;
@@ -139,7 +140,10 @@ impl Status {
         };
         let requestors = match &server {
             Some(_) => of_registrations(&state.name, &registrations, &around),
-            None => vec![of_itself(&state, last_applied, &around)],
+            None => {
+                let unsent = unacknowledged(&mut *tables, &state)?;
+                vec![of_itself(&state, unsent, last_applied, &around)]
+            }
         };
         let (stopped, away) = stopped(&waiting.alarms).unzip();
         let put_right = targets::put_right(&mut *tables)?;

@@ -1,13 +1,14 @@
 //! How each postoffice is: at the server all that are registered, at a requestor itself.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind};
 use dirsync_agent::dispatch::{HEARTBEAT, timestamp};
 use dirsync_agent::schedule::{Schedule, Step};
 use dirsync_agent::waiting::late_at;
 use dirsync_directory::PostofficeName;
-use dirsync_protocol::tables::RequestorState;
+use dirsync_protocol::tables::{RequestorState, Stored, Tables};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -169,9 +170,32 @@ fn of_registration(
     }
 }
 
+/// Up to so many numbers are looked through; of more their count is near enough.
+const LOOKED_THROUGH: u64 = 10_000;
+
+/// Own changes that the server has not acknowledged. A number whose change was taken back before it was sent,
+/// because the change is held, is none.
+pub(crate) fn unacknowledged(tables: &mut dyn Tables, state: &RequestorState) -> Stored<u64> {
+    let numbers = state.req_seq.0.saturating_sub(state.req_sync.0);
+    if numbers == 0 || numbers > LOOKED_THROUGH {
+        return Ok(numbers);
+    }
+    let mut changes = 0;
+    tables.visit_own(state.req_sync, &mut |_| {
+        changes += 1;
+        ControlFlow::Continue(())
+    })?;
+    tables.visit_own_tombstones(state.req_sync, &mut |_| {
+        changes += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(changes)
+}
+
 /// A requestor, as it knows itself.
 pub(super) fn of_itself(
     state: &RequestorState,
+    unacknowledged: u64,
     last_applied: u64,
     around: &Around<'_>,
 ) -> RequestorStatus {
@@ -197,7 +221,7 @@ pub(super) fn of_itself(
         expected: if is_expected { expected(last_applied, around.schedule) } else { 0 },
         entries: state.list_digest.count,
         srv_sync: state.point.map_or(0, |point| point.srv_seq.0),
-        behind: state.req_seq.0.saturating_sub(state.req_sync.0),
+        behind: unacknowledged,
         digest_matches,
         digest_since: if digest_matches.is_some() { last_applied } else { 0 },
         held: count(&alarms, AlarmKind::Held),

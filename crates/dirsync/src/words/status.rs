@@ -35,15 +35,15 @@ pub fn headline(status: &Status, times: &Times) -> String {
     sentences.join(" ")
 }
 
-/// The sites whose requests wait because an administrator said so: they are not in need of one, and not all
+/// The postoffices whose requests wait because an administrator said so: they are not in need of one, and not all
 /// that they have to say is known.
 fn suspended(status: &Status, names: &Names) -> Option<String> {
     let is_suspended = |one: &&RequestorStatus| one.state == Standing::Suspended;
-    let sites = status.requestors.iter().filter(is_suspended);
-    let sites: Vec<String> = sites.map(|one| names.short(&one.name)).collect();
-    let are = are(sites.len() as u64);
-    (status.role == Role::Server && !sites.is_empty())
-        .then(|| format!("{} {are} suspended.", super::listed(&sites)))
+    let suspended = status.requestors.iter().filter(is_suspended);
+    let suspended: Vec<String> = suspended.map(|one| names.short(&one.name)).collect();
+    let are = are(suspended.len() as u64);
+    (status.role == Role::Server && !suspended.is_empty())
+        .then(|| format!("{} {are} suspended.", super::listed(&suspended)))
 }
 
 fn postoffices(status: &Status, names: &Names, times: &Times) -> String {

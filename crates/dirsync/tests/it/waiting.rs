@@ -74,6 +74,11 @@ fn addresses_that_one_entry_has_are_one_warning() {
     let held = sandbox.run("-C depot import same.csv").expect(3);
     assert!(held.err.contains("is taken: Person 0 of SOUTH/SALES has it\n"), "{}", held.err);
     assert!(!held.err.contains("will wait"), "{}", held.err);
+    assert_eq!(
+        sandbox.status("depot")["requestors"][0]["behind"],
+        1,
+        "what is held is not to be sent"
+    );
     sandbox.run("-C depot held reject --all").expect(0);
     let again = sandbox.run("-C depot import same.csv").expect(0);
     assert!(!again.err.contains("taken"), "{}", again.err);
