@@ -168,7 +168,9 @@ fn print_advice(intake: &Intake, arguments: &ImportArgs) {
         eprintln!("hint: `dirsync quarantine list` says what is wrong with each row");
     }
     if let Some(error) = &intake.broke_off {
-        eprintln!("error: {error}; the rows before it were taken, nobody was deleted");
+        let taken =
+            if dry_run { "would be taken, nobody would be" } else { "were taken, nobody was" };
+        eprintln!("error: {error}; the rows before it {taken} deleted");
     }
 }
 

@@ -307,6 +307,10 @@ fn confirmed(question: &str) -> Result<bool> {
 
 fn list(folder: &Path, only: Option<&PostofficeName>, json: bool) -> Result<ExitStatus> {
     let mut postoffice = super::read(folder)?;
+    if !postoffice.is_server {
+        let text = format!("registrations are at the directory server, {}", postoffice.server);
+        return Err(Failure::usage(text));
+    }
     let registrations = RegistrationStatus::of(&mut postoffice, only)?;
     if let (Some(name), true) = (only, registrations.is_empty()) {
         return Err(registrations::unknown(&mut postoffice, name)?);

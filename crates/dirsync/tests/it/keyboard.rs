@@ -76,6 +76,9 @@ fn rows_that_cannot_be_taken_are_named_at_once() {
     );
     let list = sandbox.run("-C hq quarantine list").expect(3).out;
     assert_eq!(list.matches("line 4").count(), 1, "{list}");
+    sandbox.write("cut.csv", "key,cn,mail\n1,Ana,ana@x.example\n2,\"Bo");
+    let cut = sandbox.run("-C hq import cut.csv --dry-run").expect(1).err;
+    assert!(cut.contains("the rows before it would be taken, nobody would be deleted"), "{cut}");
     let nothing = sandbox.run("-C hq import --dry-run").expect(2);
     assert!(nothing.err.contains("name the file, or a source of the settings"), "{}", nothing.err);
 }

@@ -36,6 +36,15 @@ fn a_requestor_is_shown_with_what_it_sees_of_how_many_entries() {
 }
 
 #[test]
+fn registrations_are_asked_for_at_the_server() {
+    let sandbox = Sandbox::two_postoffices();
+    for command in ["list", "show SOUTH/SALES"] {
+        let asked = sandbox.run(&format!("-C sales requestor {command}")).expect(2);
+        assert!(asked.err.contains("at the directory server, NORTH/HQ"), "{}", asked.err);
+    }
+}
+
+#[test]
 fn a_filter_is_refused_in_its_own_words() {
     let sandbox = hq_with_people();
     let wrong = sandbox.run("-C hq requestor set SOUTH/SALES --filter (ou=Sales").expect(2);

@@ -47,6 +47,7 @@ fn one_of_anything_is_said_in_the_singular() {
     for fact in ["1 row: ", "1 message to be looked at", "1 change of", "1 entry applied"] {
         assert!(said.contains(fact), "{fact}: {said}");
     }
+    assert!(!said.contains("those of the reads"), "there is no source: {said}");
     let said = said.replace('\n', " ");
     for nouns in
         ["entries", "rows", "changes", "deletions", "messages", "requests", "updates", "answers"]

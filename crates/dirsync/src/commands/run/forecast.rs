@@ -49,7 +49,8 @@ fn does(step: &ForecastStep, server: &str) -> Vec<String> {
     match step.step {
         Step::Send => {
             let changes = plural(step.changes, "own change", "own changes");
-            lines.push(format!("send {changes} to {server}, and those of the reads"));
+            let reads = if step.reads.is_empty() { "" } else { ", and those of the reads" };
+            lines.push(format!("send {changes} to {server}{reads}"));
         }
         Step::Process => lines.push(format!("answer all requests; {messages} so far")),
         Step::Apply => {
