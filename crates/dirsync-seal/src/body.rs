@@ -117,7 +117,7 @@ impl<W: Write> BodySealer<W> {
         self.encoder.get_ref().get_ref().bytes
     }
 
-    /// Ends the body. Returns the output, which is complete but not flushed, too.
+    /// Ends the body. Returns the output, too, which is not flushed.
     ///
     /// # Errors
     ///

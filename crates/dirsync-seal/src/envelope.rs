@@ -23,6 +23,7 @@
 
 use std::fmt;
 use std::io::BufRead;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use dirsync_directory::PostofficeName;
@@ -37,7 +38,7 @@ use crate::lines::{
     self, Cursor, FirstContact, FirstLine, LINES_BYTES_MAX, Parties, SignedLines, parsed, wrong,
 };
 use crate::open::Signed;
-use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys};
+use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys, RotationError};
 
 const FIRST: FirstLine = FirstLine { name: "DIRSYNC-ENVELOPE", version: 2, unsealed: 1 };
 /// The largest sealed head, in bytes: the largest head, and room for its encryption.
@@ -136,18 +137,20 @@ impl FromStr for BodyPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
     body: ContentHash,
-    runs: Vec<(u64, u64)>,
+    runs: Vec<RangeInclusive<u64>>,
 }
 
 impl Holding {
-    /// Runs of bytes of a body, each with its first and last byte, counted from 0. `None` if there is no
-    /// run or more than [`RUNS_MAX`], or they do not rise with a gap between each two.
-    pub fn new(body: ContentHash, runs: Vec<(u64, u64)>) -> Option<Self> {
-        let rise =
-            runs.windows(2).all(|two| two[1].0.checked_sub(two[0].1).is_some_and(|gap| gap > 1));
-        let fits = runs.iter().all(|(first, last)| first <= last && *last <= NUMBER_MAX);
-        let fits = fits && rise && (1..=RUNS_MAX).contains(&runs.len());
-        fits.then_some(Self { body, runs })
+    /// Runs of bytes of a body, counted from 0. `None` if there is no run or more than [`RUNS_MAX`], or they
+    /// do not rise with a gap between each two.
+    pub fn new(body: ContentHash, runs: Vec<RangeInclusive<u64>>) -> Option<Self> {
+        let is_after = |before: &RangeInclusive<u64>, run: &RangeInclusive<u64>| {
+            run.start().checked_sub(*before.end()).is_some_and(|distance| distance > 1)
+        };
+        let rise = runs.windows(2).all(|two| is_after(&two[0], &two[1]));
+        let fit = runs.iter().all(|run| !run.is_empty() && *run.end() <= NUMBER_MAX);
+        let fit = fit && rise && (1..=RUNS_MAX).contains(&runs.len());
+        fit.then_some(Self { body, runs })
     }
 
     /// The body.
@@ -155,8 +158,8 @@ impl Holding {
         &self.body
     }
 
-    /// The first and last byte of each run, rising.
-    pub fn runs(&self) -> &[(u64, u64)] {
+    /// The runs of bytes, rising.
+    pub fn runs(&self) -> &[RangeInclusive<u64>] {
         &self.runs
     }
 }
@@ -165,8 +168,9 @@ impl Holding {
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.body)?;
-        for (index, (first, last)) in self.runs.iter().enumerate() {
-            write!(f, "{}{first}-{last}", if index == 0 { ' ' } else { ',' })?;
+        for (index, run) in self.runs.iter().enumerate() {
+            let before = if index == 0 { ' ' } else { ',' };
+            write!(f, "{before}{}-{}", run.start(), run.end())?;
         }
         Ok(())
     }
@@ -178,7 +182,7 @@ impl FromStr for Holding {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let run = |run: &str| {
             let (first, last) = run.split_once('-')?;
-            Some((first.parse().ok()?, last.parse().ok()?))
+            Some(first.parse().ok()?..=last.parse().ok()?)
         };
         let parse = || {
             let (body, runs) = text.split_once(' ')?;
@@ -209,7 +213,8 @@ pub struct Front {
     pub name: MessageName,
     /// The body.
     pub body: BodyStatement,
-    /// The incomplete bodies of which the sender has pieces, at most [`HOLDS_MAX`].
+    /// The incomplete bodies of which the sender has pieces, at most [`HOLDS_MAX`], and as many as fit into
+    /// [`LINES_BYTES_MAX`] with the other lines.
     pub holds: Vec<Holding>,
     /// The statements that lead from the signing key to the sender's newest one, at most [`CHAIN_MAX`].
     pub rotated: Vec<KeyStatement>,
@@ -352,14 +357,10 @@ fn body_statement(text: &str) -> Result<BodyStatement, SealError> {
     Ok(BodyStatement { content, place: parsed("body", place)? })
 }
 
+/// Reads the lines of a change of keys. Their errors say more than that the line is wrong.
 fn statements(lines: &mut Cursor<'_>) -> Result<Vec<KeyStatement>, SealError> {
     let values = lines.repeated("rotated", CHAIN_MAX)?;
-    let statement = |text: &str| {
-        let statement = KeyStatement::parse(text)?;
-        debug_assert_eq!(statement.to_string(), text, "a statement has one text");
-        Ok(statement)
-    };
-    values.into_iter().map(statement).collect()
+    Ok(values.into_iter().map(str::parse).collect::<Result<_, RotationError>>()?)
 }
 
 const _: () = assert!(

@@ -256,7 +256,7 @@ pub(crate) fn number(line: &'static str, text: &str) -> Result<u64, SealError> {
     if number <= NUMBER_MAX {
         Ok(number)
     } else {
-        Err(wrong(line, format!("{number} is larger than any number")))
+        Err(wrong(line, format!("{number} is above {NUMBER_MAX}")))
     }
 }
 

@@ -13,6 +13,7 @@
 //! nothing after a theft: the thief of the old key can make one, too.
 
 use std::fmt;
+use std::str::FromStr;
 
 use dirsync_directory::PostofficeName;
 use thiserror::Error;
@@ -110,25 +111,6 @@ impl KeyStatement {
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
-
-    /// Reads the form that the statement has in the lines of a message.
-    ///
-    /// # Errors
-    ///
-    /// If it is in another form.
-    pub fn parse(text: &str) -> Result<Self, RotationError> {
-        let mut words = text.split(' ');
-        let (Some(old), Some(new), Some(signature), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(RotationError::Form);
-        };
-        Ok(Self {
-            old: PublicKey::from_base64(old)?,
-            new: PublicKey::from_base64(new)?,
-            signature: Signature::from_base64(signature).map_err(|_| RotationError::Form)?,
-        })
-    }
 }
 
 fn text(postoffice: &PostofficeName, old: &PublicKey, new: &PublicKey) -> String {
@@ -141,6 +123,24 @@ impl fmt::Display for KeyStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (old, new) = (self.old.to_base64(), self.new.to_base64());
         write!(f, "{old} {new} {}", self.signature.to_base64())
+    }
+}
+
+impl FromStr for KeyStatement {
+    type Err = RotationError;
+
+    fn from_str(text: &str) -> Result<Self, RotationError> {
+        let mut words = text.split(' ');
+        let (Some(old), Some(new), Some(signature), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(RotationError::Form);
+        };
+        Ok(Self {
+            old: PublicKey::from_base64(old)?,
+            new: PublicKey::from_base64(new)?,
+            signature: Signature::from_base64(signature).map_err(|_| RotationError::Form)?,
+        })
     }
 }
 

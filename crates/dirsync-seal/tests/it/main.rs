@@ -2,6 +2,7 @@
 
 mod fragments;
 mod open;
+#[cfg(unix)]
 mod programs;
 mod refused;
 mod rotation;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -32,11 +33,7 @@ fn folder() -> TempDir {
         fs::write(&path, pair.to_openssh().unwrap().as_bytes()).unwrap();
         fs::write(folder.path().join(format!("{file}.pub")), format!("{}\n", pair.public()))
             .unwrap();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let signers = format!("NORTH/HQ {}\n", pair(1).public());
     fs::write(folder.path().join("signers"), signers).unwrap();

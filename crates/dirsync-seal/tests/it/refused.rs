@@ -177,8 +177,6 @@ fn every_flipped_bit_is_refused() {
 #[test]
 fn an_altered_head_or_body_is_refused_by_its_hash() {
     let file = message();
-    let lines = dirsync_seal::Lines::read(&mut &file[..]).unwrap();
-    drop(lines);
     let end = b"-----END SSH SIGNATURE-----\n\n";
     let head = file.windows(end.len()).position(|window| window == end).unwrap() + end.len();
     for (at, part) in [(head, Part::Head), (file.len() - 1, Part::Body)] {
@@ -187,6 +185,36 @@ fn an_altered_head_or_body_is_refused_by_its_hash() {
         assert_refused!(altered, SealError::WrongHash(found) if found == part);
     }
     assert_refused!([&file[..], b"\n"].concat(), SealError::Trailing);
+}
+
+/// The sender signed it, so these are mistakes of a peer, or worse.
+#[test]
+fn a_head_in_another_form_is_refused() {
+    let file = message();
+    let lines = lines_of(&file);
+    let (body, sealed) = sealed_body(BODY);
+    let secret = body.key.to_secret_text();
+    let with_head = |text: &[u8], to: &KeyPair| {
+        let to: age::ssh::Recipient = to.public().to_string().parse().unwrap();
+        let head = age::encrypt(&to, text).unwrap();
+        let (stated, content) = (lines.lines().nth(6).unwrap(), dirsync_seal::Content::of(&head));
+        let lines = lines.replace(stated, &format!("head: {} {}", content.bytes, content.hash));
+        let (stated, content) = (lines.lines().nth(7).unwrap(), body.content);
+        let lines =
+            lines.replace(stated, &format!("body: {} {} inline", content.bytes, content.hash));
+        let pem = Signature::sign(&lines, Namespace::Message, &pair(1)).unwrap().to_pem();
+        open(&[lines.as_bytes(), pem.as_bytes(), b"\n", &head, &sealed].concat())
+    };
+    let good = format!("body-key: {}\n{HEAD}", &*secret);
+    assert_eq!(with_head(good.as_bytes(), &pair(2)).unwrap().head(), HEAD);
+    let error = with_head(good.as_bytes(), &pair(3)).unwrap_err();
+    assert!(matches!(error, SealError::CannotDecrypt(Part::Head)), "{error}");
+    for text in [HEAD, &good.to_lowercase(), &good[..40], &good.replace("body-key", "key"), ""] {
+        let error = with_head(text.as_bytes(), &pair(2)).unwrap_err();
+        assert!(matches!(error, SealError::WrongHead), "{error}");
+    }
+    let error = with_head(&[good.as_bytes(), b"\xff"].concat(), &pair(2)).unwrap_err();
+    assert!(matches!(error, SealError::WrongHead), "{error}");
 }
 
 #[test]
@@ -250,7 +278,7 @@ fn everything_has_a_limit() {
     let forged = signed_again(&forged, &pair(1), &file);
     assert_refused!(forged, SealError::TooLarge { part: Part::Head, .. });
 
-    let holding = Holding::new(ContentHash([0; 32]), vec![(0, 1)]).unwrap();
+    let holding = Holding::new(ContentHash([0; 32]), vec![0..=1]).unwrap();
     let holds = format!("holds: {holding}\n").repeat(HOLDS_MAX + 1);
     let forged = signed_again(&(lines.clone() + &holds), &pair(1), &file);
     assert_refused!(forged, SealError::TooMany { line: "holds", limit: HOLDS_MAX });
@@ -260,12 +288,17 @@ fn everything_has_a_limit() {
 fn holdings_have_one_form() {
     let hash = ContentHash([0; 32]);
     for runs in
-        [vec![], vec![(1, 0)], vec![(0, 1), (2, 3)], vec![(4, 5), (0, 1)], vec![(0, 4), (2, 9)]]
+        ["", "1-0", "0-1,2-3", "4-5,0-1", "0-4,2-9", "0-1,", "00-1", "0", "0-4611686018427387904"]
     {
-        assert_eq!(Holding::new(hash, runs.clone()), None, "{runs:?}");
+        let holding = format!("{hash} {runs}").parse::<Holding>();
+        assert!(
+            holding.is_err() || holding.unwrap().to_string() != format!("{hash} {runs}"),
+            "{runs}"
+        );
     }
-    assert_eq!(Holding::new(hash, (0..65).map(|at| (at * 3, at * 3)).collect()), None);
-    let most = Holding::new(hash, (0..64).map(|at| (at * 3, at * 3)).collect()).unwrap();
+    let runs = |count: u64| (0..count).map(|at| at * 3..=at * 3).collect();
+    assert_eq!(Holding::new(hash, runs(65)), None);
+    let most = Holding::new(hash, runs(64)).unwrap();
     assert_eq!(most.to_string().parse(), Ok(most));
 }
 
@@ -306,7 +339,7 @@ fn mutated(file: &[u8], seed: &mut u64) -> Vec<u8> {
 #[test]
 fn ten_thousand_mutated_messages_are_refused_and_none_is_decrypted() {
     let file = message_with(|front| {
-        front.holds = vec![Holding::new(ContentHash([7; 32]), vec![(0, 9), (20, 30)]).unwrap()];
+        front.holds = vec![Holding::new(ContentHash([7; 32]), vec![0..=9, 20..=30]).unwrap()];
     });
     let (south, north) = (south(), pinned(&north()));
     open_as(&file, &south, &north).unwrap();

@@ -18,9 +18,9 @@ fn may_sign(keys: &PeerKeys) -> Vec<u8> {
 fn a_statement_is_read_as_it_is_written() {
     let made = statement(1, 11);
     let text = made.to_string();
-    assert_eq!(KeyStatement::parse(&text), Ok(made));
+    assert_eq!(text.parse(), Ok(made));
     for text in [text.replace(' ', "  "), format!("{text} "), text[1..].to_owned(), String::new()] {
-        assert!(KeyStatement::parse(&text).is_err(), "{text}");
+        assert!(text.parse::<KeyStatement>().is_err(), "{text}");
     }
 }
 
@@ -36,7 +36,7 @@ fn a_statement_is_proved_by_the_old_key_for_one_postoffice() {
     // The new key alone proves nothing.
     let mut words: Vec<String> = made.to_string().split(' ').map(str::to_owned).collect();
     words[2] = statement(11, 11).to_string().split(' ').nth(2).unwrap().to_owned();
-    let forged = KeyStatement::parse(&words.join(" ")).unwrap();
+    let forged: KeyStatement = words.join(" ").parse().unwrap();
     let error = pinned(&north()).following(&[forged]).unwrap_err();
     assert!(matches!(error, RotationError::Unproved { .. }), "{error}");
 }
