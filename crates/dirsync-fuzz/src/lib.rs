@@ -12,6 +12,7 @@ mod check;
 mod envelopes;
 mod messages;
 mod scratch;
+mod sealed;
 mod settings;
 mod sources;
 mod steps;
@@ -19,6 +20,7 @@ mod texts;
 
 pub use envelopes::{envelope, file_name};
 pub use messages::{body, head};
+pub use sealed::{fragment, key_statement, sealed_message};
 pub use settings::{config, decision, invitation, map, schedule};
 pub use sources::{cell, csv, dn, guid, ldif, vcard};
 pub use steps::{steps, steps_sqlite};
@@ -33,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets. `tests/corpus.rs` compares their names with the files in `fuzz/`.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "body", run: body },
     Target { name: "cell", run: cell },
     Target { name: "config", run: config },
@@ -43,14 +45,17 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "envelope", run: envelope },
     Target { name: "file_name", run: file_name },
     Target { name: "filter", run: filter },
+    Target { name: "fragment", run: fragment },
     Target { name: "guid", run: guid },
     Target { name: "head", run: head },
     Target { name: "invitation", run: invitation },
+    Target { name: "key_statement", run: key_statement },
     Target { name: "ldif", run: ldif },
     Target { name: "map", run: map },
     Target { name: "names", run: names },
     Target { name: "record", run: record },
     Target { name: "schedule", run: schedule },
+    Target { name: "sealed_message", run: sealed_message },
     Target { name: "steps", run: steps },
     Target { name: "steps_sqlite", run: steps_sqlite },
     Target { name: "tokens", run: tokens },

@@ -107,7 +107,8 @@ fn run(name: &str, mutations: usize) {
     for (file, input) in files.iter().zip(&inputs) {
         try_one(target, &file.display().to_string(), input);
     }
-    let mut random = Random(name.bytes().fold(1, |seed, byte| seed * 31 + u64::from(byte)));
+    let seed = |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
+    let mut random = Random(name.bytes().fold(1, seed));
     for number in 0..mutations {
         let input = &inputs[number % inputs.len()];
         let other = &inputs[random.below(inputs.len())];
@@ -156,14 +157,17 @@ over_its_corpus! {
     envelope MUTATIONS / 4;
     file_name MUTATIONS;
     filter MUTATIONS;
+    fragment MUTATIONS / 2;
     guid MUTATIONS;
     head MUTATIONS;
     invitation MUTATIONS;
+    key_statement MUTATIONS / 2;
     ldif MUTATIONS / 4;
     map MUTATIONS;
     names MUTATIONS;
     record MUTATIONS;
     schedule MUTATIONS / 4;
+    sealed_message MUTATIONS / 2;
     steps MUTATIONS_OF_STEPS;
     steps_sqlite MUTATIONS_OF_STEPS / 10;
     tokens MUTATIONS;

@@ -296,8 +296,7 @@ impl OwnKeys {
 
     /// The pair with this fingerprint, which opens messages sealed to it.
     pub fn pair(&self, fingerprint: &Fingerprint) -> Option<&KeyPair> {
-        let mut pairs = self.older.iter().chain([&self.newest]);
-        pairs.find(|pair| pair.public().fingerprint() == *fingerprint)
+        self.pairs().find(|pair| pair.public().fingerprint() == *fingerprint)
     }
 
     /// The pair that signs messages for a peer, and the statements that these messages carry.
@@ -319,10 +318,14 @@ impl OwnKeys {
         (pair, self.statements.get(first..).unwrap_or_default())
     }
 
-    /// The place of a key in the order in which they were made, if it is still there.
-    fn age_of(&self, fingerprint: &Fingerprint) -> Option<usize> {
-        let mut pairs = self.older.iter().chain([&self.newest]);
-        pairs.position(|pair| pair.public().fingerprint() == *fingerprint)
+    /// The position of a pair in the order in which they were made. `None` if it is not there any more.
+    fn position_of(&self, fingerprint: &Fingerprint) -> Option<usize> {
+        self.pairs().position(|pair| pair.public().fingerprint() == *fingerprint)
+    }
+
+    /// The pairs, from the oldest to the newest.
+    fn pairs(&self) -> impl Iterator<Item = &KeyPair> {
+        self.older.iter().chain([&self.newest])
     }
 }
 
@@ -341,7 +344,7 @@ impl Confirmed {
     /// keys. `before` is `None` if it is the first message. Late messages take nothing back.
     pub fn after(before: Option<Self>, to_key: Fingerprint, own: &OwnKeys) -> Self {
         let newest = before.map_or(to_key, |before| before.newest);
-        let is_newer = own.age_of(&to_key) > own.age_of(&newest);
+        let is_newer = own.position_of(&to_key) > own.position_of(&newest);
         Self { newest: if is_newer { to_key } else { newest }, last: to_key }
     }
 }
