@@ -58,7 +58,10 @@ pub fn measure(
     let measurement = system.measure(Site::Server, &["process"])?;
     check(system, &requestors, &share)?;
     rows.push(Row { name: step::MANY_PROCESS, units: count, measurement });
-    system.settle()
+    system.settle()?;
+    let measurement = system.measure(Site::Server, &["status"])?;
+    rows.push(Row { name: step::MANY_STATUS, units: count, measurement });
+    Ok(())
 }
 
 fn invite(system: &System, number: u32) -> Result<Requestor, Failure> {

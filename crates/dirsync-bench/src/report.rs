@@ -18,6 +18,9 @@ pub mod step {
     pub const CHANGES_APPLY: &str = "changes: apply";
     pub const READING: &str = "unchanged: reading the file alone";
     pub const UNCHANGED: &str = "unchanged: import --whole, rows shuffled";
+    pub const UNCHANGED_BY_FUNCTIONS: &str =
+        "unchanged: the same, map of ten lines, four functions";
+    pub const MANY_STATUS: &str = "many requestors: status at the server";
     pub const MANY_PROCESS: &str = "many requestors: process, and answer each";
     pub const SITES_MEDIAN: &str = "agents run: a change is in all lists, median";
     pub const SITES_SLOWEST: &str = "agents run: a change is in all lists, slowest";

@@ -13,6 +13,7 @@ const CHANGES_BYTES_MAX: u64 = 20_000;
 const MANY_MAX: Duration = Duration::from_millis(800);
 const MANY_BYTES_MAX: u64 = 25_000_000;
 const SITES_MAX: Duration = Duration::from_millis(50);
+const STATUS_MAX: Duration = Duration::from_millis(50);
 const UNCHANGED_MAX: Duration = Duration::from_millis(200);
 const GROWTH_MAX: f64 = 1.1;
 
@@ -68,14 +69,19 @@ fn wants(reports: &[Report], first: &Report) -> Vec<Want> {
         let job = "a change in the lists of all sites under `dirsync run`, median";
         wants.push(time(job, SITES_MAX, row.measurement.took));
     }
-    if let Some(unchanged) = first.find(step::UNCHANGED) {
-        let reading = first.find(step::READING).map_or(Duration::ZERO, |row| row.measurement.took);
-        let beyond = unchanged.measurement.took.saturating_sub(reading);
-        wants.push(time(
-            "unchanged `import --whole`, rows shuffled, beyond reading",
-            UNCHANGED_MAX,
-            beyond,
-        ));
+    if let Some(row) = first.find(step::MANY_STATUS) {
+        let job = format!("`status` with {} requestors", grouped(u64::from(row.units)));
+        wants.push(time(&job, STATUS_MAX, row.measurement.took));
+    }
+    let reading = first.find(step::READING).map_or(Duration::ZERO, |row| row.measurement.took);
+    for (name, job) in [
+        (step::UNCHANGED, "unchanged `import --whole`, rows shuffled, beyond reading"),
+        (step::UNCHANGED_BY_FUNCTIONS, "the same by a map of ten lines, four functions"),
+    ] {
+        if let Some(unchanged) = first.find(name) {
+            let beyond = unchanged.measurement.took.saturating_sub(reading);
+            wants.push(time(job, UNCHANGED_MAX, beyond));
+        }
     }
     wants.extend(memory(reports));
     wants.extend(growth(reports));
