@@ -26,6 +26,7 @@ pub fn found_requestor(
         server: server.clone(),
         epoch: ReqEpoch(draws.token()),
         lineage: Vec::new(),
+        former_epochs: Vec::new(),
         epoch_accepted: false,
         req_seq: ReqSeq(0),
         req_sync: ReqSeq(0),

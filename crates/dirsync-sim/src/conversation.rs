@@ -267,6 +267,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "requestor_restored_reuses_numbers",
     "restore_twice",
     "restored_requestor_merges_at_a_server_that_was_replaced",
+    "restored_requestor_merges_at_the_old_server_first",
     "server_dies_between_taking_and_answering",
     "server_restore_fences_nobody",
     "server_restored_and_overtaken",

@@ -120,6 +120,7 @@ pub fn requestor() -> RequestorState {
         server: postoffice("NORTH/SERVER"),
         epoch: ReqEpoch([0xff; 16]),
         lineage: vec![ReqEpoch([9; 16]), ReqEpoch([0; 16])],
+        former_epochs: vec![ReqEpoch([7; 16]), ReqEpoch([6; 16])],
         epoch_accepted: true,
         req_seq: ReqSeq(GREATEST),
         req_sync: ReqSeq(GREATEST - 1),

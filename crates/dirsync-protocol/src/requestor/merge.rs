@@ -82,13 +82,15 @@ impl Reception<'_> {
     }
 }
 
-/// M10, rule `heir`: a merged set descends from each epoch that it belonged to. A server that is restored
-/// from before the merge was accepted has one of those in force.
+/// M10, rule `heir`: a merged set descends from each epoch that it belonged to, here or at the server. A
+/// server that is restored from before the merge was accepted, or that took the place of the one that the set
+/// was merged with, has one of those in force.
 fn descend(state: &mut RequestorState, own: &Own) {
     if !Rule::Heir.holds() {
         return;
     }
-    for epoch in own.retired.iter().chain([&own.in_force]) {
+    let former = std::mem::take(&mut state.former_epochs);
+    for epoch in former.iter().chain(&own.retired).chain([&own.in_force]) {
         if *epoch != state.epoch && !state.lineage.contains(epoch) {
             state.lineage.push(*epoch);
         }

@@ -10,13 +10,12 @@ use crate::tables::{Mode, RequestorState, Stored, Tables};
 /// present epoch becomes an ancestor; without, a person decided that this machine is the one to
 /// keep, and it starts with no lineage.
 pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends: bool) {
-    if descends {
-        // The oldest ancestors are the ones that no server has in force any more.
-        let too_many = (state.lineage.len() + 1).saturating_sub(LINEAGE_MAX);
-        state.lineage.drain(..too_many);
-        state.lineage.push(state.epoch);
-    } else {
-        state.lineage.clear();
+    // The oldest ancestors are the ones that no server has in force any more.
+    let too_many = (state.lineage.len() + 1).saturating_sub(LINEAGE_MAX);
+    state.lineage.drain(..too_many);
+    state.lineage.push(state.epoch);
+    if !descends {
+        state.former_epochs = std::mem::take(&mut state.lineage);
     }
     state.epoch = ReqEpoch(context.draws.token());
     state.epoch_accepted = false;

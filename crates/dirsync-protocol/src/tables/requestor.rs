@@ -45,6 +45,9 @@ pub struct RequestorState {
     pub epoch: ReqEpoch,
     /// The epochs it descends from, oldest first.
     pub lineage: Vec<ReqEpoch>,
+    /// The epochs of this database before a person began one that descends from nobody. The merge adds
+    /// them to the lineage (M10).
+    pub former_epochs: Vec<ReqEpoch>,
     /// Whether the server has accepted `epoch` (an answer to it was taken).
     pub epoch_accepted: bool,
     /// Number of the last own change.

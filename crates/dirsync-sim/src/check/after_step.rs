@@ -63,6 +63,8 @@ impl World {
             let made_anew = self.ghost.deletions.iter().any(|((of, _), deletion)| {
                 of == id && self.ghost.authors[deletion] == last && *deletion < change_of(record)
             });
+            // An entry that was put back by an undo is made anew, too.
+            let made_anew = made_anew || self.ghost.undone.contains(id);
             if !made_anew && !self.ghost.releases.contains(&(*id, last.clone(), owner.clone())) {
                 return Err(format!("I1: {} fell from {last} to {owner}", self.ghost.key(*id)));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::EntryId;
+use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_protocol::tables::{Mode, OwnRow, RegistrationState, Submitted};
 
 use super::{list_of, own_of, published, seen, submitted};
@@ -43,11 +43,26 @@ impl World {
             let Some((change, false)) = self.ghost.acked.get(id) else { continue };
             let author = &self.ghost.authors[change];
             let older = change_of(record) < *change && author == letter_of(owner);
-            if older && !held.contains(id) && !self.ghost.undone.contains(id) {
+            let allowed = held.contains(id) || self.ghost.undone.contains(id);
+            if older && !allowed && !self.has_a_claimer(server, names.iter(), owner, *id) {
                 return Err(format!("I10: deleted {} is back", self.ghost.key(*id)));
             }
         }
         Ok(())
+    }
+
+    /// Whether an entry stands for another origin than its listed owner, who deleted it. If the claimer waits
+    /// for an address, the entry is listed as before (P12).
+    fn has_a_claimer<'a>(
+        &mut self,
+        server: &str,
+        mut names: impl Iterator<Item = &'a String>,
+        owner: &PostofficeName,
+        id: EntryId,
+    ) -> bool {
+        names.any(|name| {
+            name != letter_of(owner) && submitted(self.site(server), name).contains_key(&id)
+        })
     }
 
     /// Whether servers are at the same point of the same life with the same list: copies after which

@@ -47,6 +47,7 @@ CREATE TABLE requestor (
     server         TEXT NOT NULL,    -- its directory server
     epoch          TEXT NOT NULL,    -- the epoch of its own numbering
     lineage        TEXT NOT NULL,    -- the epochs from which that one descends, oldest first
+    former_epochs  TEXT NOT NULL,    -- earlier epochs, which a merge adds to the lineage, separated by blanks
     epoch_accepted INTEGER NOT NULL, -- whether the server has accepted the epoch
     req_seq        INTEGER NOT NULL, -- number of the last own change
     req_sync       INTEGER NOT NULL, -- number of the last own change that the server has acknowledged

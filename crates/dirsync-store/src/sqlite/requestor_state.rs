@@ -7,14 +7,15 @@ use rusqlite::params;
 use super::columns::{Columns, integer, text_of, words_of};
 use super::transaction::SqliteTransaction;
 
-const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, epoch_accepted, \
+const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, former_epochs, \
+     epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
      list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
 
-const GET: &str = "SELECT name, server, epoch, lineage, epoch_accepted, \
+const GET: &str = "SELECT name, server, epoch, lineage, former_epochs, epoch_accepted, \
      req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
      list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof FROM requestor";
@@ -87,6 +88,7 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         server: columns.parsed()?,
         epoch: columns.parsed()?,
         lineage: columns.words()?,
+        former_epochs: columns.words()?,
         epoch_accepted: columns.flag()?,
         req_seq: ReqSeq(columns.number()?),
         req_sync: ReqSeq(columns.number()?),
@@ -129,6 +131,7 @@ impl SqliteTransaction<'_> {
             state.server.as_str(),
             state.epoch.to_string(),
             words_of(&state.lineage),
+            words_of(&state.former_epochs),
             state.epoch_accepted,
             integer(action, state.req_seq.0)?,
             integer(action, state.req_sync.0)?,

@@ -8,6 +8,8 @@ use super::*;
 
 const EARLIER: ServerEpoch = ServerEpoch { generation: 2, ..EPOCH };
 
+/// An epoch of the database that was put back.
+const BEFORE: dirsync_message::ReqEpoch = dirsync_message::ReqEpoch([3; 16]);
 /// A request that was not sent from here.
 const STRANGE: (RequestNo, u8) = (RequestNo(3), 9);
 
@@ -294,6 +296,15 @@ fn r6_comes_before_r7_what_a_strange_request_asked_for_is_not_merged() {
 }
 
 // R7 to R10: own entries, and the acknowledgement.
+
+#[test]
+fn r7_a_merged_set_descends_also_from_the_epochs_before_a_restore() {
+    let mut given = Given::new().with_own();
+    given.state.former_epochs = vec![BEFORE, MINE];
+    let then = given.receive();
+    assert_eq!(then.state.lineage, [BEFORE, MINE]);
+    assert!(then.state.former_epochs.is_empty());
+}
 
 #[test]
 fn r7_the_submitted_set_is_merged_and_exported_in_a_new_epoch() {

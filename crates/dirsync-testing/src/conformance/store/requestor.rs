@@ -39,6 +39,7 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
     assert_eq!(names, full.name.as_str(), "as it was written");
     let bare = RequestorState {
         lineage: Vec::new(),
+        former_epochs: Vec::new(),
         sent: Vec::new(),
         epoch_heard: None,
         point: None,
