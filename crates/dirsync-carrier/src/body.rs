@@ -1,6 +1,7 @@
 //! The bodies of messages, which the sender compresses and the receiver decompresses within limits.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::sync::Arc;
 
 /// The largest body after decompression, in bytes.
 pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
@@ -25,8 +26,9 @@ pub struct BodyEncoder {
 }
 
 /// A compressed body.
+/// Clones share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedBody(pub(crate) Vec<u8>);
+pub struct EncodedBody(pub(crate) Arc<Vec<u8>>);
 
 impl EncodedBody {
     /// The size of the body in a file, in bytes.
@@ -69,7 +71,7 @@ impl BodyEncoder {
     /// If zstd fails.
     pub fn finish(self) -> io::Result<EncodedBody> {
         let encoder = self.encoder.into_inner().map_err(io::IntoInnerError::into_error)?;
-        encoder.finish().map(EncodedBody)
+        encoder.finish().map(|bytes| EncodedBody(Arc::new(bytes)))
     }
 }
 

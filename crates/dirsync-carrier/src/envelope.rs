@@ -380,7 +380,7 @@ mod tests {
     fn bomb_is_cut_off() {
         let one = encoded(&vec![b'a'; 64 * 1024 * 1024]);
         let frame = encoded(&vec![b'a'; 512 * 1024]);
-        let many = EncodedBody(frame.0.repeat(128));
+        let many = EncodedBody(frame.0.repeat(128).into());
         for bomb in [one, many] {
             assert!(bomb.len() < 64 * 1024, "it is a bomb");
             let (bytes, error) = read_body(open_message(file_of(&message_of(&bomb))).unwrap());
@@ -408,7 +408,7 @@ mod tests {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
         encoder.window_log(WINDOW_LOG_MAX + 1).unwrap();
         encoder.write_all(b"the body").unwrap();
-        let body = EncodedBody(encoder.finish().unwrap());
+        let body = EncodedBody(encoder.finish().unwrap().into());
         let (bytes, _) = read_body(open_message(file_of(&message_of(&body))).unwrap());
         assert_eq!(bytes, 0);
         assert!(BodyEncoder::new(LEVEL_MAX + 1).is_err(), "what nobody could read is not written");
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn a_body_that_ends_within_a_frame_is_an_error() {
         let body = encoded(b"the body\n");
-        let cut = EncodedBody(body.0[..body.len() - 1].to_vec());
+        let cut = EncodedBody(body.0[..body.len() - 1].to_vec().into());
         read_body(open_message(file_of(&message_of(&cut))).unwrap());
     }
 

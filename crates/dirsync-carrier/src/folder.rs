@@ -760,7 +760,7 @@ mod tests {
         send(&sender, &south, 1);
         let inbox = sender.inbox(&south);
         let left = |from: &PostofficeName| {
-            let body = EncodedBody(Vec::new());
+            let body = EncodedBody(Vec::new().into());
             let (to, epoch, head) = (&south, "e", "h");
             let message = Outgoing { from, to, epoch, number: 1, part: 1, head, body: &body };
             let path = inbox.join(format!(".dirsync-{}.aBcDeF.tmp", name::file_name(&message)));

@@ -8,7 +8,8 @@
 //! means.
 //!
 //! Begin with the trait [`Carrier`]. [`FolderCarrier`] implements it for a folder that several
-//! postoffices share; a new kind of transport implements it, too.
+//! postoffices share; a new kind of transport implements it, too. [`PatientCarrier`] keeps a share that hangs
+//! from holding up the program.
 //!
 //! ```
 //! use std::io::Write;
@@ -43,6 +44,7 @@ mod folder;
 mod lock;
 mod name;
 mod read_ahead;
+mod share;
 mod together;
 
 /// Names of message files, for tests of other crates.
@@ -59,3 +61,4 @@ pub use envelope::{
 };
 pub use folder::{FolderCarrier, InboxContents};
 pub use lock::{LockError, PostofficeLock};
+pub use share::{PatientCarrier, Shares};

@@ -4,13 +4,17 @@
 //! It changes nothing but the time: the bytes and their order are the same without it.
 
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// The number of bytes that are handed over at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// The largest number of chunks that wait to be read.
 const CHUNKS_AHEAD: usize = 2;
+
+/// How long a chunk may take. A share that hangs must not hold up the reader for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A result of the thread.
 enum Piece {
@@ -54,7 +58,7 @@ impl ReadAhead {
     fn next_chunk(&mut self) -> io::Result<()> {
         let lost = || Err(io::Error::other("reading ahead was broken off"));
         let Some(ahead) = &self.ahead else { return lost() };
-        match ahead.recv() {
+        match ahead.recv_timeout(PATIENCE) {
             Ok(Piece::Bytes(bytes)) => {
                 let used = std::mem::replace(&mut self.current, bytes);
                 self.at = 0;
@@ -67,8 +71,13 @@ impl ReadAhead {
                 Ok(())
             }
             Ok(Piece::Failed(error)) => Err(error),
+            Err(RecvTimeoutError::Timeout) => {
+                // The thread ends when the source does, and nobody waits for it.
+                self.thread = None;
+                Err(io::Error::new(io::ErrorKind::TimedOut, "nothing could be read for a minute"))
+            }
             // The thread has panicked. The bytes so far must not be taken for the whole.
-            Err(_) => lost(),
+            Err(RecvTimeoutError::Disconnected) => lost(),
         }
     }
 }

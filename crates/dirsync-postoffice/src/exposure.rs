@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use dirsync_carrier::FolderCarrier;
-
 use crate::failure::Result;
 use crate::folder::SETTINGS;
 use crate::postoffice::Postoffice;
@@ -11,7 +9,10 @@ use crate::postoffice::Postoffice;
 /// All warnings of a postoffice.
 pub fn of(postoffice: &mut Postoffice) -> Result<Vec<String>> {
     let mut warnings = of_settings(&postoffice.folder);
-    warnings.extend(of_places(&postoffice.places()?));
+    for place in postoffice.places()? {
+        let open = postoffice.at_place(&place, |place| everybody_writes(place.root()));
+        warnings.extend(open.is_ok_and(|open| open).then(|| of_place(place.root())));
+    }
     Ok(warnings)
 }
 
@@ -31,17 +32,13 @@ pub fn of_settings(folder: &Path) -> Vec<String> {
     .collect()
 }
 
-/// A warning for each shared folder that everybody may write.
-fn of_places(places: &[FolderCarrier]) -> Vec<String> {
-    let open = places.iter().map(FolderCarrier::root).filter(|root| everybody_writes(root));
-    open.map(|root| {
-        format!(
-            "everybody may write the shared folder \"{}\": who does so can speak as any postoffice; \
-             give it to one group, and `chmod o-w` it",
-            root.display()
-        )
-    })
-    .collect()
+/// The warning for a shared folder that everybody may write.
+fn of_place(root: &Path) -> String {
+    format!(
+        "everybody may write the shared folder \"{}\": who does so can speak as any postoffice; \
+         give it to one group, and `chmod o-w` it",
+        root.display()
+    )
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dirsync_carrier::InboxContents;
+use dirsync_carrier::{FolderCarrier, InboxContents};
 use dirsync_protocol::tables::Registration;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,8 +32,10 @@ impl Inbox {
         let registrations = postoffice.begin()?.registrations()?;
         let places = postoffice.places()?;
         let mut inbox = Self::default();
-        for contents in places.iter().filter_map(|place| place.contents().ok()) {
-            inbox.add(contents, &registrations);
+        for place in places {
+            if let Ok(Ok(contents)) = postoffice.at_place(&place, FolderCarrier::contents) {
+                inbox.add(contents, &registrations);
+            }
         }
         Ok(inbox)
     }

@@ -43,6 +43,7 @@ pub mod maps;
 mod missing;
 mod nearest;
 pub mod next;
+mod places;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;

@@ -1,11 +1,10 @@
 //! An open postoffice: its configuration, database, carriers and lock.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
 use dirsync_agent::step::{Surroundings, log_lines};
-use dirsync_carrier::{Carrier, FolderCarrier, PostofficeLock};
+use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
 use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
@@ -15,7 +14,7 @@ use dirsync_store::{Store, Transaction};
 use crate::config::Config;
 use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
-use crate::folder::{self, TRANSIT, database, load_config, lock, require_folder, require_home};
+use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::keys::{public_key, random_seed, read_instance};
 use crate::time::now_ms;
@@ -43,6 +42,8 @@ pub struct Postoffice {
     pub key: String,
     /// Failures while it was opened that do not prevent reading it.
     pub warnings: Vec<String>,
+    /// The threads that work in its places.
+    pub(crate) shares: Shares,
     _lock: Option<PostofficeLock>,
 }
 
@@ -133,6 +134,7 @@ impl Postoffice {
             is_server: epoch.is_some(),
             key,
             warnings: Vec::new(),
+            shares: Shares::default(),
             _lock: lock,
         })
     }
@@ -180,73 +182,6 @@ impl Postoffice {
             compression: self.config.compression,
             settle_ms: self.config.settle_ms,
         })
-    }
-
-    /// The carrier to the directory server.
-    pub fn carrier(&mut self) -> Result<Box<dyn Carrier>> {
-        let text = self.carrier_text()?;
-        self.carrier_of(&text)
-    }
-
-    /// Where messages to the directory server travel, as registrations say it.
-    pub fn carrier_text(&mut self) -> Result<String> {
-        if self.is_server {
-            return Ok(LOCAL.into());
-        }
-        let text = self.store.begin()?.note(CARRIER_NOTE)?;
-        text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
-    }
-
-    /// The carriers of a server's registrations, by their text.
-    pub fn carriers(&mut self) -> Result<BTreeMap<String, Box<dyn Carrier>>> {
-        let registrations = self.store.begin()?.registrations()?;
-        let texts: BTreeSet<String> =
-            registrations.into_iter().map(|registration| registration.carrier).collect();
-        let mut carriers = BTreeMap::new();
-        for text in texts {
-            let carrier = self.carrier_of(&text)?;
-            carriers.insert(text, carrier);
-        }
-        Ok(carriers)
-    }
-
-    /// The places in which messages for this postoffice arrive.
-    pub fn places(&mut self) -> Result<Vec<FolderCarrier>> {
-        self.place_texts()?.iter().map(|text| self.folder_carrier(text)).collect()
-    }
-
-    /// The same, as registrations say them.
-    fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
-        let mut tables = self.begin()?;
-        let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();
-        let registrations = tables.registrations()?;
-        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
-        Ok(texts)
-    }
-
-    fn carrier_of(&self, text: &str) -> Result<Box<dyn Carrier>> {
-        Ok(Box::new(self.folder_carrier(text)?))
-    }
-
-    fn folder_carrier(&self, text: &str) -> Result<FolderCarrier> {
-        let root = match text.strip_prefix("folder:") {
-            Some(root) => PathBuf::from(root),
-            None if text == LOCAL => self.folder.join(TRANSIT),
-            None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
-        };
-        Ok(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes))
-    }
-
-    /// The folders in which messages for this postoffice arrive, for watching them.
-    pub fn inboxes(&mut self) -> Result<Vec<PathBuf>> {
-        let texts = self.place_texts()?;
-        let roots = texts.iter().filter_map(|text| text.strip_prefix("folder:"));
-        let inbox = |root| {
-            let carrier = FolderCarrier::new(root, self.name.clone(), 0);
-            // A share that is away is a matter for who sends and receives.
-            carrier.make_inbox().unwrap_or_else(|_| carrier.inbox(&self.name))
-        };
-        Ok(roots.map(inbox).collect())
     }
 
     /// The decisions log.

@@ -317,6 +317,9 @@ pub const KEYS: &[Key] = &[
         "Longest part of a message, in MiB; longer messages are cut."),
     key("carrier.compression", COMPRESSION, "3", "",
         "The level of zstd: low is fast, high is small."),
+    key("carrier.patience", Kind::Duration, "\"30 s\"", "",
+        "A shared folder that has not answered for this time counts as away, and everything else goes on; \
+         long files have more time."),
     key("carrier.settle", Kind::Duration, "\"60 s\"", "",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),

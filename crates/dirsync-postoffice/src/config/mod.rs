@@ -81,6 +81,8 @@ pub struct Config {
     pub compression: i32,
     /// From how many encoded bytes on a body is cut into parts.
     pub part_bytes: u64,
+    /// How long a shared folder may take to answer before it counts as away.
+    pub patience: Duration,
     /// How long a file that seems half written is left alone, in milliseconds.
     pub settle_ms: u64,
 }

@@ -66,6 +66,7 @@ pub(super) fn config<'a>(
         keep_tombstones,
         compression: level.unwrap_or_default(),
         part_bytes: reader.number(&carrier, "part_mib").unwrap_or_default() * 1024 * 1024,
+        patience: reader.duration(&carrier, "patience"),
         settle_ms: reader.duration(&carrier, "settle").as_secs() * 1000,
     }
 }

@@ -150,7 +150,7 @@ error: unknown key \"poll\"; it belongs to \"[schedule]\"
 2 | poll = \"30 s\"
   | ^^^^ not a key of [carrier]
   |
-  = help: [carrier] may have: part_mib, compression, settle",
+  = help: [carrier] may have: part_mib, compression, patience, settle",
     );
     shows(
         "[keep]\nmemories = 1\n",

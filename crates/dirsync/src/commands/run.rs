@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Settings, State};
 use dirsync_agent::notes::{AGENT, STEP_ERROR};
 use dirsync_agent::step::requests_arrived;
-use dirsync_carrier::PostofficeLock;
+use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::{self, Away};
 use dirsync_postoffice::next::Next;
@@ -109,11 +109,11 @@ fn look_after(
     stop: &Arc<AtomicBool>,
 ) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
-    let began = Instant::now();
+    let (began, shares) = (Instant::now(), Shares::default());
     let mut workers = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
-        workers.push(Worker::new(folder, log, once, began, bell)?);
+        workers.push(Worker::new(folder, log, once, began, bell, &shares)?);
     }
     platform::ready();
     let mut happened = true;
@@ -216,6 +216,8 @@ struct Worker {
     began: Instant,
     waits: ExitStatus,
     bell: Bell,
+    /// The threads of all postoffices.
+    shares: Shares,
     /// How it looked when its last turn ended.
     resting: Option<Resting>,
     watched: BTreeSet<PathBuf>,
@@ -231,8 +233,9 @@ impl Worker {
         once: bool,
         began: Instant,
         bell: Bell,
+        shares: &Shares,
     ) -> Result<Self> {
-        let mut postoffice = Postoffice::open_away(&folder, "run")?;
+        let mut postoffice = open(&folder, shares)?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let text = format!("{} is looked after from {}", postoffice.name, folder.display());
         let voice = Voice { folder, log, once };
@@ -251,6 +254,7 @@ impl Worker {
             began,
             waits: ExitStatus::Done,
             bell,
+            shares: shares.clone(),
             resting: None,
             watched: BTreeSet::new(),
             away: None,
@@ -280,7 +284,7 @@ impl Worker {
             return;
         }
         self.resting = None;
-        let opened = Postoffice::open_away(&self.voice.folder, "run");
+        let opened = open(&self.voice.folder, &self.shares);
         let done = opened.and_then(|mut postoffice| {
             let worked = self.work(&mut postoffice, watcher);
             let told = self.tell(&mut postoffice, worked.as_ref().err());
@@ -326,8 +330,8 @@ impl Worker {
 
     /// Lets the calls be made that are due; the one under way is ended where the agent is to stop.
     fn end_calls(&mut self) -> Result<()> {
-        let folder = &self.voice.folder;
-        while self.bell.wait(|| Postoffice::open_away(folder, "run"))? {}
+        let (folder, shares) = (&self.voice.folder, &self.shares);
+        while self.bell.wait(|| open(folder, shares))? {}
         Ok(())
     }
 
@@ -360,6 +364,12 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+fn open(folder: &Path, shares: &Shares) -> Result<Postoffice> {
+    let mut postoffice = Postoffice::open_away(folder, "run")?;
+    postoffice.share_threads(shares);
+    Ok(postoffice)
 }
 
 fn settings(postoffice: &Postoffice) -> Settings {

@@ -8,6 +8,7 @@ mod edges;
 mod entries;
 #[cfg(unix)]
 mod exports;
+mod hanging;
 mod held;
 mod help;
 mod hidden;

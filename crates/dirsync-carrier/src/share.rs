@@ -1,0 +1,267 @@
+//! Work in shared folders by a thread for each, for a program that serves several postoffices. A network
+//! share whose server is gone often hangs instead of failing. It then holds up its own messages alone.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dirsync_directory::PostofficeName;
+
+use crate::{Arrived, Carrier, CarrierError, EncodedBody, EnvelopeError, Message, Outgoing};
+
+/// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
+/// so much more time.
+const BYTES_PER_SECOND: u64 = 64 * 1024;
+/// The most messages that are sent within the time that one of them is given.
+const MESSAGES_AT_ONCE: usize = 100;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads of a program that work in shared folders. Clones have the same threads.
+#[derive(Clone, Default)]
+pub struct Shares(Arc<Mutex<BTreeMap<PathBuf, Arc<ShareThread>>>>);
+
+impl Shares {
+    /// Runs `work` in the thread of a folder, and waits at most `patience` for its end. Work that takes
+    /// longer is given up: it may still be done, or half done. Until it ends, all other work in this folder
+    /// fails at once.
+    ///
+    /// # Errors
+    ///
+    /// Of the kind `TimedOut`, if the work was given up or was not begun for that reason; another one if the
+    /// thread cannot be started.
+    pub fn run<R: Send + 'static>(
+        &self,
+        folder: &Path,
+        patience: Duration,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> io::Result<R> {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = match threads.get(folder) {
+            Some(thread) => Arc::clone(thread),
+            None => {
+                let thread = Arc::new(ShareThread::start()?);
+                threads.insert(folder.to_owned(), Arc::clone(&thread));
+                thread
+            }
+        };
+        drop(threads);
+        thread.run(patience, work)
+    }
+}
+
+/// A thread that works in one folder. It ends when it has no more work after it was dropped.
+struct ShareThread {
+    jobs: Sender<Job>,
+    /// The number of jobs that were given up and still run.
+    given_up: Arc<AtomicUsize>,
+}
+
+const RUNS: u8 = 0;
+const ENDED: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl ShareThread {
+    fn start() -> io::Result<Self> {
+        let (jobs, begun) = channel::<Job>();
+        std::thread::Builder::new().name("share".into()).spawn(move || {
+            for job in begun {
+                job();
+            }
+        })?;
+        Ok(Self { jobs, given_up: Arc::default() })
+    }
+
+    fn run<R: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> io::Result<R> {
+        if self.given_up.load(Ordering::SeqCst) > 0 {
+            return Err(silent("it still does not answer"));
+        }
+        let state = Arc::new(AtomicU8::new(RUNS));
+        let (ended, result) = sync_channel::<Result<R, Box<dyn Any + Send>>>(1);
+        let (of_job, given_up) = (Arc::clone(&state), Arc::clone(&self.given_up));
+        let job = Box::new(move || {
+            // A panic belongs to the caller. The thread goes on.
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            if of_job.swap(ENDED, Ordering::SeqCst) == GIVEN_UP {
+                given_up.fetch_sub(1, Ordering::SeqCst);
+            }
+            // Nobody waits for work that was given up.
+            let _ = ended.send(outcome);
+        });
+        let lost = || io::Error::other("the thread of the folder has ended");
+        self.jobs.send(job).map_err(|_| lost())?;
+        if let Ok(outcome) = result.recv_timeout(patience) {
+            return outcome.map_err(|panic| resume_unwind(panic));
+        }
+        // Counted before the state says it, so that the job cannot end in between uncounted.
+        self.given_up.fetch_add(1, Ordering::SeqCst);
+        if state.swap(GIVEN_UP, Ordering::SeqCst) == ENDED {
+            self.given_up.fetch_sub(1, Ordering::SeqCst);
+            return result.recv().map_err(|_| lost())?.map_err(|panic| resume_unwind(panic));
+        }
+        Err(silent(&format!("it has not answered for {} s", patience.as_secs())))
+    }
+}
+
+fn silent(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, text)
+}
+
+/// A carrier that works in a folder by the folder's thread. Of a folder that does not answer it says
+/// that it cannot be reached.
+///
+/// A message that was given up may still be written later. The addressee then has it twice, as it may have
+/// any message.
+pub struct PatientCarrier<C> {
+    carrier: Arc<C>,
+    folder: PathBuf,
+    shares: Shares,
+    patience: Duration,
+}
+
+impl<C: Carrier + Send + Sync + 'static> PatientCarrier<C> {
+    /// `carrier`, which works in `folder`, by the threads of `shares`. One operation may take as long as
+    /// `patience`, and more if it moves many bytes.
+    pub fn new(carrier: C, folder: PathBuf, shares: Shares, patience: Duration) -> Self {
+        Self { carrier: Arc::new(carrier), folder, shares, patience }
+    }
+
+    fn run<R: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce(&C) -> Result<R, CarrierError> + Send + 'static,
+    ) -> Result<R, CarrierError> {
+        self.within(bytes, work).unwrap_or_else(|source| Err(self.unreachable(source)))
+    }
+
+    fn within<R: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce(&C) -> R + Send + 'static,
+    ) -> io::Result<R> {
+        let patience = self.patience + Duration::from_secs(bytes / BYTES_PER_SECOND);
+        let carrier = Arc::clone(&self.carrier);
+        self.shares.run(&self.folder, patience, move || work(&carrier))
+    }
+
+    fn unreachable(&self, source: io::Error) -> CarrierError {
+        CarrierError::Unreachable { path: self.folder.clone(), source }
+    }
+}
+
+/// An [`Outgoing`] that owns its parts.
+struct Letter {
+    from: PostofficeName,
+    to: PostofficeName,
+    epoch: String,
+    number: u64,
+    part: u32,
+    head: String,
+    body: EncodedBody,
+}
+
+impl Letter {
+    fn of(outgoing: &Outgoing<'_>) -> Self {
+        Self {
+            from: outgoing.from.clone(),
+            to: outgoing.to.clone(),
+            epoch: outgoing.epoch.to_owned(),
+            number: outgoing.number,
+            part: outgoing.part,
+            head: outgoing.head.to_owned(),
+            body: outgoing.body.clone(),
+        }
+    }
+
+    fn outgoing(&self) -> Outgoing<'_> {
+        let Self { from, to, epoch, number, part, head, body } = self;
+        Outgoing { from, to, epoch, number: *number, part: *part, head, body }
+    }
+}
+
+fn bytes_of(messages: &[Outgoing<'_>]) -> u64 {
+    messages.iter().map(|message| (message.head.len() + message.body.len()) as u64).sum()
+}
+
+impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+        let letter = Letter::of(message);
+        let bytes = bytes_of(std::slice::from_ref(message));
+        self.run(bytes, move |carrier| carrier.send(&letter.outgoing()))
+    }
+
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+        let mut sent = Vec::with_capacity(messages.len());
+        for messages in messages.chunks(MESSAGES_AT_ONCE) {
+            let letters: Vec<Letter> = messages.iter().map(Letter::of).collect();
+            let all = self.within(bytes_of(messages), move |carrier| {
+                let outgoing: Vec<Outgoing<'_>> = letters.iter().map(Letter::outgoing).collect();
+                carrier.send_all(&outgoing)
+            });
+            match all {
+                Ok(all) => sent.extend(all),
+                Err(error) => sent.extend(messages.iter().map(|_| {
+                    let source = io::Error::new(error.kind(), error.to_string());
+                    Err(self.unreachable(source))
+                })),
+            }
+        }
+        sent
+    }
+
+    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+        self.run(0, |carrier| carrier.arrived())
+    }
+
+    fn open(
+        &self,
+        arrived: &Arrived,
+    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+        let arrived = arrived.clone();
+        self.run(arrived.bytes, move |carrier| carrier.open(&arrived))
+    }
+
+    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+        let arrived = arrived.clone();
+        self.run(0, move |carrier| carrier.finished(&arrived))
+    }
+
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError> {
+        let (arrived, reason) = (arrived.clone(), reason.to_owned());
+        self.run(0, move |carrier| carrier.refuse(&arrived, &reason))
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError> {
+        let (arrived, sender) = (arrived.clone(), sender.clone());
+        self.run(0, move |carrier| carrier.keep_waiting(&arrived, &sender))
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        self.run(0, |carrier| carrier.waiting())
+    }
+
+    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+        self.run(0, move |carrier| carrier.purge(before))
+    }
+
+    fn part_bytes_max(&self) -> u64 {
+        self.carrier.part_bytes_max()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+use std::io::Write as _;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use super::*;
+use crate::BodyEncoder;
+
+const PATIENCE: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(600);
+
+/// A carrier that begins an operation when it is let.
+struct Slow {
+    let_in: Mutex<Receiver<()>>,
+    begun: AtomicUsize,
+}
+
+impl Slow {
+    fn new() -> (Self, Sender<()>) {
+        let (open, let_in) = channel();
+        (Self { let_in: Mutex::new(let_in), begun: AtomicUsize::new(0) }, open)
+    }
+
+    fn operate<R>(&self, result: R) -> Result<R, CarrierError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.let_in.lock().unwrap().recv().unwrap();
+        Ok(result)
+    }
+}
+
+impl Carrier for Slow {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+        self.operate(message.number)
+    }
+
+    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+        self.operate(Vec::new())
+    }
+
+    fn open(&self, _: &Arrived) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+        self.operate(None)
+    }
+
+    fn finished(&self, _: &Arrived) -> Result<bool, CarrierError> {
+        self.operate(true)
+    }
+
+    fn refuse(&self, _: &Arrived, _: &str) -> Result<bool, CarrierError> {
+        self.operate(true)
+    }
+
+    fn keep_waiting(
+        &self,
+        _: &Arrived,
+        _: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError> {
+        self.operate(None)
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        self.operate(Vec::new())
+    }
+
+    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+        self.operate(before)
+    }
+
+    fn part_bytes_max(&self) -> u64 {
+        7
+    }
+}
+
+fn patient<C: Carrier + Send + Sync + 'static>(
+    shares: &Shares,
+    folder: &str,
+    carrier: C,
+    patience: Duration,
+) -> PatientCarrier<C> {
+    PatientCarrier::new(carrier, folder.into(), shares.clone(), patience)
+}
+
+fn is_away<R>(result: Result<R, CarrierError>) -> bool {
+    matches!(result, Err(CarrierError::Unreachable { source, .. })
+        if source.kind() == io::ErrorKind::TimedOut)
+}
+
+#[test]
+fn a_share_that_hangs_is_away_until_it_answers_and_holds_up_no_other() {
+    let shares = Shares::default();
+    let (slow, open) = Slow::new();
+    let hangs = patient(&shares, "hangs", slow, PATIENCE);
+    let (other, let_other) = Slow::new();
+    let works = patient(&shares, "works", other, LONG);
+
+    assert!(is_away(hangs.arrived()));
+    // Everything else there fails without being tried, whatever the patience.
+    let impatient = patient(&shares, "hangs", Slow::new().0, LONG);
+    let start = Instant::now();
+    assert!(is_away(hangs.waiting()) && is_away(impatient.purge(1)));
+    assert!(start.elapsed() < LONG);
+    assert_eq!(hangs.carrier.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(impatient.carrier.begun.load(Ordering::SeqCst), 0);
+    let_other.send(()).unwrap();
+    assert!(works.arrived().is_ok());
+
+    open.send(()).unwrap();
+    open.send(()).unwrap();
+    // The work that was given up ends in its own time.
+    while is_away(patient(&shares, "hangs", Ready, LONG).arrived()) {
+        std::thread::yield_now();
+    }
+    assert_eq!(patient(&shares, "hangs", Ready, LONG).purge(5).unwrap(), 5);
+}
+
+/// A carrier that works at once.
+struct Ready;
+
+impl Carrier for Ready {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+        Ok(message.number * 10)
+    }
+
+    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, _: &Arrived) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+        panic!("the carrier panics")
+    }
+
+    fn finished(&self, _: &Arrived) -> Result<bool, CarrierError> {
+        Ok(true)
+    }
+
+    fn refuse(&self, _: &Arrived, reason: &str) -> Result<bool, CarrierError> {
+        Ok(reason == "why")
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        _: &PostofficeName,
+    ) -> Result<Option<Arrived>, CarrierError> {
+        Ok(Some(arrived.clone()))
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+        Ok(Vec::new())
+    }
+
+    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+        Ok(before)
+    }
+
+    fn part_bytes_max(&self) -> u64 {
+        7
+    }
+}
+
+fn send_all<C: Carrier>(carrier: &C, count: u64) -> Vec<Result<u64, CarrierError>> {
+    let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
+    let mut body = BodyEncoder::new(3).unwrap();
+    body.write_all(b"body").unwrap();
+    let body = body.finish().unwrap();
+    let outgoing = |number| Outgoing {
+        from: &from,
+        to: &to,
+        epoch: "e",
+        number,
+        part: 1,
+        head: "h",
+        body: &body,
+    };
+    carrier.send_all(&(1..=count).map(outgoing).collect::<Vec<_>>())
+}
+
+#[test]
+fn many_messages_are_sent_in_their_order_and_each_has_its_result() {
+    let shares = Shares::default();
+    let count = 2 * MESSAGES_AT_ONCE as u64 + 1;
+    let sent = send_all(&patient(&shares, "works", Ready, LONG), count);
+    let sent: Vec<u64> = sent.into_iter().map(Result::unwrap).collect();
+    assert_eq!(sent, (1..=count).map(|number| number * 10).collect::<Vec<_>>());
+
+    let (slow, open) = Slow::new();
+    (0..MESSAGES_AT_ONCE + 3).for_each(|_| open.send(()).unwrap());
+    let sent = send_all(&patient(&shares, "hangs", slow, PATIENCE), count);
+    assert_eq!(sent.len() as u64, count);
+    let (first, later) = sent.split_at(MESSAGES_AT_ONCE);
+    assert!(first.iter().all(Result::is_ok));
+    assert!(later.iter().all(|sent| matches!(sent, Err(CarrierError::Unreachable { .. }))));
+    drop(open);
+}
+
+#[test]
+fn a_panic_is_the_callers_and_the_share_works_on() {
+    let shares = Shares::default();
+    let carrier = patient(&shares, "works", Ready, LONG);
+    let token = crate::name::encode("a/b");
+    let arrived = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
+    let opened = catch_unwind(AssertUnwindSafe(|| carrier.open(&arrived).is_ok()));
+    assert!(opened.is_err());
+    assert!(carrier.finished(&arrived).unwrap() && carrier.refuse(&arrived, "why").unwrap());
+    assert_eq!(carrier.part_bytes_max(), 7);
+}
+
+#[test]
+fn a_long_file_has_more_time() {
+    let shares = Shares::default();
+    let (slow, open) = Slow::new();
+    let carrier = patient(&shares, "slow", slow, PATIENCE);
+    let token = crate::name::encode("a/b");
+    let hint = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
+    let long = Arrived { bytes: 600 * BYTES_PER_SECOND, ..hint };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(3 * PATIENCE);
+            open.send(()).unwrap();
+        });
+        assert!(carrier.open(&long).unwrap().is_none());
+    });
+}

@@ -1,0 +1,109 @@
+//! The places in which a postoffice exchanges messages, and its carriers there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+
+use dirsync_carrier::{Carrier, FolderCarrier, PatientCarrier, Shares};
+use dirsync_protocol::tables::Stored;
+use dirsync_store::Store as _;
+
+use crate::failure::{Failure, Result};
+use crate::folder::TRANSIT;
+use crate::postoffice::{CARRIER_NOTE, LOCAL, Postoffice};
+
+impl Postoffice {
+    /// Lets this postoffice work in shared folders by the threads of others in the program. A folder that
+    /// does not answer one of them is then not tried by the next.
+    pub fn share_threads(&mut self, shares: &Shares) {
+        self.shares = shares.clone();
+    }
+
+    /// The carrier to the directory server.
+    pub fn carrier(&mut self) -> Result<Box<dyn Carrier>> {
+        let text = self.carrier_text()?;
+        self.carrier_of(&text)
+    }
+
+    /// Where messages to the directory server travel, as registrations say it.
+    pub fn carrier_text(&mut self) -> Result<String> {
+        if self.is_server {
+            return Ok(LOCAL.into());
+        }
+        let text = self.store.begin()?.note(CARRIER_NOTE)?;
+        text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
+    }
+
+    /// The carriers of a server's registrations, by their text.
+    pub fn carriers(&mut self) -> Result<BTreeMap<String, Box<dyn Carrier>>> {
+        let registrations = self.store.begin()?.registrations()?;
+        let texts: BTreeSet<String> =
+            registrations.into_iter().map(|registration| registration.carrier).collect();
+        let mut carriers = BTreeMap::new();
+        for text in texts {
+            let carrier = self.carrier_of(&text)?;
+            carriers.insert(text, carrier);
+        }
+        Ok(carriers)
+    }
+
+    /// The places in which messages for this postoffice arrive. [`Self::at_place`] works in them.
+    pub fn places(&mut self) -> Result<Vec<FolderCarrier>> {
+        self.place_texts()?.iter().map(|text| self.folder_carrier(text)).collect()
+    }
+
+    /// Works in a place by its thread, so that a folder which hangs does not hold up the program.
+    ///
+    /// # Errors
+    ///
+    /// If the place does not answer within `carrier.patience`.
+    pub fn at_place<R: Send + 'static>(
+        &self,
+        place: &FolderCarrier,
+        work: impl FnOnce(&FolderCarrier) -> R + Send + 'static,
+    ) -> io::Result<R> {
+        let own = place.clone();
+        self.shares.run(place.root(), self.config.patience, move || work(&own))
+    }
+
+    /// The same, as registrations say them.
+    fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
+        let mut tables = self.begin()?;
+        let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();
+        let registrations = tables.registrations()?;
+        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        Ok(texts)
+    }
+
+    fn carrier_of(&self, text: &str) -> Result<Box<dyn Carrier>> {
+        let carrier = self.folder_carrier(text)?;
+        if text == LOCAL {
+            return Ok(Box::new(carrier));
+        }
+        let root = carrier.root().to_owned();
+        let (shares, patience) = (self.shares.clone(), self.config.patience);
+        Ok(Box::new(PatientCarrier::new(carrier, root, shares, patience)))
+    }
+
+    fn folder_carrier(&self, text: &str) -> Result<FolderCarrier> {
+        let root = match text.strip_prefix("folder:") {
+            Some(root) => PathBuf::from(root),
+            None if text == LOCAL => self.folder.join(TRANSIT),
+            None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
+        };
+        Ok(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes))
+    }
+
+    /// The folders in which messages for this postoffice arrive, for watching them. A share that is away is
+    /// not among them: the steps report it.
+    pub fn inboxes(&mut self) -> Result<Vec<PathBuf>> {
+        let shared = self.place_texts()?.into_iter().filter(|text| text != LOCAL);
+        let mut inboxes = Vec::new();
+        for text in shared {
+            let place = self.folder_carrier(&text)?;
+            inboxes
+                .extend(self.at_place(&place, FolderCarrier::make_inbox).ok().and_then(Result::ok));
+        }
+        Ok(inboxes)
+    }
+}
