@@ -17,7 +17,7 @@ use crate::workspace::TextFile;
 const PATH: &str = "docs/failure-stories.toml";
 
 /// How many there are: a line that is taken out is noticed.
-const STORIES: usize = 81;
+const STORIES: usize = 82;
 const TRACES: usize = 35;
 
 /// What a story or trace has.
@@ -164,7 +164,7 @@ mod tests {
     fn a_line_taken_out_is_noticed() {
         let texts: Vec<String> =
             stories("").check().into_iter().map(|breach| breach.text).take(2).collect();
-        assert_eq!(texts, ["2 stories, there should be 81", "1 traces, there should be 35"]);
+        assert_eq!(texts, ["2 stories, there should be 82", "1 traces, there should be 35"]);
     }
 
     #[test]
