@@ -8,7 +8,8 @@ use anyhow::Result;
 use crate::workspace;
 
 /// The simulator is built as it is meant to run: optimised, and with the switches of single rules.
-const SIMULATOR: &[&str] = &["--release", "--package", "dirsync-sim", "--features", "simulation"];
+const SIMULATOR: &[&str] =
+    &["--profile", "simulation", "--package", "dirsync-sim", "--features", "simulation"];
 const HISTORIES: &[&str] = &["--package", "dirsync-histories"];
 const BENCH: &[&str] = &["--package", "dirsync-bench"];
 

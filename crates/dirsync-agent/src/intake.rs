@@ -79,11 +79,11 @@ pub fn take_in(
     let file = open_file(path, Links::Follow).map_err(unread)?;
     let mut source = open(file, path, format, options)?;
     let source_name = settings.source.clone();
-    let mut wanted = Wanted::default();
     // Before the first list arrives nobody is known to have an address.
     let warn = warn && tables.requestor()?.list_digest.count > 0;
     let mut broke_off = None;
     let mut read = SourceRead::begin(tables, settings)?;
+    read.wanted = warn.then(Wanted::default);
     let mut rows = 0u64;
     for item in &mut source {
         rows += 1;
@@ -92,18 +92,13 @@ pub fn take_in(
         }
         match item {
             Ok(Item::Row(row)) => {
-                let record = row.record.as_ref();
-                let unchanged = read.unchanged();
                 read.row(ReadRow {
                     origin: row.origin.as_ref(),
                     key: &row.key,
-                    record,
+                    record: row.record.as_ref(),
                     line: row.line,
                     derived_key: row.derived_key,
                 })?;
-                if warn && read.unchanged() == unchanged {
-                    wanted.add(record);
-                }
             }
             Ok(Item::WithoutAddress(row)) => read.without_address(&row.key, &row.name),
             Ok(Item::Rejected(row)) => read.fault(&RowFault {
@@ -115,6 +110,7 @@ pub fn take_in(
             Err(error) => broke_off = Some(error),
         }
     }
+    let wanted = read.wanted.take().unwrap_or_default();
     let mut report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
     let taken = wanted.taken(tables, &source_name)?;

@@ -92,9 +92,9 @@ fn hash(address_key: &str) -> u64 {
 }
 
 impl Wanted {
-    /// Adds the addresses of an entry.
-    pub(crate) fn add(&mut self, record: RecordRef<'_>) {
-        self.hashes.extend(record.address_keys().map(|key| hash(&key)));
+    /// Adds the addresses of an entry that it did not have before.
+    pub(crate) fn add_new(&mut self, record: RecordRef<'_>, old: Option<RecordRef<'_>>) {
+        self.hashes.extend(new_addresses(record, old).iter().map(|key| hash(key)));
     }
 
     /// Those of them that entries of other origins have. A source feeds the entries that want them.
@@ -170,7 +170,17 @@ fn taken_by(text: &str, holder: &PostofficeName, name: &str) -> Option<TakenAddr
     Some(TakenAddress { address, key: String::new(), holder: holder.clone(), name, held: false })
 }
 
-/// The addresses of one entry that other entries have: those of the list, and own ones.
+/// The addresses of an entry that it did not have before. Most changes change none.
+fn new_addresses(record: RecordRef<'_>, old: Option<RecordRef<'_>>) -> BTreeSet<String> {
+    if old.is_some_and(|old| old.addresses == record.addresses) {
+        return BTreeSet::new();
+    }
+    let had: BTreeSet<String> = old.iter().flat_map(|old| old.address_keys()).collect();
+    record.address_keys().filter(|key| !had.contains(key)).collect()
+}
+
+/// The addresses that an entry did not have before, and that other entries have: those of the list, and own
+/// ones.
 ///
 /// # Errors
 ///
@@ -180,10 +190,14 @@ pub fn of_entry(
     id: EntryId,
     key: &str,
     record: RecordRef<'_>,
+    old: Option<RecordRef<'_>>,
 ) -> Stored<Taken> {
-    let wanted: BTreeSet<String> = record.address_keys().collect();
-    let me = tables.requestor()?.name;
+    let wanted = new_addresses(record, old);
     let mut taken = Taken::default();
+    if wanted.is_empty() {
+        return Ok(taken);
+    }
+    let me = tables.requestor()?.name;
     let mut look = |other: EntryId, owner: &PostofficeName, record: RecordRef<'_>| {
         if other == id {
             return ControlFlow::Continue(());

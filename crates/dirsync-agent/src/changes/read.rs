@@ -24,6 +24,7 @@ use super::pending::Pending;
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
 use super::undone::Undone;
+use crate::taken::Wanted;
 
 /// Limits for the changes of one read, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub struct SourceRead<'t> {
     pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
     has_tombstones: bool,
     pub(super) undone: Option<Undone>,
+    /// The addresses that entries of this read want and did not have, if somebody asks for them.
+    pub(crate) wanted: Option<Wanted>,
 }
 
 impl<'t> SourceRead<'t> {
@@ -218,12 +221,8 @@ impl<'t> SourceRead<'t> {
             earlier_holds,
             has_tombstones,
             undone,
+            wanted: None,
         })
-    }
-
-    /// The number of rows so far that are as their entries.
-    pub fn unchanged(&self) -> u64 {
-        self.report.unchanged
     }
 
     /// Takes a row.
@@ -332,6 +331,9 @@ impl<'t> SourceRead<'t> {
         let Some(old) = old else { return self.new_row(id, row) };
         let old = old.record.as_ref();
         let (loses_field, moves) = (blanks(old, row.record), moves(old, row.record));
+        if let Some(wanted) = &mut self.wanted {
+            wanted.add_new(row.record, Some(old));
+        }
         self.pending.insert(id, Pending::new(row.record, loses_field, moves));
         Ok(())
     }
@@ -342,6 +344,9 @@ impl<'t> SourceRead<'t> {
         }
         self.new.insert(id, short(row.line));
         self.asks_for(id);
+        if let Some(wanted) = &mut self.wanted {
+            wanted.add_new(row.record, None);
+        }
         if self.has_tombstones {
             self.changes.tables().delete_own_tombstone(id)?;
         }

@@ -53,13 +53,20 @@ pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> 
         (None, None) => return Err(Failure::usage("an entry needs an --address")),
     };
     key.parse::<Key>().map_err(Failure::usage)?;
-    write(postoffice.begin()?, HandChange { key, record: Record::from(&entry), add: true }, "added")
+    let change = HandChange { key, record: Record::from(&entry), add: true };
+    write(postoffice.begin()?, change, None, "added")
 }
 
-fn write(mut tables: Box<dyn Transaction + '_>, change: HandChange, what: &str) -> Result<Written> {
+/// Writes an entry by hand; `old` is its content before, if it is not new.
+fn write(
+    mut tables: Box<dyn Transaction + '_>,
+    change: HandChange,
+    old: Option<&Record>,
+    what: &str,
+) -> Result<Written> {
     let (key, record) = (change.key.clone(), change.record.clone());
     let ((id, _), run) = run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change))?;
-    let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref())?;
+    let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref(), old.map(Record::as_ref))?;
     let unknown_members = members::unknown(&mut *tables, record.as_ref())?;
     done(tables, id, what, run)?;
     Ok(Written { id, taken, unknown_members })
@@ -72,7 +79,7 @@ pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result
     let mut entry = old.record.as_ref().to_entry()?;
     fields.fill(&mut entry)?;
     let change = HandChange { key: old.key, record: Record::from(&entry), add: false };
-    write(tables, change, "changed")
+    write(tables, change, Some(&old.record), "changed")
 }
 
 /// Deletes an own entry, given by id, key, address or name.

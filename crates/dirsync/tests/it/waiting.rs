@@ -38,6 +38,9 @@ fn an_address_that_others_have_is_a_warning_where_it_is_asked_for() {
     assert_eq!(holders, ["ALPS/DEPOT", "SOUTH/SALES"], "an own entry is another one too");
     let free = "-C depot entry modify third --address SMTP:third@x.example --json";
     assert_eq!(sandbox.run(free).expect(0).json()["taken"].as_array().unwrap().len(), 0);
+    // A change of something else asks for no address.
+    let phone = "-C depot entry modify twin --detail telephoneNumber=1 --json";
+    assert_eq!(sandbox.run(phone).expect(0).json()["taken"].as_array().unwrap().len(), 0);
     // A whole file: in a dry run and in earnest; not again when nothing changes.
     let same = people(0..12).replace("key,cn", "no,cn");
     sandbox.write("same.csv", &same);
