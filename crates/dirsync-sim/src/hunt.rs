@@ -20,7 +20,7 @@ use crate::report::{Failure, Seen};
 
 /// So many failures are shown.
 const SHOWN_MAX: usize = 5;
-/// So many conversations are named in a row of the table of rules.
+/// The most conversations that a row of the table of rules names.
 const NAMED_MAX: usize = 3;
 
 impl Arguments {

@@ -8,15 +8,19 @@ use crate::tables::{Mode, RequestorState, Stored, Tables};
 
 /// Begins a new epoch: all own entries will be exported again and merged. With `descends`, the
 /// present epoch becomes an ancestor; without, a person decided that this machine is the one to
-/// keep, and it starts with no lineage.
+/// keep, and it starts with no lineage. The merge gives it its former epochs as ancestors (M10).
 pub fn new_epoch(state: &mut RequestorState, context: &mut Context<'_>, descends: bool) {
+    let ancestors = match descends {
+        true => &mut state.lineage,
+        false => {
+            state.former_epochs.append(&mut state.lineage);
+            &mut state.former_epochs
+        }
+    };
+    ancestors.push(state.epoch);
     // The oldest ancestors are the ones that no server has in force any more.
-    let too_many = (state.lineage.len() + 1).saturating_sub(LINEAGE_MAX);
-    state.lineage.drain(..too_many);
-    state.lineage.push(state.epoch);
-    if !descends {
-        state.former_epochs = std::mem::take(&mut state.lineage);
-    }
+    let too_many = ancestors.len().saturating_sub(LINEAGE_MAX);
+    ancestors.drain(..too_many);
     state.epoch = ReqEpoch(context.draws.token());
     state.epoch_accepted = false;
     state.mode = Mode::WantOwn;

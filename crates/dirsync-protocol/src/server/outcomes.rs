@@ -79,15 +79,12 @@ impl Holders {
         match self.0.entry(key) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => {
-                let mut holders = tables.claimants(unknown.key())?;
-                let mut failed = Ok(());
-                holders.retain(|(id, origin)| {
-                    holds(tables, *id, origin, unknown.key()).unwrap_or_else(|error| {
-                        failed = Err(error);
-                        false
-                    })
-                });
-                failed?;
+                let mut holders = Vec::new();
+                for (id, origin) in tables.claimants(unknown.key())? {
+                    if holds(tables, id, &origin, unknown.key())? {
+                        holders.push((id, origin));
+                    }
+                }
                 Ok(unknown.insert(holders))
             }
         }

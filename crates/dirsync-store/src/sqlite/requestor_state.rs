@@ -8,8 +8,7 @@ use super::columns::{Columns, integer, text_of, words_of};
 use super::transaction::SqliteTransaction;
 
 const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, former_epochs, \
-     epoch_accepted, \
-     req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
+     epoch_accepted, req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
      list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
      list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \

@@ -1,6 +1,9 @@
 //! R1 to R10: the head of an update.
 
 use dirsync_message::{ServerEpoch, Side};
+use dirsync_protocol::context::Context;
+use dirsync_protocol::guard::GuardLimits;
+use dirsync_protocol::requestor::new_epoch;
 use dirsync_protocol::row::Row::*;
 use dirsync_protocol::tables::Mode;
 
@@ -296,6 +299,20 @@ fn r6_comes_before_r7_what_a_strange_request_asked_for_is_not_merged() {
 }
 
 // R7 to R10: own entries, and the acknowledgement.
+
+#[test]
+fn r7_each_epoch_that_a_person_began_stays_an_ancestor() {
+    let mut given = Given::new().with_own();
+    given.state.lineage = vec![BEFORE];
+    let (mut draws, mut events) = (Draws::new(&[7; 32]), Vec::new());
+    let guard = GuardLimits::default();
+    let mut context = Context { now: 1, draws: &mut draws, events: &mut events, guard };
+    new_epoch(&mut given.state, &mut context, false);
+    let between = given.state.epoch;
+    new_epoch(&mut given.state, &mut context, false);
+    assert_eq!(given.state.lineage, []);
+    assert_eq!(given.state.former_epochs, [BEFORE, MINE, between]);
+}
 
 #[test]
 fn r7_a_merged_set_descends_also_from_the_epochs_before_a_restore() {
