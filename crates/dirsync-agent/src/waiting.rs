@@ -316,10 +316,13 @@ fn of_registrations(registrations: &[Registration]) -> Vec<Alarm> {
 /// What failed last, and has not succeeded since.
 fn failed(tables: &mut dyn Tables, around: &Circumstances<'_>) -> Stored<Vec<Alarm>> {
     let mut alarms = Vec::new();
-    for (note, reason) in tables.notes(SOURCE_ERROR)? {
+    let sources = tables.notes(SOURCE_ERROR)?;
+    let holds = if sources.is_empty() { Vec::new() } else { tables.source_holds()? };
+    for (note, reason) in sources {
         let name = note[SOURCE_ERROR.len()..].to_owned();
         if around.sources.contains(&name.as_str()) {
-            alarms.push(Alarm::Source { name, reason });
+            let held = holds.iter().any(|(source, _)| *source == name);
+            alarms.push(Alarm::Source { name, reason, held });
         }
     }
     for (note, reason) in tables.notes(TARGET_ERROR)? {

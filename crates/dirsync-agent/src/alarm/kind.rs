@@ -150,12 +150,14 @@ pub enum Alarm {
         /// Why this is not the postoffice's home, if that is the reason.
         away: Option<Away>,
     },
-    /// A source could not be read to its end.
+    /// A source could not be read to its end, or is held because a run was undone.
     Source {
         /// Its name.
         name: String,
         /// What failed.
         reason: String,
+        /// Whether it is held because a run was undone.
+        held: bool,
     },
     /// A target could not be written.
     Target {

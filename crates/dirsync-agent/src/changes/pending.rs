@@ -1,8 +1,9 @@
 //! Changes of entries that a read decides at its end, when it knows how many they are.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use dirsync_directory::{Record, RecordRef};
+use dirsync_directory::RecordRef;
 use dirsync_protocol::guard::GuardKind;
 
 /// What an entry would become. A read may change every entry, and all of them wait in memory, so the
@@ -29,21 +30,14 @@ impl Pending {
         Self { text, ends, loses_field, moves }
     }
 
-    fn part(&self, from: u32, to: u32) -> &str {
-        self.text.get(from as usize..to as usize).unwrap_or_default()
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.part(self.ends[0], self.ends[1])
-    }
-
-    pub(super) fn record(&self) -> Record {
-        let [kind, name, addresses] = self.ends;
-        Record {
-            kind: self.part(0, kind).to_owned(),
-            name: self.name().to_owned(),
-            addresses: self.part(name, addresses).to_owned(),
-            details: self.text.get(addresses as usize..).unwrap_or_default().to_owned(),
+    pub(super) fn record(&self) -> RecordRef<'_> {
+        let [kind, name, addresses] = self.ends.map(|end| end as usize);
+        let part = |range: Range<usize>| self.text.get(range).unwrap_or_default();
+        RecordRef {
+            kind: part(0..kind),
+            name: part(kind..name),
+            addresses: part(name..addresses),
+            details: part(addresses..self.text.len()),
         }
     }
 
@@ -64,6 +58,8 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use dirsync_directory::Record;
+
     use super::*;
 
     #[test]
@@ -74,7 +70,7 @@ mod tests {
             let [kind, name, addresses, details] = parts.map(str::to_owned);
             let record = Record { kind, name, addresses, details };
             let pending = Pending::new(record.as_ref(), false, true);
-            assert_eq!((pending.record(), pending.name()), (record.clone(), &*record.name));
+            assert_eq!(pending.record(), record.as_ref());
         }
     }
 }

@@ -128,7 +128,7 @@ fn earlier_holds(
     tables.visit_held_changes(&mut |held, _| {
         let place = elements.find(held.id);
         if held.source == source || place.is_some_and(|place| elements.source(place) == source) {
-            let content = content_of(held.id, held.record.as_ref());
+            let content = content_of(held.id, held.record.as_ref().map(Record::as_ref));
             let HeldChange { id, kind, since, rejected, .. } = *held;
             holds.insert(id, EarlierHold { kind, content, since, rejected });
         }
@@ -137,8 +137,8 @@ fn earlier_holds(
     Ok(holds)
 }
 
-fn content_of(id: EntryId, record: Option<&Record>) -> Option<u128> {
-    record.map(|record| own_element(id, None, record.as_ref()))
+fn content_of(id: EntryId, record: Option<RecordRef<'_>>) -> Option<u128> {
+    record.map(|record| own_element(id, None, record))
 }
 
 /// A read under way.
@@ -439,7 +439,7 @@ impl<'t> SourceRead<'t> {
     fn settle_pending(&mut self) -> Result<(), ReadError> {
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain(|id, pending| {
-            let closed = self.stays_rejected(*id, Some(&pending.record()));
+            let closed = self.stays_rejected(*id, Some(pending.record()));
             self.report.unchanged += u64::from(closed);
             !closed
         });
@@ -480,7 +480,7 @@ impl<'t> SourceRead<'t> {
             // A row of this read had the entry, and nothing but this read writes meanwhile.
             let Some(old) = self.changes.tables().own(id)? else { continue };
             let source = self.settings.source.clone();
-            let row = OwnRow { source, record: pending.record(), ..old };
+            let row = OwnRow { source, record: pending.record().to_record(), ..old };
             match pending.held_by(&held_kinds) {
                 Some(kind) => self.hold_change(id, row, kind)?,
                 None => {
@@ -510,10 +510,9 @@ impl<'t> SourceRead<'t> {
     }
 
     /// Whether a person has rejected this very change. Such a case is closed and not counted.
-    pub(super) fn stays_rejected(&mut self, id: EntryId, record: Option<&Record>) -> bool {
-        let earlier = self.earlier_holds.get(&id);
-        let content = content_of(id, record);
-        let closed = earlier.is_some_and(|earlier| earlier.rejected && earlier.content == content);
+    pub(super) fn stays_rejected(&mut self, id: EntryId, record: Option<RecordRef<'_>>) -> bool {
+        let earlier = self.earlier_holds.get(&id).filter(|earlier| earlier.rejected);
+        let closed = earlier.is_some_and(|earlier| earlier.content == content_of(id, record));
         if closed {
             self.earlier_holds.remove(&id);
         }
@@ -529,7 +528,7 @@ impl<'t> SourceRead<'t> {
         key: String,
     ) -> Result<(), ReadError> {
         let earlier = self.earlier_holds.remove(&id);
-        let content = content_of(id, record.as_ref());
+        let content = content_of(id, record.as_ref().map(Record::as_ref));
         let same = earlier.filter(|earlier| earlier.kind == kind && earlier.content == content);
         let held = HeldChange {
             id,

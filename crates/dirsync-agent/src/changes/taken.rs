@@ -42,7 +42,7 @@ impl SourceRead<'_> {
             rejected.map(|(id, _)| *id).filter(|id| self.new.contains_key(id)).collect();
         for id in again {
             let Some(row) = self.changes.tables().own(id)? else { continue };
-            if self.stays_rejected(id, Some(&row.record)) {
+            if self.stays_rejected(id, Some(row.record.as_ref())) {
                 self.take_back_addition(id, &row.key)?;
                 self.report.unchanged += 1;
             }

@@ -43,7 +43,7 @@ impl SourceRead<'_> {
             return Ok(None);
         }
         if let Some(pending) = self.pending.remove(&id) {
-            return Ok(Some(pending.name().to_owned()));
+            return Ok(Some(pending.record().name.to_owned()));
         }
         let Some(row) = self.changes.tables().own(id)? else { return Ok(Some(String::new())) };
         if self.new.contains_key(&id) {

@@ -65,7 +65,9 @@ pub fn clause(alarm: &Alarm, times: &Times) -> String {
                 .into()
         }
         Alarm::Stopped { stopped, away } => self::stopped(*stopped, *away),
-        Alarm::Source { name, reason } => failed(reason, &format!("source \"{}\"", shown(name))),
+        Alarm::Source { name, reason, .. } => {
+            failed(reason, &format!("source \"{}\"", shown(name)))
+        }
         Alarm::Target { file, reason } => {
             format!("target \"{}\" was not written: {}", shown(file), shown(reason))
         }
@@ -113,7 +115,7 @@ pub fn command(alarm: &Alarm) -> Option<String> {
         Alarm::Differs { .. } => "dirsync check".into(),
         Alarm::Recovering { .. } => "dirsync server recover --finish --dry-run".into(),
         // Its clause says what to do.
-        Alarm::Source { name, reason } if is_held_by_undo(name, reason) => return None,
+        Alarm::Source { held: true, .. } => return None,
         Alarm::Source { .. } | Alarm::Target { .. } | Alarm::Place { .. } => "dirsync log".into(),
         Alarm::Schedule { .. } => "dirsync config check".into(),
         Alarm::Decisions { trouble: LogTrouble::Lost { .. } } => "dirsync server renew-log".into(),
@@ -190,12 +192,6 @@ fn stopped(stopped: Stopped, away: Option<Away>) -> String {
                 .into()
         }
     }
-}
-
-/// Whether a source is not failing, but held because a run was undone.
-pub(super) fn is_held_by_undo(source: &str, reason: &str) -> bool {
-    let rest = reason.strip_prefix("source \"").and_then(|rest| rest.strip_prefix(source));
-    rest.is_some_and(|rest| rest.starts_with("\" is held"))
 }
 
 /// The text of a failed read names its source already.

@@ -37,16 +37,6 @@ pub fn sum(group: &Group) -> String {
     }
 }
 
-/// Whether the sum of a group is a clause, and not only a noun.
-fn is_clause(group: &Group) -> bool {
-    match &group.group {
-        GroupId::Origin(_) => false,
-        GroupId::Source(reason, _) => {
-            !matches!(reason, GuardKind::Delete | GuardKind::ShortRead | GuardKind::Unclaimed)
-        }
-    }
-}
-
 /// "37 deletions from north.csv since 06:00 (3 rows, the last good read had 40)".
 pub fn heading(group: &Group, now: u64, zone: &TimeZone) -> String {
     let since = clock(group.since, now, zone);
@@ -57,7 +47,7 @@ pub fn heading(group: &Group, now: u64, zone: &TimeZone) -> String {
         _ => String::new(),
     };
     // "… would lose a field since 06:00" would say that of the entries.
-    let held = if is_clause(group) { ", held" } else { "" };
+    let held = if group.is_deletion() { "" } else { ", held" };
     format!("{}{held} since {since}{rows}", sum(group))
 }
 

@@ -7,7 +7,7 @@ use dirsync_directory::PostofficeName;
 use dirsync_postoffice::registrations::Standing;
 use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
 
-use super::alarm::{are, changes, is_held_by_undo, waits};
+use super::alarm::{are, changes, waits};
 use super::{next, plural, shown};
 use crate::time::Times;
 
@@ -35,8 +35,7 @@ pub fn headline(status: &Status, times: &Times) -> String {
     sentences.join(" ")
 }
 
-/// The postoffices whose requests wait because an administrator said so: they are not in need of one, and not all
-/// that they have to say is known.
+/// The postoffices that an administrator suspended. None of them needs a person, and their requests wait.
 fn suspended(status: &Status, names: &Names) -> Option<String> {
     let is_suspended = |one: &&RequestorStatus| one.state == Standing::Suspended;
     let suspended = status.requestors.iter().filter(is_suspended);
@@ -162,9 +161,7 @@ fn reason(alarm: &Alarm, names: &Names, times: &Times) -> String {
         Alarm::Stopped { stopped: Stopped::Away, .. } => "its folder was copied or moved".into(),
         Alarm::Stopped { stopped: Stopped::Fenced, .. } => "it is fenced".into(),
         Alarm::Stopped { stopped: Stopped::Removed, .. } => "the server removed it".into(),
-        Alarm::Source { name, reason } if is_held_by_undo(name, reason) => {
-            format!("source \"{}\" is held", shown(name))
-        }
+        Alarm::Source { name, held: true, .. } => format!("source \"{}\" is held", shown(name)),
         Alarm::Source { name, .. } => format!("source \"{}\" cannot be read", shown(name)),
         Alarm::Target { file, .. } => format!("target \"{}\" cannot be written", shown(file)),
         Alarm::Place { place, .. } => format!("{} cannot be used", shown(place)),

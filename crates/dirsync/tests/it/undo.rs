@@ -64,6 +64,10 @@ fn a_cut_off_file_that_was_let_through_is_undone_everywhere() {
     assert_eq!(undone["held"], serde_json::json!(["hr"]));
     // The same file does nothing again, and `status` says so.
     sandbox.run("-C sales status").expect(3);
+    let status = sandbox.status("sales");
+    let alarms = status["alarms"].as_array().unwrap();
+    let source = alarms.iter().find(|alarm| alarm["kind"] == "source").unwrap();
+    assert_eq!((&source["name"], &source["held"]), (&"hr".into(), &true.into()));
     cycles(&sandbox);
     assert_eq!(ids(&sandbox, "lab"), before, "under the same ids");
     assert_eq!(sandbox.status("hq")["digest"], sandbox.status("lab")["digest"]);
