@@ -66,7 +66,7 @@ impl Postoffice {
         self.shares.run(place.root(), self.config.patience, move || work(&own))
     }
 
-    /// The same, as registrations say them.
+    /// The places, as registrations say them.
     fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
         let mut tables = self.begin()?;
         let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();

@@ -170,11 +170,11 @@ fn of_registration(
     }
 }
 
-/// Up to so many numbers are looked through; of more their count is near enough.
+/// The most numbers of changes that are looked through. If there are more, each counts as a change.
 const LOOKED_THROUGH: u64 = 10_000;
 
-/// Own changes that the server has not acknowledged. A number whose change was taken back before it was sent,
-/// because the change is held, is none.
+/// The number of own changes that the server has not acknowledged. A change that was taken back because it is
+/// held left its number behind, and is not counted.
 pub(crate) fn unacknowledged(tables: &mut dyn Tables, state: &RequestorState) -> Stored<u64> {
     let numbers = state.req_seq.0.saturating_sub(state.req_sync.0);
     if numbers == 0 || numbers > LOOKED_THROUGH {

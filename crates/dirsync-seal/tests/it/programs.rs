@@ -1,5 +1,4 @@
-//! The programs of the distribution, `ssh-keygen` and `age`, accept what is sealed here, and what they make is
-//! accepted here.
+//! `ssh-keygen` and `age` of the distribution accept the files of this crate, and this crate accepts theirs.
 
 use std::fs;
 use std::io::Read;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Runs a program in a folder, with a file as its input. Returns what it prints.
+/// Runs a program in a folder and returns its output. `input` names a file there for its standard input.
 fn run(folder: &Path, input: &str, program: &str, arguments: &[&str]) -> Vec<u8> {
     let input = match input {
         "" => Stdio::null(),

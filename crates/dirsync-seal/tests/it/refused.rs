@@ -1,4 +1,4 @@
-//! Each forgery and each damage is refused, as what it is, and costs no decryption.
+//! Forged and damaged messages are refused before anything is decrypted, each with its own error.
 
 use dirsync_seal::{
     ContentHash, FirstContact, HOLDS_MAX, Holding, LINES_BYTES_MAX, Namespace, Part, Signature,

@@ -84,7 +84,7 @@ fn a_chain_is_followed_up_to_its_limit() {
     assert_eq!(PeerKeys::kept(name("NORTH/HQ"), *pair(1).public(), kept).unwrap(), most);
 }
 
-/// Both halves of one postoffice: its keys, and what it knows of the other one.
+/// A postoffice's own keys, and the keys that it knows of its peer.
 struct Side {
     own: OwnKeys,
     peer: PeerKeys,

@@ -243,7 +243,7 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitSt
             println!("{name}: {}", share.words());
         }
         if change_of_view {
-            println!("{name} is changed; what it may see:");
+            println!("the view of {name} is changed:");
             println!("  before: {}", view::words(&changed.before));
             println!("  after:  {}", view::words(&changed.after));
         }
