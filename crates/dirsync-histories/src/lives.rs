@@ -134,7 +134,7 @@ impl World {
             }
             Verb::Remove if !state.removed => {
                 self.place.must(Site::Hq, &["requestor", "remove", name, "--yes"])?;
-                self.model.site(site).removed = true;
+                self.model.remove(site);
                 self.model.site(site).suspended = false;
             }
             Verb::Readmit if state.removed && faults::is_there(&self.place, site.share()) => {

@@ -298,6 +298,16 @@ impl Model {
         self.site(site).rejected.clear();
     }
 
+    /// The server removed a postoffice. An entry that was offered to it may have left with it.
+    pub fn remove(&mut self, site: Site) {
+        self.site(site).removed = true;
+        for entry in self.entries.values_mut() {
+            if entry.offered && entry.heir == Some(site) {
+                (entry.at_site, entry.at_server) = (0, 0);
+            }
+        }
+    }
+
     /// A postoffice that was removed begins anew: the server has forgotten its entries too.
     /// Returns their keys.
     pub fn forget(&mut self, site: Site) -> Vec<String> {
