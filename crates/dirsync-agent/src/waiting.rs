@@ -1,6 +1,6 @@
 //! What waits for a person at one postoffice, is overdue or failed: its [`Alarm`]s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::PostofficeName;
 use dirsync_message::{OutcomeKind, Side};
@@ -175,11 +175,7 @@ fn unpublished(
     is_server: bool,
 ) -> Stored<Vec<Alarm>> {
     let mut alarms = Vec::new();
-    // What is released to a postoffice comes outside the list if its view has limits.
-    let offered = match tables.offers()?.len() as u64 {
-        0 => tables.released_count(&state.name)?,
-        offered => offered,
-    };
+    let offered = tables.offered_count(&state.name)?;
     alarms.extend((offered > 0).then_some(Alarm::Offered { count: offered }));
     if is_server {
         for row in tables.unsettled_counts()? {
@@ -315,16 +311,7 @@ fn of_registrations(registrations: &[Registration]) -> Vec<Alarm> {
 
 /// What failed last, and has not succeeded since.
 fn failed(tables: &mut dyn Tables, around: &Circumstances<'_>) -> Stored<Vec<Alarm>> {
-    let mut alarms = Vec::new();
-    let sources = tables.notes(SOURCE_ERROR)?;
-    let holds = if sources.is_empty() { Vec::new() } else { tables.source_holds()? };
-    for (note, reason) in sources {
-        let name = note[SOURCE_ERROR.len()..].to_owned();
-        if around.sources.contains(&name.as_str()) {
-            let held = holds.iter().any(|(source, _)| *source == name);
-            alarms.push(Alarm::Source { name, reason, held });
-        }
-    }
+    let mut alarms = sources(tables, around)?;
     for (note, reason) in tables.notes(TARGET_ERROR)? {
         let file = note[TARGET_ERROR.len()..].to_owned();
         alarms.push(Alarm::Target { file, reason });
@@ -333,6 +320,34 @@ fn failed(tables: &mut dyn Tables, around: &Circumstances<'_>) -> Stored<Vec<Ala
     alarms.extend(tables.note(STEP_ERROR)?.map(|reason| Alarm::Step { reason }));
     alarms.extend(tables.note(ALARM_ERROR)?.map(|reason| Alarm::AlarmCommand { reason }));
     Ok(alarms)
+}
+
+/// The sources that could not be read to their end, and those that are held because a run was undone: also
+/// one that no settings name, of which files are imported by hand.
+fn sources(tables: &mut dyn Tables, around: &Circumstances<'_>) -> Stored<Vec<Alarm>> {
+    let mut sources = BTreeMap::new();
+    for (source, by) in tables.source_holds()? {
+        let undone = tables.run(by)?.and_then(|run| run.undoes).unwrap_or(by);
+        let reason = held_since(&source, undone);
+        sources.insert(source, (reason, true));
+    }
+    for (note, reason) in tables.notes(SOURCE_ERROR)? {
+        let name = &note[SOURCE_ERROR.len()..];
+        if around.sources.contains(&name) {
+            let held = sources.contains_key(name);
+            sources.insert(name.to_owned(), (reason, held));
+        }
+    }
+    let alarm = |(name, (reason, held))| Alarm::Source { name, reason, held };
+    Ok(sources.into_iter().map(alarm).collect())
+}
+
+/// Why a source is held since a run was undone, until it is read again.
+fn held_since(source: &str, undone: u64) -> String {
+    format!(
+        "source \"{source}\" is held since run {undone} was undone, until its file agrees; `dirsync undo \
+         --go-on {source}` lets it go on"
+    )
 }
 
 /// The postoffices that are to be heard again, each with the time since when it was not.

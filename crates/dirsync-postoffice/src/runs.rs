@@ -279,8 +279,6 @@ impl Undone {
 ///
 /// A run that cannot be undone.
 pub fn undo(postoffice: &mut Postoffice, number: Option<u64>, dry_run: bool) -> Result<Undone> {
-    let configured: Vec<String> =
-        postoffice.config.sources.iter().map(|source| source.name.clone()).collect();
     let mut tables = postoffice.begin()?;
     let run = match number {
         Some(number) => find(&mut *tables, number)?,
@@ -298,14 +296,6 @@ pub fn undo(postoffice: &mut Postoffice, number: Option<u64>, dry_run: bool) -> 
     let undone = Undone::of(&report, dry_run);
     if dry_run || report.by.is_none() {
         return Ok(undone);
-    }
-    for source in report.held.iter().filter(|source| configured.contains(source)) {
-        let text = format!(
-            "source \"{source}\" is held since run {} was undone, until its file agrees; `dirsync undo \
-             --go-on {source}` lets it go on",
-            run.number
-        );
-        tables.put_note(&format!("{SOURCE_ERROR}{source}"), Some(&text))?;
     }
     let summary = format!(
         "run {} undone: {} returned, {} as before, {} removed; {} changed since and left",

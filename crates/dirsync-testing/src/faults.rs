@@ -216,7 +216,7 @@ delegate! {
     }
     CountTables {
         fn held_counts() -> Vec<HeldCount>;
-        fn released_count(to: &PostofficeName) -> u64;
+        fn offered_count(to: &PostofficeName) -> u64;
         fn quarantine_counts() -> Vec<QuarantineCount>;
         fn unsettled_counts() -> Vec<UnsettledCount>;
     }

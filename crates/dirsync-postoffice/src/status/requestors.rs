@@ -115,6 +115,9 @@ fn alarms_by_name<'a>(
             | Alarm::Doubled { name }
             | Alarm::Differs { name, .. }
             | Alarm::NotAdmitted { name, .. } => vec![name.clone()],
+            Alarm::HeldDeletions { origin, .. }
+            | Alarm::Waiting { origin, .. }
+            | Alarm::Invalid { origin, .. } => vec![origin.clone()],
             Alarm::Recovering { waits_for } => waits_for.clone(),
             Alarm::Place { place, .. } => registrations
                 .iter()
@@ -151,12 +154,13 @@ fn of_registration(
         waits_there: if is_own { 0 } else { health.held + health.quarantined },
         alarms,
     };
+    let (verdict, alarm) = verdict(&facts);
     let last_contact = registration.last_contact;
     let is_expected = status.standing == Standing::Active && around.has_agent && last_contact > 0;
     RequestorStatus {
         name: registration.name.clone(),
-        verdict: verdict(&facts),
-        alarm: alarms.first().map(|alarm| alarm.kind()),
+        verdict,
+        alarm,
         state: status.standing,
         last_contact,
         expected: if is_expected { expected(last_contact, around.schedule) } else { 0 },
@@ -211,11 +215,12 @@ pub(super) fn of_itself(
         waits_there: 0,
         alarms: &alarms,
     };
+    let (verdict, alarm) = verdict(&facts);
     let is_expected = around.has_agent && last_applied > 0;
     RequestorStatus {
         name: state.name.clone(),
-        verdict: verdict(&facts),
-        alarm: alarms.first().map(|alarm| alarm.kind()),
+        verdict,
+        alarm,
         state: standing,
         last_contact: last_applied,
         expected: if is_expected { expected(last_applied, around.schedule) } else { 0 },

@@ -36,16 +36,19 @@ pub(super) struct Facts<'a> {
     pub alarms: &'a [&'a Alarm],
 }
 
-/// How a postoffice is.
-pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
-    let of_alarms = facts.alarms.iter().map(|alarm| of_alarm(alarm.kind(), facts.differs_long));
+/// How a postoffice is, and the kind of the alarm that decides it, if one does.
+pub(super) fn verdict(facts: &Facts<'_>) -> (Verdict, Option<AlarmKind>) {
+    let kinds = facts.alarms.iter().map(|alarm| alarm.kind());
+    let of_alarms = kinds.map(|kind| (of_alarm(kind, facts.differs_long), Some(kind)));
     let of_standing = match facts.standing {
         Standing::Suspended | Standing::Removed | Standing::Fenced => Verdict::Stopped,
         Standing::Invited => Verdict::Waiting,
         Standing::Active if facts.list_equal.is_none() || facts.waits_there > 0 => Verdict::Waiting,
         Standing::Active => Verdict::Well,
     };
-    of_alarms.chain([of_standing]).min().unwrap_or(of_standing)
+    // Of an alarm and a standing that weigh the same, the alarm says more.
+    let of_standing = (of_standing, None);
+    of_alarms.chain([of_standing]).min_by_key(|(verdict, _)| *verdict).unwrap_or(of_standing)
 }
 
 fn of_alarm(kind: AlarmKind, differs_long: bool) -> Verdict {
@@ -96,15 +99,24 @@ mod tests {
         let doubled = Alarm::Doubled { name: name() };
         let differs = Alarm::Differs { name: name(), since: 1 };
         let suspended = Facts { standing: Standing::Suspended, ..facts(&[]) };
-        assert_eq!(verdict(&facts(&[])), Verdict::Well);
-        assert_eq!(verdict(&facts(&[&overdue])), Verdict::Late);
-        assert_eq!(verdict(&facts(&[&overdue, &doubled])), Verdict::NeedsYou);
-        assert_eq!(verdict(&suspended), Verdict::Stopped);
-        assert_eq!(verdict(&Facts { alarms: &[&overdue], ..suspended }), Verdict::Late);
-        assert_eq!(verdict(&facts(&[&differs])), Verdict::Waiting, "it is repaired by itself");
+        let is = |facts: &Facts<'_>, word, kind: Option<AlarmKind>| {
+            assert_eq!(verdict(facts), (word, kind));
+        };
+        is(&facts(&[]), Verdict::Well, None);
+        is(&facts(&[&overdue]), Verdict::Late, Some(AlarmKind::Overdue));
+        is(&facts(&[&overdue, &doubled]), Verdict::NeedsYou, Some(AlarmKind::Doubled));
+        is(&suspended, Verdict::Stopped, None);
+        let late = Facts { alarms: &[&overdue], ..suspended.clone() };
+        is(&late, Verdict::Late, Some(AlarmKind::Overdue));
+        // It is repaired by itself.
+        is(&facts(&[&differs]), Verdict::Waiting, Some(AlarmKind::Differs));
+        let waiting = Alarm::Waiting { origin: name(), count: 1 };
+        is(&facts(&[&waiting]), Verdict::Waiting, Some(AlarmKind::Waiting));
+        // Somebody decided that it is stopped, and that its entries wait is no reason to look at it.
+        is(&Facts { alarms: &[&waiting], ..suspended }, Verdict::Stopped, None);
         let differs = [&differs];
         let long = Facts { differs_long: true, ..facts(&differs) };
-        assert_eq!(verdict(&long), Verdict::NeedsYou);
+        is(&long, Verdict::NeedsYou, Some(AlarmKind::Differs));
     }
 
     #[test]
@@ -115,7 +127,7 @@ mod tests {
             Facts { list_equal: None, ..nothing.clone() },
             Facts { waits_there: 1, ..nothing },
         ] {
-            assert_eq!(verdict(&waits), Verdict::Waiting, "{waits:?}");
+            assert_eq!(verdict(&waits), (Verdict::Waiting, None), "{waits:?}");
         }
     }
 }

@@ -50,8 +50,9 @@ pub struct UnsettledCount {
 pub trait CountTables {
     /// Held changes, by source, reason and whether they are deletions.
     fn held_counts(&mut self) -> Stored<Vec<HeldCount>>;
-    /// Entries of the live list that their owners release to a postoffice.
-    fn released_count(&mut self, to: &PostofficeName) -> Stored<u64>;
+    /// Entries that others release to this postoffice, which is called `to`, and that it has not claimed:
+    /// those that the server brought whole, and those of the live list.
+    fn offered_count(&mut self, to: &PostofficeName) -> Stored<u64>;
     /// Quarantined cases, by origin.
     fn quarantine_counts(&mut self) -> Stored<Vec<QuarantineCount>>;
     /// Unsettled rows of a server, in the order of the origins' comparison keys; an origin with nothing that

@@ -6,8 +6,8 @@ use dirsync_protocol::tables::{CountTables, HeldCount, QuarantineCount, Stored, 
 use super::transaction::SqliteTransaction;
 
 impl CountTables for SqliteTransaction<'_> {
-    fn released_count(&mut self, to: &PostofficeName) -> Stored<u64> {
-        self.count_released(to)
+    fn offered_count(&mut self, to: &PostofficeName) -> Stored<u64> {
+        self.count_offered(to)
     }
 
     fn held_counts(&mut self) -> Stored<Vec<HeldCount>> {

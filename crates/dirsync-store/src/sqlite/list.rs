@@ -53,9 +53,10 @@ const BY_NAME: [&str; 2] = per_list!(
      details FROM ",
     " ORDER BY name, id"
 );
-const COUNT_RELEASED: [&str; 2] = per_list!(
-    "SELECT count(*) FROM ",
-    " WHERE released_to IN (SELECT no FROM postoffice WHERE identity = ?1)"
+const COUNT_OFFERED: [&str; 2] = per_list!(
+    "SELECT count(*) FROM (SELECT id FROM offer UNION SELECT id FROM ",
+    " WHERE released_to IN (SELECT no FROM postoffice WHERE identity = ?1)) AS offered \
+     WHERE NOT EXISTS (SELECT 1 FROM own WHERE own.id = offered.id AND own.released_to IS NULL)"
 );
 const DELETE: [&str; 2] = per_list!("DELETE FROM ", " WHERE id = ?1");
 const CLEAR: [&str; 2] = per_list!("DELETE FROM ", "");
@@ -274,10 +275,10 @@ impl<'s> SqliteTransaction<'s> {
         })
     }
 
-    pub(super) fn count_released(&mut self, to: &PostofficeName) -> Stored<u64> {
-        let action = "count the released entries";
-        let Some(identity) = self.identity(action, to)? else { return Ok(0) };
-        let sql = COUNT_RELEASED[self.lists.live];
+    pub(super) fn count_offered(&mut self, to: &PostofficeName) -> Stored<u64> {
+        let action = "count the entries on offer";
+        let identity = self.identity(action, to)?;
+        let sql = COUNT_OFFERED[self.lists.live];
         Ok(self.one(action, sql, [identity], |row, _| row.number())?.unwrap_or(0))
     }
 

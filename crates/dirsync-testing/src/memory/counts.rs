@@ -1,16 +1,21 @@
 //! Counts of what waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_directory::PostofficeName;
+use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_protocol::tables::{CountTables, HeldCount, QuarantineCount, Stored, UnsettledCount};
 
 use super::MemoryTransaction;
 
 impl CountTables for MemoryTransaction<'_> {
-    fn released_count(&mut self, to: &PostofficeName) -> Stored<u64> {
-        let rows = self.store.state.live.rows.values();
-        Ok(rows.filter(|(_, row)| row.released_to.as_ref() == Some(to)).count() as u64)
+    fn offered_count(&mut self, to: &PostofficeName) -> Stored<u64> {
+        let state = &self.store.state;
+        let rows = state.live.rows.values();
+        let listed = rows.filter(|(_, row)| row.released_to.as_ref() == Some(to));
+        let mut offered: BTreeSet<EntryId> = listed.map(|(_, row)| row.id).collect();
+        offered.extend(state.offers.iter().map(|offer| offer.id));
+        let is_claimed = |id| state.own.get(id).is_some_and(|own| own.released_to.is_none());
+        Ok(offered.iter().filter(|id| !is_claimed(id)).count() as u64)
     }
 
     fn held_counts(&mut self) -> Stored<Vec<HeldCount>> {

@@ -186,14 +186,29 @@ fn bring_about(kind: AlarmKind, sandbox: &Sandbox) -> (&'static str, &'static st
     }
 }
 
+/// A file that is imported by hand, and undone: no settings name its source.
+fn undo_an_import(sandbox: &Sandbox) -> (&'static str, &'static str) {
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv").expect(0);
+    sandbox.run("-C hq undo --yes").expect(0);
+    (
+        "hq",
+        "source \"import\" is held since run 1 was undone, until its file agrees; `dirsync undo --go-on import`",
+    )
+}
+
 #[test]
 fn whatever_raises_an_alarm_is_in_status_and_makes_it_exit_3() {
-    for kind in AlarmKind::ALL {
+    type Way = Box<dyn Fn(&Sandbox) -> (&'static str, &'static str)>;
+    let ways = AlarmKind::ALL
+        .map(|kind| (kind, Box::new(move |sandbox: &Sandbox| bring_about(kind, sandbox)) as Way));
+    let more: [(AlarmKind, Way); 1] = [(AlarmKind::Source, Box::new(undo_an_import))];
+    for (kind, way) in ways.into_iter().chain(more) {
         let sandbox = Sandbox::two_postoffices();
         sandbox.cycle();
         sandbox.cycle();
         sandbox.run("-C hq status").expect(0);
-        let (postoffice, says) = bring_about(kind, &sandbox);
+        let (postoffice, says) = way(&sandbox);
         let status = sandbox.run(&format!("-C {postoffice} status"));
         assert_eq!(status.code, 3, "{kind}: {}{}", status.out, status.err);
         assert!(status.out.contains(says), "{kind}: {}", status.out);
@@ -203,6 +218,42 @@ fn whatever_raises_an_alarm_is_in_status_and_makes_it_exit_3() {
         let mut alarms = json["alarms"].as_array().unwrap().iter();
         assert!(alarms.any(|alarm| alarm["kind"] == kind.word()), "{kind}: {json}");
     }
+}
+
+/// Each site's row says how it is with that site: entries that wait, or are held, are their origin's.
+#[test]
+fn what_waits_at_the_server_is_in_the_row_of_its_origin() {
+    for kind in [AlarmKind::Waiting, AlarmKind::HeldDeletions] {
+        let sandbox = Sandbox::two_postoffices();
+        (0..3).for_each(|_| sandbox.cycle());
+        bring_about(kind, &sandbox);
+        let status = sandbox.status("hq");
+        let row = |name: &str| {
+            let mut rows = status["requestors"].as_array().unwrap().iter();
+            rows.find(|row| row["name"] == name).unwrap().clone()
+        };
+        assert_eq!(row("SOUTH/SALES")["alarm"], kind.word(), "{status}");
+        assert_eq!(row("SOUTH/SALES")["verdict"], "waiting");
+        assert_eq!(
+            (&row("NORTH/HQ")["verdict"], &row("NORTH/HQ")["alarm"]),
+            (&"well".into(), &serde_json::Value::Null)
+        );
+        // That somebody has suspended it is no reason to look at it.
+        sandbox.run("-C hq requestor suspend SOUTH/SALES").expect(0);
+        assert_eq!(sandbox.status("hq")["headline"]["need_you"], 0);
+    }
+}
+
+#[test]
+fn an_offer_is_in_status_until_it_is_claimed() {
+    let sandbox = Sandbox::two_postoffices();
+    bring_about(AlarmKind::Offered, &sandbox);
+    sandbox.run("-C sales status").expect(3);
+    sandbox.run("-C sales entry claim one").expect(0);
+    sandbox.run("-C sales status").expect(0);
+    sandbox.cycle();
+    sandbox.cycle();
+    sandbox.run("-C sales status").expect(0);
 }
 
 #[test]

@@ -169,7 +169,10 @@ fn a_command_is_undone_and_done_again() {
     sandbox.run("-C sales undo --yes").expect(0);
     let held = sandbox.run("-C sales import few.csv --whole").expect(3);
     assert!(held.err.contains("`dirsync undo --go-on import`"), "{}", held.err);
+    let status = sandbox.run("-C sales status").expect(3).out;
+    assert!(status.contains("source \"import\" is held."), "{status}");
     sandbox.run("-C sales undo --go-on import").expect(0);
+    sandbox.run("-C sales status").expect(0);
     sandbox.run("-C sales import few.csv --whole").expect(0);
 }
 

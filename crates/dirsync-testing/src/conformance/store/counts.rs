@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
+use dirsync_message::{Offer, Stamp};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    HeldChange, HeldCount, Hold, ListPlace, OwnedListRow, Published, QuarantineCount, Quarantined,
-    ServerRow, Submitted, UnsettledCount,
+    HeldChange, HeldCount, Hold, ListPlace, OwnRow, OwnedListRow, Published, QuarantineCount,
+    Quarantined, ServerRow, Submitted, UnsettledCount,
 };
 use dirsync_store::Store;
 
 use super::{Check, Tx, check_kept, discard};
-use crate::rows::{entry_id, list_row, postoffice, published, record, server_row, submitted};
+use crate::rows::{
+    entry_id, list_row, own_row, postoffice, published, record, server_row, submitted,
+};
 
 pub(super) const CHECKS: &[Check] = &[
     held_changes_are_counted_by_source_and_reason,
     quarantined_cases_are_counted_by_origin,
     unsettled_rows_are_counted_by_origin,
-    released_entries_are_counted_by_addressee,
+    offers_are_counted_until_they_are_claimed,
 ];
 
 fn held_changes_are_counted_by_source_and_reason(store: &mut dyn Store) {
@@ -139,7 +142,7 @@ fn unsettled_rows_are_counted_by_origin(store: &mut dyn Store) {
     );
 }
 
-fn released_entries_are_counted_by_addressee(store: &mut dyn Store) {
+fn offers_are_counted_until_they_are_claimed(store: &mut dyn Store) {
     let row = |n, to: Option<&str>| OwnedListRow {
         released_to: to.map(postoffice),
         ..list_row(n, "Ana")
@@ -149,9 +152,31 @@ fn released_entries_are_counted_by_addressee(store: &mut dyn Store) {
     check_kept(
         store,
         |tx| rows.iter().try_for_each(|row| tx.put_list_row(ListPlace::Live, &row.as_ref())),
-        |tx| tx.released_count(&postoffice("SOUTH/HQ")),
+        |tx| tx.offered_count(&postoffice("SOUTH/HQ")),
         2,
     );
-    let nobody = discard(store, |tx| tx.released_count(&postoffice("NORTH/NOBODY")));
+    let nobody = discard(store, |tx| tx.offered_count(&postoffice("NORTH/NOBODY")));
     assert_eq!(nobody, 0);
+    // One that the server brought whole as well is one entry.
+    let offer = |n| Offer {
+        id: entry_id(n),
+        stamp: Stamp(7),
+        owner: postoffice("WEST/X"),
+        first_origin: postoffice("WEST/X"),
+        key: "7".into(),
+        record: record("Ana", "SMTP:a@b", ""),
+    };
+    let offers = [offer(2), offer(8)];
+    let count = |tx: &mut Tx<'_>| tx.offered_count(&postoffice("SOUTH/HQ"));
+    check_kept(store, |tx| tx.put_offers(&offers), count, 3);
+    let nobody = discard(store, |tx| tx.offered_count(&postoffice("NORTH/NOBODY")));
+    assert_eq!(nobody, 2);
+    let own = |n, released_to| OwnRow { released_to, ..own_row(n, n) };
+    let claim = |tx: &mut Tx<'_>| {
+        tx.put_own(&own(3, None))?;
+        tx.put_own(&own(8, None))?;
+        // It was an own entry before, and is not claimed again yet.
+        tx.put_own(&own(2, Some(postoffice("WEST/X"))))
+    };
+    check_kept(store, claim, count, 1);
 }
