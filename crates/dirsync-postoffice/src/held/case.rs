@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::group::GroupId;
+use super::taken::{Holders, TakenBy};
 use crate::difference::{Difference, differences, value};
 use crate::json;
 
@@ -53,6 +54,8 @@ pub struct Case {
     pub rejected: bool,
     /// The values before and after; empty for a deletion.
     pub changes: Vec<Difference>,
+    /// Of an addition that waits for this reason, the addresses that entries of others have now.
+    pub taken: Vec<TakenBy>,
 }
 
 /// A held change as the tables have it.
@@ -93,7 +96,11 @@ impl Stands<'_> {
         }
     }
 
-    pub(super) fn case(self) -> Case {
+    pub(super) fn case(self, holders: &Holders) -> Case {
+        let taken = match self {
+            Self::Here(held, _) => holders.taken(held),
+            Self::Server(..) => Vec::new(),
+        };
         let (key, held_at, stands, changes) = match self {
             Self::Here(held, own) => {
                 let after = held.record.as_ref().map(Record::as_ref);
@@ -121,6 +128,7 @@ impl Stands<'_> {
             since: self.since(),
             rejected: self.is_rejected(),
             changes,
+            taken,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Changes that wait for a person: those that are held here, and deletions at the server.
 //!
 //! They are shown by [groups](Group). A group keeps a few examples only, and single cases are visited, so
-//! that a hundred thousand cases take no more memory than ten.
+//! that a hundred thousand cases take no more memory than ten. Only of additions whose addresses others have,
+//! these addresses are kept, with their holders.
 
 mod case;
 mod decide;
 mod group;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,7 +17,9 @@ use dirsync_protocol::tables::{Flow, Tables};
 pub use case::{Case, HeldAt};
 pub use decide::{Decided, DecidedGroup, Follows, Selection, Verdict, decide};
 pub use group::{Group, GroupId, ParseSelectorError, Selector};
+pub use taken::TakenBy;
 
+use self::taken::Holders;
 use crate::config::SourceConfig;
 use crate::failure::Result;
 use crate::postoffice::Postoffice;
@@ -34,6 +38,7 @@ fn groups_of(
     sources: &[SourceConfig],
     rejected: bool,
 ) -> Result<Vec<Group>> {
+    let holders = Holders::of(tables, rejected, EXAMPLES)?;
     let mut groups: BTreeMap<GroupId, Group> = BTreeMap::new();
     case::visit(tables, &mut |stands| {
         if stands.is_rejected() != rejected {
@@ -54,7 +59,7 @@ fn groups_of(
         group.count += 1;
         group.since = group.since.min(stands.since());
         if group.examples.len() < EXAMPLES {
-            group.examples.push(stands.case());
+            group.examples.push(stands.case(&holders));
         }
         ControlFlow::Continue(())
     })?;
@@ -77,10 +82,12 @@ pub fn visit(
     group: Option<&GroupId>,
     visit: &mut dyn FnMut(Case) -> Flow,
 ) -> Result<()> {
-    case::visit(&mut *postoffice.begin()?, &mut |stands| {
+    let mut tables = postoffice.begin()?;
+    let holders = Holders::of(&mut *tables, rejected, usize::MAX)?;
+    case::visit(&mut *tables, &mut |stands| {
         let is_asked_for =
             stands.is_rejected() == rejected && group.is_none_or(|group| stands.group() == *group);
-        if is_asked_for { visit(stands.case()) } else { ControlFlow::Continue(()) }
+        if is_asked_for { visit(stands.case(&holders)) } else { ControlFlow::Continue(()) }
     })?;
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use dirsync_directory::shown;
 use dirsync_postoffice::difference::Difference;
-use dirsync_postoffice::held::{Case, Decided, DecidedGroup, Follows, Group, GroupId, Verdict};
+use dirsync_postoffice::held::{
+    Case, Decided, DecidedGroup, Follows, Group, GroupId, TakenBy, Verdict,
+};
 use dirsync_postoffice::time::{TimeZone, clock};
 use dirsync_protocol::guard::GuardKind;
 
@@ -54,7 +56,8 @@ pub fn heading(group: &Group, now: u64, zone: &TimeZone) -> String {
 /// The examples of a group and the number of the others, after the heading's colon: deletions on its line,
 /// changes on lines of their own.
 pub fn examples(group: &Group) -> String {
-    let all_fit = group.examples.iter().all(|case| case.changes.is_empty());
+    let all_fit =
+        group.examples.iter().all(|case| case.changes.is_empty() && case.taken.is_empty());
     let between = if all_fit { ", " } else { "\n  " };
     let mut examples: Vec<String> = group.examples.iter().map(case).collect();
     let more = group.count.saturating_sub(examples.len() as u64);
@@ -70,14 +73,24 @@ pub fn line(one: &Case) -> String {
     format!("{}  {}  {}", one.id, shown(&one.key), case(one))
 }
 
-/// "Ana Souza <ana@north.example>", and for a change the values before and after.
+/// "Ana Souza <ana@north.example>", for a change the values before and after, and for an addition those who
+/// have its addresses.
 fn case(case: &Case) -> String {
     let who = person(&case.name, &case.address);
-    if case.changes.is_empty() {
-        return who;
-    }
-    let changes: Vec<String> = case.changes.iter().map(difference).collect();
-    format!("{who}: {}", changes.join("; "))
+    let is_same_entry = |a: &TakenBy, b: &TakenBy| (&a.holder, &a.name) == (&b.holder, &b.name);
+    let holders = case.taken.chunk_by(is_same_entry).filter_map(holder);
+    let more: Vec<String> = case.changes.iter().map(difference).chain(holders).collect();
+    if more.is_empty() { who } else { format!("{who}: {}", more.join("; ")) }
+}
+
+/// "Ana of NORTH/HQ has SMTP:ana@north.example and 2 more".
+fn holder(taken: &[TakenBy]) -> Option<String> {
+    let TakenBy { address, holder, name } = taken.first()?;
+    let more = match taken.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!("{} of {holder} has {}{more}", shown(name), shown(address)))
 }
 
 /// "Ana Souza <ana@north.example>".

@@ -131,12 +131,28 @@ fn people_of_others_in_a_file_wait_as_a_group() {
     let shown = sandbox.run("-C sales held list").expect(3).out;
     let expected = "12 new entries from north.csv have addresses of others, held since ";
     assert!(shown.starts_with(expected), "{shown}");
-    assert!(shown.contains(": Person 0 <p0@x.example>, "), "{shown}");
+    let first =
+        ":\n  Person 0 <p0@x.example>: Person 0 of NORTH/HQ has SMTP:p0@x.example\n  Person 1 <";
+    assert!(shown.contains(first), "{shown}");
+    let all = sandbox.run("-C sales held list --all").expect(3).out;
+    assert_eq!(all.matches(" of NORTH/HQ has SMTP:p").count(), 12, "{all}");
+    let json = lists(&sandbox, "sales");
+    let taken = json["cases"].as_array().unwrap().iter().find(|case| case["key"] == "7").unwrap();
+    let holder = serde_json::json!(
+        [{"address": "SMTP:p7@x.example", "holder": "NORTH/HQ", "name": "Person 7"}]
+    );
+    assert_eq!(taken["taken"], holder);
     assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
     let why = sandbox.run("-C sales why p0@x.example").expect(0).out;
     assert!(why.contains("its addition is held here since "), "{why}");
     let reason = "group taken:crew: too many would have addresses of others: `dirsync held list`";
     assert!(why.contains(reason), "{why}");
+    // One of those who have the addresses leaves.
+    sandbox.write("hq.csv", &people(1..12));
+    sandbox.run("-C hq import hq.csv --whole").expect(0);
+    cycles(&sandbox);
+    let shown = sandbox.run("-C sales held list").expect(3).out;
+    assert!(shown.contains("\n  Person 0 <p0@x.example>\n  Person 1 <"), "{shown}");
     let rejected = sandbox.run("-C sales held reject taken:crew").expect(0).out;
     assert_eq!(
         rejected.trim(),
@@ -145,7 +161,7 @@ fn people_of_others_in_a_file_wait_as_a_group() {
     );
     cycles(&sandbox);
     assert_eq!(sandbox.run("-C sales held list").expect(0).out.trim(), "nothing is held");
-    assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
+    assert_eq!(sandbox.status("hq")["entries"], 11 + 8 + 20);
 }
 
 /// The server holds deletions of two origins: each is a group of its own.
