@@ -236,6 +236,12 @@ pub struct Undone {
     pub changed: u64,
     /// The number of entries that it had added, and that are deleted.
     pub removed: u64,
+    /// The number of entries that are as before, and whose changes wait for a decision again: somebody had
+    /// approved them, and they were not sent yet.
+    pub held_again: u64,
+    /// The number of approved changes that were sent already, and that new changes take back; their entries are
+    /// counted above.
+    pub sent: u64,
     /// The number of entries that were changed since, and are left as they are.
     pub left: u64,
     /// The sources that are held until their files agree, or a person says go on.
@@ -246,6 +252,8 @@ pub struct Undone {
     pub changed_entries: Vec<UndoneEntry>,
     /// Entries that are deleted; at most a thousand.
     pub removed_entries: Vec<UndoneEntry>,
+    /// Entries whose changes wait again; at most a thousand.
+    pub held_again_entries: Vec<UndoneEntry>,
     /// Entries that are left; at most a thousand.
     pub left_entries: Vec<UndoneEntry>,
 }
@@ -263,11 +271,14 @@ impl Undone {
             returned: report.returned,
             changed: report.changed,
             removed: report.removed,
+            held_again: report.held_again,
+            sent: report.sent,
             left: report.left,
             held: report.held.clone(),
             returned_entries: entries(UndoKind::Returned),
             changed_entries: entries(UndoKind::Changed),
             removed_entries: entries(UndoKind::Removed),
+            held_again_entries: entries(UndoKind::HeldAgain),
             left_entries: entries(UndoKind::Left),
         }
     }
@@ -298,8 +309,8 @@ pub fn undo(postoffice: &mut Postoffice, number: Option<u64>, dry_run: bool) -> 
         return Ok(undone);
     }
     let summary = format!(
-        "run {} undone: {} returned, {} as before, {} removed; {} changed since and left",
-        run.number, undone.returned, undone.changed, undone.removed, undone.left
+        "run {} undone: {} returned, {} as before, {} removed, {} held again; {} changed since and left",
+        run.number, undone.returned, undone.changed, undone.removed, undone.held_again, undone.left
     );
     log_run(&mut *tables, "T0", &summary, &[], report.by)?;
     tables.commit()?;
@@ -338,11 +349,14 @@ fn undo_decision(
         returned: 0,
         changed: 0,
         removed: 0,
+        held_again: 0,
+        sent: 0,
         left: 0,
         held: Vec::new(),
         returned_entries: Vec::new(),
         changed_entries: Vec::new(),
         removed_entries: Vec::new(),
+        held_again_entries: Vec::new(),
         left_entries: Vec::new(),
     })
 }

@@ -22,7 +22,7 @@ pub use requestor::{
     HeldChange, ListPlace, ListRow, Mode, OwnRow, OwnTombstone, OwnedListRow, Quarantined,
     RequestorState, RequestorTables, SourceMemory, Staging,
 };
-pub use run::{EntryBefore, ParseRunKindError, Run, RunKind, RunTables};
+pub use run::{ClosedCase, EntryBefore, ParseRunKindError, Run, RunKind, RunTables};
 pub use server::{
     Agreement, Answered, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
     RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted,

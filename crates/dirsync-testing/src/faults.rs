@@ -9,10 +9,11 @@ use dirsync_directory::{
 use dirsync_message::{Offer, Outcome, ReqSeq, SrvSeq, Stamp, SyncPoint};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    CommonTables, CountTables, EntryBefore, Flow, HeldChange, HeldCount, IssuedPoint, ListPlace,
-    ListRow, LogLine, Numbered, OwnRow, OwnTombstone, OwnedListRow, QuarantineCount, Quarantined,
-    Registration, RequestorState, RequestorTables, Run, RunTables, ServerRow, ServerState,
-    ServerTables, SourceMemory, StoreError, StoreErrorKind, Stored, Tombstone, UnsettledCount,
+    ClosedCase, CommonTables, CountTables, EntryBefore, Flow, HeldChange, HeldCount, IssuedPoint,
+    ListPlace, ListRow, LogLine, Numbered, OwnRow, OwnTombstone, OwnedListRow, QuarantineCount,
+    Quarantined, Registration, RequestorState, RequestorTables, Run, RunTables, ServerRow,
+    ServerState, ServerTables, SourceMemory, StoreError, StoreErrorKind, Stored, Tombstone,
+    UnsettledCount,
 };
 use dirsync_store::Transaction;
 
@@ -210,6 +211,8 @@ delegate! {
         fn put_added(run: u64, added: &[(EntryId, u128)]) -> ();
         fn added(run: u64) -> Vec<(EntryId, u128)>;
         fn delete_added(run: u64) -> ();
+        fn put_closed_case(run: u64, case: &ClosedCase) -> ();
+        fn closed_case(run: u64, id: EntryId) -> Option<ClosedCase>;
         fn source_holds() -> Vec<(String, u64)>;
         fn put_source_hold(source: &str, run: u64) -> ();
         fn delete_source_hold(source: &str, run: u64) -> ();

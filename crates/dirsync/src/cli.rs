@@ -143,7 +143,8 @@ pub enum Command {
     /// Put back what the last read, command or decision changed
     #[command(
         after_help = "It says what would happen; --yes does it. An entry that was changed since is left. A source whose \
-                      changes are undone is held until its file agrees, or --go-on lets it go on.\n\n\
+                      changes are undone is held until its file agrees, or --go-on lets it go on. Approved changes that \
+                      were not sent yet wait for a decision again.\n\n\
                       Examples:\n  dirsync -C hq undo\n  dirsync -C hq undo --yes --json"
     )]
     Undo(UndoArgs),

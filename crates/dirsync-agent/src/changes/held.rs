@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::EntryId;
 use dirsync_protocol::guard::GuardKind;
-use dirsync_protocol::requestor::OwnChanges;
+use dirsync_protocol::requestor::{ChangeOutcome, OwnChanges};
 use dirsync_protocol::tables::{HeldChange, OwnRow, Run, RunKind, Stored, Tables};
 
 use super::unclaimed::keep_by_hand;
@@ -43,24 +43,30 @@ pub fn approve(tables: &mut dyn Tables, now: u64, ids: Option<&[EntryId]>) -> St
     let mut count = 0;
     let mut has_deleted = false;
     for id in ids {
-        let Some(held) = open(changes.tables(), id)? else { continue };
+        let Some(mut held) = open(changes.tables(), id)? else { continue };
         count += 1;
         changes.tables().delete_held_change(held.id)?;
-        match held.record {
+        let is_made = match held.record.take() {
             None => {
-                has_deleted |= changes.delete(held.id, true)?;
+                let is_deleted = changes.delete(held.id, true)?;
+                has_deleted |= is_deleted;
+                is_deleted
             }
             Some(record) => {
                 let row = match changes.tables().own(held.id)? {
                     Some(row) => OwnRow { record, ..row },
                     None if held.kind == GuardKind::Taken => {
-                        OwnRow::new(held.id, me.clone(), held.key, held.source, record)
+                        let (key, source) = (held.key.clone(), held.source.clone());
+                        OwnRow::new(held.id, me.clone(), key, source, record)
                     }
                     // The entry was deleted meanwhile.
                     None => continue,
                 };
-                changes.put(row)?;
+                changes.put(row)? != ChangeOutcome::Unchanged
             }
+        };
+        if is_made {
+            changes.keep_case(&held.closed())?;
         }
     }
     if has_deleted {

@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, own_element};
-use dirsync_message::Stamp;
+use dirsync_message::{ReqSeq, Stamp};
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges, visit_runs};
-use dirsync_protocol::tables::{EntryBefore, OwnRow, Run, RunKind, StoreError, Stored, Tables};
+use dirsync_protocol::tables::{
+    EntryBefore, HeldChange, OwnRow, Run, RunKind, StoreError, Stored, Tables,
+};
 use thiserror::Error;
 
 use super::report::{Example, add_example};
+use crate::dispatch::last_change_sent;
 
 /// The number of entries that are read together.
 const ENTRIES_AT_ONCE: usize = 1000;
@@ -46,6 +49,8 @@ pub enum UndoKind {
     Changed,
     /// [`UndoReport::removed`].
     Removed,
+    /// [`UndoReport::held_again`].
+    HeldAgain,
     /// [`UndoReport::left`].
     Left,
 }
@@ -63,6 +68,11 @@ pub struct UndoReport {
     pub changed: u64,
     /// Entries that the run had added, and that are deleted.
     pub removed: u64,
+    /// Entries that are as before, and whose changes wait for a decision again: a person had approved them, and
+    /// they were not sent yet.
+    pub held_again: u64,
+    /// Approved changes that were sent, and that new changes take back. Their entries are counted above.
+    pub sent: u64,
     /// Entries that were changed since, and are left as they are.
     pub left: u64,
     /// The sources that are held now, by name.
@@ -77,6 +87,7 @@ impl UndoReport {
             UndoKind::Returned => &mut self.returned,
             UndoKind::Changed => &mut self.changed,
             UndoKind::Removed => &mut self.removed,
+            UndoKind::HeldAgain => &mut self.held_again,
             UndoKind::Left => &mut self.left,
         } += 1;
         add_example(&mut self.examples, kind, key, name);
@@ -101,13 +112,18 @@ pub fn undo(tables: &mut dyn Tables, now: u64, number: u64) -> Result<UndoReport
         returned: 0,
         changed: 0,
         removed: 0,
+        held_again: 0,
+        sent: 0,
         left: 0,
         held: Vec::new(),
         examples: BTreeMap::new(),
     };
     let undos = undos_since(tables, number)?;
+    let approves_again = origin(tables, &run)? == (RunKind::Approval, true);
+    let state = tables.requestor()?;
+    let sent = last_change_sent(tables, &state)?.max(state.req_sync);
     let changes = OwnChanges::begin_run(tables, undoing)?;
-    let mut undo = Undo { changes, report, sources: BTreeSet::new(), undos };
+    let mut undo = Undo { changes, report, sources: BTreeSet::new(), undos, sent, approves_again };
     undo.put_back()?;
     undo.take_back_added()?;
     let Undo { changes, mut report, sources, .. } = undo;
@@ -189,6 +205,10 @@ struct Undo<'t> {
     sources: BTreeSet<String>,
     /// The undos since the run.
     undos: Vec<Run>,
+    /// The number of the last own change that was sent.
+    sent: ReqSeq,
+    /// It undoes the undo of an approval.
+    approves_again: bool,
 }
 
 fn element(row: &OwnRow) -> u128 {
@@ -218,17 +238,57 @@ impl Undo<'_> {
             None => UndoKind::Returned,
             Some(_) => UndoKind::Changed,
         };
-        self.report.count(kind, &key, &record.name);
         if !is_as_left {
+            self.report.count(kind, &key, &record.name);
             return Ok(());
         }
-        self.note_source(&source);
-        // A person has decided about the entry, so no case about it stays open.
-        self.changes.tables().delete_held_change(id)?;
+        let held = self.held_again(id)?;
+        self.count(kind, &key, &record.name, &source, held.is_some());
+        self.close_case(id)?;
         let (numbers, stamp) = (ChangeNumbers::default(), Stamp(0));
         let row = OwnRow { id, first_origin, key, source, record, numbers, stamp, released_to };
         self.changes.put(row)?;
-        Ok(())
+        held.map_or(Ok(()), |held| self.changes.tables().put_held_change(&held))
+    }
+
+    /// Counts an entry that is put back or deleted. If its change waits again, its source is not held: a read
+    /// that asks for the change meets the guard again.
+    fn count(&mut self, kind: UndoKind, key: &str, name: &str, source: &str, held: bool) {
+        let kind = if held { UndoKind::HeldAgain } else { kind };
+        self.report.count(kind, key, name);
+        if !held && source != HAND && source != ADOPTED && !self.sources.contains(source) {
+            self.sources.insert(source.to_owned());
+        }
+    }
+
+    /// The approved change of an entry as it was held, unless it was sent. The entry is as the run left it.
+    fn held_again(&mut self, id: EntryId) -> Stored<Option<HeldChange>> {
+        let Run { number: run, kind, .. } = self.report.run;
+        if !matches!(kind, RunKind::Approval | RunKind::Undo) {
+            return Ok(None);
+        }
+        let tables = self.changes.tables();
+        let Some(case) = tables.closed_case(run, id)? else { return Ok(None) };
+        let (number, record) = match (tables.own(id)?, tables.own_tombstone(id)?) {
+            (Some(row), _) => (ReqSeq(row.numbers.last), Some(row.record)),
+            (None, Some(deletion)) => (deletion.req_seq, None),
+            (None, None) => return Ok(None),
+        };
+        if number <= self.sent {
+            self.report.sent += 1;
+            return Ok(None);
+        }
+        Ok(Some(HeldChange::reopened(case, record)))
+    }
+
+    /// A person has decided about an entry, so no case about it stays open.
+    fn close_case(&mut self, id: EntryId) -> Stored<()> {
+        if self.approves_again
+            && let Some(held) = self.changes.tables().held_change(id)?
+        {
+            self.changes.keep_case(&held.closed())?;
+        }
+        self.changes.tables().delete_held_change(id)
     }
 
     /// Whether an entry is as the run left it. One that it deleted may have come back and been deleted again;
@@ -259,15 +319,10 @@ impl Undo<'_> {
     }
 
     fn take_back_one(&mut self, id: EntryId, row: &OwnRow) -> Stored<()> {
-        self.report.count(UndoKind::Removed, &row.key, &row.record.name);
-        self.note_source(&row.source);
-        self.changes.tables().delete_held_change(id)?;
-        self.changes.delete(id, true).map(|_| ())
-    }
-
-    fn note_source(&mut self, source: &str) {
-        if source != HAND && source != ADOPTED && !self.sources.contains(source) {
-            self.sources.insert(source.to_owned());
-        }
+        let held = self.held_again(id)?;
+        self.count(UndoKind::Removed, &row.key, &row.record.name, &row.source, held.is_some());
+        self.close_case(id)?;
+        self.changes.delete(id, true)?;
+        held.map_or(Ok(()), |held| self.changes.tables().put_held_change(&held))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use dirsync_agent::changes::{ReadReport, ReadSettings, approve, reject};
+use dirsync_agent::changes::{ReadReport, ReadSettings, approve, reject, undo};
+use dirsync_store::Store;
 use dirsync_testing::rows::record;
 use dirsync_testing::{TestPostoffice, World};
 
@@ -66,6 +67,34 @@ fn people_of_others_in_a_file_wait_for_a_person() {
     assert_eq!(own(world.at(SOUTH)).len(), 42);
     let report = feed(world.at(SOUTH), "s", 18..60, "1");
     assert_eq!((report.unchanged, report.held), (42, 0), "they are entries like the others");
+}
+
+#[test]
+fn an_approved_addition_waits_again_if_it_is_undone_before_it_is_sent() {
+    let mut world = world();
+    let south = world.at(SOUTH);
+    assert_eq!(feed(south, "s", 18..60, "1").held, 12);
+    let waiting = held(south);
+    assert_eq!(decide(south, true), 12);
+    let newest = |south: &mut TestPostoffice| {
+        south.store.begin().unwrap().runs(u64::MAX, 1).unwrap()[0].number
+    };
+    let run = newest(south);
+    let report = south.transact(|tables, context, _| undo(tables, context.now, run)).unwrap();
+    assert_eq!((report.held_again, report.removed, report.sent), (12, 0, 0));
+    assert!(report.held.is_empty(), "the guard holds the source's rows");
+    assert_eq!((held(south), own(south).len()), (waiting.clone(), 30));
+    let report = feed(south, "s", 18..60, "1");
+    assert_eq!((report.held, report.added, report.undone), (12, 0, None));
+    assert_eq!(held(south), waiting);
+    // Once they are sent, they are deleted, and the source is held.
+    assert_eq!(decide(south, true), 12);
+    world.cycle();
+    let south = world.at(SOUTH);
+    let run = newest(south);
+    let report = south.transact(|tables, context, _| undo(tables, context.now, run)).unwrap();
+    assert_eq!((report.held_again, report.removed, report.sent), (0, 12, 12));
+    assert_eq!(report.held, ["hr"]);
 }
 
 #[test]

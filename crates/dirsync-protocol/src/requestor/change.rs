@@ -7,7 +7,9 @@ use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
 use crate::simulation::Rule;
-use crate::tables::{OwnRow, OwnTombstone, RequestorState, Run, StoreError, Stored, Tables};
+use crate::tables::{
+    ClosedCase, OwnRow, OwnTombstone, RequestorState, Run, StoreError, Stored, Tables,
+};
 
 use super::journal::Journal;
 
@@ -171,6 +173,18 @@ impl<'t> OwnChanges<'t> {
     fn keep(&mut self, old: &OwnRow, left: Option<u128>, stamp: Stamp) -> Stored<()> {
         match &mut self.journal {
             Some(journal) => journal.keep(self.tables, old, left, stamp),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the case of a held change that was made, if the batch can be undone.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn keep_case(&mut self, case: &ClosedCase) -> Stored<()> {
+        match &mut self.journal {
+            Some(journal) => journal.keep_case(self.tables, case),
             None => Ok(()),
         }
     }

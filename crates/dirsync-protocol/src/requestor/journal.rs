@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use dirsync_directory::{EntryId, Record};
 use dirsync_message::Stamp;
 
-use crate::tables::{EntryBefore, OwnRow, Run, Stored, Tables};
+use crate::tables::{ClosedCase, EntryBefore, OwnRow, Run, Stored, Tables};
 
 /// The size of all that is kept for undoing, in bytes. Above it the oldest runs are forgotten.
 pub const RUN_BYTES_MAX: u64 = 64 << 20;
@@ -52,6 +52,13 @@ impl Journal {
         let before =
             EntryBefore { id, left, stamp, source, first_origin, key, record, released_to };
         tables.put_before(number, &before)
+    }
+
+    /// Keeps the case of a held change that was made.
+    pub(super) fn keep_case(&mut self, tables: &mut dyn Tables, case: &ClosedCase) -> Stored<()> {
+        let number = self.number(tables)?;
+        self.run.bytes += ROW_BYTES + (case.source.len() + case.key.len()) as u64;
+        tables.put_closed_case(number, case)
     }
 
     /// Keeps an entry that was added.

@@ -8,7 +8,7 @@ use dirsync_message::{
     SyncPoint,
 };
 
-use super::{Flow, Stored};
+use super::{ClosedCase, Flow, Stored};
 use crate::delta::ChangeNumbers;
 use crate::guard::GuardKind;
 
@@ -274,6 +274,20 @@ pub struct HeldChange {
     pub since: u64,
     /// A person rejected it: nobody is asked again until the source says something else.
     pub rejected: bool,
+}
+
+impl HeldChange {
+    /// The case without its change, for a run that closes it.
+    pub fn closed(&self) -> ClosedCase {
+        let Self { id, source, kind, key, since, .. } = self;
+        ClosedCase { id: *id, source: source.clone(), kind: *kind, key: key.clone(), since: *since }
+    }
+
+    /// A closed case that waits for a person again, with its change.
+    pub fn reopened(case: ClosedCase, record: Option<Record>) -> Self {
+        let ClosedCase { id, source, kind, key, since } = case;
+        Self { id, source, kind, record, key, since, rejected: false }
+    }
 }
 
 /// Material that could not be accepted, with its reason.

@@ -8,6 +8,7 @@ use dirsync_message::Stamp;
 use thiserror::Error;
 
 use super::Stored;
+use crate::guard::GuardKind;
 
 /// What a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +138,22 @@ pub struct EntryBefore {
     pub released_to: Option<PostofficeName>,
 }
 
+/// A case of a held change that a run closed by making the change. The change itself is the entry as the run
+/// left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedCase {
+    /// The entry.
+    pub id: EntryId,
+    /// The source whose read asked for the change.
+    pub source: String,
+    /// Why it was held.
+    pub kind: GuardKind,
+    /// The entry's key.
+    pub key: String,
+    /// When it was first held, in milliseconds since 1970.
+    pub since: u64,
+}
+
 /// The tables of runs.
 pub trait RunTables {
     /// Writes a run (a new one if its number is 0) and returns its number. Numbers are never used again.
@@ -160,6 +177,10 @@ pub trait RunTables {
     fn added(&mut self, run: u64) -> Stored<Vec<(EntryId, u128)>>;
     /// Forgets the entries that a run added.
     fn delete_added(&mut self, run: u64) -> Stored<()>;
+    /// Keeps a case that a run closed, in place of one of the same entry.
+    fn put_closed_case(&mut self, run: u64, case: &ClosedCase) -> Stored<()>;
+    /// The case of an entry that a run closed.
+    fn closed_case(&mut self, run: u64, id: EntryId) -> Stored<Option<ClosedCase>>;
     /// The sources that are held because what they asked for was undone, with the run that undid it, by
     /// source and run.
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>>;

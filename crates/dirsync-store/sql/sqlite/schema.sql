@@ -157,6 +157,17 @@ CREATE TABLE run_added (
 ) STRICT;
 CREATE INDEX run_added_run ON run_added (run);
 
+-- The cases of held changes that a run closed by making the changes.
+CREATE TABLE run_case (
+    run    INTEGER NOT NULL, -- the run
+    id     BLOB NOT NULL,    -- the entry
+    source TEXT NOT NULL,    -- the source whose read asked for the change
+    change TEXT NOT NULL,    -- the reason, as in held_change
+    key    TEXT NOT NULL,    -- the key, for people
+    since  INTEGER NOT NULL, -- time since when it was held
+    PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+
 -- Sources that are held because what they asked for was undone.
 CREATE TABLE source_hold (
     source TEXT NOT NULL,    -- the source
@@ -243,7 +254,7 @@ CREATE TABLE offer (
 CREATE TABLE held_change (
     id        BLOB PRIMARY KEY, -- the entry
     source    TEXT NOT NULL,    -- the source whose read caused it
-    change    TEXT NOT NULL,    -- blank, delete, move, settings, short-read, unclaimed
+    change    TEXT NOT NULL,    -- blank, delete, move, settings, short-read, taken, unclaimed
     kind      TEXT,             -- the entry in the source: mailbox, ...; null for a deletion
     name      TEXT,             -- its display name
     addresses TEXT,             -- its addresses, TYPE:value, separated by tabs

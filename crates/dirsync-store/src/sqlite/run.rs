@@ -2,7 +2,7 @@
 
 use dirsync_directory::EntryId;
 use dirsync_message::Stamp;
-use dirsync_protocol::tables::{EntryBefore, Run, RunTables, StoreError, Stored};
+use dirsync_protocol::tables::{ClosedCase, EntryBefore, Run, RunTables, StoreError, Stored};
 use rusqlite::{Connection, params};
 
 use super::columns::{Columns, bound, integer};
@@ -115,6 +115,7 @@ impl RunTables for SqliteTransaction<'_> {
         let action = "forget a run";
         let number = integer(action, number)?;
         self.execute(action, "DELETE FROM run_before WHERE run = ?1", [number])?;
+        self.execute(action, "DELETE FROM run_case WHERE run = ?1", [number])?;
         self.execute(action, "DELETE FROM source_hold WHERE run = ?1", [number])?;
         self.execute(action, "DELETE FROM run WHERE number = ?1", [number]).map(|_| ())
     }
@@ -189,6 +190,35 @@ impl RunTables for SqliteTransaction<'_> {
         let action = "forget the entries that were added";
         let sql = "DELETE FROM run_added WHERE run = ?1";
         self.execute(action, sql, [integer(action, run)?]).map(|_| ())
+    }
+
+    fn put_closed_case(&mut self, run: u64, case: &ClosedCase) -> Stored<()> {
+        let action = "keep a case that a run closed";
+        let sql = "REPLACE INTO run_case (run, id, source, change, key, since) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let params = params![
+            integer(action, run)?,
+            case.id.as_bytes(),
+            case.source,
+            case.kind.word(),
+            case.key,
+            integer(action, case.since)?,
+        ];
+        self.execute(action, sql, params).map(|_| ())
+    }
+
+    fn closed_case(&mut self, run: u64, id: EntryId) -> Stored<Option<ClosedCase>> {
+        let action = "read a case that a run closed";
+        let sql = "SELECT id, source, change, key, since FROM run_case WHERE run = ?1 AND id = ?2";
+        self.one(action, sql, params![bound(run), id.as_bytes()], |columns, _| {
+            Ok(ClosedCase {
+                id: columns.id()?,
+                source: columns.text()?.into(),
+                kind: columns.parsed()?,
+                key: columns.text()?.into(),
+                since: columns.number()?,
+            })
+        })
     }
 
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>> {

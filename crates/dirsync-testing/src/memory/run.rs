@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_directory::EntryId;
-use dirsync_protocol::tables::{EntryBefore, Run, RunTables, Stored};
+use dirsync_protocol::tables::{ClosedCase, EntryBefore, Run, RunTables, Stored};
 
 use super::MemoryTransaction;
 
@@ -37,6 +37,7 @@ impl RunTables for MemoryTransaction<'_> {
     fn delete_run(&mut self, number: u64) -> Stored<()> {
         self.remove_where(|state| &mut state.befores, |(run, _), _| *run == number);
         self.delete_added(number)?;
+        self.remove_where(|state| &mut state.closed_cases, |(run, _), _| *run == number);
         self.remove_where(|state| &mut state.source_holds, |(_, run), ()| *run == number);
         self.put(|state| &mut state.runs, number, None);
         Ok(())
@@ -68,6 +69,15 @@ impl RunTables for MemoryTransaction<'_> {
     fn delete_added(&mut self, run: u64) -> Stored<()> {
         self.remove_where(|state| &mut state.added, |(of, _), _| *of == run);
         Ok(())
+    }
+
+    fn put_closed_case(&mut self, run: u64, case: &ClosedCase) -> Stored<()> {
+        self.put(|state| &mut state.closed_cases, (run, case.id), Some(case.clone()));
+        Ok(())
+    }
+
+    fn closed_case(&mut self, run: u64, id: EntryId) -> Stored<Option<ClosedCase>> {
+        Ok(self.store.state.closed_cases.get(&(run, id)).cloned())
     }
 
     fn source_holds(&mut self) -> Stored<Vec<(String, u64)>> {

@@ -7,9 +7,9 @@ use dirsync_directory::{Bucket, EntryId, PostofficeName, SetDigest, View, ViewHa
 use dirsync_message::{Offer, Outcome, ServerEpoch, SrvSeq, Stamp};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::{
-    EntryBefore, HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone, OwnedListRow,
-    Quarantined, Registration, RequestorState, Run, ServerRow, ServerState, SourceMemory,
-    Tombstone,
+    ClosedCase, EntryBefore, HeldChange, IssuedPoint, ListPlace, LogLine, OwnRow, OwnTombstone,
+    OwnedListRow, Quarantined, Registration, RequestorState, Run, ServerRow, ServerState,
+    SourceMemory, Tombstone,
 };
 
 /// An index. It has keys only.
@@ -67,6 +67,7 @@ pub(super) struct State {
     /// By run and place.
     pub befores: BTreeMap<(u64, u64), EntryBefore>,
     pub added: BTreeMap<(u64, u64), Vec<(EntryId, u128)>>,
+    pub closed_cases: BTreeMap<(u64, EntryId), ClosedCase>,
     pub source_holds: Index<(String, u64)>,
 
     pub server: Option<ServerState>,

@@ -80,6 +80,11 @@ pub fn undone(undone: &Undone) -> Vec<String> {
     let returned = verb("comes back", "come back", "would come back");
     let changed = verb("is as before", "are as before", "would be as before");
     let removed = verb("is deleted", "are deleted", "would be deleted");
+    let held_again = verb(
+        "waits for a decision again",
+        "wait for a decision again",
+        "would wait for a decision again",
+    );
     let left = verb(
         "was changed since and is left",
         "were changed since and are left",
@@ -88,6 +93,15 @@ pub fn undone(undone: &Undone) -> Vec<String> {
     lines.extend(counted(undone.returned, &returned, &undone.returned_entries));
     lines.extend(counted(undone.changed, &changed, &undone.changed_entries));
     lines.extend(counted(undone.removed, &removed, &undone.removed_entries));
+    lines.extend(counted(undone.held_again, &held_again, &undone.held_again_entries));
+    if undone.sent > 0 {
+        let were = if undone.sent == 1 { "was" } else { "were" };
+        let travel = if dry { "would travel" } else { "travels" };
+        lines.push(format!(
+            "{} {were} sent already; what takes them back {travel} with the next `dirsync send`",
+            plural(undone.sent, "approved change", "approved changes")
+        ));
+    }
     lines.extend(counted(undone.left, &left, &undone.left_entries));
     for source in &undone.held {
         let (source, would) = (shown(source), if dry { "would be" } else { "is" });

@@ -19,7 +19,7 @@ whole = true
 ";
 
 /// At `sales`, 37 of 40 people of one source are gone, and the telephone numbers of 20 of another.
-fn two_groups() -> Sandbox {
+pub fn two_groups() -> Sandbox {
     let sandbox = Sandbox::two_postoffices();
     sandbox.write("sales/dirsync.toml", SETTINGS);
     sandbox.write("north.csv", &people(0..40));
@@ -35,7 +35,7 @@ fn two_groups() -> Sandbox {
     sandbox
 }
 
-fn cycles(sandbox: &Sandbox) {
+pub fn cycles(sandbox: &Sandbox) {
     for _ in 0..2 {
         sandbox.run("-C sales cycle");
         sandbox.run("-C hq cycle");

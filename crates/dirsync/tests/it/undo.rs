@@ -176,6 +176,52 @@ fn a_command_is_undone_and_done_again() {
     sandbox.run("-C sales import few.csv --whole").expect(0);
 }
 
+/// What a person approved by mistake waits again, as it did, if it was not sent yet.
+#[test]
+fn an_approval_that_was_not_sent_waits_for_a_person_again() {
+    let sandbox = crate::held::two_groups();
+    let held = |group: &str| {
+        let list = sandbox.run("-C sales held list --json").json();
+        let cases = list["cases"].as_array().unwrap().iter();
+        cases.filter(|case| case["group"] == group).cloned().collect::<Vec<Value>>()
+    };
+    let (deletions, changes) = (held("short-read:crew"), held("blank:ships"));
+    assert_eq!((deletions.len(), changes.len()), (37, 20));
+    sandbox.run("-C sales held approve blank:ships").expect(0);
+    sandbox.run("-C sales send").expect(3);
+    sandbox.run("-C sales held approve short-read:crew").expect(0);
+    assert_eq!(sandbox.status("sales")["own_entries"], 3 + 20);
+
+    let dry = sandbox.run("-C sales undo").expect(0).out;
+    assert!(dry.contains("37 entries would wait for a decision again: "), "{dry}");
+    assert!(!dry.contains("come back") && !dry.contains("sent already"), "{dry}");
+    let undone = sandbox.run("-C sales undo --yes --json").expect(0).json();
+    assert_eq!((&undone["held_again"], &undone["returned"]), (&37.into(), &0.into()));
+    assert_eq!((&undone["sent"], &undone["held"]), (&0.into(), &serde_json::json!([])));
+    assert_eq!(held("short-read:crew"), deletions, "as before, since the same time");
+    sandbox.run("-C sales status").expect(3);
+    // It can be done again, and taken back again.
+    let by = undone["by"].as_u64().unwrap();
+    let again = sandbox.run(&format!("-C sales undo {by} --yes --json")).expect(0).json();
+    assert_eq!((&again["removed"], held("short-read:crew").len()), (&37.into(), 0));
+    let by = again["by"].as_u64().unwrap();
+    sandbox.run(&format!("-C sales undo {by} --yes")).expect(0);
+    assert_eq!(held("short-read:crew"), deletions);
+    crate::held::cycles(&sandbox);
+    assert_eq!(held("short-read:crew"), deletions, "a read asks again, and nobody is deleted");
+    assert_eq!(sandbox.status("hq")["entries"], 40 + 20);
+
+    // The other approval was sent: the undo is a change of its own.
+    let undone = sandbox.run("-C sales undo --yes").expect(0).out;
+    let says = "20 approved changes were sent already; what takes them back travels with the next";
+    assert!(undone.contains("20 entries are as before: ") && undone.contains(says), "{undone}");
+    assert!(undone.contains("the source \"ships\" is held"), "{undone}");
+    assert_eq!(held("blank:ships").len(), 0);
+    crate::held::cycles(&sandbox);
+    let list = sandbox.run("-C hq entry show 100").expect(0).out;
+    assert!(list.contains("telephoneNumber: +1 100"), "{list}");
+}
+
 #[test]
 fn decisions_are_undone() {
     let sandbox = Sandbox::two_postoffices();

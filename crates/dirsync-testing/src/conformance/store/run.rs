@@ -1,7 +1,8 @@
 //! Runs, and what is kept for undoing them.
 
 use dirsync_message::Stamp;
-use dirsync_protocol::tables::{EntryBefore, Run, RunKind, Stored};
+use dirsync_protocol::guard::GuardKind;
+use dirsync_protocol::tables::{ClosedCase, EntryBefore, Run, RunKind, Stored};
 use dirsync_store::Store;
 
 use super::{ALL, Check, Tx, check_kept, commit, discard};
@@ -12,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
     runs_are_kept_and_read_newest_first,
     entries_are_kept_as_they_were,
     added_entries_are_kept_in_their_order,
+    closed_cases_are_kept,
     a_run_is_forgotten_with_all_that_it_kept,
     holds_of_sources_are_kept,
 ];
@@ -135,25 +137,49 @@ fn added_entries_are_kept_in_their_order(store: &mut dyn Store) {
     check_kept(store, |_| Ok(()), |tx| tx.added(2), ids[3..4].to_vec());
 }
 
+fn closed_case(n: u64, text: &str) -> ClosedCase {
+    let (id, source, key) = (entry_id(n), text.into(), text.into());
+    ClosedCase { id, source, kind: GuardKind::Taken, key, since: GREATEST - n }
+}
+
+fn closed_cases_are_kept(store: &mut dyn Store) {
+    let cases: Vec<ClosedCase> = (0..).zip(TEXTS).map(|(n, text)| closed_case(n, text)).collect();
+    let write = |tx: &mut Tx<'_>| {
+        tx.put_closed_case(1, &closed_case(0, "of before"))?;
+        tx.put_closed_case(2, &closed_case(0, "of another run"))?;
+        cases.iter().try_for_each(|case| tx.put_closed_case(1, case))
+    };
+    let read = |tx: &mut Tx<'_>, run| {
+        let read = cases.iter().map(|case| tx.closed_case(run, case.id));
+        read.collect::<Stored<Vec<_>>>()
+    };
+    check_kept(store, write, |tx| read(tx, 1), cases.iter().cloned().map(Some).collect());
+    let others = discard(store, |tx| read(tx, 2));
+    assert_eq!(others[0], Some(closed_case(0, "of another run")));
+    assert!(others[1..].iter().all(Option::is_none));
+}
+
 fn a_run_is_forgotten_with_all_that_it_kept(store: &mut dyn Store) {
     let (one, other) = commit(store, |tx| Ok((new_run(tx)?, new_run(tx)?)));
     commit(store, |tx| {
         for run in [one, other] {
             tx.put_before(run, &before(1, "x"))?;
             tx.put_added(run, &[(entry_id(2), 7)])?;
+            tx.put_closed_case(run, &closed_case(3, "x"))?;
             tx.put_source_hold("csv", run)?;
         }
         tx.delete_run(one)?;
         tx.delete_run(one + 50)
     });
     let kept = |tx: &mut Tx<'_>, run| {
-        Ok((tx.run(run)?.is_some(), befores(tx, run, 9)?.len(), tx.added(run)?.len()))
+        let has_case = tx.closed_case(run, entry_id(3))?.is_some();
+        Ok((tx.run(run)?.is_some(), befores(tx, run, 9)?.len(), tx.added(run)?.len(), has_case))
     };
-    assert_eq!(discard(store, |tx| kept(tx, one)), (false, 0, 0));
-    assert_eq!(discard(store, |tx| kept(tx, other)), (true, 1, 1));
+    assert_eq!(discard(store, |tx| kept(tx, one)), (false, 0, 0, false));
+    assert_eq!(discard(store, |tx| kept(tx, other)), (true, 1, 1, true));
     assert_eq!(discard(store, |tx| tx.source_holds()), [("csv".to_owned(), other)]);
     discard(store, |tx| tx.delete_run(other));
-    assert_eq!(discard(store, |tx| kept(tx, other)), (true, 1, 1), "that was dropped");
+    assert_eq!(discard(store, |tx| kept(tx, other)), (true, 1, 1, true), "that was dropped");
 }
 
 fn holds_of_sources_are_kept(store: &mut dyn Store) {
