@@ -172,6 +172,45 @@ fn a_backup_holds_what_was_committed() {
 }
 
 #[test]
+fn of_backups_to_one_file_at_once_one_is_made_and_the_others_say_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postoffice.db");
+    let mut store = SqliteStore::create(&path).unwrap();
+    commit(&mut store, |tx| tx.put_note("a", Some("x"))).unwrap();
+    let copy = folder.path().join("backup.db");
+
+    let lock = std::fs::File::create(folder.path().join("backup.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = store.backup_to(&copy).unwrap_err().to_string();
+    assert!(refused.contains("another backup writes to this file"), "{refused}");
+    assert!(!copy.exists());
+    drop(lock);
+
+    for _ in 0..20 {
+        let all = std::sync::Barrier::new(4);
+        let back_up = || {
+            let store = SqliteStore::open_read_only(&path).unwrap();
+            all.wait();
+            store.backup_to(&copy).map_err(|error| error.to_string())
+        };
+        let outcomes: Vec<Result<(), String>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(back_up)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            let known = ["another backup writes to this file", "already exists"];
+            assert!(known.iter().any(|known| error.contains(known)), "{error}");
+        }
+        let mut restored = SqliteStore::open_read_only(&copy).unwrap();
+        assert_eq!(note(&mut restored, "a").as_deref(), Some("x"));
+        let left = ["backup.db.part", "backup.db.part-journal", "backup.db.lock"];
+        assert!(left.iter().all(|name| !folder.path().join(name).exists()));
+        std::fs::remove_file(&copy).unwrap();
+    }
+}
+
+#[test]
 fn handles_see_each_others_commits_and_names() {
     let folder = tempfile::tempdir().unwrap();
     let mut one = SqliteStore::create(folder.path().join("postoffice.db")).unwrap();

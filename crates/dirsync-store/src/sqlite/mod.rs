@@ -6,6 +6,7 @@
 //! While the database `NAME` is open, its log `NAME-wal` and the file `NAME-shm` exist beside it. A
 //! copy of the file alone is therefore not a backup; [`SqliteStore::backup_to`] makes one.
 
+mod backup;
 mod buckets;
 mod columns;
 mod common;
@@ -34,7 +35,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dirsync_protocol::tables::{StoreError, StoreErrorKind, Stored};
-use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Store, Transaction};
@@ -220,11 +220,13 @@ impl SqliteStore {
     }
 
     /// Copies the committed state into a new database, while others read and write on. The copy is
-    /// made as `PATH.part` and then renamed, so that a file of the final name is always whole.
+    /// made as `PATH.part` and then renamed, so that a file of the final name is always whole. `PATH.lock`
+    /// is there meanwhile, and lets only one copy be made.
     ///
     /// # Errors
     ///
-    /// If a file of this name exists, or the copy cannot be made. The unfinished copy is then removed.
+    /// If a file of this name exists or another copy of this name is being made, or if the copy cannot be
+    /// made. The unfinished copy is then removed.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Stored<()> {
         let path = path.as_ref();
         self.back_up_at(path).map_err(|error| match error.kind {
@@ -234,50 +236,8 @@ impl SqliteStore {
         })
     }
 
-    fn back_up_at(&self, path: &Path) -> Stored<()> {
-        let action = "back up the database";
-        if path.try_exists().map_err(file_failed(action))? {
-            return Err(file_failed(action)(std::io::ErrorKind::AlreadyExists.into()));
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        // An interrupted copy leaves its part.
-        remove_copy(&part).map_err(file_failed(action))?;
-        let copied = self.copy_to(action, &part).and_then(|()| {
-            std::fs::rename(&part, path).map_err(file_failed(action))?;
-            sync_folder(action, path)
-        });
-        if copied.is_err() {
-            // The error of the copy is the one to report, even if its rest cannot be removed either.
-            let _ = remove_copy(&part);
-        }
-        copied
-    }
-
     fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
         move |error| failed(action)(error).of_database(&self.path)
-    }
-
-    fn copy_to(&self, action: &'static str, path: &Path) -> Stored<()> {
-        make_file(path).map_err(file_failed(action))?;
-        let mut copy = connect(action, path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let backup = Backup::new(&self.connection, &mut copy).map_err(failed(action))?;
-        // All pages are copied in one step, as one snapshot. With several steps, each write by others in
-        // between would restart the copy.
-        match backup.step(-1).map_err(failed(action))? {
-            StepResult::Done => {}
-            _ => {
-                let why = "the database is locked";
-                return Err(refused(action, StoreErrorKind::Busy, why));
-            }
-        }
-        drop(backup);
-        // The copy has no log of its own, so who reads it leaves no files beside it.
-        copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed(action))?;
-        drop(copy);
-        let file = File::open(path).map_err(file_failed(action))?;
-        file.sync_all().map_err(file_failed(action))
     }
 
     /// Checks the database, and returns a line for each fault.
@@ -383,19 +343,6 @@ fn connect_without_log(action: &'static str, path: &Path) -> Option<(Connection,
     let connection = connect(action, &uri, flags).ok()?;
     let version = schema::checked_version(&connection, path).ok()?;
     Some((connection, version))
-}
-
-/// Removes an unfinished copy and its journal.
-fn remove_copy(path: &Path) -> std::io::Result<()> {
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-journal");
-    for file in [PathBuf::from(journal), path.to_owned()] {
-        match std::fs::remove_file(file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn check_place(action: &'static str, path: &Path) -> Stored<()> {
