@@ -366,8 +366,7 @@ impl<'t> SourceRead<'t> {
     pub fn fault(&mut self, fault: &RowFault) -> Result<(), ReadError> {
         self.report.rows += 1;
         self.keyless += u64::from(fault.keyless);
-        let subject = format!("line {}", fault.line);
-        self.quarantine(fault.line, &subject, fault.reason.clone(), &fault.text)
+        self.quarantine(fault.line, "", fault.reason.clone(), &fault.text)
     }
 
     pub(super) fn quarantine(
@@ -383,7 +382,8 @@ impl<'t> SourceRead<'t> {
             since: self.settings.now,
             origin: self.settings.source.clone(),
             subject: subject.to_owned(),
-            reason: format!("line {line}: {reason}"),
+            line: Some(line),
+            reason,
             text: text.to_owned(),
         };
         self.changes.tables().put_quarantined(&case)?;

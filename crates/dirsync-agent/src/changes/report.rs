@@ -63,7 +63,7 @@ pub(super) fn add_example<K: Ord>(
 pub struct BadRow {
     /// Its line in the file.
     pub line: u64,
-    /// The key; `line N` if none could be read.
+    /// The key; empty if none could be read.
     pub subject: String,
     /// The reason.
     pub reason: String,

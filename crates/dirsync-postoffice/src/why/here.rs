@@ -106,13 +106,15 @@ fn quarantined(
             found.source.as_ref().is_some_and(|source| *source == case.origin)
                 && found.key == case.subject
         });
-        if about.is_none() && !wanted.is_within(&case.text) && !wanted.is_within(&case.subject) {
+        let title = case.title().into_owned();
+        if about.is_none() && !wanted.is_within(&case.text) && !wanted.is_within(&title) {
             return ControlFlow::Continue(());
         }
         let stage = Stage::Quarantined {
             number: case.number,
             origin: case.origin,
             since: case.since,
+            line: case.line,
             reason: case.reason,
             row: value(&case.text),
         };
@@ -120,7 +122,7 @@ fn quarantined(
             Some(found) => found.stages.insert(0, stage),
             None => {
                 let record = Record::default();
-                let mut row = Found::new(None, me, &case.subject, record.as_ref());
+                let mut row = Found::new(None, me, &title, record.as_ref());
                 row.stages.push(stage);
                 all.add_row(row);
             }

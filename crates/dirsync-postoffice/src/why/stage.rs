@@ -101,6 +101,8 @@ pub enum Stage {
         #[serde(serialize_with = "json::time")]
         #[schemars(with = "json::Time")]
         since: u64,
+        /// The line of the file on which it begins, if it is a row.
+        line: Option<u64>,
         /// What is wrong with it.
         reason: String,
         /// The row, shortened.

@@ -250,6 +250,7 @@ fn quarantine_loser(
         since: now,
         origin: "merge".into(),
         subject: loser.key.clone(),
+        line: None,
         reason: format!(
             "this version (stamp {}) lost to a later one (stamp {}) when two states of this \
              postoffice were merged",

@@ -1,5 +1,7 @@
 //! The tables of a requestor.
 
+use std::borrow::Cow;
+
 use dirsync_directory::{
     Bucket, BucketSums, EntryId, PostofficeName, Record, RecordRef, SetDigest, View,
 };
@@ -299,12 +301,24 @@ pub struct Quarantined {
     pub since: u64,
     /// Where it came from: a source's name, or a postoffice's.
     pub origin: String,
-    /// Which entry, row or file.
+    /// Which entry or file; empty for a row without a key.
     pub subject: String,
+    /// The line of the source's file on which the row begins; `None` if it is not a row.
+    pub line: Option<u64>,
     /// Why.
     pub reason: String,
     /// The material itself.
     pub text: String,
+}
+
+impl Quarantined {
+    /// How people call it: by its subject, or by its line if it has none.
+    pub fn title(&self) -> Cow<'_, str> {
+        match self.line {
+            Some(line) if self.subject.is_empty() => Cow::Owned(format!("line {line}")),
+            _ => Cow::Borrowed(&self.subject),
+        }
+    }
 }
 
 /// The memory of a source between two reads.

@@ -16,7 +16,8 @@ CREATE TABLE quarantine (
     number  INTEGER PRIMARY KEY AUTOINCREMENT, -- number of the case
     since   INTEGER NOT NULL, -- time of its arrival
     origin  TEXT NOT NULL,    -- name of the source or postoffice
-    subject TEXT NOT NULL,    -- the entry, row or file
+    subject TEXT NOT NULL,    -- the entry or file; empty for a row without a key
+    line    INTEGER,          -- the line of the source's file on which the row begins
     reason  TEXT NOT NULL,    -- the reason
     text    TEXT NOT NULL     -- the content
 ) STRICT;

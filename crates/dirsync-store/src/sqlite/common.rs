@@ -8,7 +8,7 @@ use super::transaction::SqliteTransaction;
 
 impl CommonTables for SqliteTransaction<'_> {
     fn visit_quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Flow) -> Stored<()> {
-        let sql = "SELECT number, since, origin, subject, reason, text FROM quarantine \
+        let sql = "SELECT number, since, origin, subject, line, reason, text FROM quarantine \
                    ORDER BY number";
         let action = "read the quarantine";
         self.visit(action, sql, [], |row, _| {
@@ -18,6 +18,7 @@ impl CommonTables for SqliteTransaction<'_> {
                 since: row.number()?,
                 origin: row.text()?.into(),
                 subject: row.text()?.into(),
+                line: row.optional_number()?,
                 reason: row.text()?.into(),
                 text: row.text()?.into(),
             }))
@@ -26,11 +27,13 @@ impl CommonTables for SqliteTransaction<'_> {
 
     fn put_quarantined(&mut self, case: &Quarantined) -> Stored<u64> {
         let action = "write to the quarantine";
-        let sql = "REPLACE INTO quarantine (number, since, origin, subject, reason, text) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let sql = "REPLACE INTO quarantine (number, since, origin, subject, line, reason, text) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let number = (case.number != 0).then(|| integer(action, case.number)).transpose()?;
         let since = integer(action, case.since)?;
-        let params = params![number, since, case.origin, case.subject, case.reason, case.text];
+        let line = case.line.map(|line| integer(action, line)).transpose()?;
+        let Quarantined { origin, subject, reason, text, .. } = case;
+        let params = params![number, since, origin, subject, line, reason, text];
         self.execute(action, sql, params)?;
         // Numbers begin at 1, so the number from SQLite is not negative.
         Ok(self.connection.last_insert_rowid().unsigned_abs())

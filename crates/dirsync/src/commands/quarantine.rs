@@ -24,8 +24,10 @@ pub struct Case {
     since: u64,
     /// The source, or the postoffice, that it came from.
     origin: String,
-    /// The entry, the row or the file.
-    subject: String,
+    /// The entry, or the file; `null` for a row whose key could not be read.
+    subject: Option<String>,
+    /// The line of the file on which the row begins, if it is one.
+    line: Option<u64>,
     /// Why it could not be accepted.
     reason: String,
     /// The material itself.
@@ -34,8 +36,9 @@ pub struct Case {
 
 impl From<Quarantined> for Case {
     fn from(case: Quarantined) -> Self {
-        let Quarantined { number, since, origin, subject, reason, text } = case;
-        Self { number, since, origin, subject, reason, text }
+        let Quarantined { number, since, origin, subject, line, reason, text } = case;
+        let subject = (!subject.is_empty()).then_some(subject);
+        Self { number, since, origin, subject, line, reason, text }
     }
 }
 
@@ -92,10 +95,9 @@ fn show(folder: &Path, number: u64, json: bool) -> Result<ExitStatus> {
 }
 
 fn print_quarantined(case: &Quarantined) {
-    // A row without a key is called by its line, with which the reason begins, too.
-    let named = format!("{}: ", case.subject);
-    let reason = case.reason.strip_prefix(&named).unwrap_or(&case.reason);
-    let line = format!("{} {named}{reason}", case.origin);
+    let named = [Some(case.subject.clone()), case.line.map(|line| format!("line {line}"))];
+    let named: Vec<String> = named.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let line = format!("{} {}: {}", case.origin, named.join(": "), case.reason);
     println!("{:>5}  {}", case.number, shown(&line));
 }
 

@@ -101,10 +101,11 @@ fn of_source(stage: &Stage, now: u64, zone: &TimeZone) -> String {
         Stage::Unreadable { source, file, error } => {
             format!("{}: it cannot be read: {}", place(source, file, None), shown(error))
         }
-        Stage::Quarantined { number, origin, since, reason, row } => format!(
-            "in quarantine since {}, case {number} of {}: {}: {}",
+        Stage::Quarantined { number, origin, since, line, reason, row } => format!(
+            "in quarantine since {}, case {number} of {}: {}{}: {}",
             clock(*since, now, zone),
             shown(origin),
+            line.map(|line| format!("line {line}: ")).unwrap_or_default(),
             shown(reason),
             shown(row)
         ),

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::sandbox::{Sandbox, people};
 
 #[test]
@@ -76,6 +78,13 @@ fn rows_that_cannot_be_taken_are_named_at_once() {
     );
     let list = sandbox.run("-C hq quarantine list").expect(3).out;
     assert_eq!(list.matches("line 4").count(), 1, "{list}");
+    assert!(list.contains("import 2: line 3: \"bo\""), "{list}");
+    let cases = sandbox.run("-C hq quarantine list --json").expect(3).json();
+    for (case, subject, line) in [(&cases[0], "2".into(), 3), (&cases[1], json!(null), 4)] {
+        assert_eq!((&case["subject"], &case["line"]), (&subject, &line.into()), "{case}");
+        let reason = case["reason"].as_str().unwrap();
+        assert!(!reason.starts_with("line"), "{reason}");
+    }
     sandbox.write("cut.csv", "key,cn,mail\n1,Ana,ana@x.example\n2,\"Bo");
     let cut = sandbox.run("-C hq import cut.csv --dry-run").expect(1).err;
     assert!(cut.contains("the rows before it would be taken, nobody would be deleted"), "{cut}");

@@ -110,6 +110,7 @@ fn case(number: u64, text: &str) -> Quarantined {
         since: GREATEST,
         origin: text.into(),
         subject: text.into(),
+        line: (text.len() > 1).then_some(GREATEST),
         reason: text.into(),
         text: text.into(),
     }

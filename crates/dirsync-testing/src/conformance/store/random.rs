@@ -263,7 +263,9 @@ impl World {
             2 => {
                 let (origin, subject) = (text.clone(), self.text().to_owned());
                 let reason = String::new();
-                let case = Quarantined { number: 0, since: at, origin, subject, reason, text };
+                let line = (at % 2 == 0).then_some(at);
+                let case =
+                    Quarantined { number: 0, since: at, origin, subject, line, reason, text };
                 // Which numbers a store gives after a rollback is its own affair.
                 tx.put_quarantined(&case)?;
             }

@@ -64,8 +64,8 @@ struct LeftOut {
 struct BadRow {
     /// Its line in the file.
     line: u64,
-    /// The key; `line N` if none could be read.
-    subject: String,
+    /// The key; `null` if none could be read.
+    subject: Option<String>,
     /// Why it could not be accepted.
     reason: String,
 }
@@ -128,7 +128,7 @@ impl Imported {
                 .iter()
                 .map(|row| BadRow {
                     line: row.line,
-                    subject: row.subject.clone(),
+                    subject: (!row.subject.is_empty()).then(|| row.subject.clone()),
                     reason: row.reason.clone(),
                 })
                 .collect(),
