@@ -48,6 +48,9 @@ pub const INCOMPLETE: &str = "incomplete:";
 /// By step, a run window that was missed, until the step has run again.
 pub const MISSED: &str = "missed:";
 
+/// The last command of a person, if it left no run, and the newest run before it.
+pub const LAST_COMMAND: &str = "last-command";
+
 /// When what is past its time was forgotten last.
 pub const TIDIED: &str = "tidied";
 

@@ -38,6 +38,7 @@ pub mod inbox;
 pub mod init;
 pub mod invitation;
 pub mod keys;
+pub mod last_command;
 pub mod log;
 pub mod maps;
 mod missing;

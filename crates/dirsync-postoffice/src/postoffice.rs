@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::keys::{public_key, random_seed, read_instance};
+use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
 /// The carrier of a server's own postoffice: its transit folder.
@@ -210,9 +211,12 @@ impl Postoffice {
         let mut log = self.decisions();
         let mut tables = self.begin()?;
         let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
-        let mut runs = Vec::new();
+        let (mut runs, mut left) = (Vec::new(), Left::Nothing);
         for decision in &made {
             runs.push(decision_run(&mut *tables, decision, undoes)?);
+            if !changes_nothing(&mut *tables, decision)? {
+                left = Left::NoRun;
+            }
         }
         decisions::decide(&mut *tables, &mut context, &mut log, &made)?;
         let mut newest = None;
@@ -230,6 +234,12 @@ impl Postoffice {
         {
             tables.put_run(&Run { undone_by: Some(by), ..undone })?;
         }
+        if newest.is_none()
+            && let Some((first, command)) =
+                made.first().and_then(|first| Some((first, command_of(&first.kind)?)))
+        {
+            last_command::note(&mut *tables, command, first.postoffice.as_str(), left)?;
+        }
         tables.commit()?;
         Ok(newest)
     }
@@ -239,6 +249,13 @@ impl Postoffice {
         let mut tables = self.store.begin()?;
         log_within(&mut *tables, step, summary, events)?;
         tables.commit()
+    }
+
+    /// Notes a command that changed nothing, in a transaction of its own.
+    pub(crate) fn note_idle(&mut self, command: Command, subject: &str) -> Result<()> {
+        let mut tables = self.begin()?;
+        last_command::note(&mut *tables, command, subject, Left::Nothing)?;
+        Ok(tables.commit()?)
     }
 
     /// Puts a note, in a transaction of its own where it is not there yet.
@@ -255,6 +272,28 @@ impl Postoffice {
     pub fn begin(&mut self) -> Stored<Box<dyn Transaction + '_>> {
         self.store.begin()
     }
+}
+
+/// Whether a decision leaves a registration as it is.
+fn changes_nothing(tables: &mut dyn Tables, decision: &Decision) -> Stored<bool> {
+    // A resumption also ends a contest of copies.
+    let is_plain = matches!(decision.kind, DecisionKind::Allow(_) | DecisionKind::Carrier(_));
+    let known = tables.registration(&decision.postoffice)?;
+    Ok(is_plain && known.is_some_and(|known| decisions::is_in_force(&known, &decision.kind)))
+}
+
+/// The command by which a person decides; `None` if none does.
+fn command_of(kind: &DecisionKind) -> Option<Command> {
+    Some(match kind {
+        DecisionKind::Invite { .. } => Command::RequestorAdd,
+        DecisionKind::Allow(_) | DecisionKind::Carrier(_) => Command::RequestorSet,
+        DecisionKind::Suspend => Command::RequestorSuspend,
+        DecisionKind::Resume => Command::RequestorResume,
+        DecisionKind::Remove => Command::RequestorRemove,
+        DecisionKind::ApproveDeletion(_) => Command::HeldApprove,
+        DecisionKind::RejectDeletion(_) => Command::HeldReject,
+        DecisionKind::Key(_) | DecisionKind::Reinstate(_) | DecisionKind::Renew(_) => return None,
+    })
 }
 
 /// The run of a decision; `None` if it cannot be undone.

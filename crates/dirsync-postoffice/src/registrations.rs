@@ -20,6 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::require_foreign;
 use crate::invitation::{Invitation, VALID_MS};
 use crate::keys::random_seed;
+use crate::last_command::Command;
 use crate::nearest::Nearest;
 use crate::postoffice::Postoffice;
 use crate::time::{now_ms, rfc3339};
@@ -189,13 +190,14 @@ pub fn set(
              e.g. --all-kinds; `dirsync requestor show NAME` shows them",
         ));
     }
+    let mut decided = Vec::new();
     if let Some(folder) = folder {
-        let carrier = folder_carrier(folder)?;
-        postoffice.decide(vec![(name.clone(), DecisionKind::Carrier(carrier))])?;
+        decided.push((name.clone(), DecisionKind::Carrier(folder_carrier(folder)?)));
     }
     if is_view_named {
-        postoffice.decide(vec![(name.clone(), DecisionKind::Allow(after.clone()))])?;
+        decided.push((name.clone(), DecisionKind::Allow(after.clone())));
     }
+    postoffice.decide(decided)?;
     let mut tables = postoffice.begin()?;
     Ok(ChangedView {
         before: Seen::of(&mut *tables, before)?,
@@ -206,7 +208,7 @@ pub fn set(
 /// Lets the requests of a requestor wait.
 pub fn suspend(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()> {
     if taking_part_elsewhere(postoffice, name)?.state == RegistrationState::Suspended {
-        return Ok(());
+        return postoffice.note_idle(Command::RequestorSuspend, name.as_str());
     }
     postoffice.decide(vec![(name.clone(), DecisionKind::Suspend)])
 }
@@ -217,7 +219,7 @@ pub fn resume(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<()> 
     let known = taking_part_elsewhere(postoffice, name)?;
     let refused = waiting::is_refused(&mut *postoffice.begin()?, &known.name)?;
     if known.state != RegistrationState::Suspended && known.copies == Copies::One && !refused {
-        return Ok(());
+        return postoffice.note_idle(Command::RequestorResume, name.as_str());
     }
     postoffice.decide(vec![(name.clone(), DecisionKind::Resume)])
 }

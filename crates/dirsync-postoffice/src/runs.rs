@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::difference::{Difference, differences, value};
 use crate::failure::{Failure, Result};
 use crate::json;
+use crate::last_command::{self, Command, LastCommand, Left};
 use crate::postoffice::{Postoffice, log_run, log_within};
 use crate::time::now_ms;
 
@@ -228,6 +229,9 @@ pub struct Undone {
     pub run: RunSummary,
     /// Nothing was done: this is what would be.
     pub dry_run: bool,
+    /// The last command, if it left nothing to undo, and no run was named: then nothing was done, and the run is
+    /// one before it. Else null.
+    pub last_command: Option<LastCommand>,
     /// The run that undid it, which can be undone too; null if nothing was left to put back.
     pub by: Option<u64>,
     /// The number of entries that it had deleted, and that come back under their ids.
@@ -267,6 +271,7 @@ impl Undone {
         Self {
             run: RunSummary::from(&report.run),
             dry_run,
+            last_command: None,
             by: report.by.filter(|_| !dry_run),
             returned: report.returned,
             changed: report.changed,
@@ -284,25 +289,35 @@ impl Undone {
     }
 }
 
-/// Undoes a run, or the newest one that is in force. With `dry_run` nothing is done.
+/// Undoes a run, or the newest one that is in force. With `dry_run` nothing is done, nor without a number if
+/// the last command left no run: a person who means that command would undo the one before it.
 ///
 /// # Errors
 ///
 /// A run that cannot be undone.
 pub fn undo(postoffice: &mut Postoffice, number: Option<u64>, dry_run: bool) -> Result<Undone> {
     let mut tables = postoffice.begin()?;
-    let run = match number {
-        Some(number) => find(&mut *tables, number)?,
-        None => newest_in_force(&mut *tables)?.ok_or_else(|| {
-            Failure::usage("there is nothing to undo")
-                .hint("`dirsync log` has the numbers of runs; an undo is undone by its number")
-        })?,
-    };
+    if let Some(number) = number {
+        let run = find(&mut *tables, number)?;
+        drop(tables);
+        return undo_run(postoffice, &run, dry_run);
+    }
+    let run = newest_in_force(&mut *tables)?.ok_or_else(|| {
+        Failure::usage("there is nothing to undo")
+            .hint("`dirsync log` has the numbers of runs; an undo is undone by its number")
+    })?;
+    let last_command = LastCommand::of(&mut *tables)?;
+    drop(tables);
+    let undone = undo_run(postoffice, &run, dry_run || last_command.is_some())?;
+    Ok(Undone { last_command, ..undone })
+}
+
+fn undo_run(postoffice: &mut Postoffice, run: &Run, dry_run: bool) -> Result<Undone> {
     if let Some((decision, inverse)) = &run.decision {
         let (decision, inverse) = (decision.parse()?, inverse.parse()?);
-        drop(tables);
-        return undo_decision(postoffice, &run, &decision, inverse, dry_run);
+        return undo_decision(postoffice, run, &decision, inverse, dry_run);
     }
+    let mut tables = postoffice.begin()?;
     let report = changes::undo(&mut *tables, now_ms(), run.number).map_err(Failure::usage)?;
     let undone = Undone::of(&report, dry_run);
     if dry_run || report.by.is_none() {
@@ -345,6 +360,7 @@ fn undo_decision(
     Ok(Undone {
         run: RunSummary::from(run),
         dry_run,
+        last_command: None,
         by,
         returned: 0,
         changed: 0,
@@ -387,6 +403,7 @@ pub fn go_on(postoffice: &mut Postoffice, source: &str) -> Result<WentOn> {
     }
     tables.put_note(&format!("{SOURCE_ERROR}{source}"), None)?;
     log_within(&mut *tables, "T0", &format!("source \"{source}\" goes on"), &[])?;
+    last_command::note(&mut *tables, Command::GoOn, source, Left::NoRun)?;
     tables.commit()?;
     Ok(WentOn { source: source.to_owned() })
 }

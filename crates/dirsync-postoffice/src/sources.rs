@@ -16,6 +16,7 @@ use dirsync_store::Transaction;
 
 use crate::config::SourceConfig;
 use crate::failure::{Failure, FailureKind, Result};
+use crate::last_command::{self, Command, Left};
 use crate::postoffice::{Postoffice, log_run, log_within};
 use crate::report::{Done, Report};
 use crate::runs::run_of;
@@ -129,12 +130,17 @@ pub fn import(
         now: now_ms(),
     };
     let mut tables = postoffice.begin()?;
-    let file = SourceFile { path: file, format: *format, options };
+    let path = file;
+    let file = SourceFile { path, format: *format, options };
     let (intake, run) =
         run_of(&mut *tables, |tables| take_in(tables, file, settings, true, progress))
             .map_err(explain)?;
     if !dry_run {
         log_intake(&mut *tables, source, &intake, run)?;
+        if run.is_none() {
+            let name = path.display().to_string();
+            last_command::note(&mut *tables, Command::Import, &name, Left::Nothing)?;
+        }
         tables.commit()?;
     }
     Ok(intake)

@@ -12,6 +12,7 @@ use crate::difference::value;
 use crate::entries::{done, own_entry};
 use crate::failure::{Failure, Result};
 use crate::json;
+use crate::last_command::Command;
 use crate::nearest::Nearest;
 use crate::postoffice::Postoffice;
 use crate::time::now_ms;
@@ -123,7 +124,7 @@ pub fn release(postoffice: &mut Postoffice, text: &str, to: &PostofficeName) -> 
     }
     let id = own_entry(&mut *tables, text)?.id;
     let run = requestor::release(&mut *tables, now_ms(), id, Some(to.clone()))?;
-    done(tables, id, &format!("released to {to}"), run)?;
+    done(tables, (Command::EntryRelease, text), id, &format!("released to {to}"), run)?;
     Ok(Released { id, known, nearest })
 }
 
@@ -135,7 +136,8 @@ pub fn claim(postoffice: &mut Postoffice, text: &str, source: &str) -> Result<En
         Err(_) => offered_id(&mut *tables, text)?,
     };
     requestor::claim(&mut *tables, now_ms(), id, source)?;
-    done(tables, id, "claimed", None)
+    // An undo would take the entry from its former owner too.
+    done(tables, (Command::EntryClaim, text), id, "claimed", None)
 }
 
 fn offered_id(tables: &mut dyn Tables, text: &str) -> Result<EntryId> {

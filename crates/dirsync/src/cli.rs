@@ -142,7 +142,8 @@ pub enum Command {
     Log(LogArgs),
     /// Put back what the last read, command or decision changed
     #[command(
-        after_help = "It says what would happen; --yes does it. An entry that was changed since is left. A source whose \
+        after_help = "It says what would happen; --yes does it. If the last command changed nothing, or cannot be undone, nothing \
+                      is done without a number. An entry that was changed since is left. A source whose \
                       changes are undone is held until its file agrees, or --go-on lets it go on. Approved changes that \
                       were not sent yet wait for a decision again.\n\n\
                       Examples:\n  dirsync -C hq undo\n  dirsync -C hq undo --yes --json"

@@ -17,6 +17,7 @@ pub use fields::Fields;
 pub use shown::{ShownEntry, State, find, visit};
 
 use crate::failure::{Failure, Result};
+use crate::last_command::{self, Command, Left};
 use crate::postoffice::{Postoffice, log_run};
 use crate::runs::run_of;
 use crate::time::now_ms;
@@ -54,21 +55,22 @@ pub fn add(postoffice: &mut Postoffice, key: Option<String>, fields: Fields) -> 
     };
     key.parse::<Key>().map_err(Failure::usage)?;
     let change = HandChange { key, record: Record::from(&entry), add: true };
-    write(postoffice.begin()?, change, None, "added")
+    write(postoffice.begin()?, Command::EntryAdd, change, None)
 }
 
 /// Writes an entry by hand; `old` is its content before, if it is not new.
 fn write(
     mut tables: Box<dyn Transaction + '_>,
+    command: Command,
     change: HandChange,
     old: Option<&Record>,
-    what: &str,
 ) -> Result<Written> {
+    let what = if change.add { "added" } else { "changed" };
     let (key, record) = (change.key.clone(), change.record.clone());
     let ((id, _), run) = run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change))?;
     let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref(), old.map(Record::as_ref))?;
     let unknown_members = members::unknown(&mut *tables, record.as_ref())?;
-    done(tables, id, what, run)?;
+    done(tables, (command, &key), id, what, run)?;
     Ok(Written { id, taken, unknown_members })
 }
 
@@ -79,7 +81,7 @@ pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result
     let mut entry = old.record.as_ref().to_entry()?;
     fields.fill(&mut entry)?;
     let change = HandChange { key: old.key, record: Record::from(&entry), add: false };
-    write(tables, change, Some(&old.record), "changed")
+    write(tables, Command::EntryModify, change, Some(&old.record))
 }
 
 /// Deletes an own entry, given by id, key, address or name.
@@ -87,17 +89,22 @@ pub fn delete(postoffice: &mut Postoffice, text: &str) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, text)?.id;
     let ((), run) = run_of(&mut *tables, |tables| delete_by_hand(tables, now_ms(), id))?;
-    done(tables, id, "deleted", run)
+    done(tables, (Command::EntryDelete, text), id, "deleted", run)
 }
 
 /// Commits a change by hand, with its line in the log.
 pub(crate) fn done(
     mut tables: Box<dyn Transaction + '_>,
+    (command, subject): (Command, &str),
     id: EntryId,
     what: &str,
     run: Option<u64>,
 ) -> Result<EntryId> {
     log_run(&mut *tables, "T0", &format!("entry {id} {what} by hand"), &[], run)?;
+    if run.is_none() {
+        let left = if command == Command::EntryClaim { Left::NoRun } else { Left::Nothing };
+        last_command::note(&mut *tables, command, subject, left)?;
+    }
     tables.commit()?;
     Ok(id)
 }

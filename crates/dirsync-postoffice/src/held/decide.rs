@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::changes;
 use dirsync_agent::decisions::DecisionKind;
-use dirsync_directory::{EntryId, PostofficeName};
+use dirsync_directory::{EntryId, PostofficeName, excerpt};
 use dirsync_protocol::guard::GuardKind;
 use dirsync_protocol::tables::Tables;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use super::case::{self, Stands};
 use super::group::{GroupId, Selector};
 use crate::failure::{Failure, Result};
 use crate::json;
+use crate::last_command::{self, Command, Left};
 use crate::postoffice::{Postoffice, log_run};
 use crate::runs::run_of;
 use crate::time::now_ms;
@@ -106,21 +107,54 @@ pub fn decide(
     selection: &Selection,
     verdict: Verdict,
 ) -> Result<Decided> {
+    let mut chosen = Chosen::of(&mut *postoffice.begin()?, selection)?;
+    let server = std::mem::take(&mut chosen.server);
+    let decides_here = server.is_empty() || !chosen.here.is_empty();
+    if !server.is_empty() {
+        let kind: fn(EntryId) -> DecisionKind = match verdict {
+            Verdict::Approved => DecisionKind::ApproveDeletion,
+            Verdict::Rejected => DecisionKind::RejectDeletion,
+        };
+        // Each of these is logged on its own.
+        let decided = server.into_iter().map(|(origin, id)| (origin, kind(id))).collect();
+        postoffice.decide(decided)?;
+    }
+    if decides_here {
+        decide_here(postoffice, &chosen, verdict)?;
+    }
+    let decided = |(group, count): (GroupId, u64)| DecidedGroup {
+        reason: group.reason(),
+        follows: Follows::of(&group, verdict),
+        group,
+        count,
+    };
+    let groups: Vec<DecidedGroup> = chosen.counts.into_iter().map(decided).collect();
+    Ok(Decided { verdict, count: groups.iter().map(|group| group.count).sum(), groups })
+}
+
+/// Decides the changes that are held at this postoffice.
+fn decide_here(postoffice: &mut Postoffice, chosen: &Chosen, verdict: Verdict) -> Result<()> {
     let mut tables = postoffice.begin()?;
-    let chosen = Chosen::of(&mut *tables, selection)?;
-    let mut run = None;
-    let kind: fn(EntryId) -> DecisionKind = match verdict {
+    let (command, mut run) = match verdict {
+        Verdict::Approved => (Command::HeldApprove, None),
+        Verdict::Rejected => (Command::HeldReject, None),
+    };
+    let left = match verdict {
+        Verdict::Rejected if !chosen.here.is_empty() => Left::NoRun,
+        _ => Left::Nothing,
+    };
+    match verdict {
         Verdict::Approved => {
             let approve =
                 |tables: &mut dyn Tables| changes::approve(tables, now_ms(), Some(&chosen.here));
             (_, run) = run_of(&mut *tables, approve)?;
-            DecisionKind::ApproveDeletion
         }
-        Verdict::Rejected => {
-            changes::reject(&mut *tables, Some(&chosen.here))?;
-            DecisionKind::RejectDeletion
-        }
-    };
+        Verdict::Rejected => changes::reject(&mut *tables, Some(&chosen.here)).map(drop)?,
+    }
+    if run.is_none() {
+        let groups: Vec<String> = chosen.counts.keys().map(ToString::to_string).collect();
+        last_command::note(&mut *tables, command, &excerpt(&groups.join(" ")), left)?;
+    }
     if !chosen.here.is_empty() {
         let word = match verdict {
             Verdict::Approved => "approved",
@@ -132,20 +166,7 @@ pub fn decide(
             }
         }
     }
-    tables.commit()?;
-    if !chosen.server.is_empty() {
-        // Each of these is logged on its own.
-        let decided = chosen.server.into_iter().map(|(origin, id)| (origin, kind(id))).collect();
-        postoffice.decide(decided)?;
-    }
-    let decided = |(group, count): (GroupId, u64)| DecidedGroup {
-        reason: group.reason(),
-        follows: Follows::of(&group, verdict),
-        group,
-        count,
-    };
-    let groups: Vec<DecidedGroup> = chosen.counts.into_iter().map(decided).collect();
-    Ok(Decided { verdict, count: groups.iter().map(|group| group.count).sum(), groups })
+    Ok(tables.commit()?)
 }
 
 /// The open cases of a selection.

@@ -8,7 +8,7 @@ use dirsync_postoffice::{Postoffice, now_ms};
 
 use crate::cli::UndoArgs;
 use crate::document;
-use crate::failure::{ExitStatus, Result};
+use crate::failure::{ExitStatus, Failure, Result};
 use crate::words::runs as words;
 
 /// `dirsync undo [RUN]`. Without `--yes` it only says what would happen.
@@ -24,11 +24,23 @@ pub fn undo(folder: &Path, arguments: &UndoArgs, json: bool) -> Result<ExitStatu
         return Ok(ExitStatus::Done);
     }
     let undone = runs::undo(&mut postoffice, arguments.run, !arguments.yes)?;
+    let (now, zone) = (now_ms(), postoffice.config.zone());
+    let summary = words::summary(&undone.run, now, &zone);
+    let last = undone.last_command.as_ref();
+    let last = last.map(|last| words::last_command(last, &summary, now, &zone));
+    if let Some(last) = last.as_ref().filter(|_| arguments.yes) {
+        let hint = format!("`dirsync undo {} --yes` undoes that run", undone.run.run);
+        return Err(Failure::usage(last).hint(hint));
+    }
     if json {
         document::print(&undone);
         return Ok(ExitStatus::Done);
     }
-    println!("{}", words::summary(&undone.run, now_ms(), &postoffice.config.zone()));
+    if let Some(last) = last {
+        println!("{last}: `dirsync undo {}`", undone.run.run);
+        return Ok(ExitStatus::Done);
+    }
+    println!("{summary}");
     words::undone(&undone).iter().for_each(|line| println!("{line}"));
     match undone.by {
         Some(by) => println!("run {by} did it; `dirsync undo {by}` takes it back"),

@@ -1,6 +1,7 @@
 //! Runs in words.
 
 use dirsync_directory::shown;
+use dirsync_postoffice::last_command::{LastCommand, Left};
 use dirsync_postoffice::runs::{Change, ChangedEntry, RunSummary, Undone, UndoneEntry};
 use dirsync_postoffice::time::{TimeZone, clock};
 use dirsync_protocol::tables::RunKind;
@@ -37,6 +38,18 @@ pub fn summary(run: &RunSummary, now: u64, zone: &TimeZone) -> String {
     };
     let undone = run.undone_by.map_or(String::new(), |by| format!("; undone by run {by}"));
     format!("run {}, {what}, {}{counts}{undone}", run.run, clock(run.at, now, zone))
+}
+
+/// "the last command, import people.csv at 10:12, changed nothing; before it is run 12, …".
+pub fn last_command(last: &LastCommand, before: &str, now: u64, zone: &TimeZone) -> String {
+    let LastCommand { at, command, subject, left } = last;
+    let left = match left {
+        Left::Nothing => "changed nothing",
+        Left::NoRun => "cannot be undone",
+    };
+    let (blank, subject) = (if subject.is_empty() { "" } else { " " }, shown(subject));
+    let at = clock(*at, now, zone);
+    format!("the last command, {command}{blank}{subject} at {at}, {left}; before it is {before}")
 }
 
 /// An entry that a run changed.

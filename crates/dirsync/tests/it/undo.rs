@@ -176,6 +176,86 @@ fn a_command_is_undone_and_done_again() {
     sandbox.run("-C sales import few.csv --whole").expect(0);
 }
 
+/// Somebody who wants the last command back does not lose the work of the one before it.
+#[test]
+fn a_command_that_left_nothing_to_undo_is_not_taken_for_the_run_before_it() {
+    let sandbox = three();
+    sandbox.write("few.csv", &people(0..4));
+    let commands = [
+        ("import few.csv", "import few.csv", "changed nothing"),
+        ("entry modify ana --name Ana", "entry modify ana", "changed nothing"),
+        ("held approve --all", "held approve", "changed nothing"),
+        ("held reject --all", "held reject", "changed nothing"),
+    ];
+    sandbox.run("-C sales import few.csv").expect(0);
+    let add = "-C sales entry add --key ana --name Ana --address SMTP:ana@x.example";
+    sandbox.run(add).expect(0);
+    let run = newest(&sandbox, "sales");
+    let own = |sandbox: &Sandbox| sandbox.status("sales")["own_entries"].as_u64().unwrap();
+    for (command, name, left) in commands {
+        sandbox.run(&format!("-C sales {command}")).expect(0);
+        refuses(&sandbox, "sales", run, name, left);
+        assert_eq!(own(&sandbox), 5);
+    }
+    // A read that the agent makes does not count, whether it finds something or not.
+    sandbox.write("hr.csv", "key,cn,mail\n");
+    cycles(&sandbox);
+    refuses(&sandbox, "sales", run, "held reject", "changed nothing");
+    sandbox.run(&format!("-C sales undo {run} --yes")).expect(0);
+    assert_eq!(own(&sandbox), 4);
+    // Now the last command is the undo; the next one goes on backwards.
+    let dry = sandbox.run("-C sales undo").expect(0).out;
+    assert!(dry.contains("4 entries would be deleted"), "{dry}");
+    sandbox.run("-C sales undo --yes").expect(0);
+    assert_eq!(own(&sandbox), 0);
+    sandbox.run("-C sales undo --go-on import").expect(0);
+    sandbox.run(add).expect(0);
+    sandbox.run("-C sales undo --yes").expect(0);
+
+    // A claim, and decisions of the server.
+    cycles(&sandbox);
+    sandbox.run(&format!("{} --kind resource", add.replace("sales", "hq"))).expect(0);
+    sandbox.run("-C hq entry release ana --to SOUTH/SALES").expect(0);
+    let run = newest(&sandbox, "hq");
+    cycles(&sandbox);
+    for (command, name, left) in [
+        ("entry release ana --to SOUTH/SALES", "entry release ana", "changed nothing"),
+        ("requestor set SOUTH/SALES --all-kinds", "requestor set SOUTH/SALES", "changed nothing"),
+        ("requestor resume SOUTH/SALES", "requestor resume SOUTH/SALES", "changed nothing"),
+        (
+            "requestor add WEST/X --folder share --out x.invitation",
+            "requestor add WEST/X",
+            "cannot be undone",
+        ),
+    ] {
+        sandbox.run(&format!("-C hq {command}")).expect(0);
+        refuses(&sandbox, "hq", run, name, left);
+    }
+    sandbox.run(&add.replace("ana", "eva")).expect(0);
+    let run = newest(&sandbox, "sales");
+    sandbox.run("-C sales entry claim ana").expect(0);
+    refuses(&sandbox, "sales", run, "entry claim ana", "cannot be undone");
+}
+
+/// `undo` without a number names the last command and the run before it, and does nothing.
+#[track_caller]
+fn refuses(sandbox: &Sandbox, postoffice: &str, run: u64, name: &str, left: &str) {
+    let dry = sandbox.run(&format!("-C {postoffice} undo")).expect(0).out;
+    let start = format!("the last command, {name} at ");
+    assert!(dry.starts_with(&start), "{dry}");
+    assert!(dry.contains(&format!(", {left}; before it is run {run}, ")), "{dry}");
+    assert!(dry.trim_end().ends_with(&format!(": `dirsync undo {run}`")), "{dry}");
+    let json = sandbox.run(&format!("-C {postoffice} undo --json")).expect(0).json();
+    assert_eq!((&json["dry_run"], &json["run"]["run"]), (&true.into(), &run.into()));
+    let last = &json["last_command"];
+    let words =
+        format!("{} {}", last["command"].as_str().unwrap(), last["subject"].as_str().unwrap());
+    assert_eq!(words.trim(), name);
+    let refused = sandbox.run(&format!("-C {postoffice} undo --yes")).expect(2);
+    assert!(refused.err.contains(&start) && refused.err.contains(left), "{}", refused.err);
+    assert!(refused.err.contains(&format!("`dirsync undo {run} --yes`")), "{}", refused.err);
+}
+
 /// What a person approved by mistake waits again, as it did, if it was not sent yet.
 #[test]
 fn an_approval_that_was_not_sent_waits_for_a_person_again() {
