@@ -14,7 +14,8 @@ use dirsync_message::ReqSeq;
 use dirsync_protocol::guard::{GuardKind, GuardLimits, WINDOW_MS};
 use dirsync_protocol::requestor::{ADOPTED, HAND, OwnChanges};
 use dirsync_protocol::tables::{
-    HeldChange, OwnRow, Quarantined, RequestorState, Run, RunKind, SourceMemory, StoreError, Tables,
+    HeldChange, OwnRow, OwnTombstone, Quarantined, RequestorState, Run, RunKind, SourceMemory,
+    StoreError, Tables,
 };
 use thiserror::Error;
 
@@ -162,6 +163,8 @@ pub struct SourceRead<'t> {
     pub(super) keyless: u64,
     pub(super) earlier_holds: BTreeMap<EntryId, EarlierHold>,
     has_tombstones: bool,
+    /// The tombstones of new entries that had been deleted.
+    pub(super) revived: BTreeMap<EntryId, OwnTombstone>,
     pub(super) undone: Option<Undone>,
     /// The addresses that entries of this read want and did not have, if somebody asks for them.
     pub(crate) wanted: Option<Wanted>,
@@ -220,6 +223,7 @@ impl<'t> SourceRead<'t> {
             keyless: 0,
             earlier_holds,
             has_tombstones,
+            revived: BTreeMap::new(),
             undone,
             wanted: None,
         })
@@ -347,8 +351,11 @@ impl<'t> SourceRead<'t> {
         if let Some(wanted) = &mut self.wanted {
             wanted.add_new(row.record, None);
         }
-        if self.has_tombstones {
+        if self.has_tombstones
+            && let Some(tombstone) = self.changes.tables().own_tombstone(id)?
+        {
             self.changes.tables().delete_own_tombstone(id)?;
+            self.revived.insert(id, tombstone);
         }
         let (me, source) = (self.me.clone(), self.settings.source.clone());
         let record = row.record.to_record();

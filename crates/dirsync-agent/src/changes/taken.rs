@@ -75,6 +75,10 @@ impl SourceRead<'_> {
     /// Takes back what the first row of a new entry made.
     pub(super) fn take_back_addition(&mut self, id: EntryId, key: &str) -> Result<(), ReadError> {
         self.changes.forget(id)?;
+        // Its deletion may not have been sent yet.
+        if let Some(tombstone) = self.revived.remove(&id) {
+            self.changes.tables().put_own_tombstone(&tombstone)?;
+        }
         self.report.added -= 1;
         self.report.forget_example(ExampleKind::Added, key);
         Ok(())

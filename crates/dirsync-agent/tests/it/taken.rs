@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use dirsync_agent::changes::{ReadReport, ReadSettings, approve, reject, undo};
+use dirsync_directory::EntryId;
 use dirsync_store::Store;
-use dirsync_testing::rows::record;
-use dirsync_testing::{TestPostoffice, World};
+use dirsync_testing::rows::{postoffice, record};
+use dirsync_testing::{SERVER, TestPostoffice, World};
 
 use crate::sources::{SOUTH, by_hand, held, own};
 
@@ -67,6 +68,26 @@ fn people_of_others_in_a_file_wait_for_a_person() {
     assert_eq!(own(world.at(SOUTH)).len(), 42);
     let report = feed(world.at(SOUTH), "s", 18..60, "1");
     assert_eq!((report.unchanged, report.held), (42, 0), "they are entries like the others");
+}
+
+/// A deletion that was not sent yet is sent, also if the entry came back meanwhile and is held.
+#[test]
+fn an_addition_that_is_taken_back_leaves_the_deletion_before_it() {
+    let mut world = world();
+    let south = world.at(SOUTH);
+    feed(south, "s", 18..60, "1");
+    decide(south, true);
+    world.cycle();
+    world.cycle();
+    let south = world.at(SOUTH);
+    assert_eq!(feed(south, "s", 30..60, "1").held_removals, 12);
+    decide(south, true);
+    assert_eq!(feed(south, "s", 18..60, "1").held, 12);
+    let id = EntryId::derive(&postoffice(SOUTH), "s018");
+    assert!(south.store.begin().unwrap().own_tombstone(id).unwrap().is_some());
+    world.cycle();
+    let waiting = world.at(SERVER).store.begin().unwrap().unsettled_counts().unwrap();
+    assert!(waiting.iter().all(|counts| counts.waiting == 0), "{waiting:?}");
 }
 
 #[test]
