@@ -60,6 +60,9 @@ pub const STEP_ERROR: &str = "step-error";
 /// By source, why it could not be read to its end.
 pub const SOURCE_ERROR: &str = "source-error:";
 
+/// By source, the limits of the guard for entries that it added while there was no list to compare them with.
+pub const UNCOMPARED: &str = "uncompared:";
+
 /// By target, why it could not be written.
 pub const TARGET_ERROR: &str = "target-error:";
 

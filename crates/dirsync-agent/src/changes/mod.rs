@@ -4,6 +4,7 @@
 mod absence;
 mod claims;
 mod elements;
+mod first_list;
 mod hand;
 mod held;
 mod pending;
@@ -16,6 +17,7 @@ mod unclaimed;
 mod undo;
 mod undone;
 
+pub use first_list::compare_with_first_list;
 pub use hand::{HandChange, HandError, change_by_hand, delete_by_hand};
 pub use held::{approve, reject};
 pub use read::{ConfiguredSource, Guards, ReadError, ReadRow, ReadSettings, RowFault, SourceRead};

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use dirsync_directory::{EntryId, plural};
 use dirsync_protocol::guard::GuardKind;
 
+use super::first_list::note_uncompared;
 use super::read::{ReadError, SourceRead};
 use super::report::ExampleKind;
 use crate::taken::OthersAddresses;
@@ -21,6 +22,10 @@ impl SourceRead<'_> {
             // Even if each of them had an address of others, these would not be too many. Most reads end
             // here and do not look through the list.
             return Ok(());
+        }
+        if self.changes.state().point.is_none() {
+            let source = self.settings.source.clone();
+            return Ok(note_uncompared(self.changes.tables(), &source, limits)?);
         }
         let wanting = self.additions_with_addresses_of_others()?;
         let count = wanting.len() as u64;

@@ -16,6 +16,7 @@ use super::{
     Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
     reported,
 };
+use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
 
 /// The work of T3.
@@ -125,6 +126,9 @@ impl Applying<'_> {
         match outcome {
             Ok(applied) => {
                 note_notice(&mut *tables, &applied)?;
+                if applied.answered {
+                    events.extend(compare_with_first_list(&mut *tables, self.around.now)?);
+                }
                 // C5: list, point and numbers are committed before the file goes.
                 let is_for_another = applied.for_another;
                 if is_for_another {

@@ -118,6 +118,37 @@ fn an_approved_addition_waits_again_if_it_is_undone_before_it_is_sent() {
     assert_eq!(report.held, ["hr"]);
 }
 
+/// A new site that reads the wrong file before it has a list.
+#[test]
+fn a_first_read_is_compared_with_the_first_list() {
+    let mut world = World::new(&[NORTH, SOUTH, EAST]);
+    feed(world.at(NORTH), "north", 0..30, "1");
+    world.send(NORTH);
+    world.process();
+    for (site, key, people) in [(SOUTH, "s", 18..60), (EAST, "e", 100..130)] {
+        let report = feed(world.at(site), key, people.clone(), "1");
+        assert_eq!((report.added as usize, report.held), (people.len(), 0), "nobody knows yet");
+    }
+    world.cycle();
+    assert_eq!(kinds(world.at(SOUTH)), ["taken"; 12]);
+    assert_eq!(kinds(world.at(EAST)), [""; 0], "nobody has addresses of others");
+    // The same file, before and after the server has heard of it.
+    for _ in 0..2 {
+        let report = feed(world.at(SOUTH), "s", 18..60, "1");
+        assert_eq!((report.added, report.held, report.unchanged), (0, 12, 30));
+        world.cycle();
+        world.cycle();
+    }
+    let waiting = world.at(SERVER).store.begin().unwrap().unsettled_counts().unwrap();
+    assert!(waiting.iter().all(|counts| counts.waiting == 0), "{waiting:?}");
+    assert_eq!(world.converged().len(), 90);
+    assert_eq!(decide(world.at(SOUTH), true), 12);
+    assert_eq!(own(world.at(SOUTH)).len(), 42);
+    world.cycle();
+    world.cycle();
+    assert_eq!((kinds(world.at(SOUTH)).len(), own(world.at(SOUTH)).len()), (0, 42), "once");
+}
+
 #[test]
 fn a_few_addresses_of_others_hold_nobody() {
     let mut world = world();

@@ -164,6 +164,34 @@ fn people_of_others_in_a_file_wait_as_a_group() {
     assert_eq!(sandbox.status("hq")["entries"], 11 + 8 + 20);
 }
 
+/// A new site whose administrator imports the wrong file first, before it knows anybody.
+#[test]
+fn people_of_others_in_a_first_file_wait_when_the_first_list_has_come() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("hq.csv", &people(0..12));
+    sandbox.run("-C hq import hq.csv --whole").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    sandbox.write("first.csv", &people(0..20));
+    sandbox.run("-C sales import first.csv --whole").expect(0);
+    sandbox.run("-C sales send").expect(0);
+    sandbox.run("-C hq cycle");
+    let applied = sandbox.run("-C sales apply").expect(3);
+    let warning = "12 of 20 entries of source \"import\" have addresses that entries of other \
+                   postoffices have, by the first list: held for a person [T3]";
+    assert!(applied.err.contains(warning), "{}", applied.err);
+    let shown = sandbox.run("-C sales held list").expect(3).out;
+    assert!(shown.starts_with("12 new entries from import have addresses of others"), "{shown}");
+    assert!(shown.contains("Person 0 of NORTH/HQ has SMTP:p0@x.example"), "{shown}");
+    cycles(&sandbox);
+    assert_eq!(sandbox.status("hq")["entries"], 12 + 8);
+    assert_eq!(sandbox.run("-C hq waiting").expect(0).out.trim(), "no entry waits for an address");
+    sandbox.run("-C sales held approve taken:import").expect(0);
+    cycles(&sandbox);
+    assert_eq!(sandbox.run("-C sales held list").expect(0).out.trim(), "nothing is held");
+    let waiting = sandbox.run("-C hq waiting --json").expect(3).json();
+    assert_eq!(waiting["addresses"].as_array().unwrap().len(), 12);
+}
+
 /// The server holds deletions of two origins: each is a group of its own.
 #[test]
 fn deletions_at_the_server_are_grouped_by_origin() {
