@@ -8,7 +8,7 @@ use dirsync_protocol::tables::{LogLine, StoreError, StoreErrorKind};
 /// The kind of a failure: who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Something did not work.
+    /// Something did not work, or is not there.
     Failed,
     /// A request or a setting is wrong, or does not fit this postoffice.
     Usage,
@@ -34,6 +34,11 @@ impl Failure {
     pub fn usage(text: impl fmt::Display) -> Self {
         let error = anyhow::anyhow!("{text}");
         Self { kind: FailureKind::Usage, error, hint: None, before: Vec::new() }
+    }
+
+    /// Something of this postoffice that was asked for is not there.
+    pub fn missing(text: impl fmt::Display) -> Self {
+        Self::usage(text).with_kind(FailureKind::Failed)
     }
 
     /// With another kind.
@@ -102,7 +107,7 @@ fn advice(kind: StoreErrorKind) -> Option<&'static str> {
         StoreErrorKind::Busy => Some("another program works on it; try again when it has ended"),
         StoreErrorKind::Corrupt => Some(
             "the file is damaged: stop the agent, and put a backup in its place with `dirsync \
-             restore FILE`; without one, invite this postoffice again at the server (`dirsync requestor \
+             restore FILE`; without one, invite this postoffice again at the server (`requestor \
              add NAME --folder DIR --again`) and begin in a new folder",
         ),
         StoreErrorKind::Newer => Some("use the newer program; nothing was changed"),

@@ -60,7 +60,7 @@ impl Identity {
                      \"{folder}\""
                 ),
                 "a copy goes back into the folder whose keys/ it belongs to; a copy of the server that \
-                 is to become the server in another folder needs `dirsync server promote` there",
+                 is to become the server in another folder needs `server promote` there",
             )
         } else {
             (

@@ -87,7 +87,7 @@ fn reached(carrier: &str) -> Result<String> {
 fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
     let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
     let another = format!(
-        "ask the server for another one: `dirsync requestor add {postoffice} --folder DIR --again`"
+        "ask the server for another one: `requestor add {postoffice} --folder DIR --again` there"
     );
     if *expires < now_ms() {
         let text = format!("this invitation expired on {}", rfc3339(*expires));

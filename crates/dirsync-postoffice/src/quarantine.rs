@@ -26,7 +26,7 @@ pub fn case(postoffice: &mut Postoffice, number: u64) -> Result<Quarantined> {
         }
         false => ControlFlow::Continue(()),
     })?;
-    found.ok_or_else(|| Failure::usage(format!("there is no quarantined case {number}")))
+    found.ok_or_else(|| Failure::missing(format!("there is no quarantined case {number}")))
 }
 
 /// Closes a case and lets the next read of its source decide again.

@@ -255,7 +255,7 @@ pub fn unknown(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Fai
     let mut nearest = Nearest::to(name.as_str());
     let registrations = postoffice.begin()?.registrations()?;
     registrations.iter().for_each(|registration| nearest.offer(registration.name.as_str()));
-    let failure = Failure::usage(format!("{name} is not registered"));
+    let failure = Failure::missing(format!("{name} is not registered"));
     Ok(match nearest.found() {
         Some(name) => failure.hint(format!("did you mean {name}?")),
         None => failure.hint("`dirsync requestor list` shows who is"),
@@ -268,7 +268,7 @@ fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Reg
     match known {
         None => Err(unknown(postoffice, name)?),
         Some(known) if known.state == RegistrationState::Removed => {
-            Err(Failure::usage(format!("{name} was removed"))
+            Err(Failure::missing(format!("{name} was removed"))
                 .hint("`dirsync requestor add NAME --folder DIR` invites it anew"))
         }
         Some(known) => Ok(known),

@@ -130,7 +130,7 @@ pub fn run(postoffice: &mut Postoffice, number: u64) -> Result<RunSummary> {
 
 fn find(tables: &mut dyn Tables, number: u64) -> Result<Run> {
     tables.run(number)?.ok_or_else(|| {
-        Failure::usage(format!("nothing is kept of run {number}")).hint(
+        Failure::missing(format!("nothing is kept of run {number}")).hint(
             "`dirsync log` has the numbers of runs; they are kept as long as [keep] undo says",
         )
     })
@@ -399,7 +399,7 @@ pub fn go_on(postoffice: &mut Postoffice, source: &str) -> Result<WentOn> {
             true => "no source is held because of an undo".to_owned(),
             false => format!("held are: {}", held.join(", ")),
         };
-        return Err(Failure::usage(format!("the source \"{source}\" is not held")).hint(hint));
+        return Err(Failure::missing(format!("the source \"{source}\" is not held")).hint(hint));
     }
     tables.put_note(&format!("{SOURCE_ERROR}{source}"), None)?;
     log_within(&mut *tables, "T0", &format!("source \"{source}\" goes on"), &[])?;

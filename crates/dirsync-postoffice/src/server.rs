@@ -61,7 +61,7 @@ fn require_copy(folder: &Path, store: &mut SqliteStore) -> Result<()> {
         "this is the directory server already, epoch {}: nothing was changed",
         server.epoch
     ))
-    .hint("`dirsync server promote` is for a copy of its folder, when the server itself is lost"))
+    .hint("`server promote` is for a copy of its folder, when the server itself is lost"))
 }
 
 /// A decisions log that was written anew.

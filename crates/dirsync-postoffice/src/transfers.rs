@@ -116,7 +116,7 @@ pub fn release(postoffice: &mut Postoffice, text: &str, to: &PostofficeName) -> 
     names.iter().for_each(|name| nearest.offer(name.as_str()));
     let nearest = nearest.found().filter(|_| !known);
     if is_server && !known {
-        let failure = Failure::usage(format!("{to} is not registered; nothing was changed"));
+        let failure = Failure::missing(format!("{to} is not registered; nothing was changed"));
         return Err(match nearest {
             Some(name) => failure.hint(format!("did you mean {name}?")),
             None => failure.hint("`dirsync requestor list` shows who is"),
@@ -156,11 +156,11 @@ fn offered_id(tables: &mut dyn Tables, text: &str) -> Result<EntryId> {
         [id] => Ok(*id),
         [] => {
             let text = format!("no entry that is on offer to this postoffice is \"{text}\"");
-            let failure = Failure::usage(text);
+            let failure = Failure::missing(text);
             Err(match nearest.found() {
                 Some(name) => failure.hint(format!("did you mean \"{name}\"?")),
                 None => failure.hint(
-                    "its owner offers it with `dirsync entry release`; the offer arrives with the next \
+                    "its owner offers it with `entry release`; the offer arrives with the next \
                      update",
                 ),
             })

@@ -203,10 +203,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// The name, NETWORK/POSTOFFICE
-    #[arg(required_unless_present = "invitation", conflicts_with = "invitation")]
+    #[arg(conflicts_with = "invitation")]
     pub name: Option<PostofficeName>,
     /// Make a directory server
-    #[arg(long, required_unless_present = "invitation")]
+    #[arg(long)]
     pub server: bool,
     /// Make a requestor from the server's invitation
     #[arg(long, value_name = "FILE")]

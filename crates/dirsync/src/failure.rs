@@ -4,6 +4,8 @@ use dirsync_agent::waiting::Health;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::words::hint::pasteable;
+
 pub use dirsync_postoffice::{Failure, FailureKind, Result};
 
 /// What ends a command.
@@ -58,8 +60,8 @@ impl FailureDocument {
     /// The document of a failure.
     pub fn of(failure: &Failure) -> Self {
         Self {
-            error: failure.text(),
-            hint: failure.hint.clone(),
+            error: pasteable(&failure.text()),
+            hint: failure.hint.as_deref().map(pasteable),
             done: failure.before.iter().map(|line| line.text.clone()).collect(),
         }
     }

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use failure::{ExitStatus, FailureDocument};
+use words::hint::pasteable;
 
 /// A reader of our output that has seen enough, such as `head`, is no failure; output that is lost,
 /// for instance on a full disk, is one.
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
             return ExitCode::from(ExitStatus::Usage as u8);
         }
     };
+    words::hint::set_folder(&cli.postoffice);
     let json = cli.json;
     match commands::run(cli) {
         Ok(status) => ExitCode::from(status as u8),
@@ -75,9 +77,9 @@ fn main() -> ExitCode {
             } else {
                 commands::steps::print_lines(&failure.before);
             }
-            eprintln!("error: {}", failure.text());
+            eprintln!("error: {}", pasteable(&failure.text()));
             if let Some(hint) = &failure.hint {
-                eprintln!("\nhint: {hint}");
+                eprintln!("\nhint: {}", pasteable(hint));
             }
             ExitCode::from(ExitStatus::from(failure.kind) as u8)
         }

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod contested;
 pub mod held;
+pub mod hint;
 pub mod next;
 pub mod runs;
 pub mod status;

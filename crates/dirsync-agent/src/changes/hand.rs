@@ -23,7 +23,7 @@ pub enum HandError {
     #[error("\"{0}\" is not one of this postoffice's own entries")]
     Unknown(String),
     /// The entry exists already.
-    #[error("the entry \"{0}\" exists already; use `dirsync entry modify`")]
+    #[error("the entry \"{0}\" exists already")]
     Exists(String),
     /// The content is not valid.
     #[error("the entry \"{key}\" cannot be kept: {error}")]

@@ -150,7 +150,7 @@ impl Config {
                 true => "the settings have no [[source]]".to_owned(),
                 false => format!("the sources are: {}", names.join(", ")),
             };
-            Failure::usage(format!("no source of the settings is called \"{name}\"")).hint(hint)
+            Failure::missing(format!("no source of the settings is called \"{name}\"")).hint(hint)
         })
     }
 

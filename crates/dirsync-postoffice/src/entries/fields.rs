@@ -71,7 +71,7 @@ fn remove(entry: &mut Entry, attribute: AttributeName, value: &str) -> Result<()
     };
     let Some(at) = values.iter().position(is_same) else {
         let known = values.join(", ");
-        let failure = Failure::usage(format!("{attribute} has no value \"{value}\""));
+        let failure = Failure::missing(format!("{attribute} has no value \"{value}\""));
         return Err(match known.is_empty() {
             true => failure,
             false => failure.hint(format!("it has: {known}")),

@@ -6,7 +6,7 @@ mod shown;
 
 use std::ops::ControlFlow;
 
-use dirsync_agent::changes::{HandChange, change_by_hand, delete_by_hand};
+use dirsync_agent::changes::{HandChange, HandError, change_by_hand, delete_by_hand};
 use dirsync_agent::taken::{self, Taken};
 use dirsync_directory::{Entry, EntryId, Key, Record, composed};
 use dirsync_message::ReqSeq;
@@ -67,11 +67,23 @@ fn write(
 ) -> Result<Written> {
     let what = if change.add { "added" } else { "changed" };
     let (key, record) = (change.key.clone(), change.record.clone());
-    let ((id, _), run) = run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change))?;
+    let ((id, _), run) =
+        run_of(&mut *tables, |tables| change_by_hand(tables, now_ms(), change).map_err(refused))?;
     let taken = taken::of_entry(&mut *tables, id, &key, record.as_ref(), old.map(Record::as_ref))?;
     let unknown_members = members::unknown(&mut *tables, record.as_ref())?;
     done(tables, (command, &key), id, what, run)?;
     Ok(Written { id, taken, unknown_members })
+}
+
+fn refused(error: HandError) -> Failure {
+    match error {
+        HandError::Store(error) => error.into(),
+        HandError::Unknown(_) => Failure::missing(error),
+        HandError::Exists(_) => {
+            Failure::usage(error).hint("`dirsync entry modify KEY` changes an entry that is there")
+        }
+        HandError::Fed { .. } | HandError::Record { .. } => Failure::usage(error),
+    }
 }
 
 /// Changes an own entry, given by id, key, address or name.
@@ -88,7 +100,8 @@ pub fn modify(postoffice: &mut Postoffice, text: &str, fields: Fields) -> Result
 pub fn delete(postoffice: &mut Postoffice, text: &str) -> Result<EntryId> {
     let mut tables = postoffice.begin()?;
     let id = own_entry(&mut *tables, text)?.id;
-    let ((), run) = run_of(&mut *tables, |tables| delete_by_hand(tables, now_ms(), id))?;
+    let ((), run) =
+        run_of(&mut *tables, |tables| delete_by_hand(tables, now_ms(), id).map_err(refused))?;
     done(tables, (Command::EntryDelete, text), id, "deleted", run)
 }
 
@@ -132,7 +145,7 @@ pub(crate) fn own_entry(tables: &mut dyn Tables, text: &str) -> Result<OwnRow> {
             .hint(format!("name one by its id: {}", ids.join(", ")))),
         None => {
             let text = format!("\"{text}\" is not the id, key, address or name of an own entry");
-            Err(Failure::usage(text).hint("`dirsync export --own` lists own entries"))
+            Err(Failure::missing(text).hint("`dirsync export --own` lists own entries"))
         }
     }
 }

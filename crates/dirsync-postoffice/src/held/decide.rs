@@ -255,6 +255,6 @@ impl Names {
 }
 
 fn not_held(name: impl std::fmt::Display) -> Failure {
-    Failure::usage(format!("{name} is not held here; nothing was changed"))
+    Failure::missing(format!("{name} is not held here; nothing was changed"))
         .hint("`dirsync held list` shows what waits")
 }

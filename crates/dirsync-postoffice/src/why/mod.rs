@@ -15,7 +15,7 @@ pub use stage::{LeftOut, Reach, Stage};
 
 pub(crate) use found::Wanted;
 
-use crate::failure::{Failure, FailureKind, Result};
+use crate::failure::{Failure, Result};
 use crate::nearest::Nearest;
 use crate::postoffice::Postoffice;
 
@@ -63,7 +63,7 @@ fn require_known(postoffice: &mut Postoffice, at: Option<&PostofficeName>) -> Re
     if !postoffice.is_server {
         let server = &postoffice.server;
         let text = format!("how an entry stands at {at} is known at the server, {server}, alone");
-        return Err(Failure::usage(text).with_kind(FailureKind::Failed));
+        return Err(Failure::missing(text));
     }
     let registrations = postoffice.begin()?.registrations()?;
     if registrations.iter().any(|registration| registration.name == *at) {
@@ -71,8 +71,7 @@ fn require_known(postoffice: &mut Postoffice, at: Option<&PostofficeName>) -> Re
     }
     let mut nearest = Nearest::to(at.as_str());
     registrations.iter().for_each(|registration| nearest.offer(registration.name.as_str()));
-    let failure = Failure::usage(format!("{at} is not registered here"));
-    let failure = failure.with_kind(FailureKind::Failed);
+    let failure = Failure::missing(format!("{at} is not registered here"));
     Err(match nearest.found() {
         Some(name) => failure.hint(format!("did you mean {name}?")),
         None => failure.hint("`dirsync requestor list` shows who is"),
@@ -86,7 +85,7 @@ pub(crate) fn not_found(postoffice: &mut Postoffice, asked: &str) -> Result<Fail
         server::visit_names(postoffice, &mut |name| nearest.offer(name))?;
     }
     let text = format!("no entry here has the address, name, id or key \"{asked}\"");
-    let failure = Failure::usage(text).with_kind(FailureKind::Failed);
+    let failure = Failure::missing(text);
     Ok(match nearest.found() {
         Some(name) => failure.hint(format!("did you mean \"{name}\"?")),
         None if postoffice.is_server => failure,

@@ -12,6 +12,7 @@ use crate::commands::inbox;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
 use crate::progress::Progress;
+use crate::words::hint::DIRSYNC;
 
 /// The result of a check.
 #[derive(Serialize, JsonSchema)]
@@ -46,7 +47,7 @@ pub fn check(folder: &Path, arguments: &CheckArgs, json: bool) -> Result<ExitSta
         wrong.iter().for_each(|line| println!("{line}"));
         if !arguments.repair {
             println!(
-                "a damaged list is repaired with the next `dirsync send`, or by --repair and a cycle"
+                "a damaged list is repaired with the next `{DIRSYNC} send`, or by --repair and a cycle"
             );
         }
     }

@@ -14,6 +14,7 @@ use crate::cli::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::words::contested;
+use crate::words::hint::DIRSYNC;
 
 /// A change of an own entry by hand. It travels with the next request.
 #[derive(Serialize, JsonSchema)]
@@ -116,7 +117,7 @@ fn say_done(written: Written, done: Done, json: bool) {
         for member in &unknown_members {
             eprintln!("warning: no entry here has the address of the member {}", in_line(member));
         }
-        println!("{id} {}; it travels with the next `dirsync send`", done.word());
+        println!("{id} {}; it travels with the next `{DIRSYNC} send`", done.word());
         return;
     }
     let taken = taken.addresses.into_iter();
@@ -143,7 +144,7 @@ fn say_released(released: &Released, to: &PostofficeName, json: bool) {
             nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name}?"));
         eprintln!("warning: no entry of {to} is in the list here{meant}");
     }
-    println!("{id} released to {to}; the offer travels with the next `dirsync send`");
+    println!("{id} released to {to}; the offer travels with the next `{DIRSYNC} send`");
 }
 
 /// The entries that may be claimed here.

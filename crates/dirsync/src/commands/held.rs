@@ -13,6 +13,7 @@ use crate::commands::waiting;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
 use crate::words::held as words;
+use crate::words::hint::DIRSYNC;
 
 /// The changes that wait for a person, or those that were rejected.
 #[derive(Serialize, JsonSchema)]
@@ -58,7 +59,7 @@ fn list(folder: &Path, all: bool, rejected: bool, json: bool) -> Result<ExitStat
         if !rejected {
             let name = words::quoted(&group.group.to_string());
             println!(
-                "  let through: dirsync held approve {name}   turn down: dirsync held reject {name}"
+                "  let through: {DIRSYNC} held approve {name}   turn down: {DIRSYNC} held reject {name}"
             );
         }
     }

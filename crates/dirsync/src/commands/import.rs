@@ -17,6 +17,7 @@ pub use self::document::Imported;
 use crate::cli::ImportArgs;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::progress::Progress;
+use crate::words::hint::{DIRSYNC, pasteable};
 use crate::words::{contested, plural, shown};
 
 /// The source of a file for which none is named.
@@ -158,14 +159,14 @@ fn print_advice(intake: &Intake, arguments: &ImportArgs) {
         eprintln!("warning: {warning}");
     }
     if let Some(held) = held_by_undo(&arguments.source, report.undone.as_ref()) {
-        eprintln!("warning: {held}");
+        eprintln!("warning: {}", pasteable(&held));
     } else if report.held + report.held_removals + report.unclaimed > 0 && !dry_run {
         eprintln!(
-            "hint: `dirsync held list` shows them, `dirsync held approve --all` lets them through"
+            "hint: `{DIRSYNC} held list` shows them, `{DIRSYNC} held approve --all` lets them through"
         );
     }
     if report.quarantined > 0 && !dry_run {
-        eprintln!("hint: `dirsync quarantine list` says what is wrong with each row");
+        eprintln!("hint: `{DIRSYNC} quarantine list` says what is wrong with each row");
     }
     if let Some(error) = &intake.broke_off {
         let taken =

@@ -2,6 +2,7 @@
 
 use dirsync_postoffice::inbox::Inbox;
 
+use crate::words::hint::DIRSYNC;
 use crate::words::{plural, shown};
 
 /// How many of the files that are no messages are named; the others are counted.
@@ -20,7 +21,7 @@ pub fn lines(inbox: &Inbox) -> Vec<(&'static str, String)> {
         let name = shown(name);
         lines.push((
             "waits",
-            format!("the request of {name} until `dirsync requestor resume {name}`"),
+            format!("the request of {name} until `{DIRSYNC} requestor resume {name}`"),
         ));
     }
     for name in &inbox.unregistered {

@@ -17,6 +17,7 @@ use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 use crate::time::Times;
 use crate::words;
+use crate::words::hint::DIRSYNC;
 
 /// A postoffice that was made.
 #[derive(Serialize, JsonSchema)]
@@ -51,11 +52,16 @@ pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatu
             }
             say_joined(folder, file, &joined, json);
         }
-        (None, Some(name)) => {
+        (None, Some(name)) if arguments.server => {
             make_server(folder, name)?;
             say_server(folder, name, json);
         }
-        (None, None) => return Err(Failure::usage("name the postoffice, or its invitation")),
+        _ => {
+            return Err(Failure::usage("say which postoffice to make, and of which sort").hint(
+                "`dirsync init NETWORK/POSTOFFICE --server` makes a directory server; `dirsync init \
+                 --invitation FILE` makes a requestor, from the file that the server's administrator gave",
+            ));
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -68,7 +74,7 @@ fn say_server(folder: &Path, name: &PostofficeName, json: bool) {
     }
     println!("{name} is a directory server in {}", folder.display());
     println!(
-        "next: register a requestor with `dirsync requestor add NETWORK/POSTOFFICE --folder DIR`"
+        "next: register a requestor with `{DIRSYNC} requestor add NETWORK/POSTOFFICE --folder DIR`"
     );
 }
 
@@ -85,7 +91,9 @@ fn say_joined(folder: &Path, file: &Path, joined: &Joined, json: bool) {
          then remove it",
         file.display()
     );
-    println!("next: `dirsync import FILE`, then `dirsync cycle`, or leave `dirsync run` running");
+    println!(
+        "next: `{DIRSYNC} import FILE`, then `{DIRSYNC} cycle`, or leave `{DIRSYNC} run` running"
+    );
 }
 
 /// The settings of a postoffice, checked.

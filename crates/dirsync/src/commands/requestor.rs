@@ -15,6 +15,7 @@ use crate::commands::view;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
+use crate::words::hint::DIRSYNC;
 use crate::words::{plural, shown};
 
 /// A requestor that was invited.
@@ -269,7 +270,7 @@ fn remove(
         );
         if json || !confirmed(&question)? {
             return Err(Failure::usage(format!("{question}: nothing was changed")).hint(
-                "--yes removes it; `dirsync requestor suspend` lets its requests wait and keeps its \
+                "--yes removes it; `{DIRSYNC} requestor suspend` lets its requests wait and keeps its \
                  entries",
             ));
         }
@@ -285,8 +286,8 @@ fn remove(
     } else {
         println!("{name} is removed, and {} with it", plural(entries, "entry", "entries"));
         println!(
-            "the way back: `dirsync undo --yes`, and if {name} has heard of it, `dirsync rejoin` there; its \
-             entries return with its next requests. `dirsync requestor add {name} --folder DIR` invites a \
+            "the way back: `{DIRSYNC} undo --yes`, and if {name} has heard of it, `rejoin` there; its \
+             entries return with its next requests. `{DIRSYNC} requestor add {name} --folder DIR` invites a \
              new installation"
         );
     }

@@ -37,6 +37,7 @@ use crate::failure::{ExitStatus, Failure, Result};
 use crate::platform;
 use crate::time::{self, Times};
 use crate::watch::{self, Watcher};
+use crate::words::hint::pasteable_in;
 use crate::words::{self, shown};
 
 /// So long a step may take to end when the agent is to stop.
@@ -297,6 +298,7 @@ impl Worker {
         self.voice.say_lines(&failure.before);
         let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
         let text = format!("{}{hint}", failure.text());
+        let text = pasteable_in(&self.voice.folder, &text);
         if let Some(text) = self.dispatch.failed(&text, now) {
             self.voice.say("run", Level::Error, &text);
         }
@@ -342,6 +344,7 @@ impl Worker {
         if let Some(away) = away.filter(|away| self.away != Some(*away)) {
             let ways_out = home::ways_out(away, &self.voice.folder).join("; ");
             let text = format!("{away}: nothing is read or sent; {ways_out}");
+            let text = pasteable_in(&self.voice.folder, &text);
             self.voice.say("run", Level::Error, &text);
         }
         self.away = away;

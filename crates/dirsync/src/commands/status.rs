@@ -15,6 +15,7 @@ use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::output;
 use crate::time::Times;
+use crate::words::hint::pasteable;
 use crate::words::{self, plural, shown};
 
 /// How often `--watch` looks.
@@ -71,7 +72,9 @@ impl Page<'_> {
         lines.push(String::new());
         for alarm in &status.alarms {
             lines.push(words::alarm::line(alarm, times));
-            lines.extend(self.ways_out(alarm).into_iter().map(|way| format!("  {way}")));
+            lines.extend(
+                self.ways_out(alarm).into_iter().map(|way| format!("  {}", pasteable(&way))),
+            );
         }
         let notes = self.notes();
         if !status.alarms.is_empty() && !notes.is_empty() {

@@ -16,6 +16,7 @@ use crate::alarm::{make_calls, sound_alarms};
 use crate::document;
 use crate::failure::{ExitStatus, Failure, FailureKind, Result};
 use crate::progress::Progress;
+use crate::words::hint::{DIRSYNC, pasteable};
 
 /// `dirsync send`.
 pub fn send(folder: &Path, json: bool) -> Result<ExitStatus> {
@@ -92,7 +93,7 @@ fn finish(
         status => status,
     };
     if status == ExitStatus::Waiting && !json {
-        eprintln!("hint: `dirsync status` says what needs a person");
+        eprintln!("hint: `{DIRSYNC} status` says what needs a person");
     }
     Ok(status)
 }
@@ -100,7 +101,7 @@ fn finish(
 /// Prints log lines, the ordinary ones to standard output.
 pub fn print_lines(lines: &[LogLine]) {
     for line in lines {
-        let text = dirsync_directory::shown(&line.text);
+        let text = pasteable(&dirsync_directory::shown(&line.text));
         if line.level == Level::Info {
             println!("{} {text}", line.step);
         } else {

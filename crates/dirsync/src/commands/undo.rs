@@ -9,6 +9,7 @@ use dirsync_postoffice::{Postoffice, now_ms};
 use crate::cli::UndoArgs;
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
+use crate::words::hint::DIRSYNC;
 use crate::words::runs as words;
 
 /// `dirsync undo [RUN]`. Without `--yes` it only says what would happen.
@@ -37,15 +38,15 @@ pub fn undo(folder: &Path, arguments: &UndoArgs, json: bool) -> Result<ExitStatu
         return Ok(ExitStatus::Done);
     }
     if let Some(last) = last {
-        println!("{last}: `dirsync undo {}`", undone.run.run);
+        println!("{last}: `{DIRSYNC} undo {}`", undone.run.run);
         return Ok(ExitStatus::Done);
     }
     println!("{summary}");
     words::undone(&undone).iter().for_each(|line| println!("{line}"));
     match undone.by {
-        Some(by) => println!("run {by} did it; `dirsync undo {by}` takes it back"),
+        Some(by) => println!("run {by} did it; `{DIRSYNC} undo {by}` takes it back"),
         None if undone.dry_run => {
-            println!("nothing was done; `dirsync undo {} --yes` does it", undone.run.run);
+            println!("nothing was done; `{DIRSYNC} undo {} --yes` does it", undone.run.run);
         }
         None => println!("nothing was done"),
     }

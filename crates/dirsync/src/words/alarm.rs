@@ -5,14 +5,16 @@ use dirsync_agent::schedule::Step;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::guard::GuardKind;
 
+use super::hint::{DIRSYNC, pasteable};
 use super::{listed, plural, shown};
 use crate::time::Times;
 
 /// An alarm in one line, with the command that shows it.
 pub fn line(alarm: &Alarm, times: &Times) -> String {
+    let clause = pasteable(&clause(alarm, times));
     match command(alarm) {
-        Some(command) => format!("{}: `{command}`", clause(alarm, times)),
-        None => clause(alarm, times),
+        Some(command) => format!("{clause}: `{DIRSYNC} {command}`"),
+        None => clause,
     }
 }
 
@@ -52,8 +54,8 @@ pub fn clause(alarm: &Alarm, times: &Times) -> String {
         }
         Alarm::Overdue { name, since } => format!("{name} is silent {}", times.since(*since)),
         Alarm::Doubled { name } => format!(
-            "{name} runs on two machines: stop one; if the fenced one is to be kept, say `dirsync \
-             rejoin` there, else `dirsync requestor resume {name}` here"
+            "{name} runs on two machines: stop one; if the fenced one is to be kept, say \
+             `rejoin` there, else `{DIRSYNC} requestor resume {name}` here"
         ),
         Alarm::Differs { name, since } => differs(name, *since, times),
         Alarm::Recovering { waits_for } => recovering(waits_for),
@@ -95,30 +97,28 @@ fn recovering(waits_for: &[PostofficeName]) -> String {
     format!("the server was restored, and recovers until {} {have} sent again", listed(&names))
 }
 
-/// The command that shows more of an alarm.
-pub fn command(alarm: &Alarm) -> Option<String> {
+/// The command that shows more of an alarm, without the program.
+fn command(alarm: &Alarm) -> Option<String> {
     Some(match alarm {
-        Alarm::Held { .. } | Alarm::HeldDeletions { .. } => "dirsync held list".into(),
-        Alarm::HeldElsewhere { .. } | Alarm::Invalid { .. } => "dirsync why WHO".into(),
-        Alarm::Waiting { .. } => "dirsync waiting".into(),
-        Alarm::Quarantined { .. } => "dirsync quarantine list".into(),
-        Alarm::Offered { .. } => "dirsync entry claim".into(),
+        Alarm::Held { .. } | Alarm::HeldDeletions { .. } => "held list".into(),
+        Alarm::HeldElsewhere { .. } | Alarm::Invalid { .. } => "why WHO".into(),
+        Alarm::Waiting { .. } => "waiting".into(),
+        Alarm::Quarantined { .. } => "quarantine list".into(),
+        Alarm::Offered { .. } => "entry claim".into(),
         Alarm::Unregistered { sender } => {
-            format!("dirsync requestor add {} --folder DIR", shown(sender))
+            format!("requestor add {} --folder DIR", shown(sender))
         }
-        Alarm::Overdue { .. } | Alarm::Step { .. } | Alarm::AlarmCommand { .. } => {
-            "dirsync log".into()
-        }
+        Alarm::Overdue { .. } | Alarm::Step { .. } | Alarm::AlarmCommand { .. } => "log".into(),
         Alarm::Doubled { name } | Alarm::NotAdmitted { name, .. } => {
-            format!("dirsync requestor show {name}")
+            format!("requestor show {name}")
         }
-        Alarm::Differs { .. } => "dirsync check".into(),
-        Alarm::Recovering { .. } => "dirsync server recover --finish --dry-run".into(),
+        Alarm::Differs { .. } => "check".into(),
+        Alarm::Recovering { .. } => "server recover --finish --dry-run".into(),
         // Its clause says what to do.
         Alarm::Source { held: true, .. } => return None,
-        Alarm::Source { .. } | Alarm::Target { .. } | Alarm::Place { .. } => "dirsync log".into(),
-        Alarm::Schedule { .. } => "dirsync config check".into(),
-        Alarm::Decisions { trouble: LogTrouble::Lost { .. } } => "dirsync server renew-log".into(),
+        Alarm::Source { .. } | Alarm::Target { .. } | Alarm::Place { .. } => "log".into(),
+        Alarm::Schedule { .. } => "config check".into(),
+        Alarm::Decisions { trouble: LogTrouble::Lost { .. } } => "server renew-log".into(),
         Alarm::Refused { .. }
         | Alarm::Suspended
         | Alarm::Stopped { .. }
@@ -178,8 +178,8 @@ fn not_admitted(name: &PostofficeName, refusal: Refusal) -> String {
     };
     format!(
         "a machine that calls itself {name} was not admitted, because {why}: if it is the right one, \
-         `dirsync requestor add {name} --folder DIR --again` invites it; if not, stop it and say \
-         `dirsync requestor resume {name}`"
+         `{DIRSYNC} requestor add {name} --folder DIR --again` invites it; if not, stop it and say \
+         `{DIRSYNC} requestor resume {name}`"
     )
 }
 

@@ -9,6 +9,7 @@ use dirsync_postoffice::time::{TimeZone, clock};
 use dirsync_protocol::guard::GuardKind;
 
 use super::plural;
+use crate::words::hint::DIRSYNC;
 
 /// "37 deletions from north.csv".
 pub fn sum(group: &Group) -> String {
@@ -139,7 +140,9 @@ fn decided_group(group: &DecidedGroup, word: &str) -> String {
     let travel = if *count == 1 { "travels" } else { "travel" };
     let from = shown(id.asked_by());
     let follows = match follows {
-        Follows::TravelsWithNextRequest => format!("{they} {travel} with the next `dirsync send`"),
+        Follows::TravelsWithNextRequest => {
+            format!("{they} {travel} with the next `{DIRSYNC} send`")
+        }
         Follows::LeavesAllLists if *count == 1 => {
             "the entry leaves all lists with the next answers".to_owned()
         }

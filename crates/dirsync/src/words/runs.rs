@@ -8,6 +8,7 @@ use dirsync_protocol::tables::RunKind;
 
 use super::held::{difference, person};
 use super::plural;
+use crate::words::hint::DIRSYNC;
 
 /// The number of examples of each kind.
 const SHOWN: usize = 10;
@@ -111,7 +112,7 @@ pub fn undone(undone: &Undone) -> Vec<String> {
         let were = if undone.sent == 1 { "was" } else { "were" };
         let travel = if dry { "would travel" } else { "travels" };
         lines.push(format!(
-            "{} {were} sent already; what takes them back {travel} with the next `dirsync send`",
+            "{} {were} sent already; what takes them back {travel} with the next `{DIRSYNC} send`",
             plural(undone.sent, "approved change", "approved changes")
         ));
     }
@@ -119,7 +120,7 @@ pub fn undone(undone: &Undone) -> Vec<String> {
     for source in &undone.held {
         let (source, would) = (shown(source), if dry { "would be" } else { "is" });
         lines.push(format!(
-            "the source \"{source}\" {would} held until its file agrees; `dirsync undo --go-on {source}` \
+            "the source \"{source}\" {would} held until its file agrees; `{DIRSYNC} undo --go-on {source}` \
              lets it go on"
         ));
     }

@@ -10,6 +10,7 @@ use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
 use super::alarm::{are, changes, waits};
 use super::{next, plural, shown};
 use crate::time::Times;
+use crate::words::hint::DIRSYNC;
 
 /// So many reasons stand in the headline; the others are plural.
 const REASONS: usize = 3;
@@ -251,7 +252,7 @@ pub fn rows(status: &Status, times: &Times, all: bool) -> Vec<String> {
     };
     let mut lines: Vec<String> = rows.iter().map(line).collect();
     if left_out > 0 {
-        lines.push(format!("+ {left_out} more are well: `dirsync status -v`"));
+        lines.push(format!("+ {left_out} more are well: `{DIRSYNC} status -v`"));
     }
     lines
 }

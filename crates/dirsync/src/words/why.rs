@@ -12,6 +12,7 @@ use dirsync_protocol::guard::GuardKind;
 use super::alarm::held_because;
 use super::held::{difference, person};
 use super::plural;
+use crate::words::hint::DIRSYNC;
 
 /// "Ana Souza <ana@north.example> of NORTH/HQ, key 4711, id …".
 pub fn heading(found: &Found) -> String {
@@ -44,14 +45,16 @@ pub fn stage(stage: &Stage, now: u64, zone: &TimeZone) -> String {
                     format!("{what} was rejected; it opens again when something else is asked for")
                 }
                 false => format!(
-                    "{what} is held here since {since}, group {}: {}: `dirsync held list`",
+                    "{what} is held here since {since}, group {}: {}: `{DIRSYNC} held list`",
                     shown(group),
                     held_because(*reason)
                 ),
             }
         }
         Stage::NotSent { change } => {
-            format!("own change {change} is not sent yet: it travels with the next `dirsync send`")
+            format!(
+                "own change {change} is not sent yet: it travels with the next `{DIRSYNC} send`"
+            )
         }
         Stage::Sent { change, request, at } => {
             let at =
@@ -125,7 +128,7 @@ fn at_the_server(stage: &Stage) -> String {
             "at the server: its deletion was rejected".to_owned()
         }
         Stage::DeletionHeld { .. } => {
-            "at the server: its deletion waits for a person (`dirsync held list`, there)".to_owned()
+            "at the server: its deletion waits for a person (`held list`, there)".to_owned()
         }
         Stage::Transferred { to } => format!("at the server: it belongs to {to} now"),
         Stage::ForeignId { owner } => {

@@ -121,8 +121,7 @@ fn a_copied_folder_stops_before_it_sends() {
     for copied in ["twin", "third"] {
         for command in WORK {
             let ran = sandbox.run(&format!("-C {copied} {command}")).expect(1);
-            let says =
-                ["was copied", "`dirsync moved`", "`dirsync rejoin`", "leave this one alone"];
+            let says = ["was copied", " moved` here", " rejoin`", "leave this one alone"];
             assert!(says.iter().all(|says| ran.err.contains(says)), "{command}: {}", ran.err);
         }
     }
@@ -131,7 +130,7 @@ fn a_copied_folder_stops_before_it_sends() {
         sandbox.run(&format!("-C twin {command}")).expect(0);
     }
     let status = sandbox.run("-C twin status").expect(3).out;
-    let says = ["needs you", "was copied", "`dirsync moved`", "`dirsync rejoin`"];
+    let says = ["needs you", "was copied", "`dirsync -C twin moved`", "`dirsync -C twin rejoin`"];
     assert!(says.iter().all(|says| status.contains(says)), "{status}");
     assert_eq!(sandbox.run("-C third status --json").expect(3).json()["stopped"], "away");
     // The original goes on unharmed, and so do the others.
@@ -187,7 +186,7 @@ fn of_two_copies_the_one_that_rejoins_is_kept() {
     }
     cycle(&sandbox, "hq", &["sales", "twin", "lab"]);
     let status = sandbox.run("-C sales status").expect(3).out;
-    assert!(status.contains("fenced") && status.contains("`dirsync rejoin`"), "{status}");
+    assert!(status.contains("fenced") && status.contains("`dirsync -C sales rejoin`"), "{status}");
     assert_equal(&sandbox, &["hq", "twin", "lab"], 32);
     sandbox.run("-C twin status").expect(0);
     // One that was fenced and then copied is asked once.
@@ -276,8 +275,13 @@ fn a_copied_server_stops_before_it_answers() {
         for command in ["process", "cycle", "requestor suspend WEST/LAB", "run --once"] {
             let ran = sandbox.run(&format!("-C {postoffice} {command}"));
             assert!([1, 3].contains(&ran.code), "{command} ended with {}", ran.code);
-            let says = ["`dirsync moved`", "`dirsync server promote`"];
-            assert!(says.iter().all(|says| ran.err.contains(says)), "{command}: {}", ran.err);
+            let says =
+                ["moved", "server promote"].map(|word| format!("`dirsync -C {postoffice} {word}`"));
+            assert!(
+                says.iter().all(|says| ran.err.contains(says.as_str())),
+                "{command}: {}",
+                ran.err
+            );
         }
         sandbox.run(&format!("-C {postoffice} rejoin")).expect(2);
         sandbox.run(&format!("-C {postoffice} status")).expect(3);
@@ -313,7 +317,7 @@ fn an_agent_waits_for_a_word_about_one_folder_and_serves_the_others() {
     copy(&sandbox, "sales", "new");
     std::fs::remove_dir_all(sandbox.path("sales")).unwrap();
     let once = sandbox.run("run new hq lab --once").expect(3);
-    assert!(once.err.contains("`dirsync moved`"), "{}", once.err);
+    assert!(once.err.contains("`dirsync -C new moved`"), "{}", once.err);
     let agent = Agent::start(&sandbox, &["new", "hq", "lab"]);
     sandbox.run("-C hq entry add --key new --name New --address SMTP:new@x.example").expect(0);
     eventually("the change at the others", || sandbox.status("lab")["entries"] == 31);

@@ -72,7 +72,7 @@ fn own_entries_are_named_by_their_address_or_name_if_it_is_clear() {
     let two = sandbox.run_words(&["-C", "hq", "entry", "delete", "Person 2"]).expect(2);
     assert!(two.err.contains("\"Person 2\" stands for 2 own entries"), "{}", two.err);
     assert_eq!(two.err.split("by its id: ").nth(1).unwrap().split(", ").count(), 2, "{}", two.err);
-    let nobody = sandbox.run("-C hq entry delete p1@x.example").expect(2);
+    let nobody = sandbox.run("-C hq entry delete p1@x.example").expect(1);
     assert!(nobody.err.contains("is not the id, key, address or name of an own entry"));
 }
 
@@ -102,7 +102,7 @@ fn an_offer_is_claimed_by_address_name_or_key() {
     sandbox.write("people.csv", &people(0..4));
     sandbox.run("-C hq import people.csv").expect(0);
     all(&sandbox);
-    let unknown = sandbox.run("-C hq entry release 1 --to SOUTH/SALE").expect(2);
+    let unknown = sandbox.run("-C hq entry release 1 --to SOUTH/SALE").expect(1);
     assert!(unknown.err.contains("is not registered; nothing was changed"), "{}", unknown.err);
     assert!(unknown.err.contains("did you mean SOUTH/SALES?"), "{}", unknown.err);
     for key in 0..4 {
@@ -112,13 +112,13 @@ fn an_offer_is_claimed_by_address_name_or_key() {
     all(&sandbox);
     let status = sandbox.run("-C sales status").expect(3).out;
     assert!(
-        status.contains("4 entries are offered to this site: `dirsync entry claim`"),
+        status.contains("4 entries are offered to this site: `dirsync -C sales entry claim`"),
         "{status}"
     );
     let offers = sandbox.run("-C sales entry claim").expect(0).out;
     assert!(offers.contains("  Person 1  SMTP:p1@x.example  NORTH/HQ\n"), "{offers}");
     assert_eq!(sandbox.run("-C sales entry claim --json").expect(0).json()[3]["owner"], "NORTH/HQ");
-    let nobody = sandbox.run("-C sales entry claim p1@x.exampel").expect(2);
+    let nobody = sandbox.run("-C sales entry claim p1@x.exampel").expect(1);
     assert!(nobody.err.contains("did you mean \"p1@x.example\"?"), "{}", nobody.err);
     let id = sandbox.run("-C sales entry show 3 --json").expect(0).json()["id"].clone();
     for who in ["p0@x.example", "Person 1", "2", id.as_str().unwrap()] {
@@ -165,7 +165,7 @@ fn lists_have_members_by_hand() {
     let modify = |words: &str| sandbox.run(&format!("-C sales entry modify {words}"));
     modify("crew --remove-member ana@x.example --add-member fleet@x.example").expect(0);
     assert_eq!(members("crew"), serde_json::json!(["SMTP:bo@x.example", "SMTP:fleet@x.example"]));
-    let absent = modify("crew --remove-member ana@x.example").expect(2);
+    let absent = modify("crew --remove-member ana@x.example").expect(1);
     assert!(absent.err.contains("member has no value \"SMTP:ana@x.example\""), "{}", absent.err);
     let person = modify("ana --add-member bo@x.example").expect(2);
     assert!(person.err.contains("has no members"), "{}", person.err);

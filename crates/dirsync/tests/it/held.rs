@@ -57,7 +57,7 @@ fn held_changes_are_shown_by_source_and_reason_with_examples() {
     assert!(first.contains(" (3 rows, the last good read had 40): "), "{first}");
     assert!(first.contains("Person 10 <p10@x.example>, "), "{first}");
     assert!(first.ends_with("… 34 more (--all)"), "{first}");
-    assert!(shown.contains("dirsync held approve short-read:crew"), "{shown}");
+    assert!(shown.contains("dirsync -C sales held approve short-read:crew"), "{shown}");
     assert!(shown.contains("20 entries from ships.csv would lose a field, held since "), "{shown}");
     assert!(
         shown.contains("Person 100 <p100@x.example>: telephoneNumber +1 100 → nothing"),
@@ -96,7 +96,7 @@ fn a_group_is_decided_by_its_name() {
     );
     let json = lists(&sandbox, "sales");
     assert_eq!(json["groups"].as_array().unwrap().len(), 1);
-    let closed = sandbox.run("-C sales held approve blank:ships").expect(2);
+    let closed = sandbox.run("-C sales held approve blank:ships").expect(1);
     assert!(closed.err.contains("blank:ships is not held here"), "{}", closed.err);
     let one = json["cases"][0]["id"].as_str().unwrap().to_owned();
     let ran = sandbox.run(&format!("-C sales held approve {one} --json")).expect(0).json();
@@ -105,7 +105,7 @@ fn a_group_is_decided_by_its_name() {
     let approved = sandbox.run("-C sales held approve short-read:crew").expect(0).out;
     assert_eq!(
         approved.trim(),
-        "36 deletions of crew approved: they travel with the next `dirsync send`"
+        "36 deletions of crew approved: they travel with the next `dirsync -C sales send`"
     );
     cycles(&sandbox);
     assert_eq!(sandbox.status("hq")["entries"], 3 + 20);
@@ -145,7 +145,8 @@ fn people_of_others_in_a_file_wait_as_a_group() {
     assert_eq!(sandbox.status("hq")["entries"], 12 + 8 + 20);
     let why = sandbox.run("-C sales why p0@x.example").expect(0).out;
     assert!(why.contains("its addition is held here since "), "{why}");
-    let reason = "group taken:crew: too many would have addresses of others: `dirsync held list`";
+    let reason =
+        "group taken:crew: too many would have addresses of others: `dirsync -C sales held list`";
     assert!(why.contains(reason), "{why}");
     // One of those who have the addresses leaves.
     sandbox.write("hq.csv", &people(1..12));

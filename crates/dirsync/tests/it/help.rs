@@ -36,7 +36,9 @@ fn the_reference_is_what_the_program_says() {
     let sandbox = Sandbox::new();
     let mut reference = String::from(
         "# Command line\n\nWhat `--help` says, command by command; a test keeps this page true.\n\n\
-         Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, but something is held,\n\
+         Exit codes: 0 done; 1 failed, or the entry, requestor, run, case or source that was named is not\n\
+         there; 2 the command line or the settings are wrong, or the command does not fit this postoffice\n\
+         (an entry that a source feeds is not changed by hand); 3 done, but something is held,\n\
          quarantined or overdue, a message was refused, or a place or source is in trouble; 4 a peer or\n\
          carrier could not be reached, everything else was done; 130 interrupted.\n",
     );

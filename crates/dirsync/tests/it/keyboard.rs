@@ -207,3 +207,92 @@ fn half_of_a_small_list_waits_for_a_person() {
     sandbox.cycle();
     assert_eq!(sandbox.status("hq")["entries"], 19);
 }
+
+/// The commands in a text, as a person would copy them.
+fn commands_in(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2).filter(|part| part.starts_with("dirsync "));
+    let after = |word| text.split(word).skip(1).map(|rest| rest.split(['\n']).next().unwrap());
+    let told = after("let through: ").map(|rest| rest.split("   ").next().unwrap());
+    let turned = after("turn down: ");
+    quoted.chain(told).chain(turned).map(str::to_owned).collect()
+}
+
+#[test]
+fn commands_in_hints_carry_the_folder_and_run() {
+    let sandbox = Sandbox::two_postoffices();
+    let made = sandbox.run("-C lab init LAB/HQ --server").expect(0).out;
+    assert!(made.contains("`dirsync -C lab requestor add NETWORK/POSTOFFICE"), "{made}");
+    sandbox.write("few.csv", &format!("{}x,X,x\n", people(0..3)));
+    sandbox.write("people.csv", &people(0..60));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    let mut commands = Vec::new();
+    for line in [
+        "import few.csv --whole",
+        "held list",
+        "cycle",
+        "status",
+        "why p50@x.example",
+        "log 99",
+        "requestor show SOUTH/NOBODY",
+        "requestor remove SOUTH/SALES",
+        "entry delete nobody",
+        "entry add --key 1 --name A --address SMTP:a@x.example",
+        "held approve delete:nobody",
+    ] {
+        let ran = sandbox.run(&format!("-C hq {line}"));
+        let said = ran.out + &ran.err;
+        let found = commands_in(&said);
+        let wrong = found.iter().find(|command| !command.starts_with("dirsync -C hq "));
+        assert_eq!(wrong, None, "{line}: {said}");
+        commands.extend(found);
+    }
+    commands.sort();
+    commands.dedup();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        let line = command.strip_prefix("dirsync ").unwrap();
+        let is_whole = !line.contains(['…'])
+            && !line
+                .split(' ')
+                .skip(2)
+                .any(|word| word.chars().all(|letter| letter.is_ascii_uppercase()));
+        if is_whole && !line.contains(" add ") {
+            let ran = sandbox.run(line);
+            assert!(ran.code != 2, "{line}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_no_misuse() {
+    let sandbox = Sandbox::two_postoffices();
+    for line in [
+        "log 99",
+        "undo 99",
+        "requestor show NORTH/NOBODY",
+        "requestor suspend NORTH/NOBODY",
+        "why nobody",
+        "entry show nobody",
+        "entry modify nobody --name A",
+        "entry delete nobody",
+        "entry claim nobody",
+        "entry release nobody --to SOUTH/SALES",
+        "quarantine show 99",
+        "quarantine drop 99",
+        "held approve delete:nobody",
+        "held reject delete:nobody",
+        "import --source nobody --dry-run",
+    ] {
+        let ran = sandbox.run(&format!("-C hq {line}")).expect(1);
+        assert!(ran.err.starts_with("error: "), "{line}: {}", ran.err);
+    }
+    let init = sandbox.run("-C new init").expect(2).err;
+    for way in ["init NETWORK/POSTOFFICE --server`", "init --invitation FILE`"] {
+        assert!(init.contains(&format!("`dirsync -C new {way}")), "{init}");
+    }
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv").expect(0);
+    let fed = sandbox.run("-C hq entry modify 1 --name A").expect(2);
+    assert!(fed.err.contains("fed by the source \"import\""), "{}", fed.err);
+    sandbox.run("-C hq entry delete 1").expect(2);
+}

@@ -262,7 +262,10 @@ fn a_promoted_copy_is_the_server_and_the_old_one_fences_itself() {
     let old = sandbox.run("-C hq process").expect(3);
     assert!(old.err.contains("replaced by instance"), "{}", old.err);
     let status = sandbox.run("-C hq status").expect(3).out;
-    assert!(status.contains("fenced") && status.contains("`dirsync server promote`"), "{status}");
+    assert!(
+        status.contains("fenced") && status.contains("`dirsync -C hq server promote`"),
+        "{status}"
+    );
     let again = sandbox.run("-C sales apply").expect(0);
     assert!(!again.err.contains("alarm"), "{}", again.err);
 }

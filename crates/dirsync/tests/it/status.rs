@@ -89,7 +89,7 @@ fn bring_about(kind: AlarmKind, sandbox: &Sandbox) -> (&'static str, &'static st
             sandbox.run("-C hq restore hq.backup").expect(0);
             (
                 "hq",
-                "recovers until NORTH/HQ and SOUTH/SALES have sent again: `dirsync server recover",
+                "recovers until NORTH/HQ and SOUTH/SALES have sent again: `dirsync -C hq server recover",
             )
         }
         AlarmKind::Overdue => {
@@ -181,7 +181,7 @@ fn bring_about(kind: AlarmKind, sandbox: &Sandbox) -> (&'static str, &'static st
             sandbox.run("-C lab init --invitation lab.inv").expect(0);
             sandbox.run("-C lab send").expect(0);
             sandbox.run("-C hq process");
-            ("hq", "which is not registered: `dirsync requestor add")
+            ("hq", "which is not registered: `dirsync -C hq requestor add")
         }
     }
 }
@@ -193,7 +193,7 @@ fn undo_an_import(sandbox: &Sandbox) -> (&'static str, &'static str) {
     sandbox.run("-C hq undo --yes").expect(0);
     (
         "hq",
-        "source \"import\" is held since run 1 was undone, until its file agrees; `dirsync undo --go-on import`",
+        "source \"import\" is held since run 1 was undone, until its file agrees; `dirsync -C hq undo --go-on import`",
     )
 }
 
@@ -329,7 +329,7 @@ fn a_dry_run_says_what_the_next_night_would_do() {
     assert!(run.contains("T1 ") && run.contains(" 22:00 UTC (in "), "{run}");
     let one = sandbox.run("-C sales import --source hr --dry-run").expect(0).out;
     assert!(one.contains("30 would be added"), "{one}");
-    let unknown = sandbox.run("-C sales import --source hrr --dry-run").expect(2).err;
+    let unknown = sandbox.run("-C sales import --source hrr --dry-run").expect(1).err;
     assert!(unknown.contains("the sources are: hr, lab"), "{unknown}");
     assert_eq!(sandbox.status("sales")["own_entries"], 0);
     std::fs::remove_file(sandbox.path("lab.csv")).unwrap();

@@ -31,7 +31,12 @@ fn each_bad_file_has_its_error() {
     for (name, content, code, says) in [
         ("none.csv", None, 1, "could not open"),
         ("empty.csv", Some(""), 1, "is empty"),
-        ("odd.csv", Some("colour\nred\n"), 2, "use a map; `dirsync import FILE --suggest-map`"),
+        (
+            "odd.csv",
+            Some("colour\nred\n"),
+            2,
+            "use a map; `dirsync -C hq import FILE --suggest-map`",
+        ),
         ("list.pdf", Some("x"), 2, "--format"),
         ("cut.vcf", Some("BEGIN:VCARD\nVERSION:3.0\nUID:1\n"), 1, "cut off"),
     ] {
@@ -283,7 +288,7 @@ fn a_damaged_database_is_named_with_its_path() {
         let ran = sandbox.run(line).expect(1);
         let said = format!("{}{}", ran.out, ran.err);
         assert!(said.contains("sales/postoffice.db"), "{line}: {said}");
-        assert!(said.contains("dirsync restore FILE"), "{line}: {said}");
+        assert!(said.contains("`dirsync -C sales restore FILE`"), "{line}: {said}");
     }
     sandbox.run("-C hq status").expect(0);
 }

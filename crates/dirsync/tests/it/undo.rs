@@ -110,7 +110,7 @@ fn the_log_numbers_the_runs_and_shows_each() {
     let changes: Vec<_> =
         json["entries"].as_array().unwrap().iter().map(|e| &e["change"]).collect();
     assert_eq!(changes, ["changed", "deleted", "added"]);
-    let none = sandbox.run("-C sales log 99").expect(2);
+    let none = sandbox.run("-C sales log 99").expect(1);
     assert!(none.err.contains("nothing is kept of run 99"), "{}", none.err);
 
     // What was changed since is left and named.
@@ -128,12 +128,12 @@ fn the_log_numbers_the_runs_and_shows_each() {
     // It is not broken, but held: `status` and a cycle say so.
     let status = sandbox.run("-C sales status").expect(3).out;
     assert!(status.contains("source \"hr\" is held."), "{status}");
-    assert!(!status.contains("cannot be read") && !status.contains("dirsync log"), "{status}");
+    assert!(!status.contains("cannot be read") && !status.contains(" log`"), "{status}");
     let cycle = sandbox.run("-C sales cycle").expect(3);
-    assert!(cycle.err.contains("hint: `dirsync status`"), "{}", cycle.err);
+    assert!(cycle.err.contains("hint: `dirsync -C sales status`"), "{}", cycle.err);
 
     // The source goes on when a person says so, and names the entry again.
-    let wrong = sandbox.run("-C sales undo --go-on hrr").expect(2);
+    let wrong = sandbox.run("-C sales undo --go-on hrr").expect(1);
     assert!(wrong.err.contains("held are: hr"), "{}", wrong.err);
     sandbox.run("-C sales undo --go-on hr").expect(0);
     cycles(&sandbox);
@@ -168,7 +168,7 @@ fn a_command_is_undone_and_done_again() {
     sandbox.run("-C sales import few.csv --whole").expect(0);
     sandbox.run("-C sales undo --yes").expect(0);
     let held = sandbox.run("-C sales import few.csv --whole").expect(3);
-    assert!(held.err.contains("`dirsync undo --go-on import`"), "{}", held.err);
+    assert!(held.err.contains("`dirsync -C sales undo --go-on import`"), "{}", held.err);
     let status = sandbox.run("-C sales status").expect(3).out;
     assert!(status.contains("source \"import\" is held."), "{status}");
     sandbox.run("-C sales undo --go-on import").expect(0);
@@ -244,7 +244,7 @@ fn refuses(sandbox: &Sandbox, postoffice: &str, run: u64, name: &str, left: &str
     let start = format!("the last command, {name} at ");
     assert!(dry.starts_with(&start), "{dry}");
     assert!(dry.contains(&format!(", {left}; before it is run {run}, ")), "{dry}");
-    assert!(dry.trim_end().ends_with(&format!(": `dirsync undo {run}`")), "{dry}");
+    assert!(dry.trim_end().ends_with(&format!(": `dirsync -C {postoffice} undo {run}`")), "{dry}");
     let json = sandbox.run(&format!("-C {postoffice} undo --json")).expect(0).json();
     assert_eq!((&json["dry_run"], &json["run"]["run"]), (&true.into(), &run.into()));
     let last = &json["last_command"];
@@ -253,7 +253,11 @@ fn refuses(sandbox: &Sandbox, postoffice: &str, run: u64, name: &str, left: &str
     assert_eq!(words.trim(), name);
     let refused = sandbox.run(&format!("-C {postoffice} undo --yes")).expect(2);
     assert!(refused.err.contains(&start) && refused.err.contains(left), "{}", refused.err);
-    assert!(refused.err.contains(&format!("`dirsync undo {run} --yes`")), "{}", refused.err);
+    assert!(
+        refused.err.contains(&format!("`dirsync -C {postoffice} undo {run} --yes`")),
+        "{}",
+        refused.err
+    );
 }
 
 /// What a person approved by mistake waits again, as it did, if it was not sent yet.

@@ -31,7 +31,7 @@ fn a_requestor_is_shown_with_what_it_sees_of_how_many_entries() {
     assert!(shown.contains("of this, its own settings want: types SMTP"), "{shown}");
     let json = sandbox.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();
     assert_eq!((&json["sees"]["entries"], &json["sees"]["of"]), (&30.into(), &35.into()));
-    let unknown = sandbox.run("-C hq requestor show SOUTH/SALE").expect(2);
+    let unknown = sandbox.run("-C hq requestor show SOUTH/SALE").expect(1);
     assert!(unknown.err.contains("did you mean SOUTH/SALES?"), "{}", unknown.err);
 }
 
