@@ -29,19 +29,23 @@ pub(crate) enum Reading {
 
 impl Reading {
     /// Reads a row into `draft` and `subject`. Returns false if the map leaves it out.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the row cannot be used.
     pub(crate) fn fill(
         &mut self,
         line: u64,
         row: &StringRecord,
         draft: &mut Draft,
         subject: &mut Subject,
-    ) -> bool {
+    ) -> Result<bool, String> {
         match self {
             Self::Own { for_people, attributes } => {
                 draft.clear();
                 subject.clear();
                 fill_own(row, *for_people, attributes, draft, subject);
-                true
+                Ok(true)
             }
             Self::Mapped { evaluator, columns } => {
                 evaluator.fill(line, &CsvRow { row, columns }, draft, subject)

@@ -162,8 +162,10 @@ impl CsvSource {
             );
             return Some(self.refused(line, reason));
         }
-        if !self.reading.fill(line, &self.row, &mut self.draft, &mut self.subject) {
-            return None;
+        match self.reading.fill(line, &self.row, &mut self.draft, &mut self.subject) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(reason) => return Some(self.refused(line, reason)),
         }
         let address_has_key = self.evaluator().is_some_and(|map| map.plan().address_has_key);
         let draft = &mut self.draft;

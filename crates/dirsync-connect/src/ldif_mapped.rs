@@ -122,8 +122,10 @@ impl Mapped {
             }
         }
         let row = LdifRow { values, columns: &self.columns };
-        if !self.evaluator.fill(first, &row, &mut self.draft, &mut self.subject) {
-            return Ok(None);
+        match self.evaluator.fill(first, &row, &mut self.draft, &mut self.subject) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(reason) => return Ok(Some(rejected(first, "", reason))),
         }
         let address_has_key = self.evaluator.plan().address_has_key;
         let (subject, draft) = (&self.subject, &mut self.draft);

@@ -116,8 +116,10 @@ impl Mapped {
         }
         // The preferred value comes first. The sort is stable, so the others stay in their order.
         self.values.0.iter_mut().for_each(|values| values.sort_by_key(|(rank, _)| *rank));
-        if !self.evaluator.fill(first, &self.values, &mut self.draft, &mut self.subject) {
-            return None;
+        match self.evaluator.fill(first, &self.values, &mut self.draft, &mut self.subject) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(reason) => return Some(rejected(first, "", reason)),
         }
         let address_has_key = self.evaluator.plan().address_has_key;
         let (subject, draft) = (&self.subject, &mut self.draft);

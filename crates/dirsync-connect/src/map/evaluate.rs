@@ -10,6 +10,16 @@ use super::values::Values;
 use crate::draft::Draft;
 use crate::guid;
 
+/// The most bytes that a line of a map makes of a row: 16 MiB, as many as a row may have.
+///
+/// A template that has a split column writes its other columns once for each part, and a function may make
+/// much of each of many values: a row of 1 MiB could become hundreds of gigabytes.
+const MADE_BYTES_MAX: usize = 16 << 20;
+
+/// A line of a map makes more than [`MADE_BYTES_MAX`] of a row.
+#[derive(Debug, PartialEq, Eq)]
+struct TooMuch;
+
 /// The parts of a row that are not in its record.
 #[derive(Debug, Default)]
 pub(crate) struct Subject {
@@ -107,13 +117,17 @@ impl Evaluator {
     }
 
     /// Makes the entry of a row. Returns false if the map leaves the row out.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the row cannot be used, if a line makes too much of it.
     pub(crate) fn fill<R: Row>(
         &mut self,
         line: u64,
         row: &R,
         draft: &mut Draft,
         subject: &mut Subject,
-    ) -> bool {
+    ) -> Result<bool, String> {
         if self.traced > 0 {
             self.traced -= 1;
             let made = self.made(line, row);
@@ -125,31 +139,39 @@ impl Evaluator {
         for line in &plan.lines {
             let target = &line.target;
             let mut stays = true;
-            buffers.each(target, &line.rules, row, &mut |rule, value, folded| match target {
-                Target::Hidden | Target::Skip => {
-                    if let Some(reason) = reason(target, value) {
-                        stays = false;
-                        count(left_out, reason);
+            let made =
+                buffers.each(target, &line.rules, row, &mut |rule, value, folded| match target {
+                    Target::Hidden | Target::Skip => {
+                        if let Some(reason) = reason(target, value) {
+                            stays = false;
+                            count(left_out, reason);
+                        }
                     }
-                }
-                Target::Origin => subject.origin.push_str(value),
-                Target::Key if rule.is_mail => {
-                    fold_into(value, folded);
-                    subject.key.push_str(folded);
-                    subject.derived_key = true;
-                }
-                Target::Key => subject.key.push_str(&guid::canonical(value)),
-                Target::Kind => draft.kind(value),
-                Target::Name => draft.name(value),
-                Target::Address => draft.address(value),
-                Target::Detail(attribute) => draft.detail(attribute, value),
-            });
+                    Target::Origin => subject.origin.push_str(value),
+                    Target::Key if rule.is_mail => {
+                        fold_into(value, folded);
+                        subject.key.push_str(folded);
+                        subject.derived_key = true;
+                    }
+                    Target::Key => subject.key.push_str(&guid::canonical(value)),
+                    Target::Kind => draft.kind(value),
+                    Target::Name => draft.name(value),
+                    Target::Address => draft.address(value),
+                    Target::Detail(attribute) => draft.detail(attribute, value),
+                });
+            if made.is_err() {
+                return Err(format!(
+                    "the map's line \"{}\" makes more than {} MiB of the row",
+                    target.name(),
+                    MADE_BYTES_MAX >> 20
+                ));
+            }
             if !stays {
-                return false;
+                return Ok(false);
             }
         }
         self.derived_keys += u64::from(subject.derived_key);
-        true
+        Ok(true)
     }
 
     /// What every line makes of a row.
@@ -157,9 +179,13 @@ impl Evaluator {
         let mut made = RowMade { line, made: Vec::new(), left_out: None };
         for line in &self.plan.lines {
             let mut values = Vec::new();
-            self.buffers.each(&line.target, &line.rules, row, &mut |_, value, _| {
+            let whole = self.buffers.each(&line.target, &line.rules, row, &mut |_, value, _| {
                 values.push(value.to_owned());
             });
+            if whole.is_err() {
+                // The row is refused.
+                values.clear();
+            }
             let first = values.first().map_or("", String::as_str);
             if let Some(reason) = reason(&line.target, first)
                 && made.left_out.is_none()
@@ -230,28 +256,31 @@ impl Buffers {
         rules: &[PlannedRule],
         row: &R,
         take: &mut dyn FnMut(&PlannedRule, &str, &mut String),
-    ) {
+    ) -> Result<(), TooMuch> {
+        let mut made = 0;
         for rule in rules {
             if let Some(condition) = &rule.condition
                 && !meets(condition, row, &mut self.folded)
             {
                 continue;
             }
-            let given = self.rule(target, rule, row, take);
+            let given = self.rule(target, rule, row, &mut made, take)?;
             if given && target.is_single() {
                 break;
             }
         }
+        Ok(())
     }
 
-    /// Calls `take` with the values of a rule. Returns whether there is one.
+    /// Calls `take` with the values of a rule, and adds their bytes to `made`. Returns whether there is one.
     fn rule<R: Row>(
         &mut self,
         target: &Target,
         rule: &PlannedRule,
         row: &R,
+        made: &mut usize,
         take: &mut dyn FnMut(&PlannedRule, &str, &mut String),
-    ) -> bool {
+    ) -> Result<bool, TooMuch> {
         let mut used = 0;
         for part in &rule.parts {
             if let PlannedPart::Value(columns, steps) = part {
@@ -273,6 +302,9 @@ impl Buffers {
                     let slot = &mut self.slots[used - 1];
                     for value in slot.iter() {
                         step.apply(value, &mut self.given, &mut self.folded);
+                        if self.given.bytes() > MADE_BYTES_MAX {
+                            return Err(TooMuch);
+                        }
                     }
                     std::mem::swap(slot, &mut self.given);
                 }
@@ -285,12 +317,16 @@ impl Buffers {
         let mut given = false;
         for number in 0..times {
             let filled = fill(&rule.parts, slots, many.map(|at| (at, number)), &mut self.text);
+            *made += self.text.len();
+            if *made > MADE_BYTES_MAX {
+                return Err(TooMuch);
+            }
             if filled == Filled::Whole || filled == Filled::Partly && !target.needs_all() {
                 given = true;
                 take(rule, &self.text, &mut self.folded);
             }
         }
-        given
+        Ok(given)
     }
 }
 
@@ -386,14 +422,14 @@ mod tests {
     fn addresses(rules: Vec<Rule>, row: &Sample<'_>) -> String {
         let mut evaluator = evaluator(&Map { address: rules, ..Map::default() });
         let (mut draft, mut subject) = (Draft::default(), Subject::default());
-        assert!(evaluator.fill(1, row, &mut draft, &mut subject));
+        assert!(evaluator.fill(1, row, &mut draft, &mut subject).unwrap());
         draft.record().addresses
     }
 
     fn name(rules: Vec<Rule>, row: &Sample<'_>) -> String {
         let mut evaluator = evaluator(&Map { name: rules, ..Map::default() });
         let (mut draft, mut subject) = (Draft::default(), Subject::default());
-        assert!(evaluator.fill(1, row, &mut draft, &mut subject));
+        assert!(evaluator.fill(1, row, &mut draft, &mut subject).unwrap());
         draft.record().name
     }
 
@@ -436,6 +472,27 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_which_a_line_makes_too_much_is_refused() {
+        let parts = "a;".repeat(100_000);
+        let long = "x".repeat(100_000);
+        let row: [&[&str]; 4] = [&[&parts], &[], &[&long], &[]];
+        for line in [
+            "{first|split \";\"} {last}",
+            "{first|split \";\"|replace \"\" \"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"}",
+        ] {
+            let details = [("ou".parse().unwrap(), vec![rule(line)])].into();
+            let mut evaluator = evaluator(&Map { details, ..Map::default() });
+            evaluator.traced = 1;
+            let (mut draft, mut subject) = (Draft::default(), Subject::default());
+            let refused = evaluator.fill(1, &Sample(row), &mut draft, &mut subject).unwrap_err();
+            assert_eq!(refused, "the map's line \"ou\" makes more than 16 MiB of the row");
+            let row: [&[&str]; 4] = [&["a;b"], &[], &["x"], &[]];
+            assert_eq!(evaluator.fill(2, &Sample(row), &mut draft, &mut subject), Ok(true));
+            assert_eq!(draft.record().details.lines().count(), 2, "the next row is taken");
+        }
+    }
+
+    #[test]
     fn rows_are_left_out_and_counted_by_reason() {
         let map = Map {
             hidden: vec![rule("{middle}")],
@@ -446,7 +503,7 @@ mod tests {
         let (mut draft, mut subject) = (Draft::default(), Subject::default());
         let mut stays = |first, middle, last| {
             let row: [&[&str]; 4] = [&[first], &[middle], &[last], &[]];
-            evaluator.fill(1, &Sample(row), &mut draft, &mut subject)
+            evaluator.fill(1, &Sample(row), &mut draft, &mut subject).unwrap()
         };
         assert!(stays("", "False", "x"));
         assert!(stays("no", "0", "x"));
@@ -478,7 +535,7 @@ mod tests {
         for number in 0..1000 {
             let text = format!("0{:03}@x.example", 999 - number);
             let row: [&[&str]; 4] = [&[&text], &[], &["So,u2,z1a"], &[&text, "0a@x.example"]];
-            evaluator.fill(1, &Sample(row), &mut draft, &mut subject);
+            evaluator.fill(1, &Sample(row), &mut draft, &mut subject).unwrap();
             let buffers = &evaluator.buffers;
             // Two buffers change places with each function, so they are compared as a set.
             let mut values: Vec<_> =

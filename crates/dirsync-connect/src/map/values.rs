@@ -29,6 +29,11 @@ impl Values {
         }
     }
 
+    /// The number of bytes of all values.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
