@@ -1,5 +1,6 @@
 //! The record of an entry while its parts are collected from a row.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use dirsync_directory::{Record, escape, fold, unescape};
@@ -141,6 +142,8 @@ impl Draft {
 
     /// Adds a value of a detail, unless it is empty.
     pub(crate) fn detail(&mut self, attribute: &str, value: &str) {
+        let postal = ["homePostalAddress", "postalAddress"].contains(&attribute);
+        let value = if postal { without_empty_lines(value) } else { value.into() };
         if value.is_empty() || self.omits(attribute) {
             return;
         }
@@ -151,7 +154,7 @@ impl Draft {
         line.clear();
         line.push_str(attribute);
         line.push('/');
-        line.push_str(&escape(value));
+        line.push_str(&escape(&value));
         self.used += 1;
     }
 
@@ -179,9 +182,19 @@ impl Draft {
     }
 }
 
+/// A postal address without the lines that the empty parts of a template leave in it (`Gasse 1$$Kiel$`).
+fn without_empty_lines(value: &str) -> Cow<'_, str> {
+    let is_gap = |line: &str| line.trim().is_empty();
+    if !value.split('$').any(is_gap) {
+        return value.into();
+    }
+    let lines: Vec<&str> = value.split('$').filter(|line| !is_gap(line)).map(str::trim).collect();
+    lines.join("$").into()
+}
+
 /// The key of an entry that has no key but its mail address. It is folded, so that an address that is
 /// written with other capitals is still the same entry, instead of one deleted and one new.
-pub(crate) fn key_of_mail(mail: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn key_of_mail(mail: &str) -> Cow<'_, str> {
     fold(mail)
 }
 

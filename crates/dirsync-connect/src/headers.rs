@@ -33,10 +33,27 @@ pub(crate) enum Meaning {
     Phone(u8),
     /// The sort of the telephone number with the same index.
     PhoneSort(u8),
+    /// A part of the home address, in the order of its lines.
+    Home(u8),
+    /// A part of an address whose sort is in another column (Google Contacts): its number, and an index
+    /// of [`PLACE_PARTS`].
+    Place(u8, u8),
+    /// The sort of the address with the same number.
+    PlaceSort(u8),
 }
 
+/// The attributes of the parts of an address, in the order of its lines, by their names at Google Contacts.
+pub(crate) const PLACE_PARTS: [(&str, &str); 5] = [
+    ("street", "street"),
+    ("city", "l"),
+    ("region", "st"),
+    ("postal code", "postalCode"),
+    ("country", "co"),
+];
+
 use Meaning::{
-    Address, Aliases, Detail, Key, Kind, Mail, Name, NamePart, Origin, Phone, PhoneSort,
+    Address, Aliases, Detail, Home, Key, Kind, Mail, Name, NamePart, Origin, Phone, PhoneSort,
+    Place, PlaceSort,
 };
 
 /// The known headers, in lower case. They are taken from the CSV exports of Outlook 2019, Google
@@ -104,19 +121,24 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("office location", Detail("physicalDeliveryOfficeName")),
     ("business street", Detail("street")),
     ("work address", Detail("street")),
-    ("address 1 - street", Detail("street")),
     ("business city", Detail("l")),
     ("work city", Detail("l")),
-    ("address 1 - city", Detail("l")),
     ("business state", Detail("st")),
     ("work state", Detail("st")),
-    ("address 1 - region", Detail("st")),
     ("business postal code", Detail("postalCode")),
     ("work zipcode", Detail("postalCode")),
-    ("address 1 - postal code", Detail("postalCode")),
     ("business country/region", Detail("co")),
     ("work country", Detail("co")),
-    ("address 1 - country", Detail("co")),
+    ("home street", Home(0)),
+    ("home street 2", Home(1)),
+    ("home address", Home(0)),
+    ("home address 2", Home(1)),
+    ("home city", Home(2)),
+    ("home state", Home(3)),
+    ("home postal code", Home(4)),
+    ("home zipcode", Home(4)),
+    ("home country/region", Home(5)),
+    ("home country", Home(5)),
     ("web page", Detail("labeledURI")),
     ("web page 1", Detail("labeledURI")),
     ("website 1 - value", Detail("labeledURI")),
@@ -153,6 +175,11 @@ fn numbered(name: &str) -> Option<Meaning> {
         ("e-mail", "value") => Some(Mail(number - 1)),
         ("phone", "value") => Some(Phone(number)),
         ("phone", "label" | "type") => Some(PhoneSort(number)),
+        ("address", "label" | "type") => Some(PlaceSort(number)),
+        ("address", part) => {
+            let at = PLACE_PARTS.iter().position(|(name, _)| *name == part)?;
+            Some(Place(number, u8::try_from(at).ok()?))
+        }
         _ => None,
     }
 }

@@ -43,6 +43,12 @@ const ATTRIBUTES: [(&str, &str, &str); 6] = [
     ("info", "note", "notes"),
 ];
 
+/// Whether an attribute is private.
+pub(crate) fn is_private(attribute: &str) -> bool {
+    let name = attribute.split(';').next().unwrap_or(attribute);
+    ATTRIBUTES.iter().any(|(private, ..)| *private == name)
+}
+
 /// A count of values that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivateCount {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_directory::{AttributeName, Filter};
 
-use crate::headers::{Meaning, meanings};
+use crate::headers::{Meaning, PLACE_PARTS, meanings};
 use crate::map::{Function, Line, Map, Part, Rule, Template, Value};
 
 /// The separator that Google Contacts writes between several values of one field.
@@ -117,6 +117,12 @@ impl Known<'_> {
 
     fn details(&self) -> BTreeMap<AttributeName, Line> {
         let mut details: BTreeMap<AttributeName, Line> = BTreeMap::new();
+        if let Ok(attribute) = "homePostalAddress".parse() {
+            let homes = self.homes();
+            if !homes.is_empty() {
+                details.insert(attribute, homes);
+            }
+        }
         for (at, meaning) in self.meanings.iter().enumerate() {
             let rules = match meaning {
                 Some(Meaning::Detail(attribute)) => vec![(*attribute, self.column(at))],
@@ -124,6 +130,7 @@ impl Known<'_> {
                 Some(Meaning::NamePart(0)) => vec![("givenName", self.column(at))],
                 Some(Meaning::NamePart(2)) => vec![("sn", self.column(at))],
                 Some(Meaning::Phone(number)) => self.phone(at, *number),
+                Some(Meaning::Place(1, part)) => self.place(at, *part),
                 _ => continue,
             };
             for (attribute, rule) in rules {
@@ -163,6 +170,55 @@ impl Known<'_> {
         }
         rules.push(("telephoneNumber", self.if_rule(at, &format!("(&{others})"))));
         rules
+    }
+
+    /// The rule of a part of the first address, which is not taken if it is a home.
+    fn place(&self, at: usize, part: u8) -> Vec<(&'static str, Rule)> {
+        let Some((_, attribute)) = PLACE_PARTS.get(usize::from(part)) else { return Vec::new() };
+        match self.first(Meaning::PlaceSort(1)) {
+            Some(sort) => {
+                let sort = self.names[sort].trim();
+                vec![(*attribute, self.if_rule(at, &format!("(!({sort}=*home*))")))]
+            }
+            None => vec![(*attribute, self.column(at))],
+        }
+    }
+
+    /// The rules of home addresses, each in one value.
+    fn homes(&self) -> Line {
+        let home = self.ranked(|m| if let Meaning::Home(part) = m { Some(part) } else { None });
+        let mut rules: Line = Vec::new();
+        if !home.is_empty() {
+            rules.push(self.postal(&home).into());
+        }
+        let sorts = self.meanings.iter().enumerate().filter_map(|(at, meaning)| match meaning {
+            Some(Meaning::PlaceSort(number)) => Some((*number, self.names[at].trim())),
+            _ => None,
+        });
+        for (number, sort) in sorts {
+            let parts = self.ranked(|m| match m {
+                Meaning::Place(of, part) if of == number => Some(part),
+                _ => None,
+            });
+            if !parts.is_empty() {
+                let condition = Filter::over_columns(&format!("({sort}=*home*)")).ok();
+                rules.push(Rule { condition, ..self.postal(&parts).into() });
+            }
+        }
+        rules
+    }
+
+    /// A postal address, whose empty lines are dropped when it becomes a detail.
+    fn postal(&self, columns: &[usize]) -> Template {
+        let mut template = Vec::new();
+        for at in columns {
+            if !template.is_empty() {
+                template.push(Part::Text("$".into()));
+            }
+            let columns = vec![self.names[*at].trim().to_owned()];
+            template.push(Part::Value(Value { columns, functions: vec![Function::Postal] }));
+        }
+        Template::of(template)
     }
 
     fn if_rule(&self, at: usize, condition: &str) -> Rule {

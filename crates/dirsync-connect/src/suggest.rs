@@ -11,6 +11,7 @@ use crate::format::Format;
 use crate::headers::nearest_known;
 use crate::ldif;
 use crate::map::{Map, quoted};
+use crate::private::is_private;
 use crate::recognised::map_of;
 use crate::source::{OpenOptions, text_of};
 
@@ -74,7 +75,12 @@ pub fn suggest(
 
 fn of_columns(names: &[String]) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let map = map_of(&names);
+    let mut map = map_of(&names);
+    let unused = unused(&map, &names);
+    let (private, details) = std::mem::take(&mut map.details)
+        .into_iter()
+        .partition(|(name, _)| is_private(name.as_str()));
+    map.details = details;
     let mut text = String::new();
     for (line, example) in
         [("key", "{employee_no}"), ("address", "SMTP:{mail}"), ("name", "{first} {last}")]
@@ -87,7 +93,14 @@ fn of_columns(names: &[String]) -> String {
         }
     }
     text.push_str(&map.to_toml());
-    for name in unused(&map, &names) {
+    let private = Map { details: private, ..Map::default() };
+    if !private.details.is_empty() {
+        text.push_str("# Private: take the # away to send these to every postoffice.\n");
+        let lines = private.to_toml();
+        let lines = lines.split_once("[details]\n").map_or("", |(_, lines)| lines);
+        lines.lines().for_each(|line| text.push_str(&format!("# {line}\n")));
+    }
+    for name in unused {
         let template = quoted(&format!("{{{name}}}"));
         text.push_str(&match nearest_known(name) {
             Some(attribute) => format!("# Perhaps: {attribute} = {template}\n"),
@@ -115,6 +128,21 @@ fn unused<'a>(map: &Map, names: &[&'a str]) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn private_things_are_comments_that_say_so() {
+        for names in [
+            ["uid", "cn", "mail", "homePhone", "homePostalAddress", "title"],
+            ["uid", "cn", "mail", "Home Phone", "Home Street", "title"],
+        ] {
+            let text = of_columns(&names.map(str::to_owned));
+            let (offered, private) = text.split_once("# Private: ").unwrap();
+            assert!(!offered.contains("home") && offered.contains("title = "), "{text}");
+            assert!(private.contains("\n# homePhone = \"{"), "{text}");
+            assert!(private.contains("\n# homePostalAddress = \"{"), "{text}");
+            assert!(!private.contains("Not used"), "{text}");
+        }
+    }
 
     #[test]
     fn columns_that_are_not_sure_are_comments() {

@@ -8,10 +8,11 @@ use regex_lite::{CaptureLocations, Regex};
 use super::lookup::Lookup;
 use super::row::nearest;
 use super::values::Values;
+use crate::private::postal_address;
 
 /// The functions as they are written.
-pub(crate) const FUNCTIONS: [&str; 9] =
-    ["upper", "lower", "trim", "digits", "domain", "limit", "split", "replace", "lookup"];
+pub(crate) const FUNCTIONS: [&str; 10] =
+    ["upper", "lower", "trim", "digits", "domain", "limit", "split", "postal", "replace", "lookup"];
 
 /// A function of a template.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Function {
     /// Keeps the first characters.
     Limit(usize),
     Split(String),
+    /// Writes a line of a postal address (RFC 4517, section 3.3.28).
+    Postal,
     Replace(Replace),
     /// The value that a column of another file has for this key.
     Lookup {
@@ -65,6 +68,7 @@ impl Function {
             "lower" => none(Self::Lower),
             "trim" => none(Self::Trim),
             "digits" => none(Self::Digits),
+            "postal" => none(Self::Postal),
             "domain" => {
                 let domain = one("\"partner.example\"")?;
                 Ok(Self::Domain(
@@ -104,6 +108,7 @@ impl Function {
             Self::Lower => ("lower", vec![]),
             Self::Trim => ("trim", vec![]),
             Self::Digits => ("digits", vec![]),
+            Self::Postal => ("postal", vec![]),
             Self::Domain(domain) => ("domain", vec![domain]),
             Self::Split(separator) => ("split", vec![separator]),
             Self::Replace(replace) => ("replace", vec![&replace.pattern, &replace.with]),
@@ -186,6 +191,7 @@ fn simple(function: &Function, value: &str, into: &mut Values, folded: &mut Stri
         Function::Split(separator) => {
             value.split(separator.as_str()).for_each(|part| into.push(part.trim()));
         }
+        Function::Postal => into.push(&postal_address(value.lines())),
         Function::Replace(_) | Function::Lookup { .. } => {}
     }
 }
@@ -285,6 +291,7 @@ mod tests {
         assert_eq!(apply("limit", &["3"], "äöüß"), ["äöü"]);
         assert_eq!(apply("limit", &["3"], "ab cd"), ["ab"]);
         assert_eq!(apply("split", &[";"], "a; b;;c "), ["a", "b", "c"]);
+        assert_eq!(apply("postal", &[], "Gasse 1\r\n\nHof $2\\"), ["Gasse 1$Hof \\242\\5C"]);
         assert_eq!(apply("replace", &["^0", "+49 "], "030 030"), ["+49 30 030"]);
         assert_eq!(apply("replace", &["(a)|(b)", "[$2$$]"], "ab"), ["[$][b$]"]);
         assert_eq!(apply("replace", &["x*", "-"], "äx"), ["-ä-"]);

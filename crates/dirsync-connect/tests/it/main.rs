@@ -163,6 +163,35 @@ fn private_things_are_left_out_and_counted() {
     );
 }
 
+#[test]
+fn home_addresses_of_address_books_are_private() {
+    for (columns, row) in [
+        (
+            "First Name,Last Name,E-mail Address,Business Phone,Job Title,Home Street,Home City,Home State,Home Postal Code,Home Country/Region,Business City",
+            "Ana,S,a@x,,,Gasse 7,Ulm,,89073,DE,Kiel",
+        ),
+        (
+            "Name,E-mail 1 - Value,Address 1 - Label,Address 1 - Street,Address 1 - City,Address 1 - Region,Address 1 - Postal Code,Address 1 - Country,Address 2 - Label,Address 2 - Street",
+            "Ana,a@x,* Home,Gasse 7,Ulm,,89073,DE,Work,Kai 1",
+        ),
+        (
+            "cn,mail,Home Address,Home City,Home ZipCode,Home Country",
+            "Ana,a@x,Gasse 7,Ulm,89073,DE",
+        ),
+    ] {
+        let file = format!("{columns}\n{row}\n");
+        let omitted = read("a.csv", &file);
+        assert!(!omitted.details(0).contains("Gasse"), "{columns}: {}", omitted.details(0));
+        assert!(!omitted.details(0).contains("Ulm"), "{columns}: {}", omitted.details(0));
+        assert!(omitted.has_note("left out: 1 home address;"), "{:?}", omitted.notes);
+        let options = OpenOptions { private: Private::Keep, ..OpenOptions::default() };
+        let kept = read_with("a.csv", file.as_bytes(), &options).unwrap().details(0).to_owned();
+        assert!(kept.contains("homePostalAddress/Gasse 7$Ulm$89073$DE\n"), "{columns}: {kept}");
+    }
+    let office = "Name,E-mail 1 - Value,Address 1 - Label,Address 1 - Street\nAna,a@x,Work,Kai 1\n";
+    assert_eq!(read("a.csv", office).details(0), "street/Kai 1\n");
+}
+
 /// `docs/failure-stories.md` §10.
 #[test]
 fn foreign_text_formats_say_their_encoding() {
