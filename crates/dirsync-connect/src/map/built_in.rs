@@ -12,12 +12,18 @@ pub struct NamedMap {
 }
 
 /// The names and texts of the built-in maps. A file is read by the first that fits its columns.
-pub const BUILT_IN: [(&str, &str); 12] = [
+pub const BUILT_IN: [(&str, &str); 18] = [
     ("exchange", include_str!("../../maps/exchange.toml")),
     ("microsoft365", include_str!("../../maps/microsoft365.toml")),
     ("entra", include_str!("../../maps/entra.toml")),
     ("google-workspace", include_str!("../../maps/google-workspace.toml")),
     ("thunderbird", include_str!("../../maps/thunderbird.toml")),
+    ("thunderbird-de", include_str!("../../maps/thunderbird-de.toml")),
+    ("thunderbird-fr", include_str!("../../maps/thunderbird-fr.toml")),
+    ("thunderbird-es", include_str!("../../maps/thunderbird-es.toml")),
+    ("thunderbird-it", include_str!("../../maps/thunderbird-it.toml")),
+    ("thunderbird-pt", include_str!("../../maps/thunderbird-pt.toml")),
+    ("thunderbird-pt-br", include_str!("../../maps/thunderbird-pt-br.toml")),
     ("outlook", include_str!("../../maps/outlook.toml")),
     ("outlook-de", include_str!("../../maps/outlook-de.toml")),
     ("outlook-fr", include_str!("../../maps/outlook-fr.toml")),

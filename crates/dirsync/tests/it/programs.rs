@@ -519,3 +519,63 @@ fn an_address_book_of_thunderbird_is_read() {
         );
     }
 }
+
+/// Headers of Thunderbird's export (`exportAttributes` of its AddrBookUtils) in its own translations.
+const THUNDERBIRD: [(&str, &str); 6] = [
+    (
+        "thunderbird-de",
+        "Vorname,Nachname,Anzeigename,Spitzname,Primäre E-Mail-Adresse,Sekundäre E-Mail-Adresse,Messenger-Name,Tel. dienstlich,Tel. privat,Fax-Nummer,Pager-Nummer,Mobil-Tel.-Nr.,Privat: Adresse,Privat: Adresse 2,Privat: Ort,Privat: Bundesland,Privat: PLZ,Privat: Land,Dienstlich: Adresse,Dienstlich: Adresse 2,Dienstlich: Ort,Dienstlich: Bundesland,Dienstlich: PLZ,Dienstlich: Land,Arbeitstitel,Abteilung,Organisation,Webseite 1,Webseite 2,Geburtsjahr,Geburtsmonat,Geburtstag,Benutzerdef. 1,Benutzerdef. 2,Benutzerdef. 3,Benutzerdef. 4,Notizen",
+    ),
+    (
+        "thunderbird-fr",
+        "Prénom,Nom de famille,Nom à afficher,Surnom,Adresse e-mail principale,Adresse e-mail secondaire,Nom de l’écran,Tél. professionnel ,Tél. personnel,Fax,Pager,Portable,Adresse privée,Adresse privée 2,Ville,Pays/État,Code postal,Pays/Région (domicile),Adresse professionnelle,Adresse professionnelle 2,Ville,Pays/État,Code postal,Pays/Région (bureau),Profession,Service,Société,Site web 1,Site web 2,Année de naissance,Mois,Jour,Divers 1,Divers 2,Divers 3,Divers 4,Notes",
+    ),
+    (
+        "thunderbird-es",
+        "Nombre,Apellidos,Nombre mostrado,Apodo,Dirección de correo electrónico principal,Dirección de correo electrónico secundaria,Nombre en pantalla,Teléfono (Trabajo),Teléfono particular,Fax,Buscapersonas,Teléfono móvil,Dirección personal,Dirección personal 2,Ciudad donde vive,Provincia,Código postal,País de residencia,Dirección de trabajo,Dirección de trabajo 2,Ciudad (Trabajo),Provincia (Trabajo),Código postal (Trabajo),País (Trabajo),Puesto,Departamento,Organización,Página web 1,Página web 2,Año de nacimiento,Mes de nacimiento,Día de nacimiento,Personalizado 1,Personalizado 2,Personalizado 3,Personalizado 4,Notas",
+    ),
+    (
+        "thunderbird-it",
+        "Nome,Cognome,Nome visualizzato,Soprannome,Email primaria,Email secondaria,Nome Instant Messenger,Telefono lavoro,Telefono casa,Numero fax,Numero cercapersone,Numero cellulare,Indirizzo di casa,Indirizzo di casa 2,Città di residenza,Provincia di residenza,CAP di residenza,Nazione di residenza,Indirizzo di lavoro,Indirizzo di lavoro 2,Città di lavoro,Provincia di lavoro,CAP di lavoro,Nazione di lavoro,Qualifica,Reparto,Organizzazione,Pagina web 1,Pagina web 2,Anno di nascita,Mese di nascita,Giorno di nascita,Personalizzato 1,Personalizzato 2,Personalizzato 3,Personalizzato 4,Note",
+    ),
+    (
+        "thunderbird-pt",
+        "Nome,Apelido,Nome exibido,Nickname,Email primário,E-mail secundário,Nome a mostrar,Telefone profissional,Telefone de casa,Número de fax,Número de pager,Número de telemóvel,Endereço pessoal,Endereço pessoal 2,Naturalidade,Distrito,Código postal,Nacionalidade,Endereço profissional,Endereço profissional 2,Local de trabalho,Distrito do local de trabalho,Código postal do local de trabalho,País do local de trabalho,Profissão,Departamento,Organização,Página web 1,Página web 2,Ano de nascimento,Mês de nascimento,Dia de nascimento,Personalizado 1,Personalizado 2,Personalizado 3,Personalizado 4,Notas",
+    ),
+    (
+        "thunderbird-pt-br",
+        "Primeiro nome,Sobrenome,Nome de exibição,Apelido,Email principal,Email secundário,Nome de tela,Telefone comercial,Telefone residencial,Número do fax,Número do pager,Número do celular,Endereço,Endereço 2,Cidade,Estado,CEP,País,Endereço comercial,Endereço comercial 2,Cidade de trabalho,Estado de trabalho,CEP comercial,País de trabalho,Cargo,Setor,Organização,Página web 1,Página web 2,Ano de nascimento,Mês de nascimento,Data de nascimento,Personalizado 1,Personalizado 2,Personalizado 3,Personalizado 4,Notas",
+    ),
+];
+
+#[test]
+fn an_address_book_of_thunderbird_is_read_in_its_languages() {
+    let row = "Ana,Souza,Ana Souza,,ana@north.example,a2@north.example,,030 1,030 7,030 9,,0171,Gasse 7,,Ulm,,,DE,Quay 1,,Kiel,SH,24103,Germany,Pilot,Navigation,North,,,1970,1,31,,,,,";
+    for (map, headers) in THUNDERBIRD {
+        let file = format!("{headers}\r\n{row}\r\n");
+        let read = Read::of(&file, "");
+        assert_eq!(read.map(), map, "{}{}", read.import.out, read.import.err);
+        let said = &read.import.out;
+        let private = "private things are left out: 1 home telephone, 1 home address, 1 birthday;";
+        assert!(said.contains(private), "{map}: {said}");
+        // In French, three columns of the home and of the office have one name.
+        let (place, home) = match map {
+            "thunderbird-fr" => ("", "Gasse 7$DE"),
+            _ => ("l=Kiel,", "Gasse 7$Ulm$DE"),
+        };
+        let (code, state) =
+            if place.is_empty() { ("", "") } else { ("postalCode=24103,", "st=SH,") };
+        assert_eq!(
+            shown(&read.entry("Ana Souza")),
+            format!(
+                "ana@north.example mailbox [SMTP:ana@north.example SMTP:a2@north.example] co=Germany,\
+                 department=Navigation,facsimileTelephoneNumber=030 9,givenName=Ana,{place}mobile=0171,\
+                 o=North,{code}sn=Souza,{state}street=Quay 1,telephoneNumber=030 1,title=Pilot"
+            ),
+            "{map}"
+        );
+        let kept = Read::of(&file, "--private keep").entry("Ana Souza");
+        assert_eq!(kept["details"]["homePostalAddress"], serde_json::json!([home]), "{map}");
+        assert_eq!(kept["details"]["birthday"], serde_json::json!(["1970-01-31"]), "{map}");
+    }
+}
