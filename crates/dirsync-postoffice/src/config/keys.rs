@@ -116,7 +116,8 @@ pub const SECTIONS: &[Section] = &[
     section("guard.move", "The same for entries that change their kind or their primary address."),
     section(
         "guard.taken",
-        "The same for new entries, of one read, whose addresses entries of other postoffices have.",
+        "The same for new entries, of one read, whose addresses entries of other postoffices have. Those that were \
+         read before the first list had arrived are compared with it when it is here.",
     ),
     section(
         "guard.settings",
