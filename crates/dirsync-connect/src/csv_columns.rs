@@ -70,7 +70,7 @@ impl Reading {
             matches!(field, [b'M' | b'D' | b'S', ..])
                 && TYPES.iter().any(|name| field.starts_with(name.as_bytes()))
         };
-        let at = columns.numbered.iter().flatten().find(is_type)?;
+        let at = columns.used.iter().find(is_type)?;
         columns.names.get(*at).map(String::as_str)
     }
 
@@ -98,6 +98,8 @@ pub(crate) struct CsvColumns {
     fields: BTreeMap<String, Vec<usize>>,
     /// The fields of the columns that have numbers.
     numbered: Vec<Vec<usize>>,
+    /// The same fields, one after another.
+    used: Vec<usize>,
 }
 
 impl CsvColumns {
@@ -107,12 +109,12 @@ impl CsvColumns {
             fields.entry(name.trim().to_lowercase()).or_default().push(at);
         }
         let names = headers.iter().map(|name| name.trim().to_owned()).collect();
-        Self { names, fields, numbered: Vec::new() }
+        Self { names, fields, numbered: Vec::new(), used: Vec::new() }
     }
 
     /// The names of the columns that have no number, so that nothing uses them.
     pub(crate) fn unused(&self) -> impl Iterator<Item = &str> {
-        let used = |at: usize| self.numbered.iter().any(|fields| fields.contains(&at));
+        let used = |at: usize| self.used.contains(&at);
         let names = self.names.iter().enumerate();
         names
             .filter(move |(at, name)| !name.is_empty() && !used(*at))
@@ -126,6 +128,7 @@ impl Columns for CsvColumns {
         if let Some(number) = self.numbered.iter().position(|known| known == fields) {
             return Some(number);
         }
+        self.used.extend(fields);
         self.numbered.push(fields.clone());
         Some(self.numbered.len() - 1)
     }

@@ -272,6 +272,31 @@ impl Buffers {
         Ok(())
     }
 
+    /// [`Self::rule`] of a column alone, which most rules are: its values are taken as they are.
+    fn columns<R: Row>(
+        &mut self,
+        target: &Target,
+        rule: &PlannedRule,
+        columns: &[usize],
+        row: &R,
+        take: &mut dyn FnMut(&PlannedRule, &str, &mut String),
+    ) -> bool {
+        for column in columns {
+            let mut given = false;
+            for value in row.values(*column).filter(|value| !value.is_empty()) {
+                given = true;
+                take(rule, value, &mut self.folded);
+                if target.is_single() {
+                    break;
+                }
+            }
+            if given {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Calls `take` with the values of a rule, and adds their bytes to `made`. Returns whether there is one.
     fn rule<R: Row>(
         &mut self,
@@ -281,6 +306,11 @@ impl Buffers {
         made: &mut usize,
         take: &mut dyn FnMut(&PlannedRule, &str, &mut String),
     ) -> Result<bool, TooMuch> {
+        if let [PlannedPart::Value(columns, steps)] = rule.parts.as_slice()
+            && steps.is_empty()
+        {
+            return Ok(self.columns(target, rule, columns, row, take));
+        }
         let mut used = 0;
         for part in &rule.parts {
             if let PlannedPart::Value(columns, steps) = part {

@@ -44,6 +44,8 @@ pub(crate) struct Replace {
     pattern: String,
     with: String,
     pieces: Vec<Piece>,
+    /// The letter with which every value begins that the expression matches, if that is known.
+    begins: Option<char>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,12 +203,18 @@ impl Replace {
         let regex = Regex::new(pattern)
             .map_err(|error| format!("\"{pattern}\" is not a regular expression: {error}"))?;
         let pieces = pieces(with, regex.captures_len())?;
-        Ok(Self { regex, pattern: pattern.into(), with: with.into(), pieces })
+        let begins = beginning(pattern);
+        Ok(Self { regex, pattern: pattern.into(), with: with.into(), pieces, begins })
     }
 
     /// Appends the text with all matches replaced. It ends where it is longer than any value may be: a chain
     /// of these functions could make a value of any length of a few letters, and no entry can have it.
     fn apply(&self, value: &str, groups: &mut CaptureLocations, into: &mut String) {
+        // Most telephone numbers do not begin with the 0 that an expression takes away.
+        if self.begins.is_some_and(|begins| !value.starts_with(begins)) {
+            into.push_str(value);
+            return;
+        }
         let longest = into.len() + value.len().max(VALUE_BYTES_MAX);
         let (mut copied, mut at) = (0, 0);
         let mut last = None;
@@ -236,6 +244,14 @@ impl Replace {
         }
         into.push_str(&value[copied..]);
     }
+}
+
+/// The letter at the beginning of an expression such as `^0` or `^/.*`. `None` if it may begin otherwise.
+fn beginning(pattern: &str) -> Option<char> {
+    let mut letters = pattern.strip_prefix('^')?.chars();
+    let letter = letters.next().filter(|letter| letter.is_alphanumeric() || *letter == '/')?;
+    let may_be_absent = matches!(letters.next(), Some('*' | '?' | '{'));
+    (!may_be_absent && !pattern.contains('|')).then_some(letter)
 }
 
 /// The parts of a replacement: `$1` is the first group, `$$` a dollar sign.
@@ -293,6 +309,17 @@ mod tests {
         assert_eq!(apply("split", &[";"], "a; b;;c "), ["a", "b", "c"]);
         assert_eq!(apply("postal", &[], "Gasse 1\r\n\nHof $2\\"), ["Gasse 1$Hof \\242\\5C"]);
         assert_eq!(apply("replace", &["^0", "+49 "], "030 030"), ["+49 30 030"]);
+        for (pattern, value, expected) in [
+            ("^0", "30", "30"),
+            ("^0*3", "30", "-0"),
+            ("^0?3", "30", "-0"),
+            ("^0{0,1}3", "30", "-0"),
+            ("^0|3", "30", "-0"),
+            ("^/.*", "/o=x", "-"),
+            ("^ä", "ä", "-"),
+        ] {
+            assert_eq!(apply("replace", &[pattern, "-"], value), [expected], "{pattern}");
+        }
         assert_eq!(apply("replace", &["(a)|(b)", "[$2$$]"], "ab"), ["[$][b$]"]);
         assert_eq!(apply("replace", &["x*", "-"], "äx"), ["-ä-"]);
         assert_eq!(apply("replace", &[".*", ""], "gone"), [""; 0]);

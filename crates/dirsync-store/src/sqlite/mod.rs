@@ -55,6 +55,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 200;
 /// The size of the page cache, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
+/// The size of the page cache while a table is read through once, in KiB.
+const SCAN_CACHE_KIB: i64 = 1 << 10;
 /// The size of a page in a new database, in bytes. It was measured against 8192, with which 1,000 random
 /// changes write almost twice as much to the log, and bulk loads take a tenth less time.
 const PAGE_BYTES: i64 = 4096;
