@@ -16,7 +16,8 @@ use dirsync_message::{NUMBER_MAX, ReqEpoch};
 use dirsync_protocol::context::{Context, ReceiveError};
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{
-    Agreement, Answered, Copies, Position, Registration, RegistrationState, Stored, Tables,
+    Agreement, Answered, Copies, INVITATION_USED, Position, Registration, RegistrationState,
+    Stored, Tables,
 };
 use thiserror::Error;
 
@@ -232,7 +233,9 @@ pub fn carry_out(
         }
         DecisionKind::Key(key) => change(tables, name, |registration| {
             registration.key = Some(key.clone());
-            registration.invitation = None;
+            if let Some((_, expires)) = &mut registration.invitation {
+                *expires = INVITATION_USED;
+            }
         })?,
         DecisionKind::Allow(view) => {
             change(tables, name, |registration| registration.view_allowed = view.clone())?;

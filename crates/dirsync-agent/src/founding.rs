@@ -6,10 +6,13 @@ use dirsync_protocol::context::Draws;
 use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, ServerState, Stored, Tables,
 };
+use dirsync_seal::PublicKey;
 
 use crate::decisions::empty_registration;
+use crate::peers::put_server_key;
 
-/// Writes the first state of a requestor. `proof` proves that it knows its invitation's secret.
+/// Writes the first state of a requestor. `server_key` is the key of its server, and `proof` proves that it
+/// knows its invitation's secret.
 ///
 /// # Errors
 ///
@@ -19,8 +22,10 @@ pub fn found_requestor(
     draws: &mut Draws,
     name: &PostofficeName,
     server: &PostofficeName,
+    server_key: &PublicKey,
     proof: Option<String>,
 ) -> Stored<()> {
+    put_server_key(tables, server_key)?;
     tables.put_requestor(&RequestorState {
         name: name.clone(),
         server: server.clone(),
@@ -61,10 +66,10 @@ pub fn found_server(
     draws: &mut Draws,
     name: &PostofficeName,
     instance: Instance,
-    key: &str,
+    key: &PublicKey,
     carrier: &str,
 ) -> Stored<()> {
-    found_requestor(tables, draws, name, name, None)?;
+    found_requestor(tables, draws, name, name, key, None)?;
     tables.put_server(&ServerState {
         epoch: ServerEpoch { generation: 1, instance, random: draws.number() },
         head: SrvSeq(0),
@@ -79,7 +84,7 @@ pub fn found_server(
     })?;
     tables.put_registration(&Registration {
         state: RegistrationState::Active,
-        key: Some(key.to_owned()),
+        key: Some(key.to_string()),
         carrier: carrier.to_owned(),
         ..empty_registration(name)
     })

@@ -21,6 +21,12 @@ pub const ANNOUNCED: &str = "announced";
 /// Why the server does not take this postoffice's requests.
 pub const SERVER_NOTICE: &str = "server-notice";
 
+/// The public key of the directory server.
+pub const SERVER_KEY: &str = "server-key";
+
+/// By postoffice, the public key of a machine that proved its invitation and was not admitted.
+pub const CONTACT_KEY: &str = "contact-key:";
+
 /// By postoffice, when the server refused it last, and why.
 pub const REFUSED: &str = "refused:";
 

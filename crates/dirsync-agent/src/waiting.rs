@@ -221,8 +221,7 @@ fn said_by_server(
     match notice.as_deref().and_then(Side::of_word) {
         Some(Side::Suspended) => alarms.push(Alarm::Suspended),
         Some(side) => {
-            let refusal = Refusal::of(side).unwrap_or(Refusal::Uninvited);
-            alarms.push(Alarm::Refused { refusal });
+            alarms.extend(Refusal::of(side).map(|refusal| Alarm::Refused { refusal }));
         }
         None => {}
     }
@@ -253,8 +252,8 @@ fn refused(
         let takes_part = |one: &&Registration| one.state != RegistrationState::Removed;
         let known = registrations.iter().filter(takes_part).find(|one| one.name.folded() == folded);
         let name = known?.name.clone();
-        let (at, side) = text.split_once(' ')?;
-        let refusal = Side::of_word(side).and_then(Refusal::of)?;
+        let (at, refusal) = text.split_once(' ')?;
+        let refusal = Refusal::of_word(refusal)?;
         let lasts = now.saturating_sub(at.parse().ok()?) <= REFUSED_MS;
         lasts.then_some(Alarm::NotAdmitted { name, refusal })
     };
@@ -269,10 +268,11 @@ fn refused(
 pub fn note_refused(
     tables: &mut dyn Tables,
     name: &PostofficeName,
-    side: Side,
+    refusal: Refusal,
     at: u64,
 ) -> Stored<()> {
-    tables.put_note(&format!("{REFUSED}{}", name.folded()), Some(&format!("{at} {}", side.word())))
+    let text = format!("{at} {}", refusal.word());
+    tables.put_note(&format!("{REFUSED}{}", name.folded()), Some(&text))
 }
 
 /// Whether the server refused a postoffice that was neither admitted nor invited since.

@@ -1,13 +1,18 @@
 //! The trait of all carriers.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dirsync_directory::PostofficeName;
 use thiserror::Error;
 
 use crate::durable::FileError;
-use crate::{EncodedBody, EnvelopeError, Message};
+
+/// A message file that is read. The bytes may come from anybody.
+pub trait MessageFile: Read + Seek + Send {}
+
+impl<F: Read + Seek + Send> MessageFile for F {}
 
 /// A message to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +27,17 @@ pub struct Outgoing<'a> {
     pub number: u64,
     /// The number of the part, from 1.
     pub part: u32,
-    /// The text of the head.
-    pub head: &'a str,
-    /// The body.
-    pub body: &'a EncodedBody,
+    /// The bytes of the file up to the body.
+    pub front: &'a [u8],
+    /// The body, which messages to others may share.
+    pub body: &'a Arc<Vec<u8>>,
+}
+
+impl Outgoing<'_> {
+    /// The size of the file, in bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.front.len() + self.body.len()) as u64
+    }
 }
 
 /// A message that has arrived. The fields that come from its name are hints and prove nothing:
@@ -90,7 +102,7 @@ pub trait Carrier {
     /// If the place cannot be reached.
     fn arrived(&self) -> Result<Vec<Arrived>, CarrierError>;
 
-    /// Opens a message. `None` if it is gone, because another process took it.
+    /// Opens the file of a message. `None` if it is gone, because another process took it.
     ///
     /// # Errors
     ///
@@ -99,7 +111,7 @@ pub trait Carrier {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError>;
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError>;
 
     /// Sets a message aside that was taken. It is kept until [`Self::purge`] removes it.
     ///

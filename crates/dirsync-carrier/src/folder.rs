@@ -16,11 +16,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use dirsync_directory::PostofficeName;
 
 use crate::access::{Links, open_file};
-use crate::carrier::{Arrived, Carrier, CarrierError, Outgoing};
+use crate::carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 use crate::durable::{self, FileError};
-use crate::envelope::{EnvelopeError, Message, open_message, write_message};
 use crate::name;
-use crate::read_ahead::ReadAhead;
 use crate::together::together;
 
 const DONE: &str = "done";
@@ -36,8 +34,6 @@ const UNREAD_NUMBERS_MAX: usize = 3;
 const TOGETHER_FROM: usize = 8;
 /// The number of those threads.
 const SENDERS: usize = 8;
-/// The size of an encoded body from which on it is decompressed by a thread of its own.
-const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
 /// The access of one postoffice to a shared folder.
 #[derive(Clone, Debug)]
@@ -314,13 +310,14 @@ fn make_folder(folder: &Path) -> Result<(), FileError> {
     if is_folder(folder)? { Ok(()) } else { durable::create_subfolder(folder) }
 }
 
-/// Lets a long body be decompressed by a thread of its own, while the caller applies it.
-fn ahead(path: &Path, message: Message) -> Result<Message, FileError> {
-    if message.body_bytes() < AHEAD_FROM_BYTES {
-        return Ok(message);
-    }
-    let body = durable::step("read ahead in", path, || ReadAhead::new(message.body))?;
-    Ok(Message { body: Box::new(body), ..message })
+/// Writes a message file durably and in one step.
+fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<(), FileError> {
+    durable::write_shared_file(path, |output| {
+        output.write_all(message.front)?;
+        output.write_all(message.body)
+    })
+    .map(drop)
+    .map_err(|error| error.with_bytes(message.bytes()))
 }
 
 fn reason_of(message: &Path) -> PathBuf {
@@ -333,12 +330,12 @@ impl Carrier for FolderCarrier {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
         self.reach()?;
         let inbox = self.inbox(message.to);
-        let bytes = make_folder(&inbox)
+        make_folder(&inbox)
             .and_then(|()| write_message(&inbox.join(name::file_name(message)), message))
             .map_err(|error| self.explain(error))?;
         // The message is sent. If tidying up fails, the next sending does it.
         let _ = self.supersede(message);
-        Ok(bytes)
+        Ok(message.bytes())
     }
 
     /// Sends from several threads. Sending is mostly waiting for the disk, which can sync several
@@ -361,13 +358,10 @@ impl Carrier for FolderCarrier {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
         let path = &arrived.path;
         match durable::step("open", path, || open_file(path, Links::Refuse)) {
-            Ok(file) => match open_message(file) {
-                Ok(message) => Ok(Some(Ok(ahead(path, message)?))),
-                Err(error) => Ok(Some(Err(error))),
-            },
+            Ok(file) => Ok(Some(Ok(Box::new(file)))),
             Err(error) => {
                 self.reach()?;
                 match error.source.kind() {
@@ -375,7 +369,7 @@ impl Carrier for FolderCarrier {
                     // Wrong permissions of one file, or something that is not a file, must not stop the
                     // messages of other postoffices.
                     io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
-                        Ok(Some(Err(error.source.into())))
+                        Ok(Some(Err(error.source)))
                     }
                     _ => Err(error.into()),
                 }
@@ -427,25 +421,27 @@ impl Carrier for FolderCarrier {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::Write;
+
+    use std::sync::Arc;
 
     use super::*;
-    use crate::{BodyEncoder, EncodedBody};
 
     fn name(text: &str) -> PostofficeName {
         text.parse().unwrap()
     }
 
-    fn body() -> EncodedBody {
-        let mut encoder = BodyEncoder::new(3).unwrap();
-        encoder.write_all(b"body").unwrap();
-        encoder.finish().unwrap()
+    fn body() -> Arc<Vec<u8>> {
+        Arc::new(b"body".to_vec())
+    }
+
+    fn content(opened: io::Result<Box<dyn MessageFile>>) -> String {
+        io::read_to_string(opened.unwrap()).unwrap()
     }
 
     fn send(carrier: &FolderCarrier, to: &PostofficeName, number: u64) {
         let body = body();
         let from = &carrier.me;
-        let outgoing = Outgoing { from, to, epoch: "e", number, part: 1, head: "h", body: &body };
+        let outgoing = Outgoing { from, to, epoch: "e", number, part: 1, front: b"h", body: &body };
         carrier.send(&outgoing).unwrap();
     }
 
@@ -498,7 +494,7 @@ mod tests {
             epoch,
             number: 1,
             part: 1,
-            head: "h",
+            front: b"h",
             body: &body,
         };
         assert!(receiver.send(&to_link).unwrap_err().to_string().contains("links"), "an inbox");
@@ -545,8 +541,7 @@ mod tests {
         assert_eq!(receiver.arrived().unwrap(), std::slice::from_ref(&whole));
         assert_eq!(receiver.contents().unwrap().strangers, strangers.map(|name| inbox.join(name)));
         fs::write(&whole.path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = receiver.open(&whole).unwrap().unwrap().err().unwrap();
-        assert!(matches!(error, EnvelopeError::Truncated { .. }), "{error}");
+        assert_eq!(content(receiver.open(&whole).unwrap().unwrap()), "hbod");
         assert!(whole.path.exists(), "opening moves nothing");
     }
 
@@ -564,7 +559,7 @@ mod tests {
                 epoch: "e",
                 number: 1,
                 part: 1,
-                head: "h",
+                front: b"h",
                 body: &body,
             };
             let sent = carrier.send_all(&to.iter().map(outgoing).collect::<Vec<_>>());
@@ -605,7 +600,7 @@ mod tests {
         let message = carrier.arrived().unwrap().remove(0);
         durable::fail_at_with(1, io::ErrorKind::PermissionDenied);
         let opened = carrier.open(&message).unwrap().expect("it is there");
-        assert!(matches!(opened, Err(EnvelopeError::Io(_))));
+        assert!(opened.is_err());
         durable::fail_at_with(1, io::ErrorKind::StaleNetworkFileHandle);
         assert!(carrier.open(&message).is_err(), "that is not the file's fault");
     }
@@ -619,8 +614,15 @@ mod tests {
         operation: impl Fn(&FolderCarrier, &Outgoing<'_>, &[Arrived]) -> Result<(), CarrierError>,
     ) -> u64 {
         let (me, body) = (name("NORTH/HQ"), body());
-        let message =
-            Outgoing { from: &me, to: &me, epoch: "e", number: 1, part: 1, head: "h", body: &body };
+        let message = Outgoing {
+            from: &me,
+            to: &me,
+            epoch: "e",
+            number: 1,
+            part: 1,
+            front: b"h",
+            body: &body,
+        };
         let mut nth = 0;
         loop {
             nth += 1;
@@ -639,7 +641,8 @@ mod tests {
             let places = [inbox.clone(), inbox.join(DONE), inbox.join(REFUSED)];
             let messages = places.map(|place| scan(&place).unwrap().messages).concat();
             for message in &messages {
-                assert!(carrier.open(message).unwrap().unwrap().is_ok(), "{nth}: it is whole");
+                let content = content(carrier.open(message).unwrap().unwrap());
+                assert_eq!(content, "hbody", "{nth}: it is whole");
             }
             match outcome {
                 Ok(()) => assert_eq!(messages.len(), 1, "{nth}: acknowledged and there"),
@@ -681,7 +684,6 @@ mod tests {
             }
             durable::ENTRIES_READ.set(0);
             for message in carrier.arrived().unwrap() {
-                assert!(carrier.open(&message).unwrap().unwrap().is_err());
                 assert!(carrier.refuse(&message, "it is junk").unwrap());
             }
             assert!(carrier.arrived().unwrap().is_empty());
@@ -700,7 +702,7 @@ mod tests {
         let body = body();
         let me = &carrier.me;
         let outgoing =
-            Outgoing { from: me, to: me, epoch: "e", number: 1, part: 1, head: "h", body: &body };
+            Outgoing { from: me, to: me, epoch: "e", number: 1, part: 1, front: b"h", body: &body };
         durable::fail_at(Some(2));
         let error = carrier.send(&outgoing).unwrap_err().to_string();
         assert!(error.contains(&format!("at least {bytes} bytes are needed")), "{error}");
@@ -725,7 +727,7 @@ mod tests {
                 }
                 for message in arrived {
                     let opened = receiver.open(&message).unwrap();
-                    assert!(opened.is_none_or(|opened| opened.is_ok()));
+                    assert!(opened.is_none_or(|opened| content(opened) == "hbody"));
                     taken += u32::from(receiver.finished(&message).unwrap());
                 }
             }
@@ -760,9 +762,8 @@ mod tests {
         send(&sender, &south, 1);
         let inbox = sender.inbox(&south);
         let left = |from: &PostofficeName| {
-            let body = EncodedBody(Vec::new().into());
-            let (to, epoch, head) = (&south, "e", "h");
-            let message = Outgoing { from, to, epoch, number: 1, part: 1, head, body: &body };
+            let (to, epoch, front, body) = (&south, "e", &[], Arc::default());
+            let message = Outgoing { from, to, epoch, number: 1, part: 1, front, body: &body };
             let path = inbox.join(format!(".dirsync-{}.aBcDeF.tmp", name::file_name(&message)));
             fs::write(&path, "half").unwrap();
             path
@@ -828,7 +829,7 @@ mod tests {
         for epoch in ["a", "b", "c", "d", "e", "f"] {
             for part in [1, 2] {
                 let outgoing =
-                    Outgoing { from: me, to: me, epoch, number: 9, part, head: "h", body: &body };
+                    Outgoing { from: me, to: me, epoch, number: 9, part, front: b"h", body: &body };
                 carrier.send(&outgoing).unwrap();
             }
         }

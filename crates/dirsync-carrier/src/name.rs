@@ -162,10 +162,17 @@ mod tests {
     fn the_longest_names_fit_and_stay_different() {
         let long = |last: &str| format!("{}/{}{last}", "N".repeat(64), "Ŋ".repeat(31));
         let from: PostofficeName = long("a").parse().unwrap();
-        let (epoch, body) = ("e".repeat(300), crate::EncodedBody(Vec::new().into()));
+        let (epoch, body) = ("e".repeat(300), std::sync::Arc::default());
         let (number, part) = (u64::MAX, u32::MAX);
-        let outgoing =
-            Outgoing { from: &from, to: &from, epoch: &epoch, number, part, head: "", body: &body };
+        let outgoing = Outgoing {
+            from: &from,
+            to: &from,
+            epoch: &epoch,
+            number,
+            part,
+            front: &[],
+            body: &body,
+        };
         let name = file_name(&outgoing);
         assert!(name.len() + ".reason.txt".len() <= 255, "{name}");
         let read = read(&name).unwrap();

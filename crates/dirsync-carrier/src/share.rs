@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use dirsync_directory::PostofficeName;
 
-use crate::{Arrived, Carrier, CarrierError, EncodedBody, EnvelopeError, Message, Outgoing};
+use crate::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 
 /// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
 /// so much more time.
 const BYTES_PER_SECOND: u64 = 64 * 1024;
+/// A file of at most this size is read when it is opened, in bytes.
+const SMALL_BYTES: u64 = 64 * 1024;
 /// The most messages that are sent within the time that one of them is given.
 const MESSAGES_AT_ONCE: usize = 100;
 
@@ -166,8 +168,8 @@ struct Letter {
     epoch: String,
     number: u64,
     part: u32,
-    head: String,
-    body: EncodedBody,
+    front: Vec<u8>,
+    body: Arc<Vec<u8>>,
 }
 
 impl Letter {
@@ -178,19 +180,76 @@ impl Letter {
             epoch: outgoing.epoch.to_owned(),
             number: outgoing.number,
             part: outgoing.part,
-            head: outgoing.head.to_owned(),
-            body: outgoing.body.clone(),
+            front: outgoing.front.to_vec(),
+            body: Arc::clone(outgoing.body),
         }
     }
 
     fn outgoing(&self) -> Outgoing<'_> {
-        let Self { from, to, epoch, number, part, head, body } = self;
-        Outgoing { from, to, epoch, number: *number, part: *part, head, body }
+        let Self { from, to, epoch, number, part, front, body } = self;
+        Outgoing { from, to, epoch, number: *number, part: *part, front, body }
+    }
+}
+
+/// A file that was opened by the thread of its share.
+enum Opened {
+    /// A small one was read at once, so that it costs one turn of the thread.
+    Whole(Vec<u8>),
+    Long(Arc<Mutex<Box<dyn MessageFile>>>),
+}
+
+fn read_if_small(mut file: Box<dyn MessageFile>) -> io::Result<Opened> {
+    let mut bytes = Vec::new();
+    (&mut file).take(SMALL_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 <= SMALL_BYTES {
+        return Ok(Opened::Whole(bytes));
+    }
+    file.rewind()?;
+    Ok(Opened::Long(Arc::new(Mutex::new(file))))
+}
+
+/// A file that is read by the thread of its share. A read that takes too long is an error.
+struct PatientFile {
+    file: Arc<Mutex<Box<dyn MessageFile>>>,
+    folder: PathBuf,
+    shares: Shares,
+    patience: Duration,
+}
+
+impl PatientFile {
+    fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn MessageFile) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        let file = Arc::clone(&self.file);
+        self.shares.run(&self.folder, self.patience, move || {
+            work(&mut **file.lock().unwrap_or_else(PoisonError::into_inner))
+        })?
+    }
+}
+
+impl Read for PatientFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len();
+        let read = self.run(move |file| {
+            let mut bytes = vec![0; room];
+            let count = file.read(&mut bytes)?;
+            bytes.truncate(count);
+            Ok(bytes)
+        })?;
+        buffer[..read.len()].copy_from_slice(&read);
+        Ok(read.len())
+    }
+}
+
+impl Seek for PatientFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.run(move |file| file.seek(to))
     }
 }
 
 fn bytes_of(messages: &[Outgoing<'_>]) -> u64 {
-    messages.iter().map(|message| (message.head.len() + message.body.len()) as u64).sum()
+    messages.iter().map(Outgoing::bytes).sum()
 }
 
 impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
@@ -226,9 +285,20 @@ impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
         let arrived = arrived.clone();
-        self.run(arrived.bytes, move |carrier| carrier.open(&arrived))
+        let opened = self.run(0, move |carrier| {
+            Ok(carrier.open(&arrived)?.map(|file| file.and_then(read_if_small)))
+        })?;
+        Ok(opened.map(|file| {
+            file.map(|file| match file {
+                Opened::Whole(bytes) => Box::new(Cursor::new(bytes)) as Box<dyn MessageFile>,
+                Opened::Long(file) => {
+                    let (folder, shares) = (self.folder.clone(), self.shares.clone());
+                    Box::new(PatientFile { file, folder, shares, patience: self.patience })
+                }
+            })
+        }))
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {

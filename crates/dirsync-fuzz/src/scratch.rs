@@ -1,7 +1,6 @@
 //! Files for parsers that read files.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
 
@@ -20,12 +19,4 @@ pub(crate) fn with_file<R>(content: &[u8], read: impl FnOnce(&Path) -> R) -> R {
         file.write_all(content).expect("it can be written");
         read(file.path())
     })
-}
-
-/// An unnamed file with this content, positioned at its beginning.
-pub(crate) fn file_of(content: &[u8]) -> File {
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all(content).expect("it can be written");
-    file.rewind().expect("it can be read");
-    file
 }

@@ -1,16 +1,18 @@
 //! Sequences of messages, good ones and damaged ones, given to the shipped steps.
 
-use std::io::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::Decision;
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, Outgoing};
+use dirsync_carrier::{Arrived, Carrier, Outgoing};
 use dirsync_directory::View;
 use dirsync_message::Head;
 use dirsync_store::Store;
 use dirsync_testing::rows::{postoffice, record};
-use dirsync_testing::{DAY_MS, Letter, MemoryNetwork, SERVER, TestPostoffice, TestStore, World};
+use dirsync_testing::{
+    DAY_MS, Letter, MemoryNetwork, Readable, SERVER, TestPostoffice, TestStore, World,
+};
 
 use crate::bytes::Bytes;
 use crate::check::check;
@@ -238,16 +240,16 @@ fn deliver(world: &mut World, letters: &[Sent], deed: u64, bytes: &mut Bytes<'_>
     let edits = bytes.byte();
     if edits & 1 != 0 {
         // In a newer minor version the order of the fields does not matter.
-        letter.head = letter.head.replacen("format=1.0", "format=1.1", 1);
+        letter.message.head = letter.message.head.replacen("format=1.0", "format=1.1", 1);
     }
     for _ in 0..(edits >> 1) % 4 {
-        letter.head = edit_head(&letter.head, &other.head, bytes);
+        letter.message.head = edit_head(&letter.message.head, &other.message.head, bytes);
     }
     for _ in 0..(edits >> 3) % 4 {
-        letter.body = edit_body(&letter.body, &other.body, bytes);
+        letter.message.body = edit_body(&letter.message.body, &other.message.body, bytes);
     }
     if edits & 32 != 0 {
-        letter.body = counted(&letter.body);
+        letter.message.body = counted(&letter.message.body);
     }
     let me = postoffice(to);
     // Waiting messages are taken first, so that every change after it comes from this letter.
@@ -271,7 +273,11 @@ fn deliver(world: &mut World, letters: &[Sent], deed: u64, bytes: &mut Bytes<'_>
         let site = world.at(to);
         // Admitting a first contact pins its key, before its message is read.
         let unchanged = site.store.same_content(&before) || site.decisions.len() > decisions;
-        assert!(unchanged, "what is refused changes nothing:\n{}\n{}", letter.head, letter.body);
+        assert!(
+            unchanged,
+            "what is refused changes nothing:\n{}\n{}",
+            letter.message.head, letter.message.body
+        );
     }
     world.network.lose(&me, &arrived);
 }
@@ -290,17 +296,15 @@ fn settle(world: &mut World, name: &str) -> u64 {
     refused + apply(world, name)
 }
 
-/// The file of a letter, with a correct hash whatever its content.
+/// The file of a letter, as its sender would have written it, whatever its content.
 fn posted(to: &str, letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
-    let mut encoder = BodyEncoder::new(1).expect("a level of zstd");
-    encoder.write_all(letter.body.as_bytes()).expect("memory takes everything");
-    let body = encoder.finish().expect("memory takes everything");
     let to = postoffice(to);
-    let (from, said_to) = match Head::parse(&letter.head) {
+    let (from, said_to) = match Head::parse(&letter.message.head) {
         Ok(Head::Request(request)) => (request.from, request.to),
         Ok(Head::Update(update)) => (update.from, update.to),
-        Err(_) => (letter.from.clone(), to),
+        Err(_) => (letter.message.from.clone(), to),
     };
+    let message = Readable { from: from.clone(), to: said_to.clone(), ..letter.message.clone() };
     let post = MemoryNetwork::default();
     let outgoing = Outgoing {
         from: &from,
@@ -308,8 +312,8 @@ fn posted(to: &str, letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
         epoch: "e",
         number,
         part: 1,
-        head: &letter.head,
-        body: &body,
+        front: &message.file(),
+        body: &Arc::default(),
     };
     post.carrier(&from).send(&outgoing).expect("memory takes everything");
     let arrived = post.pending(&said_to).pop().expect("it was just sent");

@@ -34,10 +34,6 @@ const OUTCOME_BYTES_MAX: usize = 8 * 1024;
 /// The most epochs that a request names as its ancestors. Each restore or renewal of a postoffice adds
 /// one.
 pub const LINEAGE_MAX: usize = 1024;
-/// The longest proof of an invitation, in bytes.
-const PROOF_BYTES_MAX: usize = 128;
-/// The longest public key, in bytes, with its comment.
-pub const PUBLIC_KEY_BYTES_MAX: usize = 1024;
 /// The longest version of a program, in bytes.
 pub const PROGRAM_BYTES_MAX: usize = 128;
 

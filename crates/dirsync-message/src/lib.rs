@@ -51,13 +51,10 @@ pub use body::{
 pub use epoch::{
     Challenge, GENERATION_MAX, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch,
 };
-pub use head::{
-    HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind, LINEAGE_MAX, PROGRAM_BYTES_MAX,
-    PUBLIC_KEY_BYTES_MAX,
-};
+pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind, LINEAGE_MAX, PROGRAM_BYTES_MAX};
 pub use number::{Mark, NUMBER_MAX, ReqSeq, RequestNo, SrvSeq, Stamp};
 pub use point::{ParsePointError, SyncPoint};
-pub use request::{Admission, Health, OwnPart, Request, RequestKind};
+pub use request::{Health, OwnPart, Request, RequestKind};
 pub use transaction::{Change, Transaction};
 pub use update::{
     Body, BodyKind, OFFERS_BYTES_MAX, OFFERS_MAX, OUTCOMES_BYTES_MAX, OUTCOMES_MAX, Offer, Outcome,

@@ -46,16 +46,6 @@ pub struct Health {
     pub clock: u64,
 }
 
-/// What an invited postoffice presents to be admitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// A proof that it knows the secret of its invitation. The proof is bound to the key, so nobody can
-    /// use it to have another key admitted.
-    pub proof: String,
-    /// The postoffice's public key, in OpenSSH's one-line form.
-    pub key: String,
-}
-
 /// The head of a request. It is a pure function of the requestor's committed state, so a request that
 /// was lost is simply made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +78,6 @@ pub struct Request {
     pub list_buckets: Option<(u32, BucketSums)>,
     /// The view that the requestor wants.
     pub view_wanted: View,
-    /// The proof of the invitation. An invited postoffice sends it with every request, so that a copy of
-    /// the server that never received the first one admits the postoffice, too.
-    pub admission: Option<Admission>,
     /// A report for the administrator of the server.
     pub health: Health,
 }

@@ -38,21 +38,12 @@ pub enum Side {
     Expired,
     /// The postoffice is not admitted, because another machine has its name.
     Taken,
-    /// The postoffice is not admitted, because its proof does not fit the invitation in force.
-    Uninvited,
 }
 
 impl Side {
     /// All side answers.
-    pub const ALL: [Self; 7] = [
-        Self::Own,
-        Self::Fenced,
-        Self::Removed,
-        Self::Suspended,
-        Self::Expired,
-        Self::Taken,
-        Self::Uninvited,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Own, Self::Fenced, Self::Removed, Self::Suspended, Self::Expired, Self::Taken];
 
     /// The word that stands for it in messages and databases.
     pub fn word(self) -> &'static str {
@@ -63,7 +54,6 @@ impl Side {
             Self::Suspended => "suspended",
             Self::Expired => "expired",
             Self::Taken => "taken",
-            Self::Uninvited => "uninvited",
         }
     }
 
@@ -75,7 +65,7 @@ impl Side {
     /// Whether the answer only explains why a request was not taken, and changes nothing at its
     /// addressee.
     pub fn is_notice(self) -> bool {
-        matches!(self, Self::Suspended | Self::Expired | Self::Taken | Self::Uninvited)
+        matches!(self, Self::Suspended | Self::Expired | Self::Taken)
     }
 }
 

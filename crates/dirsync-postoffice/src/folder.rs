@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use dirsync_carrier::access::Access;
 use dirsync_carrier::{LockError, PostofficeLock, durable};
 use dirsync_directory::PostofficeName;
+use dirsync_seal::PublicKey;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store as _, Transaction};
 
@@ -112,7 +113,7 @@ pub fn require_none(folder: &Path) -> Result<()> {
 pub fn make_folder(
     folder: &Path,
     name: &PostofficeName,
-    found: impl FnOnce(&mut dyn Transaction, &str) -> Result<()>,
+    found: impl FnOnce(&mut dyn Transaction, &PublicKey) -> Result<()>,
 ) -> Result<()> {
     require_none(folder)?;
     for part in [folder, &folder.join(TRANSIT), &folder.join(KEYS)] {
@@ -130,7 +131,7 @@ pub fn make_folder(
     remove_database(&beside)?;
     let mut store = SqliteStore::create(&beside)?;
     let mut tables = store.begin()?;
-    found(&mut *tables, &key)?;
+    found(&mut *tables, &key.parse()?)?;
     tables.put_note(INSTALLATION_NOTE, Some(&key))?;
     tables.commit()?;
     store.checkpoint_truncate()?;

@@ -11,6 +11,7 @@ use dirsync_carrier::durable;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::invitation::proof;
+use dirsync_seal::PublicKey;
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::{make_folder, require_none};
@@ -130,12 +131,15 @@ fn mark_used(file: &Path, folder: &Path) -> Result<()> {
 /// Makes a requestor's folder from its invitation.
 pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
     let Invitation { postoffice, server, .. } = invitation;
+    let server_key: PublicKey = invitation
+        .server_key
+        .parse()
+        .map_err(|error| Failure::usage(format!("the server_key of the invitation: {error}")))?;
     make_folder(folder, postoffice, |tables, key| {
         let mut draws = Draws::new(&random_seed()?);
-        let proof = Some(proof(&invitation.secret, key));
-        found_requestor(tables, &mut draws, postoffice, server, proof)?;
+        let proof = Some(proof(&invitation.secret, &key.to_string()));
+        found_requestor(tables, &mut draws, postoffice, server, &server_key, proof)?;
         tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
-        tables.put_note("server-key", Some(&invitation.server_key))?;
         Ok(())
     })
 }

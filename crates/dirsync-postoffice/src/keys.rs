@@ -8,6 +8,8 @@ use dirsync_carrier::durable;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
 use dirsync_protocol::context::Draws;
+use dirsync_seal::{KeyPair, OwnKeys};
+use zeroize::Zeroizing;
 
 use crate::failure::Result;
 
@@ -37,14 +39,10 @@ pub(crate) fn make_key(folder: &Path, name: &PostofficeName) -> Result<String> {
     if let Ok(key) = read_text(&public) {
         return Ok(key.trim().to_owned());
     }
-    let seed = random_seed()?;
-    let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
-    let key = ssh_key::PrivateKey::new(pair.into(), name.as_str())?;
-    durable::replace_file(&path, Access::Own, |output| {
-        let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(std::io::Error::other)?;
-        output.write_all(text.as_bytes())
-    })?;
-    let line = key.public_key().to_openssh()?;
+    let pair = KeyPair::from_seed(&random_seed()?, name.as_str())?;
+    let text = pair.to_openssh()?;
+    durable::replace_file(&path, Access::Own, |output| output.write_all(text.as_bytes()))?;
+    let line = format!("{} {name}", pair.public());
     durable::replace_file(&public, Access::Own, |output| writeln!(output, "{line}"))?;
     Ok(line)
 }
@@ -55,6 +53,17 @@ pub fn make_instance(folder: &Path) -> Result<Instance> {
     let path = folder.join(KEYS).join(INSTANCE);
     durable::replace_file(&path, Access::Own, |output| writeln!(output, "{instance}"))?;
     Ok(instance)
+}
+
+/// The keys of a postoffice in its folder, with the private ones.
+pub fn own_keys(folder: &Path, name: &PostofficeName) -> Result<OwnKeys> {
+    let path = folder.join(KEYS).join(KEY);
+    let text = read_text(&path)
+        .map(Zeroizing::new)
+        .with_context(|| format!("could not read \"{}\"", path.display()))?;
+    let pair = KeyPair::from_openssh(&text)
+        .with_context(|| format!("\"{}\" cannot be used", path.display()))?;
+    Ok(OwnKeys::new(name.clone(), pair))
 }
 
 /// The public key of a folder, in OpenSSH's one-line form, which ends with the postoffice's name.

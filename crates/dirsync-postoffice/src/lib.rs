@@ -41,6 +41,7 @@ pub mod keys;
 pub mod last_command;
 pub mod log;
 pub mod maps;
+pub mod message;
 mod missing;
 mod nearest;
 pub mod next;

@@ -1,6 +1,8 @@
 //! An open postoffice: its configuration, database, carriers and lock.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
 use dirsync_agent::step::{Surroundings, log_lines};
@@ -8,6 +10,7 @@ use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
 use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
+use dirsync_seal::OwnKeys;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
 
@@ -16,7 +19,7 @@ use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
 use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
-use crate::keys::{public_key, random_seed, read_instance};
+use crate::keys::{own_keys, public_key, random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
@@ -45,6 +48,8 @@ pub struct Postoffice {
     pub warnings: Vec<String>,
     /// The threads that work in its places.
     pub(crate) shares: Shares,
+    /// Its keys, once they were needed.
+    own_keys: OnceCell<Arc<OwnKeys>>,
     _lock: Option<PostofficeLock>,
 }
 
@@ -136,6 +141,7 @@ impl Postoffice {
             key,
             warnings: Vec::new(),
             shares: Shares::default(),
+            own_keys: OnceCell::new(),
             _lock: lock,
         })
     }
@@ -179,10 +185,24 @@ impl Postoffice {
             now: now_ms(),
             seed: random_seed()?,
             guard: self.config.guards.delete,
-            key: self.key.clone(),
+            sealing: self.own_keys()?,
+            read_ahead: true,
             compression: self.config.compression,
             settle_ms: self.config.settle_ms,
         })
+    }
+
+    /// The keys of this postoffice, with the private ones.
+    ///
+    /// # Errors
+    ///
+    /// If the file of the private key cannot be read or used.
+    pub fn own_keys(&self) -> Result<Arc<OwnKeys>> {
+        if let Some(keys) = self.own_keys.get() {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = Arc::new(own_keys(&self.folder, &self.name)?);
+        Ok(Arc::clone(self.own_keys.get_or_init(|| keys)))
     }
 
     /// The decisions log.

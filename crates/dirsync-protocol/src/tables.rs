@@ -24,9 +24,9 @@ pub use requestor::{
 };
 pub use run::{ClosedCase, EntryBefore, ParseRunKindError, Run, RunKind, RunTables};
 pub use server::{
-    Agreement, Answered, Copies, Hold, IssuedPoint, Numbered, Position, Published, Registration,
-    RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer, Submitted,
-    Tombstone,
+    Agreement, Answered, Copies, Hold, INVITATION_USED, IssuedPoint, Numbered, Position, Published,
+    Registration, RegistrationState, SeenIn, ServerRow, ServerState, ServerTables, SideAnswer,
+    Submitted, Tombstone,
 };
 
 /// The kind of a store's trouble, so that callers can say what to do about it.

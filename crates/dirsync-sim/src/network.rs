@@ -5,16 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use dirsync_carrier::{
-    Arrived, BodyEncoder, Carrier, CarrierError, EnvelopeError, Message, Outgoing, message_bytes,
-    open_message,
-};
+use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 use dirsync_directory::{EntryId, PostofficeName, Record, fold};
 use dirsync_message::{BodyReader, Head, Request, Update};
+use dirsync_testing::{Readable, head_of};
 
 use crate::naming::letter_of;
 
@@ -224,9 +222,10 @@ impl Carrier for Port {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
         let mut state = self.network.0.borrow_mut();
         state.effect(&self.place)?;
-        let file = message_bytes(message);
-        let bytes = file.len() as u64;
-        let is_request = matches!(Head::parse(message.head), Ok(Head::Request(_)));
+        let file = [message.front, message.body.as_slice()].concat();
+        let bytes = message.bytes();
+        let head = head_of(&file).expect("the steps write whole messages");
+        let is_request = matches!(Head::parse(&head), Ok(Head::Request(_)));
         if state.parts == Parts::First && message.part > 1 {
             return Ok(bytes);
         }
@@ -243,7 +242,6 @@ impl Carrier for Port {
             modified: state.now,
         };
         let made_of = state.made_of.clone();
-        let head = message.head.to_owned();
         state.under_way.push(Letter { number, is_request, name, head, file, made_of, arrived });
         Ok(bytes)
     }
@@ -258,12 +256,13 @@ impl Carrier for Port {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
         let state = self.network.0.borrow();
         state.reach(&self.place)?;
         let letters = state.delivered.get(&self.machine);
         let letter = letters.into_iter().flatten().find(|letter| letter.arrived == *arrived);
-        Ok(letter.map(|letter| open_message(Cursor::new(letter.file.clone()))))
+        Ok(letter
+            .map(|letter| Ok(Box::new(Cursor::new(letter.file.clone())) as Box<dyn MessageFile>)))
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
@@ -329,8 +328,7 @@ impl Letter {
 
     /// Whether nothing happened to it under way.
     pub fn is_whole(&self) -> bool {
-        let opened = open_message(Cursor::new(self.file.clone()));
-        opened.is_ok_and(|mut message| message.body.read_to_string(&mut String::new()).is_ok())
+        Readable::read(&self.file).is_ok()
     }
 
     /// What an update brings: its entries and the own entries that the server holds. A damaged one brings
@@ -342,16 +340,17 @@ impl Letter {
         self.named().len() + usize::from(self.update().own.is_some())
     }
 
+    fn readable(&self) -> Readable {
+        Readable::read(&self.file).expect("it is whole")
+    }
+
     /// The body as text.
     ///
     /// # Panics
     ///
     /// When the message was damaged.
     pub fn text(&self) -> String {
-        let mut message = open_message(Cursor::new(self.file.clone())).expect("it is whole");
-        let mut text = String::new();
-        message.body.read_to_string(&mut text).expect("it is whole");
-        text
+        self.readable().body
     }
 
     /// The ids that the body names, in order.
@@ -369,28 +368,24 @@ impl Letter {
         named
     }
 
-    /// The same letter with another head, whose hash is right.
-    pub fn with_head(&self, head: String) -> Self {
-        let body = self.text();
-        Self { head, ..self.clone() }.with_body(body.as_bytes())
-    }
-
-    /// The same letter with another body, whose hash is right.
+    /// The same letter with another head, as its sender would have sent it.
     ///
     /// # Panics
     ///
-    /// When the body cannot be encoded.
+    /// When the message was damaged.
+    pub fn with_head(&self, head: String) -> Self {
+        let file = Readable { head: head.clone(), ..self.readable() }.file();
+        Self { head, file, ..self.clone() }
+    }
+
+    /// The same letter with another body, as its sender would have sent it.
+    ///
+    /// # Panics
+    ///
+    /// When the message was damaged, or the body is no text.
     pub fn with_body(&self, body: &[u8]) -> Self {
-        let (from, to) = match Head::parse(&self.head).expect("it was sent") {
-            Head::Request(head) => (head.from, head.to),
-            Head::Update(head) => (head.from, head.to),
-        };
-        let mut encoder = BodyEncoder::new(1).expect("the level is one");
-        encoder.write_all(body).expect("it is in memory");
-        let body = encoder.finish().expect("it is in memory");
-        let Arrived { epoch, number, part, .. } = &self.arrived;
-        let (number, part, head) = (*number, *part, self.head.as_str());
-        let outgoing = Outgoing { from: &from, to: &to, epoch, number, part, head, body: &body };
-        Self { file: message_bytes(&outgoing), ..self.clone() }
+        let body = String::from_utf8(body.to_vec()).expect("worlds have plain names");
+        let head = self.head.clone();
+        Self { file: Readable { head, body, ..self.readable() }.file(), ..self.clone() }
     }
 }

@@ -405,16 +405,21 @@ pub struct Plan {
 
 /// One world in so many has its databases in files.
 pub const IN_FILES: u64 = 10;
+/// One world in so many has its messages sealed with keys.
+const SEALED: u64 = 10;
 
 impl Plan {
     /// The plan of a seed, and where its steps are drawn from.
     pub fn of(seed: u64) -> (Self, Random) {
         let count = PROFILES.len() as u64;
         let in_files = seed / count % IN_FILES == IN_FILES - 1;
-        if seed % TOLD_EACH == TOLD_EACH - 1 {
-            return Self::told(seed, in_files);
-        }
-        Self::with(PROFILES[(seed % count) as usize], seed, in_files)
+        let (mut plan, random) = if seed % TOLD_EACH == TOLD_EACH - 1 {
+            Self::told(seed, in_files)
+        } else {
+            Self::with(PROFILES[(seed % count) as usize], seed, in_files)
+        };
+        plan.setup.sealed = seed / count % SEALED == SEALED / 2;
+        (plan, random)
     }
 
     /// A world that begins with a conversation, more or less: what once broke a draft lies near.
@@ -452,7 +457,9 @@ impl Plan {
         let bulk = if name == "large" { 600 } else { 0 };
         let (postoffices, push) = (postoffices.to_owned(), seed % 2 == 1);
         let in_turn = has(Turn);
-        let setup = Setup { postoffices, seed, sights, in_files, guard, push, bulk, in_turn };
+        let sealed = false;
+        let setup =
+            Setup { postoffices, seed, sights, in_files, sealed, guard, push, bulk, in_turn };
         let plan = Self {
             profile: name,
             setup,

@@ -26,6 +26,7 @@ pub struct Failure {
 pub struct Seen {
     worlds: u64,
     in_files: u64,
+    sealed: u64,
     steps: u64,
     messages: u64,
     cycles: BTreeMap<usize, u64>,
@@ -39,6 +40,7 @@ impl Seen {
     pub fn count(&mut self, plan: &Plan, done: &Run) {
         self.worlds += 1;
         self.in_files += u64::from(plan.setup.in_files);
+        self.sealed += u64::from(plan.setup.sealed);
         self.steps += done.trace.len() as u64;
         self.messages += done.world.network.posted();
         if let Ok(cycles) = done.result {
@@ -52,10 +54,11 @@ impl Seen {
     /// Says what was seen.
     pub fn print(&self, took: Duration) {
         println!(
-            "{} worlds ({} with databases in files), {} steps before the faults stopped, {} \
-             messages, {:.0} s",
+            "{} worlds ({} with databases in files, {} with sealed messages), {} steps before the \
+             faults stopped, {} messages, {:.0} s",
             self.worlds,
             self.in_files,
+            self.sealed,
             self.steps,
             self.messages,
             took.as_secs_f64()

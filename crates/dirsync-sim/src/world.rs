@@ -18,6 +18,7 @@ use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, Run, RunKind, ServerState, Stored,
 };
 use dirsync_store::Transaction;
+use dirsync_testing::{key_of, sealing_of};
 
 use crate::agents::Agents;
 use crate::check::Ghost;
@@ -45,6 +46,8 @@ pub struct Setup {
     pub sights: Vec<Sight>,
     /// The databases are files, by SQLite.
     pub in_files: bool,
+    /// Its messages are sealed with keys.
+    pub sealed: bool,
     /// When deletions are too many.
     pub guard: GuardLimits,
     /// Servers also answer unasked when the list has moved, as in continuous mode.
@@ -63,6 +66,7 @@ impl Setup {
             seed: 7,
             sights: vec![Sight::Narrow],
             in_files: false,
+            sealed: false,
             guard: LENIENT,
             push: false,
             bulk: 0,
@@ -141,7 +145,7 @@ impl World {
         let takes_part = world.setup.postoffices.contains(SERVER);
         in_store(&mut server, |tables| {
             let name = postoffice(SERVER);
-            found_server(tables, &mut draws, &name, Instance(1), &key_of(SERVER), SERVER)
+            found_server(tables, &mut draws, &name, Instance(1), &key_of(&name), SERVER)
                 .expect("a fresh store");
             if !takes_part {
                 let own =
@@ -245,7 +249,8 @@ impl World {
             now: self.clock(at),
             seed: self.seed(),
             guard: self.setup.guard,
-            key: key_of(name_of(at)),
+            sealing: sealing_of(&postoffice(name_of(at)), self.setup.sealed),
+            read_ahead: false,
             compression: 1,
             settle_ms: 0,
         }
@@ -258,8 +263,9 @@ impl World {
         let name = name_of(machine).to_owned();
         in_store(&mut site, |tables| {
             let (me, server) = (postoffice(&name), postoffice(SERVER));
-            let proof = proof(&secret_of(&name), &key_of(&name));
-            found_requestor(tables, &mut draws, &me, &server, Some(proof)).expect("a fresh store");
+            let proof = proof(&secret_of(&name), &key_of(&me).to_string());
+            found_requestor(tables, &mut draws, &me, &server, &key_of(&server), Some(proof))
+                .expect("a fresh store");
         });
         self.sites.insert(machine.into(), site);
         self.want(machine, self.sight_of(&name));
@@ -477,10 +483,6 @@ pub fn site_of(at: &str) -> &str {
 /// When the store fails.
 pub fn in_store<R>(site: &mut Site, run: impl FnOnce(&mut (dyn Transaction + '_)) -> R) -> R {
     site.store.write(run)
-}
-
-fn key_of(name: &str) -> String {
-    format!("ssh-ed25519 key of {}", name.to_uppercase())
 }
 
 fn secret_of(name: &str) -> String {

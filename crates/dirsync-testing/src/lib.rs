@@ -19,8 +19,11 @@
 pub mod conformance;
 mod faults;
 mod held;
+mod keys;
+mod letter;
 mod memory;
 mod network;
+mod plain;
 mod postoffice;
 mod random;
 pub mod rows;
@@ -29,8 +32,11 @@ mod world;
 
 pub use faults::{Fault, Faults};
 pub use held::held_changes;
+pub use keys::{key_of, own_keys, peer_keys, sealing_of};
+pub use letter::{Readable, head_of};
 pub use memory::MemoryStore;
 pub use network::{Letter, MemoryNetwork};
+pub use plain::PlainSealing;
 pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};
 pub use random::Random;
 pub use store::TestStore;

@@ -2,15 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use dirsync_carrier::{
-    Arrived, Carrier, CarrierError, EnvelopeError, Message, Outgoing, message_bytes, open_message,
-};
+use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 use dirsync_directory::{PostofficeName, fold};
 
+use crate::letter::Readable;
 use crate::rows::postoffice;
 
 type Inboxes = BTreeMap<String, BTreeMap<Arrived, Vec<u8>>>;
@@ -33,12 +32,8 @@ struct MemoryCarrier {
 pub struct Letter {
     /// What its file name says.
     pub arrived: Arrived,
-    /// Its sender.
-    pub from: PostofficeName,
-    /// Its head.
-    pub head: String,
-    /// Its body, decompressed.
-    pub body: String,
+    /// What it says.
+    pub message: Readable,
 }
 
 impl MemoryNetwork {
@@ -48,15 +43,13 @@ impl MemoryNetwork {
     ///
     /// When it is no message.
     pub fn letters(&self, to: &str) -> Vec<Letter> {
-        let carrier = self.carrier(&postoffice(to));
-        let read = |arrived: Arrived| {
-            let opened = carrier.open(&arrived).expect("memory").expect("it waits");
-            let mut message = opened.expect("it is whole");
-            let mut body = String::new();
-            message.body.read_to_string(&mut body).expect("it is whole");
-            Letter { arrived, from: message.envelope.from, head: message.head, body }
-        };
-        self.pending(&postoffice(to)).into_iter().map(read).collect()
+        let inboxes = self.inboxes.borrow();
+        let inbox = inboxes.get(postoffice(to).folded());
+        let letters = inbox.into_iter().flatten().map(|(arrived, file)| Letter {
+            arrived: arrived.clone(),
+            message: Readable::read(file).expect("it is whole"),
+        });
+        letters.collect()
     }
 
     /// The access of one postoffice.
@@ -106,8 +99,8 @@ impl MemoryCarrier {
 
 impl Carrier for MemoryCarrier {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
-        let bytes = message_bytes(message);
-        let length = bytes.len() as u64;
+        let bytes = [message.front, message.body.as_slice()].concat();
+        let length = message.bytes();
         let arrived = Arrived {
             sender: message.from.folded().to_owned(),
             epoch: fold(message.epoch).into_owned(),
@@ -129,12 +122,12 @@ impl Carrier for MemoryCarrier {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
         let bytes = |inboxes: &RefCell<Inboxes>| {
             inboxes.borrow().get(&self.me).and_then(|inbox| inbox.get(arrived).cloned())
         };
         let bytes = bytes(&self.network.inboxes).or_else(|| bytes(&self.network.waiting));
-        Ok(bytes.map(|bytes| open_message(Cursor::new(bytes))))
+        Ok(bytes.map(|bytes| Ok(Box::new(Cursor::new(bytes)) as Box<dyn MessageFile>)))
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {

@@ -18,6 +18,7 @@ use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::tables::ListPlace;
 use dirsync_store::{Store, Transaction};
 
+use crate::keys::{key_of, sealing_of};
 use crate::rows::{postoffice, record};
 use crate::store::TestStore;
 
@@ -48,6 +49,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub draws: u64,
     /// How many deletions a server lets go unseen.
     pub guard: GuardLimits,
+    /// Whether its messages are sealed with keys.
+    pub sealed: bool,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -58,8 +61,8 @@ impl TestPostoffice {
     /// Another machine with a copy of the database.
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
-        let Self { now, draws, guard, .. } = *self;
-        Self { name, store: self.store.copy(), decisions, now, draws, guard }
+        let Self { now, draws, guard, sealed, .. } = *self;
+        Self { name, store: self.store.copy(), decisions, now, draws, guard, sealed }
     }
 }
 
@@ -73,6 +76,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             now: START_MS,
             draws: 0,
             guard: GuardLimits::default(),
+            sealed: false,
         }
     }
 
@@ -84,7 +88,8 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             now: self.now,
             seed: *seed.as_bytes(),
             guard: self.guard,
-            key: format!("ssh-ed25519 {}", self.name),
+            sealing: sealing_of(&self.name, self.sealed),
+            read_ahead: false,
             compression: 3,
             settle_ms: 60_000,
         }
@@ -110,7 +115,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
 
     /// Becomes the directory server.
     pub fn found_server(&mut self) {
-        let (name, key) = (self.name.clone(), self.around().key);
+        let (name, key) = (self.name.clone(), key_of(&self.name));
         self.transact(|tables, context, _| {
             founding::found_server(tables, context.draws, &name, Instance(7), &key, CARRIER)
         })
@@ -120,10 +125,11 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     /// Becomes a requestor with the secret of [`Self::invite`].
     pub fn found_requestor(&mut self) {
         let name = self.name.clone();
-        let proof = proof(&secret(&name), &self.around().key);
+        let proof = proof(&secret(&name), &key_of(&name).to_string());
         self.transact(|tables, context, _| {
             let server = postoffice(SERVER);
-            founding::found_requestor(tables, context.draws, &name, &server, Some(proof))
+            let key = key_of(&server);
+            founding::found_requestor(tables, context.draws, &name, &server, &key, Some(proof))
         })
         .expect("a fresh store");
     }

@@ -19,12 +19,23 @@ pub struct World {
     pub network: MemoryNetwork,
     /// The server's postoffice is [`SERVER`].
     pub postoffices: BTreeMap<&'static str, TestPostoffice>,
+    /// Whether messages are sealed with keys.
+    pub sealed: bool,
 }
 
 impl World {
     /// A server, and requestors that are invited, in memory.
     pub fn new(requestors: &[&'static str]) -> Self {
-        let mut world = Self::default();
+        Self::default().with(requestors)
+    }
+
+    /// The same with messages that are sealed with keys.
+    pub fn sealed(requestors: &[&'static str]) -> Self {
+        Self { sealed: true, ..Self::default() }.with(requestors)
+    }
+
+    fn with(self, requestors: &[&'static str]) -> Self {
+        let mut world = self;
         world.found(SERVER, TestStore::default());
         requestors.iter().for_each(|name| world.add(name));
         world
@@ -39,6 +50,7 @@ impl World {
     /// A postoffice with an empty database: [`SERVER`], or a requestor, of which the server need not know.
     pub fn found(&mut self, name: &'static str, store: TestStore) {
         let mut postoffice = TestPostoffice::new(name, store, Vec::new());
+        postoffice.sealed = self.sealed;
         if name == SERVER {
             postoffice.found_server();
         } else {

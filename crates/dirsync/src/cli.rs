@@ -174,7 +174,7 @@ pub enum Command {
     /// Look at message files
     #[command(
         subcommand,
-        after_help = "Examples:\n  dirsync message show request.dirsync\n  dirsync message show request.dirsync --json"
+        after_help = "Examples:\n  dirsync -C hq message show request.dirsync\n  dirsync -C hq message show request.dirsync --json"
     )]
     Message(MessageCommand),
     /// Write a consistent copy of the database, also while the agent runs
@@ -490,7 +490,7 @@ pub struct CheckArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum MessageCommand {
-    /// Print a message file in readable form
+    /// Print a message file in readable form, opened with the keys of the postoffice in -C
     Show {
         /// The message file
         file: PathBuf,

@@ -420,12 +420,27 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    const ALL: [Self; 3] = [Self::Expired, Self::Taken, Self::Uninvited];
+
+    /// The word that stands for it in databases.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Taken => "taken",
+            Self::Uninvited => "uninvited",
+        }
+    }
+
+    /// The refusal for a word, or `None` if the word is not known.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.word() == word)
+    }
+
     /// The refusal that a side answer stands for, if it is one.
     pub fn of(side: Side) -> Option<Self> {
         match side {
             Side::Expired => Some(Self::Expired),
             Side::Taken => Some(Self::Taken),
-            Side::Uninvited => Some(Self::Uninvited),
             Side::Own | Side::Fenced | Side::Removed | Side::Suspended => None,
         }
     }

@@ -1,11 +1,13 @@
 //! T3: a requestor applies updates.
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_directory::PostofficeName;
 use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Stored, Tables};
+use dirsync_seal::FirstContact;
 use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
@@ -18,6 +20,8 @@ use super::{
 };
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
+use crate::peers::server_keys;
+use crate::sealing::NotOpened;
 
 /// The work of T3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,17 +86,28 @@ impl Applying<'_> {
             }
         };
         let mut turn = Turn::begin(store, STEP.name(), &mut arrived)?;
+        let server = server_keys(&mut *store.begin()?)?.ok_or(StepError::NoServerKey)?;
+        let mut keys_of = |from: &PostofficeName, _: Option<&FirstContact>| {
+            let is_server = from == server.name();
+            Ok(is_server.then(|| server.clone()).ok_or_else(|| NotOpened::Stranger(from.clone())))
+        };
         let mut looked_at = 0;
         for one in &arrived {
             if turn.left() == 0 {
                 break;
             }
             let taken = self.report.updates;
-            let moved = match open(self.carrier, one, self.around) {
+            let moved = match open(self.carrier, one, self.around, &mut keys_of)? {
                 Ok(Opening::NotYet | Opening::Gone) => Ok(false),
                 Ok(Opening::Refused(why)) => self.refuse(store, one, &why)?,
+                Ok(
+                    Opening::Stranger(from) | Opening::NoProof(from) | Opening::WrongProof(from),
+                ) => {
+                    let text = format!("it is from {from}, which is not the directory server");
+                    self.refuse(store, one, &RefusedMessage::Said(text))?
+                }
                 Ok(Opening::Message(incoming)) => match *incoming {
-                    Incoming { head: Head::Update(update), body } => {
+                    Incoming { head: Head::Update(update), body, .. } => {
                         self.take(store, one, &update, body)?
                     }
                     Incoming { head: Head::Request(_), .. } => Ok(false),

@@ -9,11 +9,13 @@ mod apply;
 mod left;
 mod place;
 mod process;
+mod read_ahead;
 mod send;
 mod transport;
 mod turn;
 
 use std::fmt;
+use std::sync::Arc;
 
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
@@ -21,10 +23,12 @@ use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, StoreError, Stored};
+use dirsync_seal::SealError;
 use dirsync_store::{Store, Transaction};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
+use crate::sealing::Sealing;
 
 pub use apply::{ApplyReport, apply};
 pub use place::PlaceFailure;
@@ -33,6 +37,7 @@ pub use process::{
     take_requests,
 };
 pub use send::{SendReport, send};
+pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
 
 /// The arguments of a step beside store and carrier.
@@ -44,8 +49,10 @@ pub struct Surroundings {
     pub seed: [u8; 32],
     /// The limits above which the server holds deletions.
     pub guard: GuardLimits,
-    /// This postoffice's public key, in OpenSSH's one-line form.
-    pub key: String,
+    /// The keys of this postoffice.
+    pub sealing: Arc<dyn Sealing>,
+    /// Whether a long body is opened by a thread of its own, while it is applied.
+    pub read_ahead: bool,
     /// zstd level of bodies.
     pub compression: i32,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.
@@ -87,6 +94,14 @@ pub enum StepError {
     /// A message could not be written.
     #[error("could not write a message: {0}")]
     Encode(#[from] std::io::Error),
+    /// A message could not be sealed.
+    #[error("could not seal a message: {0}")]
+    Seal(#[from] SealError),
+    /// The key of the directory server is not in the database.
+    #[error(
+        "the key of the directory server is not known: make this postoffice anew from an invitation"
+    )]
+    NoServerKey,
     /// The decisions log could not be read or written.
     #[error("could not read or write the decisions log: {0}")]
     Decisions(std::io::Error),
@@ -181,6 +196,8 @@ enum RefusedMessage {
     Body(#[from] BodyError),
     #[error(transparent)]
     Bounds(#[from] OutOfBounds),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("{0}")]
     Said(String),
 }

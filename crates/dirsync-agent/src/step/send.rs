@@ -1,16 +1,19 @@
 //! T1: a requestor sends a request.
 
-use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
+use dirsync_carrier::{Carrier, Outgoing};
 use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::RequestorState;
+use dirsync_seal::{FirstContact, MessageName, PeerKeys, SealError};
 use dirsync_store::Store;
 
 use super::place::Failures;
 use super::transport::encode_body;
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
+use crate::peers::server_keys;
+use crate::sealing::{BodyInMemory, Letter};
 
 /// The work of T1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,14 +49,16 @@ pub fn send(
 ) -> Result<SendReport, Interrupted<SendReport>> {
     reported(|report: &mut SendReport| {
         let Some(request) = make(store, around, verify, report)? else { return Ok(()) };
+        let epoch = request.head.epoch.to_string();
+        let front = request.seal(around, &epoch)?;
         let sent = carrier.send(&Outgoing {
             from: &request.head.from,
             to: &request.head.to,
-            epoch: &request.head.epoch.to_string(),
+            epoch: &epoch,
             number: request.head.number.0,
             part: 1,
-            head: &request.head.to_text(),
-            body: &request.body,
+            front: &front,
+            body: &request.body.bytes,
         });
         match sent {
             Ok(bytes) => (report.request, report.bytes) = (Some(request.head.number.0), bytes),
@@ -69,7 +74,25 @@ pub fn send(
 /// A request that is ready to be sent.
 struct Made {
     head: Request,
-    body: EncodedBody,
+    body: BodyInMemory,
+    server: PeerKeys,
+    /// The proof of the invitation. It travels with every request, because a server that was put back may not
+    /// know the key any more.
+    first_contact: Option<FirstContact>,
+}
+
+impl Made {
+    fn seal(&self, around: &Surroundings, epoch: &str) -> Result<Vec<u8>, StepError> {
+        let name = MessageName::new(epoch, self.head.number.0, 1);
+        let letter = Letter {
+            to: &self.server,
+            name: &name.ok_or(SealError::Disagrees("name of the message"))?,
+            head: &self.head.to_text(),
+            body: &self.body.sealed,
+            first_contact: self.first_contact.as_ref(),
+        };
+        Ok(around.sealing.front(&letter)?)
+    }
 }
 
 /// Makes the request (C2: its number is committed before the message leaves).
@@ -91,9 +114,8 @@ fn make(
         quarantined: tables.quarantine_counts()?.iter().map(|cases| cases.count).sum(),
         clock: around.now,
     };
-    let request = around.run(&mut draws, &mut events, |context| {
-        make_request(&mut *tables, context, &around.key, health)
-    })?;
+    let request = around
+        .run(&mut draws, &mut events, |context| make_request(&mut *tables, context, health))?;
     let made = match request {
         None => None,
         Some(head) => {
@@ -102,7 +124,11 @@ fn make(
             })?;
             report.transactions = encoded.transactions;
             debug_assert!(head.own.kind != RequestKind::WantOwn || encoded.transactions == 0);
-            Some(Made { head, body: encoded.body })
+            let server = server_keys(&mut *tables)?.ok_or(StepError::NoServerKey)?;
+            let proof = tables.requestor()?.proof;
+            let first_contact =
+                proof.and_then(|proof| FirstContact::new(*around.sealing.key(), &proof));
+            Some(Made { head, body: encoded.body, server, first_contact })
         }
     };
     commit(tables, STEP, around, events, &mut report.events)?;

@@ -1,18 +1,27 @@
-//! Opens messages that a carrier brings, and encodes bodies for it.
+//! Opens messages that a carrier brings, and seals those that it takes.
 
 use std::io;
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, BodyEncoder, Carrier, CarrierError, EncodedBody, EnvelopeError};
-use dirsync_message::{BodyReader, BodyWriter, Head, Transaction};
+use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile};
+use dirsync_directory::PostofficeName;
+use dirsync_message::{BodyReader, BodyWriter, Head, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
+use dirsync_seal::{MessageName, PeerKeys, SealError};
 
+use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
+use crate::sealing::{BodyInMemory, KeysOf, NotOpened, Opened};
+
+/// The size of a sealed body from which on it is opened by a thread of its own, in bytes.
+const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
 /// A message whose head has been read.
 pub(super) struct Incoming {
     pub head: Head,
     pub body: Transactions,
+    /// The keys of its sender.
+    pub sender_keys: PeerKeys,
 }
 
 /// The transactions of a body.
@@ -24,47 +33,118 @@ pub(super) enum Opening {
     NotYet,
     /// Somebody else took it.
     Gone,
-    /// It is damaged.
+    /// It is damaged, or not from its sender.
     Refused(RefusedMessage),
+    /// Its sender is not known.
+    Stranger(PostofficeName),
+    /// No key of its sender is known, and it proves no invitation.
+    NoProof(PostofficeName),
+    /// It proves another invitation of its sender than the one in force.
+    WrongProof(PostofficeName),
     /// It was opened.
     Message(Box<Incoming>),
 }
 
-/// Opens a message and reads its head. The name of its file is not trusted.
+impl Opening {
+    fn refused(arrived: &Arrived, error: &dyn std::error::Error) -> Self {
+        Self::Refused(RefusedMessage::Said(format!("{}: {error}", arrived.path.display())))
+    }
+}
+
+/// Opens a message and reads its head. The name of its file is not trusted, and nothing is decrypted before
+/// its signature is right by a key that `keys_of` returns.
+///
+/// # Errors
+///
+/// The outer error is the one of `keys_of`.
 pub(super) fn open(
     carrier: &dyn Carrier,
     arrived: &Arrived,
     around: &Surroundings,
-) -> Result<Opening, CarrierError> {
-    let message = match carrier.open(arrived)? {
-        None => return Ok(Opening::Gone),
-        Some(Err(EnvelopeError::Truncated { .. })) if !is_settled(arrived, around) => {
-            return Ok(Opening::NotYet);
-        }
-        Some(Err(error)) => {
-            return Ok(Opening::Refused(RefusedMessage::Said(format!(
-                "{}: {error}",
-                arrived.path.display()
-            ))));
-        }
-        Some(Ok(message)) => message,
+    keys_of: &mut KeysOf<'_>,
+) -> Stored<Result<Opening, CarrierError>> {
+    let file = match carrier.open(arrived) {
+        Ok(Some(Ok(file))) => file,
+        Ok(None) => return Ok(Ok(Opening::Gone)),
+        Ok(Some(Err(error))) => return Ok(Ok(Opening::refused(arrived, &error))),
+        Err(error) => return Ok(Err(error)),
     };
-    let head = match Head::parse(&message.head) {
+    Ok(Ok(open_file(file, arrived, around, keys_of)?))
+}
+
+fn open_file(
+    file: Box<dyn MessageFile>,
+    arrived: &Arrived,
+    around: &Surroundings,
+    keys_of: &mut KeysOf<'_>,
+) -> Stored<Opening> {
+    let opened = match around.sealing.open(file, keys_of)? {
+        Ok(opened) => opened,
+        Err(why) => {
+            return Ok(match why {
+                NotOpened::Stranger(name) => Opening::Stranger(name),
+                NotOpened::NoProof(name) => Opening::NoProof(name),
+                NotOpened::WrongProof(name) => Opening::WrongProof(name),
+                NotOpened::Refused(SealError::CutOff { .. }) if !is_settled(arrived, around) => {
+                    Opening::NotYet
+                }
+                NotOpened::Refused(error) => Opening::refused(arrived, &error),
+            });
+        }
+    };
+    let head = match Head::parse(&opened.head) {
         Ok(head) => head,
         Err(error) => return Ok(Opening::Refused(error.into())),
     };
-    let (from, to) = match &head {
+    if let Some(disagreement) = disagreement(&head, &opened) {
+        return Ok(Opening::Refused(SealError::Disagrees(disagreement).into()));
+    }
+    let Opened { body, body_bytes, sender_keys, .. } = opened;
+    let body = if around.read_ahead && body_bytes >= AHEAD_FROM_BYTES {
+        match ReadAhead::new(body) {
+            Ok(body) => Box::new(body),
+            Err(error) => return Ok(Opening::refused(arrived, &error)),
+        }
+    } else {
+        body
+    };
+    let body = BodyReader::new(body);
+    Ok(Opening::Message(Box::new(Incoming { head, body, sender_keys })))
+}
+
+/// The field in which a head and the lines around it disagree. A peer could otherwise sign a message under one
+/// name, and have it counted under another.
+fn disagreement(head: &Head, opened: &Opened) -> Option<&'static str> {
+    let (from, to) = match head {
         Head::Request(request) => (&request.from, &request.to),
         Head::Update(update) => (&update.from, &update.to),
     };
-    if *from != message.envelope.from || *to != message.envelope.to {
-        return Ok(Opening::Refused(RefusedMessage::Said(format!(
-            "its envelope is from {} to {}, its head from {from} to {to}",
-            message.envelope.from, message.envelope.to
-        ))));
+    match () {
+        () if *from != opened.from => Some("sender"),
+        () if *to != opened.to => Some("addressee"),
+        () if message_name(head).as_ref() != Some(&opened.name) => Some("name of the message"),
+        () => None,
     }
-    let body = BodyReader::new(message.body);
-    Ok(Opening::Message(Box::new(Incoming { head, body })))
+}
+
+/// The name of a message, as its head gives it. `None` if no message has such a name.
+pub fn message_name(head: &Head) -> Option<MessageName> {
+    match head {
+        Head::Request(request) => MessageName::new(&request.epoch.to_string(), request.number.0, 1),
+        Head::Update(update) => {
+            let part = update.body.as_ref().map_or(1, |body| body.part);
+            MessageName::new(&epoch_of(update), update.answers.0, part)
+        }
+    }
+}
+
+/// The epoch in the name of an update. A side answer may have the number of the main answer, or of another
+/// machine's side answer, so its request's id is part of it.
+pub(super) fn epoch_of(update: &Update) -> String {
+    match update.side {
+        Some(_) => format!("{}.{}", update.server_epoch, update.request_id),
+        None => update.server_epoch.to_string(),
+    }
 }
 
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
@@ -72,9 +152,9 @@ fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
     around.now.abs_diff(arrived.modified) >= around.settle_ms
 }
 
-/// A body that was encoded.
+/// A body that was encoded and sealed.
 pub(super) struct Encoded<R> {
-    pub body: EncodedBody,
+    pub body: BodyInMemory,
     /// Transactions in it.
     pub transactions: u64,
     /// The result of the visit.
@@ -82,16 +162,16 @@ pub(super) struct Encoded<R> {
 }
 
 /// Encodes the transactions that `visit` hands to its visitor. The visitor ends the visit when a
-/// transaction cannot be written, and when the body has `bytes_max` encoded bytes.
+/// transaction cannot be written, and when the body has `bytes_max` compressed bytes.
 pub(super) fn encode_body<R>(
     around: &Surroundings,
     bytes_max: u64,
     visit: impl FnOnce(&mut dyn FnMut(&Transaction<'_>) -> Flow) -> Stored<R>,
 ) -> Result<Encoded<R>, StepError> {
-    let mut writer = BodyWriter::new(BodyEncoder::new(around.compression)?);
+    let mut writer = BodyWriter::new(around.sealing.body(around.compression)?);
     let mut failed = None;
     let visited = visit(&mut |transaction| match writer.write(transaction) {
-        Ok(()) if writer.output().encoded_bytes() < bytes_max => ControlFlow::Continue(()),
+        Ok(()) if writer.output().compressed_bytes() < bytes_max => ControlFlow::Continue(()),
         Ok(()) => ControlFlow::Break(()),
         Err(error) => {
             failed = Some(error);
@@ -102,5 +182,7 @@ pub(super) fn encode_body<R>(
         return Err(error.into());
     }
     let transactions = writer.count();
-    Ok(Encoded { body: writer.finish()?.finish()?, transactions, visited })
+    let (sealed, bytes) = writer.finish()?.finish()?;
+    let body = BodyInMemory { sealed, bytes: bytes.into() };
+    Ok(Encoded { body, transactions, visited })
 }

@@ -1,14 +1,11 @@
 //! What a message may say is bounded: no number of it stops anybody.
 
-use std::io::Write;
-
-use dirsync_carrier::{BodyEncoder, Outgoing, message_bytes};
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
 use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
 use dirsync_store::Store;
 
 use dirsync_testing::rows::postoffice;
-use dirsync_testing::{SERVER, World};
+use dirsync_testing::{Readable, SERVER, World};
 
 const A: &str = "SOUTH/A";
 const B: &str = "SOUTH/B";
@@ -26,25 +23,15 @@ fn three_postoffices() -> World {
 }
 
 /// Replaces the one message that waits for `to` from `from`: head and body are what `alter` makes of
-/// them, the envelope is right.
+/// them, and the message is one that `from` has sealed.
 fn forge(world: &World, to: &str, from: &str, alter: &dyn Fn(&str, &str) -> (String, String)) {
     let (to_name, from) = (postoffice(to), postoffice(from));
     let mut waiting = world.network.letters(to);
-    waiting.retain(|letter| letter.from == from);
+    waiting.retain(|letter| letter.message.from == from);
     let [letter] = waiting.as_slice() else { panic!("one message from {from}: {waiting:?}") };
-    let (head, body) = alter(&letter.head, &letter.body);
-    let mut encoder = BodyEncoder::new(3).unwrap();
-    encoder.write_all(body.as_bytes()).unwrap();
-    let bytes = message_bytes(&Outgoing {
-        from: &from,
-        to: &to_name,
-        epoch: "",
-        number: 0,
-        part: 1,
-        head: &head,
-        body: &encoder.finish().unwrap(),
-    });
-    world.network.deliver(&to_name, &letter.arrived, bytes);
+    let (head, body) = alter(&letter.message.head, &letter.message.body);
+    let forged = Readable { head, body, ..letter.message.clone() };
+    world.network.deliver(&to_name, &letter.arrived, forged.file());
 }
 
 /// Everybody goes on: after some cycles a new entry of each is listed by all, and the numbers in

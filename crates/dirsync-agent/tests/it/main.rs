@@ -7,6 +7,7 @@ mod dispatch;
 mod inbox;
 mod interrupted;
 mod limits;
+mod sealed;
 mod sources;
 mod stories;
 mod taken;

@@ -118,14 +118,14 @@ fn share_without_events() {
     let carrier = |me: &PostofficeName| {
         dirsync_carrier::FolderCarrier::new(folder.path(), me.clone(), 1 << 20)
     };
-    let body = dirsync_carrier::BodyEncoder::new(3).unwrap().finish().unwrap();
+    let body = std::sync::Arc::default();
     let outgoing = dirsync_carrier::Outgoing {
         from: &north,
         to: &south,
         epoch: "e",
         number: 1,
         part: 1,
-        head: "h",
+        front: b"h",
         body: &body,
     };
     carrier(&north).send(&outgoing).unwrap();
@@ -188,7 +188,7 @@ fn shared_body_shows_only_the_view() {
         world.process();
         for name in views.keys() {
             for letter in world.network.letters(name) {
-                let text = letter.head + &letter.body;
+                let text = letter.message.head + &letter.message.body;
                 match *name {
                     "V/TITLES" => assert!(!text.contains("telephone"), "{name}: {text}"),
                     "V/NORTH" => assert!(!text.contains("p50"), "{name}: {text}"),
@@ -430,11 +430,8 @@ fn an_update_that_names_an_entry_twice_is_healed() {
     world.process();
     let south: PostofficeName = "SOUTH/A".parse().unwrap();
     let north: PostofficeName = SERVER.parse().unwrap();
-    let carrier = world.network.carrier(&south);
-    let arrived = carrier.arrived().unwrap().remove(0);
-    let head = carrier.open(&arrived).unwrap().unwrap().unwrap().head;
-    let encoder = dirsync_carrier::BodyEncoder::new(3).unwrap();
-    let mut body = dirsync_message::BodyWriter::new(encoder);
+    let letter = world.network.letters("SOUTH/A").remove(0);
+    let mut body = dirsync_message::BodyWriter::new(Vec::new());
     let record = record("Twice", "SMTP:twice@x.example", "");
     for number in 1..=2 {
         let transaction = Transaction {
@@ -450,18 +447,9 @@ fn an_update_that_names_an_entry_twice_is_healed() {
         };
         body.write(&transaction).unwrap();
     }
-    let body = body.finish().unwrap().finish().unwrap();
-    let outgoing = dirsync_carrier::Outgoing {
-        from: &north,
-        to: &south,
-        epoch: &arrived.epoch,
-        number: arrived.number,
-        part: arrived.part,
-        head: &head,
-        body: &body,
-    };
-    world.network.lose(&south, &arrived);
-    carrier.send(&outgoing).unwrap();
+    let body = String::from_utf8(body.finish().unwrap()).unwrap();
+    let file = dirsync_testing::Readable { body, ..letter.message }.file();
+    world.network.deliver(&south, &letter.arrived, file);
     world.apply("SOUTH/A");
     assert!(world.network.pending(&south).is_empty(), "it is not tried again");
     assert!(world.at("SOUTH/A").list().is_empty());

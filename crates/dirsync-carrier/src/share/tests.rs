@@ -1,29 +1,48 @@
-use std::io::Write as _;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::*;
-use crate::BodyEncoder;
 
 const PATIENCE: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(600);
 
 /// A carrier that begins an operation when it is let.
 struct Slow {
-    let_in: Mutex<Receiver<()>>,
+    let_in: Arc<Mutex<Receiver<()>>>,
     begun: AtomicUsize,
 }
 
 impl Slow {
     fn new() -> (Self, Sender<()>) {
         let (open, let_in) = channel();
-        (Self { let_in: Mutex::new(let_in), begun: AtomicUsize::new(0) }, open)
+        (Self { let_in: Arc::new(Mutex::new(let_in)), begun: AtomicUsize::new(0) }, open)
     }
 
     fn operate<R>(&self, result: R) -> Result<R, CarrierError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.let_in.lock().unwrap().recv().unwrap();
         Ok(result)
+    }
+}
+
+/// A file in which a read begins when it is let. The reads before the first seek wait for nobody.
+struct SlowFile {
+    bytes: Cursor<Vec<u8>>,
+    let_in: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Read for SlowFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(buffer)
+    }
+}
+
+impl Seek for SlowFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if to != SeekFrom::Start(0) {
+            self.let_in.lock().unwrap().recv().unwrap();
+        }
+        self.bytes.seek(to)
     }
 }
 
@@ -36,8 +55,10 @@ impl Carrier for Slow {
         self.operate(Vec::new())
     }
 
-    fn open(&self, _: &Arrived) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
-        self.operate(None)
+    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
+        let bytes = vec![7; SMALL_BYTES as usize + 1];
+        let file = SlowFile { bytes: Cursor::new(bytes), let_in: Arc::clone(&self.let_in) };
+        Ok(Some(Ok(Box::new(file))))
     }
 
     fn finished(&self, _: &Arrived) -> Result<bool, CarrierError> {
@@ -123,7 +144,7 @@ impl Carrier for Ready {
         Ok(Vec::new())
     }
 
-    fn open(&self, _: &Arrived) -> Result<Option<Result<Message, EnvelopeError>>, CarrierError> {
+    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
         panic!("the carrier panics")
     }
 
@@ -158,16 +179,14 @@ impl Carrier for Ready {
 
 fn send_all<C: Carrier>(carrier: &C, count: u64) -> Vec<Result<u64, CarrierError>> {
     let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
-    let mut body = BodyEncoder::new(3).unwrap();
-    body.write_all(b"body").unwrap();
-    let body = body.finish().unwrap();
+    let body = Arc::new(b"body".to_vec());
     let outgoing = |number| Outgoing {
         from: &from,
         to: &to,
         epoch: "e",
         number,
         part: 1,
-        head: "h",
+        front: b"h",
         body: &body,
     };
     carrier.send_all(&(1..=count).map(outgoing).collect::<Vec<_>>())
@@ -204,18 +223,18 @@ fn a_panic_is_the_callers_and_the_share_works_on() {
 }
 
 #[test]
-fn a_long_file_has_more_time() {
+fn a_long_file_is_read_with_patience_and_no_more() {
     let shares = Shares::default();
     let (slow, open) = Slow::new();
     let carrier = patient(&shares, "slow", slow, PATIENCE);
     let token = crate::name::encode("a/b");
-    let hint = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
-    let long = Arrived { bytes: 600 * BYTES_PER_SECOND, ..hint };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            std::thread::sleep(3 * PATIENCE);
-            open.send(()).unwrap();
-        });
-        assert!(carrier.open(&long).unwrap().is_none());
-    });
+    let arrived = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
+    let mut file = carrier.open(&arrived).unwrap().unwrap().unwrap();
+    let mut bytes = Vec::new();
+    assert_eq!(file.read_to_end(&mut bytes).unwrap() as u64, SMALL_BYTES + 1);
+    open.send(()).unwrap();
+    assert_eq!(file.seek(SeekFrom::Start(7)).unwrap(), 7);
+    let error = file.seek(SeekFrom::Start(8)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    drop(open);
 }

@@ -3,11 +3,8 @@
 use dirsync_directory::View;
 
 use super::fields::FieldReader;
-use super::{
-    Head, HeadError, LINEAGE_MAX, PROGRAM_BYTES_MAX, PROOF_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, begin,
-    buckets, read_back,
-};
-use crate::{Admission, Health, OwnPart, ReqEpoch, ReqSeq, Request, RequestKind, RequestNo};
+use super::{Head, HeadError, LINEAGE_MAX, PROGRAM_BYTES_MAX, begin, buckets, read_back};
+use crate::{Health, OwnPart, ReqEpoch, ReqSeq, Request, RequestKind, RequestNo};
 
 const KINDS: [&str; 3] = ["delta", "full", "want-own"];
 pub(super) const NAME_FORM: &str = "a postoffice name: NETWORK/POSTOFFICE";
@@ -48,10 +45,6 @@ impl Request {
         let sums = self.list_buckets.as_ref().map(|(bits, sums)| buckets::print_sums(*bits, sums));
         fields.put_some("list-buckets", sums);
         fields.put_some("view", Some(&self.view_wanted).filter(|view| !view.is_everything()));
-        if let Some(admission) = &self.admission {
-            fields.put("admission-proof", &admission.proof);
-            fields.put("admission-key", &admission.key);
-        }
         let version = Some(&self.health.version).filter(|version| !version.is_empty());
         fields.put_some("program", version);
         fields.put_count("held", self.health.held);
@@ -75,7 +68,6 @@ impl Request {
             list_bad: fields.flag("list-bad")?,
             list_buckets: fields.parsed("list-buckets", buckets::SUMS_FORM, buckets::parse_sums)?,
             view_wanted: fields.parsed("view", VIEW_FORM, view_wanted)?.unwrap_or_default(),
-            admission: admission(fields)?,
             health: Health {
                 version: fields
                     .text("program", "a text of at most 128 bytes", PROGRAM_BYTES_MAX)?
@@ -108,19 +100,6 @@ fn own_part(fields: &mut FieldReader<'_>) -> Result<OwnPart, HeadError> {
         challenge: fields.optional("own-challenge", HEX_FORM)?,
         base: fields.optional("own-base", DIGEST_FORM)?,
     })
-}
-
-fn admission(fields: &mut FieldReader<'_>) -> Result<Option<Admission>, HeadError> {
-    let proof = "a text of at most 128 bytes";
-    let proof = fields.text("admission-proof", proof, PROOF_BYTES_MAX)?;
-    let key = "a text of at most 1024 bytes";
-    let key = fields.text("admission-key", key, PUBLIC_KEY_BYTES_MAX)?;
-    match (proof, key) {
-        (None, None) => Ok(None),
-        (Some(proof), Some(key)) => Ok(Some(Admission { proof, key })),
-        (None, _) => Err(fields.missing("admission-proof")),
-        (_, None) => Err(fields.missing("admission-key")),
-    }
 }
 
 /// Epochs separated by commas, or `None` if there are none.

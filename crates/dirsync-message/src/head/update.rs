@@ -11,7 +11,7 @@ use crate::{
     ReqSeq, RequestNo, Side, SrvSeq, Update,
 };
 
-const SIDES_FORM: &str = "own, fenced, removed, suspended, expired, taken or uninvited";
+const SIDES_FORM: &str = "own, fenced, removed, suspended, expired or taken";
 const KINDS: [&str; 3] = ["delta", "replace", "repair"];
 
 impl Update {

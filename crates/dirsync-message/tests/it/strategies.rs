@@ -133,30 +133,26 @@ fn health() -> impl Strategy<Value = Health> {
 pub fn request() -> impl Strategy<Value = Request> {
     let who = (postoffice(), postoffice(), token(), vec(token(), 0..3), number(), token());
     let list = (of(server_epoch()), of(point()), digest(), any::<bool>(), of(bucket_sums()));
-    let admission = of((hostile(), hostile()));
-    (who, own_part(), list, view(), admission, health()).prop_map(
-        |(who, own, list, view_wanted, admission, health)| {
-            let (from, to, epoch, lineage, number, id) = who;
-            let (epoch_heard, point, list_digest, list_bad, list_buckets) = list;
-            Request {
-                from,
-                to,
-                epoch: ReqEpoch(epoch),
-                lineage: lineage.into_iter().map(ReqEpoch).collect(),
-                number: RequestNo(number),
-                id: RequestId(id),
-                own,
-                epoch_heard,
-                point,
-                list_digest,
-                list_bad,
-                list_buckets,
-                view_wanted,
-                admission: admission.map(|(proof, key)| Admission { proof, key }),
-                health,
-            }
-        },
-    )
+    (who, own_part(), list, view(), health()).prop_map(|(who, own, list, view_wanted, health)| {
+        let (from, to, epoch, lineage, number, id) = who;
+        let (epoch_heard, point, list_digest, list_bad, list_buckets) = list;
+        Request {
+            from,
+            to,
+            epoch: ReqEpoch(epoch),
+            lineage: lineage.into_iter().map(ReqEpoch).collect(),
+            number: RequestNo(number),
+            id: RequestId(id),
+            own,
+            epoch_heard,
+            point,
+            list_digest,
+            list_bad,
+            list_buckets,
+            view_wanted,
+            health,
+        }
+    })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

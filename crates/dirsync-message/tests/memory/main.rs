@@ -70,12 +70,6 @@ fn heads() -> Vec<(&'static str, usize, String)> {
     let unknown: String =
         (0..1_000_000).map(|number| format!("x-{}=\n", letters(number))).collect();
     let newer = |text: &str| text.replace("format=1.0", "format=1.9");
-    // In their right place, because a head has one form.
-    let admitted = |proof: &str, key: &str| {
-        let admission = format!("\nadmission-proof={proof}\nadmission-key={key}\nprogram=");
-        REQUEST.replace("\nprogram=", &admission)
-    };
-    assert!(Head::parse(&admitted("p", "k")).is_ok());
     let lineage = |count| with(REQUEST, "lineage", &many(count, |number| format!("{number:032x}")));
     assert!(Head::parse(&lineage(1000)).is_ok());
     vec![
@@ -92,9 +86,6 @@ fn heads() -> Vec<(&'static str, usize, String)> {
         ("a lineage of 300,000 epochs", MIB, lineage(300_000)),
         ("a lineage of 20,000 epochs", MIB, lineage(20_000)),
         ("300,000 buckets", MIB, with(REQUEST, "list-buckets", &format!("12:{buckets}"))),
-        ("an admission key of 16 MiB", MIB, admitted("p", &"k".repeat(16 * MIB))),
-        ("an admission key of 64 KiB", MIB, admitted("p", &"k".repeat(64 * KIB))),
-        ("an admission proof of 64 KiB", MIB, admitted(&"p".repeat(64 * KIB), "k")),
         ("a program's version of 16 MiB", MIB, with(REQUEST, "program", &"p".repeat(16 * MIB))),
         ("a program's version of 64 KiB", MIB, with(REQUEST, "program", &"p".repeat(64 * KIB))),
         (

@@ -128,8 +128,7 @@ impl Reception<'_> {
         let text = match side {
             Side::Suspended => "the server has suspended this postoffice: its requests wait there",
             Side::Expired => "not admitted: the invitation has expired",
-            Side::Taken => "not admitted: another machine has this name at the server",
-            _ => "not admitted: the invitation is not the one in force at the server",
+            _ => "not admitted: another machine has this name at the server",
         };
         self.say(Level::Alarm, Row::R4a, text);
         Some(side)

@@ -27,8 +27,8 @@ use crate::tables::{Mode, Tables};
 /// world.send("SOUTH/SALES");
 /// world.process();
 /// let letter = world.network.letters("SOUTH/SALES").remove(0);
-/// let Ok(Head::Update(update)) = Head::parse(&letter.head) else { panic!("it is an update") };
-/// let mut body = BodyReader::new(letter.body.as_bytes());
+/// let Ok(Head::Update(update)) = Head::parse(&letter.message.head) else { panic!("it is an update") };
+/// let mut body = BodyReader::new(letter.message.body.as_bytes());
 /// let taken = world.at("SOUTH/SALES").transact(|tables, context, _| {
 ///     let applied = requestor::receive(tables, context, &update, &mut body)?;
 ///     assert_eq!(applied.rows, 1);

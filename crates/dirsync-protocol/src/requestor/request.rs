@@ -4,8 +4,7 @@ use std::ops::ControlFlow;
 
 use dirsync_directory::BucketSums;
 use dirsync_message::{
-    Admission, Change, Health, OwnPart, ReqSeq, Request, RequestId, RequestKind, RequestNo,
-    Transaction,
+    Change, Health, OwnPart, ReqSeq, Request, RequestId, RequestKind, RequestNo, Transaction,
 };
 
 use crate::context::Context;
@@ -22,7 +21,6 @@ const SENT_KEPT: usize = 32;
 /// Numbers a new request and returns its head; `None` if this postoffice may not send.
 ///
 /// The number is committed with the caller's transaction, *before* the message leaves (C2).
-/// `key` is the public key presented together with the proof that the invitation's secret is known.
 ///
 /// # Errors
 ///
@@ -30,7 +28,6 @@ const SENT_KEPT: usize = 32;
 pub fn make_request(
     tables: &mut dyn Tables,
     context: &mut Context<'_>,
-    key: &str,
     health: Health,
 ) -> Stored<Option<Request>> {
     let mut state = tables.requestor()?;
@@ -82,7 +79,6 @@ pub fn make_request(
         list_bad: state.list_bad,
         list_buckets,
         view_wanted: state.view_wanted,
-        admission: state.proof.map(|proof| Admission { proof, key: key.to_owned() }),
         health,
     }))
 }

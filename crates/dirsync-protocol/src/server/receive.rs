@@ -51,8 +51,8 @@ pub enum Received {
 /// world.at("SOUTH/SALES").import(&[("1", "Bo Ek", "SMTP:bo@south.example", "200")]);
 /// world.send("SOUTH/SALES");
 /// let letter = world.network.letters(SERVER).remove(0);
-/// let Ok(Head::Request(request)) = Head::parse(&letter.head) else { panic!("it is a request") };
-/// let mut body = BodyReader::new(letter.body.as_bytes());
+/// let Ok(Head::Request(request)) = Head::parse(&letter.message.head) else { panic!("it is a request") };
+/// let mut body = BodyReader::new(letter.message.body.as_bytes());
 /// let taken = world.at(SERVER).transact(|tables, context, _| {
 ///     let received = server::receive(tables, context, &request, &mut body)?;
 ///     assert_eq!(received, Received::Taken);

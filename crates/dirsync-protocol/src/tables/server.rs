@@ -105,6 +105,9 @@ pub struct Answered {
     pub upto: SrvSeq,
 }
 
+/// The time at which an invitation expires that has admitted a machine.
+pub const INVITATION_USED: u64 = 0;
+
 /// The server's row about one requestor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -114,7 +117,8 @@ pub struct Registration {
     pub state: RegistrationState,
     /// Its pinned public key, in OpenSSH's one-line form; the decisions log is the authority.
     pub key: Option<String>,
-    /// The verifier of the invitation's secret and when it expires (milliseconds since 1970).
+    /// The verifier of the invitation's secret and when it expires (milliseconds since 1970);
+    /// [`INVITATION_USED`] after it has admitted a machine.
     pub invitation: Option<(String, u64)>,
     /// Where its messages travel, e.g. `folder:/srv/dirsync`.
     pub carrier: String,

@@ -117,7 +117,7 @@ fn forged_with(secret: &str, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_that_grows_too_much_is_cut_off() {
+fn bomb_is_cut_off() {
     let (north, south) = (north(), south());
     let read = |content: &[u8], bytes_max: u64| {
         let (body, sealed) = sealed_body(content);

@@ -58,7 +58,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Waiting(arguments) => waiting::list(folder, &arguments, json),
         Command::Quarantine(command) => quarantine::run(folder, &command, json),
         Command::Check(arguments) => check::check(folder, &arguments, json),
-        Command::Message(command) => message::run(&command, json),
+        Command::Message(command) => message::run(folder, &command, json),
         Command::Backup(arguments) => restore::backup(folder, &arguments.file, json),
         Command::Restore(arguments) => restore::restore(folder, &arguments.file, json),
         Command::Words => glossary::words(json),

@@ -102,7 +102,8 @@ fn one_share_away_stops_nobody() {
     let inbox = inbox_of(&share, |inbox| {
         let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
         done.into_iter().any(|file| {
-            let shown = sandbox.run_words(&["message", "show", file.path().to_str().unwrap()]);
+            let file = file.path();
+            let shown = sandbox.run_words(&["-C", "hq", "message", "show", file.to_str().unwrap()]);
             shown.out.contains("message=request")
         })
     });
@@ -354,7 +355,9 @@ fn an_inbox_in_the_way_stops_no_other_on_its_share() {
     let inbox = inbox_of(&sandbox.path("share"), |inbox| {
         let done = fs::read_dir(inbox.join("done")).into_iter().flatten().flatten();
         done.into_iter().any(|file| {
-            let shown = sandbox.run_words(&["message", "show", file.path().to_str().unwrap()]).out;
+            let file = file.path();
+            let words = ["-C", "sales", "message", "show", file.to_str().unwrap()];
+            let shown = sandbox.run_words(&words).out;
             shown.contains("message=update") && shown.contains("to=SOUTH/SALES")
         })
     });

@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod agent;
+mod by_hand;
 mod copies;
 mod copies_in_turn;
 mod decisions;

@@ -8,8 +8,9 @@ use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan};
 use dirsync_protocol::tables::Stored;
 use dirsync_store::Store;
 
-use super::post::Post;
+use super::post::{Post, Route};
 use super::{Carriers, ProcessReport, STEP};
+use crate::peers::{contact_keys, requestor_keys};
 use crate::step::transport::encode_body;
 use crate::step::{StepError, Surroundings, commit};
 
@@ -98,7 +99,15 @@ impl<'a> Answering<'a> {
             let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
                 continue;
             };
-            self.post.add_route(name.clone(), place.clone(), *carrier);
+            self.post.add_route(
+                &name,
+                Route {
+                    place: place.clone(),
+                    carrier: *carrier,
+                    keys: requestor_keys(&registration),
+                    contact_keys: contact_keys(&mut *tables, &name)?,
+                },
+            );
             let aside = server::side_answers(&mut *tables, &name)?;
             let main = self.around.run(self.draws, &mut events, |context| {
                 server::prepare(&mut *tables, context, &name, &outcomes)
@@ -126,8 +135,7 @@ impl<'a> Answering<'a> {
         match group {
             Group::Bare(heads) => {
                 let encoded = encode_body(self.around, u64::MAX, |_| Ok(()))?;
-                self.post.send(heads.iter(), 1, &encoded.body);
-                Ok(())
+                self.post.send(self.around, heads.iter(), 1, &encoded.body)
             }
             Group::Own(head) => {
                 let mut tables = store.begin()?;
@@ -135,8 +143,7 @@ impl<'a> Answering<'a> {
                     server::own_body(&mut *tables, &head.to, visit)
                 })?;
                 self.post.report.bodies += 1;
-                self.post.send([&**head], 1, &encoded.body);
-                Ok(())
+                self.post.send(self.around, [&**head], 1, &encoded.body)
             }
             Group::List(plan, answers) => self.answer_with_list(store, plan, answers),
         }
@@ -185,7 +192,8 @@ impl<'a> Answering<'a> {
                 });
             }
             self.post.report.bodies += 1;
-            self.post.send(answers.iter().map(|answer| &answer.head), part, &encoded.body);
+            let heads = answers.iter().map(|answer| &answer.head);
+            self.post.send(self.around, heads, part, &encoded.body)?;
             if is_last {
                 break;
             }

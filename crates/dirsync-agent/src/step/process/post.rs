@@ -1,21 +1,52 @@
-//! Sends the answers of T2.
+//! Seals the answers of T2, and sends them.
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Carrier, EncodedBody, Outgoing};
+use dirsync_carrier::{Carrier, Outgoing};
 use dirsync_directory::PostofficeName;
-use dirsync_message::Update;
+use dirsync_message::{Side, Update};
+use dirsync_seal::{MessageName, PeerKeys, SealError};
 
 use super::ProcessReport;
+use crate::sealing::{BodyInMemory, Letter};
 use crate::step::place::Failures;
+use crate::step::transport::epoch_of;
+use crate::step::{StepError, Surroundings};
+
+/// How a requestor is reached.
+pub(super) struct Route<'a> {
+    pub place: String,
+    pub carrier: &'a dyn Carrier,
+    /// Its keys. `None` if it was never admitted.
+    pub keys: Option<PeerKeys>,
+    /// The key of a machine of its name that was not admitted.
+    pub contact_keys: Option<PeerKeys>,
+}
+
+impl Route<'_> {
+    /// The keys of the machine that an update addresses.
+    fn keys_for(&self, update: &Update) -> Option<&PeerKeys> {
+        match update.side {
+            Some(Side::Taken | Side::Expired) => self.contact_keys.as_ref(),
+            _ => self.keys.as_ref(),
+        }
+    }
+}
 
 /// The routes to the requestors, and the answers that could not be sent.
 pub(super) struct Post<'a> {
-    routes: BTreeMap<PostofficeName, (String, &'a dyn Carrier)>,
+    routes: BTreeMap<PostofficeName, Route<'a>>,
     /// Counts messages that are sent, and has the failures of places.
     pub report: &'a mut ProcessReport,
     /// The answers that could not be sent.
     pub unsent: Vec<Update>,
+}
+
+/// An answer that is sealed.
+struct Sealed<'h> {
+    head: &'h Update,
+    epoch: String,
+    front: Vec<u8>,
 }
 
 impl<'a> Post<'a> {
@@ -23,13 +54,8 @@ impl<'a> Post<'a> {
         Self { routes: BTreeMap::new(), report, unsent: Vec::new() }
     }
 
-    pub(super) fn add_route(
-        &mut self,
-        name: PostofficeName,
-        place: String,
-        carrier: &'a dyn Carrier,
-    ) {
-        self.routes.insert(name, (place, carrier));
+    pub(super) fn add_route(&mut self, name: &PostofficeName, route: Route<'a>) {
+        self.routes.insert(name.clone(), route);
     }
 
     /// Bodies for these addressees that are larger than this (encoded) are split into parts.
@@ -37,64 +63,76 @@ impl<'a> Post<'a> {
         &self,
         to: impl IntoIterator<Item = &'n PostofficeName>,
     ) -> u64 {
-        let carriers = to.into_iter().filter_map(|name| self.routes.get(name));
-        carriers.map(|(_, carrier)| carrier.part_bytes_max()).min().unwrap_or(u64::MAX)
+        let routes = to.into_iter().filter_map(|name| self.routes.get(name));
+        routes.map(|route| route.carrier.part_bytes_max()).min().unwrap_or(u64::MAX)
     }
 
     /// Sends one body under several heads. An addressee that cannot be reached delays no other: its answer is
     /// kept as unsent, and nothing more is sent to it in this step.
+    ///
+    /// # Errors
+    ///
+    /// If a head cannot be sealed.
     pub(super) fn send<'h>(
         &mut self,
+        around: &Surroundings,
         heads: impl IntoIterator<Item = &'h Update>,
         part: u32,
-        body: &EncodedBody,
-    ) {
+        body: &BodyInMemory,
+    ) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
-        let mut by_carrier: BTreeMap<&str, (&dyn Carrier, Vec<&Update>)> = BTreeMap::new();
+        let mut by_place: BTreeMap<&str, (&dyn Carrier, Vec<Sealed<'_>>)> = BTreeMap::new();
         for head in heads {
-            let Some((place, carrier)) = self.routes.get(&head.to) else { continue };
-            if failures.is_cut_off(place, &head.to) {
+            let Some(route) = self.routes.get(&head.to) else { continue };
+            // Nobody could open a message to a machine whose key is not known.
+            let Some(keys) = route.keys_for(head) else { continue };
+            if failures.is_cut_off(&route.place, &head.to) {
                 self.unsent.push(head.clone());
-            } else {
-                by_carrier.entry(place).or_insert((*carrier, Vec::new())).1.push(head);
+                continue;
             }
+            let sealed = seal(around, head, part, body, keys)?;
+            by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed);
         }
-        for (place, (carrier, heads)) in by_carrier {
-            let texts: Vec<_> = heads.iter().map(|head| (epoch(head), head.to_text())).collect();
-            let outgoing: Vec<_> = heads
-                .iter()
-                .zip(&texts)
-                .map(|(head, (epoch, text))| Outgoing {
-                    from: &head.from,
-                    to: &head.to,
-                    epoch,
-                    number: head.answers.0,
-                    part,
-                    head: text,
-                    body,
-                })
-                .collect();
-            for (head, sent) in heads.iter().zip(carrier.send_all(&outgoing)) {
+        for (place, (carrier, sealed)) in by_place {
+            let outgoing: Vec<_> =
+                sealed.iter().map(|sealed| sealed.outgoing(part, body)).collect();
+            for (sealed, sent) in sealed.iter().zip(carrier.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
                         self.report.messages += 1;
                         self.report.bytes += bytes;
                     }
                     Err(error) => {
-                        failures.add(place, Some(&head.to), &error);
-                        self.unsent.push((*head).clone());
+                        failures.add(place, Some(&sealed.head.to), &error);
+                        self.unsent.push(sealed.head.clone());
                     }
                 }
             }
         }
+        Ok(())
     }
 }
 
-/// The epoch in a file's name. A side answer may have the number of the main answer, or of another machine's
-/// side answer, so its request's id is part of it.
-fn epoch(head: &Update) -> String {
-    match head.side {
-        Some(_) => format!("{}.{}", head.server_epoch, head.request_id),
-        None => head.server_epoch.to_string(),
+impl Sealed<'_> {
+    fn outgoing<'s>(&'s self, part: u32, body: &'s BodyInMemory) -> Outgoing<'s> {
+        let Self { head, epoch, front } = self;
+        let (from, to, number) = (&head.from, &head.to, head.answers.0);
+        Outgoing { from, to, epoch, number, part, front, body: &body.bytes }
     }
+}
+
+fn seal<'h>(
+    around: &Surroundings,
+    head: &'h Update,
+    part: u32,
+    body: &BodyInMemory,
+    keys: &PeerKeys,
+) -> Result<Sealed<'h>, SealError> {
+    let epoch = epoch_of(head);
+    let name = MessageName::new(&epoch, head.answers.0, part);
+    let name = name.ok_or(SealError::Disagrees("name of the message"))?;
+    let (text, body) = (head.to_text(), &body.sealed);
+    let letter = Letter { to: keys, name: &name, head: &text, body, first_contact: None };
+    let front = around.sealing.front(&letter)?;
+    Ok(Sealed { head, epoch, front })
 }

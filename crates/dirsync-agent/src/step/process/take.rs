@@ -3,12 +3,13 @@
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
-use dirsync_protocol::context::{Draws, Event};
+use dirsync_protocol::context::{Draws, Event, Level};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::server::{self, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::admit;
+use super::admit::{admit, sender_keys, wrong_proof};
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Carriers, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
@@ -129,7 +130,10 @@ impl Taking<'_> {
         let mut tables = store.begin()?;
         let mut batch = Batch::default();
         for arrived in messages {
-            let Some(opening) = self.note(place, open(place.carrier, arrived, self.around)) else {
+            let opened = open(place.carrier, arrived, self.around, &mut |from, contact| {
+                sender_keys(&mut *tables, from, contact)
+            })?;
+            let Some(opening) = self.note(place, opened) else {
                 if self.is_away(place) {
                     break;
                 }
@@ -138,6 +142,17 @@ impl Taking<'_> {
             match opening {
                 Opening::NotYet | Opening::Gone => {}
                 Opening::Refused(why) => batch.refused.push((arrived, why)),
+                Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
+                Opening::NoProof(from) => {
+                    batch.say(Level::Warning, Row::F3, format!("{from} sent no invitation"));
+                    batch.add(arrived, Verdict::NotAdmitted(from));
+                }
+                Opening::WrongProof(from) => {
+                    self.around.run(self.draws, &mut batch.events, |context| {
+                        wrong_proof(&mut *tables, context, &from)
+                    })?;
+                    batch.add(arrived, Verdict::NotAdmitted(from));
+                }
                 Opening::Message(incoming) => {
                     let verdict = self.take(&mut *tables, *incoming, &mut batch.events)?;
                     batch.add(arrived, verdict);
@@ -199,12 +214,13 @@ impl Taking<'_> {
         incoming: Incoming,
         events: &mut Vec<Event>,
     ) -> Result<Verdict, StepError> {
-        let Incoming { head: Head::Request(request), mut body } = incoming else {
+        let Incoming { head: Head::Request(request), mut body, sender_keys } = incoming else {
             return Ok(Verdict::Left);
         };
         let (around, decisions) = (self.around, &mut *self.decisions);
-        let admission = around
-            .run(self.draws, events, |context| admit(tables, decisions, context, &request, around));
+        let admission = around.run(self.draws, events, |context| {
+            admit(tables, decisions, context, &request, &sender_keys, around)
+        });
         match admission {
             Ok(true) => {}
             Ok(false) => return Ok(Verdict::NotAdmitted(request.from)),
@@ -251,6 +267,10 @@ impl Taking<'_> {
 }
 
 impl<'m> Batch<'m> {
+    fn say(&mut self, level: Level, row: Row, text: String) {
+        self.events.push(Event { level, row, text });
+    }
+
     fn add(&mut self, arrived: &'m Arrived, verdict: Verdict) {
         match verdict {
             Verdict::Taken => self.taken.push(arrived),

@@ -128,7 +128,7 @@ fn r2_a_newer_server_epoch_is_noted_whatever_follows() {
 
 #[test]
 fn r4a_a_notice_is_shown_and_changes_nothing() {
-    for side in [Side::Suspended, Side::Expired, Side::Taken, Side::Uninvited] {
+    for side in [Side::Suspended, Side::Expired, Side::Taken] {
         let mut given = Given::new();
         given.update.side = Some(side);
         let before = given.state.clone();

@@ -58,7 +58,8 @@ impl Given {
         let mut store = MemoryStore::new();
         let draws = &mut Draws::new(&[1; 32]);
         run(&mut store, |tables, _| {
-            found_requestor(tables, draws, &sales(), &hq(), None).unwrap();
+            found_requestor(tables, draws, &sales(), &hq(), &dirsync_testing::key_of(&hq()), None)
+                .unwrap();
             let mut changes = OwnChanges::begin(tables, NOW).unwrap();
             changes.put(own_row("ana")).unwrap();
             changes.put(own_row("ben")).unwrap();

@@ -61,7 +61,15 @@ impl Given {
         };
         let lines = [whole(1, "ana"), whole(2, "ben")];
         let (point, _) = run(&mut store, |tables, context| {
-            found_server(tables, draws, &hq(), EPOCH.instance, "key", "folder:/hq").unwrap();
+            found_server(
+                tables,
+                draws,
+                &hq(),
+                EPOCH.instance,
+                &dirsync_testing::key_of(&hq()),
+                "folder:/hq",
+            )
+            .unwrap();
             let server = tables.server().unwrap().unwrap();
             tables.put_server(&ServerState { epoch: EPOCH, ..server }).unwrap();
             let own = tables.registration(&hq()).unwrap().unwrap();
@@ -220,7 +228,6 @@ fn request() -> Request {
         list_bad: false,
         list_buckets: None,
         view_wanted: View::default(),
-        admission: None,
         health: Health::default(),
     }
 }

@@ -24,7 +24,7 @@ enum Piece {
     Failed(io::Error),
 }
 
-pub(crate) struct ReadAhead {
+pub(super) struct ReadAhead {
     /// `None` after it was dropped, which ends the thread.
     ahead: Option<Receiver<Piece>>,
     /// The way back for buffers, which the thread uses again.
@@ -37,7 +37,7 @@ pub(crate) struct ReadAhead {
 
 impl ReadAhead {
     /// Starts the thread.
-    pub(crate) fn new(source: Box<dyn BufRead + Send>) -> io::Result<Self> {
+    pub(super) fn new(source: Box<dyn BufRead + Send>) -> io::Result<Self> {
         let (filled, ahead) = sync_channel(CHUNKS_AHEAD);
         // Besides the chunks that wait, one is being read and one is being filled. With room for
         // all of them, returning a buffer never blocks.

@@ -1,0 +1,207 @@
+//! What stands between the steps and the carriers: messages are sealed before they leave, and opened by the keys
+//! that are known of their sender.
+//!
+//! [`OwnKeys`] seals with keys. A simulation may use another [`Sealing`], which is cheaper and draws no
+//! randomness; the steps are the same.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Write};
+use std::sync::Arc;
+
+use dirsync_carrier::MessageFile;
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::tables::Stored;
+use dirsync_seal::{
+    BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, FirstContact, Front, Lines, MessageName,
+    OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
+};
+
+/// The number of decompressed bytes that are handed over at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The number of bytes of a file that are read at a time before its body.
+const FRONT_BYTES: usize = 8 * 1024;
+
+/// Seals the messages of one postoffice, and opens those that it receives.
+pub trait Sealing: fmt::Debug + Send + Sync {
+    /// The public key of this postoffice.
+    fn key(&self) -> &PublicKey;
+
+    /// Begins a body, with a zstd level of at most 19.
+    ///
+    /// # Errors
+    ///
+    /// If the level is too high.
+    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError>;
+
+    /// The bytes of a message up to its body.
+    ///
+    /// # Errors
+    ///
+    /// If a part is over its limit.
+    fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError>;
+
+    /// Opens a message. `keys_of` returns the keys by which messages of a postoffice may be signed; it is
+    /// called once, before anything is decrypted.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is the one of `keys_of`.
+    fn open(
+        &self,
+        file: Box<dyn MessageFile>,
+        keys_of: &mut KeysOf<'_>,
+    ) -> Stored<Result<Opened, NotOpened>>;
+}
+
+/// Returns the keys of the postoffice from which a message claims to be. A first contact says what the message
+/// has to prove an invitation.
+pub type KeysOf<'a> =
+    dyn FnMut(&PostofficeName, Option<&FirstContact>) -> Stored<Result<PeerKeys, NotOpened>> + 'a;
+
+/// The content of a body is written to it.
+pub trait BodyOutput: Write {
+    /// The number of compressed bytes so far. Some more are held back.
+    fn compressed_bytes(&self) -> u64;
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    ///
+    /// If the body is too large.
+    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError>;
+}
+
+/// A message before it is sealed.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The addressee, with its keys.
+    pub to: &'a PeerKeys,
+    /// The name of the message.
+    pub name: &'a MessageName,
+    /// The text of the head.
+    pub head: &'a str,
+    /// The body, which messages to others may share.
+    pub body: &'a SealedBody,
+    /// The proof of an invitation.
+    pub first_contact: Option<&'a FirstContact>,
+}
+
+/// A message that was opened. Its sender has signed it.
+pub struct Opened {
+    /// The sender.
+    pub from: PostofficeName,
+    /// The addressee, which is this postoffice.
+    pub to: PostofficeName,
+    /// The name of the message.
+    pub name: MessageName,
+    /// The text of the head.
+    pub head: String,
+    /// The body. It ends with an error if it was altered, or grows beyond its limits.
+    pub body: Box<dyn BufRead + Send>,
+    /// The size of the sealed body, in bytes.
+    pub body_bytes: u64,
+    /// The keys of the sender after this message.
+    pub sender_keys: PeerKeys,
+}
+
+/// Why a message was not opened.
+#[derive(Debug)]
+pub enum NotOpened {
+    /// Nobody of this name is known.
+    Stranger(PostofficeName),
+    /// No key of the sender is known, and the message proves no invitation.
+    NoProof(PostofficeName),
+    /// The message proves another invitation than the one in force.
+    WrongProof(PostofficeName),
+    /// It is damaged or forged, or for somebody else.
+    Refused(SealError),
+}
+
+impl From<SealError> for NotOpened {
+    fn from(error: SealError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl BodyOutput for BodySealer<Vec<u8>> {
+    fn compressed_bytes(&self) -> u64 {
+        self.compressed_bytes()
+    }
+
+    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError> {
+        BodySealer::finish(*self)
+    }
+}
+
+impl Sealing for OwnKeys {
+    fn key(&self) -> &PublicKey {
+        self.newest().public()
+    }
+
+    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
+        Ok(Box::new(BodySealer::new(Vec::new(), level)?))
+    }
+
+    fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
+        let (pair, rotated) = self.signing_for(None);
+        let front = Front {
+            from: self.name().clone(),
+            to: letter.to.name().clone(),
+            name: letter.name.clone(),
+            body: BodyStatement { content: letter.body.content, place: BodyPlace::Inline },
+            holds: Vec::new(),
+            rotated: rotated.to_vec(),
+            first_contact: letter.first_contact.cloned(),
+        };
+        front.seal(letter.head, &letter.body.key, pair, letter.to.newest())
+    }
+
+    fn open(
+        &self,
+        file: Box<dyn MessageFile>,
+        keys_of: &mut KeysOf<'_>,
+    ) -> Stored<Result<Opened, NotOpened>> {
+        let mut file = BufReader::with_capacity(FRONT_BYTES, file);
+        let lines = match Lines::read(&mut file) {
+            Ok(lines) => lines,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let keys = match keys_of(&lines.parties().from, lines.first_contact())? {
+            Ok(keys) => keys,
+            Err(why) => return Ok(Err(why)),
+        };
+        Ok(open_signed(lines, file, self, &keys).map_err(NotOpened::Refused))
+    }
+}
+
+/// Opens a message whose sender's keys are known, in the order that keeps forgeries cheap.
+fn open_signed(
+    lines: Lines,
+    file: BufReader<Box<dyn MessageFile>>,
+    own: &OwnKeys,
+    sender: &PeerKeys,
+) -> Result<Opened, SealError> {
+    let opened = lines.verify(own, sender)?.open_head(file, own)?;
+    let front = opened.signed().front().clone();
+    let sender_keys = opened.signed().sender_keys().clone();
+    let head = opened.head().to_owned();
+    let body = opened.open_body(BODY_BYTES_MAX)?;
+    Ok(Opened {
+        from: front.from,
+        to: front.to,
+        name: front.name,
+        head,
+        body: Box::new(BufReader::with_capacity(BUFFER_BYTES, body)),
+        body_bytes: front.body.content.bytes,
+        sender_keys,
+    })
+}
+
+/// A sealed body in memory.
+#[derive(Clone, Debug)]
+pub struct BodyInMemory {
+    /// Its hash and its key.
+    pub sealed: SealedBody,
+    /// Its bytes.
+    pub bytes: Arc<Vec<u8>>,
+}

@@ -1,0 +1,43 @@
+//! The keys of postoffices in tests, which derive from their names. So a test can read every message.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dirsync_agent::sealing::Sealing;
+use dirsync_directory::PostofficeName;
+use dirsync_seal::{KeyPair, OwnKeys, PeerKeys, PublicKey};
+
+use crate::plain::PlainSealing;
+
+/// The keys of a postoffice.
+///
+/// # Panics
+///
+/// Never: every seed makes a key.
+pub fn own_keys(name: &PostofficeName) -> Arc<OwnKeys> {
+    // A key costs as much as opening a message.
+    static MADE: Mutex<BTreeMap<String, Arc<OwnKeys>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let keys = made.entry(name.as_str().to_owned()).or_insert_with(|| {
+        let seed = *blake3::hash(format!("key of {}", name.folded()).as_bytes()).as_bytes();
+        let pair = KeyPair::from_seed(&seed, name.as_str()).expect("a seed makes a key");
+        Arc::new(OwnKeys::new(name.clone(), pair))
+    });
+    Arc::clone(keys)
+}
+
+/// The public key of a postoffice.
+pub fn key_of(name: &PostofficeName) -> PublicKey {
+    *own_keys(name).newest().public()
+}
+
+/// The keys of a postoffice, as others know them.
+pub fn peer_keys(name: &PostofficeName) -> PeerKeys {
+    PeerKeys::pinned(name.clone(), key_of(name))
+}
+
+/// The sealing of a postoffice, with keys or plain.
+pub fn sealing_of(name: &PostofficeName, sealed: bool) -> Arc<dyn Sealing> {
+    let keys = own_keys(name);
+    if sealed { keys } else { Arc::new(PlainSealing(keys)) }
+}

@@ -1,0 +1,101 @@
+//! Messages as a test looks at them and makes them, sealed or plain.
+
+use std::io::{Cursor, Read, Write};
+
+use dirsync_agent::sealing::Letter as Unsealed;
+use dirsync_agent::step::message_name;
+use dirsync_directory::PostofficeName;
+use dirsync_message::Head;
+use dirsync_seal::{Content, FirstContact, Lines, MessageName, SealError};
+
+use crate::keys::{own_keys, peer_keys, sealing_of};
+use crate::plain::{PlainMessage, encoded, front};
+
+/// The head of a message file, which may be sealed.
+///
+/// # Errors
+///
+/// As [`Readable::read`].
+pub fn head_of(file: &[u8]) -> Result<String, SealError> {
+    match PlainMessage::read(file) {
+        Err(SealError::OtherFile(_)) => Ok(Readable::read_sealed(file)?.head),
+        plain => Ok(plain?.head),
+    }
+}
+
+/// A message in readable form.
+#[derive(Clone, Debug)]
+pub struct Readable {
+    /// Its sender.
+    pub from: PostofficeName,
+    /// Its addressee.
+    pub to: PostofficeName,
+    /// Its name.
+    pub name: MessageName,
+    /// The proof of an invitation.
+    pub first_contact: Option<FirstContact>,
+    /// Its head.
+    pub head: String,
+    /// Its body, decompressed.
+    pub body: String,
+    /// Whether it was sealed.
+    pub sealed: bool,
+}
+
+impl Readable {
+    /// Reads a message file, with the keys of the postoffices of tests.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged, or was sealed with other keys.
+    pub fn read(file: &[u8]) -> Result<Self, SealError> {
+        match PlainMessage::read(file) {
+            Err(SealError::OtherFile(_)) => Self::read_sealed(file),
+            plain => {
+                let PlainMessage { from, to, name, first_contact, head, body } = plain?;
+                let body = zstd::stream::decode_all(body.as_slice())?;
+                let body = String::from_utf8(body).map_err(|_| SealError::WrongHead)?;
+                Ok(Self { from, to, name, first_contact, head, body, sealed: false })
+            }
+        }
+    }
+
+    fn read_sealed(mut file: &[u8]) -> Result<Self, SealError> {
+        let whole = file.to_vec();
+        let lines = Lines::read(&mut file)?;
+        let own = own_keys(&lines.parties().to);
+        let sender = peer_keys(&lines.parties().from);
+        let opened = lines.verify(&own, &sender)?.open_head(Cursor::new(whole), &own)?;
+        let front = opened.signed().front().clone();
+        let head = opened.head().to_owned();
+        let mut body = String::new();
+        opened.open_body(u64::MAX)?.read_to_string(&mut body)?;
+        let (from, to, name, first_contact) =
+            (front.from, front.to, front.name, front.first_contact);
+        Ok(Self { from, to, name, first_contact, head, body, sealed: true })
+    }
+
+    /// The bytes of its file, as its sender would have written it. If the head gives another name, that one counts.
+    ///
+    /// # Panics
+    ///
+    /// If a part is over its limit.
+    pub fn file(&self) -> Vec<u8> {
+        let Self { from, to, head, body, .. } = self;
+        let named = Head::parse(head).ok().and_then(|head| message_name(&head));
+        let name = &named.unwrap_or_else(|| self.name.clone());
+        let first_contact = self.first_contact.as_ref();
+        if !self.sealed {
+            let body = encoded(body.as_bytes());
+            let front = front(from, to, name, first_contact, (head, Content::of(&body)));
+            return [front, body].concat();
+        }
+        let sealing = sealing_of(from, true);
+        let mut output = sealing.body(1).expect("the level is one");
+        output.write_all(body.as_bytes()).expect("it is in memory");
+        let (sealed, bytes) = output.finish().expect("it is in memory");
+        let to = &peer_keys(to);
+        let letter = Unsealed { to, name, head, body: &sealed, first_contact };
+        [sealing.front(&letter).expect("it can be sealed"), bytes].concat()
+    }
+}

@@ -1,0 +1,212 @@
+//! Messages that are not sealed, for tests and simulations: the same content gives the same bytes, and no time
+//! is spent on encryption. The program makes no such messages, and refuses them.
+//!
+//! ```text
+//! DIRSYNC-PLAIN
+//! from: NORTH/HQ
+//! to: SOUTH/SALES
+//! name: EPOCH NUMBER PART
+//! head: BYTES
+//! body: BYTES SHA256
+//! key: ssh-ed25519 …            at first contact
+//! admission: PROOF              at first contact
+//! hash: …                       of the lines above and the head
+//!
+//! head, then the body as a zstd frame
+//! ```
+
+use std::io::{self, BufReader, Cursor, Read, Write};
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use dirsync_agent::sealing::{BodyOutput, KeysOf, Letter, NotOpened, Opened, Sealing};
+use dirsync_carrier::MessageFile;
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::tables::Stored;
+use dirsync_seal::{
+    BodyKey, BodySealer, Content, FirstContact, MessageName, OwnKeys, Part, PublicKey, SealError,
+    SealedBody,
+};
+
+const FIRST: &str = "DIRSYNC-PLAIN\n";
+
+/// Writes and reads messages that are not sealed.
+#[derive(Clone, Debug)]
+pub struct PlainSealing(pub Arc<OwnKeys>);
+
+/// A plain message as it was read.
+pub(crate) struct PlainMessage {
+    pub from: PostofficeName,
+    pub to: PostofficeName,
+    pub name: MessageName,
+    pub first_contact: Option<FirstContact>,
+    pub head: String,
+    /// The zstd frame.
+    pub body: Vec<u8>,
+}
+
+/// The lines of a plain message, one after the other.
+struct Reader<'t>(std::iter::Peekable<std::str::Split<'t, char>>);
+
+impl<'t> Reader<'t> {
+    fn value(&mut self, name: &'static str) -> Result<&'t str, SealError> {
+        let line = self.0.next_if(|line| line.starts_with(name));
+        let value = line.and_then(|line| line[name.len()..].strip_prefix(": "));
+        value.ok_or_else(|| wrong(name))
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &'static str) -> Result<T, SealError> {
+        self.value(name)?.parse().map_err(|_| wrong(name))
+    }
+}
+
+fn wrong(line: &'static str) -> SealError {
+    SealError::WrongLine { line, reason: "it is not that of a plain message".into() }
+}
+
+impl PlainMessage {
+    /// Reads a whole message.
+    pub(crate) fn read(file: &[u8]) -> Result<Self, SealError> {
+        let cut = |need: usize| SealError::CutOff { have: file.len() as u64, need: need as u64 };
+        let Some(rest) = file.strip_prefix(FIRST.as_bytes()) else {
+            let is_begun = FIRST.as_bytes().starts_with(file);
+            return Err(if is_begun {
+                cut(FIRST.len())
+            } else {
+                SealError::OtherFile("DIRSYNC-PLAIN")
+            });
+        };
+        let end =
+            rest.windows(2).position(|two| two == b"\n\n").ok_or_else(|| cut(file.len() + 1))?;
+        let text = std::str::from_utf8(&rest[..end]).map_err(|_| wrong("from"))?;
+        let mut lines = Reader(text.split('\n').peekable());
+        let (from, to, name) = (lines.parsed("from")?, lines.parsed("to")?, lines.parsed("name")?);
+        let head_bytes: usize = lines.parsed("head")?;
+        let (bytes, body_hash) =
+            lines.value("body")?.split_once(' ').ok_or_else(|| wrong("body"))?;
+        let body_bytes: usize = bytes.parse().map_err(|_| wrong("body"))?;
+        let first_contact = match lines.value("key") {
+            Ok(key) => FirstContact::new(key.parse()?, lines.value("admission")?),
+            Err(_) => None,
+        };
+        let hash = lines.value("hash")?;
+        let content = &rest[end + 2..];
+        let whole = head_bytes.saturating_add(body_bytes);
+        if content.len() < whole {
+            return Err(cut((file.len() - content.len()).saturating_add(whole)));
+        } else if content.len() > whole {
+            return Err(SealError::Trailing);
+        }
+        let (head, body) = content.split_at(head_bytes);
+        let hashed = &file[..FIRST.len() + end - hash.len() - "hash: ".len()];
+        if hash_of(hashed, head) != hash {
+            return Err(SealError::WrongHash(Part::Head));
+        } else if Content::of(body).hash.to_string() != body_hash {
+            return Err(SealError::WrongHash(Part::Body));
+        }
+        let head = String::from_utf8(head.to_vec()).map_err(|_| SealError::WrongHead)?;
+        Ok(Self { from, to, name, first_contact, head, body: body.to_vec() })
+    }
+}
+
+/// The bytes of a plain message up to its body.
+pub(crate) fn front(
+    from: &PostofficeName,
+    to: &PostofficeName,
+    name: &MessageName,
+    first_contact: Option<&FirstContact>,
+    (head, body): (&str, Content),
+) -> Vec<u8> {
+    let contact = first_contact.map(FirstContact::to_lines).unwrap_or_default();
+    let lines = format!(
+        "{FIRST}from: {from}\nto: {to}\nname: {name}\nhead: {}\nbody: {} {}\n{contact}",
+        head.len(),
+        body.bytes,
+        body.hash,
+    );
+    let hash = hash_of(lines.as_bytes(), head.as_bytes());
+    format!("{lines}hash: {hash}\n\n{head}").into_bytes()
+}
+
+/// A body as a zstd frame.
+pub(crate) fn encoded(body: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(body, 1).expect("it is in memory")
+}
+
+fn hash_of(lines: &[u8], head: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(lines).update(head);
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A key that every body is said to have.
+fn body_key() -> BodyKey {
+    static KEY: OnceLock<BodyKey> = OnceLock::new();
+    let any = || BodySealer::new(io::sink(), 1).and_then(BodySealer::finish).expect("it is empty");
+    KEY.get_or_init(|| any().0.key).clone()
+}
+
+struct PlainBody(zstd::stream::write::Encoder<'static, Vec<u8>>);
+
+impl Write for PlainBody {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BodyOutput for PlainBody {
+    fn compressed_bytes(&self) -> u64 {
+        self.0.get_ref().len() as u64
+    }
+
+    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError> {
+        let bytes = self.0.finish()?;
+        Ok((SealedBody { content: Content::of(&bytes), key: body_key() }, bytes))
+    }
+}
+
+impl Sealing for PlainSealing {
+    fn key(&self) -> &PublicKey {
+        self.0.newest().public()
+    }
+
+    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
+        Ok(Box::new(PlainBody(zstd::stream::write::Encoder::new(Vec::new(), level)?)))
+    }
+
+    fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
+        let Letter { to, name, head, body, first_contact } = *letter;
+        Ok(front(self.0.name(), to.name(), name, first_contact, (head, body.content)))
+    }
+
+    fn open(
+        &self,
+        mut file: Box<dyn MessageFile>,
+        keys_of: &mut KeysOf<'_>,
+    ) -> Stored<Result<Opened, NotOpened>> {
+        let mut bytes = Vec::new();
+        let read = file.read_to_end(&mut bytes).map_err(SealError::from);
+        let message = match read.and_then(|_| PlainMessage::read(&bytes)) {
+            Ok(message) => message,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let PlainMessage { from, to, name, first_contact, head, body } = message;
+        if to != *self.0.name() {
+            return Ok(Err(SealError::OtherAddressee(to).into()));
+        }
+        let sender_keys = match keys_of(&from, first_contact.as_ref())? {
+            Ok(keys) => keys,
+            Err(why) => return Ok(Err(why)),
+        };
+        let body_bytes = body.len() as u64;
+        let body = match zstd::stream::read::Decoder::new(Cursor::new(body)) {
+            Ok(body) => Box::new(BufReader::new(body)),
+            Err(error) => return Ok(Err(SealError::from(error).into())),
+        };
+        Ok(Ok(Opened { from, to, name, head, body, body_bytes, sender_keys }))
+    }
+}
