@@ -154,7 +154,6 @@ over_its_corpus! {
     csv MUTATIONS / 4;
     decision MUTATIONS;
     dn MUTATIONS;
-    envelope MUTATIONS / 4;
     file_name MUTATIONS;
     filter MUTATIONS;
     fragment MUTATIONS / 2;
