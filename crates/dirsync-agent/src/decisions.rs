@@ -22,6 +22,7 @@ use dirsync_protocol::tables::{
 use thiserror::Error;
 
 pub use self::progress::{DecideError, LogState, catch_up, decide, log_state, renewed_log};
+use crate::peers::forget_announced;
 use crate::waiting::forget_refused;
 
 /// A decision of an administrator, or of the server on first contact.
@@ -231,12 +232,7 @@ pub fn carry_out(
                 },
             )?;
         }
-        DecisionKind::Key(key) => change(tables, name, |registration| {
-            registration.key = Some(key.clone());
-            if let Some((_, expires)) = &mut registration.invitation {
-                *expires = INVITATION_USED;
-            }
-        })?,
+        DecisionKind::Key(key) => pin(tables, name, key)?,
         DecisionKind::Allow(view) => {
             change(tables, name, |registration| registration.view_allowed = view.clone())?;
         }
@@ -311,6 +307,17 @@ pub fn is_in_force(known: &Registration, kind: &DecisionKind) -> bool {
         }
         _ => false,
     }
+}
+
+/// Pins a key. What followed the former one follows it no more, and the invitation is used up.
+fn pin(tables: &mut dyn Tables, name: &PostofficeName, key: &str) -> Stored<()> {
+    forget_announced(tables, name)?;
+    change(tables, name, |registration| {
+        registration.key = Some(key.to_owned());
+        if let Some((_, expires)) = &mut registration.invitation {
+            *expires = INVITATION_USED;
+        }
+    })
 }
 
 fn change(

@@ -24,6 +24,12 @@ pub const SERVER_NOTICE: &str = "server-notice";
 /// The public key of the directory server.
 pub const SERVER_KEY: &str = "server-key";
 
+/// By postoffice, the keys that follow its pinned one, in their order.
+pub const ANNOUNCED_KEYS: &str = "announced-keys:";
+
+/// By postoffice, the fingerprints of the own keys to which it has sealed: the newest, and the last.
+pub const CONFIRMED_KEYS: &str = "confirmed-keys:";
+
 /// By postoffice, the public key of a machine that proved its invitation and was not admitted.
 pub const CONTACT_KEY: &str = "contact-key:";
 

@@ -1,20 +1,116 @@
-//! The keys of other postoffices, as the database has them.
+//! The keys of other postoffices, as the database has them, and how they change.
 
 use dirsync_directory::PostofficeName;
+use dirsync_protocol::context::{Context, Level};
+use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Registration, Stored, Tables};
-use dirsync_seal::{PeerKeys, PublicKey};
+use dirsync_seal::{Confirmed, PeerKeys, PublicKey};
 
-use crate::notes::{CONTACT_KEY, SERVER_KEY};
+use crate::notes::{ANNOUNCED_KEYS, CONFIRMED_KEYS, CONTACT_KEY, SERVER_KEY};
+use crate::sealing::Sealing;
+use crate::step::Incoming;
 
-/// The keys of the directory server, which the invitation gave. `None` if the database has none.
-///
-/// # Errors
-///
-/// When the store fails.
-pub fn server_keys(tables: &mut dyn Tables) -> Stored<Option<PeerKeys>> {
-    let server = tables.requestor()?.server;
-    let key = tables.note(SERVER_KEY)?;
-    Ok(key.and_then(|key| pinned(&server, &key)))
+/// A postoffice with which messages are exchanged. A server exchanges messages with itself, too: then the keys are
+/// `own`, and are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its keys: the pinned one, and those that follow it.
+    pub keys: PeerKeys,
+    /// The keys of this postoffice that it has confirmed by sealing to them. `None` before its first message.
+    pub confirmed: Option<Confirmed>,
+}
+
+impl Peer {
+    /// A peer of which only the pinned key is known.
+    pub fn pinned(keys: PeerKeys) -> Self {
+        Self { keys, confirmed: None }
+    }
+
+    /// The directory server, whose key the invitation gave. `None` if the database has none.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn server(tables: &mut dyn Tables, own: &PeerKeys) -> Stored<Option<Self>> {
+        let server = tables.requestor()?.server;
+        if server == *own.name() {
+            return Ok(Some(Self::pinned(own.clone())));
+        }
+        match tables.note(SERVER_KEY)? {
+            Some(key) => Self::kept(tables, &server, &key),
+            None => Ok(None),
+        }
+    }
+
+    /// A requestor. `None` if it was never admitted.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn requestor(
+        tables: &mut dyn Tables,
+        registration: &Registration,
+        own: &PeerKeys,
+    ) -> Stored<Option<Self>> {
+        match &registration.key {
+            Some(_) if registration.name == *own.name() => Ok(Some(Self::pinned(own.clone()))),
+            Some(key) => Self::kept(tables, &registration.name, key),
+            None => Ok(None),
+        }
+    }
+
+    /// A machine that knows the secret of an invitation of this postoffice, and was not admitted.
+    pub(crate) fn not_admitted(
+        tables: &mut dyn Tables,
+        name: &PostofficeName,
+    ) -> Stored<Option<Self>> {
+        let key = tables.note(&note(CONTACT_KEY, name))?.and_then(|key| key.parse().ok());
+        Ok(key.map(|key| Self::pinned(PeerKeys::pinned(name.clone(), key))))
+    }
+
+    fn kept(tables: &mut dyn Tables, name: &PostofficeName, key: &str) -> Stored<Option<Self>> {
+        let Ok(pinned) = key.parse() else { return Ok(None) };
+        let announced = tables.note(&note(ANNOUNCED_KEYS, name))?.unwrap_or_default();
+        let announced = announced.split_whitespace().flat_map(PublicKey::from_base64).collect();
+        let confirmed = tables.note(&note(CONFIRMED_KEYS, name))?;
+        let confirmed = confirmed.as_deref().and_then(confirmed_of);
+        let keys = PeerKeys::kept(name.clone(), pinned, announced).ok();
+        Ok(keys.map(|keys| Self { keys, confirmed }))
+    }
+
+    /// Keeps what a message shows that is being taken: the keys that follow those of its sender, and the own
+    /// key to which it was sealed. Returns the key that is pinned from now on, if that is another one
+    /// (K1); the caller keeps it.
+    pub(crate) fn hear(
+        &self,
+        tables: &mut dyn Tables,
+        context: &mut Context<'_>,
+        sealing: &dyn Sealing,
+        incoming: &Incoming,
+    ) -> Stored<Option<PublicKey>> {
+        let name = self.keys.name();
+        if name == sealing.as_peer().name() {
+            return Ok(None);
+        }
+        let (before, after) = (&self.keys, &incoming.sender_keys);
+        if before != after {
+            put_announced(tables, after)?;
+        }
+        let confirmed = sealing.confirmed(self.confirmed, incoming.to_key);
+        if self.confirmed != Some(confirmed) {
+            let text = format!("{} {}", confirmed.newest, confirmed.last);
+            tables.put_note(&note(CONFIRMED_KEYS, name), Some(&text))?;
+        }
+        let pinned = *after.oldest();
+        if pinned == *before.oldest() {
+            return Ok(None);
+        }
+        let print = pinned.fingerprint();
+        let text =
+            format!("{name} has changed its key to {print}; messages by older keys are refused");
+        context.say(Level::Notice, Row::K1, text);
+        Ok(Some(pinned))
+    }
 }
 
 /// Keeps the key of the directory server.
@@ -26,29 +122,46 @@ pub fn put_server_key(tables: &mut dyn Tables, key: &PublicKey) -> Stored<()> {
     tables.put_note(SERVER_KEY, Some(&key.to_string()))
 }
 
-/// The keys of a requestor. `None` if it was never heard.
-pub fn requestor_keys(registration: &Registration) -> Option<PeerKeys> {
-    pinned(&registration.name, registration.key.as_deref()?)
+/// Forgets the keys that follow the pinned one, because another one is pinned now.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_announced(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<()> {
+    tables.put_note(&note(ANNOUNCED_KEYS, name), None)
 }
 
-/// The key of a machine that knows the secret of an invitation of this postoffice, and was not admitted.
-pub(crate) fn contact_keys(
-    tables: &mut dyn Tables,
-    name: &PostofficeName,
-) -> Stored<Option<PeerKeys>> {
-    let key = tables.note(&contact_note(name))?;
-    Ok(key.and_then(|key| pinned(name, &key)))
+/// Forgets which own keys peers have confirmed, because it may be long ago: they refuse messages by keys older
+/// than those that they know by now. Until they are heard, the newest key signs, and each message brings
+/// all changes that lead to it.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_confirmed(tables: &mut dyn Tables) -> Stored<()> {
+    for (confirmed, _) in tables.notes(CONFIRMED_KEYS)? {
+        tables.put_note(&confirmed, None)?;
+    }
+    Ok(())
 }
 
 /// Keeps the key of a machine that is not admitted, so that it can be told so.
 pub(crate) fn put_contact_key(tables: &mut dyn Tables, keys: &PeerKeys) -> Stored<()> {
-    tables.put_note(&contact_note(keys.name()), Some(&keys.newest().to_string()))
+    tables.put_note(&note(CONTACT_KEY, keys.name()), Some(&keys.oldest().to_string()))
 }
 
-fn contact_note(name: &PostofficeName) -> String {
-    format!("{CONTACT_KEY}{}", name.folded())
+/// Keeps the keys that follow the pinned one.
+pub(crate) fn put_announced(tables: &mut dyn Tables, keys: &PeerKeys) -> Stored<()> {
+    let announced: Vec<String> = keys.all().skip(1).map(PublicKey::to_base64).collect();
+    let announced = (!announced.is_empty()).then(|| announced.join(" "));
+    tables.put_note(&note(ANNOUNCED_KEYS, keys.name()), announced.as_deref())
 }
 
-fn pinned(name: &PostofficeName, key: &str) -> Option<PeerKeys> {
-    Some(PeerKeys::pinned(name.clone(), key.parse().ok()?))
+fn confirmed_of(text: &str) -> Option<Confirmed> {
+    let (newest, last) = text.split_once(' ')?;
+    Some(Confirmed { newest: newest.parse().ok()?, last: last.parse().ok()? })
+}
+
+fn note(prefix: &str, name: &PostofficeName) -> String {
+    format!("{prefix}{}", name.folded())
 }

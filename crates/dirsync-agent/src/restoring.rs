@@ -9,6 +9,7 @@ use dirsync_protocol::simulation::Rule;
 use dirsync_protocol::tables::Tables;
 
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
+use crate::peers::forget_confirmed;
 
 /// A11: begins the new epoch of a backup that takes the database's place, and carries out the decisions that
 /// are newer than it. A server then is recovering; a requestor asks for the entries that the server holds
@@ -23,6 +24,7 @@ pub fn begin_anew(
     decisions: &mut dyn DecisionsLog,
 ) -> Result<(), DecideError> {
     begin_epochs(tables, context)?;
+    forget_confirmed(tables)?;
     if tables.server()?.is_some() {
         catch_up(tables, context, decisions)?;
     }

@@ -12,9 +12,11 @@ use dirsync_carrier::MessageFile;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::Stored;
 use dirsync_seal::{
-    BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, FirstContact, Front, Lines, MessageName,
-    OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
+    BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Fingerprint, FirstContact,
+    Front, KeyStatement, Lines, MessageName, OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
 };
+
+use crate::peers::Peer;
 
 /// The number of decompressed bytes that are handed over at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -23,8 +25,14 @@ const FRONT_BYTES: usize = 8 * 1024;
 
 /// Seals the messages of one postoffice, and opens those that it receives.
 pub trait Sealing: fmt::Debug + Send + Sync {
-    /// The public key of this postoffice.
-    fn key(&self) -> &PublicKey;
+    /// The keys of this postoffice, for messages to itself.
+    fn as_peer(&self) -> PeerKeys;
+
+    /// The first public key of this postoffice, which the proof of its invitation covers.
+    fn first_key(&self) -> PublicKey;
+
+    /// The own keys that a peer has confirmed after a message that it sealed to `to_key`.
+    fn confirmed(&self, before: Option<Confirmed>, to_key: Fingerprint) -> Confirmed;
 
     /// Begins a body, with a zstd level of at most 19.
     ///
@@ -53,10 +61,21 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     ) -> Stored<Result<Opened, NotOpened>>;
 }
 
-/// Returns the keys of the postoffice from which a message claims to be. A first contact says what the message
-/// has to prove an invitation.
-pub type KeysOf<'a> =
-    dyn FnMut(&PostofficeName, Option<&FirstContact>) -> Stored<Result<PeerKeys, NotOpened>> + 'a;
+/// Returns the keys by which a message may be signed.
+pub type KeysOf<'a> = dyn FnMut(&Claim<'_>) -> Stored<Result<PeerKeys, NotOpened>> + 'a;
+
+/// What the lines of a message say of its sender. Nothing of it is proved.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The sender.
+    pub from: &'a PostofficeName,
+    /// The key that has signed.
+    pub from_key: Fingerprint,
+    /// The changes of the sender's key.
+    pub rotated: &'a [KeyStatement],
+    /// The proof of an invitation.
+    pub first_contact: Option<&'a FirstContact>,
+}
 
 /// The content of a body is written to it.
 pub trait BodyOutput: Write {
@@ -75,7 +94,7 @@ pub trait BodyOutput: Write {
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
     /// The addressee, with its keys.
-    pub to: &'a PeerKeys,
+    pub to: &'a Peer,
     /// The name of the message.
     pub name: &'a MessageName,
     /// The text of the head.
@@ -102,6 +121,8 @@ pub struct Opened {
     pub body_bytes: u64,
     /// The keys of the sender after this message.
     pub sender_keys: PeerKeys,
+    /// The own key to which it was sealed.
+    pub to_key: Fingerprint,
 }
 
 /// Why a message was not opened.
@@ -134,8 +155,16 @@ impl BodyOutput for BodySealer<Vec<u8>> {
 }
 
 impl Sealing for OwnKeys {
-    fn key(&self) -> &PublicKey {
-        self.newest().public()
+    fn as_peer(&self) -> PeerKeys {
+        self.as_peer()
+    }
+
+    fn first_key(&self) -> PublicKey {
+        self.first()
+    }
+
+    fn confirmed(&self, before: Option<Confirmed>, to_key: Fingerprint) -> Confirmed {
+        Confirmed::after(before, to_key, self)
     }
 
     fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
@@ -143,17 +172,17 @@ impl Sealing for OwnKeys {
     }
 
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
-        let (pair, rotated) = self.signing_for(None);
+        let (pair, rotated) = self.signing_for(letter.to.confirmed.as_ref());
         let front = Front {
             from: self.name().clone(),
-            to: letter.to.name().clone(),
+            to: letter.to.keys.name().clone(),
             name: letter.name.clone(),
             body: BodyStatement { content: letter.body.content, place: BodyPlace::Inline },
             holds: Vec::new(),
             rotated: rotated.to_vec(),
             first_contact: letter.first_contact.cloned(),
         };
-        front.seal(letter.head, &letter.body.key, pair, letter.to.newest())
+        front.seal(letter.head, &letter.body.key, pair, letter.to.keys.newest())
     }
 
     fn open(
@@ -166,7 +195,12 @@ impl Sealing for OwnKeys {
             Ok(lines) => lines,
             Err(error) => return Ok(Err(error.into())),
         };
-        let keys = match keys_of(&lines.parties().from, lines.first_contact())? {
+        let keys = match keys_of(&Claim {
+            from: &lines.parties().from,
+            from_key: lines.parties().from_key,
+            rotated: lines.rotated(),
+            first_contact: lines.first_contact(),
+        })? {
             Ok(keys) => keys,
             Err(why) => return Ok(Err(why)),
         };
@@ -184,6 +218,7 @@ fn open_signed(
     let opened = lines.verify(own, sender)?.open_head(file, own)?;
     let front = opened.signed().front().clone();
     let sender_keys = opened.signed().sender_keys().clone();
+    let to_key = opened.signed().parties().to_key;
     let head = opened.head().to_owned();
     let body = opened.open_body(BODY_BYTES_MAX)?;
     Ok(Opened {
@@ -194,6 +229,7 @@ fn open_signed(
         body: Box::new(BufReader::with_capacity(BUFFER_BYTES, body)),
         body_bytes: front.body.content.bytes,
         sender_keys,
+        to_key,
     })
 }
 

@@ -10,7 +10,7 @@ use dirsync_message::Instance;
 use dirsync_protocol::tables::{Stored, Tables};
 
 use crate::failure::{Failure, Result};
-use crate::keys::{has_instance, public_key, read_instance};
+use crate::keys::{has_instance, installation_key, read_instance};
 
 /// The name of the note that says with which key a database was made.
 pub const INSTALLATION_NOTE: &str = "installation";
@@ -21,14 +21,14 @@ pub struct Identity {
     name: PostofficeName,
     /// The server installation; `None` for a requestor.
     instance: Option<Instance>,
-    /// Its public key, which each installation makes anew.
+    /// Its first public key, which each installation makes anew.
     key: String,
 }
 
 impl Identity {
     /// Of a folder, by its keys: they tell also where the database cannot be read any more.
     pub fn of_folder(folder: &Path) -> Result<Self> {
-        let key = public_key(folder)?;
+        let key = installation_key(folder)?;
         let name = key.splitn(3, ' ').nth(2).unwrap_or_default();
         let name = name.parse().with_context(|| {
             format!("the key in \"{}\" does not name its postoffice", folder.display())

@@ -8,14 +8,15 @@ use dirsync_carrier::durable;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
 use dirsync_protocol::context::Draws;
-use dirsync_seal::{KeyPair, OwnKeys};
-use zeroize::Zeroizing;
+use dirsync_seal::KeyPair;
 
 use crate::failure::Result;
+use crate::key_ring::KEY;
 
 /// The folder of its keys.
 pub(crate) const KEYS: &str = "keys";
-const KEY: &str = "id_ed25519";
+/// The first public key of the folder, by which it is known after the key has changed.
+pub(crate) const INSTALLATION: &str = "installation";
 /// The file in it that names the server installation; a requestor has none.
 pub(crate) const INSTANCE: &str = "instance";
 
@@ -55,22 +56,23 @@ pub fn make_instance(folder: &Path) -> Result<Instance> {
     Ok(instance)
 }
 
-/// The keys of a postoffice in its folder, with the private ones.
-pub fn own_keys(folder: &Path, name: &PostofficeName) -> Result<OwnKeys> {
-    let path = folder.join(KEYS).join(KEY);
-    let text = read_text(&path)
-        .map(Zeroizing::new)
-        .with_context(|| format!("could not read \"{}\"", path.display()))?;
-    let pair = KeyPair::from_openssh(&text)
-        .with_context(|| format!("\"{}\" cannot be used", path.display()))?;
-    Ok(OwnKeys::new(name.clone(), pair))
-}
-
 /// The public key of a folder, in OpenSSH's one-line form, which ends with the postoffice's name.
 pub fn public_key(folder: &Path) -> Result<String> {
     let path = folder.join(KEYS).join(format!("{KEY}.pub"));
     let key = read_text(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
     Ok(key.trim().to_owned())
+}
+
+/// The public key with which a folder was made, in the same form.
+pub fn installation_key(folder: &Path) -> Result<String> {
+    let path = folder.join(KEYS).join(INSTALLATION);
+    match read_text(&path) {
+        Ok(key) => Ok(key.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => public_key(folder),
+        Err(error) => {
+            Err(error).with_context(|| format!("could not read \"{}\"", path.display()))?
+        }
+    }
 }
 
 /// Whether a folder is that of a server installation.

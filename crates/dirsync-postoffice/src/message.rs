@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Context as _;
-use dirsync_agent::peers::{requestor_keys, server_keys};
+use dirsync_agent::peers::Peer;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{BODY_BYTES_MAX, Lines, MessageName, Parties, PeerKeys};
@@ -65,7 +65,7 @@ fn open(
         let text = format!("{} cannot open it: only {to} can", own.name());
         return Ok(Err(text));
     }
-    let Some(sender) = sender_keys(&mut postoffice, from)? else {
+    let Some(sender) = sender_keys(&mut postoffice, from, &own.as_peer())? else {
         return Ok(Err(format!("no key of {from} is known here")));
     };
     let opened = lines.verify(&own, &sender).and_then(|signed| signed.open_head(file, &own));
@@ -77,11 +77,15 @@ fn open(
     Ok(opened.map_err(|error| error.to_string()))
 }
 
-fn sender_keys(postoffice: &mut Postoffice, from: &PostofficeName) -> Result<Option<PeerKeys>> {
+fn sender_keys(
+    postoffice: &mut Postoffice,
+    from: &PostofficeName,
+    own: &PeerKeys,
+) -> Result<Option<PeerKeys>> {
     let mut tables = postoffice.begin()?;
-    if let Some(registration) = tables.registration(from)? {
-        return Ok(requestor_keys(&registration));
-    }
-    let server = server_keys(&mut *tables)?;
-    Ok(server.filter(|server| server.name() == from))
+    let peer = match tables.registration(from)? {
+        Some(registration) => Peer::requestor(&mut *tables, &registration, own)?,
+        None => Peer::server(&mut *tables, own)?.filter(|server| server.keys.name() == from),
+    };
+    Ok(peer.map(|peer| peer.keys))
 }

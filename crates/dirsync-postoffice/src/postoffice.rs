@@ -19,7 +19,8 @@ use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
 use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
-use crate::keys::{own_keys, public_key, random_seed, read_instance};
+use crate::key_ring::KeyRing;
+use crate::keys::{random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
@@ -42,8 +43,6 @@ pub struct Postoffice {
     pub server: PostofficeName,
     /// Whether it is the directory server.
     pub is_server: bool,
-    /// Its public key.
-    pub key: String,
     /// Failures while it was opened that do not prevent reading it.
     pub warnings: Vec<String>,
     /// The threads that work in its places.
@@ -120,7 +119,6 @@ impl Postoffice {
             let state = tables.requestor()?;
             (state.name, state.server, tables.server()?.map(|server| server.epoch))
         };
-        let key = public_key(folder)?;
         if let Some(epoch) = epoch {
             let instance = read_instance(folder)?;
             if instance != epoch.instance {
@@ -138,7 +136,6 @@ impl Postoffice {
             name,
             server,
             is_server: epoch.is_some(),
-            key,
             warnings: Vec::new(),
             shares: Shares::default(),
             own_keys: OnceCell::new(),
@@ -201,8 +198,13 @@ impl Postoffice {
         if let Some(keys) = self.own_keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(own_keys(&self.folder, &self.name)?);
+        let keys = Arc::new(KeyRing::read(&self.folder, &self.name)?.keys);
         Ok(Arc::clone(self.own_keys.get_or_init(|| keys)))
+    }
+
+    /// Reads the keys again when they are needed next, because they have changed.
+    pub(crate) fn forget_own_keys(&mut self) {
+        self.own_keys = OnceCell::new();
     }
 
     /// The decisions log.

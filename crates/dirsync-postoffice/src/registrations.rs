@@ -13,6 +13,7 @@ use dirsync_directory::{PostofficeName, View};
 use dirsync_message::{Side, SrvSeq};
 use dirsync_protocol::invitation::verifier;
 use dirsync_protocol::tables::{Copies, Registration, RegistrationState};
+use dirsync_seal::PublicKey;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -150,7 +151,7 @@ pub fn invite(
     };
     let invitation = Invitation {
         server: postoffice.name.clone(),
-        server_key: postoffice.key.clone(),
+        server_key: format!("{} {}", postoffice.own_keys()?.newest().public(), postoffice.name),
         postoffice: name.clone(),
         secret,
         expires,
@@ -174,17 +175,17 @@ pub struct ChangedView {
     pub after: Seen,
 }
 
-/// Changes the shared folder of a requestor or what it may see; what is not named stays.
+/// Changes the shared folder of a requestor, its key, or what it may see; what is not named stays.
 pub fn set(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    folder: Option<&Path>,
+    (folder, key): (Option<&Path>, Option<&PublicKey>),
     change: ViewChange,
 ) -> Result<ChangedView> {
     let before = taking_part(postoffice, name)?.view_allowed;
     let is_view_named = !change.is_nothing();
     let after = change.applied_to(&before)?;
-    if !is_view_named && folder.is_none() {
+    if !is_view_named && folder.is_none() && key.is_none() {
         return Err(Failure::usage(format!("name what is to change of {name}")).hint(
             "each limit on what it may see is changed by its option, and lifted by a word of its own, \
              e.g. --all-kinds; `dirsync requestor show NAME` shows them",
@@ -193,6 +194,9 @@ pub fn set(
     let mut decided = Vec::new();
     if let Some(folder) = folder {
         decided.push((name.clone(), DecisionKind::Carrier(folder_carrier(folder)?)));
+    }
+    if let Some(key) = key {
+        decided.push((name.clone(), DecisionKind::Key(key.to_string())));
     }
     if is_view_named {
         decided.push((name.clone(), DecisionKind::Allow(after.clone())));

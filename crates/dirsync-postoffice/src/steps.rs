@@ -16,6 +16,7 @@ use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
 
 use crate::failure::{Failure, Result};
+use crate::key;
 use crate::postoffice::Postoffice;
 use crate::report::{Done, Report};
 use crate::sources;
@@ -145,6 +146,7 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     for carrier in postoffice.carriers()?.into_values().chain([postoffice.carrier()?]) {
         let _ = carrier.purge(before(done));
     }
+    key::destroy_old(postoffice)?;
     let mut tables = postoffice.begin()?;
     tables.purge_log(before(log))?;
     forget_runs(&mut *tables, before(undo), RUN_BYTES_MAX)?;

@@ -37,6 +37,7 @@ rows! {
     F6: "Another machine has the name.",
     F7: "The invitation has expired.",
     F8: "The sender is not invited.",
+    K1: "The sender has changed its key.",
     S1: "This server was replaced.",
     S2: "The sender is not registered.",
     S3: "The sender was removed.",

@@ -322,6 +322,11 @@ impl Lines {
         &self.front.name
     }
 
+    /// The changes of the sender's key that the lines announce.
+    pub fn rotated(&self) -> &[KeyStatement] {
+        &self.front.rotated
+    }
+
     /// The lines of a first contact, by which an invited postoffice can be admitted whose key is unknown.
     pub fn first_contact(&self) -> Option<&FirstContact> {
         self.front.first_contact.as_ref()

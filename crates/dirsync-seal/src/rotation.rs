@@ -186,6 +186,11 @@ impl PeerKeys {
         std::iter::once(&self.pinned).chain(&self.announced)
     }
 
+    /// The pinned key, which is the oldest one that may sign.
+    pub fn oldest(&self) -> &PublicKey {
+        &self.pinned
+    }
+
     /// The newest key, to which messages for the postoffice are sealed. Sealing to it confirms it.
     pub fn newest(&self) -> &PublicKey {
         self.announced.last().unwrap_or(&self.pinned)
@@ -287,6 +292,24 @@ impl OwnKeys {
     /// The postoffice.
     pub fn name(&self) -> &PostofficeName {
         &self.name
+    }
+
+    /// The first public key that is remembered.
+    pub fn first(&self) -> PublicKey {
+        self.statements.first().map_or(*self.newest.public(), |statement| statement.old)
+    }
+
+    /// The keys of this postoffice, as a peer would know them that has confirmed none of them. With it a
+    /// postoffice reads messages to itself.
+    pub fn as_peer(&self) -> PeerKeys {
+        let mut keys = self.pairs().map(|pair| *pair.public());
+        let pinned = keys.next().unwrap_or(*self.newest.public());
+        PeerKeys { name: self.name.clone(), pinned, announced: keys.collect() }
+    }
+
+    /// The fingerprints of the older pairs, from the oldest.
+    pub fn older(&self) -> impl Iterator<Item = Fingerprint> {
+        self.older.iter().map(|pair| pair.public().fingerprint())
     }
 
     /// The newest pair.

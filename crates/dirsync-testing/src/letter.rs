@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 
+use dirsync_agent::peers::Peer;
 use dirsync_agent::sealing::Letter as Unsealed;
 use dirsync_agent::step::message_name;
 use dirsync_directory::PostofficeName;
@@ -94,7 +95,7 @@ impl Readable {
         let mut output = sealing.body(1).expect("the level is one");
         output.write_all(body.as_bytes()).expect("it is in memory");
         let (sealed, bytes) = output.finish().expect("it is in memory");
-        let to = &peer_keys(to);
+        let to = &Peer::pinned(peer_keys(to));
         let letter = Unsealed { to, name, head, body: &sealed, first_contact };
         [sealing.front(&letter).expect("it can be sealed"), bytes].concat()
     }

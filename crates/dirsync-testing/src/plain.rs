@@ -19,14 +19,16 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-use dirsync_agent::sealing::{BodyOutput, KeysOf, Letter, NotOpened, Opened, Sealing};
+use dirsync_agent::sealing::{BodyOutput, Claim, KeysOf, Letter, NotOpened, Opened, Sealing};
 use dirsync_carrier::MessageFile;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::Stored;
 use dirsync_seal::{
-    BodyKey, BodySealer, Content, FirstContact, MessageName, OwnKeys, Part, PublicKey, SealError,
-    SealedBody,
+    BodyKey, BodySealer, Confirmed, Content, Fingerprint, FirstContact, MessageName, OwnKeys, Part,
+    PeerKeys, PublicKey, SealError, SealedBody,
 };
+
+use crate::keys::key_of;
 
 const FIRST: &str = "DIRSYNC-PLAIN\n";
 
@@ -170,8 +172,16 @@ impl BodyOutput for PlainBody {
 }
 
 impl Sealing for PlainSealing {
-    fn key(&self) -> &PublicKey {
-        self.0.newest().public()
+    fn as_peer(&self) -> PeerKeys {
+        self.0.as_peer()
+    }
+
+    fn first_key(&self) -> PublicKey {
+        self.0.first()
+    }
+
+    fn confirmed(&self, _: Option<Confirmed>, to_key: Fingerprint) -> Confirmed {
+        Confirmed { newest: to_key, last: to_key }
     }
 
     fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
@@ -180,7 +190,7 @@ impl Sealing for PlainSealing {
 
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
         let Letter { to, name, head, body, first_contact } = *letter;
-        Ok(front(self.0.name(), to.name(), name, first_contact, (head, body.content)))
+        Ok(front(self.0.name(), to.keys.name(), name, first_contact, (head, body.content)))
     }
 
     fn open(
@@ -198,7 +208,13 @@ impl Sealing for PlainSealing {
         if to != *self.0.name() {
             return Ok(Err(SealError::OtherAddressee(to).into()));
         }
-        let sender_keys = match keys_of(&from, first_contact.as_ref())? {
+        // The keys of tests derive from names, so the message need not say them.
+        let sender_keys = match keys_of(&Claim {
+            from: &from,
+            from_key: key_of(&from).fingerprint(),
+            rotated: &[],
+            first_contact: first_contact.as_ref(),
+        })? {
             Ok(keys) => keys,
             Err(why) => return Ok(Err(why)),
         };
@@ -207,6 +223,7 @@ impl Sealing for PlainSealing {
             Ok(body) => Box::new(BufReader::new(body)),
             Err(error) => return Ok(Err(SealError::from(error).into())),
         };
-        Ok(Ok(Opened { from, to, name, head, body, body_bytes, sender_keys }))
+        let to_key = self.first_key().fingerprint();
+        Ok(Ok(Opened { from, to, name, head, body, body_bytes, sender_keys, to_key }))
     }
 }

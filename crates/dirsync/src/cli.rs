@@ -171,6 +171,12 @@ pub enum Command {
     /// Read everything and verify every invariant and digest
     #[command(after_help = "Examples:\n  dirsync -C hq check\n  dirsync -C hq check --json")]
     Check(CheckArgs),
+    /// Keys, with which messages are signed and opened
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C hq key show\n  dirsync -C hq key rotate"
+    )]
+    Key(KeyCommand),
     /// Look at message files
     #[command(
         subcommand,
@@ -277,10 +283,26 @@ pub struct RequestorSetArgs {
     /// told as well, by a new invitation
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Its public key from now on, "ssh-ed25519 AAAA…", after its key was stolen: messages by any other key are
+    /// refused
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     #[command(flatten)]
     pub view: ViewArgs,
     #[command(flatten)]
     pub lift: LiftArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// The key of this postoffice and those of its peers
+    Show,
+    /// Change the key of this postoffice; peers follow by themselves
+    Rotate {
+        /// The key was stolen: nothing leads from it to the new one, and a person tells each peer
+        #[arg(long)]
+        stolen: bool,
+    },
 }
 
 /// The limits that are to be lifted: leaving a limit out lifts none.

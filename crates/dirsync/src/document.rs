@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, entry, glossary, held, import, init, listing, log, message, quarantine, requestor,
-    restore, server, steps, waiting,
+    check, demo, entry, glossary, held, import, init, key, listing, log, message, quarantine,
+    requestor, restore, server, steps, waiting,
 };
 use crate::failure::FailureDocument;
 use crate::output::{visible_json, visible_json_line};
@@ -128,6 +128,7 @@ documents! {
     ["run --dry-run"] => Vec<Forecast>,
     ["words"] => Vec<glossary::Word>,
     ["check"] => check::Findings,
+    ["key show", "key rotate"] => key::Keys,
     ["message show"] => message::Message,
     ["backup"] => restore::BackedUp,
     ["restore"] => restore::Restored,

@@ -1,18 +1,16 @@
 //! T3: a requestor applies updates.
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
-use dirsync_directory::PostofficeName;
-use dirsync_message::{Head, Side, Update};
+use dirsync_message::{Head, Side};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{Stored, Tables};
-use dirsync_seal::FirstContact;
 use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
 use super::place::Failures;
-use super::transport::{Incoming, Opening, Transactions, open};
+use super::transport::{Incoming, Opening, open};
 use super::turn::Turn;
 use super::{
     Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
@@ -20,8 +18,8 @@ use super::{
 };
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
-use crate::peers::server_keys;
-use crate::sealing::NotOpened;
+use crate::peers::{Peer, put_server_key};
+use crate::sealing::{Claim, NotOpened};
 
 /// The work of T3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,19 +84,29 @@ impl Applying<'_> {
             }
         };
         let mut turn = Turn::begin(store, STEP.name(), &mut arrived)?;
-        let server = server_keys(&mut *store.begin()?)?.ok_or(StepError::NoServerKey)?;
-        let mut keys_of = |from: &PostofficeName, _: Option<&FirstContact>| {
-            let is_server = from == server.name();
-            Ok(is_server.then(|| server.clone()).ok_or_else(|| NotOpened::Stranger(from.clone())))
-        };
         let mut looked_at = 0;
         for one in &arrived {
             if turn.left() == 0 {
                 break;
             }
             let taken = self.report.updates;
+            let own = self.around.sealing.as_peer();
+            let server = Peer::server(&mut *store.begin()?, &own)?;
+            let server = server.ok_or(StepError::NoServerKey)?;
+            let mut keys_of = |claim: &Claim<'_>| {
+                let known = claim.from == server.keys.name();
+                let keys = known.then(|| server.keys.clone());
+                Ok(keys.ok_or_else(|| NotOpened::Stranger(claim.from.clone())))
+            };
             let moved = match open(self.carrier, one, self.around, &mut keys_of)? {
                 Ok(Opening::NotYet | Opening::Gone) => Ok(false),
+                Ok(Opening::OtherKey(_)) => {
+                    // Another machine of this name may have the key.
+                    let mut tables = store.begin()?;
+                    note_left(&mut *tables, one)?;
+                    tables.commit()?;
+                    Ok(false)
+                }
                 Ok(Opening::Refused(why)) => self.refuse(store, one, &why)?,
                 Ok(
                     Opening::Stranger(from) | Opening::NoProof(from) | Opening::WrongProof(from),
@@ -106,11 +114,9 @@ impl Applying<'_> {
                     let text = format!("it is from {from}, which is not the directory server");
                     self.refuse(store, one, &RefusedMessage::Said(text))?
                 }
-                Ok(Opening::Message(incoming)) => match *incoming {
-                    Incoming { head: Head::Update(update), body, .. } => {
-                        self.take(store, one, &update, body)?
-                    }
-                    Incoming { head: Head::Request(_), .. } => Ok(false),
+                Ok(Opening::Message(incoming)) => match &incoming.head {
+                    Head::Update(_) => self.take(store, one, &server, *incoming)?,
+                    Head::Request(_) => Ok(false),
                 },
                 Err(error) => Err(error),
             };
@@ -130,13 +136,19 @@ impl Applying<'_> {
         &mut self,
         store: &mut dyn Store,
         arrived: &Arrived,
-        update: &Update,
-        mut body: Transactions,
+        server: &Peer,
+        mut incoming: Incoming,
     ) -> Result<Moved, StepError> {
         let mut events = Vec::new();
         let mut tables = store.begin()?;
         let outcome = self.around.run(&mut self.draws, &mut events, |context| {
-            receive(&mut *tables, context, update, &mut body)
+            if let Some(key) =
+                server.hear(&mut *tables, context, &*self.around.sealing, &incoming)?
+            {
+                put_server_key(&mut *tables, &key)?;
+            }
+            let Head::Update(update) = &incoming.head else { return Ok(Applied::default()) };
+            receive(&mut *tables, context, update, &mut incoming.body)
         });
         match outcome {
             Ok(applied) => {

@@ -37,6 +37,7 @@ pub use process::{
     take_requests,
 };
 pub use send::{SendReport, send};
+pub(crate) use transport::Incoming;
 pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
 

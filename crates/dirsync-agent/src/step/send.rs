@@ -6,13 +6,13 @@ use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::RequestorState;
-use dirsync_seal::{FirstContact, MessageName, PeerKeys, SealError};
+use dirsync_seal::{FirstContact, MessageName, SealError};
 use dirsync_store::Store;
 
 use super::place::Failures;
 use super::transport::encode_body;
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
-use crate::peers::server_keys;
+use crate::peers::Peer;
 use crate::sealing::{BodyInMemory, Letter};
 
 /// The work of T1.
@@ -30,6 +30,9 @@ pub struct SendReport {
     pub failed: Vec<PlaceFailure>,
 }
 
+/// After this many requests without an answer it is not believed any more that the server knows no newer key than
+/// the database says: a copy of the database may have taken its place.
+const UNANSWERED_MAX: u64 = 3;
 /// The step's name in the log.
 const STEP: Row = Row::T1;
 
@@ -75,7 +78,7 @@ pub fn send(
 struct Made {
     head: Request,
     body: BodyInMemory,
-    server: PeerKeys,
+    server: Peer,
     /// The proof of the invitation. It travels with every request, because a server that was put back may not
     /// know the key any more.
     first_contact: Option<FirstContact>,
@@ -124,10 +127,15 @@ fn make(
             })?;
             report.transactions = encoded.transactions;
             debug_assert!(head.own.kind != RequestKind::WantOwn || encoded.transactions == 0);
-            let server = server_keys(&mut *tables)?.ok_or(StepError::NoServerKey)?;
-            let proof = tables.requestor()?.proof;
+            let server = Peer::server(&mut *tables, &around.sealing.as_peer())?;
+            let mut server = server.ok_or(StepError::NoServerKey)?;
+            let state = tables.requestor()?;
+            if state.request_no.0.saturating_sub(state.last_answer.0) > UNANSWERED_MAX {
+                server.confirmed = None;
+            }
+            let proof = state.proof;
             let first_contact =
-                proof.and_then(|proof| FirstContact::new(*around.sealing.key(), &proof));
+                proof.and_then(|proof| FirstContact::new(around.sealing.first_key(), &proof));
             Some(Made { head, body: encoded.body, server, first_contact })
         }
     };

@@ -7,7 +7,7 @@ use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyReader, BodyWriter, Head, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
-use dirsync_seal::{MessageName, PeerKeys, SealError};
+use dirsync_seal::{Fingerprint, MessageName, PeerKeys, SealError};
 
 use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
@@ -17,15 +17,17 @@ use crate::sealing::{BodyInMemory, KeysOf, NotOpened, Opened};
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
 /// A message whose head has been read.
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     pub head: Head,
     pub body: Transactions,
-    /// The keys of its sender.
+    /// The keys of its sender after it.
     pub sender_keys: PeerKeys,
+    /// The own key to which it was sealed.
+    pub to_key: Fingerprint,
 }
 
 /// The transactions of a body.
-pub(super) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
+pub(crate) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
 
 /// The result of opening a message.
 pub(super) enum Opening {
@@ -35,6 +37,8 @@ pub(super) enum Opening {
     Gone,
     /// It is damaged, or not from its sender.
     Refused(RefusedMessage),
+    /// It is sealed to a key that is not here.
+    OtherKey(RefusedMessage),
     /// Its sender is not known.
     Stranger(PostofficeName),
     /// No key of its sender is known, and it proves no invitation.
@@ -88,6 +92,9 @@ fn open_file(
                 NotOpened::Refused(SealError::CutOff { .. }) if !is_settled(arrived, around) => {
                     Opening::NotYet
                 }
+                NotOpened::Refused(error @ SealError::OtherAddresseeKey(_)) => {
+                    Opening::OtherKey(error.into())
+                }
                 NotOpened::Refused(error) => Opening::refused(arrived, &error),
             });
         }
@@ -99,7 +106,7 @@ fn open_file(
     if let Some(disagreement) = disagreement(&head, &opened) {
         return Ok(Opening::Refused(SealError::Disagrees(disagreement).into()));
     }
-    let Opened { body, body_bytes, sender_keys, .. } = opened;
+    let Opened { body, body_bytes, sender_keys, to_key, .. } = opened;
     let body = if around.read_ahead && body_bytes >= AHEAD_FROM_BYTES {
         match ReadAhead::new(body) {
             Ok(body) => Box::new(body),
@@ -109,7 +116,7 @@ fn open_file(
         body
     };
     let body = BodyReader::new(body);
-    Ok(Opening::Message(Box::new(Incoming { head, body, sender_keys })))
+    Ok(Opening::Message(Box::new(Incoming { head, body, sender_keys, to_key })))
 }
 
 /// The field in which a head and the lines around it disagree. A peer could otherwise sign a message under one

@@ -8,6 +8,7 @@ pub mod held;
 pub mod import;
 pub mod inbox;
 pub mod init;
+pub mod key;
 pub mod listing;
 pub mod log;
 pub mod map;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Waiting(arguments) => waiting::list(folder, &arguments, json),
         Command::Quarantine(command) => quarantine::run(folder, &command, json),
         Command::Check(arguments) => check::check(folder, &arguments, json),
+        Command::Key(command) => key::run(folder, &command, json),
         Command::Message(command) => message::run(folder, &command, json),
         Command::Backup(arguments) => restore::backup(folder, &arguments.file, json),
         Command::Restore(arguments) => restore::restore(folder, &arguments.file, json),

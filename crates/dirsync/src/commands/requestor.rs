@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::registrations::{self, RegistrationStatus, Removal, Standing};
 use dirsync_postoffice::view::Seen;
-use dirsync_postoffice::{Postoffice, json, now_ms};
+use dirsync_postoffice::{Postoffice, json, key, now_ms};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -229,12 +229,14 @@ impl Share {
 
 /// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
-    let RequestorSetArgs { name, folder: shared, view, lift } = arguments;
+    let RequestorSetArgs { name, folder: shared, key, view, lift } = arguments;
     let change = view::change(view, *lift)?;
     let change_of_view = !change.is_nothing();
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
     let share = shared.as_deref().map(Share::of);
-    let changed = registrations::set(&mut postoffice, name, shared.as_deref(), change)?;
+    let key = key.as_deref().map(key::parse).transpose()?;
+    let other = (shared.as_deref(), key.as_ref());
+    let changed = registrations::set(&mut postoffice, name, other, change)?;
     view::warn(&changed.after.unmatched);
     if json {
         let (before, after) = (changed.before, changed.after);
@@ -242,6 +244,9 @@ fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitSt
     } else {
         if let Some(share) = share {
             println!("{name}: {}", share.words());
+        }
+        if let Some(key) = key {
+            println!("{name}: the key is {}; messages by any other are refused", key.fingerprint());
         }
         if change_of_view {
             println!("the view of {name} is changed:");

@@ -16,6 +16,7 @@ mod hidden;
 mod inbox;
 mod json;
 mod keyboard;
+mod keys;
 mod log;
 mod maps;
 mod outside;

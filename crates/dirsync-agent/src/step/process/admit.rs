@@ -7,52 +7,93 @@ use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server;
 use dirsync_protocol::tables::{INVITATION_USED, Stored, Tables};
-use dirsync_seal::{FirstContact, PeerKeys};
+use dirsync_seal::{PeerKeys, PublicKey};
 
 use crate::alarm::Refusal;
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
-use crate::peers::{put_contact_key, requestor_keys};
-use crate::sealing::NotOpened;
-use crate::step::Surroundings;
+use crate::peers::{Peer, put_announced, put_contact_key};
+use crate::sealing::{Claim, NotOpened};
+use crate::step::{Incoming, Surroundings};
 use crate::waiting::{forget_refused, note_refused};
 
-/// The keys by which a request may be signed: the pinned ones, or the key that the secret of the invitation
-/// proves. Whether that one is admitted is decided when the request has been opened ([`admit`]).
-pub(super) fn sender_keys(
+/// The keys by which a request may be signed, and the reason why.
+pub(super) struct Sender {
+    keys: PeerKeys,
+    by: By,
+}
+
+/// Why a key may sign for a postoffice.
+enum By {
+    /// It is pinned, or follows the pinned one.
+    Pin(Box<Peer>),
+    /// The proof of the invitation covers it. Whether it is admitted is decided when the request has been
+    /// opened ([`admit`]).
+    Proof,
+}
+
+impl Sender {
+    pub(super) fn keys(&self) -> PeerKeys {
+        self.keys.clone()
+    }
+}
+
+/// Who may have signed a request, by the database.
+pub(super) fn sender(
     tables: &mut dyn Tables,
-    from: &PostofficeName,
-    first_contact: Option<&FirstContact>,
-) -> Stored<Result<PeerKeys, NotOpened>> {
-    let Some(registration) = tables.registration(from)? else {
-        return Ok(Err(NotOpened::Stranger(from.clone())));
+    claim: &Claim<'_>,
+    own: &PeerKeys,
+) -> Stored<Result<Sender, NotOpened>> {
+    let Some(registration) = tables.registration(claim.from)? else {
+        return Ok(Err(NotOpened::Stranger(claim.from.clone())));
     };
-    let pinned = requestor_keys(&registration);
-    let Some(contact) = first_contact else {
-        return Ok(pinned.ok_or_else(|| NotOpened::NoProof(from.clone())));
+    let peer = Peer::requestor(tables, &registration, own)?;
+    let Some(contact) =
+        claim.first_contact.filter(|_| peer.as_ref().is_none_or(|peer| !is_of(peer, claim)))
+    else {
+        return Ok(match peer {
+            Some(peer) => Ok(Sender { keys: peer.keys.clone(), by: By::Pin(Box::new(peer)) }),
+            None => Err(NotOpened::NoProof(claim.from.clone())),
+        });
     };
     let proved = contact.admitted(&registration.name, |proof, key| {
         let verifier = registration.invitation.as_ref().map(|(verifier, _)| verifier);
         verifier.is_some_and(|verifier| is_proof(proof, verifier, &key.to_string()))
     });
-    Ok(match (pinned, proved) {
-        (Some(pinned), _) if contact.is_of(pinned.newest()) => Ok(pinned),
-        (_, Ok(proved)) => Ok(proved),
-        (_, Err(_)) => Err(NotOpened::WrongProof(from.clone())),
+    Ok(match proved {
+        Ok(keys) => Ok(Sender { keys, by: By::Proof }),
+        Err(_) => Err(NotOpened::WrongProof(claim.from.clone())),
     })
 }
 
-/// Pins the key of a postoffice that has proved that it knows its invitation's secret. Returns whether its
-/// requests may be taken.
+/// Whether a message claims to be signed by a key of this peer, or by one that follows.
+fn is_of(peer: &Peer, claim: &Claim<'_>) -> bool {
+    let followed = claim.rotated.iter().map(|statement| statement.new.fingerprint());
+    peer.keys.may_sign(&claim.from_key).is_some()
+        || followed.into_iter().any(|key| key == claim.from_key)
+}
+
+/// Pins the key of a postoffice that has proved that it knows its invitation's secret, or that has changed its
+/// key. Returns whether its requests may be taken.
 pub(super) fn admit(
     tables: &mut dyn Tables,
     decisions: &mut dyn DecisionsLog,
     context: &mut Context<'_>,
-    request: &Request,
-    sender: &PeerKeys,
+    (request, incoming): (&Request, &Incoming),
+    sender: &Sender,
     around: &Surroundings,
 ) -> Result<bool, DecideError> {
     let Some(registration) = tables.registration(&request.from)? else { return Ok(true) };
-    if requestor_keys(&registration).is_some_and(|pinned| pinned.newest() == sender.newest()) {
+    let mut pin = |tables: &mut dyn Tables, context: &mut Context<'_>, key: &PublicKey| {
+        let (at, postoffice) = (around.now, request.from.clone());
+        let decision = Decision { at, postoffice, kind: DecisionKind::Key(key.to_string()) };
+        decide(tables, context, decisions, &[decision])?;
+        // The decision has forgotten them.
+        Ok::<_, DecideError>(put_announced(tables, &incoming.sender_keys)?)
+    };
+    if let By::Pin(peer) = &sender.by {
+        if let Some(key) = peer.hear(tables, context, &*around.sealing, incoming)? {
+            pin(tables, context, &key)?;
+        }
         return Ok(true);
     }
     let expires = registration.invitation.as_ref().map(|(_, expires)| *expires);
@@ -62,17 +103,14 @@ pub(super) fn admit(
         _ => Some((Refusal::Expired, Side::Expired)),
     };
     if let Some((refusal, side)) = refused {
-        put_contact_key(tables, sender)?;
+        put_contact_key(tables, &incoming.sender_keys)?;
         server::tell(tables, request, side)?;
         not_admitted(tables, context, &request.from, refusal)?;
         return Ok(false);
     }
-    let decision = Decision {
-        at: around.now,
-        postoffice: request.from.clone(),
-        kind: DecisionKind::Key(sender.newest().to_string()),
-    };
-    decide(tables, context, decisions, &[decision])?;
+    pin(tables, context, incoming.sender_keys.oldest())?;
+    let newcomer = Peer::pinned(incoming.sender_keys.clone());
+    newcomer.hear(tables, context, &*around.sealing, incoming)?;
     forget_refused(tables, &request.from)?;
     context.say(Level::Notice, Row::F5, format!("the key of {} is pinned", request.from));
     Ok(true)

@@ -10,7 +10,7 @@ use dirsync_store::Store;
 
 use super::post::{Post, Route};
 use super::{Carriers, ProcessReport, STEP};
-use crate::peers::{contact_keys, requestor_keys};
+use crate::peers::Peer;
 use crate::step::transport::encode_body;
 use crate::step::{StepError, Surroundings, commit};
 
@@ -90,6 +90,7 @@ impl<'a> Answering<'a> {
             return Ok(Vec::new());
         }
         let outcomes = server::outcomes(&mut *tables)?;
+        let own = self.around.sealing.as_peer();
         let mut lists: BTreeMap<Box<ListPlan>, Vec<ListAnswer>> = BTreeMap::new();
         let mut groups = Vec::new();
         let mut bare = Vec::new();
@@ -104,8 +105,8 @@ impl<'a> Answering<'a> {
                 Route {
                     place: place.clone(),
                     carrier: *carrier,
-                    keys: requestor_keys(&registration),
-                    contact_keys: contact_keys(&mut *tables, &name)?,
+                    peer: Peer::requestor(&mut *tables, &registration, &own)?,
+                    not_admitted: Peer::not_admitted(&mut *tables, &name)?,
                 },
             );
             let aside = server::side_answers(&mut *tables, &name)?;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use dirsync_carrier::{Carrier, Outgoing};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{Side, Update};
-use dirsync_seal::{MessageName, PeerKeys, SealError};
+use dirsync_seal::{MessageName, SealError};
 
 use super::ProcessReport;
+use crate::peers::Peer;
 use crate::sealing::{BodyInMemory, Letter};
 use crate::step::place::Failures;
 use crate::step::transport::epoch_of;
@@ -17,18 +18,18 @@ use crate::step::{StepError, Surroundings};
 pub(super) struct Route<'a> {
     pub place: String,
     pub carrier: &'a dyn Carrier,
-    /// Its keys. `None` if it was never admitted.
-    pub keys: Option<PeerKeys>,
-    /// The key of a machine of its name that was not admitted.
-    pub contact_keys: Option<PeerKeys>,
+    /// `None` if it was never admitted.
+    pub peer: Option<Peer>,
+    /// A machine of its name that was not admitted.
+    pub not_admitted: Option<Peer>,
 }
 
 impl Route<'_> {
-    /// The keys of the machine that an update addresses.
-    fn keys_for(&self, update: &Update) -> Option<&PeerKeys> {
+    /// The machine that an update addresses. `None` if its key is not known.
+    fn peer_for(&self, update: &Update) -> Option<&Peer> {
         match update.side {
-            Some(Side::Taken | Side::Expired) => self.contact_keys.as_ref(),
-            _ => self.keys.as_ref(),
+            Some(Side::Taken | Side::Expired) => self.not_admitted.as_ref(),
+            _ => self.peer.as_ref(),
         }
     }
 }
@@ -85,12 +86,12 @@ impl<'a> Post<'a> {
         for head in heads {
             let Some(route) = self.routes.get(&head.to) else { continue };
             // Nobody could open a message to a machine whose key is not known.
-            let Some(keys) = route.keys_for(head) else { continue };
+            let Some(peer) = route.peer_for(head) else { continue };
             if failures.is_cut_off(&route.place, &head.to) {
                 self.unsent.push(head.clone());
                 continue;
             }
-            let sealed = seal(around, head, part, body, keys)?;
+            let sealed = seal(around, head, part, body, peer)?;
             by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed);
         }
         for (place, (carrier, sealed)) in by_place {
@@ -126,13 +127,13 @@ fn seal<'h>(
     head: &'h Update,
     part: u32,
     body: &BodyInMemory,
-    keys: &PeerKeys,
+    peer: &Peer,
 ) -> Result<Sealed<'h>, SealError> {
     let epoch = epoch_of(head);
     let name = MessageName::new(&epoch, head.answers.0, part);
     let name = name.ok_or(SealError::Disagrees("name of the message"))?;
     let (text, body) = (head.to_text(), &body.sealed);
-    let letter = Letter { to: keys, name: &name, head: &text, body, first_contact: None };
+    let letter = Letter { to: peer, name: &name, head: &text, body, first_contact: None };
     let front = around.sealing.front(&letter)?;
     Ok(Sealed { head, epoch, front })
 }

@@ -9,7 +9,7 @@ use dirsync_protocol::server::{self, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::{admit, sender_keys, wrong_proof};
+use super::admit::{Sender, admit, sender, wrong_proof};
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Carriers, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
@@ -130,8 +130,10 @@ impl Taking<'_> {
         let mut tables = store.begin()?;
         let mut batch = Batch::default();
         for arrived in messages {
-            let opened = open(place.carrier, arrived, self.around, &mut |from, contact| {
-                sender_keys(&mut *tables, from, contact)
+            let mut signed_by = None;
+            let opened = open(place.carrier, arrived, self.around, &mut |claim| {
+                let sender = sender(&mut *tables, claim, &self.around.sealing.as_peer())?;
+                Ok(sender.map(|sender| signed_by.insert(sender).keys()))
             })?;
             let Some(opening) = self.note(place, opened) else {
                 if self.is_away(place) {
@@ -141,7 +143,9 @@ impl Taking<'_> {
             };
             match opening {
                 Opening::NotYet | Opening::Gone => {}
-                Opening::Refused(why) => batch.refused.push((arrived, why)),
+                Opening::Refused(why) | Opening::OtherKey(why) => {
+                    batch.refused.push((arrived, why));
+                }
                 Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
                 Opening::NoProof(from) => {
                     batch.say(Level::Warning, Row::F3, format!("{from} sent no invitation"));
@@ -154,7 +158,8 @@ impl Taking<'_> {
                     batch.add(arrived, Verdict::NotAdmitted(from));
                 }
                 Opening::Message(incoming) => {
-                    let verdict = self.take(&mut *tables, *incoming, &mut batch.events)?;
+                    let Some(sender) = signed_by else { continue };
+                    let verdict = self.take(&mut *tables, *incoming, &sender, &mut batch.events)?;
                     batch.add(arrived, verdict);
                 }
             }
@@ -211,15 +216,15 @@ impl Taking<'_> {
     fn take(
         &mut self,
         tables: &mut dyn Tables,
-        incoming: Incoming,
+        mut incoming: Incoming,
+        sender: &Sender,
         events: &mut Vec<Event>,
     ) -> Result<Verdict, StepError> {
-        let Incoming { head: Head::Request(request), mut body, sender_keys } = incoming else {
-            return Ok(Verdict::Left);
-        };
+        let Head::Request(request) = &incoming.head else { return Ok(Verdict::Left) };
+        let request = request.clone();
         let (around, decisions) = (self.around, &mut *self.decisions);
         let admission = around.run(self.draws, events, |context| {
-            admit(tables, decisions, context, &request, &sender_keys, around)
+            admit(tables, decisions, context, (&request, &incoming), sender, around)
         });
         match admission {
             Ok(true) => {}
@@ -241,7 +246,7 @@ impl Taking<'_> {
         let admitted = events.len();
         tables.savepoint()?;
         let outcome = around.run(self.draws, events, |context| {
-            server::receive(tables, context, &request, &mut body)
+            server::receive(tables, context, &request, &mut incoming.body)
         });
         match outcome {
             Ok(received) => {
