@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::key_ring::KeyRing;
-use crate::keys::{random_seed, read_instance};
+use crate::keys::{public_key, random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
@@ -114,6 +114,9 @@ impl Postoffice {
         mut store: SqliteStore,
         lock: Option<PostofficeLock>,
     ) -> Result<Self> {
+        // A folder whose keys are lost is a half of a postoffice: every command says so, not only
+        // the step that next seals a message.
+        public_key(folder)?;
         let (name, server, epoch) = {
             let mut tables = store.begin()?;
             let state = tables.requestor()?;
