@@ -7,8 +7,7 @@ use dirsync_protocol::tables::{Registration, Stored, Tables};
 use dirsync_seal::{Confirmed, PeerKeys, PublicKey};
 
 use crate::notes::{ANNOUNCED_KEYS, CONFIRMED_KEYS, CONTACT_KEY, SERVER_KEY};
-use crate::sealing::Sealing;
-use crate::step::Incoming;
+use crate::sealing::{KeysShown, Sealing};
 
 /// A postoffice with which messages are exchanged. A server exchanges messages with itself, too: then the keys are
 /// `own`, and are not kept.
@@ -86,17 +85,17 @@ impl Peer {
         tables: &mut dyn Tables,
         context: &mut Context<'_>,
         sealing: &dyn Sealing,
-        incoming: &Incoming,
+        shown: &KeysShown,
     ) -> Stored<Option<PublicKey>> {
         let name = self.keys.name();
-        if name == sealing.as_peer().name() {
+        if name == sealing.name() {
             return Ok(None);
         }
-        let (before, after) = (&self.keys, &incoming.sender_keys);
+        let (before, after) = (&self.keys, &shown.sender);
         if before != after {
             put_announced(tables, after)?;
         }
-        let confirmed = sealing.confirmed(self.confirmed, incoming.to_key);
+        let confirmed = sealing.confirmed(self.confirmed, shown.to_key);
         if self.confirmed != Some(confirmed) {
             let text = format!("{} {}", confirmed.newest, confirmed.last);
             tables.put_note(&note(CONFIRMED_KEYS, name), Some(&text))?;

@@ -25,6 +25,9 @@ const FRONT_BYTES: usize = 8 * 1024;
 
 /// Seals the messages of one postoffice, and opens those that it receives.
 pub trait Sealing: fmt::Debug + Send + Sync {
+    /// This postoffice.
+    fn name(&self) -> &PostofficeName;
+
     /// The keys of this postoffice, for messages to itself.
     fn as_peer(&self) -> PeerKeys;
 
@@ -119,9 +122,16 @@ pub struct Opened {
     pub body: Box<dyn BufRead + Send>,
     /// The size of the sealed body, in bytes.
     pub body_bytes: u64,
-    /// The keys of the sender after this message.
-    pub sender_keys: PeerKeys,
-    /// The own key to which it was sealed.
+    /// What it shows of the keys.
+    pub keys: KeysShown,
+}
+
+/// The keys that a message shows, once its signature was right.
+#[derive(Clone, Debug)]
+pub struct KeysShown {
+    /// The keys of the sender after the message.
+    pub sender: PeerKeys,
+    /// The own key to which the message was sealed.
     pub to_key: Fingerprint,
 }
 
@@ -155,6 +165,10 @@ impl BodyOutput for BodySealer<Vec<u8>> {
 }
 
 impl Sealing for OwnKeys {
+    fn name(&self) -> &PostofficeName {
+        self.name()
+    }
+
     fn as_peer(&self) -> PeerKeys {
         self.as_peer()
     }
@@ -217,8 +231,8 @@ fn open_signed(
 ) -> Result<Opened, SealError> {
     let opened = lines.verify(own, sender)?.open_head(file, own)?;
     let front = opened.signed().front().clone();
-    let sender_keys = opened.signed().sender_keys().clone();
-    let to_key = opened.signed().parties().to_key;
+    let sender = opened.signed().sender_keys().clone();
+    let keys = KeysShown { sender, to_key: opened.signed().parties().to_key };
     let head = opened.head().to_owned();
     let body = opened.open_body(BODY_BYTES_MAX)?;
     Ok(Opened {
@@ -228,8 +242,7 @@ fn open_signed(
         head,
         body: Box::new(BufReader::with_capacity(BUFFER_BYTES, body)),
         body_bytes: front.body.content.bytes,
-        sender_keys,
-        to_key,
+        keys,
     })
 }
 

@@ -4,8 +4,8 @@
 //! [`durable`] writes every file of the program, and [`access`] decides who may read it.
 //!
 //! This crate never looks into a message: front and body are strings of bytes, and the name of a
-//! file is a hint only. `dirsync-seal` opens it, `dirsync-message` reads the content, and
-//! `dirsync-protocol` decides what it means.
+//! file is a hint only. `dirsync-seal` opens the message, `dirsync-message` reads its text, and
+//! `dirsync-protocol` carries it out.
 //!
 //! Begin with the trait [`Carrier`]. [`FolderCarrier`] implements it for a folder that several
 //! postoffices share; a new kind of transport implements it, too. [`PatientCarrier`] keeps a share that hangs

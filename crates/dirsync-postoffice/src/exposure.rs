@@ -35,7 +35,7 @@ pub fn of_settings(folder: &Path) -> Vec<String> {
 /// The warning for a shared folder that everybody may write.
 fn of_place(root: &Path) -> String {
     format!(
-        "everybody may write the shared folder \"{}\": who does so can speak as any postoffice; \
+        "everybody may write the shared folder \"{}\": who does so can delay, lose and repeat messages; \
          give it to one group, and `chmod o-w` it",
         root.display()
     )

@@ -95,24 +95,24 @@ pub fn rotate(postoffice: &mut Postoffice, stolen: bool) -> Result<Keys> {
     show(postoffice)
 }
 
-/// Removes old private keys that nobody needs any more. Returns whether there were any.
+/// Removes old private keys that nobody needs any more.
 ///
 /// # Errors
 ///
 /// If a file cannot be read or removed, and the store's.
-pub(crate) fn destroy_old(postoffice: &mut Postoffice) -> Result<bool> {
-    let Keys { older, peers, changed_at, .. } = show(postoffice)?;
-    if older.is_empty() {
-        return Ok(false);
+pub(crate) fn remove_old(postoffice: &mut Postoffice) -> Result<()> {
+    let KeyRing { keys, changed_at } = KeyRing::read(&postoffice.folder, &postoffice.name)?;
+    if keys.older().next().is_none() {
+        return Ok(());
     }
+    let peers = shown(&mut *postoffice.begin()?, &keys)?;
     let is_old = changed_at.is_some_and(|at| now_ms().saturating_sub(at) > OLD_KEYS_MS);
     if !is_old && peers.iter().any(|peer| peer.key.is_some() && !peer.confirmed) {
-        return Ok(false);
+        return Ok(());
     }
     key_ring::remove_old(&postoffice.folder)?;
     postoffice.forget_own_keys();
-    log(postoffice, "old private keys were removed: nobody needs them any more")?;
-    Ok(true)
+    log(postoffice, "old private keys were removed: nobody needs them any more")
 }
 
 fn log(postoffice: &mut Postoffice, text: &str) -> Result<()> {

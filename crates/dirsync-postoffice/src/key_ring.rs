@@ -10,14 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use dirsync_carrier::access::{Access, Links, open_file};
+use dirsync_carrier::access::Access;
 use dirsync_carrier::durable;
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{KeyPair, KeyStatement, OwnKeys, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Result;
-use crate::keys::{INSTALLATION, KEYS, public_key, random_seed};
+use crate::keys::{INSTALLATION, KEYS, public_key, random_seed, read_text};
 
 pub(crate) const KEY: &str = "id_ed25519";
 const PUBLIC: &str = "id_ed25519.pub";
@@ -46,14 +46,16 @@ impl KeyRing {
     /// Reads the keys of a postoffice.
     pub(crate) fn read(folder: &Path, name: &PostofficeName) -> Result<Self> {
         let changes = read_changes(folder)?;
-        let mut pairs = read_pairs(folder)?;
-        let mut take = |key: &PublicKey| {
-            let at = pairs.iter().position(|(_, pair)| pair.public() == key)?;
-            Some(pairs.swap_remove(at).1)
-        };
         let Some(last) = changes.last() else {
             let newest = read_pair(&folder.join(KEYS).join(KEY))?;
             return Ok(Self { keys: OwnKeys::new(name.clone(), newest), changed_at: None });
+        };
+        let files = private_files(folder)?;
+        let mut pairs: Vec<KeyPair> =
+            files.iter().map(|path| read_pair(path)).collect::<Result<_>>()?;
+        let mut take = |key: &PublicKey| {
+            let at = pairs.iter().position(|pair| pair.public() == key)?;
+            Some(pairs.swap_remove(at))
         };
         let newest = take(&last.new).with_context(|| {
             format!(
@@ -166,11 +168,6 @@ fn change_of(line: &str) -> Option<Change> {
     Some(Change { at, new: statement.new, statement: Some(statement) })
 }
 
-fn read_pairs(folder: &Path) -> Result<Vec<(PathBuf, KeyPair)>> {
-    let files = private_files(folder)?.into_iter();
-    files.map(|path| Ok((path.clone(), read_pair(&path)?))).collect()
-}
-
 /// The files of private keys.
 fn private_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let keys = folder.join(KEYS);
@@ -190,10 +187,6 @@ fn read_pair(path: &Path) -> Result<KeyPair> {
         .with_context(|| format!("could not read \"{}\"", path.display()))?;
     Ok(KeyPair::from_openssh(&text)
         .with_context(|| format!("\"{}\" cannot be used", path.display()))?)
-}
-
-fn read_text(path: &Path) -> std::io::Result<String> {
-    std::io::read_to_string(open_file(path, Links::Follow)?)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub fn random_seed() -> Result<[u8; 32]> {
 
 /// Reads a file of a folder. Whoever can write there may have put anything in its place: it is not
 /// waited for.
-fn read_text(path: &Path) -> std::io::Result<String> {
+pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
     std::io::read_to_string(open_file(path, Links::Follow)?)
 }
 

@@ -100,7 +100,7 @@ impl FromStr for Command {
 pub enum Left {
     /// It changed nothing.
     Nothing,
-    /// What it changed cannot be undone.
+    /// It changed something, and `undo` cannot take that back.
     NoRun,
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn note(
     tables.put_note(LAST_COMMAND, Some(&note))
 }
 
-/// The number of the newest run; 0 if there is none.
+/// Returns the number of the newest run. If there are no runs, returns 0.
 fn newest(tables: &mut dyn Tables) -> Stored<u64> {
     Ok(tables.runs(u64::MAX, 1)?.first().map_or(0, |run| run.number))
 }

@@ -175,7 +175,7 @@ pub struct ChangedView {
     pub after: Seen,
 }
 
-/// Changes the shared folder of a requestor, its key, or what it may see; what is not named stays.
+/// Changes the shared folder of a requestor, its key, or its view. Arguments of `None` change nothing.
 pub fn set(
     postoffice: &mut Postoffice,
     name: &PostofficeName,

@@ -146,7 +146,7 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     for carrier in postoffice.carriers()?.into_values().chain([postoffice.carrier()?]) {
         let _ = carrier.purge(before(done));
     }
-    key::destroy_old(postoffice)?;
+    key::remove_old(postoffice)?;
     let mut tables = postoffice.begin()?;
     tables.purge_log(before(log))?;
     forget_runs(&mut *tables, before(undo), RUN_BYTES_MAX)?;

@@ -329,11 +329,6 @@ impl FirstContact {
         }
     }
 
-    /// Whether the key is this one.
-    pub fn is_of(&self, key: &PublicKey) -> bool {
-        self.key == *key
-    }
-
     /// The two lines of a first contact, each with its LF.
     pub fn to_lines(&self) -> String {
         format!("key: {}\nadmission: {}\n", self.key, self.proof)

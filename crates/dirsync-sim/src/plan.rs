@@ -377,7 +377,7 @@ const TALE: Profile = (
     ],
 );
 
-/// One world in so many begins with a conversation.
+/// One world in this number begins with a conversation.
 const TOLD_EACH: u64 = 4;
 
 /// How one world goes.
@@ -403,9 +403,9 @@ pub struct Plan {
     pub edited: u64,
 }
 
-/// One world in so many has its databases in files.
+/// One world in this number keeps its databases in files.
 pub const IN_FILES: u64 = 10;
-/// One world in so many has its messages sealed with keys.
+/// One world in this number seals its messages with keys.
 const SEALED: u64 = 10;
 
 impl Plan {

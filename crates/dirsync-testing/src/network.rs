@@ -32,7 +32,7 @@ struct MemoryCarrier {
 pub struct Letter {
     /// What its file name says.
     pub arrived: Arrived,
-    /// What it says.
+    /// Its content.
     pub message: Readable,
 }
 

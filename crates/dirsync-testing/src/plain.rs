@@ -19,7 +19,9 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-use dirsync_agent::sealing::{BodyOutput, Claim, KeysOf, Letter, NotOpened, Opened, Sealing};
+use dirsync_agent::sealing::{
+    BodyOutput, Claim, KeysOf, KeysShown, Letter, NotOpened, Opened, Sealing,
+};
 use dirsync_carrier::MessageFile;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::Stored;
@@ -172,6 +174,10 @@ impl BodyOutput for PlainBody {
 }
 
 impl Sealing for PlainSealing {
+    fn name(&self) -> &PostofficeName {
+        self.0.name()
+    }
+
     fn as_peer(&self) -> PeerKeys {
         self.0.as_peer()
     }
@@ -209,7 +215,7 @@ impl Sealing for PlainSealing {
             return Ok(Err(SealError::OtherAddressee(to).into()));
         }
         // The keys of tests derive from names, so the message need not say them.
-        let sender_keys = match keys_of(&Claim {
+        let sender = match keys_of(&Claim {
             from: &from,
             from_key: key_of(&from).fingerprint(),
             rotated: &[],
@@ -223,7 +229,7 @@ impl Sealing for PlainSealing {
             Ok(body) => Box::new(BufReader::new(body)),
             Err(error) => return Ok(Err(SealError::from(error).into())),
         };
-        let to_key = self.first_key().fingerprint();
-        Ok(Ok(Opened { from, to, name, head, body, body_bytes, sender_keys, to_key }))
+        let keys = KeysShown { sender, to_key: self.first_key().fingerprint() };
+        Ok(Ok(Opened { from, to, name, head, body, body_bytes, keys }))
     }
 }

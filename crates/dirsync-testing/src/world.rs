@@ -34,11 +34,10 @@ impl World {
         Self { sealed: true, ..Self::default() }.with(requestors)
     }
 
-    fn with(self, requestors: &[&'static str]) -> Self {
-        let mut world = self;
-        world.found(SERVER, TestStore::default());
-        requestors.iter().for_each(|name| world.add(name));
-        world
+    fn with(mut self, requestors: &[&'static str]) -> Self {
+        self.found(SERVER, TestStore::default());
+        requestors.iter().for_each(|name| self.add(name));
+        self
     }
 
     /// One more requestor that is invited.

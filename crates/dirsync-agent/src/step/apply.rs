@@ -1,7 +1,7 @@
 //! T3: a requestor applies updates.
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError};
-use dirsync_message::{Head, Side};
+use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
 use dirsync_protocol::row::Row;
@@ -10,7 +10,7 @@ use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
 use super::place::Failures;
-use super::transport::{Incoming, Opening, open};
+use super::transport::{Incoming, Opening, Transactions, open};
 use super::turn::Turn;
 use super::{
     Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
@@ -19,7 +19,7 @@ use super::{
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
 use crate::peers::{Peer, put_server_key};
-use crate::sealing::{Claim, NotOpened};
+use crate::sealing::{Claim, KeysShown, NotOpened};
 
 /// The work of T3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,18 +84,20 @@ impl Applying<'_> {
             }
         };
         let mut turn = Turn::begin(store, STEP.name(), &mut arrived)?;
+        let mut server = None;
         let mut looked_at = 0;
         for one in &arrived {
             if turn.left() == 0 {
                 break;
             }
             let taken = self.report.updates;
-            let own = self.around.sealing.as_peer();
-            let server = Peer::server(&mut *store.begin()?, &own)?;
-            let server = server.ok_or(StepError::NoServerKey)?;
+            let peer = match &mut server {
+                Some(peer) => peer,
+                unknown => unknown.insert(self.server(store)?),
+            };
             let mut keys_of = |claim: &Claim<'_>| {
-                let known = claim.from == server.keys.name();
-                let keys = known.then(|| server.keys.clone());
+                let known = claim.from == peer.keys.name();
+                let keys = known.then(|| peer.keys.clone());
                 Ok(keys.ok_or_else(|| NotOpened::Stranger(claim.from.clone())))
             };
             let moved = match open(self.carrier, one, self.around, &mut keys_of)? {
@@ -114,9 +116,14 @@ impl Applying<'_> {
                     let text = format!("it is from {from}, which is not the directory server");
                     self.refuse(store, one, &RefusedMessage::Said(text))?
                 }
-                Ok(Opening::Message(incoming)) => match &incoming.head {
-                    Head::Update(_) => self.take(store, one, &server, *incoming)?,
-                    Head::Request(_) => Ok(false),
+                Ok(Opening::Message(incoming)) => match *incoming {
+                    Incoming { head: Head::Update(update), body, keys } => {
+                        let moved = self.take(store, one, (peer, &keys), &update, body)?;
+                        // Its keys may have changed with the message.
+                        server = None;
+                        moved
+                    }
+                    Incoming { head: Head::Request(_), .. } => Ok(false),
                 },
                 Err(error) => Err(error),
             };
@@ -132,23 +139,27 @@ impl Applying<'_> {
         Ok(())
     }
 
+    fn server(&self, store: &mut dyn Store) -> Result<Peer, StepError> {
+        let own = self.around.sealing.as_peer();
+        Peer::server(&mut *store.begin()?, &own)?.ok_or(StepError::NoServerKey)
+    }
+
     fn take(
         &mut self,
         store: &mut dyn Store,
         arrived: &Arrived,
-        server: &Peer,
-        mut incoming: Incoming,
+        (server, shown): (&Peer, &KeysShown),
+        update: &Update,
+        mut body: Transactions,
     ) -> Result<Moved, StepError> {
         let mut events = Vec::new();
         let mut tables = store.begin()?;
         let outcome = self.around.run(&mut self.draws, &mut events, |context| {
-            if let Some(key) =
-                server.hear(&mut *tables, context, &*self.around.sealing, &incoming)?
-            {
+            let sealing = &*self.around.sealing;
+            if let Some(key) = server.hear(&mut *tables, context, sealing, shown)? {
                 put_server_key(&mut *tables, &key)?;
             }
-            let Head::Update(update) = &incoming.head else { return Ok(Applied::default()) };
-            receive(&mut *tables, context, update, &mut incoming.body)
+            receive(&mut *tables, context, update, &mut body)
         });
         match outcome {
             Ok(applied) => {

@@ -37,7 +37,6 @@ pub use process::{
     take_requests,
 };
 pub use send::{SendReport, send};
-pub(crate) use transport::Incoming;
 pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
 
@@ -98,6 +97,9 @@ pub enum StepError {
     /// A message could not be sealed.
     #[error("could not seal a message: {0}")]
     Seal(#[from] SealError),
+    /// The epoch or the number of a message is not one that a message can have.
+    #[error("a message has no name: its epoch or number is out of bounds")]
+    NoName,
     /// The key of the directory server is not in the database.
     #[error(
         "the key of the directory server is not known: make this postoffice anew from an invitation"

@@ -6,11 +6,11 @@ use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::RequestorState;
-use dirsync_seal::{FirstContact, MessageName, SealError};
+use dirsync_seal::{FirstContact, MessageName};
 use dirsync_store::Store;
 
 use super::place::Failures;
-use super::transport::encode_body;
+use super::transport::{encode_body, request_name};
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
 use crate::peers::Peer;
 use crate::sealing::{BodyInMemory, Letter};
@@ -52,14 +52,14 @@ pub fn send(
 ) -> Result<SendReport, Interrupted<SendReport>> {
     reported(|report: &mut SendReport| {
         let Some(request) = make(store, around, verify, report)? else { return Ok(()) };
-        let epoch = request.head.epoch.to_string();
-        let front = request.seal(around, &epoch)?;
+        let name = request_name(&request.head).ok_or(StepError::NoName)?;
+        let front = request.seal(around, &name)?;
         let sent = carrier.send(&Outgoing {
             from: &request.head.from,
             to: &request.head.to,
-            epoch: &epoch,
-            number: request.head.number.0,
-            part: 1,
+            epoch: name.epoch(),
+            number: name.number(),
+            part: name.part(),
             front: &front,
             body: &request.body.bytes,
         });
@@ -85,11 +85,10 @@ struct Made {
 }
 
 impl Made {
-    fn seal(&self, around: &Surroundings, epoch: &str) -> Result<Vec<u8>, StepError> {
-        let name = MessageName::new(epoch, self.head.number.0, 1);
+    fn seal(&self, around: &Surroundings, name: &MessageName) -> Result<Vec<u8>, StepError> {
         let letter = Letter {
             to: &self.server,
-            name: &name.ok_or(SealError::Disagrees("name of the message"))?,
+            name,
             head: &self.head.to_text(),
             body: &self.body.sealed,
             first_contact: self.first_contact.as_ref(),

@@ -5,29 +5,26 @@ use std::ops::ControlFlow;
 
 use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile};
 use dirsync_directory::PostofficeName;
-use dirsync_message::{BodyReader, BodyWriter, Head, Transaction, Update};
+use dirsync_message::{BodyReader, BodyWriter, Head, Request, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
-use dirsync_seal::{Fingerprint, MessageName, PeerKeys, SealError};
+use dirsync_seal::{MessageName, SealError};
 
 use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
-use crate::sealing::{BodyInMemory, KeysOf, NotOpened, Opened};
+use crate::sealing::{BodyInMemory, KeysOf, KeysShown, NotOpened, Opened};
 
 /// The size of a sealed body from which on it is opened by a thread of its own, in bytes.
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
 /// A message whose head has been read.
-pub(crate) struct Incoming {
+pub(super) struct Incoming {
     pub head: Head,
     pub body: Transactions,
-    /// The keys of its sender after it.
-    pub sender_keys: PeerKeys,
-    /// The own key to which it was sealed.
-    pub to_key: Fingerprint,
+    pub keys: KeysShown,
 }
 
 /// The transactions of a body.
-pub(crate) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
+pub(super) type Transactions = BodyReader<Box<dyn io::BufRead + Send>>;
 
 /// The result of opening a message.
 pub(super) enum Opening {
@@ -106,7 +103,7 @@ fn open_file(
     if let Some(disagreement) = disagreement(&head, &opened) {
         return Ok(Opening::Refused(SealError::Disagrees(disagreement).into()));
     }
-    let Opened { body, body_bytes, sender_keys, to_key, .. } = opened;
+    let Opened { body, body_bytes, keys, .. } = opened;
     let body = if around.read_ahead && body_bytes >= AHEAD_FROM_BYTES {
         match ReadAhead::new(body) {
             Ok(body) => Box::new(body),
@@ -116,7 +113,7 @@ fn open_file(
         body
     };
     let body = BodyReader::new(body);
-    Ok(Opening::Message(Box::new(Incoming { head, body, sender_keys, to_key })))
+    Ok(Opening::Message(Box::new(Incoming { head, body, keys })))
 }
 
 /// The field in which a head and the lines around it disagree. A peer could otherwise sign a message under one
@@ -137,21 +134,24 @@ fn disagreement(head: &Head, opened: &Opened) -> Option<&'static str> {
 /// The name of a message, as its head gives it. `None` if no message has such a name.
 pub fn message_name(head: &Head) -> Option<MessageName> {
     match head {
-        Head::Request(request) => MessageName::new(&request.epoch.to_string(), request.number.0, 1),
-        Head::Update(update) => {
-            let part = update.body.as_ref().map_or(1, |body| body.part);
-            MessageName::new(&epoch_of(update), update.answers.0, part)
-        }
+        Head::Request(request) => request_name(request),
+        Head::Update(update) => update_name(update),
     }
 }
 
-/// The epoch in the name of an update. A side answer may have the number of the main answer, or of another
-/// machine's side answer, so its request's id is part of it.
-pub(super) fn epoch_of(update: &Update) -> String {
-    match update.side {
+pub(super) fn request_name(request: &Request) -> Option<MessageName> {
+    MessageName::new(&request.epoch.to_string(), request.number.0, 1)
+}
+
+/// The name of an update. A side answer may have the number of the main answer, or of another machine's side
+/// answer, so its request's id is part of the epoch.
+pub(super) fn update_name(update: &Update) -> Option<MessageName> {
+    let epoch = match update.side {
         Some(_) => format!("{}.{}", update.server_epoch, update.request_id),
         None => update.server_epoch.to_string(),
-    }
+    };
+    let part = update.body.as_ref().map_or(1, |body| body.part);
+    MessageName::new(&epoch, update.answers.0, part)
 }
 
 fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {

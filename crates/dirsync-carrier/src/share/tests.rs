@@ -223,6 +223,24 @@ fn a_panic_is_the_callers_and_the_share_works_on() {
 }
 
 #[test]
+fn a_long_message_has_more_time() {
+    let shares = Shares::default();
+    let (slow, open) = Slow::new();
+    let carrier = patient(&shares, "slow", slow, PATIENCE);
+    let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
+    let body = Arc::new(vec![0; 30 * BYTES_PER_SECOND as usize]);
+    let (epoch, number, part, front) = ("e", 7, 1, b"front");
+    let long = Outgoing { from: &from, to: &to, epoch, number, part, front, body: &body };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(3 * PATIENCE);
+            open.send(()).unwrap();
+        });
+        assert_eq!(carrier.send(&long).unwrap(), 7);
+    });
+}
+
+#[test]
 fn a_long_file_is_read_with_patience_and_no_more() {
     let shares = Shares::default();
     let (slow, open) = Slow::new();

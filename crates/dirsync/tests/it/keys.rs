@@ -154,6 +154,29 @@ fn a_restored_postoffice_follows_changed_keys() {
     assert!(!log.contains("refused and set aside"), "{log}");
 }
 
+/// Its database says that the server knows the old key alone. After some requests without an answer that is not
+/// believed any more.
+#[test]
+fn a_database_that_was_put_back_by_hand_follows_changed_keys() {
+    let sandbox = three_postoffices();
+    let database = sandbox.path("sales/postoffice.db");
+    let older = fs::read(&database).unwrap();
+    sandbox.run("-C sales key rotate").expect(0);
+    for _ in 0..2 {
+        cycle(&sandbox, &["sales", "lab"]);
+    }
+    fs::write(&database, older).unwrap();
+    add(&sandbox, "sales", "second");
+    for _ in 0..9 {
+        sandbox.run("-C sales send");
+        sandbox.run("-C lab send").expect(0);
+        sandbox.run("-C hq cycle");
+        sandbox.run("-C sales apply");
+        sandbox.run("-C lab apply").expect(0);
+    }
+    assert_equal(&sandbox, 4);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {

@@ -248,7 +248,7 @@ fn what_everybody_may_write_is_warned_of() {
             let ran = sandbox.run(&line).expect(0);
             let said = format!("{}{}", ran.out, ran.err);
             assert!(said.contains(&format!("{file}\": who does so has commands run")), "{said}");
-            assert!(said.contains("can speak as any postoffice"), "{said}");
+            assert!(said.contains("can delay, lose and repeat messages"), "{said}");
         }
         for command in ["config check", "status"] {
             let json = sandbox.run(&format!("-C {postoffice} {command} --json")).expect(0).json();

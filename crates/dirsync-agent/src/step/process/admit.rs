@@ -12,8 +12,8 @@ use dirsync_seal::{PeerKeys, PublicKey};
 use crate::alarm::Refusal;
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
 use crate::peers::{Peer, put_announced, put_contact_key};
-use crate::sealing::{Claim, NotOpened};
-use crate::step::{Incoming, Surroundings};
+use crate::sealing::{Claim, KeysShown, NotOpened};
+use crate::step::Surroundings;
 use crate::waiting::{forget_refused, note_refused};
 
 /// The keys by which a request may be signed, and the reason why.
@@ -67,9 +67,8 @@ pub(super) fn sender(
 
 /// Whether a message claims to be signed by a key of this peer, or by one that follows.
 fn is_of(peer: &Peer, claim: &Claim<'_>) -> bool {
-    let followed = claim.rotated.iter().map(|statement| statement.new.fingerprint());
-    peer.keys.may_sign(&claim.from_key).is_some()
-        || followed.into_iter().any(|key| key == claim.from_key)
+    let mut followers = claim.rotated.iter().map(|statement| statement.new.fingerprint());
+    peer.keys.may_sign(&claim.from_key).is_some() || followers.any(|key| key == claim.from_key)
 }
 
 /// Pins the key of a postoffice that has proved that it knows its invitation's secret, or that has changed its
@@ -78,7 +77,7 @@ pub(super) fn admit(
     tables: &mut dyn Tables,
     decisions: &mut dyn DecisionsLog,
     context: &mut Context<'_>,
-    (request, incoming): (&Request, &Incoming),
+    (request, shown): (&Request, &KeysShown),
     sender: &Sender,
     around: &Surroundings,
 ) -> Result<bool, DecideError> {
@@ -88,10 +87,10 @@ pub(super) fn admit(
         let decision = Decision { at, postoffice, kind: DecisionKind::Key(key.to_string()) };
         decide(tables, context, decisions, &[decision])?;
         // The decision has forgotten them.
-        Ok::<_, DecideError>(put_announced(tables, &incoming.sender_keys)?)
+        Ok::<_, DecideError>(put_announced(tables, &shown.sender)?)
     };
     if let By::Pin(peer) = &sender.by {
-        if let Some(key) = peer.hear(tables, context, &*around.sealing, incoming)? {
+        if let Some(key) = peer.hear(tables, context, &*around.sealing, shown)? {
             pin(tables, context, &key)?;
         }
         return Ok(true);
@@ -103,14 +102,14 @@ pub(super) fn admit(
         _ => Some((Refusal::Expired, Side::Expired)),
     };
     if let Some((refusal, side)) = refused {
-        put_contact_key(tables, &incoming.sender_keys)?;
+        put_contact_key(tables, &shown.sender)?;
         server::tell(tables, request, side)?;
         not_admitted(tables, context, &request.from, refusal)?;
         return Ok(false);
     }
-    pin(tables, context, incoming.sender_keys.oldest())?;
-    let newcomer = Peer::pinned(incoming.sender_keys.clone());
-    newcomer.hear(tables, context, &*around.sealing, incoming)?;
+    pin(tables, context, shown.sender.oldest())?;
+    let newcomer = Peer::pinned(shown.sender.clone());
+    newcomer.hear(tables, context, &*around.sealing, shown)?;
     forget_refused(tables, &request.from)?;
     context.say(Level::Notice, Row::F5, format!("the key of {} is pinned", request.from));
     Ok(true)

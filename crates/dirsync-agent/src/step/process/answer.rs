@@ -8,7 +8,7 @@ use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan};
 use dirsync_protocol::tables::Stored;
 use dirsync_store::Store;
 
-use super::post::{Post, Route};
+use super::post::{Post, Route, is_refusal};
 use super::{Carriers, ProcessReport, STEP};
 use crate::peers::Peer;
 use crate::step::transport::encode_body;
@@ -100,16 +100,15 @@ impl<'a> Answering<'a> {
             let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
                 continue;
             };
-            self.post.add_route(
-                &name,
-                Route {
-                    place: place.clone(),
-                    carrier: *carrier,
-                    peer: Peer::requestor(&mut *tables, &registration, &own)?,
-                    not_admitted: Peer::not_admitted(&mut *tables, &name)?,
-                },
-            );
             let aside = server::side_answers(&mut *tables, &name)?;
+            let not_admitted = if aside.iter().any(|answer| is_refusal(&answer.head)) {
+                Peer::not_admitted(&mut *tables, &name)?
+            } else {
+                None
+            };
+            let peer = Peer::requestor(&mut *tables, &registration, &own)?;
+            let (place, carrier) = (place.clone(), *carrier);
+            self.post.add_route(&name, Route { place, carrier, peer, not_admitted });
             let main = self.around.run(self.draws, &mut events, |context| {
                 server::prepare(&mut *tables, context, &name, &outcomes)
             })?;
@@ -136,7 +135,7 @@ impl<'a> Answering<'a> {
         match group {
             Group::Bare(heads) => {
                 let encoded = encode_body(self.around, u64::MAX, |_| Ok(()))?;
-                self.post.send(self.around, heads.iter(), 1, &encoded.body)
+                self.post.send(self.around, heads.iter(), &encoded.body)
             }
             Group::Own(head) => {
                 let mut tables = store.begin()?;
@@ -144,7 +143,7 @@ impl<'a> Answering<'a> {
                     server::own_body(&mut *tables, &head.to, visit)
                 })?;
                 self.post.report.bodies += 1;
-                self.post.send(self.around, [&**head], 1, &encoded.body)
+                self.post.send(self.around, [&**head], &encoded.body)
             }
             Group::List(plan, answers) => self.answer_with_list(store, plan, answers),
         }
@@ -194,7 +193,7 @@ impl<'a> Answering<'a> {
             }
             self.post.report.bodies += 1;
             let heads = answers.iter().map(|answer| &answer.head);
-            self.post.send(self.around, heads, part, &encoded.body)?;
+            self.post.send(self.around, heads, &encoded.body)?;
             if is_last {
                 break;
             }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use dirsync_carrier::{Carrier, Outgoing};
 use dirsync_directory::PostofficeName;
-use dirsync_message::{Side, Update};
-use dirsync_seal::{MessageName, SealError};
+use dirsync_message::Update;
+use dirsync_seal::MessageName;
 
 use super::ProcessReport;
+use crate::alarm::Refusal;
 use crate::peers::Peer;
 use crate::sealing::{BodyInMemory, Letter};
 use crate::step::place::Failures;
-use crate::step::transport::epoch_of;
+use crate::step::transport::update_name;
 use crate::step::{StepError, Surroundings};
 
 /// How a requestor is reached.
@@ -20,18 +21,20 @@ pub(super) struct Route<'a> {
     pub carrier: &'a dyn Carrier,
     /// `None` if it was never admitted.
     pub peer: Option<Peer>,
-    /// A machine of its name that was not admitted.
+    /// A machine of its name that was not admitted, if it is to be told so.
     pub not_admitted: Option<Peer>,
 }
 
 impl Route<'_> {
     /// The machine that an update addresses. `None` if its key is not known.
     fn peer_for(&self, update: &Update) -> Option<&Peer> {
-        match update.side {
-            Some(Side::Taken | Side::Expired) => self.not_admitted.as_ref(),
-            _ => self.peer.as_ref(),
-        }
+        if is_refusal(update) { self.not_admitted.as_ref() } else { self.peer.as_ref() }
     }
+}
+
+/// Whether an update tells a machine that it is not admitted.
+pub(super) fn is_refusal(update: &Update) -> bool {
+    update.side.and_then(Refusal::of).is_some()
 }
 
 /// The routes to the requestors, and the answers that could not be sent.
@@ -46,7 +49,7 @@ pub(super) struct Post<'a> {
 /// An answer that is sealed.
 struct Sealed<'h> {
     head: &'h Update,
-    epoch: String,
+    name: MessageName,
     front: Vec<u8>,
 }
 
@@ -78,7 +81,6 @@ impl<'a> Post<'a> {
         &mut self,
         around: &Surroundings,
         heads: impl IntoIterator<Item = &'h Update>,
-        part: u32,
         body: &BodyInMemory,
     ) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
@@ -91,12 +93,11 @@ impl<'a> Post<'a> {
                 self.unsent.push(head.clone());
                 continue;
             }
-            let sealed = seal(around, head, part, body, peer)?;
+            let sealed = seal(around, head, body, peer)?;
             by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed);
         }
         for (place, (carrier, sealed)) in by_place {
-            let outgoing: Vec<_> =
-                sealed.iter().map(|sealed| sealed.outgoing(part, body)).collect();
+            let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(body)).collect();
             for (sealed, sent) in sealed.iter().zip(carrier.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
@@ -115,9 +116,10 @@ impl<'a> Post<'a> {
 }
 
 impl Sealed<'_> {
-    fn outgoing<'s>(&'s self, part: u32, body: &'s BodyInMemory) -> Outgoing<'s> {
-        let Self { head, epoch, front } = self;
-        let (from, to, number) = (&head.from, &head.to, head.answers.0);
+    fn outgoing<'s>(&'s self, body: &'s BodyInMemory) -> Outgoing<'s> {
+        let Self { head, name, front } = self;
+        let (from, to, epoch) = (&head.from, &head.to, name.epoch());
+        let (number, part) = (name.number(), name.part());
         Outgoing { from, to, epoch, number, part, front, body: &body.bytes }
     }
 }
@@ -125,15 +127,12 @@ impl Sealed<'_> {
 fn seal<'h>(
     around: &Surroundings,
     head: &'h Update,
-    part: u32,
     body: &BodyInMemory,
     peer: &Peer,
-) -> Result<Sealed<'h>, SealError> {
-    let epoch = epoch_of(head);
-    let name = MessageName::new(&epoch, head.answers.0, part);
-    let name = name.ok_or(SealError::Disagrees("name of the message"))?;
+) -> Result<Sealed<'h>, StepError> {
+    let name = update_name(head).ok_or(StepError::NoName)?;
     let (text, body) = (head.to_text(), &body.sealed);
     let letter = Letter { to: peer, name: &name, head: &text, body, first_contact: None };
     let front = around.sealing.front(&letter)?;
-    Ok(Sealed { head, epoch, front })
+    Ok(Sealed { head, name, front })
 }

@@ -129,10 +129,11 @@ impl Taking<'_> {
     ) -> Result<usize, StepError> {
         let mut tables = store.begin()?;
         let mut batch = Batch::default();
+        let own = self.around.sealing.as_peer();
         for arrived in messages {
             let mut signed_by = None;
             let opened = open(place.carrier, arrived, self.around, &mut |claim| {
-                let sender = sender(&mut *tables, claim, &self.around.sealing.as_peer())?;
+                let sender = sender(&mut *tables, claim, &own)?;
                 Ok(sender.map(|sender| signed_by.insert(sender).keys()))
             })?;
             let Some(opening) = self.note(place, opened) else {
@@ -216,15 +217,16 @@ impl Taking<'_> {
     fn take(
         &mut self,
         tables: &mut dyn Tables,
-        mut incoming: Incoming,
+        incoming: Incoming,
         sender: &Sender,
         events: &mut Vec<Event>,
     ) -> Result<Verdict, StepError> {
-        let Head::Request(request) = &incoming.head else { return Ok(Verdict::Left) };
-        let request = request.clone();
+        let Incoming { head: Head::Request(request), mut body, keys } = incoming else {
+            return Ok(Verdict::Left);
+        };
         let (around, decisions) = (self.around, &mut *self.decisions);
         let admission = around.run(self.draws, events, |context| {
-            admit(tables, decisions, context, (&request, &incoming), sender, around)
+            admit(tables, decisions, context, (&request, &keys), sender, around)
         });
         match admission {
             Ok(true) => {}
@@ -246,7 +248,7 @@ impl Taking<'_> {
         let admitted = events.len();
         tables.savepoint()?;
         let outcome = around.run(self.draws, events, |context| {
-            server::receive(tables, context, &request, &mut incoming.body)
+            server::receive(tables, context, &request, &mut body)
         });
         match outcome {
             Ok(received) => {
