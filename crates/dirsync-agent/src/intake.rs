@@ -1,6 +1,7 @@
 //! Reads a source's file into own changes: feeds rows of `dirsync-connect` to [`crate::changes`].
 
 use std::path::Path;
+use std::thread;
 
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_connect::{
@@ -10,6 +11,7 @@ use dirsync_protocol::tables::{StoreError, Tables};
 use thiserror::Error;
 
 use crate::changes::{ReadError, ReadReport, ReadRow, ReadSettings, RowFault, SourceRead};
+use crate::rows_ahead::RowsAhead;
 use crate::taken::{Taken, Wanted};
 
 /// A file to read, and how.
@@ -81,35 +83,21 @@ pub fn take_in(
     let source_name = settings.source.clone();
     // Before the first list arrives nobody is known to have an address.
     let warn = warn && tables.requestor()?.list_digest.count > 0;
-    let mut broke_off = None;
-    let mut read = SourceRead::begin(tables, settings)?;
-    read.wanted = warn.then(Wanted::default);
-    let mut rows = 0u64;
-    for item in &mut source {
-        rows += 1;
-        if rows.is_multiple_of(PROGRESS_ROWS) {
-            progress(rows);
-        }
-        match item {
-            Ok(Item::Row(row)) => {
-                read.row(ReadRow {
-                    origin: row.origin.as_ref(),
-                    key: &row.key,
-                    record: row.record.as_ref(),
-                    line: row.line,
-                    derived_key: row.derived_key,
-                })?;
+    let (mut read, broke_off) = thread::scope(|scope| {
+        // Started first: the file is parsed while the state of its entries is loaded.
+        let ahead = RowsAhead::start(scope, &mut source).map_err(unread)?;
+        let mut read = SourceRead::begin(tables, settings)?;
+        read.wanted = warn.then(Wanted::default);
+        let mut rows = 0u64;
+        let broke_off = ahead.each(|item| {
+            rows += 1;
+            if rows.is_multiple_of(PROGRESS_ROWS) {
+                progress(rows);
             }
-            Ok(Item::WithoutAddress(row)) => read.without_address(&row.key, &row.name),
-            Ok(Item::Rejected(row)) => read.fault(&RowFault {
-                line: row.line,
-                text: row.text,
-                reason: row.reason,
-                keyless: row.keyless,
-            })?,
-            Err(error) => broke_off = Some(error),
-        }
-    }
+            take_row(&mut read, item)
+        })?;
+        Ok::<_, IntakeError>((read, broke_off))
+    })?;
     let wanted = read.wanted.take().unwrap_or_default();
     let mut report = read.finish(broke_off.is_none())?;
     let notes = source.notes().to_vec();
@@ -117,4 +105,26 @@ pub fn take_in(
     let (map, left_out, private) = (source.known(), source.left_out(), source.private());
     report.left_out = left_out.iter().map(|left| left.rows).sum();
     Ok(Intake { report, notes, map, left_out, private, broke_off, taken })
+}
+
+fn take_row(read: &mut SourceRead<'_>, item: &Item) -> Result<(), ReadError> {
+    match item {
+        Item::Row(row) => read.row(ReadRow {
+            origin: row.origin.as_ref(),
+            key: &row.key,
+            record: row.record.as_ref(),
+            line: row.line,
+            derived_key: row.derived_key,
+        }),
+        Item::WithoutAddress(row) => {
+            read.without_address(&row.key, &row.name);
+            Ok(())
+        }
+        Item::Rejected(row) => read.fault(&RowFault {
+            line: row.line,
+            text: row.text.clone(),
+            reason: row.reason.clone(),
+            keyless: row.keyless,
+        }),
+    }
 }

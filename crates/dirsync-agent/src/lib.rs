@@ -15,6 +15,7 @@ pub mod json;
 pub mod notes;
 pub mod peers;
 pub mod restoring;
+mod rows_ahead;
 pub mod schedule;
 pub mod sealing;
 pub mod step;

@@ -1,10 +1,10 @@
 //! CSV files as sources.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 use encoding_rs::{Encoding, WINDOWS_1252};
@@ -17,7 +17,7 @@ use crate::private::{Private, PrivateCounts};
 use crate::recognised::map_of;
 use crate::row::{self, Item, rejected};
 use crate::source::OpenOptions;
-use crate::text::ENCODING_ADVICE;
+use crate::text::{ENCODING_ADVICE, Input};
 
 /// The longest row that is read, in bytes. A quote that is not closed makes the rest of the file
 /// one row.
@@ -33,7 +33,7 @@ const END: &[u8] = b"\xff\xfeend\xff";
 pub(crate) struct CsvSource {
     reader: Reader<Guard>,
     /// The number of bytes that the present row may still have; shared with the [`Guard`].
-    budget: Rc<Cell<usize>>,
+    budget: Arc<AtomicUsize>,
     path: PathBuf,
     reading: Reading,
     /// The built-in map by which the file is read because it fits.
@@ -50,7 +50,7 @@ pub(crate) struct CsvSource {
 impl CsvSource {
     pub(crate) fn open(
         path: &Path,
-        mut input: BufReader<Box<dyn Read>>,
+        mut input: Input,
         options: &OpenOptions,
         notes: &mut Vec<String>,
     ) -> Result<Self, OpenError> {
@@ -58,7 +58,7 @@ impl CsvSource {
         let (separator, skipped) = lines_before_header(&mut input).map_err(io)?;
         let header_line = first_line(&mut input).map_err(io)?;
         let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
-        let budget = Rc::new(Cell::new(ROW_BYTES_MAX));
+        let budget = Arc::new(AtomicUsize::new(ROW_BYTES_MAX));
         let mut reader = reader_of(input, delimiter, budget.clone());
         let headers = read_headers(&mut reader, path)?;
         notes.push(format!("delimiter: {}", delimiter_name(delimiter)));
@@ -93,7 +93,7 @@ impl CsvSource {
 
     pub(crate) fn next(&mut self) -> Option<Result<Item, ReadError>> {
         loop {
-            self.budget.set(ROW_BYTES_MAX);
+            self.budget.store(ROW_BYTES_MAX, Ordering::Relaxed);
             let mut bytes = std::mem::take(&mut self.row).into_byte_record();
             let before = self.line_after();
             match self.reader.read_byte_record(&mut bytes) {
@@ -244,11 +244,11 @@ pub(crate) fn usual_encoding(start: &[u8], options: &OpenOptions) -> Option<&'st
                 }
                 _ => start.to_vec(),
             };
-            let mut input = BufReader::new(Box::new(io::Cursor::new(text)) as Box<dyn Read>);
+            let mut input = BufReader::new(Box::new(io::Cursor::new(text)) as Box<dyn Read + Send>);
             let (separator, _) = lines_before_header(&mut input).ok()?;
             let header_line = first_line(&mut input).ok()?;
             let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
-            let mut reader = reader_of(input, delimiter, Rc::new(Cell::new(ROW_BYTES_MAX)));
+            let mut reader = reader_of(input, delimiter, Arc::new(AtomicUsize::new(ROW_BYTES_MAX)));
             let headers = read_headers(&mut reader, Path::new("")).ok()?;
             &fitting(&headers, options)?.map
         }
@@ -308,11 +308,7 @@ fn text_of<'a>(fields: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> Strin
 }
 
 /// The parser of a file after the lines before its header.
-fn reader_of(
-    input: BufReader<Box<dyn Read>>,
-    delimiter: u8,
-    budget: Rc<Cell<usize>>,
-) -> Reader<Guard> {
+fn reader_of(input: Input, delimiter: u8, budget: Arc<AtomicUsize>) -> Reader<Guard> {
     let guard = Guard { input, budget, end: io::Cursor::new(end_record()) };
     ReaderBuilder::new()
         .delimiter(delimiter)
@@ -323,15 +319,12 @@ fn reader_of(
 }
 
 /// The header of a file.
-pub(crate) fn headers(
-    path: &Path,
-    mut input: BufReader<Box<dyn Read>>,
-) -> Result<StringRecord, OpenError> {
+pub(crate) fn headers(path: &Path, mut input: Input) -> Result<StringRecord, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let (separator, _) = lines_before_header(&mut input).map_err(io)?;
     let header_line = first_line(&mut input).map_err(io)?;
     let delimiter = separator.unwrap_or_else(|| delimiter_of(&header_line));
-    let budget = Rc::new(Cell::new(ROW_BYTES_MAX));
+    let budget = Arc::new(AtomicUsize::new(ROW_BYTES_MAX));
     read_headers(&mut reader_of(input, delimiter, budget), path)
 }
 
@@ -362,9 +355,7 @@ fn read_headers(reader: &mut Reader<Guard>, path: &Path) -> Result<StringRecord,
 
 /// Reads the lines before the header: `sep=;`, which Excel understands, and `#TYPE …`, which Export-Csv
 /// of Windows PowerShell writes. Returns the separator and the number of lines.
-pub(crate) fn lines_before_header(
-    input: &mut BufReader<Box<dyn Read>>,
-) -> io::Result<(Option<u8>, u64)> {
+pub(crate) fn lines_before_header(input: &mut Input) -> io::Result<(Option<u8>, u64)> {
     let start = input.fill_buf()?;
     let (separator, length) = match start {
         [b's', b'e', b'p', b'=', separator, b'\n', ..] => (Some(*separator), 6),
@@ -382,7 +373,7 @@ pub(crate) fn lines_before_header(
 }
 
 /// The first line of the file, or as much of it as is in the buffer.
-pub(crate) fn first_line(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<u8>> {
+pub(crate) fn first_line(input: &mut Input) -> io::Result<Vec<u8>> {
     let start = input.fill_buf()?;
     Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
 }
@@ -422,14 +413,14 @@ fn end_record() -> Vec<u8> {
 
 /// The bytes of the file, followed by [`END`]. Fails if the present row has used up its budget.
 struct Guard {
-    input: BufReader<Box<dyn Read>>,
-    budget: Rc<Cell<usize>>,
+    input: Input,
+    budget: Arc<AtomicUsize>,
     end: io::Cursor<Vec<u8>>,
 }
 
 impl Read for Guard {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.budget.get() == 0 {
+        if self.budget.load(Ordering::Relaxed) == 0 {
             return Err(io::Error::other(
                 "the next row is longer than 16 MiB; a quote is probably not closed",
             ));
@@ -438,7 +429,8 @@ impl Read for Guard {
             0 => self.end.read(buffer)?,
             count => count,
         };
-        self.budget.set(self.budget.get().saturating_sub(count));
+        let left = self.budget.load(Ordering::Relaxed).saturating_sub(count);
+        self.budget.store(left, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -1,6 +1,6 @@
 //! LDIF files as sources (RFC 2849): their records.
 
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::draft::Draft;
@@ -13,6 +13,7 @@ use crate::map::{LeftOut, RowMade};
 use crate::private::PrivateCounts;
 use crate::row::{Item, rejected};
 use crate::source::OpenOptions;
+use crate::text::Input;
 
 /// The longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -40,7 +41,7 @@ struct Record {
 impl LdifSource {
     pub(crate) fn open(
         path: &Path,
-        reader: BufReader<Box<dyn Read>>,
+        reader: Input,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
         let map = options.map.as_ref().map(|map| Mapped::new(path, map, options));
@@ -173,7 +174,7 @@ impl LdifSource {
 }
 
 /// The attributes of the first records of a file, in the order in which they occur.
-pub(crate) fn attributes(reader: BufReader<Box<dyn Read>>) -> io::Result<Vec<String>> {
+pub(crate) fn attributes(reader: Input) -> io::Result<Vec<String>> {
     /// More records rarely have other attributes.
     const LINES_MAX: u64 = 100_000;
     const NAMES_MAX: usize = 200;

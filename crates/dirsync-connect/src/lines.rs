@@ -1,13 +1,15 @@
 //! The lines of a file: read with their numbers, each of a bounded length, and written folded.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead};
+
+use crate::text::Input;
 
 /// The longest line that is kept, in bytes. A longer one is cut off, and marked as such.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The lines of a file.
 pub(crate) struct Lines {
-    reader: BufReader<Box<dyn Read>>,
+    reader: Input,
     number: u64,
     line: Vec<u8>,
 }
@@ -25,7 +27,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl Lines {
-    pub(crate) fn new(reader: BufReader<Box<dyn Read>>) -> Self {
+    pub(crate) fn new(reader: Input) -> Self {
         Self { reader, number: 0, line: Vec::new() }
     }
 
@@ -82,6 +84,8 @@ pub(crate) fn push_folded(output: &mut String, line: &str, end: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufReader, Read};
+
     use super::*;
 
     #[test]
@@ -89,7 +93,7 @@ mod tests {
         let mut content = b"a\r\n\n".to_vec();
         content.resize(content.len() + LINE_BYTES_MAX + 7, b'x');
         content.extend_from_slice(b"\nlast");
-        let reader = BufReader::new(Box::new(io::Cursor::new(content)) as Box<dyn Read>);
+        let reader = BufReader::new(Box::new(io::Cursor::new(content)) as Box<dyn Read + Send>);
         let mut lines = Lines::new(reader);
         let mut seen = Vec::new();
         while let Some(line) = lines.next().unwrap() {

@@ -1,10 +1,10 @@
 //! The text of a file as UTF-8. A byte order mark decides its encoding, else the configuration, else it
 //! is UTF-8.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use thiserror::Error;
@@ -60,24 +60,27 @@ type UsualEncoding<'a> = dyn Fn(&[u8]) -> Option<&'static Encoding> + 'a;
 /// The text of a file. UTF-8 is passed on unchecked, so that the parser of the rows finds a wrong
 /// byte and can tell its row.
 pub(crate) struct Text {
-    input: BufReader<Box<dyn Read>>,
+    input: Input,
     encoding: &'static Encoding,
     is_converted: bool,
     marked: bool,
     usual: Option<Usual>,
 }
 
+/// The text of a file, in UTF-8 or as its bytes are.
+pub(crate) type Input = BufReader<Box<dyn Read + Send>>;
+
 /// The usual encoding of a file, and whether it turned out to be that of this one.
 #[derive(Clone)]
 pub(crate) struct Usual {
     encoding: &'static Encoding,
-    is_used: Rc<Cell<bool>>,
+    is_used: Arc<AtomicBool>,
 }
 
 impl Usual {
     /// The name of the encoding, if the file has it.
     pub(crate) fn used(&self) -> Option<&'static str> {
-        self.is_used.get().then(|| self.encoding.name())
+        self.is_used.load(Ordering::Relaxed).then(|| self.encoding.name())
     }
 }
 
@@ -100,12 +103,12 @@ impl Text {
             _ => {}
         }
         let usual = options.usual.filter(|_| is_unknown).and_then(|usual| usual(&start));
-        let usual = usual.map(|encoding| Usual { encoding, is_used: Rc::default() });
+        let usual = usual.map(|encoding| Usual { encoding, is_used: Arc::default() });
         let (encoding, mark_bytes) = mark.unwrap_or((configured.unwrap_or(UTF_8), 0));
         let bytes = io::Cursor::new(start.split_off(mark_bytes)).chain(file);
         let keeps_bytes = options.keeps_bytes && encoding.is_ascii_compatible();
         let is_converted = encoding != UTF_8 && !keeps_bytes;
-        let input: Box<dyn Read> = match &usual {
+        let input: Box<dyn Read + Send> = match &usual {
             Some(usual) => Box::new(Detecting {
                 input: Some(bytes),
                 usual: usual.clone(),
@@ -136,7 +139,7 @@ impl Text {
         format!("{}{reason}", self.encoding.name())
     }
 
-    pub(crate) fn into_reader(self) -> BufReader<Box<dyn Read>> {
+    pub(crate) fn into_reader(self) -> Input {
         self.input
     }
 }
@@ -150,10 +153,10 @@ struct Detecting<R> {
     chunk: Vec<u8>,
     /// The number of bytes of `chunk` that were returned.
     given: usize,
-    decided: Option<Box<dyn Read>>,
+    decided: Option<Box<dyn Read + Send>>,
 }
 
-impl<R: Read + 'static> Read for Detecting<R> {
+impl<R: Read + Send + 'static> Read for Detecting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(decided) = &mut self.decided {
@@ -175,7 +178,7 @@ impl<R: Read + 'static> Read for Detecting<R> {
     }
 }
 
-impl<R: Read + 'static> Detecting<R> {
+impl<R: Read + Send + 'static> Detecting<R> {
     /// Adds bytes of the file to the chunk, and returns their number.
     fn fill(&mut self) -> io::Result<usize> {
         let Some(input) = &mut self.input else { return Ok(0) };
@@ -201,7 +204,7 @@ impl<R: Read + 'static> Detecting<R> {
             };
             let Some(input) = self.input.take() else { return Ok(()) };
             let rest = io::Cursor::new(std::mem::take(&mut self.chunk)).chain(input);
-            self.usual.is_used.set(!is_utf8);
+            self.usual.is_used.store(!is_utf8, Ordering::Relaxed);
             self.decided = Some(if is_utf8 {
                 Box::new(rest)
             } else {

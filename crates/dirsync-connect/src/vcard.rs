@@ -1,6 +1,5 @@
 //! vCard files as sources: their cards and unfolded lines.
 
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::draft::Draft;
@@ -10,6 +9,7 @@ use crate::map::{LeftOut, RowMade};
 use crate::private::PrivateCounts;
 use crate::row::{Item, rejected};
 use crate::source::OpenOptions;
+use crate::text::Input;
 use crate::vcard_entry::item_of;
 use crate::vcard_lists::Lists;
 use crate::vcard_mapped::Mapped;
@@ -59,7 +59,7 @@ enum End {
 impl VcardSource {
     pub(crate) fn open(
         path: &Path,
-        reader: BufReader<Box<dyn Read>>,
+        reader: Input,
         charset: Charset,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {

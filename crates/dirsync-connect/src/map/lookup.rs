@@ -1,11 +1,10 @@
 //! The tables of `lookup`: CSV files whose first column is the key.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dirsync_directory::{fold, fold_into};
 
@@ -32,8 +31,8 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup {
     pub(super) file: String,
-    pub(super) table: Rc<Table>,
-    missing: Rc<RefCell<Missing>>,
+    pub(super) table: Arc<Table>,
+    missing: Arc<Mutex<Missing>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +44,7 @@ struct Missing {
 
 impl Lookup {
     pub(super) fn new(file: &str, table: Table) -> Self {
-        Self { file: file.into(), table: Rc::new(table), missing: Rc::default() }
+        Self { file: file.into(), table: Arc::new(table), missing: Arc::default() }
     }
 
     /// The value for a key. Keys are compared without regard to case.
@@ -53,7 +52,7 @@ impl Lookup {
         fold_into(key.trim(), folded);
         let found = self.table.find(folded);
         if found.is_none() {
-            let missing = &mut *self.missing.borrow_mut();
+            let missing = &mut *self.missing();
             missing.count += 1;
             if missing.shown.len() < MISSING_SHOWN && !missing.shown.contains(key) {
                 missing.shown.insert(key.into());
@@ -62,9 +61,13 @@ impl Lookup {
         found
     }
 
+    fn missing(&self) -> MutexGuard<'_, Missing> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A note on the values that the table does not have, if there were any.
     pub(super) fn note(&self) -> Option<String> {
-        let missing = self.missing.borrow();
+        let missing = self.missing();
         let shown = missing.shown.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if missing.count > missing.shown.len() as u64 { ", …" } else { "" };
         let values = if missing.count == 1 { "value is" } else { "values are" };

@@ -1,7 +1,7 @@
 //! A map whose columns have their numbers in a file.
 
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dirsync_directory::RowFilter;
 
@@ -245,7 +245,7 @@ impl<C: Columns> Planner<'_, C> {
             reason,
         })?;
         let lookup = Lookup::new(file, table);
-        debug_assert_eq!(Rc::strong_count(&lookup.table), 1, "a table is loaded once");
+        debug_assert_eq!(Arc::strong_count(&lookup.table), 1, "a table is loaded once");
         self.lookups.push((column.to_owned(), lookup.clone()));
         Ok(lookup)
     }
