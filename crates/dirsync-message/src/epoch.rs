@@ -72,6 +72,14 @@ token! {
     Challenge, "a challenge: 32 hexadecimal digits"
 }
 
+token! {
+    /// A tag by which a server recognises one of its epochs or points, and which nobody else can make: the
+    /// claim of a requestor that it heard that epoch, or that its list stands at that point, is true.
+    ///
+    /// A requestor keeps the tags that its server sends, and repeats them (`docs/protocol.md`, section 5).
+    Evidence, "evidence: 32 hexadecimal digits"
+}
+
 /// The random name of one installation of a server.
 ///
 /// `init` makes it, and `server promote` makes another one for a copy. A restore keeps it. By the

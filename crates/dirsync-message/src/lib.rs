@@ -49,7 +49,8 @@ pub use body::{
     TRANSACTIONS_MAX, fits_a_body,
 };
 pub use epoch::{
-    Challenge, GENERATION_MAX, Instance, ParseTokenError, ReqEpoch, RequestId, ServerEpoch,
+    Challenge, Evidence, GENERATION_MAX, Instance, ParseTokenError, ReqEpoch, RequestId,
+    ServerEpoch,
 };
 pub use head::{HEAD_BYTES_MAX, Head, HeadError, HeadErrorKind, LINEAGE_MAX, PROGRAM_BYTES_MAX};
 pub use number::{Mark, NUMBER_MAX, ReqSeq, RequestNo, SrvSeq, Stamp};

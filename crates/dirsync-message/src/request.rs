@@ -2,7 +2,7 @@
 
 use dirsync_directory::{BucketSums, PostofficeName, SetDigest, View};
 
-use crate::{Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SyncPoint};
+use crate::{Challenge, Evidence, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SyncPoint};
 
 /// What the body of a request says about the requestor's own entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,12 @@ pub struct Request {
     pub own: OwnPart,
     /// The newest server epoch that the requestor has ever heard of.
     pub epoch_heard: Option<ServerEpoch>,
+    /// The evidence that came with that epoch.
+    pub epoch_evidence: Option<Evidence>,
     /// The point that the requestor's list has reached. `None` if it has no list yet ("fresh").
     pub point: Option<SyncPoint>,
+    /// The evidence that came with that point.
+    pub point_evidence: Option<Evidence>,
     /// The digest of the list, computed from its content when the request is made. The server verifies
     /// it against its own.
     pub list_digest: SetDigest,

@@ -7,7 +7,8 @@ use dirsync_directory::{
 };
 
 use crate::{
-    Challenge, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp, SyncPoint,
+    Challenge, Evidence, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp,
+    SyncPoint,
 };
 
 /// The most outcomes of one update. If there are more, the others are left out: an own entry without an
@@ -180,6 +181,8 @@ pub struct Body {
     pub stated: Option<SyncPoint>,
     /// The point that the list reaches when the body is applied.
     pub to: SyncPoint,
+    /// The evidence of `to`, which the requestor repeats with it.
+    pub to_evidence: Evidence,
     /// The server's last number when the body was made.
     pub head: SrvSeq,
     /// The definition of the view of `to`.
@@ -206,6 +209,8 @@ pub struct Update {
     pub request_id: RequestId,
     /// The epoch of the server.
     pub server_epoch: ServerEpoch,
+    /// The evidence of that epoch, which the requestor repeats with it.
+    pub epoch_evidence: Evidence,
     /// ReqSync: the number of the last own change that the server has committed.
     pub ack: ReqSeq,
     /// A side answer, if the update concerns the epoch instead of the list.

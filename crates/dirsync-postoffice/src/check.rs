@@ -9,6 +9,7 @@ use dirsync_directory::{
 };
 use dirsync_message::{ReqSeq, SrvSeq};
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::requestor::verify_list;
 use dirsync_protocol::tables::{ListPlace, Numbered, Tables};
 
@@ -118,7 +119,8 @@ pub fn repair(postoffice: &mut Postoffice) -> Result<Vec<String>> {
     let mut events = Vec::new();
     let mut tables = postoffice.begin()?;
     let (now, guard) = (around.now, around.guard);
-    let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context = Context { now, draws: &mut draws, events: &mut events, guard, evidence };
     verify_list(&mut *tables, &mut context)?;
     tables.commit()?;
     Ok(events.into_iter().map(|event| event.text).collect())

@@ -16,7 +16,7 @@ use dirsync_seal::PublicKey;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::{make_folder, require_none};
 use crate::invitation::Invitation;
-use crate::keys::{make_instance, random_seed};
+use crate::keys::{evidence_key, make_instance, random_seed};
 use crate::postoffice::{CARRIER_NOTE, LOCAL};
 use crate::time::{now_ms, rfc3339};
 
@@ -29,6 +29,7 @@ const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 pub fn make_server(folder: &Path, name: &PostofficeName) -> Result<()> {
     make_folder(folder, name, |tables, key| {
         let instance = make_instance(folder)?;
+        evidence_key(folder)?;
         let mut draws = Draws::new(&random_seed()?);
         Ok(found_server(tables, &mut draws, name, instance, key, LOCAL)?)
     })

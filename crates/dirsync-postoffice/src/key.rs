@@ -7,6 +7,7 @@ use dirsync_seal::{Fingerprint, OwnKeys, PublicKey};
 
 use crate::failure::{Failure, Result};
 use crate::key_ring::{self, KeyRing};
+use crate::keys::renew_evidence;
 use crate::postoffice::{Postoffice, log_within};
 use crate::time::now_ms;
 
@@ -77,13 +78,17 @@ fn shown(tables: &mut dyn Tables, keys: &OwnKeys) -> Stored<Vec<PeerShown>> {
 }
 
 /// Changes the own key. Peers follow by themselves, unless the old key was stolen: then a person has to tell
-/// each of them, and nothing of the old key counts any more here.
+/// each of them, and nothing of the old key counts any more here. The thief of a server's key also has the
+/// secret of its evidence, so that is replaced too.
 ///
 /// # Errors
 ///
 /// If a file cannot be written. The old key is then in use, or the new one.
 pub fn rotate(postoffice: &mut Postoffice, stolen: bool) -> Result<Keys> {
     let folder = postoffice.folder.clone();
+    if stolen && postoffice.is_server {
+        renew_evidence(&folder)?;
+    }
     key_ring::change(&folder, &postoffice.name, stolen, now_ms())?;
     postoffice.forget_own_keys();
     let newest = postoffice.own_keys()?.newest().public().fingerprint();

@@ -1,16 +1,21 @@
-//! The keys of a postoffice folder: its Ed25519 key, and the name of a server installation.
+//! The keys of a postoffice folder: its Ed25519 key, and of a server the name of the installation and the
+//! secret of its evidence.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
+use data_encoding::HEXLOWER;
 use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::durable;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Instance;
 use dirsync_protocol::context::Draws;
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_seal::KeyPair;
+use zeroize::Zeroizing;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::key_ring::KEY;
 
 /// The folder of its keys.
@@ -19,6 +24,8 @@ pub(crate) const KEYS: &str = "keys";
 pub(crate) const INSTALLATION: &str = "installation";
 /// The file in it that names the server installation; a requestor has none.
 pub(crate) const INSTANCE: &str = "instance";
+/// The file in it with the secret of the server's evidence, as 64 hexadecimal digits.
+const EVIDENCE: &str = "evidence";
 
 /// Randomness of the operating system.
 pub fn random_seed() -> Result<[u8; 32]> {
@@ -56,6 +63,44 @@ pub fn make_instance(folder: &Path) -> Result<Instance> {
     Ok(instance)
 }
 
+/// The secret of the server's evidence. If its file is missing, a new one is made, under which no tag is
+/// right that was made before.
+///
+/// # Errors
+///
+/// If the file cannot be read, used or written.
+pub(crate) fn evidence_key(folder: &Path) -> Result<EvidenceKey> {
+    let path = folder.join(KEYS).join(EVIDENCE);
+    let text = match read_text(&path).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return renew_evidence(folder),
+        Err(error) => {
+            return Err(error).with_context(|| format!("could not read \"{}\"", path.display()))?;
+        }
+    };
+    let secret = HEXLOWER.decode(text.trim().as_bytes()).ok();
+    let secret: Option<[u8; EvidenceKey::BYTES]> = secret.and_then(|bytes| bytes.try_into().ok());
+    let secret = secret.ok_or_else(|| {
+        let hint = "put the file back from a copy of the folder, or remove it: a new one is made, \
+                    and what requestors heard counts again from their next update on";
+        Failure::usage(format!("\"{}\" is not 64 hexadecimal digits", path.display())).hint(hint)
+    })?;
+    Ok(EvidenceKey::new(secret))
+}
+
+/// Replaces the secret of the server's evidence. No tag is right any more that was made before.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub(crate) fn renew_evidence(folder: &Path) -> Result<EvidenceKey> {
+    let path = folder.join(KEYS).join(EVIDENCE);
+    let secret = random_seed()?;
+    let text = Zeroizing::new(HEXLOWER.encode(&secret));
+    durable::replace_file(&path, Access::Own, |output| writeln!(output, "{}", *text))?;
+    Ok(EvidenceKey::new(secret))
+}
+
 /// The public key of a folder, in OpenSSH's one-line form, which ends with the postoffice's name.
 pub fn public_key(folder: &Path) -> Result<String> {
     let path = folder.join(KEYS).join(format!("{KEY}.pub"));
@@ -86,4 +131,40 @@ pub fn read_instance(folder: &Path) -> Result<Instance> {
     let text =
         read_text(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
     Ok(text.trim().parse::<Instance>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_secret_is_made_once_and_a_copy_of_the_folder_has_it() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [folder, copy] = folders.each_ref().map(|folder| folder.path());
+        folders.iter().for_each(|folder| fs::create_dir(folder.path().join(KEYS)).unwrap());
+        let path = folder.join(KEYS).join(EVIDENCE);
+        let key = evidence_key(folder).unwrap();
+        assert_eq!(evidence_key(folder).unwrap(), key, "it is kept");
+        assert_eq!(fs::read_to_string(&path).unwrap().trim().len(), 2 * EvidenceKey::BYTES);
+        fs::copy(&path, copy.join(KEYS).join(EVIDENCE)).unwrap();
+        assert_eq!(evidence_key(copy).unwrap(), key);
+        fs::remove_file(&path).unwrap();
+        assert_ne!(evidence_key(folder).unwrap(), key, "another one takes its place");
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(KEYS)).unwrap();
+        let path = folder.path().join(KEYS).join(EVIDENCE);
+        let secret = "0f".repeat(EvidenceKey::BYTES);
+        for text in ["", "secret", &secret[2..], &format!("{secret}0f"), &format!("{secret}\nx")] {
+            fs::write(&path, text).unwrap();
+            let failure = evidence_key(folder.path()).unwrap_err();
+            assert!(failure.text().contains("64 hexadecimal digits"), "{}", failure.text());
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
 }

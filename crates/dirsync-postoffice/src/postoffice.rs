@@ -9,6 +9,7 @@ use dirsync_agent::step::{Surroundings, log_lines};
 use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
 use dirsync_seal::OwnKeys;
 use dirsync_store::sqlite::SqliteStore;
@@ -20,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{self, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::key_ring::KeyRing;
-use crate::keys::{public_key, random_seed, read_instance};
+use crate::keys::{evidence_key, public_key, random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
@@ -165,7 +166,9 @@ impl Postoffice {
         let mut events = Vec::new();
         let guard = self.config.guards.delete;
         let mut tables = self.store.begin()?;
-        let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+        let evidence = &EvidenceKey::NONE;
+        let mut context =
+            Context { now: now_ms(), draws: &mut draws, events: &mut events, guard, evidence };
         let carried_out = catch_up(&mut *tables, &mut context, &mut log)?;
         if carried_out > 0 {
             let summary = format!("{} carried out", plural(carried_out, "decision", "decisions"));
@@ -185,6 +188,10 @@ impl Postoffice {
             now: now_ms(),
             seed: random_seed()?,
             guard: self.config.guards.delete,
+            evidence: match self.is_server {
+                true => evidence_key(&self.folder)?,
+                false => EvidenceKey::NONE,
+            },
             sealing: self.own_keys()?,
             read_ahead: true,
             compression: self.config.compression,
@@ -235,7 +242,9 @@ impl Postoffice {
         let guard = self.config.guards.delete;
         let mut log = self.decisions();
         let mut tables = self.begin()?;
-        let mut context = Context { now: at, draws: &mut draws, events: &mut events, guard };
+        let evidence = &EvidenceKey::NONE;
+        let mut context =
+            Context { now: at, draws: &mut draws, events: &mut events, guard, evidence };
         let (mut runs, mut left) = (Vec::new(), Left::Nothing);
         for decision in &made {
             runs.push(decision_run(&mut *tables, decision, undoes)?);

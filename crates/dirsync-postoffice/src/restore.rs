@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use dirsync_agent::restoring;
 use dirsync_carrier::durable;
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::tables::{StoreError, StoreErrorKind};
 use dirsync_store::Store;
 use dirsync_store::sqlite::SqliteStore;
@@ -137,7 +138,9 @@ fn begin_anew(folder: &Path, beside: &Path, file: &Path) -> Result<()> {
     let mut events = Vec::new();
     let mut tables = store.begin()?;
     let guard = Default::default();
-    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context =
+        Context { now: now_ms(), draws: &mut draws, events: &mut events, guard, evidence };
     restoring::begin_anew(&mut *tables, &mut context, &mut FileDecisions::of(folder))?;
     let summary = format!("restored from {}", file.display());
     log_within(&mut *tables, "admin", &summary, &events)?;

@@ -6,6 +6,7 @@ use dirsync_agent::{decisions, restoring};
 use dirsync_directory::PostofficeName;
 use dirsync_message::ServerEpoch;
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::{requestor, server};
 use dirsync_store::Store as _;
 use dirsync_store::sqlite::SqliteStore;
@@ -31,7 +32,9 @@ pub fn promote(folder: &Path) -> Result<ServerEpoch> {
     let mut events = Vec::new();
     let guard = Default::default();
     let mut tables = store.begin()?;
-    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context =
+        Context { now: now_ms(), draws: &mut draws, events: &mut events, guard, evidence };
     let mut log = FileDecisions::of(folder);
     let promoted = restoring::promote(&mut *tables, &mut context, instance, &mut log)?;
     let Some(epoch) = promoted else { return Err(no_copy()) };
@@ -126,7 +129,9 @@ pub fn recover(postoffice: &mut Postoffice, finish: bool) -> Result<Recovery> {
         .into_iter()
         .map(|(postoffice, entries)| SilentOrigin { postoffice, entries })
         .collect();
-    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context =
+        Context { now: now_ms(), draws: &mut draws, events: &mut events, guard, evidence };
     let ended = finish && server::finish_recovery(&mut *tables, &mut context)?;
     if ended {
         log_within(&mut *tables, "admin", "the recovery is over", &events)?;
@@ -150,7 +155,9 @@ pub fn rejoin(folder: &Path) -> Result<bool> {
     let mut events = Vec::new();
     let guard = postoffice.config.guards.delete;
     let mut tables = postoffice.begin()?;
-    let mut context = Context { now: now_ms(), draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context =
+        Context { now: now_ms(), draws: &mut draws, events: &mut events, guard, evidence };
     let rejoined = requestor::rejoin(&mut *tables, &mut context, away)?;
     if rejoined {
         let summary = "rejoined: this machine is the one to keep";

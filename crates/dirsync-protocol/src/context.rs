@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::bounds::OutOfBounds;
 pub use crate::event::{Event, Level, ParseLevelError};
+use crate::evidence::EvidenceKey;
 use crate::guard::GuardLimits;
 use crate::row::Row;
 use crate::tables::StoreError;
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub events: &'a mut Vec<Event>,
     /// How many deletions of one origin are too many.
     pub guard: GuardLimits,
+    /// The secret of the server's evidence.
+    pub evidence: &'a EvidenceKey,
 }
 
 impl Context<'_> {
@@ -55,7 +58,8 @@ impl Context<'_> {
 
     /// The same context for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Context<'_> {
-        Context { now: self.now, draws: self.draws, events: self.events, guard: self.guard }
+        let Self { now, guard, evidence, .. } = *self;
+        Context { now, draws: self.draws, events: self.events, guard, evidence }
     }
 }
 

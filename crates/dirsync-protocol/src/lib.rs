@@ -34,6 +34,7 @@ pub mod bounds;
 pub mod context;
 pub mod delta;
 mod event;
+pub mod evidence;
 pub mod guard;
 pub mod invitation;
 pub mod requestor;

@@ -59,6 +59,8 @@ Rule {
     RequestId = "rid",
     /// server epochs have no order: any other one is news
     GenerationOrder = "genorder",
+    /// a server believes claims of epochs and points without evidence
+    Evidence = "evidence",
     /// sync points have no marks
     Mark = "mark",
     /// points below the horizon are forgotten

@@ -120,6 +120,7 @@ impl World {
                 let numbers = self.network.numbers(*is_request, name);
                 Ok(numbers.get(*at).is_some_and(|number| self.network.take(*number).is_some()))
             }
+            Step::Bare(name, claim) => self.claim_without_evidence(name, *claim),
             Step::Purge(..)
             | Step::Remove(..)
             | Step::Reinstate(..)

@@ -24,6 +24,7 @@
 //! | `drop q A`, `drop u A 1` | a request or update is lost |
 //! | `t2 A 0 s1 cut 17`, `t3 A1 0 flip 99` | what arrives is cut off, or has a flipped bit, in thousandths of its length |
 //! | `t2 A 0 s1 twice` | two agents see the same message |
+//! | `bare A epoch`, `bare A instance`, `bare A point` | the oldest request of A claims, without evidence, a later epoch of the server, one of another instance, or a point that was never issued |
 //! | `req A1 dies 3`, `an A s1 breaks 1` | the third operation of its database, or the first of its carrier, fails |
 //! | `full A1`, `space A1` | its disk is full until there is space again |
 //! | `clock A1 -86400` | its clock is off, in seconds |
@@ -110,6 +111,23 @@ pub enum Change {
     GoOn(String),
 }
 
+/// What a request claims without evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A later epoch of the server's own instance.
+    Epoch,
+    /// A later epoch of another instance.
+    Instance,
+    /// A point of the server's epoch that it never issued.
+    Point,
+}
+
+impl Claim {
+    /// All of them, with their words.
+    pub const ALL: [(&str, Self); 3] =
+        [("epoch", Self::Epoch), ("instance", Self::Instance), ("point", Self::Point)];
+}
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -175,6 +193,8 @@ pub enum Step {
         /// Which of those under way.
         at: usize,
     },
+    /// The oldest request of a postoffice is written anew by somebody who has its key.
+    Bare(String, Claim),
     /// A site's disk is full.
     Full(String),
     /// There is space again.
@@ -312,6 +332,10 @@ impl fmt::Display for Step {
             Self::Drop { is_request, name, at } => {
                 write!(f, "drop {} {name} {at}", if *is_request { "q" } else { "u" })
             }
+            Self::Bare(name, claim) => {
+                let word = Claim::ALL.iter().find(|(_, known)| known == claim);
+                write!(f, "bare {name} {}", word.map_or("", |(word, _)| word))
+            }
             Self::Full(site) => write!(f, "full {site}"),
             Self::Space(site) => write!(f, "space {site}"),
             Self::Clock(site, seconds) => write!(f, "clock {site} {seconds}"),
@@ -392,6 +416,9 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["drop", kind @ ("q" | "u"), name, rest @ ..] => {
             let at = Options::of(rest)?.at;
             Step::Drop { is_request: *kind == "q", name: text(name), at }
+        }
+        ["bare", name, claim] => {
+            Step::Bare(text(name), Claim::ALL.iter().find(|(word, _)| word == claim)?.1)
         }
         ["go", machine] => Step::Go(text(machine)),
         ["cycle"] => Step::Cycle,
@@ -542,6 +569,7 @@ mod tests {
             "an A s1 each",
             "t3 A1 0 flip 99",
             "drop u A 2",
+            "bare A point",
             "wait 3",
             "pass 15",
             "clock A1 -86400",

@@ -18,7 +18,7 @@ use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, Run, RunKind, ServerState, Stored,
 };
 use dirsync_store::Transaction;
-use dirsync_testing::{key_of, sealing_of};
+use dirsync_testing::{EVIDENCE, key_of, sealing_of};
 
 use crate::agents::Agents;
 use crate::check::Ghost;
@@ -249,6 +249,7 @@ impl World {
             now: self.clock(at),
             seed: self.seed(),
             guard: self.setup.guard,
+            evidence: EVIDENCE,
             sealing: sealing_of(&postoffice(name_of(at)), self.setup.sealed),
             read_ahead: false,
             compression: 1,
@@ -333,7 +334,8 @@ impl World {
         let guard = self.setup.guard;
         let mut draws = Draws::new(&self.seed());
         let mut events = Vec::new();
-        let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
+        let mut context =
+            Context { now, draws: &mut draws, events: &mut events, guard, evidence: &EVIDENCE };
         let result = in_store(self.site(at), |tables| run(tables, &mut context));
         self.note(at, events);
         result

@@ -37,7 +37,7 @@ pub use letter::{Readable, head_of};
 pub use memory::MemoryStore;
 pub use network::{Letter, MemoryNetwork};
 pub use plain::PlainSealing;
-pub use postoffice::{DAY_MS, Failed, SERVER, START_MS, TestPostoffice};
+pub use postoffice::{DAY_MS, EVIDENCE, Failed, SERVER, START_MS, TestPostoffice};
 pub use random::Random;
 pub use store::TestStore;
 pub use world::World;

@@ -13,6 +13,7 @@ use dirsync_carrier::Carrier;
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::tables::ListPlace;
@@ -28,6 +29,8 @@ pub const SERVER: &str = "NORTH/HQ";
 pub const START_MS: u64 = 1_700_000_000_000;
 /// A day, in milliseconds.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The secret of every server's evidence: of copies, too, as in their folders.
+pub const EVIDENCE: EvidenceKey = EvidenceKey::new([0xe5; EvidenceKey::BYTES]);
 /// What the server calls its one carrier.
 const CARRIER: &str = "net";
 
@@ -88,6 +91,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             now: self.now,
             seed: *seed.as_bytes(),
             guard: self.guard,
+            evidence: EVIDENCE,
             sealing: sealing_of(&self.name, self.sealed),
             read_ahead: false,
             compression: 3,
@@ -104,9 +108,10 @@ impl<D: DecisionsLog> TestPostoffice<D> {
         &mut self,
         work: impl FnOnce(&mut (dyn Transaction + '_), &mut Context<'_>, &mut D) -> Result<R, E>,
     ) -> Result<R, Failed> {
-        let Surroundings { now, seed, guard, .. } = self.around();
+        let Surroundings { now, seed, guard, evidence, .. } = self.around();
         let (mut draws, mut events) = (Draws::new(&seed), Vec::new());
-        let mut context = Context { now, draws: &mut draws, events: &mut events, guard };
+        let mut context =
+            Context { now, draws: &mut draws, events: &mut events, guard, evidence: &evidence };
         let mut tables = self.store.begin()?;
         let done = work(&mut *tables, &mut context, &mut self.decisions).map_err(Into::into)?;
         tables.commit()?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dirsync_directory::{BucketSums, EntryId, PostofficeName, Record, SetDigest, View, ViewHash};
 use dirsync_message::{
-    Challenge, Health, Instance, Mark, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, Side,
-    SrvSeq, Stamp, SyncPoint,
+    Challenge, Evidence, Health, Instance, Mark, ReqEpoch, ReqSeq, RequestId, RequestNo,
+    ServerEpoch, Side, SrvSeq, Stamp, SyncPoint,
 };
 use dirsync_protocol::delta::ChangeNumbers;
 use dirsync_protocol::tables::{
@@ -129,7 +129,9 @@ pub fn requestor() -> RequestorState {
         last_answer: RequestNo(4),
         sent: vec![(RequestNo(4), RequestId([1; 16])), (RequestNo(GREATEST), RequestId([0; 16]))],
         epoch_heard: Some(server_epoch(GREATEST)),
+        epoch_evidence: Some(Evidence([0xfd; 16])),
         point: Some(point(GREATEST)),
+        point_evidence: Some(Evidence([0; 16])),
         list_digest: digest(7),
         filling: Some(SrvSeq(GREATEST)),
         own_digest: digest(0),

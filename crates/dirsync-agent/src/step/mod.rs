@@ -20,6 +20,7 @@ use std::sync::Arc;
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, StoreError, Stored};
@@ -49,6 +50,8 @@ pub struct Surroundings {
     pub seed: [u8; 32],
     /// The limits above which the server holds deletions.
     pub guard: GuardLimits,
+    /// The secret of the server's evidence, or [`EvidenceKey::NONE`] if this postoffice is no server.
+    pub evidence: EvidenceKey,
     /// The keys of this postoffice.
     pub sealing: Arc<dyn Sealing>,
     /// Whether a long body is opened by a thread of its own, while it is applied.
@@ -67,7 +70,8 @@ impl Surroundings {
         events: &mut Vec<Event>,
         step: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
-        step(&mut Context { now: self.now, draws, events, guard: self.guard })
+        let Self { now, guard, evidence, .. } = self;
+        step(&mut Context { now: *now, draws, events, guard: *guard, evidence })
     }
 }
 

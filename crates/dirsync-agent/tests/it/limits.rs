@@ -1,11 +1,11 @@
 //! What a message may say is bounded: no number of it stops anybody.
 
 use dirsync_directory::{EntryId, PostofficeName, RecordRef, SetDigest, own_element};
-use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX};
+use dirsync_message::{GENERATION_MAX, Head, NUMBER_MAX, ServerEpoch};
 use dirsync_store::Store;
 
 use dirsync_testing::rows::postoffice;
-use dirsync_testing::{Readable, SERVER, World};
+use dirsync_testing::{EVIDENCE, Readable, SERVER, World};
 
 const A: &str = "SOUTH/A";
 const B: &str = "SOUTH/B";
@@ -84,6 +84,22 @@ fn with_number(text: &str, field: &str, number: u64) -> String {
     text.replace(&line, &format!("{prefix}{changed}"))
 }
 
+/// The same with right evidence of the epoch that the head names then, as of a server that has its secret.
+/// A head that cannot be read stays as it is.
+fn with_evidence(head: &str) -> String {
+    let value = |name: &str| {
+        let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(str::to_owned)
+    };
+    let epoch = value("epoch-heard").or_else(|| value("server-epoch")).unwrap();
+    let Ok(epoch) = epoch.parse::<ServerEpoch>() else { return head.to_owned() };
+    let stated = value("epoch-evidence").unwrap();
+    head.replace(
+        &format!("epoch-evidence={stated}"),
+        &format!("epoch-evidence={}", EVIDENCE.of_epoch(&epoch)),
+    )
+}
+
 /// `docs/failure-stories.md` §15: a request names a server epoch of a generation near 2^62; and so with
 /// every other number, in both directions.
 #[test]
@@ -101,7 +117,9 @@ fn no_number_bricks_a_server() {
             world.pass(60_000);
             world.send(A);
             world.send(B);
-            let alter = |head: &str, body: &str| (with_number(head, field, value), body.to_owned());
+            let alter = |head: &str, body: &str| {
+                (with_evidence(&with_number(head, field, value)), body.to_owned())
+            };
             if in_request {
                 forge(&world, SERVER, A, &alter);
                 world.process();
@@ -183,7 +201,8 @@ fn a_generation_is_followed_by_a_step_at_most() {
         world.send(A);
         forge(&world, SERVER, A, &|head, body| {
             assert!(Head::parse(head).is_ok());
-            (with_number(head, "epoch-heard", before + ahead), body.to_owned())
+            let head = with_number(head, "epoch-heard", before + ahead);
+            (with_evidence(&head), body.to_owned())
         });
         let report = world.process();
         let expected = if followed { before + ahead + 1 } else { before };
@@ -191,6 +210,24 @@ fn a_generation_is_followed_by_a_step_at_most() {
         assert_eq!(report.refused, u64::from(!followed));
         all_goes_on(&mut world, &format!("{ahead} ahead"));
     }
+}
+
+/// Without evidence it does not follow at all, and nobody is disturbed.
+#[test]
+fn a_generation_without_evidence_is_not_followed() {
+    let mut world = three_postoffices();
+    let server =
+        |world: &mut World| world.at(SERVER).store.begin().unwrap().server().unwrap().unwrap();
+    let before = server(&mut world);
+    world.send(A);
+    forge(&world, SERVER, A, &|head, body| {
+        (with_number(head, "epoch-heard", before.epoch.generation + 1), body.to_owned())
+    });
+    let report = world.process();
+    assert!(report.events.iter().any(|event| event.row.name() == "S4a"), "{:?}", report.events);
+    let after = server(&mut world);
+    assert_eq!((after.epoch, after.recovering), (before.epoch, false));
+    all_goes_on(&mut world, "without evidence");
 }
 
 /// After the last generation none follows that a head can say: nobody is believed to have heard it.
@@ -205,7 +242,8 @@ fn the_last_generation_is_believed_of_nobody() {
         tables.commit().unwrap();
         world.send(A);
         forge(&world, SERVER, A, &|head, body| {
-            (with_number(head, "epoch-heard", GENERATION_MAX - behind), body.to_owned())
+            let head = with_number(head, "epoch-heard", GENERATION_MAX - behind);
+            (with_evidence(&head), body.to_owned())
         });
         let report = world.process();
         assert_eq!(report.refused, u64::from(!followed), "{:?}", report.events);

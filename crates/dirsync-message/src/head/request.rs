@@ -39,7 +39,9 @@ impl Request {
         fields.put_some("own-challenge", self.own.challenge);
         fields.put_some("own-base", self.own.base);
         fields.put_some("epoch-heard", self.epoch_heard);
+        fields.put_some("epoch-evidence", self.epoch_evidence);
         fields.put_some("point", self.point);
+        fields.put_some("point-evidence", self.point_evidence);
         fields.put("list-digest", self.list_digest);
         fields.put_flag("list-bad", self.list_bad);
         let sums = self.list_buckets.as_ref().map(|(bits, sums)| buckets::print_sums(*bits, sums));
@@ -63,7 +65,9 @@ impl Request {
             id: fields.required("request-id", HEX_FORM)?,
             own: own_part(fields)?,
             epoch_heard: fields.epoch("epoch-heard")?,
+            epoch_evidence: fields.optional("epoch-evidence", HEX_FORM)?,
             point: fields.point("point")?,
+            point_evidence: fields.optional("point-evidence", HEX_FORM)?,
             list_digest: fields.required("list-digest", DIGEST_FORM)?,
             list_bad: fields.flag("list-bad")?,
             list_buckets: fields.parsed("list-buckets", buckets::SUMS_FORM, buckets::parse_sums)?,

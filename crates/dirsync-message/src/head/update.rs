@@ -28,6 +28,7 @@ impl Update {
         fields.put("answers", self.answers);
         fields.put("request-id", self.request_id);
         fields.put("server-epoch", self.server_epoch);
+        fields.put("epoch-evidence", self.epoch_evidence);
         fields.put("ack", self.ack);
         fields.put_some("side", self.side.map(Side::word));
         if let Some(own) = &self.own {
@@ -59,6 +60,7 @@ impl Update {
             server_epoch: fields
                 .epoch("server-epoch")?
                 .ok_or_else(|| fields.missing("server-epoch"))?,
+            epoch_evidence: fields.required("epoch-evidence", HEX_FORM)?,
             ack: fields.number("ack", ReqSeq)?,
             side: fields.parsed("side", SIDES_FORM, Side::of_word)?,
             own: own(fields)?,
@@ -98,6 +100,7 @@ fn put_body(fields: &mut FieldWriter, body: &Body) {
     fields.put_some("after-view", body.view_from);
     fields.put_some("stated", body.stated);
     fields.put("point", body.to);
+    fields.put("point-evidence", body.to_evidence);
     fields.put("head", body.head);
     fields.put_some("view", Some(&body.view).filter(|view| !view.is_everything()));
     fields.put_some("list-digest", body.digest);
@@ -122,6 +125,7 @@ fn body(fields: &mut FieldReader<'_>) -> Result<Option<Body>, HeadError> {
         view_from: fields.optional("after-view", HEX_FORM)?,
         stated: fields.point("stated")?,
         to: fields.point("point")?.ok_or_else(|| fields.missing("point"))?,
+        to_evidence: fields.required("point-evidence", HEX_FORM)?,
         head: fields.number("head", SrvSeq)?,
         view: fields.optional::<View>("view", VIEW_FORM)?.unwrap_or_default(),
         digest: fields.optional("list-digest", DIGEST_FORM)?,

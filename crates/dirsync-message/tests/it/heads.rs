@@ -59,7 +59,7 @@ fn a_truncated_head_is_refused_at_every_byte() {
         }
         assert!(Head::parse(&format!("{text}\n")).is_err());
     }
-    assert_eq!(wrong(&REQUEST.replace("[END]\n", "")), (22, HeadErrorKind::Truncated));
+    assert_eq!(wrong(&REQUEST.replace("[END]\n", "")), (24, HeadErrorKind::Truncated));
 }
 
 #[test]

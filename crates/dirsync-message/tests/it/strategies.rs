@@ -109,6 +109,10 @@ fn token() -> impl Strategy<Value = [u8; 16]> {
     any::<[u8; 16]>()
 }
 
+fn evidence() -> impl Strategy<Value = Evidence> {
+    token().prop_map(Evidence)
+}
+
 fn own_part() -> impl Strategy<Value = OwnPart> {
     let kind =
         prop::sample::select(vec![RequestKind::Delta, RequestKind::Full, RequestKind::WantOwn]);
@@ -132,10 +136,12 @@ fn health() -> impl Strategy<Value = Health> {
 
 pub fn request() -> impl Strategy<Value = Request> {
     let who = (postoffice(), postoffice(), token(), vec(token(), 0..3), number(), token());
-    let list = (of(server_epoch()), of(point()), digest(), any::<bool>(), of(bucket_sums()));
+    let heard = (of(server_epoch()), of(evidence()), of(point()), of(evidence()));
+    let list = (heard, digest(), any::<bool>(), of(bucket_sums()));
     (who, own_part(), list, view(), health()).prop_map(|(who, own, list, view_wanted, health)| {
         let (from, to, epoch, lineage, number, id) = who;
-        let (epoch_heard, point, list_digest, list_bad, list_buckets) = list;
+        let (heard, list_digest, list_bad, list_buckets) = list;
+        let (epoch_heard, epoch_evidence, point, point_evidence) = heard;
         Request {
             from,
             to,
@@ -145,7 +151,9 @@ pub fn request() -> impl Strategy<Value = Request> {
             id: RequestId(id),
             own,
             epoch_heard,
+            epoch_evidence,
             point,
+            point_evidence,
             list_digest,
             list_bad,
             list_buckets,
@@ -197,14 +205,16 @@ fn body_head() -> impl Strategy<Value = Body> {
         bucket_set().prop_map(|(bits, buckets)| BodyKind::Repair { bits, buckets }),
     ];
     let from = (number(), of(server_epoch()), of(view_hash()), of(point()));
-    (kind, from, point(), number(), view(), of(digest()), any::<u32>()).prop_map(
+    let to = (point(), evidence());
+    (kind, from, to, number(), view(), of(digest()), any::<u32>()).prop_map(
         |(kind, (from, from_epoch, view_from, stated), to, head, view, digest, part)| Body {
             kind,
             from: SrvSeq(from),
             from_epoch,
             view_from,
             stated,
-            to,
+            to: to.0,
+            to_evidence: to.1,
             head: SrvSeq(head),
             view,
             digest,
@@ -213,13 +223,17 @@ fn body_head() -> impl Strategy<Value = Body> {
     )
 }
 
+fn server() -> impl Strategy<Value = (ServerEpoch, Evidence)> {
+    (server_epoch(), evidence())
+}
+
 pub fn update() -> impl Strategy<Value = Update> {
-    let who = (postoffice(), postoffice(), token(), number(), token(), server_epoch());
+    let who = (postoffice(), postoffice(), token(), number(), token(), server());
     let side = of(prop::sample::select(Side::ALL.to_vec()));
     let own = of((token(), digest(), token(), vec(token(), 0..3)));
     let rest = (vec(outcome(), 0..4), vec(offer(), 0..3), of(body_head()), any::<bool>());
     (who, number(), side, own, rest).prop_map(|(who, ack, side, own, rest)| {
-        let (from, to, epoch, answers, request_id, server_epoch) = who;
+        let (from, to, epoch, answers, request_id, (server_epoch, epoch_evidence)) = who;
         let (outcomes, offers, body, want_buckets) = rest;
         Update {
             from,
@@ -228,6 +242,7 @@ pub fn update() -> impl Strategy<Value = Update> {
             answers: RequestNo(answers),
             request_id: RequestId(request_id),
             server_epoch,
+            epoch_evidence,
             ack: ReqSeq(ack),
             side,
             own: own.map(|(challenge, digest, in_force, retired)| Own {

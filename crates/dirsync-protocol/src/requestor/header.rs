@@ -41,6 +41,7 @@ impl Reception<'_> {
             self.say(Level::Notice, Row::R2, format!("new server epoch {epoch} after {heard}"));
         }
         self.changes.state.epoch_heard = Some(epoch);
+        self.changes.state.epoch_evidence = Some(self.update.epoch_evidence);
         true
     }
 

@@ -101,6 +101,7 @@ impl Reception<'_> {
         }
         let state = &mut self.changes.state;
         state.point = Some(list.to);
+        state.point_evidence = Some(list.to_evidence);
         state.filling = (is_of_first_fill(list) && !list.to.complete).then_some(list.head);
         state.view = list.view.clone();
         state.list_bad = false;

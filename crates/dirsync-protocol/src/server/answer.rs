@@ -12,6 +12,7 @@ use super::case::Case;
 use super::outcomes::Told;
 use super::plan::{ListPlan, PlanKind};
 use crate::context::{Context, Level};
+use crate::evidence::EvidenceKey;
 use crate::row::Row;
 use crate::simulation::{Branch, Rule};
 use crate::tables::{
@@ -46,7 +47,11 @@ pub enum BodyPlan {
 /// # Errors
 ///
 /// When the store fails.
-pub fn side_answers(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<Vec<Answer>> {
+pub fn side_answers(
+    tables: &mut dyn Tables,
+    evidence: &EvidenceKey,
+    name: &PostofficeName,
+) -> Stored<Vec<Answer>> {
     let Some(server) = tables.server()? else { return Ok(Vec::new()) };
     let Some(mut registration) = tables.registration(name)? else { return Ok(Vec::new()) };
     let me = tables.requestor()?.name;
@@ -63,7 +68,7 @@ pub fn side_answers(tables: &mut dyn Tables, name: &PostofficeName) -> Stored<Ve
                 request_id: side.request_id,
                 side: Some(side.side),
                 own,
-                ..head(&me, &server, &registration)
+                ..head(&me, &server, evidence, &registration)
             };
             Answer { head, plan }
         })
@@ -89,7 +94,7 @@ pub fn prepare(
     let me = case.tables.requestor()?.name;
     registration.answer_due = false;
     case.tables.put_registration(&registration)?;
-    let mut head = head(&me, &case.server, &registration);
+    let mut head = head(&me, &case.server, case.context.evidence, &registration);
     if registration.state == RegistrationState::Invited {
         return Ok(Some(Answer { head, plan: BodyPlan::None }));
     }
@@ -115,7 +120,12 @@ pub fn prepare(
     Ok(Some(Answer { head, plan }))
 }
 
-fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) -> Update {
+fn head(
+    me: &PostofficeName,
+    server: &ServerState,
+    evidence: &EvidenceKey,
+    registration: &Registration,
+) -> Update {
     let newest = registration.newest_request();
     let (answers, request_id) = newest.unwrap_or((RequestNo(0), RequestId([0; 16])));
     Update {
@@ -125,6 +135,7 @@ fn head(me: &PostofficeName, server: &ServerState, registration: &Registration) 
         answers,
         request_id,
         server_epoch: server.epoch,
+        epoch_evidence: evidence.of_epoch(&server.epoch),
         ack: registration.acknowledged,
         side: None,
         own: None,

@@ -1,4 +1,7 @@
-//! Whether this server is still the server: S4, S5, S5a and S14.
+//! Whether this server is still the server: S4a to S5 and S14.
+//!
+//! A requestor that knows no more than its own key can claim any epoch and point. Only one with evidence
+//! was issued by this server or a copy of it.
 
 use dirsync_message::{ServerEpoch, SyncPoint};
 
@@ -31,13 +34,21 @@ impl Standing {
 }
 
 impl Reception<'_> {
-    /// S4, S5 and S5a: the sender may have heard a later epoch of the server.
+    /// S4a to S5: the sender may have heard a later epoch of the server.
     pub(super) fn compare_server_epochs(&mut self) -> Result<Standing, ReceiveError> {
         let own = self.case.server.epoch;
         let from = &self.request.from;
         let Some(heard) = self.request.epoch_heard.filter(|heard| is_news(heard, &own)) else {
             return Ok(Standing::Serves);
         };
+        if !self.case.context.evidence.proves_epoch(&heard, self.request.epoch_evidence) {
+            let text = format!(
+                "{from} claims to have heard the later epoch {heard} without evidence: the claim is \
+                 ignored"
+            );
+            self.say(Level::Warning, Row::S4a, text);
+            return Ok(Standing::Serves);
+        }
         if is_other_instance(&heard, &own) {
             let text = format!(
                 "replaced by instance {}: {from} heard its epoch {heard}, this server has {own}; it \
@@ -59,15 +70,24 @@ impl Reception<'_> {
         Ok(Standing::Serves)
     }
 
-    /// S14: a point of this epoch that was never issued belongs to a time that a restore lost.
+    /// S14a and S14: a point of this epoch that was never issued belongs to a time that a restore lost, if
+    /// there is evidence of it. If there is none, it is only unknown here, and B3 or B4 answers it.
     pub(super) fn check_point(&mut self, issued: Option<IssuedPoint>) -> Result<(), ReceiveError> {
         let Some(point) = self.request.point else { return Ok(()) };
         if self.case.can_stand_at(&point, issued) {
             return Ok(());
         }
+        let (from, number) = (&self.request.from, point.srv_seq);
+        if !self.case.context.evidence.proves_point(&point, self.request.point_evidence) {
+            let text = format!(
+                "{from} claims without evidence to stand at {number}, which this server never issued: \
+                 the point counts as unknown"
+            );
+            self.say(Level::Warning, Row::S14a, text);
+            return Ok(());
+        }
         let text = format!(
-            "{} stands at {}, which this server never issued: it was restored from a backup",
-            self.request.from, point.srv_seq
+            "{from} stands at {number}, which this server lost: it was restored from a backup"
         );
         self.say(Level::Alarm, Row::S14, text);
         Ok(self.begin_server_epoch(point.epoch)?)

@@ -6,8 +6,8 @@ use dirsync_directory::{
     Bucket, BucketSums, EntryId, PostofficeName, Record, RecordRef, SetDigest, View,
 };
 use dirsync_message::{
-    Challenge, Offer, Outcome, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch, SrvSeq, Stamp,
-    SyncPoint,
+    Challenge, Evidence, Offer, Outcome, ReqEpoch, ReqSeq, RequestId, RequestNo, ServerEpoch,
+    SrvSeq, Stamp, SyncPoint,
 };
 
 use super::{ClosedCase, Flow, Stored};
@@ -66,8 +66,12 @@ pub struct RequestorState {
     pub sent: Vec<(RequestNo, RequestId)>,
     /// Newest server epoch ever heard.
     pub epoch_heard: Option<ServerEpoch>,
+    /// The evidence that came with it.
+    pub epoch_evidence: Option<Evidence>,
     /// Where the list stands; `None` while it holds nothing.
     pub point: Option<SyncPoint>,
+    /// The evidence that came with it.
+    pub point_evidence: Option<Evidence>,
     /// Digest of the list (its count is the number of entries).
     pub list_digest: SetDigest,
     /// The number that the first fill reaches in whose middle the list stands (rule `fillpart`).

@@ -17,7 +17,7 @@ use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
-use dirsync_testing::MemoryStore;
+use dirsync_testing::{EVIDENCE, MemoryStore};
 
 /// The time of every test, in milliseconds since 1970.
 const NOW: u64 = 1_767_225_600_000;
@@ -157,8 +157,13 @@ fn run<T>(
 ) -> (T, Vec<Row>) {
     let mut events: Vec<Event> = Vec::new();
     let mut draws = Draws::new(&[5; 32]);
-    let mut context =
-        Context { now: NOW, draws: &mut draws, events: &mut events, guard: GuardLimits::default() };
+    let mut context = Context {
+        now: NOW,
+        draws: &mut draws,
+        events: &mut events,
+        guard: GuardLimits::default(),
+        evidence: &EVIDENCE,
+    };
     let mut transaction = store.begin().unwrap();
     let result = step(&mut *transaction, &mut context);
     transaction.commit().unwrap();

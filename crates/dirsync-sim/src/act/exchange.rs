@@ -6,6 +6,8 @@ use std::fmt;
 use dirsync_agent::decisions::Decision;
 use dirsync_agent::step::{Interrupted, PlaceFailure, answer_requests, apply, send, take_requests};
 use dirsync_carrier::Carrier;
+use dirsync_directory::View;
+use dirsync_message::{Instance, Mark, ServerEpoch, SrvSeq, SyncPoint};
 use dirsync_protocol::context::Event;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server::pending;
@@ -14,7 +16,7 @@ use dirsync_testing::Fault;
 use crate::check::Checked;
 use crate::naming::{SERVER, name_of, postoffice};
 use crate::network::{Letter, Parts};
-use crate::step::{Delivery, Trouble};
+use crate::step::{Claim, Delivery, Trouble};
 use crate::world::{World, site_of};
 
 /// What taking one letter came to.
@@ -222,6 +224,35 @@ impl World {
             return Ok(false);
         }
         self.answer(server, &[name.to_owned()], parts, trouble)?;
+        Ok(true)
+    }
+
+    /// The oldest request of a postoffice is written anew, as somebody can who has its key: it claims to
+    /// know of the server what the server never said.
+    pub(super) fn claim_without_evidence(&mut self, name: &str, claim: Claim) -> Checked<bool> {
+        let Some(server) = self.live_servers().first().cloned() else { return Ok(false) };
+        let number = self.network.numbers(true, name).first().copied();
+        let Some(letter) = number.and_then(|number| self.network.take(number)) else {
+            return Ok(false);
+        };
+        let (state, mut request) = (self.server_state(&server), letter.request());
+        let generation = state.epoch.generation + 1;
+        let later = ServerEpoch { generation, random: 1, ..state.epoch };
+        match claim {
+            Claim::Epoch => request.epoch_heard = Some(later),
+            Claim::Instance => {
+                request.epoch_heard = Some(ServerEpoch { instance: Instance(9), ..later });
+            }
+            Claim::Point => {
+                let view = request.point.map_or(View::default().hash(), |point| point.view);
+                let (epoch, srv_seq) = (state.epoch, SrvSeq(state.head.0 + 1000));
+                let never = SyncPoint { epoch, srv_seq, mark: Mark(1), view, complete: true };
+                request.point = Some(never);
+                // The list is replaced, or would be: the point is not the one at which it stands.
+                self.ghost.faulty = true;
+            }
+        }
+        self.network.put_back(letter.with_head(request.to_text()));
         Ok(true)
     }
 

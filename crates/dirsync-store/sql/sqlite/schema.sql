@@ -57,7 +57,9 @@ CREATE TABLE requestor (
     last_answer    INTEGER NOT NULL, -- number of the last request whose answer was taken
     sent           TEXT NOT NULL,    -- NUMBER=ID of the requests since that one, and of some before it
     epoch_heard    TEXT,             -- the newest server epoch ever heard of
+    epoch_evidence TEXT,             -- the evidence that came with it, as 32 hexadecimal digits
     point          TEXT,             -- the point that the list has reached: EPOCH/NUMBER/MARK/VIEW/complete
+    point_evidence TEXT,             -- the evidence that came with it
     list_digest    TEXT NOT NULL,    -- COUNT-SUM of the list
     filling        INTEGER,          -- the number that a first fill reaches, while it is incomplete
     own_digest     TEXT NOT NULL,    -- COUNT-SUM of the own entries

@@ -8,16 +8,18 @@ use super::columns::{Columns, integer, text_of, words_of};
 use super::transaction::SqliteTransaction;
 
 const PUT: &str = "REPLACE INTO requestor (one, name, server, epoch, lineage, former_epochs, \
-     epoch_accepted, req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
-     list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof) \
+     epoch_accepted, req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, \
+     epoch_evidence, point, point_evidence, list_digest, filling, own_digest, staging_point, \
+     staging_view, staging_head, staging_digest, list_bad, send_buckets, request_due, view_wanted, \
+     view, mode, base, challenge, proof) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
 const GET: &str = "SELECT name, server, epoch, lineage, former_epochs, epoch_accepted, \
-     req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, point, \
-     list_digest, filling, own_digest, staging_point, staging_view, staging_head, staging_digest, \
-     list_bad, send_buckets, request_due, view_wanted, view, mode, base, challenge, proof FROM requestor";
+     req_seq, req_sync, last_stamp, request_no, last_answer, sent, epoch_heard, \
+     epoch_evidence, point, point_evidence, list_digest, filling, own_digest, staging_point, \
+     staging_view, staging_head, staging_digest, list_bad, send_buckets, request_due, view_wanted, \
+     view, mode, base, challenge, proof FROM requestor";
 
 /// A request that was sent: `NUMBER=ID`.
 struct Sent(RequestNo, RequestId);
@@ -96,7 +98,9 @@ fn read_state(columns: &mut Columns<'_, '_>) -> Stored<RequestorState> {
         last_answer: RequestNo(columns.number()?),
         sent: read_sent(columns)?,
         epoch_heard: columns.optional_parsed()?,
+        epoch_evidence: columns.optional_parsed()?,
         point: columns.optional_parsed()?,
+        point_evidence: columns.optional_parsed()?,
         list_digest: columns.parsed()?,
         filling: columns.optional_number()?.map(SrvSeq),
         own_digest: columns.parsed()?,
@@ -139,7 +143,9 @@ impl SqliteTransaction<'_> {
             integer(action, state.last_answer.0)?,
             sent_text(&state.sent),
             text_of(&state.epoch_heard),
+            text_of(&state.epoch_evidence),
             text_of(&state.point),
+            text_of(&state.point_evidence),
             state.list_digest.to_string(),
             state.filling.map(|head| integer(action, head.0)).transpose()?,
             state.own_digest.to_string(),

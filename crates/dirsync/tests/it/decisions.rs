@@ -231,6 +231,30 @@ fn resumed_is_what_it_was_before() {
     assert_eq!(registration(&sandbox, "SOUTH/SALES")["state"], "active");
 }
 
+/// The secret of the server's evidence is needed by its steps alone, and a lost one is made anew.
+#[test]
+fn a_server_goes_on_without_the_secret_of_its_evidence() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.write("people.csv", &people(0..3));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.cycle();
+    let file = sandbox.path("hq/keys/evidence");
+    let before = sandbox.read("hq/keys/evidence");
+    std::fs::remove_file(&file).unwrap();
+    let epoch = sandbox.status("hq")["epoch"].clone();
+    sandbox.run("-C hq check").expect(0);
+    assert!(!file.exists(), "only a step makes a new one");
+    sandbox.write("people.csv", &people(0..4));
+    sandbox.run("-C hq import people.csv --whole").expect(0);
+    sandbox.cycle();
+    sandbox.cycle();
+    assert_ne!(sandbox.read("hq/keys/evidence"), before);
+    assert_eq!(sandbox.status("hq")["epoch"], epoch, "nobody's claim was needed");
+    let log = sandbox.run("-C hq log").expect(0).out;
+    assert!(!log.contains("without evidence"), "{log}");
+    assert_eq!(sandbox.run("-C sales export").expect(0).out.lines().count(), 5);
+}
+
 /// Where the server works it is the server already: promoting it would begin a new life for nothing.
 #[test]
 fn the_server_itself_is_not_promoted() {
@@ -256,6 +280,9 @@ fn the_server_itself_is_not_promoted() {
         .status();
     assert!(copied.unwrap().success());
     sandbox.run("-C copy server promote").expect(0);
+    let evidence = sandbox.read("hq/keys/evidence");
+    assert_eq!(sandbox.read("copy/keys/evidence"), evidence, "they know each other's epochs");
+    assert!(!sandbox.exists("sales/keys/evidence"), "a requestor makes no evidence");
     let log = sandbox.run("-C copy log").expect(0).out;
     assert!(log.contains("a new server epoch begins") && log.contains("promoted"), "{log}");
     sandbox.run("-C copy server promote").expect(2);

@@ -223,7 +223,9 @@ fn a_stolen_key_counts_no_more() {
 #[test]
 fn a_server_whose_key_was_stolen_invites_anew() {
     let sandbox = three_postoffices();
+    let evidence = sandbox.read("hq/keys/evidence");
     let said = sandbox.run("-C hq key rotate --stolen").expect(0).out;
+    assert_ne!(sandbox.read("hq/keys/evidence"), evidence, "the thief has that secret, too");
     assert!(said.contains("requestor add NAME --folder DIR --again"), "{said}");
     add(&sandbox, "hq", "second");
     sandbox.run("-C hq cycle").expect(0);

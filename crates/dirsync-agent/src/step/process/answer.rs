@@ -100,7 +100,7 @@ impl<'a> Answering<'a> {
             let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
                 continue;
             };
-            let aside = server::side_answers(&mut *tables, &name)?;
+            let aside = server::side_answers(&mut *tables, &self.around.evidence, &name)?;
             let not_admitted = if aside.iter().any(|answer| is_refusal(&answer.head)) {
                 Peer::not_admitted(&mut *tables, &name)?
             } else {
@@ -177,6 +177,7 @@ impl<'a> Answering<'a> {
             let (to, digest) =
                 server::issue_point(&mut *tables, self.draws, epoch, view, reached, is_last)?;
             tables.commit()?;
+            let to_evidence = self.around.evidence.of_point(&to);
             for answer in answers.iter_mut() {
                 answer.head.body = Some(Body {
                     kind: plan.kind.to_body_kind(),
@@ -185,6 +186,7 @@ impl<'a> Answering<'a> {
                     view_from,
                     stated: answer.stated,
                     to,
+                    to_evidence,
                     head: plan.upto,
                     view: plan.view.1.clone(),
                     digest,

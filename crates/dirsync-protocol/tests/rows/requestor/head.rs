@@ -2,6 +2,7 @@
 
 use dirsync_message::{ServerEpoch, Side};
 use dirsync_protocol::context::Context;
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::requestor::new_epoch;
 use dirsync_protocol::row::Row::*;
@@ -29,9 +30,11 @@ impl Given {
 fn r1_an_update_of_an_older_server_epoch_is_not_taken() {
     let mut given = Given::new();
     given.update.server_epoch = EARLIER;
+    given.update.epoch_evidence = EVIDENCE.of_epoch(&EARLIER);
     let mut then = given.receive();
     assert_eq!((then.applied(), &then.rows[..]), (Applied::default(), &[R1][..]));
     assert!(then.state.request_due);
+    assert_eq!(then.state.epoch_evidence, Some(EVIDENCE.of_epoch(&EPOCH)));
     assert_eq!((then.state.epoch_heard, then.state.last_answer), (Some(EPOCH), RequestNo(1)));
     then.assert_list_untouched();
 }
@@ -118,10 +121,20 @@ fn r2_a_newer_server_epoch_is_noted_whatever_follows() {
         let mut given = Given::new();
         given.state.request_no = RequestNo(9);
         given.update.server_epoch = NEXT_EPOCH;
+        given.update.epoch_evidence = EVIDENCE.of_epoch(&NEXT_EPOCH);
         spoil(&mut given);
         let then = given.receive();
         assert_eq!((&then.rows[..], then.state.epoch_heard), (rows, Some(NEXT_EPOCH)));
+        assert_eq!(then.state.epoch_evidence, Some(EVIDENCE.of_epoch(&NEXT_EPOCH)));
     }
+}
+
+#[test]
+fn r2_evidence_of_the_epoch_that_was_heard_is_taken_again() {
+    let mut given = Given::new();
+    given.state.epoch_evidence = None;
+    let then = given.receive();
+    assert_eq!(then.state.epoch_evidence, Some(EVIDENCE.of_epoch(&EPOCH)));
 }
 
 // R4a, R3 and R4: for whom it is, and whether this postoffice may go on.
@@ -306,7 +319,8 @@ fn r7_each_epoch_that_a_person_began_stays_an_ancestor() {
     given.state.lineage = vec![BEFORE];
     let (mut draws, mut events) = (Draws::new(&[7; 32]), Vec::new());
     let guard = GuardLimits::default();
-    let mut context = Context { now: 1, draws: &mut draws, events: &mut events, guard };
+    let evidence = &EvidenceKey::NONE;
+    let mut context = Context { now: 1, draws: &mut draws, events: &mut events, guard, evidence };
     new_epoch(&mut given.state, &mut context, false);
     let between = given.state.epoch;
     new_epoch(&mut given.state, &mut context, false);

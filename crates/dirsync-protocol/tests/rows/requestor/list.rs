@@ -247,6 +247,7 @@ fn r17_a_delta_that_fits_is_applied() {
     let applied = Applied { list_changed: true, rows: 1, ..ANSWERED };
     assert_eq!((then.applied(), &then.rows[..]), (applied, &[R17][..]));
     assert_eq!((then.state.point, then.state.filling), (Some(point(6)), None));
+    assert_eq!(then.state.point_evidence, Some(EVIDENCE.of_point(&point(6))));
     assert_eq!(then.state.list_digest, list_digest(&["ana", "ben", "cleo"]));
     assert_eq!(then.list(), ["ana", "ben", "cleo"]);
 }

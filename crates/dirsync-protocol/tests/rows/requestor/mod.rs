@@ -86,6 +86,7 @@ impl Given {
             view_from: None,
             stated: None,
             to: point(5),
+            to_evidence: EVIDENCE.of_point(&point(5)),
             digest: Some(list_digest(&["ana", "ben"])),
             ..body()
         });
@@ -176,6 +177,7 @@ impl Then {
     fn assert_list_untouched(&mut self) {
         assert_eq!(self.list(), ["ana", "ben"]);
         assert_eq!(self.state.point, Some(point(5)));
+        assert_eq!(self.state.point_evidence, Some(EVIDENCE.of_point(&point(5))));
         assert_eq!(self.state.list_digest, list_digest(&["ana", "ben"]));
     }
 }
@@ -217,6 +219,7 @@ fn body() -> Body {
         view_from: Some(View::default().hash()),
         stated: Some(point(5)),
         to: point(6),
+        to_evidence: EVIDENCE.of_point(&point(6)),
         head: SrvSeq(6),
         view: View::default(),
         digest: Some(list_digest(&["ana", "ben", "cleo"])),
@@ -232,6 +235,7 @@ fn update() -> Update {
         answers: RequestNo(2),
         request_id: request_id(2),
         server_epoch: EPOCH,
+        epoch_evidence: EVIDENCE.of_epoch(&EPOCH),
         ack: ReqSeq(1),
         side: None,
         own: None,

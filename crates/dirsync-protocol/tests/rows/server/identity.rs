@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_message::{Challenge, RequestKind, RequestNo, ServerEpoch, Side};
+use dirsync_message::{Challenge, Evidence, RequestKind, RequestNo, ServerEpoch, Side};
 use dirsync_protocol::context::ReceiveError;
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::row::Row::*;
 use dirsync_protocol::server::Received;
 use dirsync_protocol::tables::{Copies, RegistrationState};
@@ -43,7 +44,7 @@ fn s2_an_unregistered_sender_waits_for_an_administrator() {
 fn s2_comes_before_s4_an_unregistered_sender_fences_nobody() {
     let mut given = Given::new();
     given.sender = None;
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     let then = given.receive();
     assert_eq!(then.rows, [S2]);
     assert!(!then.server.fenced);
@@ -63,7 +64,7 @@ fn s3_a_removed_sender_is_told_so() {
 fn s3_comes_before_s4_a_removed_sender_fences_nobody() {
     let mut given = Given::new();
     given.sender().state = RegistrationState::Removed;
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     let then = given.receive();
     assert_eq!(then.rows, [S3]);
     assert!(!then.server.fenced);
@@ -84,18 +85,59 @@ fn s3a_the_request_of_a_suspended_sender_waits() {
 fn s3a_comes_before_s4_a_suspended_sender_fences_nobody() {
     let mut given = Given::new();
     given.sender().state = RegistrationState::Suspended;
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     let then = given.receive();
     assert_eq!(then.received(), Received::Suspended);
     assert!(!then.server.fenced);
 }
 
-// S4 to S5a: whether this server is still the server.
+// S4a to S5: whether this server is still the server.
+
+#[test]
+fn s4a_a_claim_of_a_newer_epoch_without_evidence_is_ignored() {
+    let other = EvidenceKey::new([1; 32]);
+    let tie = ServerEpoch { random: EPOCH.random + 1, ..EPOCH };
+    for heard in [SUCCESSOR, NEXT_EPOCH, tie] {
+        let wrong = [
+            None,
+            Some(Evidence([0; 16])),
+            Some(EVIDENCE.of_epoch(&EPOCH)),
+            Some(other.of_epoch(&heard)),
+        ];
+        for evidence in wrong {
+            let mut given = Given::new();
+            (given.request.epoch_heard, given.request.epoch_evidence) = (Some(heard), evidence);
+            let mut then = given.receive();
+            assert_eq!((then.received(), &then.rows[..]), (Received::Taken, &[S4a, S13d][..]));
+            assert_eq!((then.server.epoch, then.server.fenced), (EPOCH, false));
+            assert_eq!((then.server.recovering, then.server.overtaken), (false, 0));
+            assert_eq!(then.list(), ["ana", "ben", "cleo"]);
+        }
+    }
+}
+
+#[test]
+fn s4a_comes_before_s5a_claims_without_evidence_are_not_counted() {
+    let mut given = Given::new();
+    (given.server.overtaken, given.server.overtaken_at) = (2, NOW - DAY);
+    given.request.epoch_heard = Some(NEXT_EPOCH);
+    let then = given.receive();
+    assert_eq!((&then.rows[..], then.server.fenced), (&[S4a, S13d][..], false));
+}
+
+#[test]
+fn s4a_an_epoch_that_is_no_news_needs_no_evidence() {
+    for heard in [EPOCH, ServerEpoch { generation: 2, ..EPOCH }] {
+        let mut given = Given::new();
+        (given.request.epoch_heard, given.request.epoch_evidence) = (Some(heard), None);
+        assert_eq!(given.receive().rows, [S13d]);
+    }
+}
 
 #[test]
 fn s4_a_newer_epoch_of_another_instance_fences_the_server() {
     let mut given = Given::new();
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     let mut then = given.receive();
     assert_eq!((then.received(), &then.rows[..]), (Received::Fenced, &[S4][..]));
     assert!(then.server.fenced);
@@ -107,7 +149,7 @@ fn s4_a_newer_epoch_of_another_instance_fences_the_server() {
 fn s4_of_two_instances_with_one_generation_the_greater_one_is_newer() {
     for (instance, rows) in [(Instance(8), &[S4][..]), (Instance(6), &[S13d][..])] {
         let mut given = Given::new();
-        given.request.epoch_heard = Some(ServerEpoch { instance, ..EPOCH });
+        given.hear(ServerEpoch { instance, ..EPOCH });
         assert_eq!(given.receive().rows, rows);
     }
 }
@@ -116,7 +158,7 @@ fn s4_of_two_instances_with_one_generation_the_greater_one_is_newer() {
 fn s4_is_not_reached_by_an_epoch_too_far_ahead() {
     let mut given = Given::new();
     let generation = EPOCH.generation + (1 << 20) + 1;
-    given.request.epoch_heard = Some(ServerEpoch { generation, ..SUCCESSOR });
+    given.hear(ServerEpoch { generation, ..SUCCESSOR });
     let then = given.receive();
     assert!(matches!(then.received, Err(ReceiveError::Bounds(_))));
     assert_eq!(then.rows, []);
@@ -127,7 +169,7 @@ fn s4_is_not_reached_by_an_epoch_too_far_ahead() {
 fn s4_comes_before_s5a_another_instance_is_no_copy() {
     let mut given = Given::new();
     (given.server.overtaken, given.server.overtaken_at) = (2, NOW - DAY);
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     assert_eq!(given.receive().rows, [S4]);
 }
 
@@ -135,7 +177,7 @@ fn s4_comes_before_s5a_another_instance_is_no_copy() {
 fn s4_comes_before_s6_a_replaced_server_accepts_nobody() {
     let mut given = Given::new();
     given.sender().epoch = None;
-    given.request.epoch_heard = Some(SUCCESSOR);
+    given.hear(SUCCESSOR);
     let then = given.receive();
     assert_eq!(then.rows, [S4]);
     assert_eq!(then.sender.epoch, None);
@@ -144,7 +186,7 @@ fn s4_comes_before_s6_a_replaced_server_accepts_nobody() {
 #[test]
 fn s5_a_newer_epoch_of_this_instance_begins_a_later_one() {
     let mut given = Given::new();
-    given.request.epoch_heard = Some(NEXT_EPOCH);
+    given.hear(NEXT_EPOCH);
     let mut then = given.receive();
     assert_eq!((then.received(), &then.rows[..]), (Received::Taken, &[S5, A2, S13d][..]));
     assert_eq!(then.server.epoch.generation, NEXT_EPOCH.generation + 1);
@@ -158,14 +200,14 @@ fn s5_a_newer_epoch_of_this_instance_begins_a_later_one() {
 #[test]
 fn s5_a_tie_is_a_newer_epoch() {
     let mut given = Given::new();
-    given.request.epoch_heard = Some(ServerEpoch { random: EPOCH.random + 1, ..EPOCH });
+    given.hear(ServerEpoch { random: EPOCH.random + 1, ..EPOCH });
     assert_eq!(given.receive().rows, [S5, A2, S13d]);
 }
 
 #[test]
 fn s5_goes_on_to_s7() {
     let mut given = Given::new();
-    given.request.epoch_heard = Some(NEXT_EPOCH);
+    given.hear(NEXT_EPOCH);
     given.sender().retired.insert(OTHER);
     given.request.epoch = OTHER;
     assert_eq!(given.receive().rows, [S5, A2, S7]);
@@ -175,7 +217,7 @@ fn s5_goes_on_to_s7() {
 fn s5a_the_third_newer_epoch_within_35_days_fences_the_server() {
     let mut given = Given::new();
     (given.server.overtaken, given.server.overtaken_at) = (2, NOW - 35 * DAY);
-    given.request.epoch_heard = Some(NEXT_EPOCH);
+    given.hear(NEXT_EPOCH);
     let then = given.receive();
     assert_eq!((then.received(), &then.rows[..]), (Received::Fenced, &[S5a][..]));
     assert!(then.server.fenced);
@@ -186,7 +228,7 @@ fn s5_follows_s5a_the_second_epoch_or_a_later_third_one_is_taken_for_a_restore()
     for (overtaken, overtaken_at) in [(1, NOW - DAY), (2, NOW - 35 * DAY - 1)] {
         let mut given = Given::new();
         (given.server.overtaken, given.server.overtaken_at) = (overtaken, overtaken_at);
-        given.request.epoch_heard = Some(NEXT_EPOCH);
+        given.hear(NEXT_EPOCH);
         assert_eq!(given.receive().rows, [S5, A2, S13d]);
     }
 }

@@ -95,6 +95,7 @@ impl Given {
             other,
             request: Request {
                 point: Some(point),
+                point_evidence: Some(EVIDENCE.of_point(&point)),
                 list_digest: list_digest(&["ana", "ben"]),
                 ..request()
             },
@@ -109,6 +110,18 @@ impl Given {
 
     fn point(&mut self) -> &mut SyncPoint {
         self.request.point.as_mut().unwrap()
+    }
+
+    /// The sender heard a server epoch, with its evidence.
+    fn hear(&mut self, epoch: ServerEpoch) {
+        self.request.epoch_heard = Some(epoch);
+        self.request.epoch_evidence = Some(EVIDENCE.of_epoch(&epoch));
+    }
+
+    /// The sender has evidence of the point that it states.
+    fn with_evidence_of_point(mut self) -> Self {
+        self.request.point_evidence = self.request.point.map(|point| EVIDENCE.of_point(&point));
+        self
     }
 
     /// The sender began a new epoch that descends from the one known, and exports everything in answer
@@ -223,7 +236,9 @@ fn request() -> Request {
         id: request_id(2),
         own: delta(2, 3, &["ana", "ben", "cleo"]),
         epoch_heard: Some(EPOCH),
+        epoch_evidence: Some(EVIDENCE.of_epoch(&EPOCH)),
         point: None,
+        point_evidence: None,
         list_digest: SetDigest::default(),
         list_bad: false,
         list_buckets: None,

@@ -1,6 +1,7 @@
 //! S10a to S15: the own part of a request, and the point of its list.
 
-use dirsync_message::{Mark, RequestId, ServerEpoch};
+use dirsync_message::{Evidence, Mark, RequestId, ServerEpoch};
+use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::row::Row::*;
 use dirsync_protocol::server::Received;
 use dirsync_protocol::tables::{Copies, RegistrationState};
@@ -290,7 +291,48 @@ fn s13d_a_delta_without_changes_logs_nothing() {
     assert!(then.sender.answer_due);
 }
 
-// S14 and S15: the point, and who has spoken.
+// S14a to S15: the point, and who has spoken.
+
+#[test]
+fn s14a_a_point_that_was_never_issued_is_only_unknown_without_evidence() {
+    let other = EvidenceKey::new([1; 32]);
+    let spoil: [fn(&mut SyncPoint); 2] =
+        [|point| point.mark = Mark(point.mark.0 + 1), |point| point.srv_seq = SrvSeq(9)];
+    for spoil in spoil {
+        let mut given = Given::new();
+        let issued = *given.point();
+        spoil(given.point());
+        let claimed = *given.point();
+        let wrong = [
+            None,
+            Some(Evidence([0; 16])),
+            Some(EVIDENCE.of_point(&issued)),
+            Some(EVIDENCE.of_epoch(&EPOCH)),
+            Some(other.of_point(&claimed)),
+        ];
+        for evidence in wrong {
+            let mut given = Given::new();
+            spoil(given.point());
+            given.request.point_evidence = evidence;
+            let mut then = given.receive();
+            assert_eq!((then.received(), &then.rows[..]), (Received::Taken, &[S13d, S14a][..]));
+            assert_eq!((then.server.epoch, then.server.recovering), (EPOCH, false));
+            assert_eq!(
+                (then.sender.spoke_in, then.sender.agreement.equal),
+                (Some(EPOCH), Some(false))
+            );
+            assert_eq!(then.list(), ["ana", "ben", "cleo"]);
+        }
+    }
+}
+
+#[test]
+fn s14a_a_point_that_was_issued_needs_no_evidence() {
+    let mut given = Given::new();
+    given.request.point_evidence = None;
+    let then = given.receive();
+    assert_eq!((then.rows, then.sender.agreement.equal), (vec![S13d], Some(true)));
+}
 
 #[test]
 fn s14_a_point_that_was_never_issued_begins_a_new_epoch() {
@@ -299,7 +341,7 @@ fn s14_a_point_that_was_never_issued_begins_a_new_epoch() {
     for spoil in spoil {
         let mut given = Given::new();
         spoil(given.point());
-        let mut then = given.receive();
+        let mut then = given.with_evidence_of_point().receive();
         assert_eq!((then.received(), &then.rows[..]), (Received::Taken, &[S13d, S14, A2][..]));
         assert_eq!(then.server.epoch.generation, EPOCH.generation + 1);
         assert!(then.server.recovering);
@@ -312,7 +354,7 @@ fn s14_a_point_of_another_generation_or_instance_says_nothing() {
     for epoch in [ServerEpoch { generation: 2, ..EPOCH }, ServerEpoch { ..SUCCESSOR }] {
         let mut given = Given::new();
         given.point().epoch = epoch;
-        assert_eq!(given.receive().rows, [S13d]);
+        assert_eq!(given.with_evidence_of_point().receive().rows, [S13d]);
     }
 }
 
@@ -327,7 +369,7 @@ fn s14_follows_s11_and_s13a_to_s13c_too() {
         let mut given = Given::new();
         given.point().mark = Mark(0);
         spoil(&mut given);
-        assert_eq!(given.receive().rows, [row, S14, A2]);
+        assert_eq!(given.with_evidence_of_point().receive().rows, [row, S14, A2]);
     }
 }
 
@@ -335,7 +377,7 @@ fn s14_follows_s11_and_s13a_to_s13c_too() {
 fn s14_comes_before_s15_nobody_has_spoken_in_the_epoch_that_it_begins() {
     let mut given = Given::new();
     given.point().mark = Mark(0);
-    let then = given.receive();
+    let then = given.with_evidence_of_point().receive();
     assert_eq!(then.sender.spoke_in, None);
 }
 

@@ -6,14 +6,19 @@ use dirsync_protocol::{requestor, server};
 use dirsync_sim::network::Letter;
 use dirsync_sim::world::{LENIENT, World};
 use dirsync_store::Store;
-use dirsync_testing::{Fault, TestStore};
+use dirsync_testing::{EVIDENCE, Fault, TestStore};
 
 /// Applies a letter to a store, as the agent does: the transaction is committed, or nothing is kept.
 fn apply(store: &mut TestStore, letter: &Letter) -> Result<(), ReceiveError> {
     let mut draws = Draws::new(&[9; 32]);
     let mut events = Vec::new();
-    let mut context =
-        Context { now: 1_800_000_000_000, draws: &mut draws, events: &mut events, guard: LENIENT };
+    let mut context = Context {
+        now: 1_800_000_000_000,
+        draws: &mut draws,
+        events: &mut events,
+        guard: LENIENT,
+        evidence: &EVIDENCE,
+    };
     let text = letter.text();
     let mut body = BodyReader::new(text.as_bytes());
     let mut tables = store.begin()?;

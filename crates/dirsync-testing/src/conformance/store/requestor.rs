@@ -42,6 +42,8 @@ fn the_requestor_row_is_kept(store: &mut dyn Store) {
         former_epochs: Vec::new(),
         sent: Vec::new(),
         epoch_heard: None,
+        epoch_evidence: None,
+        point_evidence: None,
         point: None,
         filling: None,
         staging: None,
