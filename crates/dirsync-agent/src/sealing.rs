@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use dirsync_carrier::MessageFile;
 use dirsync_directory::PostofficeName;
-use dirsync_protocol::tables::Stored;
 use dirsync_seal::{
     BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Fingerprint, FirstContact,
     Front, KeyStatement, Lines, MessageName, OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
@@ -18,9 +17,9 @@ use dirsync_seal::{
 
 use crate::peers::Peer;
 
-/// The number of decompressed bytes that are handed over at a time.
+/// The number of decompressed bytes of a large body that are handed over at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// The number of bytes of a file that are read at a time before its body.
+/// The number of bytes of a file that are read at a time before its body, and of a small body.
 const FRONT_BYTES: usize = 8 * 1024;
 
 /// Seals the messages of one postoffice, and opens those that it receives.
@@ -51,21 +50,29 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     /// If a part is over its limit.
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError>;
 
-    /// Opens a message. `keys_of` returns the keys by which messages of a postoffice may be signed; it is
-    /// called once, before anything is decrypted.
+    /// Reads a message as far as nothing of it need be believed.
     ///
     /// # Errors
     ///
-    /// The outer error is the one of `keys_of`.
-    fn open(
-        &self,
+    /// If it is no such message, or cut off.
+    fn read<'s>(
+        &'s self,
         file: Box<dyn MessageFile>,
-        keys_of: &mut KeysOf<'_>,
-    ) -> Stored<Result<Opened, NotOpened>>;
+    ) -> Result<Box<dyn SealedMessage + 's>, SealError>;
 }
 
-/// Returns the keys by which a message may be signed.
-pub type KeysOf<'a> = dyn FnMut(&Claim<'_>) -> Stored<Result<PeerKeys, NotOpened>> + 'a;
+/// A message that is still sealed, and whose sender is not proved.
+pub trait SealedMessage: Send {
+    /// The sender that it claims to have.
+    fn claim(&self) -> Claim<'_>;
+
+    /// Opens it, if one of the keys of this sender has signed it. Nothing is decrypted before.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged or forged, or for somebody else.
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError>;
+}
 
 /// What the lines of a message say of its sender. Nothing of it is proved.
 #[derive(Clone, Copy, Debug)]
@@ -135,25 +142,6 @@ pub struct KeysShown {
     pub to_key: Fingerprint,
 }
 
-/// Why a message was not opened.
-#[derive(Debug)]
-pub enum NotOpened {
-    /// Nobody of this name is known.
-    Stranger(PostofficeName),
-    /// No key of the sender is known, and the message proves no invitation.
-    NoProof(PostofficeName),
-    /// The message proves another invitation than the one in force.
-    WrongProof(PostofficeName),
-    /// It is damaged or forged, or for somebody else.
-    Refused(SealError),
-}
-
-impl From<SealError> for NotOpened {
-    fn from(error: SealError) -> Self {
-        Self::Refused(error)
-    }
-}
-
 impl BodyOutput for BodySealer<Vec<u8>> {
     fn compressed_bytes(&self) -> u64 {
         self.compressed_bytes()
@@ -199,51 +187,54 @@ impl Sealing for OwnKeys {
         front.seal(letter.head, &letter.body.key, pair, letter.to.keys.newest())
     }
 
-    fn open(
-        &self,
+    fn read<'s>(
+        &'s self,
         file: Box<dyn MessageFile>,
-        keys_of: &mut KeysOf<'_>,
-    ) -> Stored<Result<Opened, NotOpened>> {
+    ) -> Result<Box<dyn SealedMessage + 's>, SealError> {
         let mut file = BufReader::with_capacity(FRONT_BYTES, file);
-        let lines = match Lines::read(&mut file) {
-            Ok(lines) => lines,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let keys = match keys_of(&Claim {
+        let lines = Lines::read(&mut file)?;
+        Ok(Box::new(SealedFile { lines, file, own: self }))
+    }
+}
+
+/// A sealed message whose lines were read.
+struct SealedFile<'a> {
+    lines: Lines,
+    file: BufReader<Box<dyn MessageFile>>,
+    own: &'a OwnKeys,
+}
+
+impl SealedMessage for SealedFile<'_> {
+    fn claim(&self) -> Claim<'_> {
+        let Self { lines, .. } = self;
+        Claim {
             from: &lines.parties().from,
             from_key: lines.parties().from_key,
             rotated: lines.rotated(),
             first_contact: lines.first_contact(),
-        })? {
-            Ok(keys) => keys,
-            Err(why) => return Ok(Err(why)),
-        };
-        Ok(open_signed(lines, file, self, &keys).map_err(NotOpened::Refused))
+        }
     }
-}
 
-/// Opens a message whose sender's keys are known, in the order that keeps forgeries cheap.
-fn open_signed(
-    lines: Lines,
-    file: BufReader<Box<dyn MessageFile>>,
-    own: &OwnKeys,
-    sender: &PeerKeys,
-) -> Result<Opened, SealError> {
-    let opened = lines.verify(own, sender)?.open_head(file, own)?;
-    let front = opened.signed().front().clone();
-    let sender = opened.signed().sender_keys().clone();
-    let keys = KeysShown { sender, to_key: opened.signed().parties().to_key };
-    let head = opened.head().to_owned();
-    let body = opened.open_body(BODY_BYTES_MAX)?;
-    Ok(Opened {
-        from: front.from,
-        to: front.to,
-        name: front.name,
-        head,
-        body: Box::new(BufReader::with_capacity(BUFFER_BYTES, body)),
-        body_bytes: front.body.content.bytes,
-        keys,
-    })
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError> {
+        let Self { lines, file, own } = *self;
+        let opened = lines.verify(own, sender)?.open_head(file, own)?;
+        let front = opened.signed().front().clone();
+        let sender = opened.signed().sender_keys().clone();
+        let keys = KeysShown { sender, to_key: opened.signed().parties().to_key };
+        let head = opened.head().to_owned();
+        let body = opened.open_body(BODY_BYTES_MAX)?;
+        let body_bytes = front.body.content.bytes;
+        let buffer = if body_bytes < BUFFER_BYTES as u64 { FRONT_BYTES } else { BUFFER_BYTES };
+        Ok(Opened {
+            from: front.from,
+            to: front.to,
+            name: front.name,
+            head,
+            body: Box::new(BufReader::with_capacity(buffer, body)),
+            body_bytes,
+            keys,
+        })
+    }
 }
 
 /// A sealed body in memory.

@@ -344,6 +344,7 @@ impl Carrier for FolderCarrier {
         // Sending tidies up the folder of the addressee, so two threads must not have the same one.
         let addressees: BTreeSet<&str> = messages.iter().map(|one| one.to.folded()).collect();
         let apart = addressees.len() == messages.len() && messages.len() >= TOGETHER_FROM;
+        let messages = messages.iter().collect();
         together(messages, if apart { SENDERS } else { 1 }, |message| self.send(message))
     }
 

@@ -52,3 +52,4 @@ pub use carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 pub use folder::{FolderCarrier, InboxContents};
 pub use lock::{LockError, PostofficeLock};
 pub use share::{PatientCarrier, Shares};
+pub use together::together;

@@ -1,4 +1,4 @@
-//! Runs work that consists mostly of waiting in several threads.
+//! Runs work for several items in several threads.
 
 use std::thread;
 
@@ -6,19 +6,24 @@ use std::thread;
 ///
 /// The items are divided among this number of threads. A single thread is the caller's own. A panic is
 /// passed on to the caller.
-pub(crate) fn together<T: Sync, R: Send>(
-    items: &[T],
+pub fn together<T: Send, R: Send>(
+    items: Vec<T>,
     threads: usize,
-    work: impl Fn(&T) -> R + Sync,
+    work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
-    let run = |items: &[T]| -> Vec<R> { items.iter().map(&work).collect() };
-    if threads <= 1 {
-        return run(items);
+    if threads <= 1 || items.len() <= 1 {
+        return items.into_iter().map(work).collect();
     }
-    let share = items.len().div_ceil(threads).max(1);
+    let share = items.len().div_ceil(threads);
+    let run = |items: Vec<T>| -> Vec<R> { items.into_iter().map(&work).collect() };
+    let run = &run;
     thread::scope(|scope| {
-        let running: Vec<_> =
-            items.chunks(share).map(|items| scope.spawn(move || run(items))).collect();
+        let mut running = Vec::with_capacity(threads);
+        let mut items = items.into_iter();
+        while items.len() > 0 {
+            let share = items.by_ref().take(share).collect();
+            running.push(scope.spawn(move || run(share)));
+        }
         running
             .into_iter()
             .flat_map(|thread| {
@@ -38,14 +43,14 @@ mod tests {
             let items: Vec<usize> = (0..count).collect();
             let doubled: Vec<usize> = items.iter().map(|item| item * 2).collect();
             for threads in [0, 1, 8] {
-                assert_eq!(together(&items, threads, |item| item * 2), doubled);
+                assert_eq!(together(items.clone(), threads, |item| item * 2), doubled);
             }
         }
     }
 
     #[test]
     fn a_panic_is_not_lost() {
-        let panics = || together(&[1, 2, 3], 2, |item| assert_ne!(*item, 3));
+        let panics = || together(vec![1, 2, 3], 2, |item| assert_ne!(item, 3));
         assert!(std::panic::catch_unwind(panics).is_err());
     }
 }

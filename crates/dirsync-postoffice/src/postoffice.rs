@@ -193,7 +193,7 @@ impl Postoffice {
                 false => EvidenceKey::NONE,
             },
             sealing: self.own_keys()?,
-            read_ahead: true,
+            threads: threads(),
             compression: self.config.compression,
             settle_ms: self.config.settle_ms,
         })
@@ -370,4 +370,9 @@ pub(crate) fn log_run(
     lines.push(LogLine { at, step: step.into(), level: Level::Info, text: summary.into(), run });
     lines.iter().try_for_each(|line| tables.put_log(line))?;
     Ok(lines)
+}
+
+/// The number of threads for work that keeps a processor busy. At least two, since one also waits for files.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |count| count.get().max(2))
 }

@@ -251,7 +251,7 @@ impl World {
             guard: self.setup.guard,
             evidence: EVIDENCE,
             sealing: sealing_of(&postoffice(name_of(at)), self.setup.sealed),
-            read_ahead: false,
+            threads: 1,
             compression: 1,
             settle_ms: 0,
         }

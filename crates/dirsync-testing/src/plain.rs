@@ -20,11 +20,10 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use dirsync_agent::sealing::{
-    BodyOutput, Claim, KeysOf, KeysShown, Letter, NotOpened, Opened, Sealing,
+    BodyOutput, Claim, KeysShown, Letter, Opened, SealedMessage, Sealing,
 };
 use dirsync_carrier::MessageFile;
 use dirsync_directory::PostofficeName;
-use dirsync_protocol::tables::Stored;
 use dirsync_seal::{
     BodyKey, BodySealer, Confirmed, Content, Fingerprint, FirstContact, MessageName, OwnKeys, Part,
     PeerKeys, PublicKey, SealError, SealedBody,
@@ -199,37 +198,39 @@ impl Sealing for PlainSealing {
         Ok(front(self.0.name(), to.keys.name(), name, first_contact, (head, body.content)))
     }
 
-    fn open(
-        &self,
+    fn read<'s>(
+        &'s self,
         mut file: Box<dyn MessageFile>,
-        keys_of: &mut KeysOf<'_>,
-    ) -> Stored<Result<Opened, NotOpened>> {
+    ) -> Result<Box<dyn SealedMessage + 's>, SealError> {
         let mut bytes = Vec::new();
-        let read = file.read_to_end(&mut bytes).map_err(SealError::from);
-        let message = match read.and_then(|_| PlainMessage::read(&bytes)) {
-            Ok(message) => message,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let PlainMessage { from, to, name, first_contact, head, body } = message;
-        if to != *self.0.name() {
-            return Ok(Err(SealError::OtherAddressee(to).into()));
+        file.read_to_end(&mut bytes)?;
+        let message = PlainMessage::read(&bytes)?;
+        if message.to != *self.0.name() {
+            return Err(SealError::OtherAddressee(message.to));
         }
-        // The keys of tests derive from names, so the message need not say them.
-        let sender = match keys_of(&Claim {
-            from: &from,
-            from_key: key_of(&from).fingerprint(),
-            rotated: &[],
-            first_contact: first_contact.as_ref(),
-        })? {
-            Ok(keys) => keys,
-            Err(why) => return Ok(Err(why)),
-        };
+        Ok(Box::new(Arriving { message, own: &self.0 }))
+    }
+}
+
+/// A plain message that has arrived.
+struct Arriving<'a> {
+    message: PlainMessage,
+    own: &'a OwnKeys,
+}
+
+impl SealedMessage for Arriving<'_> {
+    /// The keys of tests derive from names, so the message need not say them.
+    fn claim(&self) -> Claim<'_> {
+        let PlainMessage { from, first_contact, .. } = &self.message;
+        let from_key = key_of(from).fingerprint();
+        Claim { from, from_key, rotated: &[], first_contact: first_contact.as_ref() }
+    }
+
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError> {
+        let PlainMessage { from, to, name, head, body, .. } = self.message;
         let body_bytes = body.len() as u64;
-        let body = match zstd::stream::read::Decoder::new(Cursor::new(body)) {
-            Ok(body) => Box::new(BufReader::new(body)),
-            Err(error) => return Ok(Err(SealError::from(error).into())),
-        };
-        let keys = KeysShown { sender, to_key: self.first_key().fingerprint() };
-        Ok(Ok(Opened { from, to, name, head, body, body_bytes, keys }))
+        let body = Box::new(BufReader::new(zstd::stream::read::Decoder::new(Cursor::new(body))?));
+        let keys = KeysShown { sender: sender.clone(), to_key: self.own.first().fingerprint() };
+        Ok(Opened { from, to, name, head, body, body_bytes, keys })
     }
 }

@@ -93,7 +93,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             guard: self.guard,
             evidence: EVIDENCE,
             sealing: sealing_of(&self.name, self.sealed),
-            read_ahead: false,
+            threads: 1,
             compression: 3,
             settle_ms: 60_000,
         }

@@ -10,7 +10,7 @@ use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
 use super::place::Failures;
-use super::transport::{Incoming, Opening, Transactions, open};
+use super::transport::{Incoming, Opening, Transactions, open, read};
 use super::turn::Turn;
 use super::{
     Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
@@ -19,7 +19,7 @@ use super::{
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
 use crate::peers::{Peer, put_server_key};
-use crate::sealing::{Claim, KeysShown, NotOpened};
+use crate::sealing::KeysShown;
 
 /// The work of T3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,12 +95,15 @@ impl Applying<'_> {
                 Some(peer) => peer,
                 unknown => unknown.insert(self.server(store)?),
             };
-            let mut keys_of = |claim: &Claim<'_>| {
-                let known = claim.from == peer.keys.name();
-                let keys = known.then(|| peer.keys.clone());
-                Ok(keys.ok_or_else(|| NotOpened::Stranger(claim.from.clone())))
-            };
-            let moved = match open(self.carrier, one, self.around, &mut keys_of)? {
+            let opening = read(self.carrier, one, self.around).map(|read| {
+                let message = read?;
+                let from = message.claim().from;
+                if from != peer.keys.name() {
+                    return Err(Opening::Stranger(from.clone()));
+                }
+                Ok(open(message, &peer.keys, one, self.around))
+            });
+            let moved = match opening.map(|opening| opening.unwrap_or_else(|why| why)) {
                 Ok(Opening::NotYet | Opening::Gone) => Ok(false),
                 Ok(Opening::OtherKey(_)) => {
                     // Another machine of this name may have the key.

@@ -54,8 +54,9 @@ pub struct Surroundings {
     pub evidence: EvidenceKey,
     /// The keys of this postoffice.
     pub sealing: Arc<dyn Sealing>,
-    /// Whether a long body is opened by a thread of its own, while it is applied.
-    pub read_ahead: bool,
+    /// The number of threads that seal and open messages. With more than one, a long body is also opened
+    /// by a thread of its own while it is applied. With one, the step does everything itself.
+    pub threads: usize,
     /// zstd level of bodies.
     pub compression: i32,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.

@@ -2,6 +2,7 @@
 
 mod admit;
 mod answer;
+mod opening;
 mod post;
 mod push;
 mod take;

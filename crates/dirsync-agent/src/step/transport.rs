@@ -3,18 +3,18 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile};
+use dirsync_carrier::{Arrived, Carrier, CarrierError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyReader, BodyWriter, Head, Request, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
-use dirsync_seal::{MessageName, SealError};
+use dirsync_seal::{MessageName, PeerKeys, SealError};
 
 use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
-use crate::sealing::{BodyInMemory, KeysOf, KeysShown, NotOpened, Opened};
+use crate::sealing::{BodyInMemory, KeysShown, Opened, SealedMessage};
 
 /// The size of a sealed body from which on it is opened by a thread of its own, in bytes.
-const AHEAD_FROM_BYTES: u64 = 64 * 1024;
+pub(super) const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 
 /// A message whose head has been read.
 pub(super) struct Incoming {
@@ -52,68 +52,59 @@ impl Opening {
     }
 }
 
-/// Opens a message and reads its head. The name of its file is not trusted, and nothing is decrypted before
-/// its signature is right by a key that `keys_of` returns.
+/// Reads the lines of a message. The name of its file is not trusted.
 ///
-/// # Errors
-///
-/// The outer error is the one of `keys_of`.
-pub(super) fn open(
+/// The outer error is the one of the carrier; the inner one says why there is no message.
+pub(super) fn read<'s>(
     carrier: &dyn Carrier,
     arrived: &Arrived,
-    around: &Surroundings,
-    keys_of: &mut KeysOf<'_>,
-) -> Stored<Result<Opening, CarrierError>> {
-    let file = match carrier.open(arrived) {
-        Ok(Some(Ok(file))) => file,
-        Ok(None) => return Ok(Ok(Opening::Gone)),
-        Ok(Some(Err(error))) => return Ok(Ok(Opening::refused(arrived, &error))),
-        Err(error) => return Ok(Err(error)),
+    around: &'s Surroundings,
+) -> Result<Result<Box<dyn SealedMessage + 's>, Opening>, CarrierError> {
+    let file = match carrier.open(arrived)? {
+        Some(Ok(file)) => file,
+        None => return Ok(Err(Opening::Gone)),
+        Some(Err(error)) => return Ok(Err(Opening::refused(arrived, &error))),
     };
-    Ok(Ok(open_file(file, arrived, around, keys_of)?))
+    Ok(around.sealing.read(file).map_err(|error| not_opened(arrived, around, error)))
 }
 
-fn open_file(
-    file: Box<dyn MessageFile>,
+/// Opens a message that one of the keys of `sender` should have signed, and reads its head.
+pub(super) fn open(
+    message: Box<dyn SealedMessage + '_>,
+    sender: &PeerKeys,
     arrived: &Arrived,
     around: &Surroundings,
-    keys_of: &mut KeysOf<'_>,
-) -> Stored<Opening> {
-    let opened = match around.sealing.open(file, keys_of)? {
+) -> Opening {
+    let opened = match message.open(sender) {
         Ok(opened) => opened,
-        Err(why) => {
-            return Ok(match why {
-                NotOpened::Stranger(name) => Opening::Stranger(name),
-                NotOpened::NoProof(name) => Opening::NoProof(name),
-                NotOpened::WrongProof(name) => Opening::WrongProof(name),
-                NotOpened::Refused(SealError::CutOff { .. }) if !is_settled(arrived, around) => {
-                    Opening::NotYet
-                }
-                NotOpened::Refused(error @ SealError::OtherAddresseeKey(_)) => {
-                    Opening::OtherKey(error.into())
-                }
-                NotOpened::Refused(error) => Opening::refused(arrived, &error),
-            });
-        }
+        Err(error) => return not_opened(arrived, around, error),
     };
     let head = match Head::parse(&opened.head) {
         Ok(head) => head,
-        Err(error) => return Ok(Opening::Refused(error.into())),
+        Err(error) => return Opening::Refused(error.into()),
     };
     if let Some(disagreement) = disagreement(&head, &opened) {
-        return Ok(Opening::Refused(SealError::Disagrees(disagreement).into()));
+        return Opening::Refused(SealError::Disagrees(disagreement).into());
     }
     let Opened { body, body_bytes, keys, .. } = opened;
-    let body = if around.read_ahead && body_bytes >= AHEAD_FROM_BYTES {
+    let body = if around.threads > 1 && body_bytes >= AHEAD_FROM_BYTES {
         match ReadAhead::new(body) {
             Ok(body) => Box::new(body),
-            Err(error) => return Ok(Opening::refused(arrived, &error)),
+            Err(error) => return Opening::refused(arrived, &error),
         }
     } else {
         body
     };
     let body = BodyReader::new(body);
-    Ok(Opening::Message(Box::new(Incoming { head, body, keys })))
+    Opening::Message(Box::new(Incoming { head, body, keys }))
+}
+
+fn not_opened(arrived: &Arrived, around: &Surroundings, error: SealError) -> Opening {
+    match error {
+        SealError::CutOff { .. } if !is_settled(arrived, around) => Opening::NotYet,
+        SealError::OtherAddresseeKey(_) => Opening::OtherKey(error.into()),
+        error => Opening::refused(arrived, &error),
+    }
 }
 
 /// The field in which a head and the lines around it disagree. A peer could otherwise sign a message under one

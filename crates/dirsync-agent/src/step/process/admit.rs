@@ -12,8 +12,9 @@ use dirsync_seal::{PeerKeys, PublicKey};
 use crate::alarm::Refusal;
 use crate::decisions::{DecideError, Decision, DecisionKind, DecisionsLog, decide};
 use crate::peers::{Peer, put_announced, put_contact_key};
-use crate::sealing::{Claim, KeysShown, NotOpened};
+use crate::sealing::{Claim, KeysShown};
 use crate::step::Surroundings;
+use crate::step::transport::Opening;
 use crate::waiting::{forget_refused, note_refused};
 
 /// The keys by which a request may be signed, and the reason why.
@@ -32,8 +33,8 @@ enum By {
 }
 
 impl Sender {
-    pub(super) fn keys(&self) -> PeerKeys {
-        self.keys.clone()
+    pub(super) fn keys(&self) -> &PeerKeys {
+        &self.keys
     }
 }
 
@@ -42,9 +43,9 @@ pub(super) fn sender(
     tables: &mut dyn Tables,
     claim: &Claim<'_>,
     own: &PeerKeys,
-) -> Stored<Result<Sender, NotOpened>> {
+) -> Stored<Result<Sender, Opening>> {
     let Some(registration) = tables.registration(claim.from)? else {
-        return Ok(Err(NotOpened::Stranger(claim.from.clone())));
+        return Ok(Err(Opening::Stranger(claim.from.clone())));
     };
     let peer = Peer::requestor(tables, &registration, own)?;
     let Some(contact) =
@@ -52,7 +53,7 @@ pub(super) fn sender(
     else {
         return Ok(match peer {
             Some(peer) => Ok(Sender { keys: peer.keys.clone(), by: By::Pin(Box::new(peer)) }),
-            None => Err(NotOpened::NoProof(claim.from.clone())),
+            None => Err(Opening::NoProof(claim.from.clone())),
         });
     };
     let proved = contact.admitted(&registration.name, |proof, key| {
@@ -61,7 +62,7 @@ pub(super) fn sender(
     });
     Ok(match proved {
         Ok(keys) => Ok(Sender { keys, by: By::Proof }),
-        Err(_) => Err(NotOpened::WrongProof(claim.from.clone())),
+        Err(_) => Err(Opening::WrongProof(claim.from.clone())),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Carrier, Outgoing};
+use dirsync_carrier::{Carrier, Outgoing, together};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Update;
 use dirsync_seal::MessageName;
@@ -84,17 +84,23 @@ impl<'a> Post<'a> {
         body: &BodyInMemory,
     ) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
-        let mut by_place: BTreeMap<&str, (&dyn Carrier, Vec<Sealed<'_>>)> = BTreeMap::new();
+        let (mut routes, mut letters) = (Vec::new(), Vec::new());
         for head in heads {
             let Some(route) = self.routes.get(&head.to) else { continue };
             // Nobody could open a message to a machine whose key is not known.
             let Some(peer) = route.peer_for(head) else { continue };
             if failures.is_cut_off(&route.place, &head.to) {
                 self.unsent.push(head.clone());
-                continue;
+            } else {
+                routes.push(route);
+                letters.push((peer, head));
             }
-            let sealed = seal(around, head, body, peer)?;
-            by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed);
+        }
+        let sealed =
+            together(letters, around.threads, |(peer, head)| seal(around, head, body, peer));
+        let mut by_place: BTreeMap<&str, (&dyn Carrier, Vec<Sealed<'_>>)> = BTreeMap::new();
+        for (route, sealed) in routes.into_iter().zip(sealed) {
+            by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed?);
         }
         for (place, (carrier, sealed)) in by_place {
             let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(body)).collect();

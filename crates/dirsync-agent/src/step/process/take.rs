@@ -9,12 +9,13 @@ use dirsync_protocol::server::{self, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::{Sender, admit, sender, wrong_proof};
+use super::admit::{Sender, admit, wrong_proof};
+use super::opening::{OpenedRequest, open_next};
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Carriers, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 use crate::step::place::{Failures, PlaceFailure};
-use crate::step::transport::{Incoming, Opening, open};
+use crate::step::transport::{Incoming, Opening};
 use crate::step::turn::Turn;
 use crate::step::{RefusedMessage, StepError, Surroundings, commit, log_done, refusal};
 
@@ -130,38 +131,18 @@ impl Taking<'_> {
         let mut tables = store.begin()?;
         let mut batch = Batch::default();
         let own = self.around.sealing.as_peer();
-        for arrived in messages {
-            let mut signed_by = None;
-            let opened = open(place.carrier, arrived, self.around, &mut |claim| {
-                let sender = sender(&mut *tables, claim, &own)?;
-                Ok(sender.map(|sender| signed_by.insert(sender).keys()))
-            })?;
-            let Some(opening) = self.note(place, opened) else {
-                if self.is_away(place) {
-                    break;
-                }
-                continue;
-            };
-            match opening {
-                Opening::NotYet | Opening::Gone => {}
-                Opening::Refused(why) | Opening::OtherKey(why) => {
-                    batch.refused.push((arrived, why));
-                }
-                Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
-                Opening::NoProof(from) => {
-                    batch.say(Level::Warning, Row::F3, format!("{from} sent no invitation"));
-                    batch.add(arrived, Verdict::NotAdmitted(from));
-                }
-                Opening::WrongProof(from) => {
-                    self.around.run(self.draws, &mut batch.events, |context| {
-                        wrong_proof(&mut *tables, context, &from)
-                    })?;
-                    batch.add(arrived, Verdict::NotAdmitted(from));
-                }
-                Opening::Message(incoming) => {
-                    let Some(sender) = signed_by else { continue };
-                    let verdict = self.take(&mut *tables, *incoming, &sender, &mut batch.events)?;
-                    batch.add(arrived, verdict);
+        let mut left = messages;
+        'batch: while !left.is_empty() {
+            let opened = open_next(&mut *tables, place.carrier, left, self.around, &own)?;
+            assert!(!opened.is_empty(), "the first message is always looked at");
+            left = left.get(opened.len()..).unwrap_or_default();
+            for OpenedRequest { arrived, sender, opening } in opened {
+                match self.note(place, opening) {
+                    Some(opening) => {
+                        self.take_opened(&mut *tables, arrived, sender, opening, &mut batch)?;
+                    }
+                    None if self.is_away(place) => break 'batch,
+                    None => {}
                 }
             }
         }
@@ -177,6 +158,38 @@ impl Taking<'_> {
         self.report.requests += taken as u64;
         self.put_away(store, room, place, batch)?;
         Ok(taken)
+    }
+
+    /// Takes a message that was opened, or notes why it cannot be.
+    fn take_opened<'m>(
+        &mut self,
+        tables: &mut dyn Tables,
+        arrived: &'m Arrived,
+        sender: Option<Sender>,
+        opening: Opening,
+        batch: &mut Batch<'m>,
+    ) -> Result<(), StepError> {
+        match opening {
+            Opening::NotYet | Opening::Gone => {}
+            Opening::Refused(why) | Opening::OtherKey(why) => batch.refused.push((arrived, why)),
+            Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
+            Opening::NoProof(from) => {
+                batch.say(Level::Warning, Row::F3, format!("{from} sent no invitation"));
+                batch.add(arrived, Verdict::NotAdmitted(from));
+            }
+            Opening::WrongProof(from) => {
+                self.around.run(self.draws, &mut batch.events, |context| {
+                    wrong_proof(tables, context, &from)
+                })?;
+                batch.add(arrived, Verdict::NotAdmitted(from));
+            }
+            Opening::Message(incoming) => {
+                let Some(sender) = sender else { return Ok(()) };
+                let verdict = self.take(tables, *incoming, &sender, &mut batch.events)?;
+                batch.add(arrived, verdict);
+            }
+        }
+        Ok(())
     }
 
     /// Moves the files of messages out of the inbox, by their verdicts.

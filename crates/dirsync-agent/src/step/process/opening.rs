@@ -1,0 +1,76 @@
+//! Opens requests, several at a time: most of the time that a small request needs goes into its signature
+//! and its decryption.
+
+use std::collections::BTreeSet;
+
+use dirsync_carrier::{Arrived, Carrier, CarrierError, together};
+use dirsync_protocol::tables::{Stored, Tables};
+use dirsync_seal::PeerKeys;
+
+use super::admit::{Sender, sender};
+use crate::sealing::SealedMessage;
+use crate::step::Surroundings;
+use crate::step::transport::{self, AHEAD_FROM_BYTES, Opening};
+
+/// The most messages that are opened at a time.
+const TOGETHER_MAX: usize = 16;
+
+/// A message after the attempt to open it.
+pub(super) struct OpenedRequest<'m> {
+    pub arrived: &'m Arrived,
+    /// Who may have signed it. `None` if it was not read so far.
+    pub sender: Option<Sender>,
+    pub opening: Result<Opening, CarrierError>,
+}
+
+/// A message whose lines were read, or why not.
+enum Lines<'s> {
+    Read(Box<dyn SealedMessage + 's>, Sender),
+    Not(Result<Opening, CarrierError>),
+}
+
+/// Opens the first of the messages, and those after it that can be opened before it is taken: messages of
+/// other senders, since one may change the keys of its own. A long message is opened alone, because its body
+/// is then read ahead. Nothing is opened after a failure of the carrier.
+pub(super) fn open_next<'m>(
+    tables: &mut dyn Tables,
+    carrier: &dyn Carrier,
+    messages: &'m [Arrived],
+    around: &Surroundings,
+    own: &PeerKeys,
+) -> Stored<Vec<OpenedRequest<'m>>> {
+    let mut senders = BTreeSet::new();
+    let mut read: Vec<(&Arrived, Lines<'_>)> = Vec::new();
+    for arrived in messages.iter().take(TOGETHER_MAX) {
+        let is_long = arrived.bytes >= AHEAD_FROM_BYTES;
+        if is_long && !read.is_empty() {
+            break;
+        }
+        let lines = match transport::read(carrier, arrived, around) {
+            Ok(Ok(message)) => {
+                let claim = message.claim();
+                if !senders.insert(claim.from.clone()) {
+                    break;
+                }
+                match sender(tables, &claim, own)? {
+                    Ok(sender) => Lines::Read(message, sender),
+                    Err(why) => Lines::Not(Ok(why)),
+                }
+            }
+            Ok(Err(why)) => Lines::Not(Ok(why)),
+            Err(error) => Lines::Not(Err(error)),
+        };
+        let is_last = is_long || matches!(lines, Lines::Not(Err(_)));
+        read.push((arrived, lines));
+        if is_last {
+            break;
+        }
+    }
+    Ok(together(read, around.threads, |(arrived, lines)| match lines {
+        Lines::Read(message, sender) => {
+            let opening = Ok(transport::open(message, sender.keys(), arrived, around));
+            OpenedRequest { arrived, sender: Some(sender), opening }
+        }
+        Lines::Not(opening) => OpenedRequest { arrived, sender: None, opening },
+    }))
+}
