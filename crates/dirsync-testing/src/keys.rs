@@ -18,12 +18,33 @@ pub fn own_keys(name: &PostofficeName) -> Arc<OwnKeys> {
     // A key costs as much as opening a message.
     static MADE: Mutex<BTreeMap<String, Arc<OwnKeys>>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let keys = made.entry(name.as_str().to_owned()).or_insert_with(|| {
-        let seed = *blake3::hash(format!("key of {}", name.folded()).as_bytes()).as_bytes();
-        let pair = KeyPair::from_seed(&seed, name.as_str()).expect("a seed makes a key");
-        Arc::new(OwnKeys::new(name.clone(), pair))
-    });
+    let keys = made
+        .entry(name.as_str().to_owned())
+        .or_insert_with(|| Arc::new(OwnKeys::new(name.clone(), pair(name, 0))));
     Arc::clone(keys)
+}
+
+/// The keys of a postoffice after it has changed its key this many times. It still has the older ones.
+///
+/// # Panics
+///
+/// Never: every seed makes a key, and every key signs.
+pub fn changed_keys(name: &PostofficeName, changes: u32) -> Arc<OwnKeys> {
+    let mut keys = OwnKeys::new(name.clone(), pair(name, 0));
+    for change in 1..=changes {
+        keys.rotate(pair(name, change)).expect("the key signs");
+    }
+    Arc::new(keys)
+}
+
+/// The key of a postoffice after so many changes.
+fn pair(name: &PostofficeName, changes: u32) -> KeyPair {
+    let text = match changes {
+        0 => format!("key of {}", name.folded()),
+        _ => format!("key {changes} of {}", name.folded()),
+    };
+    let seed = *blake3::hash(text.as_bytes()).as_bytes();
+    KeyPair::from_seed(&seed, name.as_str()).expect("a seed makes a key")
 }
 
 /// The public key of a postoffice.

@@ -1,10 +1,12 @@
 //! One postoffice of a test: a database, a clock, randomness from its name, and the shipped steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, decide};
 use dirsync_agent::restoring::begin_anew;
+use dirsync_agent::sealing::Sealing;
 use dirsync_agent::step::{
     ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
 };
@@ -17,6 +19,7 @@ use dirsync_protocol::evidence::EvidenceKey;
 use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::tables::ListPlace;
+use dirsync_seal::OwnKeys;
 use dirsync_store::{Store, Transaction};
 
 use crate::keys::{key_of, sealing_of};
@@ -54,6 +57,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub guard: GuardLimits,
     /// Whether its messages are sealed with keys.
     pub sealed: bool,
+    /// The keys with which it seals. `None` for the first one of its name.
+    pub keys: Option<Arc<OwnKeys>>,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -64,8 +69,9 @@ impl TestPostoffice {
     /// Another machine with a copy of the database.
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
+        let (store, keys) = (self.store.copy(), self.keys.clone());
         let Self { now, draws, guard, sealed, .. } = *self;
-        Self { name, store: self.store.copy(), decisions, now, draws, guard, sealed }
+        Self { name, store, decisions, now, draws, guard, sealed, keys }
     }
 }
 
@@ -80,6 +86,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             draws: 0,
             guard: GuardLimits::default(),
             sealed: false,
+            keys: None,
         }
     }
 
@@ -92,7 +99,10 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             seed: *seed.as_bytes(),
             guard: self.guard,
             evidence: EVIDENCE,
-            sealing: sealing_of(&self.name, self.sealed),
+            sealing: match &self.keys {
+                Some(keys) => Arc::clone(keys) as Arc<dyn Sealing>,
+                None => sealing_of(&self.name, self.sealed),
+            },
             threads: 1,
             compression: 3,
             settle_ms: 60_000,

@@ -4,6 +4,7 @@ mod claims;
 mod congress;
 mod cycle;
 mod dispatch;
+mod forged;
 mod inbox;
 mod interrupted;
 mod limits;
