@@ -59,6 +59,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub sealed: bool,
     /// The keys with which it seals. `None` for the first one of its name.
     pub keys: Option<Arc<OwnKeys>>,
+    /// How many threads seal and open its messages.
+    pub threads: usize,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -70,8 +72,8 @@ impl TestPostoffice {
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
         let (store, keys) = (self.store.copy(), self.keys.clone());
-        let Self { now, draws, guard, sealed, .. } = *self;
-        Self { name, store, decisions, now, draws, guard, sealed, keys }
+        let Self { now, draws, guard, sealed, threads, .. } = *self;
+        Self { name, store, decisions, now, draws, guard, sealed, keys, threads }
     }
 }
 
@@ -87,6 +89,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             guard: GuardLimits::default(),
             sealed: false,
             keys: None,
+            threads: 1,
         }
     }
 
@@ -103,7 +106,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
                 Some(keys) => Arc::clone(keys) as Arc<dyn Sealing>,
                 None => sealing_of(&self.name, self.sealed),
             },
-            threads: 1,
+            threads: self.threads,
             compression: 3,
             settle_ms: 60_000,
         }

@@ -35,6 +35,8 @@ const BATCH: usize = 40;
 const STEPS_IN_A_ROW: usize = 10;
 /// Among so many steps there is one in which genuine messages arrive, too.
 const GENUINE_EVERY: usize = 4;
+/// The number of threads that open them then.
+const THREADS: usize = 3;
 
 const _: () = assert!(BATCH < UNTAKEN_PER_STEP_MAX, "no step leaves a forgery for the next one");
 
@@ -144,7 +146,8 @@ fn lasting(postoffice: &TestPostoffice) -> String {
 }
 
 fn assert_lasting(after: &str, before: &str, label: &str) {
-    let changed: Vec<_> = after.lines().zip(before.lines()).filter(|(a, b)| a != b).collect();
+    let changed: Vec<_> =
+        after.lines().zip(before.lines()).filter(|(a, b)| a != b).take(3).collect();
     assert!(after == before, "{label}: a list, a key or a position changed: {changed:#?}");
 }
 
@@ -283,6 +286,8 @@ impl Attack<'_> {
         let expected = step(&mut alone, &network_with(&name, genuine()).carrier(&victim.name));
         assert_eq!((expected.taken, expected.refused), (genuine().count() as u64, 0), "{name}");
         let mut beside = victim.copy();
+        // As on machines with several cores, where messages are opened at the same time.
+        beside.threads = THREADS;
         let forged = batch.iter().map(|one| (&one.arrived, &one.file));
         let network = network_with(&name, genuine().chain(forged));
         let done = step(&mut beside, &network.carrier(&victim.name));
