@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use dirsync_agent::step::UNTAKEN_PER_STEP_MAX;
 use dirsync_carrier::{Arrived, Carrier, FolderCarrier};
+use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_seal::{Lines, work};
 use dirsync_testing::rows::postoffice;
@@ -422,4 +423,24 @@ fn forged_files_leave_the_inbox_with_a_reason() {
 
 fn encoded(name: &str) -> String {
     name.to_lowercase().replace('/', "+")
+}
+
+/// Each request has the proof of the invitation. One that comes once more after its sender has changed its key is no
+/// second machine: nobody is alarmed, and nobody is told that the name is taken.
+#[test]
+fn a_late_request_before_a_change_of_key_alarms_nobody() {
+    let scene = Scene::new();
+    let (server, mut tried) = (&scene.victims[0], 0);
+    for old in scene.old.iter().filter(|one| one.from == scene::A && one.to == SERVER) {
+        let mut victim = server.copy();
+        let network = network_with(SERVER, [(&old.arrived, &old.file)]);
+        let done = step(&mut victim, &network.carrier(&server.name));
+        assert!(done.events.iter().all(|event| event.level != Level::Alarm), "{:?}", done.events);
+        if done.taken == 0 {
+            assert_eq!((done.refused, done.messages), (1, 0));
+            assert_same(&victim, server, "a late request");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "requests by the first key");
 }

@@ -6,7 +6,7 @@ use dirsync_protocol::context::{Context, Level};
 use dirsync_protocol::invitation::is_proof;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server;
-use dirsync_protocol::tables::{INVITATION_USED, Stored, Tables};
+use dirsync_protocol::tables::{INVITATION_USED, Registration, Stored, Tables};
 use dirsync_seal::{PeerKeys, PublicKey};
 
 use crate::alarm::Refusal;
@@ -72,8 +72,29 @@ fn is_of(peer: &Peer, claim: &Claim<'_>) -> bool {
     peer.keys.may_sign(&claim.from_key).is_some() || followers.any(|key| key == claim.from_key)
 }
 
+/// Whether the requests of a machine may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// They may.
+    Open,
+    /// They may not, and it has been told so.
+    Refused,
+    /// The request was taken before its sender changed its key, and has come once more.
+    Late,
+}
+
+/// Whether this request was taken before, or is older than all that are remembered. As in S10a, a machine that was
+/// put back from a copy makes others, or makes them later.
+fn was_taken(registration: &Registration, request: &Request) -> bool {
+    let taken = &registration.taken;
+    let before_all = taken.first().is_some_and(|(first, _)| request.number < *first)
+        && request.health.clock <= registration.health.clock;
+    registration.epoch == Some(request.epoch)
+        && (before_all || taken.contains(&(request.number, request.id)))
+}
+
 /// Pins the key of a postoffice that has proved that it knows its invitation's secret, or that has changed its
-/// key. Returns whether its requests may be taken.
+/// key. Says whether its requests may be taken.
 pub(super) fn admit(
     tables: &mut dyn Tables,
     decisions: &mut dyn DecisionsLog,
@@ -81,8 +102,10 @@ pub(super) fn admit(
     (request, shown): (&Request, &KeysShown),
     sender: &Sender,
     around: &Surroundings,
-) -> Result<bool, DecideError> {
-    let Some(registration) = tables.registration(&request.from)? else { return Ok(true) };
+) -> Result<Admission, DecideError> {
+    let Some(registration) = tables.registration(&request.from)? else {
+        return Ok(Admission::Open);
+    };
     let mut pin = |tables: &mut dyn Tables, context: &mut Context<'_>, key: &PublicKey| {
         let (at, postoffice) = (around.now, request.from.clone());
         let decision = Decision { at, postoffice, kind: DecisionKind::Key(key.to_string()) };
@@ -94,7 +117,11 @@ pub(super) fn admit(
         if let Some(key) = peer.hear(tables, context, &*around.sealing, shown)? {
             pin(tables, context, &key)?;
         }
-        return Ok(true);
+        return Ok(Admission::Open);
+    }
+    if was_taken(&registration, request) {
+        // Its sender has changed its key since: that is no second machine.
+        return Ok(Admission::Late);
     }
     let expires = registration.invitation.as_ref().map(|(_, expires)| *expires);
     let refused = match expires {
@@ -106,14 +133,14 @@ pub(super) fn admit(
         put_contact_key(tables, &shown.sender)?;
         server::tell(tables, request, side)?;
         not_admitted(tables, context, &request.from, refusal)?;
-        return Ok(false);
+        return Ok(Admission::Refused);
     }
     pin(tables, context, shown.sender.oldest())?;
     let newcomer = Peer::pinned(shown.sender.clone());
     newcomer.hear(tables, context, &*around.sealing, shown)?;
     forget_refused(tables, &request.from)?;
     context.say(Level::Notice, Row::F5, format!("the key of {} is pinned", request.from));
-    Ok(true)
+    Ok(Admission::Open)
 }
 
 /// A request is from a machine that does not know the secret of the invitation in force. Its key proves nothing,

@@ -9,7 +9,7 @@ use dirsync_protocol::server::{self, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
 
-use super::admit::{Sender, admit, wrong_proof};
+use super::admit::{Admission, Sender, admit, wrong_proof};
 use super::opening::{OpenedRequest, open_next};
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Carriers, ProcessReport, STEP};
@@ -242,8 +242,12 @@ impl Taking<'_> {
             admit(tables, decisions, context, (&request, &keys), sender, around)
         });
         match admission {
-            Ok(true) => {}
-            Ok(false) => return Ok(Verdict::NotAdmitted(request.from)),
+            Ok(Admission::Open) => {}
+            Ok(Admission::Refused) => return Ok(Verdict::NotAdmitted(request.from)),
+            Ok(Admission::Late) => {
+                let why = format!("{} has changed its key since it sent it", request.from);
+                return Ok(Verdict::Refused(RefusedMessage::Said(why)));
+            }
             // Requests that need no decision are taken all the same.
             Err(DecideError::Log(error)) => {
                 let text = format!("could not write the decisions log: {error}");

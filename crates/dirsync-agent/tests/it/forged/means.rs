@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dirsync_protocol::context::Event;
 
 /// The texts of refusals, each with a short name. The first that fits counts.
-const MEANS: [(&str, &str); 25] = [
+const MEANS: [(&str, &str); 26] = [
     ("is not signed by the old key", "unproved change of key"),
     ("it does not begin with", "no message"),
     ("it is not sealed", "not sealed"),
@@ -31,6 +31,7 @@ const MEANS: [(&str, &str); 25] = [
     ("disagree about", "head and lines disagree"),
     ("which is not the directory server", "not the server"),
     ("is not admitted", "no invitation"),
+    ("has changed its key since", "taken before a change of key"),
 ];
 
 /// How many messages were refused by which means, and what became of the others.
