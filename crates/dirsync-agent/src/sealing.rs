@@ -129,7 +129,7 @@ pub struct Opened {
     pub body: Box<dyn BufRead + Send>,
     /// The size of the sealed body, in bytes.
     pub body_bytes: u64,
-    /// What it shows of the keys.
+    /// The keys that the message shows.
     pub keys: KeysShown,
 }
 

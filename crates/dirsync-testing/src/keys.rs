@@ -24,7 +24,7 @@ pub fn own_keys(name: &PostofficeName) -> Arc<OwnKeys> {
     Arc::clone(keys)
 }
 
-/// The keys of a postoffice after it has changed its key this many times. It still has the older ones.
+/// The keys of a postoffice after it has changed its key this number of times. It still has the older ones.
 ///
 /// # Panics
 ///
@@ -37,7 +37,7 @@ pub fn changed_keys(name: &PostofficeName, changes: u32) -> Arc<OwnKeys> {
     Arc::new(keys)
 }
 
-/// The key of a postoffice after so many changes.
+/// The key of a postoffice after this number of changes.
 fn pair(name: &PostofficeName, changes: u32) -> KeyPair {
     let text = match changes {
         0 => format!("key of {}", name.folded()),

@@ -32,9 +32,9 @@ use scene::{D, Scene, network_with};
 const FORGERIES: u64 = 10_000;
 /// The number of forgeries that a step finds in its inbox.
 const BATCH: usize = 40;
-/// A postoffice is put back to what it was after this many steps, so that its log does not grow.
+/// The number of steps after which a postoffice is put back to its first state, so that its log stays short.
 const STEPS_IN_A_ROW: usize = 10;
-/// Among so many steps there is one in which genuine messages arrive, too.
+/// Every fourth step also finds genuine messages.
 const GENUINE_EVERY: usize = 4;
 /// The number of threads that open them then.
 const THREADS: usize = 3;

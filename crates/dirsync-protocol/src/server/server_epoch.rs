@@ -70,8 +70,8 @@ impl Reception<'_> {
         Ok(Standing::Serves)
     }
 
-    /// S14a and S14: a point of this epoch that was never issued belongs to a time that a restore lost, if
-    /// there is evidence of it. If there is none, it is only unknown here, and B3 or B4 answers it.
+    /// S14a and S14: the sender's point is of this epoch, but this server does not know it. With evidence, the
+    /// server issued it in a time that a restore lost. Without evidence, B3 or B4 answers the unknown point.
     pub(super) fn check_point(&mut self, issued: Option<IssuedPoint>) -> Result<(), ReceiveError> {
         let Some(point) = self.request.point else { return Ok(()) };
         if self.case.can_stand_at(&point, issued) {

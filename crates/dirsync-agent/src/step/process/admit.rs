@@ -85,7 +85,7 @@ pub(super) enum Admission {
 
 /// Whether this request was taken before, or is older than all that are remembered. As in S10a, a machine that was
 /// put back from a copy makes others, or makes them later.
-fn was_taken(registration: &Registration, request: &Request) -> bool {
+fn is_late(registration: &Registration, request: &Request) -> bool {
     let taken = &registration.taken;
     let before_all = taken.first().is_some_and(|(first, _)| request.number < *first)
         && request.health.clock <= registration.health.clock;
@@ -119,7 +119,7 @@ pub(super) fn admit(
         }
         return Ok(Admission::Open);
     }
-    if was_taken(&registration, request) {
+    if is_late(&registration, request) {
         // Its sender has changed its key since: that is no second machine.
         return Ok(Admission::Late);
     }
