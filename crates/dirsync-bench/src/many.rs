@@ -10,7 +10,7 @@ use std::io::{BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, FolderCarrier, Outgoing};
+use dirsync_carrier::{Arrived, FolderTransit, Outgoing, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyKind, Head, ReqEpoch, Request, RequestId, RequestNo, Update};
 use dirsync_protocol::invitation::proof;
@@ -100,7 +100,7 @@ fn invite(system: &System, number: u32) -> Result<Requestor, Failure> {
 fn pattern(system: &System, share: &PathBuf) -> Result<Pattern, Failure> {
     system.run(Site::Receiver, &["send"])?;
     let (server, real) = (keys(system, Site::Server)?, keys(system, Site::Receiver)?);
-    let inbox = carrier(share, server.name().clone());
+    let inbox = transit(share, server.name().clone());
     for arrived in inbox.arrived().map_err(carried)?.iter().rev() {
         if !arrived.is_from(real.name()) {
             continue;
@@ -134,7 +134,7 @@ fn pinned(keys: &OwnKeys) -> PeerKeys {
 
 /// Opens a message. `None` if somebody else took it.
 fn read(
-    inbox: &FolderCarrier,
+    inbox: &FolderTransit,
     arrived: &Arrived,
     own: &OwnKeys,
     sender: &PeerKeys,
@@ -193,7 +193,7 @@ fn ask(
         front: &front,
         body: &pattern.bytes,
     };
-    carrier(share, requestor.name.clone()).send(&message).map_err(carried)?;
+    transit(share, requestor.name.clone()).send(&message).map_err(carried)?;
     Ok(())
 }
 
@@ -235,7 +235,7 @@ fn check(
 
 /// The newest answer that waits for a postoffice.
 fn newest(share: &PathBuf, own: &OwnKeys, server: &PeerKeys) -> Result<Option<Update>, Failure> {
-    let inbox = carrier(share, own.name().clone());
+    let inbox = transit(share, own.name().clone());
     let mut newest: Option<Update> = None;
     for arrived in inbox.arrived().map_err(carried)? {
         let Some((head, _)) = read(&inbox, &arrived, own, server)? else { continue };
@@ -248,15 +248,15 @@ fn newest(share: &PathBuf, own: &OwnKeys, server: &PeerKeys) -> Result<Option<Up
     Ok(newest)
 }
 
-fn carrier(share: &PathBuf, me: PostofficeName) -> FolderCarrier {
-    FolderCarrier::new(share, me, u64::MAX)
+fn transit(share: &PathBuf, me: PostofficeName) -> FolderTransit {
+    FolderTransit::new(share, me)
 }
 
 fn parse(name: &str) -> Result<PostofficeName, Failure> {
     name.parse().map_err(|error| wrong("a name", &error))
 }
 
-fn carried(error: CarrierError) -> Failure {
+fn carried(error: TransitError) -> Failure {
     Failure::failed(error.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! The folder carrier: a folder on a LAN that several postoffices share.
+//! The transit of a shared folder: a folder on a LAN that several postoffices use.
 //!
 //! A message is the file `ROOT/ADDRESSEE/SENDER-EPOCH-NUMBER-PART.dirsync`; see `name` for its
 //! encoding. Only the addressee moves files of its folder: to `done/` if they were taken, to
@@ -16,10 +16,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use dirsync_directory::PostofficeName;
 
 use crate::access::{Links, open_file};
-use crate::carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
 use crate::durable::{self, FileError};
 use crate::name;
 use crate::together::together;
+use crate::transit::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
@@ -37,10 +37,9 @@ const SENDERS: usize = 8;
 
 /// The access of one postoffice to a shared folder.
 #[derive(Clone, Debug)]
-pub struct FolderCarrier {
+pub struct FolderTransit {
     root: PathBuf,
     me: PostofficeName,
-    part_bytes_max: u64,
 }
 
 /// The contents of an inbox.
@@ -54,10 +53,10 @@ pub struct InboxContents {
     pub strangers: Vec<PathBuf>,
 }
 
-impl FolderCarrier {
+impl FolderTransit {
     /// The access of `me` to the folder `root`.
-    pub fn new(root: impl Into<PathBuf>, me: PostofficeName, part_bytes_max: u64) -> Self {
-        Self { root: root.into(), me, part_bytes_max }
+    pub fn new(root: impl Into<PathBuf>, me: PostofficeName) -> Self {
+        Self { root: root.into(), me }
     }
 
     /// The shared folder.
@@ -70,13 +69,17 @@ impl FolderCarrier {
         self.root.join(name::encode(name.as_str()))
     }
 
+    fn path_of(&self, arrived: &Arrived) -> PathBuf {
+        self.inbox(&self.me).join(&arrived.id)
+    }
+
     /// Makes the own inbox if it does not exist, so that it can be watched before the first message
     /// arrives.
     ///
     /// # Errors
     ///
     /// If the place cannot be reached, or writing fails.
-    pub fn make_inbox(&self) -> Result<PathBuf, CarrierError> {
+    pub fn make_inbox(&self) -> Result<PathBuf, TransitError> {
         self.reach()?;
         let inbox = self.inbox(&self.me);
         make_folder(&inbox).map_err(|error| self.explain(error))?;
@@ -84,8 +87,9 @@ impl FolderCarrier {
     }
 
     /// Checks that the shared folder exists, which it does not while the share is away.
-    fn reach(&self) -> Result<(), CarrierError> {
-        let unreachable = |source| CarrierError::Unreachable { path: self.root.clone(), source };
+    fn reach(&self) -> Result<(), TransitError> {
+        let unreachable =
+            |source| TransitError::Unreachable { place: in_words(&self.root), source };
         let data = fs::metadata(&self.root).map_err(unreachable)?;
         if data.is_dir() {
             Ok(())
@@ -95,7 +99,7 @@ impl FolderCarrier {
     }
 
     /// The error to report: if the whole share is gone, that is the cause of every other error.
-    fn explain(&self, error: FileError) -> CarrierError {
+    fn explain(&self, error: FileError) -> TransitError {
         self.reach().err().unwrap_or_else(|| error.into())
     }
 
@@ -104,7 +108,7 @@ impl FolderCarrier {
     /// # Errors
     ///
     /// If the place cannot be reached.
-    pub fn contents(&self) -> Result<InboxContents, CarrierError> {
+    pub fn contents(&self) -> Result<InboxContents, TransitError> {
         let scanned = scan(&self.inbox(&self.me));
         let waiting = self.waiting()?;
         let Scan { messages, strangers, .. } = scanned?;
@@ -116,7 +120,8 @@ impl FolderCarrier {
     /// processes that died.
     fn supersede(&self, sent: &Outgoing<'_>) -> Result<(), FileError> {
         let (me, epoch) = (name::hint(sent.from.as_str()), name::hint(sent.epoch));
-        let Scan { messages: mut mine, temporaries, .. } = scan(&self.inbox(sent.to))?;
+        let inbox = self.inbox(sent.to);
+        let Scan { messages: mut mine, temporaries, .. } = scan(&inbox)?;
         let own = format!("{}{}-", durable::TEMPORARY_PREFIX, name::encode(sent.from.as_str()));
         for temporary in temporaries {
             let name = temporary.file_name().unwrap_or_default().to_string_lossy();
@@ -142,7 +147,7 @@ impl FolderCarrier {
         other.truncate(other.len().saturating_sub(UNREAD_NUMBERS_MAX));
         for ((epoch, number), _) in same.into_iter().chain(other) {
             for message in mine.iter().filter(|m| m.epoch == epoch && m.number == number) {
-                durable::unlink(&message.path)?;
+                durable::unlink(&inbox.join(&message.id))?;
             }
         }
         Ok(())
@@ -151,7 +156,8 @@ impl FolderCarrier {
     /// The new path of a message of the own inbox, or `None` if the inbox does not exist any more.
     fn target(&self, arrived: &Arrived, place: &str) -> Result<Option<PathBuf>, FileError> {
         let inbox = self.inbox(&self.me);
-        let Some(name) = arrived.path.file_name() else { return Ok(None) };
+        let path = self.path_of(arrived);
+        let Some(name) = path.file_name() else { return Ok(None) };
         if !is_folder(&inbox)? {
             return Ok(None);
         }
@@ -174,10 +180,13 @@ impl FolderCarrier {
         make_folder(&folder)?;
         let path = folder.join(&name);
         // Not synced: if a power failure puts it back, it is kept waiting once more.
-        let moved = arrived.path == path || move_away(arrived, &path)?;
+        let before = self.path_of(arrived);
+        let moved = before == path || move_away(arrived, &before, &path)?;
         let kept = name::read(&name).filter(|_| moved);
         let (bytes, modified) = (arrived.bytes, arrived.modified);
-        Ok(kept.map(|kept| Arrived { path, bytes, modified, ..kept }))
+        let id = format!("{WAITING}/{name}");
+        let whereabouts = path.display().to_string();
+        Ok(kept.map(|kept| Arrived { id, whereabouts, bytes, modified, ..kept }))
     }
 
     fn finish(&self, arrived: &Arrived) -> Result<bool, FileError> {
@@ -185,20 +194,21 @@ impl FolderCarrier {
         // Not synced, because a server with a thousand requests in its inbox would spend most of
         // its time on it. The content is committed, so after a power failure the message may be
         // gone, or come once more, as any message may.
-        move_away(arrived, &target)
+        move_away(arrived, &self.path_of(arrived), &target)
     }
 
     /// Writes the reason and moves the message, in this order. If the process dies in between, the
     /// message is refused once more, and none is set aside without a reason.
     ///
-    /// A temporary file that such a process left is removed by [`Carrier::purge`]. Looking for it
+    /// A temporary file that such a process left is removed by [`Transit::purge`]. Looking for it
     /// here would mean reading a folder with all refused messages for each one.
     fn set_aside(&self, arrived: &Arrived, reason: &str) -> Result<bool, FileError> {
         let Some(target) = self.target(arrived, REFUSED)? else { return Ok(false) };
         durable::write_shared_file(&reason_of(&target), |output| writeln!(output, "{reason}"))?;
-        let moved = move_away(arrived, &target)?;
+        let path = self.path_of(arrived);
+        let moved = move_away(arrived, &path, &target)?;
         if moved {
-            durable::sync_move(&arrived.path, &target)?;
+            durable::sync_move(&path, &target)?;
         } else if !target.exists() {
             durable::unlink(&reason_of(&target))?;
         }
@@ -213,8 +223,9 @@ impl FolderCarrier {
             messages.retain(|message| message.modified < before);
             for message in &messages {
                 // The reason is removed first. Without its message it would never be found again.
-                durable::unlink(&reason_of(&message.path))?;
-                removed += u64::from(durable::unlink(&message.path)?);
+                let path = folder.join(&message.id);
+                durable::unlink(&reason_of(&path))?;
+                removed += u64::from(durable::unlink(&path)?);
             }
             if !messages.is_empty() {
                 durable::sync_folder(&folder)?;
@@ -251,7 +262,8 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
         match name::read(&name) {
             Some(hint) if data.is_file() => {
                 let (bytes, modified) = look(&data);
-                scan.messages.push(Arrived { path, bytes, modified, ..hint });
+                let (id, whereabouts) = (name.into_owned(), path.display().to_string());
+                scan.messages.push(Arrived { id, whereabouts, bytes, modified, ..hint });
             }
             _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
                 scan.temporaries.push(path);
@@ -277,8 +289,8 @@ fn look(data: &fs::Metadata) -> (u64, u64) {
 /// Another answer to the same request may have taken the name since the message was read. It would
 /// be lost if it were moved as this one, so it is moved back. The two are distinguished by size and
 /// time. Inode numbers would not do, because some network shares do not keep them.
-fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
-    if !durable::rename(&arrived.path, target)? {
+fn move_away(arrived: &Arrived, path: &Path, target: &Path) -> Result<bool, FileError> {
+    if !durable::rename(path, target)? {
         return Ok(false);
     }
     let is_another =
@@ -287,8 +299,8 @@ fn move_away(arrived: &Arrived, target: &Path) -> Result<bool, FileError> {
         return Ok(true);
     }
     // If a third message has the name by now, it states all that the second one does.
-    if !arrived.path.exists() {
-        durable::rename(target, &arrived.path)?;
+    if !path.exists() {
+        durable::rename(target, path)?;
     }
     Ok(false)
 }
@@ -320,14 +332,19 @@ fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<(), FileError> {
     .map_err(|error| error.with_bytes(message.bytes()))
 }
 
+/// A shared folder in the words of an error.
+pub(crate) fn in_words(root: &Path) -> String {
+    format!("the shared folder \"{}\"", root.display())
+}
+
 fn reason_of(message: &Path) -> PathBuf {
     let mut path = message.as_os_str().to_owned();
     path.push(REASON_SUFFIX);
     path.into()
 }
 
-impl Carrier for FolderCarrier {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl Transit for FolderTransit {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         self.reach()?;
         let inbox = self.inbox(message.to);
         make_folder(&inbox)
@@ -340,7 +357,7 @@ impl Carrier for FolderCarrier {
 
     /// Sends from several threads. Sending is mostly waiting for the disk, which can sync several
     /// files in the time of one.
-    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, TransitError>> {
         // Sending tidies up the folder of the addressee, so two threads must not have the same one.
         let addressees: BTreeSet<&str> = messages.iter().map(|one| one.to.folded()).collect();
         let apart = addressees.len() == messages.len() && messages.len() >= TOGETHER_FROM;
@@ -348,7 +365,7 @@ impl Carrier for FolderCarrier {
         together(messages, if apart { SENDERS } else { 1 }, |message| self.send(message))
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
         let scanned = scan(&self.inbox(&self.me));
         // Checked after the scan, so that a share that goes away meanwhile is not taken for an
         // empty one.
@@ -359,9 +376,9 @@ impl Carrier for FolderCarrier {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
-        let path = &arrived.path;
-        match durable::step("open", path, || open_file(path, Links::Refuse)) {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
+        let path = self.path_of(arrived);
+        match durable::step("open", &path, || open_file(&path, Links::Refuse)) {
             Ok(file) => Ok(Some(Ok(Box::new(file)))),
             Err(error) => {
                 self.reach()?;
@@ -378,13 +395,13 @@ impl Carrier for FolderCarrier {
         }
     }
 
-    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
         let moved = self.finish(arrived);
         self.reach()?;
         Ok(moved?)
     }
 
-    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError> {
         let moved = self.set_aside(arrived, reason);
         self.reach()?;
         Ok(moved?)
@@ -394,28 +411,28 @@ impl Carrier for FolderCarrier {
         &self,
         arrived: &Arrived,
         sender: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         let kept = self.set_waiting(arrived, sender);
         self.reach()?;
         Ok(kept?)
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
         let inbox = self.inbox(&self.me);
         let scanned = is_folder(&inbox)
             .and_then(|there| if there { scan(&inbox.join(WAITING)) } else { Ok(Scan::default()) });
         self.reach()?;
-        Ok(scanned?.messages)
+        let mut waiting = scanned?.messages;
+        for message in &mut waiting {
+            message.id = format!("{WAITING}/{}", message.id);
+        }
+        Ok(waiting)
     }
 
-    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+    fn purge(&self, before: u64) -> Result<u64, TransitError> {
         let purged = self.purge_places(before);
         self.reach()?;
         Ok(purged?)
-    }
-
-    fn part_bytes_max(&self) -> u64 {
-        self.part_bytes_max
     }
 }
 
@@ -439,11 +456,11 @@ mod tests {
         io::read_to_string(opened.unwrap()).unwrap()
     }
 
-    fn send(carrier: &FolderCarrier, to: &PostofficeName, number: u64) {
+    fn send(transit: &FolderTransit, to: &PostofficeName, number: u64) {
         let body = body();
-        let from = &carrier.me;
+        let from = &transit.me;
         let outgoing = Outgoing { from, to, epoch: "e", number, part: 1, front: b"h", body: &body };
-        carrier.send(&outgoing).unwrap();
+        transit.send(&outgoing).unwrap();
     }
 
     /// `docs/failure-stories.md` §5: no name from outside becomes a path.
@@ -452,14 +469,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("share");
         fs::create_dir(&root).unwrap();
-        let carrier = |me: &str| FolderCarrier::new(&root, name(me), 1 << 20);
+        let transit = |me: &str| FolderTransit::new(&root, name(me));
         let longest = format!("{}/{}", "n".repeat(64), "ü".repeat(32));
         for to in ["..a/..b", "CON/NUL.", "-a/b & c.", "A/b ümläut", &longest] {
-            send(&carrier("..evil/.x"), &name(to), 1);
-            let arrived = carrier(&to.to_uppercase()).arrived().unwrap();
+            send(&transit("..evil/.x"), &name(to), 1);
+            let arrived = transit(&to.to_uppercase()).arrived().unwrap();
             assert_eq!(arrived.len(), 1, "{to} is one postoffice in any case");
-            assert!(carrier(to).finished(&arrived[0]).unwrap());
-            send(&carrier(to), &name(to), 1);
+            assert!(transit(to).finished(&arrived[0]).unwrap());
+            send(&transit(to), &name(to), 1);
             assert_eq!(arrived[0].sender, "..evil/.x");
         }
         let outside: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
@@ -483,8 +500,8 @@ mod tests {
         fs::create_dir(&root).unwrap();
         fs::create_dir(&outside).unwrap();
         let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
-        let sender = FolderCarrier::new(&root, north.clone(), 1 << 20);
-        let receiver = FolderCarrier::new(&root, south.clone(), 1 << 20);
+        let sender = FolderTransit::new(&root, north.clone());
+        let receiver = FolderTransit::new(&root, south.clone());
         symlink(&outside, sender.inbox(&north)).unwrap();
         assert!(sender.arrived().unwrap_err().to_string().contains("links"), "an inbox");
         send(&receiver, &south, 1);
@@ -503,17 +520,17 @@ mod tests {
         let mut message = receiver.arrived().unwrap().remove(0);
         symlink(&outside, receiver.inbox(&south).join(DONE)).unwrap();
         assert!(receiver.finished(&message).unwrap_err().to_string().contains("links"), "done/");
-        let name = message.path.file_name().unwrap().to_str().unwrap();
-        let link = message.path.with_file_name(name.replace("-1-1.", "-2-1."));
-        symlink(&message.path, &link).unwrap();
+        let (path, id) = (receiver.path_of(&message), message.id.replace("-1-1.", "-2-1."));
+        let link = path.with_file_name(&id);
+        symlink(&path, &link).unwrap();
         assert_eq!(receiver.arrived().unwrap().len(), 1, "a message");
-        message.path = link.clone();
+        message.id = id;
         assert!(receiver.open(&message).unwrap().unwrap().is_err(), "a message");
         assert_eq!(receiver.contents().unwrap().strangers, std::slice::from_ref(&link));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was written outside");
 
         // The file is replaced by a pipe between look and open. Nobody writes to the pipe, and the
-        // carrier does not wait for it.
+        // transit does not wait for it.
         fs::remove_file(&link).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&link).status().unwrap().success());
         let opened = receiver.open(&message).unwrap().unwrap();
@@ -528,11 +545,11 @@ mod tests {
     fn half_written_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
-        let sender = FolderCarrier::new(folder.path(), north, 1 << 20);
-        let receiver = FolderCarrier::new(folder.path(), south.clone(), 1 << 20);
+        let sender = FolderTransit::new(folder.path(), north);
+        let receiver = FolderTransit::new(folder.path(), south.clone());
         send(&sender, &south, 1);
         let whole = receiver.arrived().unwrap().remove(0);
-        let bytes = fs::read(&whole.path).unwrap();
+        let bytes = fs::read(&whole.whereabouts).unwrap();
         let inbox = receiver.inbox(&south);
         let strangers = ["a-b-c-d.dirsync", "notes.txt", "x.dirsync.part"];
         for name in strangers.into_iter().chain([".dirsync-1.tmp", ".nfs0001"]) {
@@ -541,9 +558,9 @@ mod tests {
         fs::create_dir(inbox.join(DONE)).unwrap();
         assert_eq!(receiver.arrived().unwrap(), std::slice::from_ref(&whole));
         assert_eq!(receiver.contents().unwrap().strangers, strangers.map(|name| inbox.join(name)));
-        fs::write(&whole.path, &bytes[..bytes.len() - 1]).unwrap();
+        fs::write(&whole.whereabouts, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!(content(receiver.open(&whole).unwrap().unwrap()), "hbod");
-        assert!(whole.path.exists(), "opening moves nothing");
+        assert!(Path::new(&whole.whereabouts).exists(), "opening moves nothing");
     }
 
     #[test]
@@ -551,11 +568,11 @@ mod tests {
         for count in [2, 3 * TOGETHER_FROM] {
             let folder = tempfile::tempdir().unwrap();
             let to: Vec<_> = (0..count).map(|number| name(&format!("SITE/{number}"))).collect();
-            let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-            fs::write(carrier.inbox(&to[0]), "in the way").unwrap();
+            let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+            fs::write(transit.inbox(&to[0]), "in the way").unwrap();
             let body = body();
             let outgoing = |to| Outgoing {
-                from: &carrier.me,
+                from: &transit.me,
                 to,
                 epoch: "e",
                 number: 1,
@@ -563,10 +580,10 @@ mod tests {
                 front: b"h",
                 body: &body,
             };
-            let sent = carrier.send_all(&to.iter().map(outgoing).collect::<Vec<_>>());
+            let sent = transit.send_all(&to.iter().map(outgoing).collect::<Vec<_>>());
             assert!(sent[0].is_err() && sent[1..].iter().all(Result::is_ok), "{sent:?}");
             for to in &to[1..] {
-                let arrived = FolderCarrier::new(folder.path(), to.clone(), 1 << 20).arrived();
+                let arrived = FolderTransit::new(folder.path(), to.clone()).arrived();
                 assert_eq!(arrived.unwrap().len(), 1, "{to}");
             }
         }
@@ -576,34 +593,34 @@ mod tests {
     fn a_share_that_disappears_is_said_and_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("share");
-        let carrier = FolderCarrier::new(&root, name("NORTH/HQ"), 1 << 20);
-        let error = carrier.arrived().unwrap_err();
+        let transit = FolderTransit::new(&root, name("NORTH/HQ"));
+        let error = transit.arrived().unwrap_err();
         assert!(error.to_string().contains("cannot reach the shared folder"), "{error}");
         assert!(!root.exists());
 
         fs::create_dir(&root).unwrap();
-        send(&carrier, &carrier.me, 1);
-        let message = carrier.arrived().unwrap().remove(0);
+        send(&transit, &transit.me, 1);
+        let message = transit.arrived().unwrap().remove(0);
         fs::remove_dir_all(&root).unwrap();
-        let gone = |error: CarrierError| matches!(error, CarrierError::Unreachable { .. });
-        assert!(gone(carrier.finished(&message).unwrap_err()));
-        assert!(gone(carrier.refuse(&message, "why").unwrap_err()));
-        assert!(gone(carrier.purge(u64::MAX / 2).unwrap_err()));
-        assert!(gone(carrier.open(&message).err().unwrap()));
+        let gone = |error: TransitError| matches!(error, TransitError::Unreachable { .. });
+        assert!(gone(transit.finished(&message).unwrap_err()));
+        assert!(gone(transit.refuse(&message, "why").unwrap_err()));
+        assert!(gone(transit.purge(u64::MAX / 2).unwrap_err()));
+        assert!(gone(transit.open(&message).err().unwrap()));
         assert!(!root.exists());
     }
 
     #[test]
     fn one_unreadable_file_stops_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-        send(&carrier, &carrier.me, 1);
-        let message = carrier.arrived().unwrap().remove(0);
+        let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+        send(&transit, &transit.me, 1);
+        let message = transit.arrived().unwrap().remove(0);
         durable::fail_at_with(1, io::ErrorKind::PermissionDenied);
-        let opened = carrier.open(&message).unwrap().expect("it is there");
+        let opened = transit.open(&message).unwrap().expect("it is there");
         assert!(opened.is_err());
         durable::fail_at_with(1, io::ErrorKind::StaleNetworkFileHandle);
-        assert!(carrier.open(&message).is_err(), "that is not the file's fault");
+        assert!(transit.open(&message).is_err(), "that is not the file's fault");
     }
 
     /// `docs/failure-stories.md` §7: a full disk at each file operation of `operation` in turn. A
@@ -612,7 +629,7 @@ mod tests {
     /// operations.
     fn full_at_each(
         sent_before: bool,
-        operation: impl Fn(&FolderCarrier, &Outgoing<'_>, &[Arrived]) -> Result<(), CarrierError>,
+        operation: impl Fn(&FolderTransit, &Outgoing<'_>, &[Arrived]) -> Result<(), TransitError>,
     ) -> u64 {
         let (me, body) = (name("NORTH/HQ"), body());
         let message = Outgoing {
@@ -628,21 +645,21 @@ mod tests {
         loop {
             nth += 1;
             let folder = tempfile::tempdir().unwrap();
-            let carrier = FolderCarrier::new(folder.path(), me.clone(), 1 << 20);
+            let transit = FolderTransit::new(folder.path(), me.clone());
             if sent_before {
-                carrier.send(&message).unwrap();
+                transit.send(&message).unwrap();
             }
-            let before = carrier.arrived().unwrap();
+            let before = transit.arrived().unwrap();
             durable::fail_at(Some(nth));
-            let outcome = operation(&carrier, &message, &before);
+            let outcome = operation(&transit, &message, &before);
             let met = !durable::failure_pending();
             durable::fail_at(None);
 
-            let inbox = carrier.inbox(&me);
+            let inbox = transit.inbox(&me);
             let places = [inbox.clone(), inbox.join(DONE), inbox.join(REFUSED)];
             let messages = places.map(|place| scan(&place).unwrap().messages).concat();
             for message in &messages {
-                let content = content(carrier.open(message).unwrap().unwrap());
+                let content = fs::read_to_string(&message.whereabouts).unwrap();
                 assert_eq!(content, "hbody", "{nth}: it is whole");
             }
             match outcome {
@@ -654,20 +671,20 @@ mod tests {
             if !met {
                 return nth - 1;
             }
-            carrier.send(&message).expect("there is space again");
-            assert_eq!(carrier.arrived().unwrap().len(), 1);
+            transit.send(&message).expect("there is space again");
+            assert_eq!(transit.arrived().unwrap().len(), 1);
         }
     }
 
     #[test]
     fn a_full_disk_at_any_operation_loses_nothing() {
-        let sending = full_at_each(false, |carrier, message, _| carrier.send(message).map(drop));
+        let sending = full_at_each(false, |transit, message, _| transit.send(message).map(drop));
         assert_eq!(sending, 11, "inbox 3, file 6, tidying up 2");
         let finishing =
-            full_at_each(true, |carrier, _, arrived| carrier.finished(&arrived[0]).map(drop));
+            full_at_each(true, |transit, _, arrived| transit.finished(&arrived[0]).map(drop));
         assert_eq!(finishing, 5, "inbox 1, done/ 3, move 1");
         let refusing =
-            full_at_each(true, |carrier, _, arrived| carrier.refuse(&arrived[0], "why").map(drop));
+            full_at_each(true, |transit, _, arrived| transit.refuse(&arrived[0], "why").map(drop));
         assert_eq!(refusing, 13, "inbox 1, refused/ 3, the reason's file 6, move 3");
     }
 
@@ -676,18 +693,18 @@ mod tests {
     fn setting_junk_aside_is_linear() {
         let entries_read = |count: u64| {
             let folder = tempfile::tempdir().unwrap();
-            let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-            let inbox = carrier.make_inbox().unwrap();
+            let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+            let inbox = transit.make_inbox().unwrap();
             let token = name::encode("a/junk");
             for number in 1..=count {
                 fs::write(inbox.join(format!("{token}-{token}-{number}-1.dirsync")), "junk")
                     .unwrap();
             }
             durable::ENTRIES_READ.set(0);
-            for message in carrier.arrived().unwrap() {
-                assert!(carrier.refuse(&message, "it is junk").unwrap());
+            for message in transit.arrived().unwrap() {
+                assert!(transit.refuse(&message, "it is junk").unwrap());
             }
-            assert!(carrier.arrived().unwrap().is_empty());
+            assert!(transit.arrived().unwrap().is_empty());
             durable::ENTRIES_READ.get()
         };
         let (once, twice) = (entries_read(40), entries_read(80));
@@ -697,15 +714,15 @@ mod tests {
     #[test]
     fn a_full_disk_names_the_bytes_of_the_message() {
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-        send(&carrier, &carrier.me, 1);
-        let bytes = carrier.arrived().unwrap()[0].bytes;
+        let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+        send(&transit, &transit.me, 1);
+        let bytes = transit.arrived().unwrap()[0].bytes;
         let body = body();
-        let me = &carrier.me;
+        let me = &transit.me;
         let outgoing =
             Outgoing { from: me, to: me, epoch: "e", number: 1, part: 1, front: b"h", body: &body };
         durable::fail_at(Some(2));
-        let error = carrier.send(&outgoing).unwrap_err().to_string();
+        let error = transit.send(&outgoing).unwrap_err().to_string();
         assert!(error.contains(&format!("at least {bytes} bytes are needed")), "{error}");
     }
 
@@ -714,11 +731,11 @@ mod tests {
     fn share_without_events() {
         let (folder, south) = (tempfile::tempdir().unwrap(), name("SOUTH/HQ"));
         for number in 0..100 {
-            let from = FolderCarrier::new(folder.path(), name(&format!("N/{number}")), 1 << 20);
+            let from = FolderTransit::new(folder.path(), name(&format!("N/{number}")));
             send(&from, &south, 1);
         }
         let takes = || {
-            let receiver = FolderCarrier::new(folder.path(), south.clone(), 1 << 20);
+            let receiver = FolderTransit::new(folder.path(), south.clone());
             let mut taken = 0;
             // By polling, so that the test does not depend on events.
             loop {
@@ -744,11 +761,11 @@ mod tests {
     fn a_silent_site_s_folder_does_not_grow() {
         let folder = tempfile::tempdir().unwrap();
         let south = name("SOUTH/HQ");
-        let sender = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        let sender = FolderTransit::new(folder.path(), name("NORTH/HQ"));
         for number in 1..=10 {
             send(&sender, &south, number);
         }
-        let receiver = FolderCarrier::new(folder.path(), south, 1 << 20);
+        let receiver = FolderTransit::new(folder.path(), south);
         let numbers: Vec<u64> = receiver.arrived().unwrap().iter().map(|m| m.number).collect();
         assert_eq!(numbers, [8, 9, 10]);
     }
@@ -759,7 +776,7 @@ mod tests {
     fn a_dead_writer_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
-        let sender = FolderCarrier::new(folder.path(), north.clone(), 1 << 20);
+        let sender = FolderTransit::new(folder.path(), north.clone());
         send(&sender, &south, 1);
         let inbox = sender.inbox(&south);
         let left = |from: &PostofficeName| {
@@ -778,24 +795,24 @@ mod tests {
     #[test]
     fn the_reason_is_written_before_the_message_is_moved() {
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
+        let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
         for nth in 1.. {
-            send(&carrier, &carrier.me, nth);
-            let message = carrier.arrived().unwrap().remove(0);
-            let target = carrier.inbox(&carrier.me).join(REFUSED);
-            let target = target.join(message.path.file_name().unwrap());
+            send(&transit, &transit.me, nth);
+            let message = transit.arrived().unwrap().remove(0);
+            let target = transit.inbox(&transit.me).join(REFUSED);
+            let target = target.join(&message.id);
             durable::fail_at(Some(nth));
-            let refused = carrier.refuse(&message, "why");
+            let refused = transit.refuse(&message, "why");
             durable::fail_at(None);
             assert!(!target.exists() || reason_of(&target).exists(), "{nth}");
             if refused.is_ok() {
                 break;
             }
-            carrier.refuse(&message, "why").unwrap();
+            transit.refuse(&message, "why").unwrap();
         }
-        let gone = Arrived { path: carrier.inbox(&carrier.me).join("gone"), ..scan_hint() };
-        assert!(!carrier.refuse(&gone, "why").unwrap());
-        let left = carrier.inbox(&carrier.me).join(REFUSED).join("gone.reason.txt");
+        let gone = Arrived { id: "gone".into(), ..scan_hint() };
+        assert!(!transit.refuse(&gone, "why").unwrap());
+        let left = transit.inbox(&transit.me).join(REFUSED).join("gone.reason.txt");
         assert!(!left.exists(), "nor a reason without its message");
     }
 
@@ -807,34 +824,34 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_removes_nothing_newer() {
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-        let numbers = || carrier.arrived().unwrap().iter().map(|m| m.number).collect::<Vec<_>>();
+        let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+        let numbers = || transit.arrived().unwrap().iter().map(|m| m.number).collect::<Vec<_>>();
         for number in 1..=3 {
-            send(&carrier, &carrier.me, number);
+            send(&transit, &transit.me, number);
         }
-        for message in carrier.arrived().unwrap() {
-            let file = File::options().write(true).open(message.path).unwrap();
+        for message in transit.arrived().unwrap() {
+            let file = File::options().write(true).open(message.whereabouts).unwrap();
             file.set_modified(UNIX_EPOCH + Duration::from_secs(1 << 33)).unwrap();
         }
-        send(&carrier, &carrier.me, 4);
+        send(&transit, &transit.me, 4);
         assert_eq!(numbers(), [2, 3, 4]);
-        send(&carrier, &carrier.me, 1);
+        send(&transit, &transit.me, 1);
         assert_eq!(numbers(), [1, 3, 4], "what was just sent is never removed");
     }
 
     #[test]
     fn an_older_life_of_the_sender_does_not_grow_either() {
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-        let (me, body) = (&carrier.me, body());
+        let transit = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+        let (me, body) = (&transit.me, body());
         for epoch in ["a", "b", "c", "d", "e", "f"] {
             for part in [1, 2] {
                 let outgoing =
                     Outgoing { from: me, to: me, epoch, number: 9, part, front: b"h", body: &body };
-                carrier.send(&outgoing).unwrap();
+                transit.send(&outgoing).unwrap();
             }
         }
-        let left = carrier.arrived().unwrap();
+        let left = transit.arrived().unwrap();
         assert_eq!(left.len(), 2 * (1 + UNREAD_NUMBERS_MAX), "parts stay together");
         assert_eq!(left.last().unwrap().epoch, "f");
     }
@@ -843,8 +860,8 @@ mod tests {
     fn what_was_taken_is_kept_aside_and_then_removed() {
         let folder = tempfile::tempdir().unwrap();
         let south = name("SOUTH/HQ");
-        let sender = FolderCarrier::new(folder.path(), name("NORTH/HQ"), 1 << 20);
-        let receiver = FolderCarrier::new(folder.path(), south.clone(), 1 << 20);
+        let sender = FolderTransit::new(folder.path(), name("NORTH/HQ"));
+        let receiver = FolderTransit::new(folder.path(), south.clone());
         send(&sender, &south, 1);
         send(&sender, &south, 2);
         let arrived = receiver.arrived().unwrap();

@@ -7,13 +7,12 @@
 //! base32 (RFC 4648, in lower case) of its hash: file systems allow names of 255 bytes. A name is a
 //! hint only; the message itself states everything.
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE32_NOPAD, Encoding, HEXLOWER, Specification};
 use dirsync_directory::{PostofficeName, fold};
 
-use crate::carrier::{Arrived, Outgoing};
+use crate::transit::{Arrived, Outgoing};
 
 /// The end of the name of every message file.
 pub const SUFFIX: &str = ".dirsync";
@@ -98,7 +97,7 @@ fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
     format!("{}-{}-{number}-{part}{SUFFIX}", encode(sender), encode(epoch))
 }
 
-/// Reads the name of a file. `None` if it is not one that a carrier makes.
+/// Reads the name of a file. `None` if no message has such a name.
 pub fn read(name: &str) -> Option<Arrived> {
     let stem = name.strip_suffix(SUFFIX)?;
     let mut parts = stem.split('-');
@@ -107,7 +106,8 @@ pub fn read(name: &str) -> Option<Arrived> {
         epoch: decode(parts.next()?)?,
         number: parts.next()?.parse().ok()?,
         part: parts.next()?.parse().ok()?,
-        path: PathBuf::new(),
+        id: String::new(),
+        whereabouts: String::new(),
         bytes: 0,
         modified: 0,
     };

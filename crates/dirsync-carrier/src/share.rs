@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use dirsync_directory::PostofficeName;
 
-use crate::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
+use crate::folder::in_words;
+use crate::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 
 /// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
 /// so much more time.
@@ -119,30 +120,30 @@ fn silent(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
-/// A carrier that works in a folder by the folder's thread. Of a folder that does not answer it says
+/// A transit that works in a folder by the folder's thread. Of a folder that does not answer it says
 /// that it cannot be reached.
 ///
 /// A message that was given up may still be written later. The addressee then has it twice, as it may have
 /// any message.
-pub struct PatientCarrier<C> {
-    carrier: Arc<C>,
+pub struct PatientTransit<C> {
+    transit: Arc<C>,
     folder: PathBuf,
     shares: Shares,
     patience: Duration,
 }
 
-impl<C: Carrier + Send + Sync + 'static> PatientCarrier<C> {
-    /// `carrier`, which works in `folder`, by the threads of `shares`. One operation may take as long as
+impl<C: Transit + Send + Sync + 'static> PatientTransit<C> {
+    /// `transit`, which works in `folder`, by the threads of `shares`. One operation may take as long as
     /// `patience`, and more if it moves many bytes.
-    pub fn new(carrier: C, folder: PathBuf, shares: Shares, patience: Duration) -> Self {
-        Self { carrier: Arc::new(carrier), folder, shares, patience }
+    pub fn new(transit: C, folder: PathBuf, shares: Shares, patience: Duration) -> Self {
+        Self { transit: Arc::new(transit), folder, shares, patience }
     }
 
     fn run<R: Send + 'static>(
         &self,
         bytes: u64,
-        work: impl FnOnce(&C) -> Result<R, CarrierError> + Send + 'static,
-    ) -> Result<R, CarrierError> {
+        work: impl FnOnce(&C) -> Result<R, TransitError> + Send + 'static,
+    ) -> Result<R, TransitError> {
         self.within(bytes, work).unwrap_or_else(|source| Err(self.unreachable(source)))
     }
 
@@ -152,12 +153,12 @@ impl<C: Carrier + Send + Sync + 'static> PatientCarrier<C> {
         work: impl FnOnce(&C) -> R + Send + 'static,
     ) -> io::Result<R> {
         let patience = self.patience + Duration::from_secs(bytes / BYTES_PER_SECOND);
-        let carrier = Arc::clone(&self.carrier);
-        self.shares.run(&self.folder, patience, move || work(&carrier))
+        let transit = Arc::clone(&self.transit);
+        self.shares.run(&self.folder, patience, move || work(&transit))
     }
 
-    fn unreachable(&self, source: io::Error) -> CarrierError {
-        CarrierError::Unreachable { path: self.folder.clone(), source }
+    fn unreachable(&self, source: io::Error) -> TransitError {
+        TransitError::Unreachable { place: in_words(&self.folder), source }
     }
 }
 
@@ -252,20 +253,20 @@ fn bytes_of(messages: &[Outgoing<'_>]) -> u64 {
     messages.iter().map(Outgoing::bytes).sum()
 }
 
-impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl<C: Transit + Send + Sync + 'static> Transit for PatientTransit<C> {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         let letter = Letter::of(message);
         let bytes = bytes_of(std::slice::from_ref(message));
-        self.run(bytes, move |carrier| carrier.send(&letter.outgoing()))
+        self.run(bytes, move |transit| transit.send(&letter.outgoing()))
     }
 
-    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, TransitError>> {
         let mut sent = Vec::with_capacity(messages.len());
         for messages in messages.chunks(MESSAGES_AT_ONCE) {
             let letters: Vec<Letter> = messages.iter().map(Letter::of).collect();
-            let all = self.within(bytes_of(messages), move |carrier| {
+            let all = self.within(bytes_of(messages), move |transit| {
                 let outgoing: Vec<Outgoing<'_>> = letters.iter().map(Letter::outgoing).collect();
-                carrier.send_all(&outgoing)
+                transit.send_all(&outgoing)
             });
             match all {
                 Ok(all) => sent.extend(all),
@@ -278,17 +279,17 @@ impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
         sent
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
-        self.run(0, |carrier| carrier.arrived())
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
+        self.run(0, |transit| transit.arrived())
     }
 
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
         let arrived = arrived.clone();
-        let opened = self.run(0, move |carrier| {
-            Ok(carrier.open(&arrived)?.map(|file| file.and_then(read_if_small)))
+        let opened = self.run(0, move |transit| {
+            Ok(transit.open(&arrived)?.map(|file| file.and_then(read_if_small)))
         })?;
         Ok(opened.map(|file| {
             file.map(|file| match file {
@@ -301,35 +302,31 @@ impl<C: Carrier + Send + Sync + 'static> Carrier for PatientCarrier<C> {
         }))
     }
 
-    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
         let arrived = arrived.clone();
-        self.run(0, move |carrier| carrier.finished(&arrived))
+        self.run(0, move |transit| transit.finished(&arrived))
     }
 
-    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError> {
         let (arrived, reason) = (arrived.clone(), reason.to_owned());
-        self.run(0, move |carrier| carrier.refuse(&arrived, &reason))
+        self.run(0, move |transit| transit.refuse(&arrived, &reason))
     }
 
     fn keep_waiting(
         &self,
         arrived: &Arrived,
         sender: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         let (arrived, sender) = (arrived.clone(), sender.clone());
-        self.run(0, move |carrier| carrier.keep_waiting(&arrived, &sender))
+        self.run(0, move |transit| transit.keep_waiting(&arrived, &sender))
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
-        self.run(0, |carrier| carrier.waiting())
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
+        self.run(0, |transit| transit.waiting())
     }
 
-    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
-        self.run(0, move |carrier| carrier.purge(before))
-    }
-
-    fn part_bytes_max(&self) -> u64 {
-        self.carrier.part_bytes_max()
+    fn purge(&self, before: u64) -> Result<u64, TransitError> {
+        self.run(0, move |transit| transit.purge(before))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::Decision;
-use dirsync_carrier::{Arrived, Carrier, Outgoing};
+use dirsync_carrier::{Arrived, Outgoing, Transit};
 use dirsync_directory::View;
 use dirsync_message::Head;
 use dirsync_store::Store;
@@ -315,7 +315,7 @@ fn posted(to: &str, letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
         front: &message.file(),
         body: &Arc::default(),
     };
-    post.carrier(&from).send(&outgoing).expect("memory takes everything");
+    post.transit(&from).send(&outgoing).expect("memory takes everything");
     let arrived = post.pending(&said_to).pop().expect("it was just sent");
     let content = post.copy(&said_to, &arrived).expect("it was just sent");
     (arrived, content)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dirsync_carrier::CarrierError;
+use dirsync_carrier::TransitError;
 use dirsync_protocol::tables::{LogLine, StoreError, StoreErrorKind};
 
 /// The kind of a failure: who can do something about it.
@@ -120,7 +120,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error = error.into();
         let unreachable = error
             .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(CarrierError::Unreachable { .. })));
+            .any(|cause| matches!(cause.downcast_ref(), Some(TransitError::Unreachable { .. })));
         let kind = if unreachable { FailureKind::Unreachable } else { FailureKind::Failed };
         let (error, hint) = about_its_database(error);
         Self { kind, error, hint, before: Vec::new() }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dirsync_carrier::{FolderCarrier, InboxContents};
+use dirsync_carrier::{FolderTransit, InboxContents};
 use dirsync_protocol::tables::Registration;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,7 +33,7 @@ impl Inbox {
         let places = postoffice.places()?;
         let mut inbox = Self::default();
         for place in places {
-            if let Ok(Ok(contents)) = postoffice.at_place(&place, FolderCarrier::contents) {
+            if let Ok(Ok(contents)) = postoffice.at_place(&place, FolderTransit::contents) {
                 inbox.add(contents, &registrations);
             }
         }

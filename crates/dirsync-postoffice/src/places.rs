@@ -1,10 +1,10 @@
-//! The places in which a postoffice exchanges messages, and its carriers there.
+//! The places in which a postoffice exchanges messages, and its transits there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
-use dirsync_carrier::{Carrier, FolderCarrier, PatientCarrier, Shares};
+use dirsync_carrier::{FolderTransit, PatientTransit, Shares, Transit};
 use dirsync_protocol::tables::Stored;
 use dirsync_store::Store as _;
 
@@ -19,10 +19,10 @@ impl Postoffice {
         self.shares = shares.clone();
     }
 
-    /// The carrier to the directory server.
-    pub fn carrier(&mut self) -> Result<Box<dyn Carrier>> {
+    /// The transit to the directory server.
+    pub fn transit(&mut self) -> Result<Box<dyn Transit>> {
         let text = self.carrier_text()?;
-        self.carrier_of(&text)
+        self.transit_at(&text)
     }
 
     /// Where messages to the directory server travel, as registrations say it.
@@ -34,22 +34,22 @@ impl Postoffice {
         text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
     }
 
-    /// The carriers of a server's registrations, by their text.
-    pub fn carriers(&mut self) -> Result<BTreeMap<String, Box<dyn Carrier>>> {
+    /// The transits of a server's registrations, by their text.
+    pub fn transits(&mut self) -> Result<BTreeMap<String, Box<dyn Transit>>> {
         let registrations = self.store.begin()?.registrations()?;
         let texts: BTreeSet<String> =
             registrations.into_iter().map(|registration| registration.carrier).collect();
-        let mut carriers = BTreeMap::new();
+        let mut transits = BTreeMap::new();
         for text in texts {
-            let carrier = self.carrier_of(&text)?;
-            carriers.insert(text, carrier);
+            let transit = self.transit_at(&text)?;
+            transits.insert(text, transit);
         }
-        Ok(carriers)
+        Ok(transits)
     }
 
     /// The places in which messages for this postoffice arrive. [`Self::at_place`] works in them.
-    pub fn places(&mut self) -> Result<Vec<FolderCarrier>> {
-        self.place_texts()?.iter().map(|text| self.folder_carrier(text)).collect()
+    pub fn places(&mut self) -> Result<Vec<FolderTransit>> {
+        self.place_texts()?.iter().map(|text| self.folder_transit(text)).collect()
     }
 
     /// Works in a place by its thread, so that a folder which hangs does not hold up the program.
@@ -59,8 +59,8 @@ impl Postoffice {
     /// If the place does not answer within `carrier.patience`.
     pub fn at_place<R: Send + 'static>(
         &self,
-        place: &FolderCarrier,
-        work: impl FnOnce(&FolderCarrier) -> R + Send + 'static,
+        place: &FolderTransit,
+        work: impl FnOnce(&FolderTransit) -> R + Send + 'static,
     ) -> io::Result<R> {
         let own = place.clone();
         self.shares.run(place.root(), self.config.patience, move || work(&own))
@@ -75,23 +75,23 @@ impl Postoffice {
         Ok(texts)
     }
 
-    fn carrier_of(&self, text: &str) -> Result<Box<dyn Carrier>> {
-        let carrier = self.folder_carrier(text)?;
+    fn transit_at(&self, text: &str) -> Result<Box<dyn Transit>> {
+        let transit = self.folder_transit(text)?;
         if text == LOCAL {
-            return Ok(Box::new(carrier));
+            return Ok(Box::new(transit));
         }
-        let root = carrier.root().to_owned();
+        let root = transit.root().to_owned();
         let (shares, patience) = (self.shares.clone(), self.config.patience);
-        Ok(Box::new(PatientCarrier::new(carrier, root, shares, patience)))
+        Ok(Box::new(PatientTransit::new(transit, root, shares, patience)))
     }
 
-    fn folder_carrier(&self, text: &str) -> Result<FolderCarrier> {
+    fn folder_transit(&self, text: &str) -> Result<FolderTransit> {
         let root = match text.strip_prefix("folder:") {
             Some(root) => PathBuf::from(root),
             None if text == LOCAL => self.folder.join(TRANSIT),
             None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
         };
-        Ok(FolderCarrier::new(root, self.name.clone(), self.config.part_bytes))
+        Ok(FolderTransit::new(root, self.name.clone()))
     }
 
     /// The folders in which messages for this postoffice arrive, for watching them. A share that is away is
@@ -100,9 +100,9 @@ impl Postoffice {
         let shared = self.place_texts()?.into_iter().filter(|text| text != LOCAL);
         let mut inboxes = Vec::new();
         for text in shared {
-            let place = self.folder_carrier(&text)?;
+            let place = self.folder_transit(&text)?;
             inboxes
-                .extend(self.at_place(&place, FolderCarrier::make_inbox).ok().and_then(Result::ok));
+                .extend(self.at_place(&place, FolderTransit::make_inbox).ok().and_then(Result::ok));
         }
         Ok(inboxes)
     }

@@ -194,6 +194,7 @@ impl Postoffice {
             },
             sealing: self.own_keys()?,
             threads: threads(),
+            part_bytes_max: self.config.part_bytes,
             compression: self.config.compression,
             settle_ms: self.config.settle_ms,
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dirsync_agent::dispatch::{note_applied, note_sent};
 use dirsync_agent::step::{self, Interrupted, log_lines};
 use dirsync_agent::trouble::note_places;
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_protocol::context::Level;
 use dirsync_protocol::requestor::{RUN_BYTES_MAX, forget_runs};
 use dirsync_protocol::server;
@@ -30,10 +30,10 @@ use crate::time::now_ms;
 /// The store's, with the log lines of the work done before. A place that cannot be used is a failure of
 /// the report.
 pub fn send(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
-    let carrier = postoffice.carrier()?;
+    let transit = postoffice.transit()?;
     let around = postoffice.around()?;
     set_view_wanted(postoffice)?;
-    let (report, cause) = split(step::send(&mut postoffice.store, &*carrier, &around, verify));
+    let (report, cause) = split(step::send(&mut postoffice.store, &*transit, &around, verify));
     let is_sent = report.request.is_some();
     let noted = |tables: &mut dyn Transaction, at| {
         if is_sent { note_sent(tables, at) } else { Ok(()) }
@@ -67,12 +67,12 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
             postoffice.name, postoffice.server
         )));
     }
-    let carriers = postoffice.carriers()?;
-    let carriers: BTreeMap<String, &dyn Carrier> =
-        carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
+    let places = postoffice.transits()?;
+    let places: BTreeMap<String, &dyn Transit> =
+        places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
     let around = postoffice.around()?;
     let mut decisions = postoffice.decisions();
-    let processed = step::process(&mut postoffice.store, &carriers, &mut decisions, &around, push);
+    let processed = step::process(&mut postoffice.store, &places, &mut decisions, &around, push);
     let (report, cause) = split(processed);
     end(postoffice, Report::Processed(report), Vec::new(), cause, |_, _| Ok(()))
 }
@@ -84,10 +84,10 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
 /// The store's, with the log lines of the work done before. A place or a target that cannot be used is a
 /// failure of the report.
 pub fn apply(postoffice: &mut Postoffice) -> Result<Done> {
-    let carrier = postoffice.carrier()?;
+    let transit = postoffice.transit()?;
     let around = postoffice.around()?;
     let answer_before = postoffice.begin()?.requestor()?.last_answer;
-    let (report, cause) = split(step::apply(&mut postoffice.store, &*carrier, &around));
+    let (report, cause) = split(step::apply(&mut postoffice.store, &*transit, &around));
     let (mut targets, cause) = match cause {
         None => match write_targets(postoffice) {
             Ok(targets) => (targets, None),
@@ -143,8 +143,8 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     let (confirmed, tombstones) = (config.keep_confirmed, config.keep_tombstones);
     let now = now_ms();
     let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
-    for carrier in postoffice.carriers()?.into_values().chain([postoffice.carrier()?]) {
-        let _ = carrier.purge(before(done));
+    for transit in postoffice.transits()?.into_values().chain([postoffice.transit()?]) {
+        let _ = transit.purge(before(done));
     }
     key::remove_old(postoffice)?;
     let mut tables = postoffice.begin()?;

@@ -1,4 +1,4 @@
-//! What is under way between postoffices, and the carriers through which the shipped steps see it.
+//! What is under way between postoffices, and how the shipped steps see it.
 //!
 //! A message that a step sends is under way until the world delivers it, loses it, or delivers it
 //! again. A step sees only what was delivered to its machine.
@@ -6,10 +6,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor};
-use std::path::PathBuf;
 use std::rc::Rc;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
+use dirsync_carrier::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 use dirsync_directory::{EntryId, PostofficeName, Record, fold};
 use dirsync_message::{BodyReader, Head, Request, Update};
 use dirsync_testing::{Readable, head_of};
@@ -50,6 +49,16 @@ pub enum Parts {
     Each,
 }
 
+impl Parts {
+    /// How many compressed bytes a part has at most.
+    pub fn bytes_max(self) -> u64 {
+        match self {
+            Self::One => u64::MAX,
+            Self::First | Self::Each => 0,
+        }
+    }
+}
+
 /// The network of a world; clones are the same network.
 #[derive(Clone, Default)]
 pub struct Network(Rc<RefCell<State>>);
@@ -66,7 +75,7 @@ struct State {
     made_of: Option<Rc<Listed>>,
     /// The places that are away, by the requestors that they are for.
     away: BTreeSet<String>,
-    /// After so many more effects of carriers nothing works any more.
+    /// After so many more effects on messages nothing works any more.
     effects_left: Option<u64>,
 }
 
@@ -185,19 +194,19 @@ impl Network {
 }
 
 impl State {
-    fn reach(&self, place: &str) -> Result<(), CarrierError> {
+    fn reach(&self, place: &str) -> Result<(), TransitError> {
         if self.away.contains(place) {
             let source = io::Error::other("the place is away");
-            return Err(CarrierError::Unreachable { path: PathBuf::from(place), source });
+            return Err(TransitError::Unreachable { place: place.into(), source });
         }
         Ok(())
     }
 
-    fn effect(&mut self, place: &str) -> Result<(), CarrierError> {
+    fn effect(&mut self, place: &str) -> Result<(), TransitError> {
         self.reach(place)?;
         match &mut self.effects_left {
-            Some(0) => Err(CarrierError::Unreachable {
-                path: PathBuf::new(),
+            Some(0) => Err(TransitError::Unreachable {
+                place: String::new(),
                 source: io::Error::other("the world ends this step here"),
             }),
             Some(left) => {
@@ -218,8 +227,8 @@ impl State {
     }
 }
 
-impl Carrier for Port {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl Transit for Port {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         let mut state = self.network.0.borrow_mut();
         state.effect(&self.place)?;
         let file = [message.front, message.body.as_slice()].concat();
@@ -237,7 +246,8 @@ impl Carrier for Port {
             epoch: fold(message.epoch).into_owned(),
             number: message.number,
             part: message.part,
-            path: PathBuf::from(number.to_string()),
+            id: number.to_string(),
+            whereabouts: String::new(),
             bytes,
             modified: state.now,
         };
@@ -246,7 +256,7 @@ impl Carrier for Port {
         Ok(bytes)
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
         let state = self.network.0.borrow();
         state.reach(&self.place)?;
         let letters = state.delivered.get(&self.machine);
@@ -256,7 +266,7 @@ impl Carrier for Port {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
         let state = self.network.0.borrow();
         state.reach(&self.place)?;
         let letters = state.delivered.get(&self.machine);
@@ -265,13 +275,13 @@ impl Carrier for Port {
             .map(|letter| Ok(Box::new(Cursor::new(letter.file.clone())) as Box<dyn MessageFile>)))
     }
 
-    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
         let mut state = self.network.0.borrow_mut();
         state.effect(&self.place)?;
         Ok(state.take_delivered(&self.machine, arrived))
     }
 
-    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, TransitError> {
         self.finished(arrived)
     }
 
@@ -280,24 +290,17 @@ impl Carrier for Port {
         &self,
         arrived: &Arrived,
         _: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         self.finished(arrived).map(|_| None)
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
         self.network.0.borrow().reach(&self.place)?;
         Ok(Vec::new())
     }
 
-    fn purge(&self, _: u64) -> Result<u64, CarrierError> {
+    fn purge(&self, _: u64) -> Result<u64, TransitError> {
         Ok(0)
-    }
-
-    fn part_bytes_max(&self) -> u64 {
-        match self.network.0.borrow().parts {
-            Parts::One => u64::MAX,
-            Parts::First | Parts::Each => 0,
-        }
     }
 }
 

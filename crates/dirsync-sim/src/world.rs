@@ -252,6 +252,7 @@ impl World {
             evidence: EVIDENCE,
             sealing: sealing_of(&postoffice(name_of(at)), self.setup.sealed),
             threads: 1,
+            part_bytes_max: u64::MAX,
             compression: 1,
             settle_ms: 0,
         }

@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};
-use std::path::PathBuf;
 use std::rc::Rc;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, MessageFile, Outgoing};
+use dirsync_carrier::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 use dirsync_directory::{PostofficeName, fold};
 
 use crate::letter::Readable;
@@ -22,7 +21,7 @@ pub struct MemoryNetwork {
     waiting: Rc<RefCell<Inboxes>>,
 }
 
-struct MemoryCarrier {
+struct MemoryTransit {
     network: MemoryNetwork,
     me: String,
 }
@@ -53,8 +52,8 @@ impl MemoryNetwork {
     }
 
     /// The access of one postoffice.
-    pub fn carrier(&self, me: &PostofficeName) -> impl Carrier + use<> {
-        MemoryCarrier { network: self.clone(), me: me.folded().to_owned() }
+    pub fn transit(&self, me: &PostofficeName) -> impl Transit + use<> {
+        MemoryTransit { network: self.clone(), me: me.folded().to_owned() }
     }
 
     /// What waits for a postoffice.
@@ -88,7 +87,7 @@ impl MemoryNetwork {
     }
 }
 
-impl MemoryCarrier {
+impl MemoryTransit {
     fn take(&self, arrived: &Arrived) -> Option<Vec<u8>> {
         let take = |inboxes: &RefCell<Inboxes>| {
             inboxes.borrow_mut().get_mut(&self.me).and_then(|inbox| inbox.remove(arrived))
@@ -97,8 +96,8 @@ impl MemoryCarrier {
     }
 }
 
-impl Carrier for MemoryCarrier {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl Transit for MemoryTransit {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         let bytes = [message.front, message.body.as_slice()].concat();
         let length = message.bytes();
         let arrived = Arrived {
@@ -106,7 +105,8 @@ impl Carrier for MemoryCarrier {
             epoch: fold(message.epoch).into_owned(),
             number: message.number,
             part: message.part,
-            path: PathBuf::new(),
+            id: String::new(),
+            whereabouts: "memory".into(),
             bytes: length,
             modified: 0,
         };
@@ -114,7 +114,7 @@ impl Carrier for MemoryCarrier {
         Ok(length)
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
         let inboxes = self.network.inboxes.borrow();
         Ok(inboxes.get(&self.me).map_or(Vec::new(), |inbox| inbox.keys().cloned().collect()))
     }
@@ -122,7 +122,7 @@ impl Carrier for MemoryCarrier {
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
         let bytes = |inboxes: &RefCell<Inboxes>| {
             inboxes.borrow().get(&self.me).and_then(|inbox| inbox.get(arrived).cloned())
         };
@@ -130,11 +130,11 @@ impl Carrier for MemoryCarrier {
         Ok(bytes.map(|bytes| Ok(Box::new(Cursor::new(bytes)) as Box<dyn MessageFile>)))
     }
 
-    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
         Ok(self.take(arrived).is_some())
     }
 
-    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, TransitError> {
         self.finished(arrived)
     }
 
@@ -142,28 +142,21 @@ impl Carrier for MemoryCarrier {
         &self,
         arrived: &Arrived,
         sender: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         let Some(bytes) = self.take(arrived) else { return Ok(None) };
-        let kept = Arrived {
-            sender: sender.folded().to_owned(),
-            path: PathBuf::from("waiting"),
-            ..arrived.clone()
-        };
+        let kept =
+            Arrived { sender: sender.folded().to_owned(), id: "waiting".into(), ..arrived.clone() };
         let mut waiting = self.network.waiting.borrow_mut();
         waiting.entry(self.me.clone()).or_default().insert(kept.clone(), bytes);
         Ok(Some(kept))
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
         let waiting = self.network.waiting.borrow();
         Ok(waiting.get(&self.me).map_or(Vec::new(), |waiting| waiting.keys().cloned().collect()))
     }
 
-    fn purge(&self, _: u64) -> Result<u64, CarrierError> {
+    fn purge(&self, _: u64) -> Result<u64, TransitError> {
         Ok(0)
-    }
-
-    fn part_bytes_max(&self) -> u64 {
-        u64::MAX
     }
 }

@@ -11,7 +11,7 @@ use dirsync_agent::step::{
     ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
 };
 use dirsync_agent::{founding, step};
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
@@ -34,7 +34,7 @@ pub const START_MS: u64 = 1_700_000_000_000;
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The secret of every server's evidence: of copies, too, as in their folders.
 pub const EVIDENCE: EvidenceKey = EvidenceKey::new([0xe5; EvidenceKey::BYTES]);
-/// What the server calls its one carrier.
+/// What the server calls its one transit.
 const CARRIER: &str = "net";
 
 /// Why something failed.
@@ -61,6 +61,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub keys: Option<Arc<OwnKeys>>,
     /// How many threads seal and open its messages.
     pub threads: usize,
+    /// How many compressed bytes a part has at most.
+    pub part_bytes_max: u64,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -72,8 +74,8 @@ impl TestPostoffice {
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
         let (store, keys) = (self.store.copy(), self.keys.clone());
-        let Self { now, draws, guard, sealed, threads, .. } = *self;
-        Self { name, store, decisions, now, draws, guard, sealed, keys, threads }
+        let Self { now, draws, guard, sealed, threads, part_bytes_max, .. } = *self;
+        Self { name, store, decisions, now, draws, guard, sealed, keys, threads, part_bytes_max }
     }
 }
 
@@ -90,6 +92,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             sealed: false,
             keys: None,
             threads: 1,
+            part_bytes_max: u64::MAX,
         }
     }
 
@@ -107,6 +110,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
                 None => sealing_of(&self.name, self.sealed),
             },
             threads: self.threads,
+            part_bytes_max: self.part_bytes_max,
             compression: 3,
             settle_ms: 60_000,
         }
@@ -222,9 +226,9 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     /// # Errors
     ///
     /// When the step fails.
-    pub fn send(&mut self, carrier: &dyn Carrier) -> Result<SendReport, Interrupted<SendReport>> {
+    pub fn send(&mut self, transit: &dyn Transit) -> Result<SendReport, Interrupted<SendReport>> {
         let around = self.around();
-        send(&mut self.store, carrier, &around, true)
+        send(&mut self.store, transit, &around, true)
     }
 
     /// T2; with `push`, as in continuous mode, the server also answers unasked.
@@ -234,17 +238,17 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     /// When the step fails.
     pub fn process(
         &mut self,
-        carrier: &dyn Carrier,
+        transit: &dyn Transit,
         push: bool,
     ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
         let around = self.around();
-        let carriers = BTreeMap::from([(CARRIER.to_owned(), carrier)]);
+        let carriers = BTreeMap::from([(CARRIER.to_owned(), transit)]);
         process(&mut self.store, &carriers, &mut self.decisions, &around, push)
     }
 
     /// Whether the server has anything to do.
-    pub fn requests_arrived(&mut self, carrier: &dyn Carrier) -> bool {
-        let carriers = BTreeMap::from([(CARRIER.to_owned(), carrier)]);
+    pub fn requests_arrived(&mut self, transit: &dyn Transit) -> bool {
+        let carriers = BTreeMap::from([(CARRIER.to_owned(), transit)]);
         step::requests_arrived(&mut self.store, &carriers).expect("the store works")
     }
 
@@ -255,10 +259,10 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     /// When the step fails.
     pub fn apply(
         &mut self,
-        carrier: &dyn Carrier,
+        transit: &dyn Transit,
     ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
         let around = self.around();
-        apply(&mut self.store, carrier, &around)
+        apply(&mut self.store, transit, &around)
     }
 
     /// The list, one line an entry, sorted.

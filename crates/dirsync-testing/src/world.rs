@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_agent::step::{ApplyReport, ProcessReport, SendReport};
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_directory::View;
 
 use crate::network::MemoryNetwork;
@@ -79,14 +79,14 @@ impl World {
         self.postoffices.values_mut().for_each(|postoffice| postoffice.now += ms);
     }
 
-    fn carrier(&self, name: &str) -> impl Carrier + use<> {
-        self.network.carrier(&postoffice(name))
+    fn transit(&self, name: &str) -> impl Transit + use<> {
+        self.network.transit(&postoffice(name))
     }
 
     /// T1 of a postoffice.
     pub fn send(&mut self, name: &str) -> SendReport {
-        let carrier = self.carrier(name);
-        self.at(name).send(&carrier).expect("T1 does not fail")
+        let transit = self.transit(name);
+        self.at(name).send(&transit).expect("T1 does not fail")
     }
 
     /// T2.
@@ -100,20 +100,20 @@ impl World {
     }
 
     fn process_with(&mut self, push: bool) -> ProcessReport {
-        let carrier = self.carrier(SERVER);
-        self.at(SERVER).process(&carrier, push).expect("T2 does not fail")
+        let transit = self.transit(SERVER);
+        self.at(SERVER).process(&transit, push).expect("T2 does not fail")
     }
 
     /// Whether the server has anything to do.
     pub fn requests_arrived(&mut self) -> bool {
-        let carrier = self.carrier(SERVER);
-        self.at(SERVER).requests_arrived(&carrier)
+        let transit = self.transit(SERVER);
+        self.at(SERVER).requests_arrived(&transit)
     }
 
     /// T3 of a postoffice.
     pub fn apply(&mut self, name: &str) -> ApplyReport {
-        let carrier = self.carrier(name);
-        self.at(name).apply(&carrier).expect("T3 does not fail")
+        let transit = self.transit(name);
+        self.at(name).apply(&transit).expect("T3 does not fail")
     }
 
     /// A minute later, one cycle of all postoffices.

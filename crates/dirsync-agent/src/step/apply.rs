@@ -1,6 +1,6 @@
 //! T3: a requestor applies updates.
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
@@ -54,30 +54,30 @@ const STEP: Row = Row::T3;
 /// See [`Interrupted`]; what was taken before stays taken.
 pub fn apply(
     store: &mut dyn Store,
-    carrier: &dyn Carrier,
+    transit: &dyn Transit,
     around: &Surroundings,
 ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
     reported(|report| {
         let draws = Draws::new(&around.seed);
-        Applying { carrier, around, draws, report }.apply_all(store)
+        Applying { transit, around, draws, report }.apply_all(store)
     })
 }
 
 struct Applying<'a> {
-    carrier: &'a dyn Carrier,
+    transit: &'a dyn Transit,
     around: &'a Surroundings,
     draws: Draws,
     report: &'a mut ApplyReport,
 }
 
 /// Whether a message was moved out of the inbox. A failure to move it is a failure of the place.
-type Moved = Result<bool, CarrierError>;
+type Moved = Result<bool, TransitError>;
 
 impl Applying<'_> {
     fn apply_all(mut self, store: &mut dyn Store) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
-        let mut arrived = match self.carrier.arrived() {
-            Ok(arrived) => without_left(store, self.carrier, arrived, self.around, &mut failures)?,
+        let mut arrived = match self.transit.arrived() {
+            Ok(arrived) => without_left(store, self.transit, arrived, self.around, &mut failures)?,
             Err(error) => {
                 failures.add("", None, &error);
                 Vec::new()
@@ -95,7 +95,7 @@ impl Applying<'_> {
                 Some(peer) => peer,
                 unknown => unknown.insert(self.server(store)?),
             };
-            let opening = read(self.carrier, one, self.around).map(|read| {
+            let opening = read(self.transit, one, self.around).map(|read| {
                 let message = read?;
                 let from = message.claim().from;
                 if from != peer.keys.name() {
@@ -177,7 +177,7 @@ impl Applying<'_> {
                 }
                 commit(tables, STEP, self.around, events, &mut self.report.events)?;
                 count(self.report, applied, arrived);
-                Ok(if is_for_another { Ok(false) } else { self.carrier.finished(arrived) })
+                Ok(if is_for_another { Ok(false) } else { self.transit.finished(arrived) })
             }
             Err(error) => {
                 drop(tables);
@@ -192,7 +192,7 @@ impl Applying<'_> {
         arrived: &Arrived,
         why: &RefusedMessage,
     ) -> Result<Moved, StepError> {
-        let moved = self.carrier.refuse(arrived, &why.to_string());
+        let moved = self.transit.refuse(arrived, &why.to_string());
         if moved.is_ok() {
             self.report.refused += 1;
             let events = vec![why.set_aside(STEP)];

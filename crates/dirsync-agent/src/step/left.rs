@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_carrier::{Arrived, Carrier};
+use dirsync_carrier::{Arrived, Transit};
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store;
 
@@ -18,7 +18,7 @@ const KEPT_MS: u64 = 15 * 24 * 60 * 60 * 1000;
 /// and the notes of messages that are gone are forgotten.
 pub(super) fn without_left(
     store: &mut dyn Store,
-    carrier: &dyn Carrier,
+    transit: &dyn Transit,
     arrived: Vec<Arrived>,
     around: &Surroundings,
     failures: &mut Failures<'_>,
@@ -40,7 +40,7 @@ pub(super) fn without_left(
         drop(tables);
     }
     for stale in left.iter().filter(|left| around.now.saturating_sub(left.modified) > KEPT_MS) {
-        if let Err(error) = carrier.finished(stale) {
+        if let Err(error) = transit.finished(stale) {
             failures.add("", None, &error);
         }
     }

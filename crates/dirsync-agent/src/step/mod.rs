@@ -2,7 +2,7 @@
 //!
 //! Each step loads state, asks the protocol, commits, and only then writes or removes a file (commit points
 //! C2 to C5 of `docs/protocol.md`). Its log lines are in the transactions that make them true. The steps are
-//! generic over store and carrier and are given time and randomness, so that a simulation runs the same
+//! generic over store and transit, and are given time and randomness, so that a simulation runs the same
 //! code.
 
 mod apply;
@@ -34,14 +34,14 @@ use crate::sealing::Sealing;
 pub use apply::{ApplyReport, apply};
 pub use place::PlaceFailure;
 pub use process::{
-    Carriers, ProcessReport, STRANGERS_WAITING_MAX, answer_requests, process, requests_arrived,
+    Places, ProcessReport, STRANGERS_WAITING_MAX, answer_requests, process, requests_arrived,
     take_requests,
 };
 pub use send::{SendReport, send};
 pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
 
-/// The arguments of a step beside store and carrier.
+/// The arguments of a step beside store and transit.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The time, in milliseconds since 1970.
@@ -57,6 +57,8 @@ pub struct Surroundings {
     /// The number of threads that seal and open messages. With more than one, a long body is also opened
     /// by a thread of its own while it is applied. With one, the step does everything itself.
     pub threads: usize,
+    /// Bodies with more compressed bytes than this are split into parts.
+    pub part_bytes_max: u64,
     /// zstd level of bodies.
     pub compression: i32,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.

@@ -1,13 +1,13 @@
 //! Places that a step could not use.
 
-use dirsync_carrier::CarrierError;
+use dirsync_carrier::TransitError;
 use dirsync_directory::PostofficeName;
 
 /// A place that a step could not use, wholly or in part. Everything else was done; the messages that
 /// wait there are tried again by the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceFailure {
-    /// The place, by its name among [`super::Carriers`]; empty if the step has only one carrier.
+    /// The place, by its name among [`super::Places`]; empty if the step has only one transit.
     pub place: String,
     /// The addressee whose messages could not be written; `None` if the own inbox failed.
     pub to: Option<PostofficeName>,
@@ -22,8 +22,8 @@ pub(super) struct Failures<'r>(pub &'r mut Vec<PlaceFailure>);
 
 impl Failures<'_> {
     /// Notes a failure. Returns whether the rest of the place may still work.
-    pub fn add(&mut self, place: &str, to: Option<&PostofficeName>, error: &CarrierError) -> bool {
-        let unreachable = matches!(error, CarrierError::Unreachable { .. });
+    pub fn add(&mut self, place: &str, to: Option<&PostofficeName>, error: &TransitError) -> bool {
+        let unreachable = matches!(error, TransitError::Unreachable { .. });
         let text = error.to_string();
         self.add_text(PlaceFailure { place: place.into(), to: to.cloned(), unreachable, text });
         !unreachable

@@ -10,7 +10,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::row::Row;
@@ -52,8 +52,8 @@ pub struct ProcessReport {
     pub failed: Vec<PlaceFailure>,
 }
 
-/// The carriers of a server, by the text of its registrations' `carrier`.
-pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
+/// The messages of a server at each place, by the text of its registrations' `carrier`.
+pub type Places<'a> = BTreeMap<String, &'a dyn Transit>;
 
 /// Takes every request that has arrived and answers each: [`take_requests`], then
 /// [`answer_requests`].
@@ -66,21 +66,21 @@ pub type Carriers<'a> = BTreeMap<String, &'a dyn Carrier>;
 /// See [`Interrupted`]; what was taken before stays taken.
 pub fn process(
     store: &mut dyn Store,
-    carriers: &Carriers<'_>,
+    places: &Places<'_>,
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
     push: bool,
 ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
     reported(|report: &mut ProcessReport| {
         let mut draws = Draws::new(&around.seed);
-        Taking { decisions, around, draws: &mut draws, report }.take_all(store, carriers)?;
+        Taking { decisions, around, draws: &mut draws, report }.take_all(store, places)?;
         if push {
             push_changes(store)?;
         }
         // The answers of postoffices whose place is away stay due.
-        let mut carriers = carriers.clone();
-        carriers.retain(|place, _| !is_away(&report.failed, place));
-        Answering::new(around, &mut draws, report).answer_all(store, &carriers)
+        let mut places = places.clone();
+        places.retain(|place, _| !is_away(&report.failed, place));
+        Answering::new(around, &mut draws, report).answer_all(store, &places)
     })
 }
 
@@ -91,25 +91,25 @@ pub fn process(
 /// As [`process`].
 pub fn take_requests(
     store: &mut dyn Store,
-    carriers: &Carriers<'_>,
+    places: &Places<'_>,
     decisions: &mut dyn DecisionsLog,
     around: &Surroundings,
 ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
     reported(|report| {
         let mut draws = Draws::new(&around.seed);
-        Taking { decisions, around, draws: &mut draws, report }.take_all(store, carriers)
+        Taking { decisions, around, draws: &mut draws, report }.take_all(store, places)
     })
 }
 
 /// The second half of [`process`]: answers every requestor that is due and reached through one of
-/// the carriers.
+/// the places.
 ///
 /// # Errors
 ///
 /// As [`process`]. Answers that were prepared and not sent are due again.
 pub fn answer_requests(
     store: &mut dyn Store,
-    carriers: &Carriers<'_>,
+    places: &Places<'_>,
     around: &Surroundings,
     push: bool,
 ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
@@ -118,6 +118,6 @@ pub fn answer_requests(
             push_changes(store)?;
         }
         let mut draws = Draws::new(&around.seed);
-        Answering::new(around, &mut draws, report).answer_all(store, carriers)
+        Answering::new(around, &mut draws, report).answer_all(store, places)
     })
 }

@@ -1,6 +1,6 @@
 //! T1: a requestor sends a request.
 
-use dirsync_carrier::{Carrier, Outgoing};
+use dirsync_carrier::{Outgoing, Transit};
 use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
@@ -46,7 +46,7 @@ const STEP: Row = Row::T1;
 /// See [`Interrupted`].
 pub fn send(
     store: &mut dyn Store,
-    carrier: &dyn Carrier,
+    transit: &dyn Transit,
     around: &Surroundings,
     verify: bool,
 ) -> Result<SendReport, Interrupted<SendReport>> {
@@ -54,7 +54,7 @@ pub fn send(
         let Some(request) = make(store, around, verify, report)? else { return Ok(()) };
         let name = request_name(&request.head).ok_or(StepError::NoName)?;
         let front = request.seal(around, &name)?;
-        let sent = carrier.send(&Outgoing {
+        let sent = transit.send(&Outgoing {
             from: &request.head.from,
             to: &request.head.to,
             epoch: name.epoch(),

@@ -1,9 +1,9 @@
-//! Opens messages that a carrier brings, and seals those that it takes.
+//! Opens messages that have arrived, and seals those that leave.
 
 use std::io;
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyReader, BodyWriter, Head, Request, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
@@ -48,19 +48,19 @@ pub(super) enum Opening {
 
 impl Opening {
     fn refused(arrived: &Arrived, error: &dyn std::error::Error) -> Self {
-        Self::Refused(RefusedMessage::Said(format!("{}: {error}", arrived.path.display())))
+        Self::Refused(RefusedMessage::Said(format!("{}: {error}", arrived.whereabouts)))
     }
 }
 
 /// Reads the lines of a message. The name of its file is not trusted.
 ///
-/// The outer error is the one of the carrier; the inner one says why there is no message.
+/// The outer error is the one of the transit; the inner one says why there is no message.
 pub(super) fn read<'s>(
-    carrier: &dyn Carrier,
+    transit: &dyn Transit,
     arrived: &Arrived,
     around: &'s Surroundings,
-) -> Result<Result<Box<dyn SealedMessage + 's>, Opening>, CarrierError> {
-    let file = match carrier.open(arrived)? {
+) -> Result<Result<Box<dyn SealedMessage + 's>, Opening>, TransitError> {
+    let file = match transit.open(arrived)? {
         Some(Ok(file)) => file,
         None => return Ok(Err(Opening::Gone)),
         Some(Err(error)) => return Ok(Err(Opening::refused(arrived, &error))),

@@ -1,4 +1,4 @@
-//! Every crash point of the steps, on the store and the carrier that ship: the nth operation of the
+//! Every crash point of the steps, on the store and the transit that ship: the nth operation of the
 //! store or of a file fails, or the process dies at the nth commit, for every n until a run meets
 //! none; then the step is repeated.
 //!

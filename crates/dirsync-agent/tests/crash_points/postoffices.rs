@@ -9,7 +9,7 @@ use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog};
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::restoring;
 use dirsync_agent::step::PlaceFailure;
-use dirsync_carrier::{Carrier, FolderCarrier, durable};
+use dirsync_carrier::{FolderTransit, Transit, durable};
 use dirsync_connect::{TargetFormat, TargetOptions};
 use dirsync_directory::{EntryId, RecordRef, View};
 use dirsync_message::{Instance, ReqSeq};
@@ -97,11 +97,12 @@ impl Postoffices {
         let mut postoffice = TestPostoffice::new(postoffice, store, decisions);
         // Each step draws other tokens than all before it.
         (postoffice.now, postoffice.draws) = (self.now, 1000 * self.draws);
+        postoffice.part_bytes_max = PART_BYTES;
         postoffice
     }
 
-    fn carrier(&self, postoffice: &str) -> FolderCarrier {
-        FolderCarrier::new(self.folder.join("share"), name(postoffice), PART_BYTES)
+    fn transit(&self, postoffice: &str) -> FolderTransit {
+        FolderTransit::new(self.folder.join("share"), name(postoffice))
     }
 
     /// The server and both requestors, empty.
@@ -152,19 +153,19 @@ impl Postoffices {
     }
 
     pub fn send(&mut self, faults: &Faults, postoffice: &str) -> Result<u64, Failed> {
-        let report = self.open(postoffice, faults).send(&self.carrier(postoffice))?;
+        let report = self.open(postoffice, faults).send(&self.transit(postoffice))?;
         none_failed(&report.failed)?;
         Ok(report.transactions)
     }
 
     pub fn process(&mut self, faults: &Faults) -> Result<u64, Failed> {
-        let report = self.open(SERVER, faults).process(&self.carrier(SERVER), false)?;
+        let report = self.open(SERVER, faults).process(&self.transit(SERVER), false)?;
         none_failed(&report.failed)?;
         Ok(report.messages)
     }
 
     pub fn apply(&mut self, faults: &Faults, postoffice: &str) -> Result<u64, Failed> {
-        let report = self.open(postoffice, faults).apply(&self.carrier(postoffice))?;
+        let report = self.open(postoffice, faults).apply(&self.transit(postoffice))?;
         none_failed(&report.failed)?;
         Ok(report.rows)
     }
@@ -195,7 +196,7 @@ impl Postoffices {
     /// What the agent does once a day.
     pub fn purge(&mut self, faults: &Faults, postoffice: &str) -> Result<(), Failed> {
         let before = self.now + DAY_MS;
-        self.carrier(postoffice).purge(before)?;
+        self.transit(postoffice).purge(before)?;
         self.open(postoffice, faults).transact(|tables, _, _| {
             tables.purge_log(before)?;
             forget_before(tables, before, before).map(drop)

@@ -12,11 +12,10 @@ mod scene;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use dirsync_agent::step::UNTAKEN_PER_STEP_MAX;
-use dirsync_carrier::{Arrived, Carrier, FolderCarrier};
+use dirsync_carrier::{Arrived, FolderTransit, Transit};
 use dirsync_protocol::context::Level;
 use dirsync_protocol::tables::ListPlace;
 use dirsync_seal::{Lines, work};
@@ -58,14 +57,14 @@ struct Step {
     work: work::Work,
 }
 
-fn step(victim: &mut TestPostoffice, carrier: &dyn Carrier) -> Step {
+fn step(victim: &mut TestPostoffice, transit: &dyn Transit) -> Step {
     let before = work::so_far();
     let (taken, refused, events, messages) = if victim.name.as_str() == SERVER {
-        let report = victim.process(carrier, false).expect("T2 does not fail");
+        let report = victim.process(transit, false).expect("T2 does not fail");
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         (report.requests, report.refused, report.events, report.messages)
     } else {
-        let report = victim.apply(carrier).expect("T3 does not fail");
+        let report = victim.apply(transit).expect("T3 does not fail");
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         (report.updates, report.refused, report.events, 0)
     };
@@ -204,7 +203,8 @@ impl Attack<'_> {
             number: if renamed { random.below(100) } else { genuine.arrived.number },
             part: if renamed { 1 + random.below(3) as u32 } else { genuine.arrived.part },
             epoch: genuine.arrived.epoch.clone(),
-            path: PathBuf::from(format!("forged/{}", self.made)),
+            id: format!("forged/{}", self.made),
+            whereabouts: "a forgery".into(),
             bytes: file.len() as u64,
             modified,
         };
@@ -217,7 +217,7 @@ impl Attack<'_> {
         let before = victim.copy();
         let lasted = lasting(victim);
         let network = network_with(&name, batch.iter().map(|one| (&one.arrived, &one.file)));
-        let done = step(victim, &network.carrier(&victim.name));
+        let done = step(victim, &network.transit(&victim.name));
         let replays = batch.iter().filter(|one| one.kind == Kind::Replayed).count() as u64;
         if replays == 0 {
             assert_eq!(
@@ -248,7 +248,7 @@ impl Attack<'_> {
         assert_eq!(figures.means.count(&done.events), done.refused, "each is told");
         let mut left = network.pending(&postoffice(name));
         // A server that has taken a message of its own once more has answered it.
-        left.retain(|arrived| arrived.path.starts_with("forged"));
+        left.retain(|arrived| arrived.id.starts_with("forged"));
         for arrived in &left {
             let forged = batch.iter().find(|one| one.arrived == *arrived);
             assert!(
@@ -284,14 +284,14 @@ impl Attack<'_> {
         let genuine = self.scene().pending_for(&name);
         let genuine = || genuine.iter().map(|one| (&one.arrived, &one.file));
         let mut alone = victim.copy();
-        let expected = step(&mut alone, &network_with(&name, genuine()).carrier(&victim.name));
+        let expected = step(&mut alone, &network_with(&name, genuine()).transit(&victim.name));
         assert_eq!((expected.taken, expected.refused), (genuine().count() as u64, 0), "{name}");
         let mut beside = victim.copy();
         // As on machines with several cores, where messages are opened at the same time.
         beside.threads = THREADS;
         let forged = batch.iter().map(|one| (&one.arrived, &one.file));
         let network = network_with(&name, genuine().chain(forged));
-        let done = step(&mut beside, &network.carrier(&victim.name));
+        let done = step(&mut beside, &network.transit(&victim.name));
         assert_eq!(done.taken, expected.taken, "{name}, {label}: genuine messages are taken");
         assert_eq!(done.messages, expected.messages, "{name}, {label}: and answered");
         assert_same(&beside, &alone, label);
@@ -328,7 +328,7 @@ fn no_forged_message_is_ever_applied() {
     let mut bases: Vec<TestPostoffice> = scene.victims.iter().map(TestPostoffice::copy).collect();
     for base in &mut bases {
         // What is due without any message is done before.
-        step(base, &MemoryNetwork::default().carrier(&base.name.clone()));
+        step(base, &MemoryNetwork::default().transit(&base.name.clone()));
     }
     let mut victims: Vec<TestPostoffice> = bases.iter().map(TestPostoffice::copy).collect();
     let mut turns = 0;
@@ -383,8 +383,8 @@ fn forged_files_leave_the_inbox_with_a_reason() {
     for victim in &scene.victims {
         let name = victim.name.as_str().to_owned();
         let folder = tempfile::tempdir().unwrap();
-        let carrier = FolderCarrier::new(folder.path(), victim.name.clone(), 1 << 20);
-        let inbox = carrier.make_inbox().unwrap();
+        let transit = FolderTransit::new(folder.path(), victim.name.clone());
+        let inbox = transit.make_inbox().unwrap();
         let mut kinds = kinds_for(&name);
         kinds.retain(|kind| !no_folder.contains(kind));
         let forged: Vec<Forged> =
@@ -398,12 +398,12 @@ fn forged_files_leave_the_inbox_with_a_reason() {
         }
         let mut beside = victim.copy();
         // The files were written by another clock than that of the scene, long ago or long from now.
-        let done = step(&mut beside, &carrier);
+        let done = step(&mut beside, &transit);
         let pending = scene.pending_for(&name);
         assert_eq!(done.taken, pending.len() as u64, "{name}");
         let mut alone = victim.copy();
         let genuine = pending.iter().map(|one| (&one.arrived, &one.file));
-        step(&mut alone, &network_with(&name, genuine).carrier(&victim.name));
+        step(&mut alone, &network_with(&name, genuine).transit(&victim.name));
         assert_same(&beside, &alone, "a folder");
         let names = |folder: &str| -> Vec<String> {
             let entries = fs::read_dir(inbox.join(folder)).into_iter().flatten().flatten();
@@ -434,7 +434,7 @@ fn a_late_request_before_a_change_of_key_alarms_nobody() {
     for old in scene.old.iter().filter(|one| one.from == scene::A && one.to == SERVER) {
         let mut victim = server.copy();
         let network = network_with(SERVER, [(&old.arrived, &old.file)]);
-        let done = step(&mut victim, &network.carrier(&server.name));
+        let done = step(&mut victim, &network.transit(&server.name));
         assert!(done.events.iter().all(|event| event.level != Level::Alarm), "{:?}", done.events);
         if done.taken == 0 {
             assert_eq!((done.refused, done.messages), (1, 0));

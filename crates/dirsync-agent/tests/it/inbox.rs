@@ -19,7 +19,8 @@ fn junk(world: &World, to: &str, count: usize) {
             epoch: "e".into(),
             number,
             part: 1,
-            path: Default::default(),
+            id: Default::default(),
+            whereabouts: Default::default(),
             bytes: 4,
             modified: 0,
         };

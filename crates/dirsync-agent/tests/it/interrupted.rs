@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dirsync_agent::step::{Interrupted, ProcessReport, StepError, log_lines, take_requests};
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_directory::EntryId;
 use dirsync_protocol::context::Level;
 use dirsync_protocol::requestor::OwnChanges;
@@ -47,8 +47,8 @@ fn mass_deletion() -> World {
 }
 
 fn process_at(world: &mut World) -> Result<ProcessReport, Interrupted<ProcessReport>> {
-    let carrier = world.network.carrier(&postoffice(SERVER));
-    world.at(SERVER).process(&carrier, false)
+    let transit = world.network.transit(&postoffice(SERVER));
+    world.at(SERVER).process(&transit, false)
 }
 
 /// The log lines of T2 since the last cycle.
@@ -108,10 +108,10 @@ fn held_deletions_are_told_although_the_server_dies_before_it_answers() {
     let mut world = mass_deletion();
     let network = world.network.clone();
     let postoffice = world.at(SERVER);
-    let (around, carrier) = (postoffice.around(), network.carrier(&postoffice.name));
-    let carriers = BTreeMap::from([("net".to_owned(), &carrier as &dyn Carrier)]);
+    let (around, transit) = (postoffice.around(), network.transit(&postoffice.name));
+    let places = BTreeMap::from([("net".to_owned(), &transit as &dyn Transit)]);
     let before = log(&mut postoffice.store, postoffice.now).len();
-    take_requests(&mut postoffice.store, &carriers, &mut postoffice.decisions, &around).unwrap();
+    take_requests(&mut postoffice.store, &places, &mut postoffice.decisions, &around).unwrap();
     let lines = log(&mut postoffice.store, postoffice.now);
     let alarm = lines[before..].iter().filter(|line| line.contains("are held")).count();
     assert_eq!((held(&mut postoffice.store), alarm), (20, 1), "{lines:#?}");
@@ -132,7 +132,7 @@ fn report_and_log_agree_wherever_a_step_fails() {
             .collect();
         let before = log(&mut postoffice.store, postoffice.now).len();
         postoffice.store.faults.plan(Fault::Operation(nth));
-        let done = postoffice.process(&network.carrier(&postoffice.name), false);
+        let done = postoffice.process(&network.transit(&postoffice.name), false);
         postoffice.store.faults.plan(Fault::None);
         for (message, bytes) in letters {
             network.deliver(&postoffice.name, &message, bytes);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_agent::changes::{ExampleKind, ReadRow, ReadSettings, SourceRead, approve};
 use dirsync_agent::decisions::DecisionKind;
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_directory::{EntryId, PostofficeName};
 use dirsync_message::{Change, Stamp, Transaction};
 use dirsync_store::Store;
@@ -115,9 +115,8 @@ fn share_without_events() {
     let folder = tempfile::tempdir().unwrap();
     let (north, south): (PostofficeName, PostofficeName) =
         ("NORTH/HQ".parse().unwrap(), "SOUTH/A".parse().unwrap());
-    let carrier = |me: &PostofficeName| {
-        dirsync_carrier::FolderCarrier::new(folder.path(), me.clone(), 1 << 20)
-    };
+    let transit =
+        |me: &PostofficeName| dirsync_carrier::FolderTransit::new(folder.path(), me.clone());
     let body = std::sync::Arc::default();
     let outgoing = dirsync_carrier::Outgoing {
         from: &north,
@@ -128,8 +127,8 @@ fn share_without_events() {
         front: b"h",
         body: &body,
     };
-    carrier(&north).send(&outgoing).unwrap();
-    let (first, second) = (carrier(&south), carrier(&south));
+    transit(&north).send(&outgoing).unwrap();
+    let (first, second) = (transit(&south), transit(&south));
     // Nobody was told that something arrived: a look finds it, at both.
     let (at_first, at_second) = (first.arrived().unwrap(), second.arrived().unwrap());
     assert_eq!(at_first, at_second);
@@ -139,7 +138,7 @@ fn share_without_events() {
     assert!(second.arrived().unwrap().is_empty());
 }
 
-/// §12: only ReqSync and SrvSync release anything; lose all that the carrier took, nothing is lost.
+/// §12: only ReqSync and SrvSync release anything; lose all that the transit took, nothing is lost.
 #[test]
 fn transport_ack_is_not_an_ack() {
     let mut world = World::new(&["SOUTH/A"]);

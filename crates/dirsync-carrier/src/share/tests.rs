@@ -6,7 +6,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(600);
 
-/// A carrier that begins an operation when it is let.
+/// A transit that begins an operation when it is let.
 struct Slow {
     let_in: Arc<Mutex<Receiver<()>>>,
     begun: AtomicUsize,
@@ -18,7 +18,7 @@ impl Slow {
         (Self { let_in: Arc::new(Mutex::new(let_in)), begun: AtomicUsize::new(0) }, open)
     }
 
-    fn operate<R>(&self, result: R) -> Result<R, CarrierError> {
+    fn operate<R>(&self, result: R) -> Result<R, TransitError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.let_in.lock().unwrap().recv().unwrap();
         Ok(result)
@@ -46,26 +46,26 @@ impl Seek for SlowFile {
     }
 }
 
-impl Carrier for Slow {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl Transit for Slow {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         self.operate(message.number)
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
         self.operate(Vec::new())
     }
 
-    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
+    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
         let bytes = vec![7; SMALL_BYTES as usize + 1];
         let file = SlowFile { bytes: Cursor::new(bytes), let_in: Arc::clone(&self.let_in) };
         Ok(Some(Ok(Box::new(file))))
     }
 
-    fn finished(&self, _: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, _: &Arrived) -> Result<bool, TransitError> {
         self.operate(true)
     }
 
-    fn refuse(&self, _: &Arrived, _: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, _: &Arrived, _: &str) -> Result<bool, TransitError> {
         self.operate(true)
     }
 
@@ -73,34 +73,30 @@ impl Carrier for Slow {
         &self,
         _: &Arrived,
         _: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         self.operate(None)
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
         self.operate(Vec::new())
     }
 
-    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+    fn purge(&self, before: u64) -> Result<u64, TransitError> {
         self.operate(before)
     }
-
-    fn part_bytes_max(&self) -> u64 {
-        7
-    }
 }
 
-fn patient<C: Carrier + Send + Sync + 'static>(
+fn patient<C: Transit + Send + Sync + 'static>(
     shares: &Shares,
     folder: &str,
-    carrier: C,
+    transit: C,
     patience: Duration,
-) -> PatientCarrier<C> {
-    PatientCarrier::new(carrier, folder.into(), shares.clone(), patience)
+) -> PatientTransit<C> {
+    PatientTransit::new(transit, folder.into(), shares.clone(), patience)
 }
 
-fn is_away<R>(result: Result<R, CarrierError>) -> bool {
-    matches!(result, Err(CarrierError::Unreachable { source, .. })
+fn is_away<R>(result: Result<R, TransitError>) -> bool {
+    matches!(result, Err(TransitError::Unreachable { source, .. })
         if source.kind() == io::ErrorKind::TimedOut)
 }
 
@@ -118,8 +114,8 @@ fn a_share_that_hangs_is_away_until_it_answers_and_holds_up_no_other() {
     let start = Instant::now();
     assert!(is_away(hangs.waiting()) && is_away(impatient.purge(1)));
     assert!(start.elapsed() < LONG);
-    assert_eq!(hangs.carrier.begun.load(Ordering::SeqCst), 1);
-    assert_eq!(impatient.carrier.begun.load(Ordering::SeqCst), 0);
+    assert_eq!(hangs.transit.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(impatient.transit.begun.load(Ordering::SeqCst), 0);
     let_other.send(()).unwrap();
     assert!(works.arrived().is_ok());
 
@@ -132,27 +128,27 @@ fn a_share_that_hangs_is_away_until_it_answers_and_holds_up_no_other() {
     assert_eq!(patient(&shares, "hangs", Ready, LONG).purge(5).unwrap(), 5);
 }
 
-/// A carrier that works at once.
+/// A transit that works at once.
 struct Ready;
 
-impl Carrier for Ready {
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError> {
+impl Transit for Ready {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         Ok(message.number * 10)
     }
 
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
         Ok(Vec::new())
     }
 
-    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError> {
-        panic!("the carrier panics")
+    fn open(&self, _: &Arrived) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
+        panic!("the transit panics")
     }
 
-    fn finished(&self, _: &Arrived) -> Result<bool, CarrierError> {
+    fn finished(&self, _: &Arrived) -> Result<bool, TransitError> {
         Ok(true)
     }
 
-    fn refuse(&self, _: &Arrived, reason: &str) -> Result<bool, CarrierError> {
+    fn refuse(&self, _: &Arrived, reason: &str) -> Result<bool, TransitError> {
         Ok(reason == "why")
     }
 
@@ -160,24 +156,20 @@ impl Carrier for Ready {
         &self,
         arrived: &Arrived,
         _: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError> {
+    ) -> Result<Option<Arrived>, TransitError> {
         Ok(Some(arrived.clone()))
     }
 
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError> {
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
         Ok(Vec::new())
     }
 
-    fn purge(&self, before: u64) -> Result<u64, CarrierError> {
+    fn purge(&self, before: u64) -> Result<u64, TransitError> {
         Ok(before)
-    }
-
-    fn part_bytes_max(&self) -> u64 {
-        7
     }
 }
 
-fn send_all<C: Carrier>(carrier: &C, count: u64) -> Vec<Result<u64, CarrierError>> {
+fn send_all<C: Transit>(transit: &C, count: u64) -> Vec<Result<u64, TransitError>> {
     let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
     let body = Arc::new(b"body".to_vec());
     let outgoing = |number| Outgoing {
@@ -189,7 +181,7 @@ fn send_all<C: Carrier>(carrier: &C, count: u64) -> Vec<Result<u64, CarrierError
         front: b"h",
         body: &body,
     };
-    carrier.send_all(&(1..=count).map(outgoing).collect::<Vec<_>>())
+    transit.send_all(&(1..=count).map(outgoing).collect::<Vec<_>>())
 }
 
 #[test]
@@ -206,27 +198,26 @@ fn many_messages_are_sent_in_their_order_and_each_has_its_result() {
     assert_eq!(sent.len() as u64, count);
     let (first, later) = sent.split_at(MESSAGES_AT_ONCE);
     assert!(first.iter().all(Result::is_ok));
-    assert!(later.iter().all(|sent| matches!(sent, Err(CarrierError::Unreachable { .. }))));
+    assert!(later.iter().all(|sent| matches!(sent, Err(TransitError::Unreachable { .. }))));
     drop(open);
 }
 
 #[test]
 fn a_panic_is_the_callers_and_the_share_works_on() {
     let shares = Shares::default();
-    let carrier = patient(&shares, "works", Ready, LONG);
+    let transit = patient(&shares, "works", Ready, LONG);
     let token = crate::name::encode("a/b");
     let arrived = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
-    let opened = catch_unwind(AssertUnwindSafe(|| carrier.open(&arrived).is_ok()));
+    let opened = catch_unwind(AssertUnwindSafe(|| transit.open(&arrived).is_ok()));
     assert!(opened.is_err());
-    assert!(carrier.finished(&arrived).unwrap() && carrier.refuse(&arrived, "why").unwrap());
-    assert_eq!(carrier.part_bytes_max(), 7);
+    assert!(transit.finished(&arrived).unwrap() && transit.refuse(&arrived, "why").unwrap());
 }
 
 #[test]
 fn a_long_message_has_more_time() {
     let shares = Shares::default();
     let (slow, open) = Slow::new();
-    let carrier = patient(&shares, "slow", slow, PATIENCE);
+    let transit = patient(&shares, "slow", slow, PATIENCE);
     let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
     let body = Arc::new(vec![0; 30 * BYTES_PER_SECOND as usize]);
     let (epoch, number, part, front) = ("e", 7, 1, b"front");
@@ -236,7 +227,7 @@ fn a_long_message_has_more_time() {
             std::thread::sleep(3 * PATIENCE);
             open.send(()).unwrap();
         });
-        assert_eq!(carrier.send(&long).unwrap(), 7);
+        assert_eq!(transit.send(&long).unwrap(), 7);
     });
 }
 
@@ -244,10 +235,10 @@ fn a_long_message_has_more_time() {
 fn a_long_file_is_read_with_patience_and_no_more() {
     let shares = Shares::default();
     let (slow, open) = Slow::new();
-    let carrier = patient(&shares, "slow", slow, PATIENCE);
+    let transit = patient(&shares, "slow", slow, PATIENCE);
     let token = crate::name::encode("a/b");
     let arrived = crate::name::read(&format!("{token}-{token}-1-1.dirsync")).unwrap();
-    let mut file = carrier.open(&arrived).unwrap().unwrap().unwrap();
+    let mut file = transit.open(&arrived).unwrap().unwrap().unwrap();
     let mut bytes = Vec::new();
     assert_eq!(file.read_to_end(&mut bytes).unwrap() as u64, SMALL_BYTES + 1);
     open.send(()).unwrap();

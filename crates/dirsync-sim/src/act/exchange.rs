@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dirsync_agent::decisions::Decision;
-use dirsync_agent::step::{Interrupted, PlaceFailure, answer_requests, apply, send, take_requests};
-use dirsync_carrier::Carrier;
+use dirsync_agent::step::{
+    Interrupted, PlaceFailure, Surroundings, answer_requests, apply, send, take_requests,
+};
+use dirsync_carrier::Transit;
 use dirsync_directory::View;
 use dirsync_message::{Instance, Mark, ServerEpoch, SrvSeq, SyncPoint};
 use dirsync_protocol::context::Event;
@@ -91,11 +93,11 @@ impl World {
     ) -> Checked<Taken> {
         let (around, port) = (self.around(server), self.network.port(server));
         self.network.deliver(server, letter.clone());
-        let carriers = BTreeMap::from([(String::new(), &port as &dyn Carrier)]);
+        let places = BTreeMap::from([(String::new(), &port as &dyn Transit)]);
         let taken = self.troubled(server, trouble, |world| {
             let site = world.site(server);
             let mut decisions: Vec<Decision> = std::mem::take(&mut site.decisions);
-            let taken = take_requests(site, &carriers, &mut decisions, &around);
+            let taken = take_requests(site, &places, &mut decisions, &around);
             site.decisions = decisions;
             taken
         })?;
@@ -152,12 +154,13 @@ impl World {
         self.open_server(server)?;
         let published = self.published(server);
         self.network.answering(parts, Some(published));
-        let (around, port) = (self.around(server), self.network.port(server));
-        let carriers: BTreeMap<String, &dyn Carrier> =
-            names.iter().map(|name| (name.clone(), &port as &dyn Carrier)).collect();
+        let around = Surroundings { part_bytes_max: parts.bytes_max(), ..self.around(server) };
+        let port = self.network.port(server);
+        let places: BTreeMap<String, &dyn Transit> =
+            names.iter().map(|name| (name.clone(), &port as &dyn Transit)).collect();
         let (known, push) = (self.network.posted(), self.setup.push);
         let answered = self.troubled(server, trouble, |world| {
-            answer_requests(world.site(server), &carriers, &around, push)
+            answer_requests(world.site(server), &places, &around, push)
         })?;
         self.network.answering(Parts::One, None);
         if let Some(report) = answered {

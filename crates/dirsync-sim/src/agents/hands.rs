@@ -6,7 +6,7 @@ use dirsync_agent::dispatch::{Action, Done, Found, Hands, Moment, note_applied, 
 use dirsync_agent::schedule::Step;
 use dirsync_agent::step::{self, PlaceFailure, requests_arrived};
 use dirsync_agent::trouble::note_places;
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_protocol::context::Level;
 use dirsync_protocol::server::forget_before;
 use dirsync_protocol::tables::{StoreError, Stored};
@@ -106,14 +106,14 @@ impl Work<'_> {
 
     fn process(&mut self, push: bool) -> Result<Done, Stopped> {
         let (ports, around) = (self.ports(), self.world.around(self.site));
-        let carriers: BTreeMap<String, &dyn Carrier> =
-            ports.iter().map(|(name, port)| (name.clone(), port as &dyn Carrier)).collect();
+        let places: BTreeMap<String, &dyn Transit> =
+            ports.iter().map(|(name, port)| (name.clone(), port as &dyn Transit)).collect();
         let known = self.world.network.posted();
         let published = self.world.published(self.site);
         self.world.network.answering(Parts::One, Some(published));
         let site = self.world.site(self.site);
         let mut decisions = std::mem::take(&mut site.decisions);
-        let processed = step::process(site, &carriers, &mut decisions, &around, push);
+        let processed = step::process(site, &places, &mut decisions, &around, push);
         site.decisions = decisions;
         self.world.network.answering(Parts::One, None);
         let report = processed.map_err(|error| Stopped::Failed(error.to_string()))?;
@@ -164,9 +164,9 @@ impl Hands for Work<'_> {
         let mut found = Found { updates, requests: false, is_away: arrived.is_err() };
         if self.is_server() {
             let ports = self.ports();
-            let carriers =
-                ports.iter().map(|(name, port)| (name.clone(), port as &dyn Carrier)).collect();
-            found.requests = requests_arrived(self.world.site(self.site), &carriers)
+            let places =
+                ports.iter().map(|(name, port)| (name.clone(), port as &dyn Transit)).collect();
+            found.requests = requests_arrived(self.world.site(self.site), &places)
                 .map_err(|error| Stopped::Failed(error.to_string()))?;
         }
         Ok(found)

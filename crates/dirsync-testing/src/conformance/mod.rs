@@ -1,4 +1,4 @@
-//! The suites that every carrier and every store passes unchanged.
+//! The suites that every transit and every store passes unchanged.
 
-pub mod carrier;
 pub mod store;
+pub mod transit;

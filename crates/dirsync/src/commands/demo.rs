@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use dirsync_agent::changes::{HandChange, ReadReport, ReadSettings, change_by_hand};
 use dirsync_agent::intake::{SourceFile, take_in};
-use dirsync_carrier::{Carrier as _, FolderCarrier};
+use dirsync_carrier::{FolderTransit, Transit as _};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
 use dirsync_postoffice::config::load_map;
@@ -223,9 +223,9 @@ impl Demo {
         }
         steps::process(self.postoffice(0)?, false)?;
         if let Some(at) = lost {
-            let carrier = FolderCarrier::new(&self.share, self.name(at), 0);
-            for message in carrier.arrived()? {
-                fs::remove_file(message.path)?;
+            let transit = FolderTransit::new(&self.share, self.name(at));
+            for message in transit.arrived()? {
+                fs::remove_file(message.whereabouts)?;
             }
         }
         for at in 0..self.names.len() {

@@ -411,14 +411,13 @@ impl Hands for Work<'_> {
     }
 
     fn look(&mut self) -> Result<Found> {
-        let arrived = self.postoffice.carrier()?.arrived();
+        let arrived = self.postoffice.transit()?.arrived();
         let updates = arrived.as_ref().map_or(true, |arrived| !arrived.is_empty());
         let mut found = Found { updates, requests: false, is_away: arrived.is_err() };
         if self.postoffice.is_server {
-            let carriers = self.postoffice.carriers()?;
-            let carriers =
-                carriers.iter().map(|(text, carrier)| (text.clone(), &**carrier)).collect();
-            found.requests = requests_arrived(&mut self.postoffice.store, &carriers)?;
+            let places = self.postoffice.transits()?;
+            let places = places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
+            found.requests = requests_arrived(&mut self.postoffice.store, &places)?;
         }
         Ok(found)
     }

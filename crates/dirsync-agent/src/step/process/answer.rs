@@ -9,7 +9,7 @@ use dirsync_protocol::tables::Stored;
 use dirsync_store::Store;
 
 use super::post::{Post, Route, is_refusal};
-use super::{Carriers, ProcessReport, STEP};
+use super::{Places, ProcessReport, STEP};
 use crate::peers::Peer;
 use crate::step::transport::encode_body;
 use crate::step::{StepError, Surroundings, commit};
@@ -62,9 +62,9 @@ impl<'a> Answering<'a> {
     pub(super) fn answer_all(
         mut self,
         store: &mut dyn Store,
-        carriers: &Carriers<'a>,
+        places: &Places<'a>,
     ) -> Result<(), StepError> {
-        let mut groups = self.prepare(store, carriers)?.into_iter();
+        let mut groups = self.prepare(store, places)?.into_iter();
         let answered = groups.by_ref().try_for_each(|mut group| {
             let sent = self.answer(store, &mut group);
             if sent.is_err() {
@@ -82,7 +82,7 @@ impl<'a> Answering<'a> {
     fn prepare(
         &mut self,
         store: &mut dyn Store,
-        carriers: &Carriers<'a>,
+        places: &Places<'a>,
     ) -> Result<Vec<Group>, StepError> {
         let mut tables = store.begin()?;
         let due = server::pending(&mut *tables)?;
@@ -97,7 +97,7 @@ impl<'a> Answering<'a> {
         let mut events = Vec::new();
         for name in due {
             let Some(registration) = tables.registration(&name)? else { continue };
-            let Some((place, carrier)) = carriers.get_key_value(&registration.carrier) else {
+            let Some((place, transit)) = places.get_key_value(&registration.carrier) else {
                 continue;
             };
             let aside = server::side_answers(&mut *tables, &self.around.evidence, &name)?;
@@ -107,8 +107,8 @@ impl<'a> Answering<'a> {
                 None
             };
             let peer = Peer::requestor(&mut *tables, &registration, &own)?;
-            let (place, carrier) = (place.clone(), *carrier);
-            self.post.add_route(&name, Route { place, carrier, peer, not_admitted });
+            let (place, transit) = (place.clone(), *transit);
+            self.post.add_route(&name, Route { place, transit, peer, not_admitted });
             let main = self.around.run(self.draws, &mut events, |context| {
                 server::prepare(&mut *tables, context, &name, &outcomes)
             })?;
@@ -160,7 +160,7 @@ impl<'a> Answering<'a> {
             return Ok(());
         };
         let bytes_max = match plan.is_cut_by_number() {
-            true => self.post.part_bytes_max(answers.iter().map(|answer| &answer.head.to)),
+            true => self.around.part_bytes_max,
             false => u64::MAX,
         };
         let (mut from, mut from_epoch) = (plan.from, plan.from_epoch);

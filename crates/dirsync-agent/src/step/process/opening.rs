@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError, together};
+use dirsync_carrier::{Arrived, Transit, TransitError, together};
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_seal::PeerKeys;
 
@@ -20,21 +20,21 @@ pub(super) struct OpenedRequest<'m> {
     pub arrived: &'m Arrived,
     /// Who may have signed it. `None` if it was not read so far.
     pub sender: Option<Sender>,
-    pub opening: Result<Opening, CarrierError>,
+    pub opening: Result<Opening, TransitError>,
 }
 
 /// A message whose lines were read, or why not.
 enum Lines<'s> {
     Read(Box<dyn SealedMessage + 's>, Sender),
-    Not(Result<Opening, CarrierError>),
+    Not(Result<Opening, TransitError>),
 }
 
 /// Opens the first of the messages, and those after it that can be opened before it is taken: messages of
 /// other senders, since one may change the keys of its own. A long message is opened alone, because its body
-/// is then read ahead. Nothing is opened after a failure of the carrier.
+/// is then read ahead. Nothing is opened after a failure of the transit.
 pub(super) fn open_next<'m>(
     tables: &mut dyn Tables,
-    carrier: &dyn Carrier,
+    transit: &dyn Transit,
     messages: &'m [Arrived],
     around: &Surroundings,
     own: &PeerKeys,
@@ -46,7 +46,7 @@ pub(super) fn open_next<'m>(
         if is_long && !read.is_empty() {
             break;
         }
-        let lines = match transport::read(carrier, arrived, around) {
+        let lines = match transport::read(transit, arrived, around) {
             Ok(Ok(message)) => {
                 let claim = message.claim();
                 if !senders.insert(claim.from.clone()) {

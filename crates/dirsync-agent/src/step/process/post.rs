@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Carrier, Outgoing, together};
+use dirsync_carrier::{Outgoing, Transit, together};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Update;
 use dirsync_seal::MessageName;
@@ -18,7 +18,7 @@ use crate::step::{StepError, Surroundings};
 /// How a requestor is reached.
 pub(super) struct Route<'a> {
     pub place: String,
-    pub carrier: &'a dyn Carrier,
+    pub transit: &'a dyn Transit,
     /// `None` if it was never admitted.
     pub peer: Option<Peer>,
     /// A machine of its name that was not admitted, if it is to be told so.
@@ -62,15 +62,6 @@ impl<'a> Post<'a> {
         self.routes.insert(name.clone(), route);
     }
 
-    /// Bodies for these addressees that are larger than this (encoded) are split into parts.
-    pub(super) fn part_bytes_max<'n>(
-        &self,
-        to: impl IntoIterator<Item = &'n PostofficeName>,
-    ) -> u64 {
-        let routes = to.into_iter().filter_map(|name| self.routes.get(name));
-        routes.map(|route| route.carrier.part_bytes_max()).min().unwrap_or(u64::MAX)
-    }
-
     /// Sends one body under several heads. An addressee that cannot be reached delays no other: its answer is
     /// kept as unsent, and nothing more is sent to it in this step.
     ///
@@ -98,13 +89,13 @@ impl<'a> Post<'a> {
         }
         let sealed =
             together(letters, around.threads, |(peer, head)| seal(around, head, body, peer));
-        let mut by_place: BTreeMap<&str, (&dyn Carrier, Vec<Sealed<'_>>)> = BTreeMap::new();
+        let mut by_place: BTreeMap<&str, (&dyn Transit, Vec<Sealed<'_>>)> = BTreeMap::new();
         for (route, sealed) in routes.into_iter().zip(sealed) {
-            by_place.entry(&route.place).or_insert((route.carrier, Vec::new())).1.push(sealed?);
+            by_place.entry(&route.place).or_insert((route.transit, Vec::new())).1.push(sealed?);
         }
-        for (place, (carrier, sealed)) in by_place {
+        for (place, (transit, sealed)) in by_place {
             let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(body)).collect();
-            for (sealed, sent) in sealed.iter().zip(carrier.send_all(&outgoing)) {
+            for (sealed, sent) in sealed.iter().zip(transit.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
                         self.report.messages += 1;

@@ -1,6 +1,6 @@
 //! The first half of T2: requests are taken.
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
 use dirsync_protocol::context::{Draws, Event, Level};
@@ -12,7 +12,7 @@ use dirsync_store::Store;
 use super::admit::{Admission, Sender, admit, wrong_proof};
 use super::opening::{OpenedRequest, open_next};
 use super::waiting::{Kept, WaitingRoom, Waits};
-use super::{Carriers, ProcessReport, STEP};
+use super::{Places, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 use crate::step::place::{Failures, PlaceFailure};
 use crate::step::transport::{Incoming, Opening};
@@ -34,7 +34,7 @@ pub(super) struct Taking<'a> {
 #[derive(Clone, Copy)]
 struct Place<'a> {
     name: &'a str,
-    carrier: &'a dyn Carrier,
+    transit: &'a dyn Transit,
 }
 
 /// The messages of one transaction by their verdict, and its events. They are added to the report when
@@ -64,11 +64,11 @@ impl Taking<'_> {
     pub(super) fn take_all(
         mut self,
         store: &mut dyn Store,
-        carriers: &Carriers<'_>,
+        places: &Places<'_>,
     ) -> Result<(), StepError> {
         self.carry_out_decisions(store)?;
-        for (name, carrier) in carriers {
-            self.take_place(store, Place { name, carrier: *carrier })?;
+        for (name, transit) in places {
+            self.take_place(store, Place { name, transit: *transit })?;
         }
         Ok(())
     }
@@ -85,8 +85,8 @@ impl Taking<'_> {
     }
 
     fn take_place(&mut self, store: &mut dyn Store, place: Place<'_>) -> Result<(), StepError> {
-        let room = self.note(place, WaitingRoom::of(place.carrier));
-        let mut room = room.unwrap_or_else(|| WaitingRoom::empty(place.carrier));
+        let room = self.note(place, WaitingRoom::of(place.transit));
+        let mut room = room.unwrap_or_else(|| WaitingRoom::empty(place.transit));
         let ready = ready(store, &room)?;
         for batch in ready.chunks(REQUESTS_PER_TRANSACTION) {
             self.take_batch(store, &mut room, place, batch)?;
@@ -94,7 +94,7 @@ impl Taking<'_> {
         if self.is_away(place) {
             return Ok(());
         }
-        let Some(mut arrived) = self.note(place, place.carrier.arrived()) else { return Ok(()) };
+        let Some(mut arrived) = self.note(place, place.transit.arrived()) else { return Ok(()) };
         let mut turn = Turn::begin(store, place.name, &mut arrived)?;
         let mut looked_at = 0;
         while looked_at < arrived.len() && turn.left() > 0 && !self.is_away(place) {
@@ -108,9 +108,9 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// The value that a carrier returned. `None` if it failed, which goes to the report: the next message is
+    /// The value that a transit returned. `None` if it failed, which goes to the report: the next message is
     /// tried unless the whole place is away.
-    fn note<T>(&mut self, place: Place<'_>, result: Result<T, CarrierError>) -> Option<T> {
+    fn note<T>(&mut self, place: Place<'_>, result: Result<T, TransitError>) -> Option<T> {
         let mut failures = Failures(&mut self.report.failed);
         result.map_err(|error| failures.add(place.name, None, &error)).ok()
     }
@@ -133,7 +133,7 @@ impl Taking<'_> {
         let own = self.around.sealing.as_peer();
         let mut left = messages;
         'batch: while !left.is_empty() {
-            let opened = open_next(&mut *tables, place.carrier, left, self.around, &own)?;
+            let opened = open_next(&mut *tables, place.transit, left, self.around, &own)?;
             assert!(!opened.is_empty(), "the first message is always looked at");
             left = left.get(opened.len()..).unwrap_or_default();
             for OpenedRequest { arrived, sender, opening } in opened {
@@ -202,7 +202,7 @@ impl Taking<'_> {
     ) -> Result<(), StepError> {
         self.report.waiting.extend(batch.not_admitted);
         for arrived in batch.taken {
-            self.note(place, place.carrier.finished(arrived));
+            self.note(place, place.transit.finished(arrived));
         }
         let mut events = Vec::new();
         for (arrived, sender, why) in batch.waiting {
@@ -219,7 +219,7 @@ impl Taking<'_> {
             }
         }
         for (arrived, why) in batch.refused {
-            if self.note(place, place.carrier.refuse(arrived, &why.to_string())).is_some() {
+            if self.note(place, place.transit.refuse(arrived, &why.to_string())).is_some() {
                 self.report.refused += 1;
                 events.push(why.set_aside(STEP));
             }
@@ -321,9 +321,9 @@ fn ready(store: &mut dyn Store, room: &WaitingRoom<'_>) -> Result<Vec<Arrived>, 
 /// # Errors
 ///
 /// When the store fails.
-pub fn requests_arrived(store: &mut dyn Store, carriers: &Carriers<'_>) -> Result<bool, StepError> {
-    for carrier in carriers.values() {
-        let (Ok(arrived), Ok(room)) = (carrier.arrived(), WaitingRoom::of(*carrier)) else {
+pub fn requests_arrived(store: &mut dyn Store, places: &Places<'_>) -> Result<bool, StepError> {
+    for transit in places.values() {
+        let (Ok(arrived), Ok(room)) = (transit.arrived(), WaitingRoom::of(*transit)) else {
             return Ok(true);
         };
         if !arrived.is_empty() || !ready(store, &room)?.is_empty() {

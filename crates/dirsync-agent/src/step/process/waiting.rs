@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Arrived, Carrier, CarrierError};
+use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::{Event, Level};
 use dirsync_protocol::row::Row;
@@ -26,7 +26,7 @@ pub(super) enum Waits {
 
 /// The requests that wait in one place.
 pub(super) struct WaitingRoom<'c> {
-    carrier: &'c dyn Carrier,
+    transit: &'c dyn Transit,
     by_sender: BTreeMap<String, Arrived>,
 }
 
@@ -39,24 +39,24 @@ pub(super) enum Kept {
 }
 
 impl<'c> WaitingRoom<'c> {
-    pub(super) fn of(carrier: &'c dyn Carrier) -> Result<Self, CarrierError> {
+    pub(super) fn of(transit: &'c dyn Transit) -> Result<Self, TransitError> {
         let mut by_sender = BTreeMap::<String, Arrived>::new();
-        for one in carrier.waiting()? {
+        for one in transit.waiting()? {
             let other = by_sender.remove(&one.sender);
             // A process that died while it replaced one has left two.
             let (newer, older) = match other {
                 Some(other) if is_newer(&other, &one) => (other, Some(one)),
                 other => (one, other),
             };
-            older.map_or(Ok(true), |older| carrier.finished(&older))?;
+            older.map_or(Ok(true), |older| transit.finished(&older))?;
             by_sender.insert(newer.sender.clone(), newer);
         }
-        Ok(Self { carrier, by_sender })
+        Ok(Self { transit, by_sender })
     }
 
     /// A room for a place whose waiting requests could not be read.
-    pub(super) fn empty(carrier: &'c dyn Carrier) -> Self {
-        Self { carrier, by_sender: BTreeMap::new() }
+    pub(super) fn empty(transit: &'c dyn Transit) -> Self {
+        Self { transit, by_sender: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,12 +80,12 @@ impl<'c> WaitingRoom<'c> {
         arrived: &Arrived,
         sender: &PostofficeName,
         why: Waits,
-    ) -> Result<Kept, CarrierError> {
+    ) -> Result<Kept, TransitError> {
         let before = self.by_sender.values().find(|waiting| waiting.is_from(sender)).cloned();
         match &before {
             Some(before) if before == arrived => return Ok(Kept::Waits(None)),
             Some(before) if is_newer(before, arrived) => {
-                self.carrier.finished(arrived)?;
+                self.transit.finished(arrived)?;
                 return Ok(Kept::Waits(None));
             }
             None if why == Waits::Unknown && self.by_sender.len() >= STRANGERS_WAITING_MAX => {
@@ -93,13 +93,13 @@ impl<'c> WaitingRoom<'c> {
             }
             _ => {}
         }
-        let Some(kept) = self.carrier.keep_waiting(arrived, sender)? else {
+        let Some(kept) = self.transit.keep_waiting(arrived, sender)? else {
             return Ok(Kept::Waits(None));
         };
         if let Some(before) = &before {
             self.by_sender.remove(&before.sender);
             if !is_same_message(before, &kept) {
-                self.carrier.finished(before)?;
+                self.transit.finished(before)?;
             }
         }
         self.by_sender.insert(kept.sender.clone(), kept);

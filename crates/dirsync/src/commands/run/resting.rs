@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use dirsync_carrier::Carrier;
+use dirsync_carrier::Transit;
 use dirsync_postoffice::Postoffice;
 use dirsync_postoffice::folder::{DATABASE, database, load_config};
 
@@ -18,7 +18,7 @@ pub struct Resting {
     config: String,
     looks: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     /// Where messages arrive that start a step.
-    carriers: Vec<Box<dyn Carrier>>,
+    places: Vec<Box<dyn Transit>>,
 }
 
 impl Resting {
@@ -29,22 +29,22 @@ impl Resting {
         files.push(database(&folder));
         files.push(folder.join(format!("{DATABASE}-wal")));
         files.extend(postoffice.config.sources.iter().map(|source| source.file.clone()));
-        let mut carriers = Vec::new();
+        let mut places = Vec::new();
         if postoffice.config.schedule.is_none() {
-            carriers.push(postoffice.carrier()?);
-            carriers.extend(postoffice.carriers()?.into_values());
+            places.push(postoffice.transit()?);
+            places.extend(postoffice.transits()?.into_values());
         }
         let config = format!("{:?}", postoffice.config);
         let looks =
             files.into_iter().map(|file| (look(&file), file)).map(|(look, file)| (file, look));
-        Ok(Self { folder, config, looks: looks.collect(), carriers })
+        Ok(Self { folder, config, looks: looks.collect(), places })
     }
 
     /// Whether it looks as it did, and nothing has arrived.
     pub fn goes_on(&self) -> bool {
         self.looks.iter().all(|(file, before)| look(file) == *before)
             && load_config(&self.folder).is_ok_and(|config| format!("{config:?}") == self.config)
-            && self.carriers.iter().all(|carrier| carrier.arrived().is_ok_and(|new| new.is_empty()))
+            && self.places.iter().all(|transit| transit.arrived().is_ok_and(|new| new.is_empty()))
     }
 }
 

@@ -1,7 +1,6 @@
-//! The trait of all carriers.
+//! The messages that a postoffice sends and receives, as its steps see them.
 
 use std::io::{self, Read, Seek};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dirsync_directory::PostofficeName;
@@ -52,22 +51,24 @@ pub struct Arrived {
     pub number: u64,
     /// The part according to the name.
     pub part: u32,
-    /// The path of the file, or another handle of the carrier.
-    pub path: PathBuf,
+    /// The handle by which the transit finds it again.
+    pub id: String,
+    /// Where it is, for people: the path of a file, for instance.
+    pub whereabouts: String,
     /// The size of the file.
     pub bytes: u64,
     /// The time of the last write to the file, in milliseconds since 1970.
     pub modified: u64,
 }
 
-/// An operation of a carrier failed.
+/// An operation of a transit failed.
 #[derive(Debug, Error)]
-pub enum CarrierError {
+pub enum TransitError {
     /// The place where messages are exchanged cannot be reached.
-    #[error("cannot reach the shared folder \"{path}\": {source}; messages wait until it is back", path = .path.display())]
+    #[error("cannot reach {place}: {source}; messages wait until it is back")]
     Unreachable {
-        /// The place.
-        path: PathBuf,
+        /// The place, in words.
+        place: String,
         /// The cause.
         source: io::Error,
     },
@@ -76,22 +77,22 @@ pub enum CarrierError {
     File(#[from] FileError),
 }
 
-/// Carries messages from and to one postoffice.
+/// The messages of one postoffice that leave and arrive.
 ///
-/// A carrier may lose, repeat and reorder messages, because the protocol tolerates that. It must never
-/// deliver a part of a message, or an altered one, as a whole.
-pub trait Carrier {
+/// Messages may get lost, come twice and in any order, because the protocol tolerates that. A part of a
+/// message, or an altered one, must never arrive as a whole.
+pub trait Transit {
     /// Sends a message. The addressee sees the whole message or nothing. Sending the same message again
     /// is harmless. Returns the size of the file in bytes.
     ///
     /// # Errors
     ///
     /// If the place cannot be reached, or writing fails.
-    fn send(&self, message: &Outgoing<'_>) -> Result<u64, CarrierError>;
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError>;
 
     /// Sends messages to different addressees, and returns the result of [`Self::send`] for each. If one
     /// fails, the others are sent all the same.
-    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, CarrierError>> {
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<Result<u64, TransitError>> {
         messages.iter().map(|message| self.send(message)).collect()
     }
 
@@ -100,18 +101,18 @@ pub trait Carrier {
     /// # Errors
     ///
     /// If the place cannot be reached.
-    fn arrived(&self) -> Result<Vec<Arrived>, CarrierError>;
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError>;
 
     /// Opens the file of a message. `None` if it is gone, because another process took it.
     ///
     /// # Errors
     ///
-    /// The outer error is one of the carrier, and trying again may help. The inner error is one of this
+    /// The outer error is one of the transit, and trying again may help. The inner error is one of this
     /// file, which will never be readable.
     fn open(
         &self,
         arrived: &Arrived,
-    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, CarrierError>;
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError>;
 
     /// Sets a message aside that was taken. It is kept until [`Self::purge`] removes it.
     ///
@@ -121,14 +122,14 @@ pub trait Carrier {
     /// # Errors
     ///
     /// If the file cannot be moved.
-    fn finished(&self, arrived: &Arrived) -> Result<bool, CarrierError>;
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError>;
 
     /// Sets a message aside that cannot be taken, with the reason. Returns as [`Self::finished`] does.
     ///
     /// # Errors
     ///
     /// If the file cannot be moved.
-    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, CarrierError>;
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError>;
 
     /// Keeps a message of `sender` aside until it can be taken; [`Self::waiting`] returns it then.
     ///
@@ -141,14 +142,14 @@ pub trait Carrier {
         &self,
         arrived: &Arrived,
         sender: &PostofficeName,
-    ) -> Result<Option<Arrived>, CarrierError>;
+    ) -> Result<Option<Arrived>, TransitError>;
 
     /// The messages that are kept waiting, sorted by sender, epoch, number and part.
     ///
     /// # Errors
     ///
     /// If the place cannot be reached.
-    fn waiting(&self) -> Result<Vec<Arrived>, CarrierError>;
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError>;
 
     /// Removes the messages that were set aside before `before` (milliseconds since 1970). Returns their
     /// number.
@@ -156,8 +157,5 @@ pub trait Carrier {
     /// # Errors
     ///
     /// If the place cannot be reached.
-    fn purge(&self, before: u64) -> Result<u64, CarrierError>;
-
-    /// Bodies larger than this (encoded) are split into parts.
-    fn part_bytes_max(&self) -> u64;
+    fn purge(&self, before: u64) -> Result<u64, TransitError>;
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use dirsync_carrier::{Carrier, MessageFile, Outgoing};
+use dirsync_carrier::{MessageFile, Outgoing, Transit};
 use dirsync_directory::PostofficeName;
 
 fn name(text: &str) -> PostofficeName {
@@ -19,7 +19,7 @@ fn content(opened: Option<io::Result<Box<dyn MessageFile>>>) -> String {
 /// # Panics
 ///
 /// When a promise is broken.
-pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Carrier>) {
+pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Transit>) {
     let (north, south) = (name("NORTH/HQ"), name("South/..a"));
     let (from, to) = (connect(&north), connect(&south));
     let send = |number, part, text: &str| {
