@@ -59,6 +59,17 @@ impl Content {
         Self { bytes: bytes.len() as u64, hash: ContentHash::of(bytes) }
     }
 
+    /// The content that a reader gives up to its end.
+    ///
+    /// # Errors
+    ///
+    /// If reading fails.
+    pub fn of_all(reader: &mut impl Read) -> io::Result<Self> {
+        let mut hasher = HashingWriter::new(io::sink());
+        io::copy(reader, &mut hasher)?;
+        Ok(hasher.finish().0)
+    }
+
     /// Whether exactly the next `self.bytes` bytes of `reader` have the hash. `None` if it ends earlier.
     pub(crate) fn is_next_in(&self, reader: &mut impl Read) -> io::Result<Option<bool>> {
         let mut hasher = HashingWriter::new(io::sink());
