@@ -6,9 +6,8 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::sync::Arc;
 
-use dirsync_carrier::MessageFile;
+use dirsync_carrier::{Body, BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
     BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Fingerprint, FirstContact,
@@ -36,12 +35,12 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     /// The own keys that a peer has confirmed after a message that it sealed to `to_key`.
     fn confirmed(&self, before: Option<Confirmed>, to_key: Fingerprint) -> Confirmed;
 
-    /// Begins a body, with a zstd level of at most 19.
+    /// Begins a body, with a zstd level of at most 19. Its sealed bytes go to `spool`.
     ///
     /// # Errors
     ///
     /// If the level is too high.
-    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError>;
+    fn body(&self, level: i32, spool: BodySpool) -> Result<Box<dyn BodyOutput>, SealError>;
 
     /// The bytes of a message up to its body.
     ///
@@ -96,8 +95,8 @@ pub trait BodyOutput: Write {
     ///
     /// # Errors
     ///
-    /// If the body is too large.
-    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError>;
+    /// If the body is too large, or could not be written.
+    fn finish(self: Box<Self>) -> Result<CarriedBody, SealError>;
 }
 
 /// A message before it is sealed.
@@ -142,13 +141,14 @@ pub struct KeysShown {
     pub to_key: Fingerprint,
 }
 
-impl BodyOutput for BodySealer<Vec<u8>> {
+impl BodyOutput for BodySealer<BodySpool> {
     fn compressed_bytes(&self) -> u64 {
         self.compressed_bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError> {
-        BodySealer::finish(*self)
+    fn finish(self: Box<Self>) -> Result<CarriedBody, SealError> {
+        let (sealed, spool) = BodySealer::finish(*self)?;
+        Ok(CarriedBody { sealed, bytes: spool.finish()? })
     }
 }
 
@@ -169,8 +169,8 @@ impl Sealing for OwnKeys {
         Confirmed::after(before, to_key, self)
     }
 
-    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
-        Ok(Box::new(BodySealer::new(Vec::new(), level)?))
+    fn body(&self, level: i32, spool: BodySpool) -> Result<Box<dyn BodyOutput>, SealError> {
+        Ok(Box::new(BodySealer::new(spool, level)?))
     }
 
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
@@ -237,11 +237,11 @@ impl SealedMessage for SealedFile<'_> {
     }
 }
 
-/// A sealed body in memory.
+/// A sealed body, ready to be sent.
 #[derive(Clone, Debug)]
-pub struct BodyInMemory {
+pub struct CarriedBody {
     /// Its hash and its key.
     pub sealed: SealedBody,
     /// Its bytes.
-    pub bytes: Arc<Vec<u8>>,
+    pub bytes: Body,
 }

@@ -8,9 +8,8 @@
 
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use dirsync_carrier::{Arrived, FolderTransit, Outgoing, Transit, TransitError};
+use dirsync_carrier::{Arrived, Body, FolderTransit, Outgoing, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyKind, Head, ReqEpoch, Request, RequestId, RequestNo, Update};
 use dirsync_protocol::invitation::proof;
@@ -40,7 +39,7 @@ struct Requestor {
 struct Pattern {
     request: Request,
     body: SealedBody,
-    bytes: Arc<Vec<u8>>,
+    bytes: Body,
     /// The key of the server, to which requests are sealed.
     server: PeerKeys,
 }
@@ -112,7 +111,7 @@ fn pattern(system: &System, share: &PathBuf) -> Result<Pattern, Failure> {
         std::io::copy(&mut body.as_slice(), &mut sealer)
             .map_err(|error| wrong("the body", &error))?;
         let (body, bytes) = sealer.finish().map_err(|error| wrong("the body", &error))?;
-        let bytes = Arc::new(bytes);
+        let bytes = Body::from(bytes);
         return Ok(Pattern { request: *request, body, bytes, server: pinned(&server) });
     }
     Err(Failure::failed(format!("{} has sent no request", real.name())))

@@ -324,12 +324,9 @@ fn make_folder(folder: &Path) -> Result<(), FileError> {
 
 /// Writes a message file durably and in one step.
 fn write_message(path: &Path, message: &Outgoing<'_>) -> Result<(), FileError> {
-    durable::write_shared_file(path, |output| {
-        output.write_all(message.front)?;
-        output.write_all(message.body)
-    })
-    .map(drop)
-    .map_err(|error| error.with_bytes(message.bytes()))
+    durable::write_shared_file(path, |output| message.write_to(output))
+        .map(drop)
+        .map_err(|error| error.with_bytes(message.bytes()))
 }
 
 /// A shared folder in the words of an error.
@@ -440,16 +437,15 @@ impl Transit for FolderTransit {
 mod tests {
     use std::fs::File;
 
-    use std::sync::Arc;
-
     use super::*;
+    use crate::body::Body;
 
     fn name(text: &str) -> PostofficeName {
         text.parse().unwrap()
     }
 
-    fn body() -> Arc<Vec<u8>> {
-        Arc::new(b"body".to_vec())
+    fn body() -> Body {
+        b"body".to_vec().into()
     }
 
     fn content(opened: io::Result<Box<dyn MessageFile>>) -> String {
@@ -780,7 +776,7 @@ mod tests {
         send(&sender, &south, 1);
         let inbox = sender.inbox(&south);
         let left = |from: &PostofficeName| {
-            let (to, epoch, front, body) = (&south, "e", &[], Arc::default());
+            let (to, epoch, front, body) = (&south, "e", &[], Body::default());
             let message = Outgoing { from, to, epoch, number: 1, part: 1, front, body: &body };
             let path = inbox.join(format!(".dirsync-{}.aBcDeF.tmp", name::file_name(&message)));
             fs::write(&path, "half").unwrap();

@@ -1,7 +1,8 @@
 //! Carries message files between postoffices, and writes files that survive a crash.
 //!
 //! A message file is a front, which is made for one addressee, and a body, which several messages share.
-//! [`durable`] writes every file of the program, and [`access`] decides who may read it.
+//! A [`Spool`] keeps bodies until they are sent: long ones in files, so that memory does not grow with them.
+//! [`durable`] writes every other file of the program, and [`access`] decides who may read it.
 //!
 //! This crate never looks into a message: front and body are strings of bytes, and the name of a
 //! file is a hint only. `dirsync-seal` opens the message, `dirsync-message` reads its text, and
@@ -12,14 +13,12 @@
 //! from holding up the program.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
-//! use dirsync_carrier::{Transit, FolderTransit, Outgoing};
+//! use dirsync_carrier::{Body, FolderTransit, Outgoing, Transit};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let share = tempfile::tempdir()?;
 //! let (north, south) = ("NORTH/HQ".parse()?, "SOUTH/HQ".parse()?);
-//! let (epoch, number, part, front, body) = ("e", 1, 1, b"front ", Arc::new(b"body".to_vec()));
+//! let (epoch, number, part, front, body) = ("e", 1, 1, b"front ", Body::from(b"body".to_vec()));
 //! let message = Outgoing { from: &north, to: &south, epoch, number, part, front, body: &body };
 //! FolderTransit::new(share.path(), north.clone()).send(&message)?;
 //!
@@ -34,6 +33,7 @@
 #![deny(missing_docs)]
 
 pub mod access;
+mod body;
 pub mod durable;
 mod folder;
 mod lock;
@@ -48,6 +48,7 @@ pub mod message_name {
     pub use crate::name::{SUFFIX, encode, read};
 }
 
+pub use body::{Body, BodySpool, Spool};
 pub use folder::{FolderTransit, InboxContents};
 pub use lock::{LockError, PostofficeLock};
 pub use share::{PatientTransit, Shares};

@@ -162,7 +162,7 @@ mod tests {
     fn the_longest_names_fit_and_stay_different() {
         let long = |last: &str| format!("{}/{}{last}", "N".repeat(64), "Ŋ".repeat(31));
         let from: PostofficeName = long("a").parse().unwrap();
-        let (epoch, body) = ("e".repeat(300), std::sync::Arc::default());
+        let (epoch, body) = ("e".repeat(300), crate::body::Body::default());
         let (number, part) = (u64::MAX, u32::MAX);
         let outgoing = Outgoing {
             from: &from,

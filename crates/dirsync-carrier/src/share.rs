@@ -14,7 +14,7 @@ use std::time::Duration;
 use dirsync_directory::PostofficeName;
 
 use crate::folder::in_words;
-use crate::{Arrived, MessageFile, Outgoing, Transit, TransitError};
+use crate::{Arrived, Body, MessageFile, Outgoing, Transit, TransitError};
 
 /// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
 /// so much more time.
@@ -170,7 +170,7 @@ struct Letter {
     number: u64,
     part: u32,
     front: Vec<u8>,
-    body: Arc<Vec<u8>>,
+    body: Body,
 }
 
 impl Letter {
@@ -182,7 +182,7 @@ impl Letter {
             number: outgoing.number,
             part: outgoing.part,
             front: outgoing.front.to_vec(),
-            body: Arc::clone(outgoing.body),
+            body: outgoing.body.clone(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The messages that a postoffice sends and receives, as its steps see them.
 
-use std::io::{self, Read, Seek};
-use std::sync::Arc;
+use std::io::{self, Read, Seek, Write};
 
 use dirsync_directory::PostofficeName;
 use thiserror::Error;
 
+use crate::body::Body;
 use crate::durable::FileError;
 
 /// A message file that is read. The bytes may come from anybody.
@@ -29,13 +29,23 @@ pub struct Outgoing<'a> {
     /// The bytes of the file up to the body.
     pub front: &'a [u8],
     /// The body, which messages to others may share.
-    pub body: &'a Arc<Vec<u8>>,
+    pub body: &'a Body,
 }
 
 impl Outgoing<'_> {
     /// The size of the file, in bytes.
     pub fn bytes(&self) -> u64 {
-        (self.front.len() + self.body.len()) as u64
+        self.front.len() as u64 + self.body.bytes()
+    }
+
+    /// Writes the bytes of the file.
+    ///
+    /// # Errors
+    ///
+    /// If the body cannot be read, or writing fails. A part may then have been written.
+    pub fn write_to(&self, output: &mut dyn Write) -> io::Result<()> {
+        output.write_all(self.front)?;
+        self.body.write_to(output)
     }
 }
 

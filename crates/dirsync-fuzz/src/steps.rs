@@ -1,11 +1,10 @@
 //! Sequences of messages, good ones and damaged ones, given to the shipped steps.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::Decision;
-use dirsync_carrier::{Arrived, Outgoing, Transit};
+use dirsync_carrier::{Arrived, Body, Outgoing, Transit};
 use dirsync_directory::View;
 use dirsync_message::Head;
 use dirsync_store::Store;
@@ -313,7 +312,7 @@ fn posted(to: &str, letter: &Letter, number: u64) -> (Arrived, Vec<u8>) {
         number,
         part: 1,
         front: &message.file(),
-        body: &Arc::default(),
+        body: &Body::default(),
     };
     post.transit(&from).send(&outgoing).expect("memory takes everything");
     let arrived = post.pending(&said_to).pop().expect("it was just sent");

@@ -1,7 +1,7 @@
 //! The folder of a postoffice: what lies in it, how it is made, and its lock.
 
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dirsync_carrier::access::Access;
 use dirsync_carrier::{LockError, PostofficeLock, durable};
@@ -24,6 +24,8 @@ pub const DATABASE: &str = "postoffice.db";
 const FOUNDING: &str = "postoffice.db.founding";
 /// The folder of the own postoffice's messages and of the locks.
 pub const TRANSIT: &str = "transit";
+/// The folder in it of bodies that are being sent.
+const BODIES: &str = "bodies";
 /// The file in it that each command locks while it works on the postoffice.
 pub const LOCK: &str = "lock";
 /// The file in it that is locked by the agent for as long as it runs.
@@ -158,6 +160,20 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// The database of a folder, for commands that open it in a way of their own.
 pub fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
+}
+
+/// The folder of long bodies between sealing and sending. They are encrypted, and their keys are not there.
+pub(crate) fn bodies(folder: &Path) -> PathBuf {
+    folder.join(TRANSIT).join(BODIES)
+}
+
+/// Removes bodies that a crash left before `before`.
+pub(crate) fn clean_bodies(folder: &Path, before: SystemTime) -> Result<()> {
+    let bodies = bodies(folder);
+    if bodies.is_dir() {
+        durable::clean_temporaries(&bodies, before)?;
+    }
+    Ok(())
 }
 
 /// Takes a postoffice's lock without opening it. An agent holds it for a step at a time, so it is

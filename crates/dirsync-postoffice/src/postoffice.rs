@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
 use dirsync_agent::step::{Surroundings, log_lines};
-use dirsync_carrier::{PostofficeLock, Shares};
+use dirsync_carrier::{PostofficeLock, Shares, Spool};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
 use dirsync_protocol::evidence::EvidenceKey;
@@ -18,7 +18,7 @@ use dirsync_store::{Store, Transaction};
 use crate::config::Config;
 use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
-use crate::folder::{self, database, load_config, lock, require_folder, require_home};
+use crate::folder::{self, bodies, database, load_config, lock, require_folder, require_home};
 use crate::home::Away;
 use crate::key_ring::KeyRing;
 use crate::keys::{evidence_key, public_key, random_seed, read_instance};
@@ -197,6 +197,7 @@ impl Postoffice {
             part_bytes_max: self.config.part_bytes,
             compression: self.config.compression,
             settle_ms: self.config.settle_ms,
+            spool: Spool::in_folder(bodies(&self.folder)),
         })
     }
 

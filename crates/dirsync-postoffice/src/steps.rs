@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dirsync_agent::dispatch::{note_applied, note_sent};
 use dirsync_agent::step::{self, Interrupted, log_lines};
@@ -16,12 +16,16 @@ use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
 
 use crate::failure::{Failure, Result};
+use crate::folder::clean_bodies;
 use crate::key;
 use crate::postoffice::Postoffice;
 use crate::report::{Done, Report};
 use crate::sources;
 use crate::targets::{Targets, write_targets};
 use crate::time::now_ms;
+
+/// The age from which on a body that was not sent yet belongs to a process that died.
+const BODY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// T1. With `verify` the digest of the list is computed from its content.
 ///
@@ -146,6 +150,7 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     for transit in postoffice.transits()?.into_values().chain([postoffice.transit()?]) {
         let _ = transit.purge(before(done));
     }
+    clean_bodies(&postoffice.folder, SystemTime::now() - BODY_AGE)?;
     key::remove_old(postoffice)?;
     let mut tables = postoffice.begin()?;
     tables.purge_log(before(log))?;

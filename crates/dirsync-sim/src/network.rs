@@ -231,7 +231,8 @@ impl Transit for Port {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         let mut state = self.network.0.borrow_mut();
         state.effect(&self.place)?;
-        let file = [message.front, message.body.as_slice()].concat();
+        let mut file = Vec::new();
+        message.write_to(&mut file).expect("its body is in memory");
         let bytes = message.bytes();
         let head = head_of(&file).expect("the steps write whole messages");
         let is_request = matches!(Head::parse(&head), Ok(Head::Request(_)));

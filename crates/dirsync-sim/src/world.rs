@@ -7,6 +7,7 @@ use std::rc::Rc;
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::step::Surroundings;
+use dirsync_carrier::Spool;
 use dirsync_directory::{EntryId, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws, Event};
@@ -255,6 +256,7 @@ impl World {
             part_bytes_max: u64::MAX,
             compression: 1,
             settle_ms: 0,
+            spool: Spool::in_memory(),
         }
     }
 

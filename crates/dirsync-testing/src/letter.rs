@@ -3,8 +3,9 @@
 use std::io::{Cursor, Read, Write};
 
 use dirsync_agent::peers::Peer;
-use dirsync_agent::sealing::Letter as Unsealed;
+use dirsync_agent::sealing::{CarriedBody, Letter as Unsealed};
 use dirsync_agent::step::message_name;
+use dirsync_carrier::Spool;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
 use dirsync_seal::{Content, FirstContact, Lines, MessageName, SealError};
@@ -92,11 +93,13 @@ impl Readable {
             return [front, body].concat();
         }
         let sealing = sealing_of(from, true);
-        let mut output = sealing.body(1).expect("the level is one");
+        let mut output = sealing.body(1, Spool::in_memory().begin()).expect("the level is one");
         output.write_all(body.as_bytes()).expect("it is in memory");
-        let (sealed, bytes) = output.finish().expect("it is in memory");
+        let CarriedBody { sealed, bytes } = output.finish().expect("it is in memory");
         let to = &Peer::pinned(peer_keys(to));
         let letter = Unsealed { to, name, head, body: &sealed, first_contact };
-        [sealing.front(&letter).expect("it can be sealed"), bytes].concat()
+        let mut file = sealing.front(&letter).expect("it can be sealed");
+        bytes.write_to(&mut file).expect("it is in memory");
+        file
     }
 }

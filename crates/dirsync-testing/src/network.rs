@@ -98,7 +98,8 @@ impl MemoryTransit {
 
 impl Transit for MemoryTransit {
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
-        let bytes = [message.front, message.body.as_slice()].concat();
+        let mut bytes = Vec::new();
+        message.write_to(&mut bytes).expect("its body is in memory");
         let length = message.bytes();
         let arrived = Arrived {
             sender: message.from.folded().to_owned(),

@@ -20,9 +20,9 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use dirsync_agent::sealing::{
-    BodyOutput, Claim, KeysShown, Letter, Opened, SealedMessage, Sealing,
+    BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, SealedMessage, Sealing,
 };
-use dirsync_carrier::MessageFile;
+use dirsync_carrier::{BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
     BodyKey, BodySealer, Confirmed, Content, Fingerprint, FirstContact, MessageName, OwnKeys, Part,
@@ -149,7 +149,7 @@ fn body_key() -> BodyKey {
     KEY.get_or_init(|| any().0.key).clone()
 }
 
-struct PlainBody(zstd::stream::write::Encoder<'static, Vec<u8>>);
+struct PlainBody(zstd::stream::write::Encoder<'static, BodySpool>);
 
 impl Write for PlainBody {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -163,12 +163,17 @@ impl Write for PlainBody {
 
 impl BodyOutput for PlainBody {
     fn compressed_bytes(&self) -> u64 {
-        self.0.get_ref().len() as u64
+        self.0.get_ref().bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<(SealedBody, Vec<u8>), SealError> {
-        let bytes = self.0.finish()?;
-        Ok((SealedBody { content: Content::of(&bytes), key: body_key() }, bytes))
+    fn finish(self: Box<Self>) -> Result<CarriedBody, SealError> {
+        let bytes = self.0.finish()?.finish()?;
+        let mut content = Vec::new();
+        bytes.write_to(&mut content)?;
+        Ok(CarriedBody {
+            sealed: SealedBody { content: Content::of(&content), key: body_key() },
+            bytes,
+        })
     }
 }
 
@@ -189,8 +194,8 @@ impl Sealing for PlainSealing {
         Confirmed { newest: to_key, last: to_key }
     }
 
-    fn body(&self, level: i32) -> Result<Box<dyn BodyOutput>, SealError> {
-        Ok(Box::new(PlainBody(zstd::stream::write::Encoder::new(Vec::new(), level)?)))
+    fn body(&self, level: i32, spool: BodySpool) -> Result<Box<dyn BodyOutput>, SealError> {
+        Ok(Box::new(PlainBody(zstd::stream::write::Encoder::new(spool, level)?)))
     }
 
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {

@@ -11,7 +11,7 @@ use dirsync_agent::step::{
     ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
 };
 use dirsync_agent::{founding, step};
-use dirsync_carrier::Transit;
+use dirsync_carrier::{Spool, Transit};
 use dirsync_directory::{PostofficeName, Record, View};
 use dirsync_message::Instance;
 use dirsync_protocol::context::{Context, Draws};
@@ -63,6 +63,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub threads: usize,
     /// How many compressed bytes a part has at most.
     pub part_bytes_max: u64,
+    /// Where its bodies are kept until they are sent.
+    pub spool: Spool,
 }
 
 fn secret(name: &PostofficeName) -> String {
@@ -73,9 +75,21 @@ impl TestPostoffice {
     /// Another machine with a copy of the database.
     pub fn copy(&self) -> Self {
         let (name, decisions) = (self.name.clone(), self.decisions.clone());
-        let (store, keys) = (self.store.copy(), self.keys.clone());
+        let (store, keys, spool) = (self.store.copy(), self.keys.clone(), self.spool.clone());
         let Self { now, draws, guard, sealed, threads, part_bytes_max, .. } = *self;
-        Self { name, store, decisions, now, draws, guard, sealed, keys, threads, part_bytes_max }
+        Self {
+            name,
+            store,
+            decisions,
+            now,
+            draws,
+            guard,
+            sealed,
+            keys,
+            threads,
+            part_bytes_max,
+            spool,
+        }
     }
 }
 
@@ -93,6 +107,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             keys: None,
             threads: 1,
             part_bytes_max: u64::MAX,
+            spool: Spool::in_memory(),
         }
     }
 
@@ -113,6 +128,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             part_bytes_max: self.part_bytes_max,
             compression: 3,
             settle_ms: 60_000,
+            spool: self.spool.clone(),
         }
     }
 

@@ -17,6 +17,7 @@ mod turn;
 use std::fmt;
 use std::sync::Arc;
 
+use dirsync_carrier::Spool;
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub part_bytes_max: u64,
     /// zstd level of bodies.
     pub compression: i32,
+    /// Where bodies are kept until they are sent.
+    pub spool: Spool,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.
     pub settle_ms: u64,
 }

@@ -13,7 +13,7 @@ use super::place::Failures;
 use super::transport::{encode_body, request_name};
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
 use crate::peers::Peer;
-use crate::sealing::{BodyInMemory, Letter};
+use crate::sealing::{CarriedBody, Letter};
 
 /// The work of T1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn send(
 /// A request that is ready to be sent.
 struct Made {
     head: Request,
-    body: BodyInMemory,
+    body: CarriedBody,
     server: Peer,
     /// The proof of the invitation. It travels with every request, because a server that was put back may not
     /// know the key any more.

@@ -11,7 +11,7 @@ use dirsync_seal::{MessageName, PeerKeys, SealError};
 
 use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
-use crate::sealing::{BodyInMemory, KeysShown, Opened, SealedMessage};
+use crate::sealing::{CarriedBody, KeysShown, Opened, SealedMessage};
 
 /// The size of a sealed body from which on it is opened by a thread of its own, in bytes.
 pub(super) const AHEAD_FROM_BYTES: u64 = 64 * 1024;
@@ -152,7 +152,7 @@ fn is_settled(arrived: &Arrived, around: &Surroundings) -> bool {
 
 /// A body that was encoded and sealed.
 pub(super) struct Encoded<R> {
-    pub body: BodyInMemory,
+    pub body: CarriedBody,
     /// Transactions in it.
     pub transactions: u64,
     /// The result of the visit.
@@ -166,7 +166,8 @@ pub(super) fn encode_body<R>(
     bytes_max: u64,
     visit: impl FnOnce(&mut dyn FnMut(&Transaction<'_>) -> Flow) -> Stored<R>,
 ) -> Result<Encoded<R>, StepError> {
-    let mut writer = BodyWriter::new(around.sealing.body(around.compression)?);
+    let mut writer =
+        BodyWriter::new(around.sealing.body(around.compression, around.spool.begin())?);
     let mut failed = None;
     let visited = visit(&mut |transaction| match writer.write(transaction) {
         Ok(()) if writer.output().compressed_bytes() < bytes_max => ControlFlow::Continue(()),
@@ -180,7 +181,6 @@ pub(super) fn encode_body<R>(
         return Err(error.into());
     }
     let transactions = writer.count();
-    let (sealed, bytes) = writer.finish()?.finish()?;
-    let body = BodyInMemory { sealed, bytes: bytes.into() };
+    let body = writer.finish()?.finish()?;
     Ok(Encoded { body, transactions, visited })
 }

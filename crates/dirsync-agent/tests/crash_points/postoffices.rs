@@ -9,7 +9,7 @@ use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog};
 use dirsync_agent::export::{ExportSettings, export_to_file};
 use dirsync_agent::restoring;
 use dirsync_agent::step::PlaceFailure;
-use dirsync_carrier::{FolderTransit, Transit, durable};
+use dirsync_carrier::{FolderTransit, Spool, Transit, durable};
 use dirsync_connect::{TargetFormat, TargetOptions};
 use dirsync_directory::{EntryId, RecordRef, View};
 use dirsync_message::{Instance, ReqSeq};
@@ -24,6 +24,8 @@ pub const B: &str = "WEST/B";
 pub const ALL: [&str; 3] = [SERVER, A, B];
 /// So small that an answer has several parts.
 const PART_BYTES: u64 = 1;
+/// So small that bodies with rows are in files, whose operations fail like all others.
+const BODY_BYTES: usize = 1024;
 
 pub type Row = (String, String, String, String);
 
@@ -98,6 +100,8 @@ impl Postoffices {
         // Each step draws other tokens than all before it.
         (postoffice.now, postoffice.draws) = (self.now, 1000 * self.draws);
         postoffice.part_bytes_max = PART_BYTES;
+        let bodies = Spool::in_folder(self.folder.join("bodies"));
+        postoffice.spool = bodies.with_memory_bytes_max(BODY_BYTES);
         postoffice
     }
 

@@ -117,7 +117,7 @@ fn share_without_events() {
         ("NORTH/HQ".parse().unwrap(), "SOUTH/A".parse().unwrap());
     let transit =
         |me: &PostofficeName| dirsync_carrier::FolderTransit::new(folder.path(), me.clone());
-    let body = std::sync::Arc::default();
+    let body = dirsync_carrier::Body::default();
     let outgoing = dirsync_carrier::Outgoing {
         from: &north,
         to: &south,

@@ -171,7 +171,7 @@ impl Transit for Ready {
 
 fn send_all<C: Transit>(transit: &C, count: u64) -> Vec<Result<u64, TransitError>> {
     let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
-    let body = Arc::new(b"body".to_vec());
+    let body = Body::from(b"body".to_vec());
     let outgoing = |number| Outgoing {
         from: &from,
         to: &to,
@@ -219,7 +219,7 @@ fn a_long_message_has_more_time() {
     let (slow, open) = Slow::new();
     let transit = patient(&shares, "slow", slow, PATIENCE);
     let (from, to) = ("NORTH/HQ".parse().unwrap(), "SOUTH/HQ".parse().unwrap());
-    let body = Arc::new(vec![0; 30 * BYTES_PER_SECOND as usize]);
+    let body = Body::from(vec![0; 30 * BYTES_PER_SECOND as usize]);
     let (epoch, number, part, front) = ("e", 7, 1, b"front");
     let long = Outgoing { from: &from, to: &to, epoch, number, part, front, body: &body };
     std::thread::scope(|scope| {

@@ -1,13 +1,18 @@
 //! One suite for every carrier: what is promised to the steps.
 
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Write};
 
-use dirsync_carrier::{MessageFile, Outgoing, Transit};
+use dirsync_carrier::{Body, MessageFile, Outgoing, Spool, Transit};
 use dirsync_directory::PostofficeName;
 
 fn name(text: &str) -> PostofficeName {
     text.parse().expect("a postoffice name")
+}
+
+fn body(spool: &Spool, text: &str) -> Body {
+    let mut output = spool.begin();
+    output.write_all(text.as_bytes()).expect("it is written");
+    output.finish().expect("it is whole")
 }
 
 fn content(opened: Option<io::Result<Box<dyn MessageFile>>>) -> String {
@@ -22,8 +27,11 @@ fn content(opened: Option<io::Result<Box<dyn MessageFile>>>) -> String {
 pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Transit>) {
     let (north, south) = (name("NORTH/HQ"), name("South/..a"));
     let (from, to) = (connect(&north), connect(&south));
+    let bodies = tempfile::tempdir().expect("a folder");
+    // Half of the bodies are in files, and no transit may see a difference.
+    let spools = [Spool::in_memory(), Spool::in_folder(bodies.path()).with_memory_bytes_max(0)];
     let send = |number, part, text: &str| {
-        let body = Arc::new(text.as_bytes().to_vec());
+        let body = body(&spools[usize::from(part == 2)], text);
         let outgoing = Outgoing {
             from: &north,
             to: &south,
@@ -49,7 +57,9 @@ pub fn run(connect: &dyn Fn(&PostofficeName) -> Box<dyn Transit>) {
     let other_case = connect(&name(&south.as_str().to_uppercase()));
     assert_eq!(other_case.arrived().expect("reachable").len(), 3, "names have no case");
 
-    assert_eq!(content(to.open(&arrived[0]).expect("opened")), "front, nine, one");
+    for (arrived, text) in arrived.iter().zip(["front, nine, one", "front, nine, two"]) {
+        assert_eq!(content(to.open(arrived).expect("opened")), text);
+    }
 
     send(9, 1, "nine, one, and more");
     to.finished(&arrived[0]).expect("harmless");

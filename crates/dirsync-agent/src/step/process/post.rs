@@ -10,7 +10,7 @@ use dirsync_seal::MessageName;
 use super::ProcessReport;
 use crate::alarm::Refusal;
 use crate::peers::Peer;
-use crate::sealing::{BodyInMemory, Letter};
+use crate::sealing::{CarriedBody, Letter};
 use crate::step::place::Failures;
 use crate::step::transport::update_name;
 use crate::step::{StepError, Surroundings};
@@ -72,7 +72,7 @@ impl<'a> Post<'a> {
         &mut self,
         around: &Surroundings,
         heads: impl IntoIterator<Item = &'h Update>,
-        body: &BodyInMemory,
+        body: &CarriedBody,
     ) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
         let (mut routes, mut letters) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl<'a> Post<'a> {
 }
 
 impl Sealed<'_> {
-    fn outgoing<'s>(&'s self, body: &'s BodyInMemory) -> Outgoing<'s> {
+    fn outgoing<'s>(&'s self, body: &'s CarriedBody) -> Outgoing<'s> {
         let Self { head, name, front } = self;
         let (from, to, epoch) = (&head.from, &head.to, name.epoch());
         let (number, part) = (name.number(), name.part());
@@ -124,7 +124,7 @@ impl Sealed<'_> {
 fn seal<'h>(
     around: &Surroundings,
     head: &'h Update,
-    body: &BodyInMemory,
+    body: &CarriedBody,
     peer: &Peer,
 ) -> Result<Sealed<'h>, StepError> {
     let name = update_name(head).ok_or(StepError::NoName)?;

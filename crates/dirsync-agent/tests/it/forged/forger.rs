@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dirsync_agent::peers::Peer;
-use dirsync_agent::sealing::{Letter, Sealing};
+use dirsync_agent::sealing::{CarriedBody, Letter, Sealing};
+use dirsync_carrier::Spool;
 use dirsync_protocol::invitation::proof;
 use dirsync_seal::{
     BodyPlace, BodySealer, BodyStatement, Content, Front, KeyStatement, Lines, MessageName,
@@ -478,13 +479,15 @@ fn name_of(genuine: &Genuine) -> MessageName {
 /// The message as it is in tests that seal nothing.
 fn plain(genuine: &Genuine) -> Vec<u8> {
     let sealing = PlainSealing(own_keys(&postoffice(genuine.from)));
-    let mut output = sealing.body(1).unwrap();
+    let mut output = sealing.body(1, Spool::in_memory().begin()).unwrap();
     output.write_all(genuine.body.as_bytes()).unwrap();
-    let (sealed, bytes) = output.finish().unwrap();
+    let CarriedBody { sealed, bytes } = output.finish().unwrap();
     let to = &Peer::pinned(peer_keys(&postoffice(genuine.to)));
     let name = &name_of(genuine);
     let letter = Letter { to, name, head: &genuine.head, body: &sealed, first_contact: None };
-    [sealing.front(&letter).unwrap(), bytes].concat()
+    let mut file = sealing.front(&letter).unwrap();
+    bytes.write_to(&mut file).unwrap();
+    file
 }
 
 /// Names of postoffices for the names of files, which prove nothing.
