@@ -26,6 +26,8 @@ mod sites;
 mod system;
 #[cfg(unix)]
 mod wants;
+#[cfg(unix)]
+mod whole;
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -42,7 +44,8 @@ enum Cli {
     ///
     /// Builds dirsync in release mode, makes a directory server and two requestors in a fresh folder,
     /// and runs every step of a first fill, of a changed directory and of an unchanged one; lets one
-    /// server answer many requestors; and lets agents run at many sites while entries change.
+    /// server answer many requestors; lets agents run at many sites while entries change; and sends all
+    /// entries once more after a restore, and their deletion.
     ///
     /// Prints a table in Markdown (wall time, processor time, peak memory, bytes written to files, bytes
     /// of messages), and a second one of the aims. A run whose lists are not equal at the end fails.

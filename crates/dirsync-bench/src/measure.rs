@@ -18,7 +18,7 @@ use crate::peers::{self, Peers};
 use crate::process::Measurement;
 use crate::report::{self, Report, Row, step};
 use crate::system::{Site, System};
-use crate::{interrupt, machine, many, sites, wants};
+use crate::{interrupt, machine, many, sites, wants, whole};
 
 /// The options of `bench`.
 #[derive(clap::Args)]
@@ -190,7 +190,14 @@ fn measure(plan: &Plan) -> Result<Report, Failure> {
     if plan.requestors > 0 {
         many_requestors(&system, plan.requestors, &options, &mut rows)?;
     }
+    system.settle()?;
+    whole::restored(&system, plan.entries, &mut rows)?;
+    system.settle()?;
     system.check_equal(plan.entries, &[])?;
+    let one = people(&system, "one.csv", &Options { entries: 1, ..options })?;
+    whole::emptied(&system, plan.entries, &one, &mut rows)?;
+    system.settle()?;
+    system.check_equal(1, &[])?;
     Ok(Report { entries: plan.entries, changes, rows })
 }
 

@@ -108,6 +108,19 @@ impl System {
         Ok(process::run(&mut self.command(site, words))?.1)
     }
 
+    /// Runs a command that leaves something for a person to decide.
+    pub fn hold(&self, site: Site, words: &[&str]) -> Result<(), Failure> {
+        const WAITS: i32 = 3;
+        let mut command = self.command(site, words);
+        let called = format!("{command:?}");
+        let failed = |text| Failure::failed(format!("{called} {text}"));
+        let output = command.output().map_err(|error| failed(format!("did not run: {error}")))?;
+        match output.status.code() {
+            Some(WAITS) => Ok(()),
+            _ => Err(failed(format!("ended with {}, and holds nothing", output.status))),
+        }
+    }
+
     /// Runs a step, and counts the bytes of the message files that it added.
     pub fn measure(&self, site: Site, words: &[&str]) -> Result<Measurement, Failure> {
         let before = self.message_files()?;

@@ -2,7 +2,7 @@
 //! `docs/protocol.md`): after a restore, a reinstallation or a clone, neither side overwrites changes that
 //! only the other one knows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dirsync_directory::{EntryId, Record, SetDigest, own_element};
 use dirsync_message::{Change, LINEAGE_MAX, Own, ReqSeq, Stamp, Transaction, fits_a_body};
@@ -25,7 +25,7 @@ pub const HAND: &str = "hand";
 #[derive(Default)]
 struct Merge {
     digest: SetDigest,
-    held_there: BTreeSet<EntryId>,
+    held_there: Vec<EntryId>,
     deleted_there: BTreeMap<EntryId, Stamp>,
     adopted: u64,
     replaced: u64,
@@ -113,7 +113,7 @@ impl Merge {
             Change::Whole(record) => {
                 let released_to = theirs.released_to.flatten();
                 self.digest += SetDigest::one(own_element(theirs.id, released_to, record));
-                self.held_there.insert(theirs.id);
+                self.held_there.push(theirs.id);
                 if Rule::Merge.holds() {
                     self.merge_entry(changes, now, theirs, record.to_record())?;
                 }
@@ -207,8 +207,11 @@ impl Merge {
 
     /// M7 to M9: deletions that the server holds.
     fn drop_deleted_there(&mut self, changes: &mut OwnChanges<'_>) -> Stored<()> {
-        for (id, stamp) in &self.deleted_there {
-            if self.held_there.contains(id) {
+        // Given back before all entries are numbered anew, which needs as much again.
+        let mut held_there = std::mem::take(&mut self.held_there);
+        held_there.sort_unstable();
+        for (id, stamp) in &std::mem::take(&mut self.deleted_there) {
+            if held_there.binary_search(id).is_ok() {
                 continue;
             }
             let deletion =

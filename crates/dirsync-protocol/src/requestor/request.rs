@@ -18,6 +18,9 @@ const SENT_MAX: usize = 256;
 /// machine's own, and not left to another one (rule `addressee`).
 const SENT_KEPT: usize = 32;
 
+/// The number of tombstones that a body's visit holds in memory.
+const TOMBSTONES_AT_ONCE: usize = 1024;
+
 /// Numbers a new request and returns its head; `None` if this postoffice may not send.
 ///
 /// The number is committed with the caller's transaction, *before* the message leaves (C2).
@@ -100,30 +103,53 @@ pub fn visit_request_body(
         return Ok(());
     }
     let name = tables.requestor()?.name;
-    let mut tombstones = Vec::new();
-    tables.visit_own_tombstones(own.from, &mut |tombstone| {
-        tombstones.push(tombstone);
-        ControlFlow::Continue(())
-    })?;
-    let mut tombstones = tombstones.into_iter().peekable();
-    let mut flow = ControlFlow::Continue(());
-    tables.visit_own(own.from, &mut |row: &OwnRow| {
-        while let Some(tombstone) = tombstones.next_if(|t| t.req_seq.0 < row.numbers.last) {
-            flow = visit_deletion(&tombstone, visit);
-            if flow.is_break() {
-                return flow;
+    let mut from = Some(own.from);
+    while let Some(after) = from {
+        let (tombstones, upto) = next_tombstones(tables, after)?;
+        let mut tombstones = tombstones.into_iter().peekable();
+        let mut flow = ControlFlow::Continue(());
+        tables.visit_own(after, &mut |row: &OwnRow| {
+            if upto.is_some_and(|upto| row.numbers.last > upto.0) {
+                return ControlFlow::Break(());
             }
+            while let Some(tombstone) = tombstones.next_if(|t| t.req_seq.0 < row.numbers.last) {
+                flow = visit_deletion(&tombstone, visit);
+                if flow.is_break() {
+                    return flow;
+                }
+            }
+            flow = visit_entry(row, &name, own, visit);
+            flow
+        })?;
+        for tombstone in tombstones {
+            if flow.is_break() {
+                break;
+            }
+            flow = visit_deletion(&tombstone, visit);
         }
-        flow = visit_entry(row, &name, own, visit);
-        flow
-    })?;
-    for tombstone in tombstones {
-        if flow.is_break() {
-            break;
-        }
-        flow = visit_deletion(&tombstone, visit);
+        from = upto.filter(|_| flow.is_continue());
     }
     Ok(())
+}
+
+/// The next tombstones in the order of their numbers, with the number up to which these are all of them; `None` if
+/// there are no later ones. They are merged with the own entries by the piece: a source that is emptied
+/// leaves as many as it had entries.
+fn next_tombstones(
+    tables: &mut dyn Tables,
+    after: ReqSeq,
+) -> Stored<(Vec<OwnTombstone>, Option<ReqSeq>)> {
+    let mut tombstones = Vec::new();
+    tables.visit_own_tombstones(after, &mut |tombstone| {
+        tombstones.push(tombstone);
+        match tombstones.len() < TOMBSTONES_AT_ONCE {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    let last = tombstones.last().filter(|_| tombstones.len() == TOMBSTONES_AT_ONCE);
+    let upto = last.map(|tombstone| tombstone.req_seq);
+    Ok((tombstones, upto))
 }
 
 fn visit_deletion(

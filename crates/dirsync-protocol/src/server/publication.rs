@@ -36,6 +36,12 @@ pub(super) struct Deletion {
     pub approved: bool,
 }
 
+/// A deletion of the batch's origin, as small as can be: a batch may delete a million entries.
+struct Deleted {
+    id: EntryId,
+    approved: bool,
+}
+
 /// An entry of the list as it was before a change.
 #[derive(Clone, Copy)]
 struct Listed<'a> {
@@ -74,7 +80,9 @@ pub(super) struct Publication<'p, 'a> {
     case: &'p mut Case<'a>,
     views: Vec<(ViewHash, View, ViewChanges)>,
     contested: BTreeSet<EntryId>,
-    deletions: Vec<Deletion>,
+    /// The one origin of the batch, once it has deleted something.
+    deletes: Option<PostofficeName>,
+    deletions: Vec<Deleted>,
     /// Who held an address that somebody else wants, before this batch freed it (rule `house`).
     house: BTreeMap<String, PostofficeName>,
 }
@@ -90,6 +98,7 @@ impl<'p, 'a> Publication<'p, 'a> {
             case,
             views: views.into_iter().map(|(hash, view)| (hash, view, Default::default())).collect(),
             contested: BTreeSet::new(),
+            deletes: None,
             deletions: Vec::new(),
             house: BTreeMap::new(),
         })
@@ -125,6 +134,7 @@ impl<'p, 'a> Publication<'p, 'a> {
             changes.0.clear();
         }
         self.contested.clear();
+        self.deletes = None;
         self.deletions.clear();
         self.house.clear();
         Ok(())
@@ -222,7 +232,9 @@ impl<'p, 'a> Publication<'p, 'a> {
         }
         if row.published.is_some() {
             self.case.tables.put_row(&row)?;
-            self.deletions.push(deletion);
+            let origin = self.deletes.get_or_insert_with(|| deletion.origin.clone());
+            assert_eq!(*origin, deletion.origin, "a batch has one origin");
+            self.deletions.push(Deleted { id: deletion.id, approved: deletion.approved });
         } else {
             self.case.tables.delete_row(row.id, &row.origin)?;
             self.contested.insert(row.id);
@@ -268,12 +280,7 @@ impl<'p, 'a> Publication<'p, 'a> {
     /// goes on (rule `heldack`).
     fn publish_deletions(&mut self) -> Stored<()> {
         let deletions = std::mem::take(&mut self.deletions);
-        let Some(first) = deletions.first() else { return Ok(()) };
-        let origin = first.origin.clone();
-        assert!(
-            deletions.iter().all(|deletion| deletion.origin == origin),
-            "a batch has one origin"
-        );
+        let Some(origin) = self.deletes.take() else { return Ok(()) };
         let now = self.case.context.now;
         let holds = self.holds_deletions(&origin, &deletions)?;
         for deletion in deletions {
@@ -294,7 +301,7 @@ impl<'p, 'a> Publication<'p, 'a> {
 
     /// Whether the deletions that no person approved are too many, together with those of the window
     /// that were published already. Those that are not too many are counted in it.
-    fn holds_deletions(&mut self, origin: &PostofficeName, deletions: &[Deletion]) -> Stored<bool> {
+    fn holds_deletions(&mut self, origin: &PostofficeName, deletions: &[Deleted]) -> Stored<bool> {
         let unapproved = deletions.iter().filter(|deletion| !deletion.approved).count() as u64;
         if unapproved == 0 {
             return Ok(false);

@@ -3,7 +3,6 @@
 //! Rule P1: a submitted set is written only by a request of its origin. Holds, waits, transfers
 //! and quarantine are derived from it in [`super::publication`].
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -213,10 +212,10 @@ impl Submitter<'_, '_> {
     }
 
     fn read_full(&mut self, body: &mut dyn TransactionSource) -> Verdict<()> {
-        let mut named = BTreeSet::new();
+        let mut named = Vec::new();
         while let Some(transaction) = body.next()? {
             if !matches!(transaction.change, Change::Delete { .. }) {
-                named.insert(transaction.id);
+                named.push(transaction.id);
             }
             match self.submit(&transaction)? {
                 Err(Fork::Unknown) => {
@@ -226,6 +225,7 @@ impl Submitter<'_, '_> {
                 Ok(()) => {}
             }
         }
+        named.sort_unstable();
         self.delete_absent(&named)?;
         let (found, said) = (self.registration.own_digest, self.request.own.digest);
         if found != said {
@@ -236,12 +236,12 @@ impl Submitter<'_, '_> {
         Ok(Ok(()))
     }
 
-    /// Deletes what a full export does not name. Its deletions have tombstones; an entry that is absent
+    /// Deletes what a full export does not name; `named` is sorted. Its deletions have tombstones; an entry that is absent
     /// without one is counted like any other deletion.
-    fn delete_absent(&mut self, named: &BTreeSet<EntryId>) -> Result<(), ReceiveError> {
+    fn delete_absent(&mut self, named: &[EntryId]) -> Result<(), ReceiveError> {
         let mut absent = Vec::new();
         self.publication.tables().visit_submitted(&self.request.from, &mut |row| {
-            if !named.contains(&row.id) {
+            if named.binary_search(&row.id).is_err() {
                 absent.push((row.id, row.submitted.as_ref().map_or(Stamp(0), |s| s.stamp)));
             }
             ControlFlow::Continue(())

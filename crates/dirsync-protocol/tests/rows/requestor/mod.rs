@@ -2,6 +2,7 @@
 
 mod head;
 mod list;
+mod own;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
