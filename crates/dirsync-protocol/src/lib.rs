@@ -18,7 +18,7 @@
 //! let south = world.at("SOUTH/SALES");
 //! south.import(&[("1", "Bo Ek", "SMTP:bo@south.example", "200")]);
 //! let changes = south.transact(|tables, context, _| {
-//!     let request = make_request(tables, context, Default::default())?.expect("it may send");
+//!     let request = make_request(tables, context, Default::default(), None)?.expect("it may send");
 //!     let mut changes = Vec::new();
 //!     visit_request_body(tables, &request.own, &mut |transaction| {
 //!         changes.push(transaction.key.to_owned());

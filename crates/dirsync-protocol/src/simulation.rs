@@ -133,6 +133,10 @@ Rule {
     ServerDoubled = "srvdoubled",
     /// an entry is handed over as the new owner's view shows it
     Offer = "offer",
+    /// bodies under way are named again whatever point their requestor states
+    Frozen = "frozen",
+    /// own changes under way are sent again whatever the server has acknowledged
+    Pinned = "pinned",
     /// a scheduled step runs within a minute of its time, or not at all
     CatchUp = "catchup",
     /// a scheduled step runs although its run window is over

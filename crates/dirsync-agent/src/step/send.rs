@@ -116,8 +116,9 @@ fn make(
         quarantined: tables.quarantine_counts()?.iter().map(|cases| cases.count).sum(),
         clock: around.now,
     };
-    let request = around
-        .run(&mut draws, &mut events, |context| make_request(&mut *tables, context, health))?;
+    let request = around.run(&mut draws, &mut events, |context| {
+        make_request(&mut *tables, context, health, None)
+    })?;
     let made = match request {
         None => None,
         Some(head) => {

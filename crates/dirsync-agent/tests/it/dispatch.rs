@@ -85,7 +85,7 @@ impl Hands for Desk {
         let (wall, moves) = (self.now.wall, self.list_moves);
         let worked = self.postoffice.transact(|tables, context, _| {
             if let Action::Send { .. } = action {
-                make_request(tables, context, Default::default())?;
+                make_request(tables, context, Default::default(), None)?;
                 note_sent(tables, wall)?;
             }
             if action == Action::Apply && moves {

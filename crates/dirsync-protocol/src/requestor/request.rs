@@ -9,6 +9,7 @@ use dirsync_message::{
 
 use crate::context::Context;
 use crate::delta::delta_after;
+use crate::simulation::Rule;
 use crate::tables::{Flow, ListPlace, Mode, OwnRow, OwnTombstone, Stored, Tables};
 
 /// Ids of requests that are remembered while no answer comes. An answer to an older request says nothing
@@ -23,6 +24,10 @@ const TOMBSTONES_AT_ONCE: usize = 1024;
 
 /// Numbers a new request and returns its head; `None` if this postoffice may not send.
 ///
+/// `under_way` is an own part whose body was sent with an earlier request of this epoch and is still on its way. If
+/// it still says what the server lacks, the request has it, and names the same body again (T1d of
+/// `docs/protocol.md`); changes made since then travel with a later request.
+///
 /// The number is committed with the caller's transaction, *before* the message leaves (C2).
 ///
 /// # Errors
@@ -32,6 +37,7 @@ pub fn make_request(
     tables: &mut dyn Tables,
     context: &mut Context<'_>,
     health: Health,
+    under_way: Option<&OwnPart>,
 ) -> Stored<Option<Request>> {
     let mut state = tables.requestor()?;
     if matches!(state.mode, Mode::Fenced | Mode::Removed) {
@@ -61,6 +67,15 @@ pub fn make_request(
         None
     };
     tables.put_requestor(&state)?;
+    let own = OwnPart {
+        kind,
+        from: if kind == RequestKind::Full { ReqSeq(0) } else { state.req_sync },
+        to: state.req_seq,
+        digest: state.own_digest,
+        challenge,
+        base,
+    };
+    let own = under_way.filter(|part| still_lacks(&own, part)).cloned().unwrap_or(own);
     Ok(Some(Request {
         from: state.name,
         to: state.server,
@@ -68,14 +83,7 @@ pub fn make_request(
         lineage: state.lineage,
         number: state.request_no,
         id,
-        own: OwnPart {
-            kind,
-            from: if kind == RequestKind::Full { ReqSeq(0) } else { state.req_sync },
-            to: state.req_seq,
-            digest: state.own_digest,
-            challenge,
-            base,
-        },
+        own,
         epoch_heard: state.epoch_heard,
         epoch_evidence: state.epoch_evidence,
         point: state.point,
@@ -86,6 +94,12 @@ pub fn make_request(
         view_wanted: state.view_wanted,
         health,
     }))
+}
+
+/// Whether an own part that is under way starts where one made now would start, and for the same reason.
+fn still_lacks(now: &OwnPart, under_way: &OwnPart) -> bool {
+    let start = |part: &OwnPart| (part.kind, part.from, part.challenge, part.base);
+    !Rule::Pinned.holds() || start(now) == start(under_way) && under_way.to <= now.to
 }
 
 /// Visits the transactions of a request's body, by number. Rule `ownlog`: they are regenerated from

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod case;
+mod chain;
 mod due;
 mod lifecycle;
 mod outcomes;
@@ -16,6 +17,7 @@ mod submission;
 
 pub use answer::{Answer, BodyPlan, prepare, side_answers};
 pub use body::{issue_point, list_body, own_body};
+pub use chain::parts_under_way;
 pub use due::{announce_epoch, answer_again, answer_unasked, pending};
 pub use lifecycle::{
     approve_deletion, finish_recovery, forget_before, promote, register, reinstate,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_directory::{Bucket, BucketSums, View};
-use dirsync_message::{Mark, ServerEpoch, SrvSeq, SyncPoint, Update};
+use dirsync_message::{Body, Evidence, Mark, ServerEpoch, SrvSeq, SyncPoint, Update};
 use dirsync_protocol::row::Row::{self, *};
-use dirsync_protocol::server::{BodyPlan, ListPlan, PlanKind, prepare};
+use dirsync_protocol::server::{BodyPlan, ListPlan, PlanKind, parts_under_way, prepare};
 use dirsync_protocol::tables::{Position, RegistrationState};
 
 use crate::server::Given;
@@ -302,4 +302,61 @@ fn b4_follows_b4a_and_b4b_when_the_view_has_changed() {
         assert_eq!((then.kind(), &then.rows[..]), (&PlanKind::Replace, &[B4][..]));
         assert!(!then.head.want_buckets);
     }
+}
+
+/// Two parts that were made for a list which holds nothing, and the plan for such a list now.
+fn parts_of_a_fill() -> (Vec<Body>, ListPlan, SyncPoint) {
+    let mut due = Due::new();
+    let head = *due.point();
+    *due.position() = Position::default();
+    let plan = due.prepare().list().clone();
+    let middle = SyncPoint { srv_seq: SrvSeq(1), complete: false, mark: Mark(7), ..head };
+    let part = |part, from, to| Body {
+        kind: plan.kind.to_body_kind(),
+        from,
+        from_epoch: (part > 1).then_some(head.epoch),
+        view_from: (part > 1).then_some(head.view),
+        stated: None,
+        to,
+        to_evidence: Evidence([0; 16]),
+        head: plan.upto,
+        view: View::default(),
+        digest: None,
+        part,
+    };
+    let parts = vec![part(1, SrvSeq(0), middle), part(2, SrvSeq(1), head)];
+    (parts, plan, middle)
+}
+
+#[test]
+fn b5_parts_under_way_are_named_again_from_the_point_that_is_stated() {
+    let (parts, plan, middle) = parts_of_a_fill();
+    let epoch = middle.epoch;
+    assert_eq!(parts_under_way(&parts, epoch, None, &plan), parts);
+    let delta = ListPlan { from: SrvSeq(1), from_epoch: Some(epoch), ..plan.clone() };
+    assert_eq!(parts_under_way(&parts, epoch, Some(&middle), &delta), &parts[1..]);
+    let end = &parts[1].to;
+    assert!(parts_under_way(&parts, epoch, Some(end), &delta).is_empty(), "all of it has come");
+    assert!(parts_under_way(&[], epoch, None, &plan).is_empty());
+}
+
+#[test]
+fn b5_parts_that_do_not_fit_are_made_anew() {
+    let (parts, plan, middle) = parts_of_a_fill();
+    let epoch = middle.epoch;
+    let none = |parts: &[Body], epoch, stated: Option<&SyncPoint>, plan: &ListPlan| {
+        assert!(parts_under_way(parts, epoch, stated, plan).is_empty(), "{stated:?} {plan:?}");
+    };
+    let later = ServerEpoch { generation: epoch.generation + 1, ..epoch };
+    none(&parts, later, None, &plan);
+    none(&parts, epoch, Some(&SyncPoint { mark: Mark(8), ..middle }), &plan);
+    let replace = ListPlan { kind: PlanKind::Replace, ..plan.clone() };
+    none(&parts, epoch, None, &replace);
+    none(&parts, epoch, Some(&middle), &replace);
+    let other = View { attributes: Some(Default::default()), ..View::default() };
+    let other_view = ListPlan { view: (other.hash(), other), ..plan.clone() };
+    none(&parts, epoch, None, &other_view);
+    let gap = [parts[0].clone(), Body { from: SrvSeq(2), ..parts[1].clone() }];
+    none(&gap, epoch, None, &plan);
+    none(&parts[1..], epoch, None, &plan);
 }
