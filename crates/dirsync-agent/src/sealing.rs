@@ -5,14 +5,17 @@
 //! randomness; the steps are the same.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use dirsync_carrier::{Body, BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
-    BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Fingerprint, FirstContact,
-    Front, KeyStatement, Lines, MessageName, OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
+    BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Content, Fingerprint,
+    FirstContact, Front, Holding, KeyStatement, Lines, MessageName, OwnKeys, PeerKeys, PublicKey,
+    SealError, SealedBody,
 };
+
+use dirsync_transit::Outbox;
 
 use crate::peers::Peer;
 
@@ -65,12 +68,13 @@ pub trait SealedMessage: Send {
     /// The sender that it claims to have.
     fn claim(&self) -> Claim<'_>;
 
-    /// Opens it, if one of the keys of this sender has signed it. Nothing is decrypted before.
+    /// Opens it, if one of the keys of this sender has signed it. Nothing is decrypted before. A body that travels
+    /// apart is looked for in `outbox`.
     ///
     /// # Errors
     ///
     /// If it is damaged or forged, or for somebody else.
-    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError>;
+    fn open(self: Box<Self>, sender: &PeerKeys, outbox: &Outbox) -> Result<Opened, SealError>;
 }
 
 /// What the lines of a message say of its sender. Nothing of it is proved.
@@ -110,6 +114,10 @@ pub struct Letter<'a> {
     pub head: &'a str,
     /// The body, which messages to others may share.
     pub body: &'a SealedBody,
+    /// Whether the body follows the head, or travels apart.
+    pub place: BodyPlace,
+    /// The bytes that are here of bodies which the addressee sends.
+    pub holds: &'a [Holding],
     /// The proof of an invitation.
     pub first_contact: Option<&'a FirstContact>,
 }
@@ -124,12 +132,22 @@ pub struct Opened {
     pub name: MessageName,
     /// The text of the head.
     pub head: String,
-    /// The body. It ends with an error if it was altered, or grows beyond its limits.
-    pub body: Box<dyn BufRead + Send>,
+    /// The body.
+    pub body: OpenedBody,
+    /// The bytes that the sender has of bodies which this postoffice sends.
+    pub holds: Vec<Holding>,
     /// The size of the sealed body, in bytes.
     pub body_bytes: u64,
     /// The keys that the message shows.
     pub keys: KeysShown,
+}
+
+/// The body of a message that was opened.
+pub enum OpenedBody {
+    /// Its content. It ends with an error if it was altered, or grows beyond its limits.
+    Here(Box<dyn BufRead + Send>),
+    /// It travels apart, and is not whole here.
+    OnItsWay(Content),
 }
 
 /// The keys that a message shows, once its signature was right.
@@ -179,8 +197,8 @@ impl Sealing for OwnKeys {
             from: self.name().clone(),
             to: letter.to.keys.name().clone(),
             name: letter.name.clone(),
-            body: BodyStatement { content: letter.body.content, place: BodyPlace::Inline },
-            holds: Vec::new(),
+            body: BodyStatement { content: letter.body.content, place: letter.place },
+            holds: letter.holds.to_vec(),
             rotated: rotated.to_vec(),
             first_contact: letter.first_contact.cloned(),
         };
@@ -215,26 +233,39 @@ impl SealedMessage for SealedFile<'_> {
         }
     }
 
-    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError> {
+    fn open(self: Box<Self>, sender: &PeerKeys, outbox: &Outbox) -> Result<Opened, SealError> {
         let Self { lines, file, own } = *self;
         let opened = lines.verify(own, sender)?.open_head(file, own)?;
         let front = opened.signed().front().clone();
         let sender = opened.signed().sender_keys().clone();
         let keys = KeysShown { sender, to_key: opened.signed().parties().to_key };
         let head = opened.head().to_owned();
-        let body = opened.open_body(BODY_BYTES_MAX)?;
-        let body_bytes = front.body.content.bytes;
-        let buffer = if body_bytes < BUFFER_BYTES as u64 { FRONT_BYTES } else { BUFFER_BYTES };
+        let BodyStatement { content, place } = front.body;
+        let body = match place {
+            BodyPlace::Inline => here(content, opened.open_body(BODY_BYTES_MAX)?),
+            BodyPlace::Apart => match outbox.open(&content) {
+                Ok(Some(body)) => here(content, opened.open_body_apart(body, BODY_BYTES_MAX)?),
+                // A failure here is not the message's: it stays, and is opened again.
+                Ok(None) | Err(_) => OpenedBody::OnItsWay(content),
+            },
+        };
         Ok(Opened {
             from: front.from,
             to: front.to,
             name: front.name,
             head,
-            body: Box::new(BufReader::with_capacity(buffer, body)),
-            body_bytes,
+            body,
+            body_bytes: content.bytes,
+            holds: front.holds,
             keys,
         })
     }
+}
+
+fn here(content: Content, body: impl Read + Send + 'static) -> OpenedBody {
+    let is_small = content.bytes < BUFFER_BYTES as u64;
+    let buffer = if is_small { FRONT_BYTES } else { BUFFER_BYTES };
+    OpenedBody::Here(Box::new(BufReader::with_capacity(buffer, body)))
 }
 
 /// A sealed body, ready to be sent.

@@ -92,6 +92,12 @@ pub enum TransitError {
 /// Messages may get lost, come twice and in any order, because the protocol tolerates that. A part of a
 /// message, or an altered one, must never arrive as a whole.
 pub trait Transit {
+    /// Whether messages wait here for a line that is up now and then. Long bodies then travel apart from them, and
+    /// by themselves.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// Sends a message. The addressee sees the whole message or nothing. Sending the same message again
     /// is harmless. Returns the size of the file in bytes.
     ///

@@ -14,11 +14,14 @@ use dirsync_protocol::tables::{LogLine, Run, RunKind, Stored, Tables};
 use dirsync_seal::OwnKeys;
 use dirsync_store::sqlite::SqliteStore;
 use dirsync_store::{Store, Transaction};
+use dirsync_transit::{DiskBodies, Outbox};
 
 use crate::config::Config;
 use crate::decisions::FileDecisions;
 use crate::failure::{Failure, Result};
-use crate::folder::{self, bodies, database, load_config, lock, require_folder, require_home};
+use crate::folder::{
+    self, TRANSIT, bodies, database, load_config, lock, require_folder, require_home,
+};
 use crate::home::Away;
 use crate::key_ring::KeyRing;
 use crate::keys::{evidence_key, public_key, random_seed, read_instance};
@@ -29,6 +32,9 @@ use crate::time::now_ms;
 pub const LOCAL: &str = "local:";
 /// The name of the note that says where messages to the server travel.
 pub const CARRIER_NOTE: &str = "carrier";
+
+/// The zstd level of bodies that travel over slow lines: a few seconds of a processor save hours of the line.
+const SLOW_COMPRESSION: i32 = 19;
 
 /// An open postoffice.
 pub struct Postoffice {
@@ -50,6 +56,8 @@ pub struct Postoffice {
     pub(crate) shares: Shares,
     /// Its keys, once they were needed.
     own_keys: OnceCell<Arc<OwnKeys>>,
+    /// Its bodies that travel, once they were needed.
+    outbox: OnceCell<Outbox>,
     _lock: Option<PostofficeLock>,
 }
 
@@ -143,6 +151,7 @@ impl Postoffice {
             warnings: Vec::new(),
             shares: Shares::default(),
             own_keys: OnceCell::new(),
+            outbox: OnceCell::new(),
             _lock: lock,
         })
     }
@@ -196,9 +205,32 @@ impl Postoffice {
             threads: threads(),
             part_bytes_max: self.config.part_bytes,
             compression: self.config.compression,
+            slow_compression: SLOW_COMPRESSION,
+            outbox: self.outbox()?,
             settle_ms: self.config.settle_ms,
             spool: Spool::in_folder(bodies(&self.folder)),
         })
+    }
+
+    /// The bodies that travel apart from their messages. While none does, nothing is made on disk.
+    pub(crate) fn outbox(&self) -> Result<Outbox> {
+        if let Some(outbox) = self.outbox.get() {
+            return Ok(outbox.clone());
+        }
+        let folder = self.folder.join(TRANSIT);
+        if !folder.join("transit.db").exists() {
+            return Ok(Outbox::default());
+        }
+        self.open_outbox()
+    }
+
+    /// The same, on disk in any case.
+    pub(crate) fn open_outbox(&self) -> Result<Outbox> {
+        if let Some(outbox) = self.outbox.get() {
+            return Ok(outbox.clone());
+        }
+        let bodies = DiskBodies::open(self.folder.join(TRANSIT))?;
+        Ok(self.outbox.get_or_init(|| Outbox::new(bodies)).clone())
     }
 
     /// The keys of this postoffice, with the private ones.

@@ -20,6 +20,7 @@ use dirsync_protocol::tables::{
 };
 use dirsync_store::Transaction;
 use dirsync_testing::{EVIDENCE, key_of, sealing_of};
+use dirsync_transit::Outbox;
 
 use crate::agents::Agents;
 use crate::check::Ghost;
@@ -255,6 +256,8 @@ impl World {
             threads: 1,
             part_bytes_max: u64::MAX,
             compression: 1,
+            slow_compression: 1,
+            outbox: Outbox::default(),
             settle_ms: 0,
             spool: Spool::in_memory(),
         }

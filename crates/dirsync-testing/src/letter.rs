@@ -8,7 +8,7 @@ use dirsync_agent::step::message_name;
 use dirsync_carrier::Spool;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
-use dirsync_seal::{Content, FirstContact, Lines, MessageName, SealError};
+use dirsync_seal::{BodyPlace, Content, FirstContact, Lines, MessageName, SealError};
 
 use crate::keys::{own_keys, peer_keys, sealing_of};
 use crate::plain::{PlainMessage, encoded, front};
@@ -38,7 +38,7 @@ pub struct Readable {
     pub first_contact: Option<FirstContact>,
     /// Its head.
     pub head: String,
-    /// Its body, decompressed.
+    /// Its body, decompressed. Empty if it travels apart.
     pub body: String,
     /// Whether it was sealed.
     pub sealed: bool,
@@ -54,8 +54,12 @@ impl Readable {
         match PlainMessage::read(file) {
             Err(SealError::OtherFile(_)) => Self::read_sealed(file),
             plain => {
-                let PlainMessage { from, to, name, first_contact, head, body } = plain?;
-                let body = zstd::stream::decode_all(body.as_slice())?;
+                let PlainMessage { from, to, name, first_contact, head, statement, body, .. } =
+                    plain?;
+                let body = match statement.place {
+                    BodyPlace::Inline => zstd::stream::decode_all(body.as_slice())?,
+                    BodyPlace::Apart => Vec::new(),
+                };
                 let body = String::from_utf8(body).map_err(|_| SealError::WrongHead)?;
                 Ok(Self { from, to, name, first_contact, head, body, sealed: false })
             }
@@ -71,7 +75,9 @@ impl Readable {
         let front = opened.signed().front().clone();
         let head = opened.head().to_owned();
         let mut body = String::new();
-        opened.open_body(u64::MAX)?.read_to_string(&mut body)?;
+        if front.body.place == BodyPlace::Inline {
+            opened.open_body(u64::MAX)?.read_to_string(&mut body)?;
+        }
         let (from, to, name, first_contact) =
             (front.from, front.to, front.name, front.first_contact);
         Ok(Self { from, to, name, first_contact, head, body, sealed: true })
@@ -89,7 +95,8 @@ impl Readable {
         let first_contact = self.first_contact.as_ref();
         if !self.sealed {
             let body = encoded(body.as_bytes());
-            let front = front(from, to, name, first_contact, (head, Content::of(&body)));
+            let content = (head.as_str(), Content::of(&body), BodyPlace::Inline);
+            let front = front(from, to, name, first_contact, content, &[]);
             return [front, body].concat();
         }
         let sealing = sealing_of(from, true);
@@ -97,7 +104,8 @@ impl Readable {
         output.write_all(body.as_bytes()).expect("it is in memory");
         let CarriedBody { sealed, bytes } = output.finish().expect("it is in memory");
         let to = &Peer::pinned(peer_keys(to));
-        let letter = Unsealed { to, name, head, body: &sealed, first_contact };
+        let (place, holds) = (BodyPlace::Inline, &[]);
+        let letter = Unsealed { to, name, head, body: &sealed, place, holds, first_contact };
         let mut file = sealing.front(&letter).expect("it can be sealed");
         bytes.write_to(&mut file).expect("it is in memory");
         file

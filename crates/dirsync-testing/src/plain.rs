@@ -7,7 +7,8 @@
 //! to: SOUTH/SALES
 //! name: EPOCH NUMBER PART
 //! head: BYTES
-//! body: BYTES SHA256
+//! body: BYTES SHA256 inline|apart
+//! holds: SHA256 FIRST-LAST,…    any number of lines
 //! key: ssh-ed25519 …            at first contact
 //! admission: PROOF              at first contact
 //! hash: …                       of the lines above and the head
@@ -20,14 +21,16 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use dirsync_agent::sealing::{
-    BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, SealedMessage, Sealing,
+    BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, OpenedBody, SealedMessage, Sealing,
 };
 use dirsync_carrier::{BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
-    BodyKey, BodySealer, Confirmed, Content, Fingerprint, FirstContact, MessageName, OwnKeys, Part,
-    PeerKeys, PublicKey, SealError, SealedBody,
+    BodyKey, BodyPlace, BodySealer, BodyStatement, Confirmed, Content, Fingerprint, FirstContact,
+    Holding, MessageName, OwnKeys, Part, PeerKeys, PublicKey, SealError, SealedBody,
 };
+
+use dirsync_transit::Outbox;
 
 use crate::keys::key_of;
 
@@ -44,7 +47,10 @@ pub(crate) struct PlainMessage {
     pub name: MessageName,
     pub first_contact: Option<FirstContact>,
     pub head: String,
-    /// The zstd frame.
+    /// The body's size and hash, and where it travels.
+    pub statement: BodyStatement,
+    pub holds: Vec<Holding>,
+    /// The zstd frame, or nothing if it travels apart.
     pub body: Vec<u8>,
 }
 
@@ -85,9 +91,13 @@ impl PlainMessage {
         let mut lines = Reader(text.split('\n').peekable());
         let (from, to, name) = (lines.parsed("from")?, lines.parsed("to")?, lines.parsed("name")?);
         let head_bytes: usize = lines.parsed("head")?;
-        let (bytes, body_hash) =
-            lines.value("body")?.split_once(' ').ok_or_else(|| wrong("body"))?;
-        let body_bytes: usize = bytes.parse().map_err(|_| wrong("body"))?;
+        let statement = body_statement(lines.value("body")?).ok_or_else(|| wrong("body"))?;
+        let is_inline = statement.place == BodyPlace::Inline;
+        let body_bytes = if is_inline { statement.content.bytes as usize } else { 0 };
+        let mut holds = Vec::new();
+        while let Ok(holding) = lines.value("holds") {
+            holds.push(holding.parse().map_err(|_| wrong("holds"))?);
+        }
         let first_contact = match lines.value("key") {
             Ok(key) => FirstContact::new(key.parse()?, lines.value("admission")?),
             Err(_) => None,
@@ -104,12 +114,19 @@ impl PlainMessage {
         let hashed = &file[..FIRST.len() + end - hash.len() - "hash: ".len()];
         if hash_of(hashed, head) != hash {
             return Err(SealError::WrongHash(Part::Head));
-        } else if Content::of(body).hash.to_string() != body_hash {
+        } else if is_inline && Content::of(body) != statement.content {
             return Err(SealError::WrongHash(Part::Body));
         }
         let head = String::from_utf8(head.to_vec()).map_err(|_| SealError::WrongHead)?;
-        Ok(Self { from, to, name, first_contact, head, body: body.to_vec() })
+        Ok(Self { from, to, name, first_contact, head, statement, holds, body: body.to_vec() })
     }
+}
+
+fn body_statement(text: &str) -> Option<BodyStatement> {
+    let mut words = text.split(' ');
+    let (bytes, hash) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let place = words.next()?.parse().ok()?;
+    Some(BodyStatement { content: Content { bytes, hash }, place })
 }
 
 /// The bytes of a plain message up to its body.
@@ -118,11 +135,13 @@ pub(crate) fn front(
     to: &PostofficeName,
     name: &MessageName,
     first_contact: Option<&FirstContact>,
-    (head, body): (&str, Content),
+    (head, body, place): (&str, Content, BodyPlace),
+    holds: &[Holding],
 ) -> Vec<u8> {
+    let holds: String = holds.iter().map(|holding| format!("holds: {holding}\n")).collect();
     let contact = first_contact.map(FirstContact::to_lines).unwrap_or_default();
     let lines = format!(
-        "{FIRST}from: {from}\nto: {to}\nname: {name}\nhead: {}\nbody: {} {}\n{contact}",
+        "{FIRST}from: {from}\nto: {to}\nname: {name}\nhead: {}\nbody: {} {} {place}\n{holds}{contact}",
         head.len(),
         body.bytes,
         body.hash,
@@ -199,8 +218,9 @@ impl Sealing for PlainSealing {
     }
 
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError> {
-        let Letter { to, name, head, body, first_contact } = *letter;
-        Ok(front(self.0.name(), to.keys.name(), name, first_contact, (head, body.content)))
+        let Letter { to, name, head, body, place, holds, first_contact } = *letter;
+        let content = (head, body.content, place);
+        Ok(front(self.0.name(), to.keys.name(), name, first_contact, content, holds))
     }
 
     fn read<'s>(
@@ -231,11 +251,22 @@ impl SealedMessage for Arriving<'_> {
         Claim { from, from_key, rotated: &[], first_contact: first_contact.as_ref() }
     }
 
-    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Opened, SealError> {
-        let PlainMessage { from, to, name, head, body, .. } = self.message;
-        let body_bytes = body.len() as u64;
-        let body = Box::new(BufReader::new(zstd::stream::read::Decoder::new(Cursor::new(body))?));
+    fn open(self: Box<Self>, sender: &PeerKeys, outbox: &Outbox) -> Result<Opened, SealError> {
+        let PlainMessage { from, to, name, head, statement, holds, body, .. } = self.message;
+        let content = statement.content;
+        let file: Option<Box<dyn MessageFile>> = match statement.place {
+            BodyPlace::Inline => Some(Box::new(Cursor::new(body))),
+            BodyPlace::Apart => outbox.open(&content).expect("it is in memory"),
+        };
+        let body = match file {
+            None => OpenedBody::OnItsWay(content),
+            Some(file) => {
+                let decoder = zstd::stream::read::Decoder::new(file)?;
+                OpenedBody::Here(Box::new(BufReader::new(decoder)))
+            }
+        };
+        let body_bytes = content.bytes;
         let keys = KeysShown { sender: sender.clone(), to_key: self.own.first().fingerprint() };
-        Ok(Opened { from, to, name, head, body, body_bytes, keys })
+        Ok(Opened { from, to, name, head, body, holds, body_bytes, keys })
     }
 }

@@ -21,6 +21,7 @@ use dirsync_protocol::invitation::{proof, verifier};
 use dirsync_protocol::tables::ListPlace;
 use dirsync_seal::OwnKeys;
 use dirsync_store::{Store, Transaction};
+use dirsync_transit::Outbox;
 
 use crate::keys::{key_of, sealing_of};
 use crate::rows::{postoffice, record};
@@ -61,6 +62,8 @@ pub struct TestPostoffice<D = Vec<Decision>> {
     pub keys: Option<Arc<OwnKeys>>,
     /// How many threads seal and open its messages.
     pub threads: usize,
+    /// The bodies that travel apart from its messages.
+    pub outbox: Outbox,
     /// How many compressed bytes a part has at most.
     pub part_bytes_max: u64,
     /// Where its bodies are kept until they are sent.
@@ -87,6 +90,7 @@ impl TestPostoffice {
             sealed,
             keys,
             threads,
+            outbox: Outbox::default(),
             part_bytes_max,
             spool,
         }
@@ -107,6 +111,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             keys: None,
             threads: 1,
             part_bytes_max: u64::MAX,
+            outbox: Outbox::default(),
             spool: Spool::in_memory(),
         }
     }
@@ -127,6 +132,8 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             threads: self.threads,
             part_bytes_max: self.part_bytes_max,
             compression: 3,
+            slow_compression: 3,
+            outbox: self.outbox.clone(),
             settle_ms: 60_000,
             spool: self.spool.clone(),
         }

@@ -17,8 +17,10 @@ use crate::store::{BodiesError, BodyStore, PeerBodies};
 pub struct Progress {
     /// The size of all of them, in bytes.
     pub bytes: u64,
-    /// The bytes that carriers have taken.
+    /// The bytes that carriers have taken, or the peer has.
     pub bytes_taken: u64,
+    /// How many messages of the peer in a row said that it has all of them.
+    pub heard_whole: u32,
 }
 
 /// The bodies of one postoffice that travel apart from the messages which name them, in pieces. Clones have the same
@@ -74,7 +76,26 @@ impl Outbox {
                 frozen.push(body.clone());
             }
         }
-        Ok((frozen, Progress { bytes: queue.bytes(), bytes_taken: queue.bytes_taken() }))
+        let (bytes, bytes_taken) = (queue.bytes(), queue.bytes_taken());
+        Ok((frozen, Progress { bytes, bytes_taken, heard_whole: queue.heard_whole() }))
+    }
+
+    /// A message to a peer names the bodies that travel to it, because of this request.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn name_for(&self, peer: &PostofficeName, request: &str) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| bodies.queue.name_for(request))
+    }
+
+    /// Whether a message named the bodies already because of this request.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn is_named_for(&self, peer: &PostofficeName, request: &str) -> Result<bool, BodiesError> {
+        Ok(self.0.peer(peer)?.queue.named_for() == Some(request))
     }
 
     /// Sends the bodies that travel to a peer no longer.
@@ -111,13 +132,18 @@ impl Outbox {
         self.if_sending(peer, |bodies| bodies.queue.hear(holds))
     }
 
-    /// Everything is sent to a peer again, because it has not been heard for long.
+    /// If carriers have taken everything for a peer, it is sent again, because the peer has not been heard for
+    /// long.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub fn begin_again(&self, peer: &PostofficeName) -> Result<(), BodiesError> {
-        self.if_sending(peer, |bodies| bodies.queue.begin_again())
+    pub fn begin_again_if_all_left(&self, peer: &PostofficeName) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| {
+            if bodies.queue.next(u64::MAX).is_none() {
+                bodies.queue.begin_again();
+            }
+        })
     }
 
     fn if_sending(

@@ -81,6 +81,10 @@ pub struct Queue {
     travelling: Vec<Travelling>,
     /// The size of a piece that has proved to be small enough for the carriers to this peer.
     piece_bytes: Option<u64>,
+    /// How many messages of the peer in a row said that it has all bodies.
+    heard_whole: u32,
+    /// The request for which the bodies were named last.
+    named_for: Option<String>,
 }
 
 impl Queue {
@@ -94,6 +98,8 @@ impl Queue {
     /// Forgets all bodies, because others are sent instead.
     pub fn clear(&mut self) {
         self.travelling.clear();
+        self.heard_whole = 0;
+        self.named_for = None;
     }
 
     /// The bodies, in their order.
@@ -109,6 +115,21 @@ impl Queue {
     /// The number of bytes that carriers have taken, or the peer has.
     pub fn bytes_taken(&self) -> u64 {
         self.travelling.iter().map(|one| one.taken().bytes()).sum()
+    }
+
+    /// How many messages of the peer in a row said that it has all bodies.
+    pub fn heard_whole(&self) -> u32 {
+        self.heard_whole
+    }
+
+    /// The request for which the bodies were named last, as [`Queue::name_for`] was told.
+    pub fn named_for(&self) -> Option<&str> {
+        self.named_for.as_deref()
+    }
+
+    /// A message names the bodies, because of this request.
+    pub fn name_for(&mut self, request: &str) {
+        self.named_for = Some(request.to_owned());
     }
 
     /// The next piece to be handed over, of at most `bytes_max` bytes. `None` if carriers have taken all.
@@ -142,6 +163,9 @@ impl Queue {
         for one in &mut self.travelling {
             one.hear(holds.get(&one.body.content.hash).copied());
         }
+        let is_whole = |one: &Travelling| one.came.is_whole(one.body.content.bytes);
+        self.heard_whole =
+            if self.travelling.iter().all(is_whole) { self.heard_whole + 1 } else { 0 };
     }
 
     /// Everything is handed over again, because the peer has not been heard for long.

@@ -104,7 +104,7 @@ impl Applying<'_> {
                 Ok(open(message, &peer.keys, one, self.around))
             });
             let moved = match opening.map(|opening| opening.unwrap_or_else(|why| why)) {
-                Ok(Opening::NotYet | Opening::Gone) => Ok(false),
+                Ok(Opening::NotYet | Opening::Gone | Opening::OnItsWay) => Ok(false),
                 Ok(Opening::OtherKey(_)) => {
                     // Another machine of this name may have the key.
                     let mut tables = store.begin()?;
@@ -120,8 +120,9 @@ impl Applying<'_> {
                     self.refuse(store, one, &RefusedMessage::Said(text))?
                 }
                 Ok(Opening::Message(incoming)) => match *incoming {
-                    Incoming { head: Head::Update(update), body, keys } => {
+                    Incoming { head: Head::Update(update), body, keys, holds } => {
                         let moved = self.take(store, one, (peer, &keys), &update, body)?;
+                        self.around.outbox.hear(&update.from, &holds)?;
                         // Its keys may have changed with the message.
                         server = None;
                         moved

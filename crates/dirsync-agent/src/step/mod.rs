@@ -13,11 +13,12 @@ mod read_ahead;
 mod send;
 mod transport;
 mod turn;
+mod under_way;
 
 use std::fmt;
 use std::sync::Arc;
 
-use dirsync_carrier::Spool;
+use dirsync_carrier::{Spool, Transit};
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
@@ -27,6 +28,7 @@ use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, StoreError, Stored};
 use dirsync_seal::SealError;
 use dirsync_store::{Store, Transaction};
+use dirsync_transit::{BodiesError, Outbox};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
@@ -62,6 +64,10 @@ pub struct Surroundings {
     pub part_bytes_max: u64,
     /// zstd level of bodies.
     pub compression: i32,
+    /// zstd level of bodies that travel over slow lines.
+    pub slow_compression: i32,
+    /// The bodies that travel apart from their messages.
+    pub outbox: Outbox,
     /// Where bodies are kept until they are sent.
     pub spool: Spool,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.
@@ -69,6 +75,11 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// The zstd level of bodies that travel this way.
+    fn level(&self, transit: &dyn Transit) -> i32 {
+        if transit.is_slow() { self.slow_compression } else { self.compression }
+    }
+
     /// Runs `step` with a protocol context that adds to `events`.
     pub(crate) fn run<R>(
         &self,
@@ -107,6 +118,9 @@ pub enum StepError {
     /// A message could not be sealed.
     #[error("could not seal a message: {0}")]
     Seal(#[from] SealError),
+    /// A body that travels apart could not be kept.
+    #[error(transparent)]
+    Bodies(#[from] BodiesError),
     /// The epoch or the number of a message is not one that a message can have.
     #[error("a message has no name: its epoch or number is out of bounds")]
     NoName,

@@ -1,6 +1,6 @@
 //! T1: a requestor sends a request.
 
-use dirsync_carrier::{Outgoing, Transit};
+use dirsync_carrier::{Body, Outgoing, Transit};
 use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
@@ -8,9 +8,11 @@ use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::RequestorState;
 use dirsync_seal::{FirstContact, MessageName};
 use dirsync_store::Store;
+use dirsync_transit::FrozenBody;
 
 use super::place::Failures;
 use super::transport::{encode_body, request_name};
+use super::under_way::{NamedBody, freeze_first, is_inline, own_part_under_way};
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
 use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
@@ -51,9 +53,10 @@ pub fn send(
     verify: bool,
 ) -> Result<SendReport, Interrupted<SendReport>> {
     reported(|report: &mut SendReport| {
-        let Some(request) = make(store, around, verify, report)? else { return Ok(()) };
+        let Some(request) = make(store, transit, around, verify, report)? else { return Ok(()) };
         let name = request_name(&request.head).ok_or(StepError::NoName)?;
-        let front = request.seal(around, &name)?;
+        let (body, inline) = request.leave_body(around, transit)?;
+        let front = request.seal(around, &name, &body)?;
         let sent = transit.send(&Outgoing {
             from: &request.head.from,
             to: &request.head.to,
@@ -61,7 +64,7 @@ pub fn send(
             number: name.number(),
             part: name.part(),
             front: &front,
-            body: &request.body.bytes,
+            body: &inline,
         });
         match sent {
             Ok(bytes) => (report.request, report.bytes) = (Some(request.head.number.0), bytes),
@@ -77,20 +80,54 @@ pub fn send(
 /// A request that is ready to be sent.
 struct Made {
     head: Request,
-    body: CarriedBody,
+    body: OwnBody,
     server: Peer,
     /// The proof of the invitation. It travels with every request, because a server that was put back may not
     /// know the key any more.
     first_contact: Option<FirstContact>,
 }
 
+/// The body of a request.
+enum OwnBody {
+    Made(CarriedBody),
+    /// That of an earlier request, which is on its way.
+    UnderWay(FrozenBody),
+}
+
 impl Made {
-    fn seal(&self, around: &Surroundings, name: &MessageName) -> Result<Vec<u8>, StepError> {
+    /// Lets the body leave by itself, or returns it to be sent with the message.
+    fn leave_body(
+        &self,
+        around: &Surroundings,
+        transit: &dyn Transit,
+    ) -> Result<(NamedBody, Body), StepError> {
+        Ok(match &self.body {
+            OwnBody::UnderWay(body) => (NamedBody::apart(body), Body::default()),
+            OwnBody::Made(body) if is_inline(transit, body) => {
+                around.outbox.thaw(&self.head.to)?;
+                (NamedBody::inline(body), body.bytes.clone())
+            }
+            OwnBody::Made(body) => {
+                let head = self.head.to_text();
+                (freeze_first(around, &self.head.to, head, body)?, Body::default())
+            }
+        })
+    }
+
+    fn seal(
+        &self,
+        around: &Surroundings,
+        name: &MessageName,
+        body: &NamedBody,
+    ) -> Result<Vec<u8>, StepError> {
+        let holds = around.outbox.holds(&self.head.to)?;
         let letter = Letter {
             to: &self.server,
             name,
             head: &self.head.to_text(),
-            body: &self.body.sealed,
+            body: &body.sealed,
+            place: body.place,
+            holds: &holds,
             first_contact: self.first_contact.as_ref(),
         };
         Ok(around.sealing.front(&letter)?)
@@ -100,6 +137,7 @@ impl Made {
 /// Makes the request (C2: its number is committed before the message leaves).
 fn make(
     store: &mut dyn Store,
+    transit: &dyn Transit,
     around: &Surroundings,
     verify: bool,
     report: &mut SendReport,
@@ -116,27 +154,42 @@ fn make(
         quarantined: tables.quarantine_counts()?.iter().map(|cases| cases.count).sum(),
         clock: around.now,
     };
+    let before = tables.requestor()?;
+    let under_way = match transit.is_slow() {
+        true => own_part_under_way(around, &before.server, before.epoch)?,
+        false => None,
+    };
     let request = around.run(&mut draws, &mut events, |context| {
-        make_request(&mut *tables, context, health, None)
+        make_request(&mut *tables, context, health, under_way.as_ref().map(|(own, _)| own))
     })?;
     let made = match request {
         None => None,
         Some(head) => {
-            let encoded = encode_body(around, u64::MAX, |visit| {
-                visit_request_body(&mut *tables, &head.own, visit)
-            })?;
-            report.transactions = encoded.transactions;
-            debug_assert!(head.own.kind != RequestKind::WantOwn || encoded.transactions == 0);
+            let under_way = under_way.filter(|(own, _)| *own == head.own);
+            let body = match under_way {
+                Some((_, body)) => OwnBody::UnderWay(body),
+                None => {
+                    let level = around.level(transit);
+                    let encoded = encode_body(around, level, u64::MAX, |visit| {
+                        visit_request_body(&mut *tables, &head.own, visit)
+                    })?;
+                    report.transactions = encoded.transactions;
+                    let has_none = head.own.kind == RequestKind::WantOwn;
+                    debug_assert!(!has_none || encoded.transactions == 0);
+                    OwnBody::Made(encoded.body)
+                }
+            };
             let server = Peer::server(&mut *tables, &around.sealing.as_peer())?;
             let mut server = server.ok_or(StepError::NoServerKey)?;
             let state = tables.requestor()?;
             if state.request_no.0.saturating_sub(state.last_answer.0) > UNANSWERED_MAX {
                 server.confirmed = None;
+                around.outbox.begin_again_if_all_left(&head.to)?;
             }
             let proof = state.proof;
             let first_contact =
                 proof.and_then(|proof| FirstContact::new(around.sealing.first_key(), &proof));
-            Some(Made { head, body: encoded.body, server, first_contact })
+            Some(Made { head, body, server, first_contact })
         }
     };
     commit(tables, STEP, around, events, &mut report.events)?;

@@ -7,11 +7,11 @@ use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyReader, BodyWriter, Head, Request, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
-use dirsync_seal::{MessageName, PeerKeys, SealError};
+use dirsync_seal::{Holding, MessageName, PeerKeys, SealError};
 
 use super::read_ahead::ReadAhead;
 use super::{RefusedMessage, StepError, Surroundings};
-use crate::sealing::{CarriedBody, KeysShown, Opened, SealedMessage};
+use crate::sealing::{CarriedBody, KeysShown, Opened, OpenedBody, SealedMessage};
 
 /// The size of a sealed body from which on it is opened by a thread of its own, in bytes.
 pub(super) const AHEAD_FROM_BYTES: u64 = 64 * 1024;
@@ -21,6 +21,8 @@ pub(super) struct Incoming {
     pub head: Head,
     pub body: Transactions,
     pub keys: KeysShown,
+    /// The bytes that the sender has of bodies which this postoffice sends.
+    pub holds: Vec<Holding>,
 }
 
 /// The transactions of a body.
@@ -42,6 +44,8 @@ pub(super) enum Opening {
     NoProof(PostofficeName),
     /// It proves another invitation of its sender than the one in force.
     WrongProof(PostofficeName),
+    /// Its body travels apart, and is not whole here.
+    OnItsWay,
     /// It was opened.
     Message(Box<Incoming>),
 }
@@ -75,7 +79,7 @@ pub(super) fn open(
     arrived: &Arrived,
     around: &Surroundings,
 ) -> Opening {
-    let opened = match message.open(sender) {
+    let opened = match message.open(sender, &around.outbox) {
         Ok(opened) => opened,
         Err(error) => return not_opened(arrived, around, error),
     };
@@ -86,7 +90,16 @@ pub(super) fn open(
     if let Some(disagreement) = disagreement(&head, &opened) {
         return Opening::Refused(SealError::Disagrees(disagreement).into());
     }
-    let Opened { body, body_bytes, keys, .. } = opened;
+    let Opened { from, body, holds, body_bytes, keys, .. } = opened;
+    let body = match body {
+        OpenedBody::Here(body) => body,
+        OpenedBody::OnItsWay(body) => {
+            // A failure costs bytes, and the next message says the same again.
+            let _ = around.outbox.hear(&from, &holds);
+            let _ = around.outbox.miss(&from, &body);
+            return Opening::OnItsWay;
+        }
+    };
     let body = if around.threads > 1 && body_bytes >= AHEAD_FROM_BYTES {
         match ReadAhead::new(body) {
             Ok(body) => Box::new(body),
@@ -96,7 +109,7 @@ pub(super) fn open(
         body
     };
     let body = BodyReader::new(body);
-    Opening::Message(Box::new(Incoming { head, body, keys }))
+    Opening::Message(Box::new(Incoming { head, body, keys, holds }))
 }
 
 fn not_opened(arrived: &Arrived, around: &Surroundings, error: SealError) -> Opening {
@@ -163,11 +176,11 @@ pub(super) struct Encoded<R> {
 /// transaction cannot be written, and when the body has `bytes_max` compressed bytes.
 pub(super) fn encode_body<R>(
     around: &Surroundings,
+    level: i32,
     bytes_max: u64,
     visit: impl FnOnce(&mut dyn FnMut(&Transaction<'_>) -> Flow) -> Stored<R>,
 ) -> Result<Encoded<R>, StepError> {
-    let mut writer =
-        BodyWriter::new(around.sealing.body(around.compression, around.spool.begin())?);
+    let mut writer = BodyWriter::new(around.sealing.body(level, around.spool.begin())?);
     let mut failed = None;
     let visited = visit(&mut |transaction| match writer.write(transaction) {
         Ok(()) if writer.output().compressed_bytes() < bytes_max => ControlFlow::Continue(()),

@@ -7,11 +7,13 @@ use dirsync_protocol::context::Draws;
 use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan};
 use dirsync_protocol::tables::Stored;
 use dirsync_store::Store;
+use dirsync_transit::FrozenBody;
 
-use super::post::{Post, Route, is_refusal};
+use super::post::{AnswerBody, Post, Route, is_refusal};
 use super::{Places, ProcessReport, STEP};
 use crate::peers::Peer;
 use crate::step::transport::encode_body;
+use crate::step::under_way::{list_under_way, named_for, own_set_under_way};
 use crate::step::{StepError, Surroundings, commit};
 
 /// The second half of T2.
@@ -32,18 +34,21 @@ struct ListAnswer {
 enum Group {
     /// Without a body.
     Bare(Vec<Update>),
-    /// With the addressee's submitted set.
-    Own(Box<Update>),
-    /// With a part of the list.
-    List(Box<ListPlan>, Vec<ListAnswer>),
+    /// With the addressee's submitted set, compressed at this level.
+    Own(i32, Box<Update>),
+    /// With parts of a body that was made for an earlier answer and is on its way.
+    UnderWay(Vec<(Update, FrozenBody)>),
+    /// With a part of the list, compressed at this level.
+    List(i32, Box<ListPlan>, Vec<ListAnswer>),
 }
 
 impl Group {
     fn into_heads(self) -> Vec<Update> {
         match self {
             Self::Bare(heads) => heads,
-            Self::Own(head) => vec![*head],
-            Self::List(_, answers) => answers.into_iter().map(|answer| answer.head).collect(),
+            Self::Own(_, head) => vec![*head],
+            Self::UnderWay(parts) => parts.into_iter().take(1).map(|(head, _)| head).collect(),
+            Self::List(_, _, answers) => answers.into_iter().map(|answer| answer.head).collect(),
         }
     }
 }
@@ -91,7 +96,7 @@ impl<'a> Answering<'a> {
         }
         let outcomes = server::outcomes(&mut *tables)?;
         let own = self.around.sealing.as_peer();
-        let mut lists: BTreeMap<Box<ListPlan>, Vec<ListAnswer>> = BTreeMap::new();
+        let mut lists: BTreeMap<(i32, Box<ListPlan>), Vec<ListAnswer>> = BTreeMap::new();
         let mut groups = Vec::new();
         let mut bare = Vec::new();
         let mut events = Vec::new();
@@ -108,17 +113,31 @@ impl<'a> Answering<'a> {
             };
             let peer = Peer::requestor(&mut *tables, &registration, &own)?;
             let (place, transit) = (place.clone(), *transit);
+            let level = self.around.level(transit);
             self.post.add_route(&name, Route { place, transit, peer, not_admitted });
             let main = self.around.run(self.draws, &mut events, |context| {
                 server::prepare(&mut *tables, context, &name, &outcomes)
             })?;
             for Answer { head, plan } in aside.into_iter().chain(main) {
                 let stated = registration.position.point;
+                let under_way = if transit.is_slow() {
+                    self.under_way(&head, &plan, stated.as_ref())?
+                } else {
+                    Vec::new()
+                };
+                if !under_way.is_empty() {
+                    // Unasked, the peer is told nothing that the message on its way does not say.
+                    if !self.around.outbox.is_named_for(&name, &named_for(&head))? {
+                        groups.push(Group::UnderWay(under_way));
+                    }
+                    continue;
+                }
                 match plan {
                     BodyPlan::None => bare.push(head),
-                    BodyPlan::Own => groups.push(Group::Own(Box::new(head))),
+                    BodyPlan::Own => groups.push(Group::Own(level, Box::new(head))),
                     BodyPlan::List(plan) => {
-                        lists.entry(plan).or_default().push(ListAnswer { head, stated });
+                        let same = lists.entry((level, plan)).or_default();
+                        same.push(ListAnswer { head, stated });
                     }
                 }
             }
@@ -127,25 +146,64 @@ impl<'a> Answering<'a> {
         if !bare.is_empty() {
             groups.push(Group::Bare(bare));
         }
-        groups.extend(lists.into_iter().map(|(plan, answers)| Group::List(plan, answers)));
+        groups.extend(
+            lists.into_iter().map(|((level, plan), answers)| Group::List(level, plan, answers)),
+        );
         Ok(groups)
+    }
+
+    /// The heads of an answer whose bodies were made for an earlier one and are on their way (B5). None if
+    /// others have to be made.
+    fn under_way(
+        &self,
+        head: &Update,
+        plan: &BodyPlan,
+        stated: Option<&SyncPoint>,
+    ) -> Result<Vec<(Update, FrozenBody)>, StepError> {
+        if head.side.is_some() {
+            return Ok(Vec::new());
+        }
+        let plan = match plan {
+            BodyPlan::None => return Ok(Vec::new()),
+            BodyPlan::Own => {
+                let body = own_set_under_way(self.around, head)?;
+                return Ok(body.map(|body| (head.clone(), body)).into_iter().collect());
+            }
+            BodyPlan::List(plan) => plan,
+        };
+        let (parts, bodies): (Vec<Body>, Vec<FrozenBody>) =
+            list_under_way(self.around, &head.to)?.into_iter().unzip();
+        let fitting = server::parts_under_way(&parts, head.server_epoch, stated, plan);
+        let before = parts.len() - fitting.len();
+        let named = fitting.iter().zip(bodies.into_iter().skip(before)).map(|(part, body)| {
+            let to_evidence = self.around.evidence.of_point(&part.to);
+            let part = Body { to_evidence, ..part.clone() };
+            (Update { body: Some(part), ..head.clone() }, body)
+        });
+        Ok(named.collect())
     }
 
     fn answer(&mut self, store: &mut dyn Store, group: &mut Group) -> Result<(), StepError> {
         match group {
             Group::Bare(heads) => {
-                let encoded = encode_body(self.around, u64::MAX, |_| Ok(()))?;
-                self.post.send(self.around, heads.iter(), &encoded.body)
+                let level = self.around.compression;
+                let encoded = encode_body(self.around, level, u64::MAX, |_| Ok(()))?;
+                self.post.send(self.around, heads.iter(), AnswerBody::Made(&encoded.body))
             }
-            Group::Own(head) => {
+            Group::UnderWay(parts) => parts.iter().try_for_each(|(head, body)| {
+                self.post.send(self.around, [head], AnswerBody::UnderWay(body))
+            }),
+            Group::Own(level, head) => {
                 let mut tables = store.begin()?;
-                let encoded = encode_body(self.around, u64::MAX, |visit| {
+                let encoded = encode_body(self.around, *level, u64::MAX, |visit| {
                     server::own_body(&mut *tables, &head.to, visit)
                 })?;
                 self.post.report.bodies += 1;
-                self.post.send(self.around, [&**head], &encoded.body)
+                self.post.send(self.around, [&**head], AnswerBody::Made(&encoded.body))
             }
-            Group::List(plan, answers) => self.answer_with_list(store, plan, answers),
+            Group::List(level, plan, answers) => {
+                self.answer_with_list(store, *level, plan, answers)
+            }
         }
     }
 
@@ -153,6 +211,7 @@ impl<'a> Answering<'a> {
     fn answer_with_list(
         &mut self,
         store: &mut dyn Store,
+        level: i32,
         plan: &ListPlan,
         answers: &mut [ListAnswer],
     ) -> Result<(), StepError> {
@@ -167,7 +226,7 @@ impl<'a> Answering<'a> {
         let mut view_from = plan.view_from.as_ref().map(|(hash, _)| *hash);
         for part in 1.. {
             let mut tables = store.begin()?;
-            let encoded = encode_body(self.around, bytes_max, |visit| {
+            let encoded = encode_body(self.around, level, bytes_max, |visit| {
                 server::list_body(&mut *tables, plan, from, visit)
             })?;
             let ended = encoded.visited;
@@ -195,7 +254,7 @@ impl<'a> Answering<'a> {
             }
             self.post.report.bodies += 1;
             let heads = answers.iter().map(|answer| &answer.head);
-            self.post.send(self.around, heads, &encoded.body)?;
+            self.post.send(self.around, heads, AnswerBody::Made(&encoded.body))?;
             if is_last {
                 break;
             }

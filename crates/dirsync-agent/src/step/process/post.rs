@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_carrier::{Outgoing, Transit, together};
+use dirsync_carrier::{Body, Outgoing, Transit, together};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Update;
-use dirsync_seal::MessageName;
+use dirsync_seal::{BodyPlace, MessageName};
+use dirsync_transit::{BodiesError, FrozenBody};
 
 use super::ProcessReport;
 use crate::alarm::Refusal;
 use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
-use crate::step::place::Failures;
+use crate::step::place::{Failures, PlaceFailure};
 use crate::step::transport::update_name;
+use crate::step::under_way::{NamedBody, freeze_first, freeze_next, is_inline, named_for};
 use crate::step::{StepError, Surroundings};
 
 /// How a requestor is reached.
@@ -51,6 +53,53 @@ struct Sealed<'h> {
     head: &'h Update,
     name: MessageName,
     front: Vec<u8>,
+    body: NamedBody,
+}
+
+/// The body of an answer.
+#[derive(Clone, Copy)]
+pub(super) enum AnswerBody<'b> {
+    /// It was made for this answer.
+    Made(&'b CarriedBody),
+    /// It was made for an earlier one, and is on its way.
+    UnderWay(&'b FrozenBody),
+}
+
+impl AnswerBody<'_> {
+    /// The bytes in the file of a message with the body inline, and with the body apart.
+    fn bytes(self) -> (Body, Body) {
+        match self {
+            Self::Made(body) => (body.bytes.clone(), Body::default()),
+            Self::UnderWay(_) => <(Body, Body)>::default(),
+        }
+    }
+
+    /// The body as the answer names it. A long one begins to travel over a slow line, after the parts before it.
+    fn named(
+        self,
+        around: &Surroundings,
+        transit: &dyn Transit,
+        head: &Update,
+    ) -> Result<NamedBody, BodiesError> {
+        let body = match self {
+            Self::UnderWay(body) => return Ok(NamedBody::apart(body)),
+            Self::Made(body) => body,
+        };
+        let is_later_part = head.body.as_ref().is_some_and(|body| body.part > 1);
+        // An answer to another machine of the name does not stop those to the one that is admitted.
+        let replaces = head.side.is_none() && (head.body.is_some() || head.own.is_some());
+        let is_first = replaces && !is_later_part;
+        if is_inline(transit, body) {
+            if transit.is_slow() && is_first {
+                around.outbox.thaw(&head.to)?;
+            }
+            Ok(NamedBody::inline(body))
+        } else if is_first {
+            freeze_first(around, &head.to, head.to_text(), body)
+        } else {
+            freeze_next(around, &head.to, head.to_text(), body)
+        }
+    }
 }
 
 impl<'a> Post<'a> {
@@ -62,7 +111,7 @@ impl<'a> Post<'a> {
         self.routes.insert(name.clone(), route);
     }
 
-    /// Sends one body under several heads. An addressee that cannot be reached delays no other: its answer is
+    /// Sends one body under several heads. Over a slow line a long one travels by itself. An addressee that cannot be reached delays no other: its answer is
     /// kept as unsent, and nothing more is sent to it in this step.
     ///
     /// # Errors
@@ -72,7 +121,7 @@ impl<'a> Post<'a> {
         &mut self,
         around: &Surroundings,
         heads: impl IntoIterator<Item = &'h Update>,
-        body: &CarriedBody,
+        body: AnswerBody<'_>,
     ) -> Result<(), StepError> {
         let mut failures = Failures(&mut self.report.failed);
         let (mut routes, mut letters) = (Vec::new(), Vec::new());
@@ -82,24 +131,39 @@ impl<'a> Post<'a> {
             let Some(peer) = route.peer_for(head) else { continue };
             if failures.is_cut_off(&route.place, &head.to) {
                 self.unsent.push(head.clone());
-            } else {
-                routes.push(route);
-                letters.push((peer, head));
+                continue;
+            }
+            match body.named(around, route.transit, head) {
+                Ok(named) => {
+                    routes.push(route);
+                    letters.push((peer, head, named));
+                }
+                Err(error) => {
+                    let (place, to) = (route.place.clone(), Some(head.to.clone()));
+                    let (unreachable, text) = (false, error.to_string());
+                    failures.add_text(PlaceFailure { place, to, unreachable, text });
+                    self.unsent.push(head.clone());
+                }
             }
         }
-        let sealed =
-            together(letters, around.threads, |(peer, head)| seal(around, head, body, peer));
+        let sealed = together(letters, around.threads, |(peer, head, named)| {
+            seal(around, head, named, peer)
+        });
         let mut by_place: BTreeMap<&str, (&dyn Transit, Vec<Sealed<'_>>)> = BTreeMap::new();
         for (route, sealed) in routes.into_iter().zip(sealed) {
             by_place.entry(&route.place).or_insert((route.transit, Vec::new())).1.push(sealed?);
         }
         for (place, (transit, sealed)) in by_place {
-            let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(body)).collect();
+            let bytes = body.bytes();
+            let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(&bytes)).collect();
             for (sealed, sent) in sealed.iter().zip(transit.send_all(&outgoing)) {
                 match sent {
                     Ok(bytes) => {
                         self.report.messages += 1;
                         self.report.bytes += bytes;
+                        if sealed.body.place == BodyPlace::Apart {
+                            around.outbox.name_for(&sealed.head.to, &named_for(sealed.head))?;
+                        }
                     }
                     Err(error) => {
                         failures.add(place, Some(&sealed.head.to), &error);
@@ -113,23 +177,33 @@ impl<'a> Post<'a> {
 }
 
 impl Sealed<'_> {
-    fn outgoing<'s>(&'s self, body: &'s CarriedBody) -> Outgoing<'s> {
-        let Self { head, name, front } = self;
+    /// The message. A body that travels apart is not in its file.
+    fn outgoing<'s>(&'s self, inline: &'s (Body, Body)) -> Outgoing<'s> {
+        let Self { head, name, front, body } = self;
+        let body = if body.place == BodyPlace::Inline { &inline.0 } else { &inline.1 };
         let (from, to, epoch) = (&head.from, &head.to, name.epoch());
         let (number, part) = (name.number(), name.part());
-        Outgoing { from, to, epoch, number, part, front, body: &body.bytes }
+        Outgoing { from, to, epoch, number, part, front, body }
     }
 }
 
 fn seal<'h>(
     around: &Surroundings,
     head: &'h Update,
-    body: &CarriedBody,
+    body: NamedBody,
     peer: &Peer,
 ) -> Result<Sealed<'h>, StepError> {
     let name = update_name(head).ok_or(StepError::NoName)?;
-    let (text, body) = (head.to_text(), &body.sealed);
-    let letter = Letter { to: peer, name: &name, head: &text, body, first_contact: None };
+    let holds = around.outbox.holds(&head.to)?;
+    let letter = Letter {
+        to: peer,
+        name: &name,
+        head: &head.to_text(),
+        body: &body.sealed,
+        place: body.place,
+        holds: &holds,
+        first_contact: None,
+    };
     let front = around.sealing.front(&letter)?;
-    Ok(Sealed { head, name, front })
+    Ok(Sealed { head, name, front, body })
 }

@@ -170,7 +170,7 @@ impl Taking<'_> {
         batch: &mut Batch<'m>,
     ) -> Result<(), StepError> {
         match opening {
-            Opening::NotYet | Opening::Gone => {}
+            Opening::NotYet | Opening::Gone | Opening::OnItsWay => {}
             Opening::Refused(why) | Opening::OtherKey(why) => batch.refused.push((arrived, why)),
             Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
             Opening::NoProof(from) => {
@@ -234,7 +234,7 @@ impl Taking<'_> {
         sender: &Sender,
         events: &mut Vec<Event>,
     ) -> Result<Verdict, StepError> {
-        let Incoming { head: Head::Request(request), mut body, keys } = incoming else {
+        let Incoming { head: Head::Request(request), mut body, keys, holds } = incoming else {
             return Ok(Verdict::Left);
         };
         let (around, decisions) = (self.around, &mut *self.decisions);
@@ -270,6 +270,9 @@ impl Taking<'_> {
         match outcome {
             Ok(received) => {
                 tables.release_savepoint()?;
+                if received == Received::Taken {
+                    around.outbox.hear(&request.from, &holds)?;
+                }
                 Ok(match received {
                     Received::Taken | Received::Repeated => Verdict::Taken,
                     Received::NotAdmitted => {

@@ -484,7 +484,8 @@ fn plain(genuine: &Genuine) -> Vec<u8> {
     let CarriedBody { sealed, bytes } = output.finish().unwrap();
     let to = &Peer::pinned(peer_keys(&postoffice(genuine.to)));
     let name = &name_of(genuine);
-    let letter = Letter { to, name, head: &genuine.head, body: &sealed, first_contact: None };
+    let (head, place, holds) = (&genuine.head, BodyPlace::Inline, &[]);
+    let letter = Letter { to, name, head, body: &sealed, place, holds, first_contact: None };
     let mut file = sealing.front(&letter).unwrap();
     bytes.write_to(&mut file).unwrap();
     file
