@@ -11,11 +11,11 @@ use dirsync_carrier::{Body, BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
     BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Content, Fingerprint,
-    FirstContact, Front, Holding, KeyStatement, Lines, MessageName, OwnKeys, PeerKeys, PublicKey,
-    SealError, SealedBody,
+    FirstContact, Fragment, FragmentLines, Front, Holding, KeyStatement, Lines, MessageName,
+    OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
 };
 
-use dirsync_transit::Outbox;
+use dirsync_transit::{Outbox, Piece};
 
 use crate::peers::Peer;
 
@@ -52,6 +52,26 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     /// If a part is over its limit.
     fn front(&self, letter: &Letter<'_>) -> Result<Vec<u8>, SealError>;
 
+    /// The file of a piece of a body.
+    ///
+    /// # Errors
+    ///
+    /// If a part is over its limit.
+    fn piece(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SealError>;
+
+    /// Reads a file that may be a piece as far as nothing of it need be believed.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::OtherFile`] if it is no piece; another error if it is a damaged one.
+    fn read_piece<'s>(&'s self, file: &'s [u8]) -> Result<Box<dyn SealedPiece + 's>, SealError>;
+
     /// Reads a message as far as nothing of it need be believed.
     ///
     /// # Errors
@@ -63,10 +83,26 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     ) -> Result<Box<dyn SealedMessage + 's>, SealError>;
 }
 
+/// A piece of a body that is still sealed, and whose sender is not proved.
+pub trait SealedPiece {
+    /// The sender that it claims to have. Pieces announce no changes of keys.
+    fn claim(&self) -> Claim<'_>;
+
+    /// Opens it, if one of the keys of this sender has signed it.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged or forged, or for somebody else.
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<(Piece, Vec<u8>), SealError>;
+}
+
 /// A message that is still sealed, and whose sender is not proved.
 pub trait SealedMessage: Send {
     /// The sender that it claims to have.
     fn claim(&self) -> Claim<'_>;
+
+    /// The body that it claims to have, if that travels apart.
+    fn body_apart(&self) -> Option<Content>;
 
     /// Opens it, if one of the keys of this sender has signed it. Nothing is decrypted before. A body that travels
     /// apart is looked for in `outbox`.
@@ -205,6 +241,30 @@ impl Sealing for OwnKeys {
         front.seal(letter.head, &letter.body.key, pair, letter.to.keys.newest())
     }
 
+    fn piece(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let (pair, _) = self.signing_for(to.confirmed.as_ref());
+        let fragment = Fragment {
+            from: self.name().clone(),
+            to: to.keys.name().clone(),
+            body: piece.body,
+            at: piece.at,
+            first_contact: first_contact.cloned(),
+        };
+        fragment.seal(bytes, pair, to.keys.newest())
+    }
+
+    fn read_piece<'s>(&'s self, file: &'s [u8]) -> Result<Box<dyn SealedPiece + 's>, SealError> {
+        let mut rest = file;
+        let lines = FragmentLines::read(&mut rest)?;
+        Ok(Box::new(SealedFragment { lines, rest, own: self }))
+    }
+
     fn read<'s>(
         &'s self,
         file: Box<dyn MessageFile>,
@@ -212,6 +272,33 @@ impl Sealing for OwnKeys {
         let mut file = BufReader::with_capacity(FRONT_BYTES, file);
         let lines = Lines::read(&mut file)?;
         Ok(Box::new(SealedFile { lines, file, own: self }))
+    }
+}
+
+/// A piece whose lines were read.
+struct SealedFragment<'a> {
+    lines: FragmentLines,
+    rest: &'a [u8],
+    own: &'a OwnKeys,
+}
+
+impl SealedPiece for SealedFragment<'_> {
+    fn claim(&self) -> Claim<'_> {
+        let Self { lines, .. } = self;
+        Claim {
+            from: &lines.parties().from,
+            from_key: lines.parties().from_key,
+            rotated: &[],
+            first_contact: lines.first_contact(),
+        }
+    }
+
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<(Piece, Vec<u8>), SealError> {
+        let Self { lines, mut rest, own } = *self;
+        let signed = lines.verify(own, sender)?;
+        let bytes = signed.read_piece(&mut rest)?;
+        let (body, at) = (signed.fragment().body, signed.fragment().at);
+        Ok((Piece { body, at, bytes: bytes.len() as u64 }, bytes))
     }
 }
 
@@ -231,6 +318,11 @@ impl SealedMessage for SealedFile<'_> {
             rotated: lines.rotated(),
             first_contact: lines.first_contact(),
         }
+    }
+
+    fn body_apart(&self) -> Option<Content> {
+        let BodyStatement { content, place } = self.lines.body();
+        (place == BodyPlace::Apart).then_some(content)
     }
 
     fn open(self: Box<Self>, sender: &PeerKeys, outbox: &Outbox) -> Result<Opened, SealError> {

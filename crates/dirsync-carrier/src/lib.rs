@@ -34,6 +34,7 @@
 
 pub mod access;
 mod body;
+mod carrier;
 pub mod durable;
 mod folder;
 mod lock;
@@ -49,6 +50,7 @@ pub mod message_name {
 }
 
 pub use body::{Body, BodySpool, Spool};
+pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
 pub use folder::{FolderTransit, InboxContents};
 pub use lock::{LockError, PostofficeLock};
 pub use share::{PatientTransit, Shares};

@@ -322,6 +322,11 @@ impl Lines {
         &self.front.name
     }
 
+    /// The body as the lines name it.
+    pub fn body(&self) -> BodyStatement {
+        self.front.body
+    }
+
     /// The changes of the sender's key that the lines announce.
     pub fn rotated(&self) -> &[KeyStatement] {
         &self.front.rotated

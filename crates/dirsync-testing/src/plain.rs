@@ -20,8 +20,10 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
+use dirsync_agent::peers::Peer;
 use dirsync_agent::sealing::{
-    BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, OpenedBody, SealedMessage, Sealing,
+    BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, OpenedBody, SealedMessage,
+    SealedPiece, Sealing,
 };
 use dirsync_carrier::{BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
@@ -30,11 +32,12 @@ use dirsync_seal::{
     Holding, MessageName, OwnKeys, Part, PeerKeys, PublicKey, SealError, SealedBody,
 };
 
-use dirsync_transit::Outbox;
+use dirsync_transit::{Outbox, Piece};
 
 use crate::keys::key_of;
 
 const FIRST: &str = "DIRSYNC-PLAIN\n";
+const PIECE: &str = "DIRSYNC-PLAIN-PIECE\n";
 
 /// Writes and reads messages that are not sealed.
 #[derive(Clone, Debug)]
@@ -223,6 +226,50 @@ impl Sealing for PlainSealing {
         Ok(front(self.0.name(), to.keys.name(), name, first_contact, content, holds))
     }
 
+    fn piece(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let (from, to, Content { bytes: size, hash }) = (self.0.name(), to.keys.name(), piece.body);
+        let contact = first_contact.map(FirstContact::to_lines).unwrap_or_default();
+        let at = piece.at;
+        let lines =
+            format!("{PIECE}from: {from}\nto: {to}\nbody: {size} {hash}\nat: {at}\n{contact}");
+        let hash = hash_of(lines.as_bytes(), bytes);
+        Ok([format!("{lines}hash: {hash}\n\n").as_bytes(), bytes].concat())
+    }
+
+    fn read_piece<'s>(&'s self, file: &'s [u8]) -> Result<Box<dyn SealedPiece + 's>, SealError> {
+        let other = || SealError::OtherFile("DIRSYNC-PLAIN-PIECE");
+        let rest = file.strip_prefix(PIECE.as_bytes()).ok_or_else(other)?;
+        let end = rest.windows(2).position(|two| two == b"\n\n").ok_or_else(other)?;
+        let text = std::str::from_utf8(&rest[..end]).map_err(|_| other())?;
+        let mut lines = Reader(text.split('\n').peekable());
+        let (from, to): (PostofficeName, PostofficeName) =
+            (lines.parsed("from")?, lines.parsed("to")?);
+        let (size, hash) = lines.value("body")?.split_once(' ').ok_or_else(|| wrong("body"))?;
+        let size = size.parse().map_err(|_| wrong("body"))?;
+        let body = Content { bytes: size, hash: hash.parse().map_err(|_| wrong("body"))? };
+        let at = lines.parsed("at")?;
+        let first_contact = match lines.value("key") {
+            Ok(key) => FirstContact::new(key.parse()?, lines.value("admission")?),
+            Err(_) => None,
+        };
+        let hash = lines.value("hash")?;
+        let bytes = &rest[end + 2..];
+        let hashed = &file[..PIECE.len() + end - hash.len() - "hash: ".len()];
+        if hash_of(hashed, bytes) != hash {
+            return Err(SealError::WrongHash(Part::Piece));
+        } else if to != *self.0.name() {
+            return Err(SealError::OtherAddressee(to));
+        }
+        let piece = Piece { body, at, bytes: bytes.len() as u64 };
+        Ok(Box::new(PlainPiece { from, first_contact, piece, bytes: bytes.to_vec() }))
+    }
+
     fn read<'s>(
         &'s self,
         mut file: Box<dyn MessageFile>,
@@ -234,6 +281,26 @@ impl Sealing for PlainSealing {
             return Err(SealError::OtherAddressee(message.to));
         }
         Ok(Box::new(Arriving { message, own: &self.0 }))
+    }
+}
+
+/// A plain piece that has arrived.
+struct PlainPiece {
+    from: PostofficeName,
+    first_contact: Option<FirstContact>,
+    piece: Piece,
+    bytes: Vec<u8>,
+}
+
+impl SealedPiece for PlainPiece {
+    fn claim(&self) -> Claim<'_> {
+        let Self { from, first_contact, .. } = self;
+        let from_key = key_of(from).fingerprint();
+        Claim { from, from_key, rotated: &[], first_contact: first_contact.as_ref() }
+    }
+
+    fn open(self: Box<Self>, _: &PeerKeys) -> Result<(Piece, Vec<u8>), SealError> {
+        Ok((self.piece, self.bytes))
     }
 }
 
@@ -249,6 +316,11 @@ impl SealedMessage for Arriving<'_> {
         let PlainMessage { from, first_contact, .. } = &self.message;
         let from_key = key_of(from).fingerprint();
         Claim { from, from_key, rotated: &[], first_contact: first_contact.as_ref() }
+    }
+
+    fn body_apart(&self) -> Option<Content> {
+        let BodyStatement { content, place } = self.message.statement;
+        (place == BodyPlace::Apart).then_some(content)
     }
 
     fn open(self: Box<Self>, sender: &PeerKeys, outbox: &Outbox) -> Result<Opened, SealError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, decide};
+use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::restoring::begin_anew;
 use dirsync_agent::sealing::Sealing;
 use dirsync_agent::step::{
@@ -286,6 +287,13 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
         let around = self.around();
         apply(&mut self.store, transit, &around)
+    }
+
+    /// Those with whom it exchanges messages.
+    pub fn peers(&mut self) -> KnownPeers {
+        let sealing = self.around().sealing;
+        let mut tables = self.store.begin().expect("the store works");
+        KnownPeers::read(&mut *tables, &*sealing).expect("the store works")
     }
 
     /// The list, one line an entry, sorted.

@@ -19,6 +19,8 @@ pub struct Progress {
     pub bytes: u64,
     /// The bytes that carriers have taken, or the peer has.
     pub bytes_taken: u64,
+    /// Whether a carrier has any byte of them, or the peer has.
+    pub has_begun: bool,
     /// How many messages of the peer in a row said that it has all of them.
     pub heard_whole: u32,
 }
@@ -77,7 +79,8 @@ impl Outbox {
             }
         }
         let (bytes, bytes_taken) = (queue.bytes(), queue.bytes_taken());
-        Ok((frozen, Progress { bytes, bytes_taken, heard_whole: queue.heard_whole() }))
+        let (has_begun, heard_whole) = (queue.has_begun(), queue.heard_whole());
+        Ok((frozen, Progress { bytes, bytes_taken, has_begun, heard_whole }))
     }
 
     /// A message to a peer names the bodies that travel to it, because of this request.
@@ -199,6 +202,15 @@ impl Outbox {
     /// If the store fails.
     pub fn hand_over(&self, peer: &PostofficeName, piece: &Piece) -> Result<(), BodiesError> {
         self.if_sending(peer, |bodies| bodies.queue.hand_over(piece))
+    }
+
+    /// A carrier has a part of a piece, which it continues.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn begin(&self, peer: &PostofficeName) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| bodies.queue.begin())
     }
 
     /// A carrier could not take a piece of this size.

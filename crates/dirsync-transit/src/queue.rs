@@ -81,6 +81,8 @@ pub struct Queue {
     travelling: Vec<Travelling>,
     /// The size of a piece that has proved to be small enough for the carriers to this peer.
     piece_bytes: Option<u64>,
+    /// Whether a carrier has a part of a piece, which it continues.
+    has_begun: bool,
     /// How many messages of the peer in a row said that it has all bodies.
     heard_whole: u32,
     /// The request for which the bodies were named last.
@@ -98,6 +100,7 @@ impl Queue {
     /// Forgets all bodies, because others are sent instead.
     pub fn clear(&mut self) {
         self.travelling.clear();
+        self.has_begun = false;
         self.heard_whole = 0;
         self.named_for = None;
     }
@@ -140,6 +143,16 @@ impl Queue {
             let (at, end) = one.taken().first_gap(body.bytes)?;
             Some(Piece { body, at, bytes: (end - at).min(bytes_max) })
         })
+    }
+
+    /// A carrier has a part of a piece, which it continues.
+    pub fn begin(&mut self) {
+        self.has_begun = true;
+    }
+
+    /// Whether a carrier has any byte of the bodies, or the peer has.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun || self.bytes_taken() > 0
     }
 
     /// A carrier has taken a piece.

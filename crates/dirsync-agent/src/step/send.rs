@@ -14,6 +14,7 @@ use super::place::Failures;
 use super::transport::{encode_body, request_name};
 use super::under_way::{NamedBody, freeze_first, is_inline, own_part_under_way};
 use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
+use crate::known_peers::first_contact;
 use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
 
@@ -186,9 +187,7 @@ fn make(
                 server.confirmed = None;
                 around.outbox.begin_again_if_all_left(&head.to)?;
             }
-            let proof = state.proof;
-            let first_contact =
-                proof.and_then(|proof| FirstContact::new(around.sealing.first_key(), &proof));
+            let first_contact = first_contact(&mut *tables, &*around.sealing)?;
             Some(Made { head, body, server, first_contact })
         }
     };

@@ -77,7 +77,7 @@ fn worth_naming(
     let is_young =
         |body: &FrozenBody| around.now.saturating_sub(body.made_at) <= NAMED_AGAIN_FOR_MS;
     let is_worth = progress.bytes >= NAMED_AGAIN_FROM_BYTES
-        && progress.bytes_taken > 0
+        && progress.has_begun
         && progress.heard_whole < HEARD_WHOLE_MAX
         && frozen.iter().all(is_young);
     Ok(if is_worth { frozen } else { Vec::new() })

@@ -8,6 +8,7 @@ mod forged;
 mod inbox;
 mod interrupted;
 mod limits;
+mod lines;
 mod sealed;
 mod sources;
 mod stories;

@@ -60,7 +60,10 @@ fn a_body_arrives_in_pieces_of_which_some_are_lost() {
         assert_eq!(content(receiver, &body).as_ref(), Some(&bytes));
         let (frozen, progress) = sender.frozen(&south).unwrap();
         assert_eq!(frozen.len(), 1);
-        assert_eq!(progress, Progress { bytes: 95_000, bytes_taken: 95_000, heard_whole: 0 });
+        assert_eq!(
+            progress,
+            Progress { bytes: 95_000, bytes_taken: 95_000, has_begun: true, heard_whole: 0 }
+        );
         sender.thaw(&south).unwrap();
         assert!(sender.frozen(&south).unwrap().0.is_empty());
     });

@@ -1,0 +1,324 @@
+//! Moves what waits between a postoffice and the places behind slow lines: messages, and pieces of the bodies
+//! that travel apart from them.
+//!
+//! This is not a step: it reads the database before it begins and never while a carrier works, so a line that hangs
+//! holds up itself alone.
+
+use std::io::Cursor;
+
+use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
+use dirsync_directory::PostofficeName;
+use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
+use dirsync_transit::{BodiesError, Outbox, Piece};
+use thiserror::Error;
+
+use crate::known_peers::KnownPeers;
+use crate::peers::Peer;
+use crate::sealing::Sealing;
+
+/// The largest file that is fetched, in bytes: a piece with its lines, or a message whose body is not long.
+const FILE_BYTES_MAX: u64 = PIECE_BYTES_MAX + LINES_BYTES_MAX;
+
+/// The messages of a postoffice that wait for a line, and those that came over one.
+pub trait MessageQueue {
+    /// The peers with messages that wait, and the names of their files, in the order in which they are sent. Messages
+    /// that a newer one makes superfluous are not among them.
+    ///
+    /// # Errors
+    ///
+    /// If the queue cannot be read.
+    fn waiting(&self) -> Result<Vec<(PostofficeName, Vec<String>)>, QueueError>;
+
+    /// The bytes of a message that waits. `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn read(&self, to: &PostofficeName, name: &str) -> Result<Option<Vec<u8>>, QueueError>;
+
+    /// Forgets a message that a carrier has taken.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    fn sent(&self, to: &PostofficeName, name: &str) -> Result<(), QueueError>;
+
+    /// Keeps a message that a carrier has fetched, durably, for the next step.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be kept.
+    fn deliver(&self, name: &str, message: &[u8]) -> Result<(), QueueError>;
+}
+
+/// A file of a queue could not be read or written.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct QueueError(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A queue without messages, for places at which only bodies travel by this way.
+pub struct NoMessages;
+
+impl MessageQueue for NoMessages {
+    fn waiting(&self) -> Result<Vec<(PostofficeName, Vec<String>)>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, _: &PostofficeName, _: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        Ok(None)
+    }
+
+    fn sent(&self, _: &PostofficeName, _: &str) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    fn deliver(&self, _: &str, _: &[u8]) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+/// Why an exchange ended early. The rest is left for the next one.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// The carrier failed.
+    #[error(transparent)]
+    Carrier(#[from] CarrierError),
+    /// The messages failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The bodies failed.
+    #[error(transparent)]
+    Bodies(#[from] BodiesError),
+    /// A piece could not be sealed.
+    #[error("could not seal a piece: {0}")]
+    Seal(#[from] SealError),
+}
+
+/// The work of an exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Messages and pieces that the carrier has taken.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Messages that came.
+    pub messages: u64,
+    /// Pieces that came and were new.
+    pub pieces: u64,
+    /// Bodies that are whole now.
+    pub bodies: u64,
+    /// The bytes of all files that were fetched.
+    pub bytes_fetched: u64,
+    /// Files that were removed, and why: they were damaged, or from nobody who may send.
+    pub refused: Vec<(CarrierFile, String)>,
+    /// Files that stay at the place until their sender is known.
+    pub left: u64,
+    /// Whether it ended because its time was over.
+    pub is_over: bool,
+}
+
+/// Says after each file whether the exchange goes on, given the bytes of the file. A window that closes ends it, and a
+/// limit on the rate makes it wait.
+pub type GoesOn<'g> = &'g mut dyn FnMut(u64) -> bool;
+
+/// An exchange at one place.
+pub struct Exchange<'a> {
+    /// The place.
+    pub carrier: &'a dyn Carrier,
+    /// The messages.
+    pub messages: &'a dyn MessageQueue,
+    /// The bodies.
+    pub outbox: &'a Outbox,
+    /// The keys of this postoffice.
+    pub sealing: &'a dyn Sealing,
+    /// Those with whom it exchanges messages, as the database had them.
+    pub peers: &'a KnownPeers,
+    /// The peers to which the place leads.
+    pub to: &'a [PostofficeName],
+    /// The time, in milliseconds since 1970.
+    pub now: u64,
+}
+
+impl Exchange<'_> {
+    /// Fetches everything, then leaves everything, as long as `goes_on` says so.
+    ///
+    /// The work in `done` is done also if this fails.
+    ///
+    /// # Errors
+    ///
+    /// If the carrier, the messages or the bodies fail.
+    pub fn run(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
+        self.receive(done, goes_on)?;
+        if !done.is_over {
+            self.send_messages(done, goes_on)?;
+        }
+        if !done.is_over {
+            self.send_pieces(done, goes_on)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches everything.
+    ///
+    /// # Errors
+    ///
+    /// If the carrier, the messages or the bodies fail.
+    pub fn receive(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
+        for file in self.carrier.list()? {
+            let Some(bytes) = self.carrier.fetch(&file, FILE_BYTES_MAX)? else { continue };
+            done.bytes_fetched += bytes.len() as u64;
+            let is_kept = match self.sealing.read_piece(&bytes) {
+                Ok(piece) => match self.peers.keys_of(&piece.claim()) {
+                    Some(sender) => self.take_piece(&file, piece.open(&sender), &sender, done)?,
+                    None => {
+                        done.left += 1;
+                        false
+                    }
+                },
+                Err(SealError::OtherFile(_)) => {
+                    self.messages.deliver(&file.name, &bytes)?;
+                    done.messages += 1;
+                    true
+                }
+                Err(error) => {
+                    done.refused.push((file.clone(), error.to_string()));
+                    true
+                }
+            };
+            if is_kept {
+                self.carrier.taken(&file)?;
+            }
+            if !goes_on(bytes.len() as u64) {
+                done.is_over = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a piece. Returns whether its file is needed no longer.
+    fn take_piece(
+        &self,
+        file: &CarrierFile,
+        opened: Result<(Piece, Vec<u8>), SealError>,
+        sender: &PeerKeys,
+        done: &mut Exchanged,
+    ) -> Result<bool, ExchangeError> {
+        let taken = match opened {
+            Ok((piece, bytes)) => self.outbox.take_piece(sender.name(), &piece, &bytes, self.now),
+            Err(SealError::OtherSigner { .. }) => {
+                // A message that is on its way may announce the key.
+                done.left += 1;
+                return Ok(false);
+            }
+            Err(error) => {
+                done.refused.push((file.clone(), error.to_string()));
+                return Ok(true);
+            }
+        };
+        match taken {
+            Ok(is_whole) => {
+                done.pieces += 1;
+                done.bodies += u64::from(is_whole);
+            }
+            Err(BodiesError::Refused(why)) => done.refused.push((file.clone(), why.to_string())),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    fn send_messages(
+        &self,
+        done: &mut Exchanged,
+        goes_on: GoesOn<'_>,
+    ) -> Result<(), ExchangeError> {
+        for (to, names) in self.messages.waiting()? {
+            if !self.to.contains(&to) {
+                continue;
+            }
+            for name in names {
+                let Some(message) = self.messages.read(&to, &name)? else { continue };
+                self.carrier.put(&to, &name, &message)?;
+                self.messages.sent(&to, &name)?;
+                if !count_sent(done, &message, goes_on) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves pieces, one for each peer in turn, so that a long body for one does not hold up the others.
+    fn send_pieces(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
+        let mut peers: Vec<&Peer> =
+            self.to.iter().filter_map(|name| self.peers.peer(name)).collect();
+        while !peers.is_empty() {
+            let mut with_more = Vec::new();
+            for peer in peers {
+                let Some(bytes) = self.send_piece(peer)? else { continue };
+                with_more.push(peer);
+                if !count_sent(done, &bytes, goes_on) {
+                    return Ok(());
+                }
+            }
+            peers = with_more;
+        }
+        Ok(())
+    }
+
+    /// Leaves the next piece for a peer. Returns its file, or `None` if there is none.
+    fn send_piece(&self, peer: &Peer) -> Result<Option<Vec<u8>>, ExchangeError> {
+        let to = peer.keys.name();
+        let room = self.carrier.file_bytes_max().unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);
+        // The lines of a piece are short: they announce no keys.
+        let bytes_max = room.saturating_sub(LINES_OF_PIECE_BYTES).max(1);
+        let Some((piece, bytes)) = self.outbox.next_piece(to, bytes_max)? else { return Ok(None) };
+        let file = self.sealing.piece(peer, self.peers.first_contact(), &piece, &bytes)?;
+        // The same piece has the same name, so that a carrier can continue it.
+        let name = format!("{}-{}-{}{PIECE_SUFFIX}", piece.body.hash, piece.at, piece.bytes);
+        match self.carrier.put(to, &name, &file) {
+            Ok(()) => self.outbox.hand_over(to, &piece)?,
+            Err(error) => {
+                match error.kind {
+                    CarrierErrorKind::CutOff if self.carrier.continues() => {
+                        self.outbox.begin(to)?
+                    }
+                    CarrierErrorKind::CutOff | CarrierErrorKind::TooLarge => {
+                        self.outbox.halve_pieces(to, piece.bytes)?;
+                    }
+                    _ => {}
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(Some(file))
+    }
+}
+
+/// The end of the names of files with pieces.
+pub const PIECE_SUFFIX: &str = ".piece";
+/// The most bytes of the lines of a piece.
+const LINES_OF_PIECE_BYTES: u64 = 4 * 1024;
+
+fn count_sent(done: &mut Exchanged, file: &[u8], goes_on: GoesOn<'_>) -> bool {
+    done.sent += 1;
+    done.bytes_sent += file.len() as u64;
+    done.is_over = !goes_on(file.len() as u64);
+    !done.is_over
+}
+
+/// Whether a message can be opened by the next step: its body is in its file, or has come. A message that cannot be
+/// read is left to the step, which says why.
+pub fn is_complete(
+    sealing: &dyn Sealing,
+    outbox: &Outbox,
+    message: &[u8],
+) -> Result<bool, BodiesError> {
+    match sealing.read(Box::new(Cursor::new(message.to_vec()))) {
+        Ok(message) => match message.body_apart() {
+            Some(body) => Ok(outbox.open(&body)?.is_some()),
+            None => Ok(true),
+        },
+        Err(_) => Ok(true),
+    }
+}
