@@ -10,7 +10,7 @@
 //!
 //! Begin with the trait [`Transit`]. [`FolderTransit`] implements it for a folder that several
 //! postoffices share; a new kind of transport implements it, too. [`PatientTransit`] keeps a share that hangs
-//! from holding up the program.
+//! from holding up the program. A [`Place`] is the text that names where messages are exchanged.
 //!
 //! ```
 //! use dirsync_carrier::{Body, FolderTransit, Outgoing, Transit};
@@ -39,6 +39,7 @@ pub mod durable;
 mod folder;
 mod lock;
 mod name;
+mod place;
 mod share;
 mod together;
 mod transit;
@@ -53,6 +54,7 @@ pub use body::{Body, BodySpool, Spool};
 pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
 pub use folder::{FolderTransit, InboxContents};
 pub use lock::{LockError, PostofficeLock};
+pub use place::{Place, PlaceError};
 pub use share::{PatientTransit, Shares};
 pub use together::together;
 pub use transit::{Arrived, MessageFile, Outgoing, Transit, TransitError};

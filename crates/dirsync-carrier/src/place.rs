@@ -1,0 +1,135 @@
+//! The places where messages are exchanged, as invitations, registrations and settings name them.
+//!
+//! A place is one text: its kind, a colon, and the rest, which the kind explains.
+//!
+//! ```text
+//! local:               the server's own transit folder
+//! folder:/srv/share    a folder that several postoffices share, by its absolute path
+//! ```
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use dirsync_directory::excerpt;
+use thiserror::Error;
+
+/// A place where messages are exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The transit folder of the directory server, for its own postoffice.
+    Local,
+    /// A shared folder, by its absolute path. [`Place::folder`] makes it from a path.
+    Folder(String),
+}
+
+/// The kinds of places that a person may name, with an example each.
+const KINDS: &str = "folder:/srv/share";
+
+/// A text or a path that names no place.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PlaceError {
+    /// It does not begin with a known kind.
+    #[error("\"{0}\" is not a known kind of place; the known kinds are: {KINDS}")]
+    UnknownKind(String),
+    /// `local:` is followed by something.
+    #[error("\"{0}\" is not a place: nothing may follow \"local:\"")]
+    LocalAlone(String),
+    /// A folder is relative, or is not named at all.
+    #[error("\"{0}\" is not a place: an absolute path is expected, for example folder:/srv/share")]
+    NotAbsolute(String),
+    /// A path is not UTF-8. No message file could name it.
+    #[error("the path \"{0}\" is not UTF-8; rename the folder, or use a link with another name")]
+    NotUtf8(String),
+}
+
+impl Place {
+    /// The place that is a shared folder.
+    ///
+    /// # Errors
+    ///
+    /// If the path is relative or not UTF-8.
+    pub fn folder(path: &Path) -> Result<Self, PlaceError> {
+        let shown = || excerpt(&path.to_string_lossy());
+        let text = path.to_str().ok_or_else(|| PlaceError::NotUtf8(shown()))?;
+        if !is_absolute(text) {
+            return Err(PlaceError::NotAbsolute(shown()));
+        }
+        Ok(Self::Folder(text.to_owned()))
+    }
+}
+
+/// Whether a path is absolute on any operating system: an invitation may name the path by which its server
+/// reaches a folder.
+fn is_absolute(path: &str) -> bool {
+    let mut drive = path.chars();
+    let has_drive = drive.next().is_some_and(|letter| letter.is_ascii_alphabetic())
+        && drive.next() == Some(':')
+        && drive.next().is_some_and(|slash| matches!(slash, '\\' | '/'));
+    path.starts_with('/') || path.starts_with("\\\\") || has_drive
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        match text.split_once(':') {
+            Some(("local", "")) => Ok(Self::Local),
+            Some(("local", _)) => Err(PlaceError::LocalAlone(excerpt(text))),
+            Some(("folder", path)) if is_absolute(path) => Ok(Self::Folder(path.to_owned())),
+            Some(("folder", _)) => Err(PlaceError::NotAbsolute(excerpt(text))),
+            _ => Err(PlaceError::UnknownKind(excerpt(text))),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local:"),
+            Self::Folder(path) => write!(f, "folder:{path}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        for text in [
+            "local:",
+            "folder:/srv/share",
+            "folder:/srv/a: b\tc",
+            "folder:/",
+            "folder:C:\\share",
+            "folder:\\\\server\\share",
+        ] {
+            assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+        }
+        assert_eq!(Place::folder(Path::new("/srv/share")), "folder:/srv/share".parse());
+    }
+
+    #[test]
+    fn what_names_no_place_says_what_does() {
+        let why = |text: &str| text.parse::<Place>().unwrap_err().to_string();
+        for text in ["", "pigeon:north", "Folder:/srv", "/srv/share", "C:\\share"] {
+            assert!(why(text).contains("the known kinds are: folder:/srv/share"), "{text}");
+        }
+        for text in ["folder:", "folder:srv", "folder:C:share", "folder:./srv"] {
+            assert!(why(text).contains("absolute"), "{text}");
+        }
+        assert!(why("local:/srv").contains("nothing may follow"));
+        let relative = Place::folder(Path::new("srv")).unwrap_err();
+        assert_eq!(relative, PlaceError::NotAbsolute("srv".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_no_text_can_name_is_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/srv/\xff"));
+        assert!(matches!(Place::folder(path), Err(PlaceError::NotUtf8(_))));
+    }
+}
