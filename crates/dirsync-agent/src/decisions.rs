@@ -34,8 +34,8 @@ pub enum DecisionKind {
         verifier: String,
         /// When the secret expires, in milliseconds since 1970.
         expires: u64,
-        /// The place where its messages are exchanged.
-        carrier: String,
+        /// The places where its messages are exchanged, the preferred one first.
+        places: Vec<String>,
         /// The view that it may have.
         view: View,
     },
@@ -43,8 +43,8 @@ pub enum DecisionKind {
     Key(String),
     /// The view that it may have was changed.
     Allow(View),
-    /// Its messages are exchanged in another place from now on.
-    Carrier(String),
+    /// Its messages are exchanged in these places from now on, the preferred one first.
+    Carrier(Vec<String>),
     /// Its requests wait until it is resumed.
     Suspend,
     /// Its requests are taken again; if it ran on several machines, only one is left.
@@ -84,11 +84,11 @@ impl fmt::Display for Decision {
         let line =
             |f: &mut fmt::Formatter<'_>, word: &str| write!(f, "{}\t{word}\t{name}", self.at);
         match &self.kind {
-            DecisionKind::Invite { verifier, expires, carrier, view } => {
+            DecisionKind::Invite { verifier, expires, places, view } => {
                 line(f, "invite")?;
-                let view = view.to_string();
-                let [verifier, carrier, view] = [verifier, carrier, &view].map(|text| escape(text));
-                write!(f, "\t{verifier}\t{expires}\t{carrier}\t{view}")
+                write!(f, "\t{}\t{expires}", escape(verifier))?;
+                fields(f, places)?;
+                write!(f, "\t{}", escape(&view.to_string()))
             }
             DecisionKind::Key(key) => {
                 line(f, "key")?;
@@ -98,9 +98,9 @@ impl fmt::Display for Decision {
                 line(f, "allow")?;
                 write!(f, "\t{}", escape(&view.to_string()))
             }
-            DecisionKind::Carrier(carrier) => {
+            DecisionKind::Carrier(places) => {
                 line(f, "carrier")?;
-                write!(f, "\t{}", escape(carrier))
+                fields(f, places)
             }
             DecisionKind::Suspend => line(f, "suspend"),
             DecisionKind::Resume => line(f, "resume"),
@@ -126,6 +126,11 @@ impl fmt::Display for Decision {
     }
 }
 
+/// Texts as fields of a line.
+fn fields(f: &mut fmt::Formatter<'_>, texts: &[String]) -> fmt::Result {
+    texts.iter().try_for_each(|text| write!(f, "\t{}", escape(text)))
+}
+
 impl FromStr for Decision {
     type Err = ParseDecisionError;
 
@@ -139,15 +144,15 @@ fn parse(line: &str) -> Option<Decision> {
         line.split('\t').map(|field| unescape(field).map(String::from)).collect::<Option<_>>()?;
     let [at, word, postoffice, rest @ ..] = fields.as_slice() else { return None };
     let kind = match (word.as_str(), rest) {
-        ("invite", [verifier, expires, carrier, view]) => DecisionKind::Invite {
+        ("invite", [verifier, expires, places @ .., view]) => DecisionKind::Invite {
             verifier: verifier.clone(),
             expires: time(expires)?,
-            carrier: carrier.clone(),
+            places: at_least_one(places)?,
             view: view_allowed(view)?,
         },
         ("key", [key]) => DecisionKind::Key(key.clone()),
         ("allow", [view]) => DecisionKind::Allow(view_allowed(view)?),
-        ("carrier", [carrier]) => DecisionKind::Carrier(carrier.clone()),
+        ("carrier", places) => DecisionKind::Carrier(at_least_one(places)?),
         ("suspend", []) => DecisionKind::Suspend,
         ("resume", []) => DecisionKind::Resume,
         ("remove", []) => DecisionKind::Remove,
@@ -159,6 +164,12 @@ fn parse(line: &str) -> Option<Decision> {
         _ => return None,
     };
     Some(Decision { at: time(at)?, postoffice: postoffice.parse().ok()?, kind })
+}
+
+/// The places of a decision: at least one, and none is empty.
+fn at_least_one(places: &[String]) -> Option<Vec<String>> {
+    let are_named = !places.is_empty() && places.iter().all(|place| !place.is_empty());
+    are_named.then(|| places.to_vec())
 }
 
 /// A view that fits into an update together with the view that its postoffice wants.
@@ -215,7 +226,7 @@ pub fn carry_out(
 ) -> Result<(), ReceiveError> {
     let name = &decision.postoffice;
     match &decision.kind {
-        DecisionKind::Invite { verifier, expires, carrier, view } => {
+        DecisionKind::Invite { verifier, expires, places, view } => {
             forget_refused(tables, name)?;
             let known = tables.registration(name)?;
             let active = known.as_ref().filter(|known| known.state != RegistrationState::Removed);
@@ -225,7 +236,7 @@ pub fn carry_out(
                     state: active.map_or(RegistrationState::Invited, |known| known.state),
                     key: active.and_then(|known| known.key.clone()),
                     invitation: Some((verifier.clone(), *expires)),
-                    carrier: carrier.clone(),
+                    places: places.clone(),
                     view_allowed: view.clone(),
                     retired: known.map(|known| known.retired).unwrap_or_default(),
                     ..empty_registration(name)
@@ -236,8 +247,8 @@ pub fn carry_out(
         DecisionKind::Allow(view) => {
             change(tables, name, |registration| registration.view_allowed = view.clone())?;
         }
-        DecisionKind::Carrier(carrier) => {
-            change(tables, name, |registration| registration.carrier = carrier.clone())?;
+        DecisionKind::Carrier(places) => {
+            change(tables, name, |registration| registration.places.clone_from(places))?;
         }
         DecisionKind::Suspend => change(tables, name, |registration| {
             registration.state = RegistrationState::Suspended;
@@ -285,8 +296,8 @@ pub fn inverse(known: &Registration, kind: &DecisionKind) -> Option<DecisionKind
         DecisionKind::Allow(view) if *view != known.view_allowed => {
             Some(DecisionKind::Allow(known.view_allowed.clone()))
         }
-        DecisionKind::Carrier(carrier) if *carrier != known.carrier => {
-            Some(DecisionKind::Carrier(known.carrier.clone()))
+        DecisionKind::Carrier(places) if *places != known.places => {
+            Some(DecisionKind::Carrier(known.places.clone()))
         }
         DecisionKind::Suspend if !is_suspended => Some(DecisionKind::Resume),
         DecisionKind::Resume if is_suspended => Some(DecisionKind::Suspend),
@@ -299,7 +310,7 @@ pub fn inverse(known: &Registration, kind: &DecisionKind) -> Option<DecisionKind
 pub fn is_in_force(known: &Registration, kind: &DecisionKind) -> bool {
     match kind {
         DecisionKind::Allow(view) => *view == known.view_allowed,
-        DecisionKind::Carrier(carrier) => *carrier == known.carrier,
+        DecisionKind::Carrier(places) => *places == known.places,
         DecisionKind::Suspend => known.state == RegistrationState::Suspended,
         DecisionKind::Remove => known.state == RegistrationState::Removed,
         DecisionKind::Resume | DecisionKind::Reinstate(_) => {
@@ -340,7 +351,7 @@ pub fn empty_registration(name: &PostofficeName) -> Registration {
         state: RegistrationState::Invited,
         key: None,
         invitation: None,
-        carrier: String::new(),
+        places: Vec::new(),
         view_allowed: View::default(),
         view_wanted: View::default(),
         epoch: None,
@@ -375,12 +386,13 @@ mod tests {
             DecisionKind::Invite {
                 verifier: "ab".into(),
                 expires: 5,
-                carrier: "folder:/srv/a\tb".into(),
+                places: vec!["folder:/srv/a\tb".into(), "folder:/srv/c".into()],
                 view: "types\tSMTP\n".parse().unwrap(),
             },
             DecisionKind::Key("ssh-ed25519 AAAA south".into()),
             DecisionKind::Allow(View::default()),
-            DecisionKind::Carrier("folder:/srv/other".into()),
+            DecisionKind::Carrier(vec!["folder:/srv/other".into()]),
+            DecisionKind::Carrier(vec!["folder:/b".into(), "folder:/a".into()]),
             DecisionKind::Suspend,
             DecisionKind::Resume,
             DecisionKind::Remove,
@@ -401,7 +413,11 @@ mod tests {
             }
             assert_eq!(line.parse(), Ok(decision));
         }
-        assert!("7\tforget\tSOUTH/SALES".parse::<Decision>().is_err());
+        for line in
+            ["7\tforget\tSOUTH/SALES", "7\tcarrier\tSOUTH/SALES", "7\tinvite\tSOUTH/SALES\tab\t5\t"]
+        {
+            assert!(line.parse::<Decision>().is_err(), "{line}");
+        }
         let odd: Decision = "7\tinvite\tSOUTH/SALES\ta\\nb\t5\tfolder:x\t".parse().unwrap();
         assert!(!odd.to_string().contains('\n'), "each text stays on its line");
     }

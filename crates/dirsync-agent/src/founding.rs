@@ -58,7 +58,7 @@ pub fn found_requestor(
 }
 
 /// Writes the first state of a directory server. It is also a requestor of itself, registered with its own
-/// key and reached through `carrier`.
+/// key and reached through `place`.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub fn found_server(
     name: &PostofficeName,
     instance: Instance,
     key: &PublicKey,
-    carrier: &str,
+    place: &str,
 ) -> Stored<()> {
     found_requestor(tables, draws, name, name, key, None)?;
     tables.put_server(&ServerState {
@@ -87,7 +87,7 @@ pub fn found_server(
     tables.put_registration(&Registration {
         state: RegistrationState::Active,
         key: Some(key.to_string()),
-        carrier: carrier.to_owned(),
+        places: vec![place.to_owned()],
         ..empty_registration(name)
     })
 }

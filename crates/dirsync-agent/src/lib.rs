@@ -17,6 +17,7 @@ pub mod known_peers;
 pub mod notes;
 pub mod peers;
 pub mod restoring;
+pub mod route;
 mod rows_ahead;
 pub mod schedule;
 pub mod sealing;

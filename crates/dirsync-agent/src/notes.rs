@@ -9,7 +9,7 @@ pub const DECISIONS: &str = "decisions";
 /// By inbox, the last message that a step looked at, if it left others behind it.
 pub const LOOKED_AT: &str = "looked-at:";
 
-/// By message, an update for another machine of the same name, which is left where it is.
+/// By place and message, an update for another machine of the same name, which is left where it is.
 pub const LEFT: &str = "left:";
 
 /// The epoch and number of the list up to which requestors were answered unasked.

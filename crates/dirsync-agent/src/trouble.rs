@@ -1,16 +1,18 @@
 //! Places that steps could not use: what is kept of each until a step can, and how often the log
 //! repeats it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dirsync_directory::PostofficeName;
 use dirsync_protocol::context::Level;
-use dirsync_protocol::tables::{LogLine, Stored, Tables};
+use dirsync_protocol::tables::{LogLine, RegistrationState, Stored, Tables};
 use serde::{Deserialize, Serialize};
 
 use crate::notes::TROUBLE;
+use crate::route::{FallBack, in_use};
 use crate::schedule::BackOff;
-use crate::step::PlaceFailure;
+use crate::step::{PlaceFailure, Sent};
 
 /// A place that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +40,15 @@ impl Trouble {
 }
 
 /// Replaces what is known of the places of one step by what it met now, and logs what is new, what is
-/// over, and now and then what goes on. `place` names the place of a step that has only one.
+/// over, and now and then what goes on.
+///
+/// A place at which messages to a postoffice could not be left counts as failing for it until one could, or went
+/// another way because that place had failed before. Otherwise it would seem to work whenever there is nothing to send.
 pub fn note_places(
     tables: &mut dyn Tables,
     step: &str,
-    place: &str,
     failed: &[PlaceFailure],
+    sent: &BTreeSet<Sent>,
     now: u64,
 ) -> Stored<Vec<LogLine>> {
     let mut known: BTreeMap<String, String> =
@@ -53,7 +58,7 @@ pub fn note_places(
         lines.push(LogLine { at: now, step: step.into(), level, text, run: None });
     };
     for failure in failed {
-        let place = if failure.place.is_empty() { place } else { &failure.place };
+        let place = &failure.place;
         let to = failure.to.as_ref().map_or(String::new(), ToString::to_string);
         let name = format!("{TROUBLE}{step}:{place}\t{to}");
         let before: Option<Trouble> =
@@ -61,7 +66,7 @@ pub fn note_places(
         let unreachable = failure.unreachable || failure.to.is_some();
         let mut trouble =
             before.filter(|known| known.unreachable == unreachable).unwrap_or(Trouble {
-                place: place.into(),
+                place: place.clone(),
                 unreachable,
                 text: String::new(),
                 since: now,
@@ -77,8 +82,14 @@ pub fn note_places(
         tables.put_note(&name, Some(&note))?;
     }
     for (name, text) in known {
+        let trouble = serde_json::from_str::<Trouble>(&text).ok();
+        let over = match trouble.as_ref().zip(addressee(&name)) {
+            Some((trouble, to)) => outcome(tables, &trouble.place, &to, sent)?,
+            None => Some(Over::Works),
+        };
+        let Some(over) = over else { continue };
         tables.put_note(&name, None)?;
-        if let Ok(trouble) = serde_json::from_str::<Trouble>(&text) {
+        if let (Some(trouble), Over::Works) = (trouble, over) {
             say(Level::Notice, format!("{} can be used again", trouble.place));
         }
     }
@@ -86,13 +97,102 @@ pub fn note_places(
     Ok(lines)
 }
 
-/// Whether a step could not use a place, so that it is due until it can: all such places, or only
-/// those that are away.
-pub fn is_due_again(tables: &mut dyn Tables, step: &str, away: bool) -> Stored<bool> {
-    let troubles = tables.notes(&format!("{TROUBLE}{step}:"))?;
-    let is_away =
-        |text: &str| serde_json::from_str::<Trouble>(text).is_ok_and(|trouble| trouble.unreachable);
-    Ok(troubles.iter().any(|(_, text)| !away || is_away(text)))
+/// The end of a trouble.
+#[derive(Clone, Copy)]
+enum Over {
+    /// The place works again.
+    Works,
+    /// Nothing is to be sent through it now.
+    Elsewhere,
+}
+
+/// Whether messages to a postoffice can be left at a place again. `None` if that is not known.
+fn outcome(
+    tables: &mut dyn Tables,
+    place: &str,
+    to: &PostofficeName,
+    sent: &BTreeSet<Sent>,
+) -> Stored<Option<Over>> {
+    let mut places = sent.iter().filter(|sent| sent.to == *to).map(|sent| sent.place.as_str());
+    if places.clone().any(|through| through == place) {
+        return Ok(Some(Over::Works));
+    }
+    let registration = tables.registration(to)?;
+    let is_to_be_used = registration.is_some_and(|known| {
+        known.state == RegistrationState::Active && known.places.iter().any(|one| one == place)
+    });
+    Ok((places.next().is_some() || !is_to_be_used).then_some(Over::Elsewhere))
+}
+
+/// The postoffice that a note is about, by the note's name; `None` if it is about a place as a whole.
+fn addressee(note: &str) -> Option<PostofficeName> {
+    note.rsplit_once('\t')?.1.parse().ok()
+}
+
+/// Whether a step could not use a place, so that it is due until it can.
+pub fn is_due_again(tables: &mut dyn Tables, step: &str) -> Stored<bool> {
+    Ok(!tables.notes(&format!("{TROUBLE}{step}:"))?.is_empty())
+}
+
+/// What is known of all places that cannot be used.
+#[derive(Clone, Debug, Default)]
+pub struct Troubles(Vec<(Option<PostofficeName>, Trouble)>);
+
+impl Troubles {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn load(tables: &mut dyn Tables) -> Stored<Self> {
+        let notes = tables.notes(TROUBLE)?.into_iter();
+        let read = |(name, text): (String, String)| {
+            Some((addressee(&name), serde_json::from_str(&text).ok()?))
+        };
+        Ok(Self(notes.filter_map(read).collect()))
+    }
+
+    /// The oldest trouble of a place that concerns messages to or from a postoffice, one that keeps messages from
+    /// being sent first.
+    pub fn of(&self, place: &str, peer: &PostofficeName) -> Option<&Trouble> {
+        let concerning = self.0.iter().filter(|(to, trouble)| {
+            trouble.place == place && to.as_ref().is_none_or(|to| to == peer)
+        });
+        concerning
+            .map(|(_, trouble)| trouble)
+            .min_by_key(|trouble| (!trouble.unreachable, trouble.since))
+    }
+
+    /// The number of the place in use, of those of a postoffice: see [`in_use`].
+    pub fn in_use<P: AsRef<str>>(
+        &self,
+        places: &[P],
+        peer: &PostofficeName,
+        fall_back: &FallBack,
+        now: u64,
+    ) -> usize {
+        in_use(places, fall_back, |place| self.fails_since(place, peer), now)
+    }
+
+    /// Since when nothing can be sent to a postoffice through a place.
+    fn fails_since(&self, place: &str, peer: &PostofficeName) -> Option<u64> {
+        self.of(place, peer).filter(|trouble| trouble.unreachable).map(|trouble| trouble.since)
+    }
+}
+
+/// Forgets what is known of all places but some, because they are not used any more.
+///
+/// # Errors
+///
+/// When the store fails.
+pub fn forget_places(tables: &mut dyn Tables, but: &[String]) -> Stored<()> {
+    for (name, text) in tables.notes(TROUBLE)? {
+        let trouble = serde_json::from_str::<Trouble>(&text);
+        if trouble.is_ok_and(|trouble| !but.contains(&trouble.place)) {
+            tables.put_note(&name, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// The places that cannot be used, each once.

@@ -2,26 +2,24 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_carrier::access::{Links, open_file};
-use dirsync_carrier::durable;
-use dirsync_directory::PostofficeName;
+use dirsync_carrier::{Place, durable};
+use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::invitation::proof;
 use dirsync_seal::PublicKey;
 
-use crate::failure::{Failure, FailureKind, Result};
+use crate::failure::{Failure, Result};
 use crate::folder::{make_folder, require_none};
 use crate::invitation::Invitation;
 use crate::keys::{evidence_key, make_instance, random_seed};
-use crate::postoffice::{CARRIER_NOTE, LOCAL};
+use crate::places;
 use crate::time::{now_ms, rfc3339};
 
-/// The beginning of a carrier that is a shared folder.
-const FOLDER: &str = "folder:";
 /// Longest file that is read as an invitation, in bytes.
 const INVITATION_BYTES_MAX: u64 = 64 * 1024;
 
@@ -31,7 +29,8 @@ pub fn make_server(folder: &Path, name: &PostofficeName) -> Result<()> {
         let instance = make_instance(folder)?;
         evidence_key(folder)?;
         let mut draws = Draws::new(&random_seed()?);
-        Ok(found_server(tables, &mut draws, name, instance, key, LOCAL)?)
+        let place = Place::Local.to_string();
+        Ok(found_server(tables, &mut draws, name, instance, key, &place)?)
     })
 }
 
@@ -44,13 +43,14 @@ pub struct Joined {
     pub unmarked: Option<String>,
 }
 
-/// Makes a requestor's folder from its invitation's file, which is then marked as used. `shared` is the
-/// shared folder if it has another name here than the invitation says.
+/// Makes a requestor's folder from its invitation's file, which is then marked as used. `shared` has the
+/// shared folders in order, if they have other names here than the invitation says; it may be empty.
 ///
 /// # Errors
 ///
-/// An invitation that cannot be read or used, and a shared folder that is not there. Nothing is made then.
-pub fn join(folder: &Path, file: &Path, shared: Option<&Path>) -> Result<Joined> {
+/// An invitation that cannot be read or used, and a shared folder that is not there or more of them than the
+/// invitation names. Nothing is made then.
+pub fn join(folder: &Path, file: &Path, shared: &[PathBuf]) -> Result<Joined> {
     let mut text = String::new();
     open_file(file, Links::Follow)
         .and_then(|file| file.take(INVITATION_BYTES_MAX).read_to_string(&mut text))
@@ -61,33 +61,35 @@ pub fn join(folder: &Path, file: &Path, shared: Option<&Path>) -> Result<Joined>
     require_none(folder)?;
     check_invitation(&invitation, &text)
         .map_err(|failure| failure.within(format!("\"{}\"", file.display())))?;
-    if let Some(shared) = shared {
-        invitation.carrier = format!("{FOLDER}{}", shared.display());
-    }
-    invitation.carrier = reached(&invitation.carrier)?;
+    invitation.places = reached(&invitation.places, shared)?;
     make_requestor(folder, &invitation)?;
     let unmarked = mark_used(file, folder).err().map(|failure| failure.text());
     Ok(Joined { invitation, unmarked })
 }
 
-/// The carrier with the absolute form of its shared folder, which has to be there.
-fn reached(carrier: &str) -> Result<String> {
-    let shared = Path::new(carrier.strip_prefix(FOLDER).unwrap_or(carrier));
-    match fs::canonicalize(shared) {
-        Ok(absolute) if absolute.is_dir() => Ok(format!("{FOLDER}{}", absolute.display())),
-        found => {
-            let why = found.err().map_or("it is not a folder".to_owned(), |why| why.to_string());
-            let text =
-                format!("the shared folder \"{}\" cannot be reached: {why}", shared.display());
-            let hint = "mount it, or name the folder in which it is mounted here: --folder DIR";
-            Err(Failure::usage(text).with_kind(FailureKind::Unreachable).hint(hint))
+/// The places of an invitation as they are reached here: the folders that are `shared`, if any is named.
+fn reached(invited: &[Place], shared: &[PathBuf]) -> Result<Vec<Place>> {
+    if !shared.is_empty() {
+        if shared.len() > invited.len() {
+            let words = plural(invited.len() as u64, "place", "places");
+            let named = shared.len();
+            let text = format!("the invitation has {words}, and --folder names {named}");
+            return Err(Failure::usage(text).hint(
+                "the server looks into no other folder: name those of the invitation, in its order",
+            ));
         }
+        return places::mounted(shared);
     }
+    let folders = invited.iter().filter_map(|place| match place {
+        Place::Folder(path) => Some(PathBuf::from(path)),
+        Place::Local => None,
+    });
+    places::mounted(&folders.collect::<Vec<_>>())
 }
 
 /// Refuses an invitation that the server cannot accept any more.
 fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
-    let Invitation { server, postoffice, secret, expires, carrier, .. } = invitation;
+    let Invitation { server, postoffice, secret, expires, .. } = invitation;
     let another = format!(
         "ask the server for another one: `requestor add {postoffice} --folder DIR --again` there"
     );
@@ -100,9 +102,6 @@ fn check_invitation(invitation: &Invitation, text: &str) -> Result<()> {
             "it admits one machine; {another}; if that folder never sent anything and is gone, remove \
              the line \"used\""
         )));
-    }
-    if carrier.strip_prefix(FOLDER).is_none_or(str::is_empty) {
-        return Err(Failure::usage(format!("its carrier \"{carrier}\" is not known")).hint(another));
     }
     if secret.is_empty() {
         return Err(Failure::usage("this invitation has no secret").hint(another));
@@ -140,7 +139,6 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
         let mut draws = Draws::new(&random_seed()?);
         let proof = Some(proof(&invitation.secret, &key.to_string()));
         found_requestor(tables, &mut draws, postoffice, server, &server_key, proof)?;
-        tables.put_note(CARRIER_NOTE, Some(&invitation.carrier))?;
-        Ok(())
+        Ok(places::note(tables, &invitation.places)?)
     })
 }

@@ -1,9 +1,11 @@
-//! The file by which a server invites a requestor: names, key, one-time secret, carrier.
+//! The file by which a server invites a requestor: names, key, one-time secret, places.
 
 use std::fmt;
 
+use dirsync_carrier::Place;
 use dirsync_directory::PostofficeName;
 use jiff::Timestamp;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// How long an invitation is good, in milliseconds: 30 days.
@@ -22,8 +24,8 @@ pub struct Invitation {
     pub secret: String,
     /// When the secret expires, in milliseconds since 1970.
     pub expires: u64,
-    /// Where messages travel, e.g. `folder:/srv/dirsync`.
-    pub carrier: String,
+    /// The places where messages are exchanged, the preferred one first, as the server reaches them.
+    pub places: Vec<Place>,
 }
 
 impl Invitation {
@@ -48,9 +50,25 @@ impl Invitation {
             postoffice: name("postoffice")?,
             secret: field("secret")?,
             expires: time("expires")?.as_millisecond().max(0) as u64,
-            carrier: field("carrier")?,
+            places: places(document.get_ref())?,
         })
     }
+}
+
+/// The list of places.
+fn places(document: &DeTable<'_>) -> Result<Vec<Place>, String> {
+    let missing = || "it is no invitation: carrier, a list of places, is missing".to_owned();
+    let items = document.get("carrier").and_then(|value| value.get_ref().as_array());
+    let items = items.filter(|items| !items.is_empty()).ok_or_else(missing)?;
+    let place = |item: &Spanned<DeValue<'_>>| {
+        let text = item.get_ref().as_str().ok_or_else(missing)?;
+        match text.parse() {
+            Ok(Place::Local) => Err("its place \"local:\" is for the server alone".to_owned()),
+            Ok(place) => Ok(place),
+            Err(error) => Err(format!("its carrier {error}")),
+        }
+    };
+    items.iter().map(place).collect()
 }
 
 impl fmt::Display for Invitation {
@@ -68,7 +86,11 @@ impl fmt::Display for Invitation {
         writeln!(f, "postoffice = {}", quoted(self.postoffice.as_str()))?;
         writeln!(f, "secret = {}", quoted(&self.secret))?;
         writeln!(f, "expires = \"{expires}\"")?;
-        writeln!(f, "carrier = {}", quoted(&self.carrier))
+        writeln!(f, "carrier = [")?;
+        for place in &self.places {
+            writeln!(f, "    {},", quoted(&place.to_string()))?;
+        }
+        writeln!(f, "]")
     }
 }
 
@@ -84,9 +106,12 @@ mod tests {
             postoffice: "SOUTH/R&D SALES".parse().unwrap(),
             secret: "s3cret".into(),
             expires: 1_700_000_000_000,
-            carrier: "folder:C:\\share".into(),
+            places: vec![Place::Folder("C:\\share".into()), Place::Folder("/srv/a \"b\"".into())],
         };
-        assert_eq!(Invitation::parse(&invitation.to_string()), Ok(invitation));
+        assert_eq!(Invitation::parse(&invitation.to_string()), Ok(invitation.clone()));
         assert!(Invitation::parse("server = \"A/B\"").unwrap_err().contains("server_key"));
+        let text = invitation.to_string();
+        assert!(text.contains("\n    'folder:C:\\share',\n"), "each is on its line: {text}");
+        assert!(Invitation::parse(&text.replace("folder:C", "local:C")).is_err());
     }
 }

@@ -32,11 +32,12 @@ pub enum Command {
     RequestorSuspend,
     RequestorResume,
     RequestorRemove,
+    CarrierSet,
     GoOn,
 }
 
 impl Command {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Import,
         Self::EntryAdd,
         Self::EntryModify,
@@ -50,6 +51,7 @@ impl Command {
         Self::RequestorSuspend,
         Self::RequestorResume,
         Self::RequestorRemove,
+        Self::CarrierSet,
         Self::GoOn,
     ];
 
@@ -69,6 +71,7 @@ impl Command {
             Self::RequestorSuspend => "requestor suspend",
             Self::RequestorResume => "requestor resume",
             Self::RequestorRemove => "requestor remove",
+            Self::CarrierSet => "carrier set",
             Self::GoOn => "undo --go-on",
         }
     }

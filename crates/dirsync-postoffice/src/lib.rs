@@ -21,6 +21,7 @@
 //! *Never:* printing, a command line, an exit code, or a decision of the protocol.
 #![deny(missing_docs)]
 
+pub mod carrier;
 pub mod check;
 pub mod config;
 pub mod contested;
@@ -47,7 +48,7 @@ pub mod message;
 mod missing;
 mod nearest;
 pub mod next;
-mod places;
+pub mod places;
 mod postoffice;
 pub mod quarantine;
 pub mod registrations;
@@ -68,5 +69,5 @@ pub mod why;
 
 pub use dirsync_agent::json;
 pub use failure::{Failure, FailureKind, Result};
-pub use postoffice::{CARRIER_NOTE, LOCAL, Postoffice, log_within};
+pub use postoffice::{Postoffice, log_within};
 pub use time::now_ms;

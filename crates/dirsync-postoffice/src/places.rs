@@ -1,16 +1,31 @@
 //! The places in which a postoffice exchanges messages, and its transits there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use dirsync_carrier::{FolderTransit, PatientTransit, Shares, Transit};
-use dirsync_protocol::tables::Stored;
+use dirsync_agent::dispatch::Found;
+use dirsync_agent::route::FallBack;
+use dirsync_agent::step::requests_arrived;
+use dirsync_agent::trouble::Troubles;
+use dirsync_carrier::{FolderTransit, PatientTransit, Place, Shares, Transit, TransitError};
+use dirsync_directory::{PostofficeName, escape, unescape};
+use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store as _;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::TRANSIT;
-use crate::postoffice::{CARRIER_NOTE, LOCAL, Postoffice};
+use crate::json;
+use crate::postoffice::Postoffice;
+use crate::time::now_ms;
+
+/// The name of the note that says through which places messages to the server travel.
+const CARRIER: &str = "carrier";
+
+/// The places of one postoffice in order, with the transit at each.
+pub type Transits = Vec<(String, Box<dyn Transit>)>;
 
 impl Postoffice {
     /// Lets this postoffice work in shared folders by the threads of others in the program. A folder that
@@ -19,37 +34,38 @@ impl Postoffice {
         self.shares = shares.clone();
     }
 
-    /// The transit to the directory server.
-    pub fn transit(&mut self) -> Result<Box<dyn Transit>> {
-        let text = self.carrier_text()?;
-        self.transit_at(&text)
+    /// The places through which messages to the directory server travel, the preferred one first.
+    pub fn own_places(&mut self) -> Result<Vec<String>> {
+        if self.is_server {
+            return Ok(vec![Place::Local.to_string()]);
+        }
+        let places = noted(&mut *self.store.begin()?)?;
+        if places.is_empty() {
+            return Err(Failure::usage(
+                "no place is known through which messages to the server travel",
+            )
+            .hint("`dirsync carrier set --folder DIR` names one"));
+        }
+        Ok(places)
     }
 
-    /// Where messages to the directory server travel, as registrations say it.
-    pub fn carrier_text(&mut self) -> Result<String> {
-        if self.is_server {
-            return Ok(LOCAL.into());
-        }
-        let text = self.store.begin()?.note(CARRIER_NOTE)?;
-        text.ok_or_else(|| Failure::usage("no carrier to the server is known"))
+    /// The transits to the directory server, the preferred one first.
+    pub fn own_transits(&mut self) -> Result<Transits> {
+        let places = self.own_places()?.into_iter();
+        places.map(|place| Ok((place.clone(), self.transit_at(&place)?))).collect()
     }
 
     /// The transits of a server's registrations, by their text.
     pub fn transits(&mut self) -> Result<BTreeMap<String, Box<dyn Transit>>> {
         let registrations = self.store.begin()?.registrations()?;
         let texts: BTreeSet<String> =
-            registrations.into_iter().map(|registration| registration.carrier).collect();
-        let mut transits = BTreeMap::new();
-        for text in texts {
-            let transit = self.transit_at(&text)?;
-            transits.insert(text, transit);
-        }
-        Ok(transits)
+            registrations.into_iter().flat_map(|registration| registration.places).collect();
+        texts.into_iter().map(|text| Ok((text.clone(), self.transit_at(&text)?))).collect()
     }
 
     /// The places in which messages for this postoffice arrive. [`Self::at_place`] works in them.
     pub fn places(&mut self) -> Result<Vec<FolderTransit>> {
-        self.place_texts()?.iter().map(|text| self.folder_transit(text)).collect()
+        self.place_texts()?.iter().map(|text| self.folder_transit(&parse(text)?)).collect()
     }
 
     /// Works in a place by its thread, so that a folder which hangs does not hold up the program.
@@ -66,18 +82,47 @@ impl Postoffice {
         self.shares.run(place.root(), self.config.patience, move || work(&own))
     }
 
-    /// The places, as registrations say them.
+    /// How long its places may fail before others are used.
+    pub(crate) fn fall_back(&self) -> FallBack {
+        FallBack::default()
+    }
+
+    /// Looks whether messages have arrived, and whether a request could be sent.
+    pub fn look(&mut self) -> Result<Found> {
+        let ways = self.own_transits()?;
+        let arrived: Vec<_> = ways.iter().map(|(_, transit)| transit.arrived()).collect();
+        let updates =
+            arrived.iter().any(|arrived| arrived.as_ref().map_or(true, |new| !new.is_empty()));
+        let places: Vec<&str> = ways.iter().map(|(place, _)| place.as_str()).collect();
+        let troubles = Troubles::load(&mut *self.begin()?)?;
+        let in_use = troubles.in_use(&places, &self.server, &self.fall_back(), now_ms());
+        // One whose inbox alone cannot be listed still takes messages to others.
+        let is_away = arrived
+            .iter()
+            .take(in_use + 1)
+            .all(|arrived| matches!(arrived, Err(TransitError::Unreachable { .. })));
+        let mut found = Found { updates, requests: false, is_away };
+        if self.is_server {
+            let places = self.transits()?;
+            let places = places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
+            found.requests = requests_arrived(&mut self.store, &places)?;
+        }
+        Ok(found)
+    }
+
+    /// The places of this postoffice and of all registrations.
     fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
         let mut tables = self.begin()?;
-        let mut texts: BTreeSet<String> = tables.note(CARRIER_NOTE)?.into_iter().collect();
+        let mut texts: BTreeSet<String> = noted(&mut *tables)?.into_iter().collect();
         let registrations = tables.registrations()?;
-        texts.extend(registrations.into_iter().map(|registration| registration.carrier));
+        texts.extend(registrations.into_iter().flat_map(|registration| registration.places));
         Ok(texts)
     }
 
     fn transit_at(&self, text: &str) -> Result<Box<dyn Transit>> {
-        let transit = self.folder_transit(text)?;
-        if text == LOCAL {
+        let place = parse(text)?;
+        let transit = self.folder_transit(&place)?;
+        if place == Place::Local {
             return Ok(Box::new(transit));
         }
         let root = transit.root().to_owned();
@@ -85,11 +130,10 @@ impl Postoffice {
         Ok(Box::new(PatientTransit::new(transit, root, shares, patience)))
     }
 
-    fn folder_transit(&self, text: &str) -> Result<FolderTransit> {
-        let root = match text.strip_prefix("folder:") {
-            Some(root) => PathBuf::from(root),
-            None if text == LOCAL => self.folder.join(TRANSIT),
-            None => return Err(Failure::usage(format!("the carrier \"{text}\" is not known"))),
+    fn folder_transit(&self, place: &Place) -> Result<FolderTransit> {
+        let root = match place {
+            Place::Local => self.folder.join(TRANSIT),
+            Place::Folder(path) => PathBuf::from(path),
         };
         Ok(FolderTransit::new(root, self.name.clone()))
     }
@@ -97,13 +141,119 @@ impl Postoffice {
     /// The folders in which messages for this postoffice arrive, for watching them. A share that is away is
     /// not among them: the steps report it.
     pub fn inboxes(&mut self) -> Result<Vec<PathBuf>> {
-        let shared = self.place_texts()?.into_iter().filter(|text| text != LOCAL);
         let mut inboxes = Vec::new();
-        for text in shared {
-            let place = self.folder_transit(&text)?;
-            inboxes
-                .extend(self.at_place(&place, FolderTransit::make_inbox).ok().and_then(Result::ok));
+        for text in self.place_texts()? {
+            let place = parse(&text)?;
+            if place == Place::Local {
+                continue;
+            }
+            let folder = self.folder_transit(&place)?;
+            inboxes.extend(
+                self.at_place(&folder, FolderTransit::make_inbox).ok().and_then(|made| made.ok()),
+            );
         }
         Ok(inboxes)
     }
+}
+
+/// One of the places of a postoffice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlaceStatus {
+    /// The place, for instance `folder:/srv/dirsync`.
+    pub place: String,
+    /// Messages are sent through it now. If it fails, they wait for it.
+    pub in_use: bool,
+    /// Since when it fails; null if it works, as far as is known.
+    #[serde(serialize_with = "json::time")]
+    #[schemars(with = "Option<json::Time>")]
+    pub fails_since: u64,
+    /// What failed there last, and why; null if it works.
+    pub error: Option<String>,
+}
+
+impl PlaceStatus {
+    /// How the places stand through which messages to `peer` travel.
+    pub(crate) fn all(
+        places: &[String],
+        peer: &PostofficeName,
+        (troubles, fall_back): (&Troubles, &FallBack),
+        now: u64,
+    ) -> Vec<Self> {
+        let in_use = troubles.in_use(places, peer, fall_back, now);
+        let status = |(at, place): (usize, &String)| {
+            let trouble = troubles.of(place, peer);
+            Self {
+                place: place.clone(),
+                in_use: at == in_use,
+                fails_since: trouble.map_or(0, |trouble| trouble.since),
+                error: trouble.map(|trouble| trouble.text.clone()),
+            }
+        };
+        places.iter().enumerate().map(status).collect()
+    }
+
+    /// How the places stand through which this postoffice sends to its server.
+    pub fn own(postoffice: &mut Postoffice) -> Result<Vec<Self>> {
+        let (places, fall_back) = (postoffice.own_places()?, postoffice.fall_back());
+        let server = postoffice.server.clone();
+        let troubles = Troubles::load(&mut *postoffice.begin()?)?;
+        Ok(Self::all(&places, &server, (&troubles, &fall_back), now_ms()))
+    }
+}
+
+/// The places of folders that are mounted here, in order.
+///
+/// # Errors
+///
+/// A folder that is not there, or is named twice.
+pub(crate) fn mounted(folders: &[PathBuf]) -> Result<Vec<Place>> {
+    of_folders(folders, |folder| match fs::canonicalize(folder) {
+        Ok(absolute) if absolute.is_dir() => Ok(absolute),
+        found => {
+            let why = found.err().map_or("it is not a folder".to_owned(), |why| why.to_string());
+            let text =
+                format!("the shared folder \"{}\" cannot be reached: {why}", folder.display());
+            let hint = "mount it, or name the folder in which it is mounted here: --folder DIR";
+            Err(Failure::usage(text).with_kind(FailureKind::Unreachable).hint(hint))
+        }
+    })
+}
+
+/// The places of folders in order, by their absolute paths.
+///
+/// # Errors
+///
+/// A folder of which there is no absolute path, or that is named twice.
+pub(crate) fn of_folders(
+    folders: &[PathBuf],
+    absolute: impl Fn(&Path) -> Result<PathBuf>,
+) -> Result<Vec<Place>> {
+    let mut places: Vec<Place> = Vec::new();
+    for folder in folders {
+        let place = Place::folder(&absolute(folder)?).map_err(Failure::usage)?;
+        if let Some(at) = places.iter().position(|known| *known == place) {
+            let (first, again) = (folders[at].display(), folder.display());
+            let text = format!("the shared folders \"{first}\" and \"{again}\" are the same one");
+            return Err(Failure::usage(text).hint("name each folder once; the first is preferred"));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn parse(text: &str) -> Result<Place> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// The places of a requestor in order: each is an escaped line of a note.
+fn noted(tables: &mut dyn Tables) -> Stored<Vec<String>> {
+    let note = tables.note(CARRIER)?.unwrap_or_default();
+    Ok(note.lines().filter_map(|line| unescape(line).map(String::from)).collect())
+}
+
+/// Notes the places of a requestor.
+pub(crate) fn note(tables: &mut dyn Tables, places: &[Place]) -> Stored<()> {
+    let lines: String =
+        places.iter().map(|place| format!("{}\n", escape(&place.to_string()))).collect();
+    tables.put_note(CARRIER, Some(&lines))
 }

@@ -28,11 +28,6 @@ use crate::keys::{evidence_key, public_key, random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
 use crate::time::now_ms;
 
-/// The carrier of a server's own postoffice: its transit folder.
-pub const LOCAL: &str = "local:";
-/// The name of the note that says where messages to the server travel.
-pub const CARRIER_NOTE: &str = "carrier";
-
 /// The zstd level of bodies that travel over slow lines: a few seconds of a processor save hours of the line.
 const SLOW_COMPRESSION: i32 = 19;
 
@@ -207,6 +202,7 @@ impl Postoffice {
             compression: self.config.compression,
             slow_compression: SLOW_COMPRESSION,
             outbox: self.outbox()?,
+            fall_back: self.fall_back(),
             settle_ms: self.config.settle_ms,
             spool: Spool::in_folder(bodies(&self.folder)),
         })

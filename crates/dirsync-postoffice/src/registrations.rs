@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_agent::waiting;
 use dirsync_carrier::access::Access;
-use dirsync_carrier::durable;
+use dirsync_carrier::{Place, durable};
 use dirsync_directory::{PostofficeName, View};
 use dirsync_message::{Side, SrvSeq};
 use dirsync_protocol::invitation::verifier;
@@ -23,6 +23,7 @@ use crate::invitation::{Invitation, VALID_MS};
 use crate::keys::random_seed;
 use crate::last_command::Command;
 use crate::nearest::Nearest;
+use crate::places::of_folders;
 use crate::postoffice::Postoffice;
 use crate::time::{now_ms, rfc3339};
 use crate::view::{Seen, ViewChange, changed, within_limits};
@@ -93,27 +94,28 @@ fn standing(registration: &Registration) -> Standing {
 /// A requestor that was invited.
 #[derive(Clone, Debug)]
 pub struct Invited {
-    /// Where its messages travel.
-    pub carrier: String,
+    /// The places through which its messages travel, the preferred one first.
+    pub places: Vec<Place>,
     /// Its view.
     pub sees: Seen,
 }
 
-/// Registers a requestor whose messages travel through a shared folder, and writes its invitation.
+/// Registers a requestor whose messages travel through shared folders, the first one if it works, and writes its
+/// invitation.
 pub fn add(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    folder: &Path,
+    folders: &[PathBuf],
     view: View,
     again: bool,
     out: &Path,
 ) -> Result<Invited> {
-    let carrier = folder_carrier(folder)?;
-    invite(postoffice, name, &carrier, view, again, Some(out))?;
+    let places = of_folders(folders, shared_folder)?;
+    invite(postoffice, name, &places, view, again, Some(out))?;
     let mut tables = postoffice.begin()?;
     let view = tables.registration(name)?.map(|known| known.view_allowed);
     let sees = Seen::of(&mut *tables, view.unwrap_or_default())?;
-    Ok(Invited { carrier, sees })
+    Ok(Invited { places, sees })
 }
 
 /// Registers a requestor and gives its invitation. It is written to `out` first: if that fails, or
@@ -121,7 +123,7 @@ pub fn add(
 pub fn invite(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    carrier: &str,
+    places: &[Place],
     view: View,
     again: bool,
     out: Option<&Path>,
@@ -146,7 +148,7 @@ pub fn invite(
     let kind = DecisionKind::Invite {
         verifier: verifier(&secret),
         expires,
-        carrier: carrier.to_owned(),
+        places: places.iter().map(ToString::to_string).collect(),
         view,
     };
     let invitation = Invitation {
@@ -155,7 +157,7 @@ pub fn invite(
         postoffice: name.clone(),
         secret,
         expires,
-        carrier: carrier.to_owned(),
+        places: places.to_vec(),
     };
     if let Some(out) = out {
         require_foreign(out)?;
@@ -175,25 +177,27 @@ pub struct ChangedView {
     pub after: Seen,
 }
 
-/// Changes the shared folder of a requestor, its key, or its view. Arguments of `None` change nothing.
+/// Changes the shared folders of a requestor, its key, or its view. An empty list and `None` change nothing.
 pub fn set(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    (folder, key): (Option<&Path>, Option<&PublicKey>),
+    (folders, key): (&[PathBuf], Option<&PublicKey>),
     change: ViewChange,
 ) -> Result<ChangedView> {
     let before = taking_part(postoffice, name)?.view_allowed;
     let is_view_named = !change.is_nothing();
     let after = change.applied_to(&before)?;
-    if !is_view_named && folder.is_none() && key.is_none() {
+    if !is_view_named && folders.is_empty() && key.is_none() {
         return Err(Failure::usage(format!("name what is to change of {name}")).hint(
             "each limit on what it may see is changed by its option, and lifted by a word of its own, \
              e.g. --all-kinds; `dirsync requestor show NAME` shows them",
         ));
     }
     let mut decided = Vec::new();
-    if let Some(folder) = folder {
-        decided.push((name.clone(), DecisionKind::Carrier(folder_carrier(folder)?)));
+    if !folders.is_empty() {
+        let places = of_folders(folders, shared_folder)?;
+        let places = places.iter().map(ToString::to_string).collect();
+        decided.push((name.clone(), DecisionKind::Carrier(places)));
     }
     if let Some(key) = key {
         decided.push((name.clone(), DecisionKind::Key(key.to_string())));
@@ -295,10 +299,6 @@ fn last_contact(registration: &Registration) -> String {
         0 => "never heard".to_owned(),
         at => format!("last heard {}", rfc3339(at)),
     }
-}
-
-fn folder_carrier(folder: &Path) -> Result<String> {
-    Ok(format!("folder:{}", shared_folder(folder)?.display()))
 }
 
 /// The absolute form of a folder that is to be shared; it is made if it is not there.

@@ -1,9 +1,10 @@
 //! Reports of the steps at a postoffice.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use dirsync_agent::changes::ReadReport;
-use dirsync_agent::step::{ApplyReport, PlaceFailure, ProcessReport, SendReport};
+use dirsync_agent::step::{ApplyReport, PlaceFailure, ProcessReport, SendReport, Sent};
 use dirsync_directory::plural;
 use dirsync_protocol::context::Event;
 use dirsync_protocol::row::Row;
@@ -113,6 +114,15 @@ impl Report {
             Self::Sent(report) => &report.failed,
             Self::Processed(report) => &report.failed,
             Self::Applied { report, .. } => &report.failed,
+        }
+    }
+
+    /// The places through which it sent, by addressee.
+    pub(crate) fn sent(&self) -> BTreeSet<Sent> {
+        match self {
+            Self::Sent(report) => report.sent.clone(),
+            Self::Processed(report) => report.sent.clone(),
+            Self::Read { .. } | Self::Applied { .. } => BTreeSet::new(),
         }
     }
 

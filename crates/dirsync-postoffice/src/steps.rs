@@ -18,6 +18,7 @@ use dirsync_store::Transaction;
 use crate::failure::{Failure, Result};
 use crate::folder::clean_bodies;
 use crate::key;
+use crate::places::Transits;
 use crate::postoffice::Postoffice;
 use crate::report::{Done, Report};
 use crate::sources;
@@ -34,10 +35,11 @@ const BODY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The store's, with the log lines of the work done before. A place that cannot be used is a failure of
 /// the report.
 pub fn send(postoffice: &mut Postoffice, verify: bool) -> Result<Done> {
-    let transit = postoffice.transit()?;
+    let transits = postoffice.own_transits()?;
     let around = postoffice.around()?;
     set_view_wanted(postoffice)?;
-    let (report, cause) = split(step::send(&mut postoffice.store, &*transit, &around, verify));
+    let (report, cause) =
+        split(step::send(&mut postoffice.store, &ways(&transits), &around, verify));
     let is_sent = report.request.is_some();
     let noted = |tables: &mut dyn Transaction, at| {
         if is_sent { note_sent(tables, at) } else { Ok(()) }
@@ -88,10 +90,10 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
 /// The store's, with the log lines of the work done before. A place or a target that cannot be used is a
 /// failure of the report.
 pub fn apply(postoffice: &mut Postoffice) -> Result<Done> {
-    let transit = postoffice.transit()?;
+    let transits = postoffice.own_transits()?;
     let around = postoffice.around()?;
     let answer_before = postoffice.begin()?.requestor()?.last_answer;
-    let (report, cause) = split(step::apply(&mut postoffice.store, &*transit, &around));
+    let (report, cause) = split(step::apply(&mut postoffice.store, &ways(&transits), &around));
     let (mut targets, cause) = match cause {
         None => match write_targets(postoffice) {
             Ok(targets) => (targets, None),
@@ -147,7 +149,8 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     let (confirmed, tombstones) = (config.keep_confirmed, config.keep_tombstones);
     let now = now_ms();
     let before = |length: Duration| now.saturating_sub(length.as_millis() as u64);
-    for transit in postoffice.transits()?.into_values().chain([postoffice.transit()?]) {
+    let own = postoffice.own_transits()?.into_iter().map(|(_, transit)| transit);
+    for transit in postoffice.transits()?.into_values().chain(own) {
         let _ = transit.purge(before(done));
     }
     clean_bodies(&postoffice.folder, SystemTime::now() - BODY_AGE)?;
@@ -157,6 +160,11 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
     forget_runs(&mut *tables, before(undo), RUN_BYTES_MAX)?;
     server::forget_before(&mut *tables, before(confirmed), before(tombstones))?;
     Ok(tables.commit()?)
+}
+
+/// The transits to the server as steps take them.
+fn ways(transits: &Transits) -> Vec<(&str, &dyn Transit)> {
+    transits.iter().map(|(place, transit)| (place.as_str(), &**transit)).collect()
 }
 
 /// The report of a step, also if it did not come to its end, and why it did not.
@@ -200,13 +208,12 @@ fn log_end(
     at: u64,
     and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
 ) -> Result<Vec<LogLine>> {
-    let place = postoffice.carrier_text()?;
     let step = report.step().to_string();
     let mut lines = Vec::new();
     let mut tables = postoffice.begin()?;
     // A step that did not come to its end may not have come to every place.
     if has_ended {
-        lines = note_places(&mut *tables, &step, &place, report.failed_places(), at)?;
+        lines = note_places(&mut *tables, &step, report.failed_places(), &report.sent(), at)?;
     }
     // A place that is away is not told of at each poll.
     let is_complete = has_ended && report.failed().next().is_none();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
+use dirsync_agent::route::FallBack;
 use dirsync_agent::step::Surroundings;
 use dirsync_carrier::Spool;
 use dirsync_directory::{EntryId, Record, View};
@@ -258,6 +259,7 @@ impl World {
             compression: 1,
             slow_compression: 1,
             outbox: Outbox::default(),
+            fall_back: FallBack::default(),
             settle_ms: 0,
             spool: Spool::in_memory(),
         }
@@ -295,7 +297,7 @@ impl World {
             DecisionKind::Invite {
                 verifier: verifier(&secret_of(name)),
                 expires: BEGINNING + 100 * YEAR_MS,
-                carrier: name.to_owned(),
+                places: vec![name.to_owned()],
                 view: View::default(),
             },
         );

@@ -7,6 +7,7 @@ use dirsync_agent::changes::{ReadReport, ReadRow, ReadSettings, SourceRead};
 use dirsync_agent::decisions::{Decision, DecisionKind, DecisionsLog, decide};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::restoring::begin_anew;
+use dirsync_agent::route::FallBack;
 use dirsync_agent::sealing::Sealing;
 use dirsync_agent::step::{
     ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
@@ -37,7 +38,7 @@ pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The secret of every server's evidence: of copies, too, as in their folders.
 pub const EVIDENCE: EvidenceKey = EvidenceKey::new([0xe5; EvidenceKey::BYTES]);
 /// What the server calls its one transit.
-const CARRIER: &str = "net";
+const PLACE: &str = "net";
 
 /// Why something failed.
 pub type Failed = Box<dyn std::error::Error>;
@@ -135,6 +136,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             compression: 3,
             slow_compression: 3,
             outbox: self.outbox.clone(),
+            fall_back: FallBack::default(),
             settle_ms: 60_000,
             spool: self.spool.clone(),
         }
@@ -163,7 +165,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     pub fn found_server(&mut self) {
         let (name, key) = (self.name.clone(), key_of(&self.name));
         self.transact(|tables, context, _| {
-            founding::found_server(tables, context.draws, &name, Instance(7), &key, CARRIER)
+            founding::found_server(tables, context.draws, &name, Instance(7), &key, PLACE)
         })
         .expect("a fresh store");
     }
@@ -188,8 +190,8 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     pub fn invite(&mut self, name: &str, view: View) -> Result<(), Failed> {
         let verifier = verifier(&secret(&postoffice(name)));
         let expires = self.now + 365 * DAY_MS;
-        let carrier = CARRIER.into();
-        self.decide(name, DecisionKind::Invite { verifier, expires, carrier, view })
+        let places = vec![PLACE.to_owned()];
+        self.decide(name, DecisionKind::Invite { verifier, expires, places, view })
     }
 
     /// An administrator of the server decides about a postoffice.
@@ -252,7 +254,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
     /// When the step fails.
     pub fn send(&mut self, transit: &dyn Transit) -> Result<SendReport, Interrupted<SendReport>> {
         let around = self.around();
-        send(&mut self.store, transit, &around, true)
+        send(&mut self.store, &[(PLACE, transit)], &around, true)
     }
 
     /// T2; with `push`, as in continuous mode, the server also answers unasked.
@@ -266,14 +268,14 @@ impl<D: DecisionsLog> TestPostoffice<D> {
         push: bool,
     ) -> Result<ProcessReport, Interrupted<ProcessReport>> {
         let around = self.around();
-        let carriers = BTreeMap::from([(CARRIER.to_owned(), transit)]);
-        process(&mut self.store, &carriers, &mut self.decisions, &around, push)
+        let places = BTreeMap::from([(PLACE.to_owned(), transit)]);
+        process(&mut self.store, &places, &mut self.decisions, &around, push)
     }
 
     /// Whether the server has anything to do.
     pub fn requests_arrived(&mut self, transit: &dyn Transit) -> bool {
-        let carriers = BTreeMap::from([(CARRIER.to_owned(), transit)]);
-        step::requests_arrived(&mut self.store, &carriers).expect("the store works")
+        let places = BTreeMap::from([(PLACE.to_owned(), transit)]);
+        step::requests_arrived(&mut self.store, &places).expect("the store works")
     }
 
     /// T3.
@@ -286,7 +288,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
         transit: &dyn Transit,
     ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
         let around = self.around();
-        apply(&mut self.store, transit, &around)
+        apply(&mut self.store, &[(PLACE, transit)], &around)
     }
 
     /// Those with whom it exchanges messages.

@@ -192,7 +192,7 @@ pub fn registration(name: &str) -> Registration {
         state: RegistrationState::Suspended,
         key: Some("ssh-ed25519 AAAA' \u{e9}".into()),
         invitation: Some(("00ff'\0".into(), GREATEST)),
-        carrier: "folder:/srv/%_/'x'".into(),
+        places: vec!["folder:/srv/%_/'x'".into(), "folder:/srv/a\tb\n\\c".into()],
         view_allowed: view(),
         view_wanted: View::default(),
         epoch: Some(ReqEpoch([0xab; 16])),

@@ -1,6 +1,7 @@
 //! The command line: names and flags are promises (`docs/cli.md`).
 
 mod agent;
+mod carrier;
 mod entry;
 mod held;
 
@@ -13,6 +14,7 @@ use dirsync_postoffice::config::SourceFormat;
 use dirsync_protocol::context::Level;
 
 pub use agent::{RunArgs, StatusArgs};
+pub use carrier::CarrierCommand;
 pub use entry::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
 
@@ -53,6 +55,12 @@ pub enum Command {
         after_help = "Examples:\n  dirsync -C hq requestor add SOUTH/SALES --folder share --out sales.invitation\n  dirsync -C hq requestor list"
     )]
     Requestor(RequestorCommand),
+    /// See and change the places through which a requestor exchanges messages with its server
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  dirsync -C sales carrier list\n  dirsync -C sales carrier set --folder share --folder share2"
+    )]
+    Carrier(CarrierCommand),
     /// Keep this postoffice where two have its name: it was fenced, or its folder was copied
     #[command(
         after_help = "Examples:\n  dirsync -C sales rejoin\n  dirsync -C sales rejoin --json"
@@ -217,9 +225,10 @@ pub struct InitArgs {
     /// Make a requestor from the server's invitation
     #[arg(long, value_name = "FILE")]
     pub invitation: Option<PathBuf>,
-    /// The shared folder, if it is mounted here under another name than the invitation says
-    #[arg(long, value_name = "DIR", requires = "invitation")]
-    pub folder: Option<PathBuf>,
+    /// The shared folder, if it is mounted here under another name than the invitation says; of several each, in
+    /// the order of the invitation
+    #[arg(long = "folder", value_name = "DIR", requires = "invitation")]
+    pub folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -262,9 +271,9 @@ pub enum RequestorCommand {
 pub struct RequestorAddArgs {
     /// The requestor, NETWORK/POSTOFFICE
     pub name: PostofficeName,
-    /// The shared folder through which messages travel
-    #[arg(long, value_name = "DIR")]
-    pub folder: PathBuf,
+    /// The shared folder through which messages travel; of several the first one that works is used
+    #[arg(long = "folder", value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
     /// Where to write the invitation; default: NETWORK-POSTOFFICE.invitation
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -279,10 +288,10 @@ pub struct RequestorAddArgs {
 pub struct RequestorSetArgs {
     /// The requestor, NETWORK/POSTOFFICE
     pub name: PostofficeName,
-    /// The shared folder through which messages travel from now on; the requestor's side has to be
-    /// told as well, by a new invitation
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
+    /// The shared folder through which messages travel from now on; of several the first one that works is used.
+    /// The requestor's side has to be told as well, by `carrier set` there
+    #[arg(long = "folder", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
     /// Its public key from now on, "ssh-ed25519 AAAA…", after its key was stolen: messages by any other key are
     /// refused
     #[arg(long, value_name = "KEY")]

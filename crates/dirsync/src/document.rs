@@ -4,6 +4,7 @@ use dirsync_postoffice::entries::ShownEntry;
 use dirsync_postoffice::forecast::Forecast;
 use dirsync_postoffice::held::Decided;
 use dirsync_postoffice::maps;
+use dirsync_postoffice::places::PlaceStatus;
 use dirsync_postoffice::runs::{Undone, WentOn};
 use dirsync_postoffice::server::{Recovery, RenewedLog};
 use dirsync_postoffice::status::Status;
@@ -99,6 +100,7 @@ documents! {
     ["requestor set"] => requestor::ViewChanged,
     ["requestor suspend", "requestor resume"] => requestor::Decided,
     ["requestor remove"] => requestor::Removed,
+    ["carrier list", "carrier set"] => Vec<PlaceStatus>,
     ["rejoin"] => server::Rejoined,
     ["moved"] => server::Moved,
     ["server promote"] => server::Promoted,

@@ -220,8 +220,8 @@ pub fn renewed_log(tables: &mut dyn Tables, at: u64) -> Stored<Vec<Decision>> {
             continue;
         }
         let (verifier, expires) = registration.invitation.unwrap_or_default();
-        let (carrier, view) = (registration.carrier, registration.view_allowed);
-        let invite = DecisionKind::Invite { verifier, expires, carrier, view };
+        let (places, view) = (registration.places, registration.view_allowed);
+        let invite = DecisionKind::Invite { verifier, expires, places, view };
         let ended = match registration.state {
             RegistrationState::Suspended => Some(DecisionKind::Suspend),
             RegistrationState::Removed => Some(DecisionKind::Remove),

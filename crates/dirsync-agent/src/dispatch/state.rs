@@ -22,8 +22,6 @@ pub struct State {
     pub unsent: bool,
     /// T3 could not use a place or target, and is due until it can.
     pub applies_again: bool,
-    /// The place of T3 is away.
-    pub is_away: bool,
     /// T2 could not use a place, and is due until it can.
     pub processes_again: bool,
     /// A source could not be read to its end, and is read until it can.
@@ -64,9 +62,8 @@ impl State {
             is_server: tables.server()?.is_some(),
             unsent: is_to_send(tables, &requestor)?,
             applies_again: again
-                && (is_due_again(tables, "T3", false)? || !tables.notes(TARGET_ERROR)?.is_empty()),
-            is_away: is_due_again(tables, "T3", true)?,
-            processes_again: again && is_due_again(tables, "T2", false)?,
+                && (is_due_again(tables, "T3")? || !tables.notes(TARGET_ERROR)?.is_empty()),
+            processes_again: again && is_due_again(tables, "T2")?,
             reads_again: !tables.notes(SOURCE_ERROR)?.is_empty(),
             point: requestor.point,
             tidied: tables.note(TIDIED)?.and_then(|text| text.parse().ok()),

@@ -46,11 +46,11 @@ pub struct Done {
 /// What a look at the places of a postoffice found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Updates have arrived, or the place of T3 fails.
+    /// Updates have arrived, or a place of T3 fails.
     pub updates: bool,
     /// Requests have arrived at the server, or one of its places fails.
     pub requests: bool,
-    /// The place of T3 fails.
+    /// Each place is away through which T1 would send.
     pub is_away: bool,
 }
 
@@ -169,7 +169,7 @@ impl Dispatch {
     /// to ask for what others changed.
     fn is_to_send(&self, state: &State, now: Moment, asked: bool) -> bool {
         // To a place that is away nothing is sent: each try would use up a number.
-        if state.is_away {
+        if self.turn.found.is_away {
             return false;
         }
         let heartbeat = self.sent_at.is_none_or(|at| now.steady >= at + HEARTBEAT);

@@ -13,8 +13,8 @@ use super::place::Failures;
 use super::transport::{Incoming, Opening, Transactions, open, read};
 use super::turn::Turn;
 use super::{
-    Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, commit, log_done, refusal,
-    reported,
+    Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, Ways, commit, log_done,
+    refusal, reported,
 };
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
@@ -40,33 +40,37 @@ pub struct ApplyReport {
     pub bytes: u64,
     /// Messages that were not looked at. The next step begins with them.
     pub left: u64,
-    /// The failures of the place.
+    /// The failures of places. All other places were looked at.
     pub failed: Vec<PlaceFailure>,
 }
 
 /// The step's name in the log.
 const STEP: Row = Row::T3;
 
-/// Applies every update that has arrived, each in one transaction.
+/// Applies every update that has arrived in one of the places, each in one transaction.
 ///
 /// # Errors
 ///
 /// See [`Interrupted`]; what was taken before stays taken.
 pub fn apply(
     store: &mut dyn Store,
-    transit: &dyn Transit,
+    ways: &Ways<'_>,
     around: &Surroundings,
 ) -> Result<ApplyReport, Interrupted<ApplyReport>> {
     reported(|report| {
-        let draws = Draws::new(&around.seed);
-        Applying { transit, around, draws, report }.apply_all(store)
+        let mut draws = Draws::new(&around.seed);
+        ways.iter().try_for_each(|&(place, transit)| {
+            Applying { place, transit, around, draws: &mut draws, report }.apply_all(store)
+        })
     })
 }
 
+/// The updates of one place.
 struct Applying<'a> {
+    place: &'a str,
     transit: &'a dyn Transit,
     around: &'a Surroundings,
-    draws: Draws,
+    draws: &'a mut Draws,
     report: &'a mut ApplyReport,
 }
 
@@ -75,17 +79,19 @@ type Moved = Result<bool, TransitError>;
 
 impl Applying<'_> {
     fn apply_all(mut self, store: &mut dyn Store) -> Result<(), StepError> {
-        let mut failures = Failures(&mut self.report.failed);
+        let (place, mut failures) = (self.place, Failures(&mut self.report.failed));
         let mut arrived = match self.transit.arrived() {
-            Ok(arrived) => without_left(store, self.transit, arrived, self.around, &mut failures)?,
+            Ok(arrived) => {
+                let way = (place, self.transit);
+                without_left(store, way, arrived, self.around, &mut failures)?
+            }
             Err(error) => {
-                failures.add("", None, &error);
+                failures.add(place, None, &error);
                 Vec::new()
             }
         };
-        let mut turn = Turn::begin(store, STEP.name(), &mut arrived)?;
-        let mut server = None;
-        let mut looked_at = 0;
+        let mut turn = Turn::begin(store, &format!("{STEP} {place}"), &mut arrived)?;
+        let (mut server, mut looked_at) = (None, 0);
         for one in &arrived {
             if turn.left() == 0 {
                 break;
@@ -108,7 +114,7 @@ impl Applying<'_> {
                 Ok(Opening::OtherKey(_)) => {
                     // Another machine of this name may have the key.
                     let mut tables = store.begin()?;
-                    note_left(&mut *tables, one)?;
+                    note_left(&mut *tables, place, one)?;
                     tables.commit()?;
                     Ok(false)
                 }
@@ -132,14 +138,14 @@ impl Applying<'_> {
                 Err(error) => Err(error),
             };
             if let Err(error) = moved
-                && !Failures(&mut self.report.failed).add("", None, &error)
+                && !Failures(&mut self.report.failed).add(place, None, &error)
             {
                 break;
             }
             looked_at += 1;
             turn.count_untaken(usize::from(self.report.updates == taken));
         }
-        self.report.left = turn.end(store, &arrived, looked_at)?;
+        self.report.left += turn.end(store, &arrived, looked_at)?;
         Ok(())
     }
 
@@ -158,7 +164,7 @@ impl Applying<'_> {
     ) -> Result<Moved, StepError> {
         let mut events = Vec::new();
         let mut tables = store.begin()?;
-        let outcome = self.around.run(&mut self.draws, &mut events, |context| {
+        let outcome = self.around.run(self.draws, &mut events, |context| {
             let sealing = &*self.around.sealing;
             if let Some(key) = server.hear(&mut *tables, context, sealing, shown)? {
                 put_server_key(&mut *tables, &key)?;
@@ -174,7 +180,7 @@ impl Applying<'_> {
                 // C5: list, point and numbers are committed before the file goes.
                 let is_for_another = applied.for_another;
                 if is_for_another {
-                    note_left(&mut *tables, arrived)?;
+                    note_left(&mut *tables, self.place, arrived)?;
                 }
                 commit(tables, STEP, self.around, events, &mut self.report.events)?;
                 count(self.report, applied, arrived);

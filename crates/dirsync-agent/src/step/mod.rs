@@ -32,10 +32,11 @@ use dirsync_transit::{BodiesError, Outbox};
 use thiserror::Error;
 
 use crate::decisions::DecideError;
+use crate::route::FallBack;
 use crate::sealing::Sealing;
 
 pub use apply::{ApplyReport, apply};
-pub use place::PlaceFailure;
+pub use place::{PlaceFailure, Sent};
 pub use process::{
     Places, ProcessReport, STRANGERS_WAITING_MAX, answer_requests, process, requests_arrived,
     take_requests,
@@ -43,6 +44,10 @@ pub use process::{
 pub use send::{SendReport, send};
 pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
+
+/// The places of the directory server in the order in which a requestor prefers them, each by its text and with
+/// the transit there.
+pub type Ways<'a> = [(&'a str, &'a dyn Transit)];
 
 /// The arguments of a step beside store and transit.
 #[derive(Clone, Debug)]
@@ -70,6 +75,8 @@ pub struct Surroundings {
     pub outbox: Outbox,
     /// Where bodies are kept until they are sent.
     pub spool: Spool,
+    /// How long a place may fail before the next one of a postoffice is used.
+    pub fall_back: FallBack,
     /// How old a file that seems half written has to be before it is refused, in milliseconds.
     pub settle_ms: u64,
 }

@@ -1,13 +1,13 @@
 //! Places that a step could not use.
 
-use dirsync_carrier::TransitError;
+use dirsync_carrier::{Transit, TransitError};
 use dirsync_directory::PostofficeName;
 
 /// A place that a step could not use, wholly or in part. Everything else was done; the messages that
 /// wait there are tried again by the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceFailure {
-    /// The place, by its name among [`super::Places`]; empty if the step has only one transit.
+    /// The place, as the step was given it.
     pub place: String,
     /// The addressee whose messages could not be written; `None` if the own inbox failed.
     pub to: Option<PostofficeName>,
@@ -15,6 +15,15 @@ pub struct PlaceFailure {
     pub unreachable: bool,
     /// What failed, and why.
     pub text: String,
+}
+
+/// A postoffice to which a step has sent, and the place through which.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sent {
+    /// The addressee.
+    pub to: PostofficeName,
+    /// The place, as the step was given it.
+    pub place: String,
 }
 
 /// The failures in a step's report: the first one of each place and addressee.
@@ -50,6 +59,12 @@ impl Failures<'_> {
             |failure: &PlaceFailure| failure.place == place && failure.to.as_ref() == Some(to);
         self.is_away(place) || self.0.iter().any(concerns)
     }
+}
+
+/// Whether a step tries the place with this number, of those of a postoffice. Those before the one in use are tried
+/// in case they work again. A slow one takes every message; its line tries by itself and says when it works.
+pub(super) fn is_tried(number: usize, in_use: usize, transit: &dyn Transit) -> bool {
+    number == in_use || number < in_use && !transit.is_slow()
 }
 
 /// Whether a place is away, according to the failures of a step.

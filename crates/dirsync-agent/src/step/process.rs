@@ -19,7 +19,7 @@ use dirsync_store::Store;
 use self::answer::Answering;
 use self::push::push_changes;
 use self::take::Taking;
-use super::place::{PlaceFailure, is_away};
+use super::place::{PlaceFailure, Sent, is_away};
 use super::{Interrupted, Surroundings, reported};
 use crate::decisions::DecisionsLog;
 
@@ -48,11 +48,13 @@ pub struct ProcessReport {
     pub waiting: BTreeSet<PostofficeName>,
     /// Messages that were not looked at. The next step begins with them.
     pub left: u64,
+    /// The places through which messages went, by addressee.
+    pub sent: BTreeSet<Sent>,
     /// Failures of places. All other places were served.
     pub failed: Vec<PlaceFailure>,
 }
 
-/// The messages of a server at each place, by the text of its registrations' `carrier`.
+/// The messages of a server at each place, by its text in the `places` of registrations.
 pub type Places<'a> = BTreeMap<String, &'a dyn Transit>;
 
 /// Takes every request that has arrived and answers each: [`take_requests`], then
@@ -77,7 +79,7 @@ pub fn process(
         if push {
             push_changes(store)?;
         }
-        // The answers of postoffices whose place is away stay due.
+        // The answers of postoffices whose places in use are away stay due.
         let mut places = places.clone();
         places.retain(|place, _| !is_away(&report.failed, place));
         Answering::new(around, &mut draws, report).answer_all(store, &places)
@@ -102,7 +104,7 @@ pub fn take_requests(
 }
 
 /// The second half of [`process`]: answers every requestor that is due and reached through one of
-/// the places.
+/// the places: the first one that takes the answer, up to the one in use ([`crate::route`]).
 ///
 /// # Errors
 ///

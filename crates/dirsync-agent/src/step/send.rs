@@ -1,6 +1,8 @@
 //! T1: a requestor sends a request.
 
-use dirsync_carrier::{Body, Outgoing, Transit};
+use std::collections::BTreeSet;
+
+use dirsync_carrier::{Body, Outgoing, Transit, TransitError};
 use dirsync_message::{Health, Request, RequestKind};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{make_request, verify_list, visit_request_body};
@@ -10,26 +12,29 @@ use dirsync_seal::{FirstContact, MessageName};
 use dirsync_store::Store;
 use dirsync_transit::FrozenBody;
 
-use super::place::Failures;
+use super::place::{Failures, is_tried};
 use super::transport::{encode_body, request_name};
 use super::under_way::{NamedBody, freeze_first, is_inline, own_part_under_way};
-use super::{Interrupted, PlaceFailure, StepError, Surroundings, commit, reported};
+use super::{Interrupted, PlaceFailure, Sent, StepError, Surroundings, Ways, commit, reported};
 use crate::known_peers::first_contact;
 use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
+use crate::trouble::Troubles;
 
 /// The work of T1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
     /// The events of the step, which the log has.
     pub events: Vec<Event>,
-    /// The number of the request; `None` if this postoffice may not send, or the place failed.
+    /// The number of the request; `None` if this postoffice may not send, or no place took it.
     pub request: Option<u64>,
     /// Own transactions in it.
     pub transactions: u64,
     /// Bytes of the message file.
     pub bytes: u64,
-    /// The failure of the place, if there was one. The next run sends another request.
+    /// The place that took it.
+    pub sent: BTreeSet<Sent>,
+    /// The failures of places. If no place took the request, the next run sends another one.
     pub failed: Vec<PlaceFailure>,
 }
 
@@ -39,7 +44,8 @@ const UNANSWERED_MAX: u64 = 3;
 /// The step's name in the log.
 const STEP: Row = Row::T1;
 
-/// Sends a request to the directory server, with own changes and the point that the list has reached.
+/// Sends a request to the directory server, with own changes and the point that the list has reached. It goes
+/// through the first of `ways` that takes it, up to the one in use ([`crate::route`]).
 ///
 /// With `verify` the digest of the list is computed from its content, not taken from the running sums, so
 /// that a byte that changed on disk is found and repaired.
@@ -49,32 +55,30 @@ const STEP: Row = Row::T1;
 /// See [`Interrupted`].
 pub fn send(
     store: &mut dyn Store,
-    transit: &dyn Transit,
+    ways: &Ways<'_>,
     around: &Surroundings,
     verify: bool,
 ) -> Result<SendReport, Interrupted<SendReport>> {
     reported(|report: &mut SendReport| {
-        let Some(request) = make(store, transit, around, verify, report)? else { return Ok(()) };
+        let Some(request) = make(store, ways, around, verify, report)? else { return Ok(()) };
         let name = request_name(&request.head).ok_or(StepError::NoName)?;
-        let (body, inline) = request.leave_body(around, transit)?;
-        let front = request.seal(around, &name, &body)?;
-        let sent = transit.send(&Outgoing {
-            from: &request.head.from,
-            to: &request.head.to,
-            epoch: name.epoch(),
-            number: name.number(),
-            part: name.part(),
-            front: &front,
-            body: &inline,
-        });
-        match sent {
-            Ok(bytes) => (report.request, report.bytes) = (Some(request.head.number.0), bytes),
-            Err(error) => {
-                Failures(&mut report.failed).add("", Some(&request.head.to), &error);
-                send_again(store)?;
+        let to = &request.head.to;
+        for (at, (place, transit)) in ways.iter().enumerate() {
+            if !is_tried(at, request.in_use, *transit) {
+                continue;
+            }
+            match request.send(around, &name, *transit)? {
+                Ok(bytes) => {
+                    (report.request, report.bytes) = (Some(request.head.number.0), bytes);
+                    report.sent.insert(Sent { to: to.clone(), place: (*place).to_owned() });
+                    return Ok(());
+                }
+                Err(error) => {
+                    Failures(&mut report.failed).add(place, Some(to), &error);
+                }
             }
         }
-        Ok(())
+        send_again(store)
     })
 }
 
@@ -83,6 +87,8 @@ struct Made {
     head: Request,
     body: OwnBody,
     server: Peer,
+    /// The number of the way in use. Those before it are tried first.
+    in_use: usize,
     /// The proof of the invitation. It travels with every request, because a server that was put back may not
     /// know the key any more.
     first_contact: Option<FirstContact>,
@@ -96,6 +102,26 @@ enum OwnBody {
 }
 
 impl Made {
+    /// Sends it through one way.
+    fn send(
+        &self,
+        around: &Surroundings,
+        name: &MessageName,
+        transit: &dyn Transit,
+    ) -> Result<Result<u64, TransitError>, StepError> {
+        let (body, inline) = self.leave_body(around, transit)?;
+        let front = self.seal(around, name, &body)?;
+        Ok(transit.send(&Outgoing {
+            from: &self.head.from,
+            to: &self.head.to,
+            epoch: name.epoch(),
+            number: name.number(),
+            part: name.part(),
+            front: &front,
+            body: &inline,
+        }))
+    }
+
     /// Lets the body leave by itself, or returns it to be sent with the message.
     fn leave_body(
         &self,
@@ -138,7 +164,7 @@ impl Made {
 /// Makes the request (C2: its number is committed before the message leaves).
 fn make(
     store: &mut dyn Store,
-    transit: &dyn Transit,
+    ways: &Ways<'_>,
     around: &Surroundings,
     verify: bool,
     report: &mut SendReport,
@@ -156,6 +182,10 @@ fn make(
         clock: around.now,
     };
     let before = tables.requestor()?;
+    let places: Vec<&str> = ways.iter().map(|(place, _)| *place).collect();
+    let troubles = Troubles::load(&mut *tables)?;
+    let in_use = troubles.in_use(&places, &before.server, &around.fall_back, around.now);
+    let Some((_, transit)) = ways.get(in_use) else { return Ok(None) };
     let under_way = match transit.is_slow() {
         true => own_part_under_way(around, &before.server, before.epoch)?,
         false => None,
@@ -170,7 +200,7 @@ fn make(
             let body = match under_way {
                 Some((_, body)) => OwnBody::UnderWay(body),
                 None => {
-                    let level = around.level(transit);
+                    let level = around.level(*transit);
                     let encoded = encode_body(around, level, u64::MAX, |visit| {
                         visit_request_body(&mut *tables, &head.own, visit)
                     })?;
@@ -188,7 +218,7 @@ fn make(
                 around.outbox.begin_again_if_all_left(&head.to)?;
             }
             let first_contact = first_contact(&mut *tables, &*around.sealing)?;
-            Some(Made { head, body, server, first_contact })
+            Some(Made { head, body, server, in_use, first_contact })
         }
     };
     commit(tables, STEP, around, events, &mut report.events)?;

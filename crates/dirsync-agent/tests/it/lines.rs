@@ -54,7 +54,7 @@ impl Nights {
     }
 
     fn in_world(mut world: World, source: &'static str, bytes: u64) -> Self {
-        world.decide(SOUTH, DecisionKind::Carrier(LINE.into()));
+        world.decide(SOUTH, DecisionKind::Carrier(vec![LINE.into()]));
         for office in world.postoffices.values_mut() {
             office.part_bytes_max = bytes / 3 + 10_000;
         }

@@ -9,6 +9,7 @@ mod inbox;
 mod interrupted;
 mod limits;
 mod lines;
+mod places;
 mod sealed;
 mod sources;
 mod stories;

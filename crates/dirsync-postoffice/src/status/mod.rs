@@ -10,6 +10,7 @@ mod verdict;
 use dirsync_agent::alarm::{Alarm, AlarmKind, Away, Stopped};
 use dirsync_agent::dispatch::State;
 use dirsync_agent::notes::{AGENT, LAST_APPLIED, LAST_SENT, MISSED};
+use dirsync_agent::trouble::Troubles;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{Stored, Tables};
 use schemars::JsonSchema;
@@ -126,7 +127,8 @@ impl Status {
         let warnings = exposure::of(postoffice)?;
         let registrations = RegistrationStatus::of(postoffice, None)?;
         let wal_bytes = postoffice.store.wal_bytes();
-        let config = postoffice.config.clone();
+        let (config, fall_back) = (postoffice.config.clone(), postoffice.fall_back());
+        let places = postoffice.own_places().unwrap_or_default();
         let mut tables = postoffice.begin()?;
         let next = Next::by(&config, &State::load(&mut *tables)?, now);
         let state = tables.requestor()?;
@@ -136,13 +138,15 @@ impl Status {
             alarms: &waiting.alarms,
             schedule: config.schedule.as_ref(),
             has_agent: tables.note(AGENT)?.is_some(),
+            troubles: &Troubles::load(&mut *tables)?,
+            fall_back: &fall_back,
             now,
         };
         let requestors = match &server {
             Some(_) => of_registrations(&state.name, &registrations, &around),
             None => {
                 let unsent = unacknowledged(&mut *tables, &state)?;
-                vec![of_itself(&state, unsent, last_applied, &around)]
+                vec![of_itself(&state, unsent, last_applied, &places, &around)]
             }
         };
         let (stopped, away) = stopped(&waiting.alarms).unzip();

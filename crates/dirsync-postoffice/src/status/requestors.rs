@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind};
 use dirsync_agent::dispatch::{HEARTBEAT, timestamp};
+use dirsync_agent::route::FallBack;
 use dirsync_agent::schedule::{Schedule, Step};
+use dirsync_agent::trouble::Troubles;
 use dirsync_agent::waiting::late_at;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{RequestorState, Stored, Tables};
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use super::verdict::{Facts, Verdict, verdict};
 use crate::json;
+use crate::places::PlaceStatus;
 use crate::registrations::{RegistrationStatus, Standing};
 
 /// How a postoffice is.
@@ -56,6 +59,8 @@ pub struct RequestorStatus {
     pub held: u64,
     /// Cases in quarantine there, as it says.
     pub quarantined: u64,
+    /// The places through which messages to it travel, the preferred one first; at a requestor those to its server.
+    pub places: Vec<PlaceStatus>,
 }
 
 impl RequestorStatus {
@@ -81,7 +86,15 @@ pub(super) struct Around<'a> {
     pub schedule: Option<&'a Schedule>,
     /// An agent runs, or did: others are expected to be heard.
     pub has_agent: bool,
+    pub troubles: &'a Troubles,
+    pub fall_back: &'a FallBack,
     pub now: u64,
+}
+
+impl Around<'_> {
+    fn places(&self, places: &[String], peer: &PostofficeName) -> Vec<PlaceStatus> {
+        PlaceStatus::all(places, peer, (self.troubles, self.fall_back), self.now)
+    }
 }
 
 /// The registered postoffices, the worst first.
@@ -121,7 +134,7 @@ fn alarms_by_name<'a>(
             Alarm::Recovering { waits_for } => waits_for.clone(),
             Alarm::Place { place, .. } => registrations
                 .iter()
-                .filter(|status| status.registration.carrier == *place)
+                .filter(|status| status.registration.places.contains(place))
                 .map(|status| status.registration.name.clone())
                 .collect(),
             _ => Vec::new(),
@@ -171,6 +184,7 @@ fn of_registration(
         digest_since: since,
         held: health.held,
         quarantined: health.quarantined,
+        places: around.places(&registration.places, &registration.name),
     }
 }
 
@@ -201,6 +215,7 @@ pub(super) fn of_itself(
     state: &RequestorState,
     unacknowledged: u64,
     last_applied: u64,
+    places: &[String],
     around: &Around<'_>,
 ) -> RequestorStatus {
     let alarms: Vec<&Alarm> = around.alarms.iter().collect();
@@ -231,6 +246,7 @@ pub(super) fn of_itself(
         digest_since: if digest_matches.is_some() { last_applied } else { 0 },
         held: count(&alarms, AlarmKind::Held),
         quarantined: count(&alarms, AlarmKind::Quarantined),
+        places: around.places(places, &state.server),
     }
 }
 

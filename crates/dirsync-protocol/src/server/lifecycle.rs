@@ -29,7 +29,7 @@ pub fn register(tables: &mut dyn Tables, decided: &Registration) -> Stored<()> {
             state: decided.state,
             key: decided.key.clone(),
             invitation: decided.invitation.clone(),
-            carrier: decided.carrier.clone(),
+            places: decided.places.clone(),
             view_allowed: decided.view_allowed.clone(),
             ..kept
         },

@@ -120,8 +120,9 @@ pub struct Registration {
     /// The verifier of the invitation's secret and when it expires (milliseconds since 1970);
     /// [`INVITATION_USED`] after it has admitted a machine.
     pub invitation: Option<(String, u64)>,
-    /// Where its messages travel, e.g. `folder:/srv/dirsync`.
-    pub carrier: String,
+    /// The places where its messages are exchanged, e.g. `folder:/srv/dirsync`, the preferred one first; never
+    /// empty. Requests are taken from each of them.
+    pub places: Vec<String>,
     /// The view that it is allowed.
     pub view_allowed: View,
     /// The view that it asked for.

@@ -44,8 +44,9 @@ impl World {
         let (around, port) = (self.around(machine), self.network.port(machine));
         self.network.answering(Parts::One, None);
         let before = self.network.posted();
-        let sent = self
-            .troubled(machine, trouble, |world| send(world.site(machine), &port, &around, true))?;
+        let sent = self.troubled(machine, trouble, |world| {
+            send(world.site(machine), &[(name_of(machine), &port)], &around, true)
+        })?;
         if let Some(report) = sent {
             self.ghost.damaged.remove(machine);
             self.note(machine, report.events);
@@ -124,8 +125,9 @@ impl World {
     ) -> Checked<Taken> {
         let (around, port) = (self.around(machine), self.network.port(machine));
         self.network.deliver(machine, letter.clone());
-        let applied =
-            self.troubled(machine, trouble, |world| apply(world.site(machine), &port, &around))?;
+        let applied = self.troubled(machine, trouble, |world| {
+            apply(world.site(machine), &[(name_of(machine), &port)], &around)
+        })?;
         let Some(report) = applied else { return Ok(Taken { failed: true, ..Taken::default() }) };
         let digest_failed = report.events.iter().any(|event| event.row == Row::R18);
         let (refused, list_changed) = (report.refused > 0, report.list_changed);

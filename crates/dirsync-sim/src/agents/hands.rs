@@ -1,10 +1,10 @@
 //! The steps of a turn, as the shell of `dirsync run` does them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dirsync_agent::dispatch::{Action, Done, Found, Hands, Moment, note_applied, note_sent};
 use dirsync_agent::schedule::Step;
-use dirsync_agent::step::{self, PlaceFailure, requests_arrived};
+use dirsync_agent::step::{self, PlaceFailure, Sent, requests_arrived};
 use dirsync_agent::trouble::note_places;
 use dirsync_carrier::Transit;
 use dirsync_protocol::context::Level;
@@ -53,10 +53,11 @@ impl Work<'_> {
     }
 
     /// The place that T3 takes from, and T1 sends to.
-    fn own_port(&self) -> Port {
+    fn own_way(&self) -> (String, Port) {
         let machine = self.machine();
         let name = name_of(&machine).to_owned();
-        self.world.network.port_at(&machine, &name)
+        let port = self.world.network.port_at(&machine, &name);
+        (name, port)
     }
 
     fn ports(&self) -> BTreeMap<String, Port> {
@@ -70,13 +71,12 @@ impl Work<'_> {
     fn ended(
         &mut self,
         step: Step,
-        (failed, left): (&[PlaceFailure], u64),
+        (failed, sent, left): (&[PlaceFailure], &BTreeSet<Sent>, u64),
         and: impl FnOnce(&mut dyn Transaction, u64) -> Stored<()>,
     ) -> Result<Done, Stopped> {
         let (now, wall) = (self.world.now, self.world.clock(self.site));
-        let place = name_of(&self.machine()).to_owned();
         let mut tables = self.world.site(self.site).begin()?;
-        note_places(&mut *tables, &step.to_string(), &place, failed, wall)?;
+        note_places(&mut *tables, &step.to_string(), failed, sent, wall)?;
         and(&mut *tables, wall)?;
         tables.commit()?;
         self.record.ran(step, failed.is_empty(), now, wall).map_err(|why| self.broken(&why))?;
@@ -89,9 +89,9 @@ impl Work<'_> {
     }
 
     fn send(&mut self, verify: bool) -> Result<Done, Stopped> {
-        let (port, around) = (self.own_port(), self.world.around(&self.machine()));
+        let ((place, port), around) = (self.own_way(), self.world.around(&self.machine()));
         self.world.network.answering(Parts::One, None);
-        let report = step::send(self.world.site(self.site), &port, &around, verify)
+        let report = step::send(self.world.site(self.site), &[(&place, &port)], &around, verify)
             .map_err(|error| Stopped::Failed(error.to_string()))?;
         let machine = self.machine();
         self.world.note(&machine, report.events);
@@ -99,7 +99,7 @@ impl Work<'_> {
         if sent {
             self.record.asked(around.now);
         }
-        self.ended(Step::Send, (&report.failed, 0), |tables, at| {
+        self.ended(Step::Send, (&report.failed, &report.sent, 0), |tables, at| {
             if sent { note_sent(tables, at) } else { Ok(()) }
         })
     }
@@ -121,14 +121,14 @@ impl Work<'_> {
         let checked =
             self.world.check_no_repair(known).and_then(|()| self.world.check_server(self.site));
         checked.map_err(Stopped::Broken)?;
-        self.ended(Step::Process, (&report.failed, report.left), |_, _| Ok(()))
+        self.ended(Step::Process, (&report.failed, &report.sent, report.left), |_, _| Ok(()))
     }
 
     fn apply(&mut self) -> Result<Done, Stopped> {
         let machine = self.machine();
-        let (port, around) = (self.own_port(), self.world.around(&machine));
+        let ((place, port), around) = (self.own_way(), self.world.around(&machine));
         let before = self.world.state(&machine);
-        let report = step::apply(self.world.site(self.site), &port, &around)
+        let report = step::apply(self.world.site(self.site), &[(&place, &port)], &around)
             .map_err(|error| Stopped::Failed(error.to_string()))?;
         self.world.note(&machine, report.events);
         self.world.check_digests(&machine).map_err(Stopped::Broken)?;
@@ -140,7 +140,7 @@ impl Work<'_> {
         if after.point != before.point {
             self.record.list_moved(self.world.now);
         }
-        self.ended(Step::Apply, (&report.failed, report.left), |tables, at| {
+        self.ended(Step::Apply, (&report.failed, &BTreeSet::new(), report.left), |tables, at| {
             note_applied(tables, report.answered > 0, before.last_answer, at)
         })
     }
@@ -159,7 +159,7 @@ impl Hands for Work<'_> {
     }
 
     fn look(&mut self) -> Result<Found, Stopped> {
-        let arrived = self.own_port().arrived();
+        let arrived = self.own_way().1.arrived();
         let updates = arrived.as_ref().map_or(true, |arrived| !arrived.is_empty());
         let mut found = Found { updates, requests: false, is_away: arrived.is_err() };
         if self.is_server() {

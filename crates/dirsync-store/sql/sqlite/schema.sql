@@ -312,7 +312,7 @@ CREATE TABLE registration (
     key            TEXT,             -- its pinned public key, in OpenSSH's one-line form
     invitation     TEXT,             -- the key with which proofs of the invitation's secret are checked
     expires        INTEGER,          -- time at which the invitation expires
-    carrier        TEXT NOT NULL,    -- the place where its messages are exchanged
+    places         TEXT NOT NULL,    -- the places where its messages are exchanged, in order, escaped, a line each
     view_allowed   TEXT NOT NULL,    -- the view that it is allowed
     view_wanted    TEXT NOT NULL,    -- the view that it wants
     epoch          TEXT,             -- the accepted epoch

@@ -1,6 +1,6 @@
 //! The server's state, and the state that it keeps about each requestor.
 
-use dirsync_directory::{BucketSums, PostofficeName};
+use dirsync_directory::{BucketSums, PostofficeName, escape, unescape};
 use dirsync_message::{Health, ReqSeq, Side, SrvSeq};
 use dirsync_protocol::tables::{
     Agreement, Answered, Copies, Position, Registration, RegistrationState, ServerState,
@@ -16,7 +16,7 @@ use super::transaction::SqliteTransaction;
 macro_rules! select_registration {
     ($rest:literal) => {
         concat!(
-            "SELECT name, state, key, invitation, expires, carrier, view_allowed, view_wanted, \
+            "SELECT name, state, key, invitation, expires, places, view_allowed, view_wanted, \
              epoch, retired, acknowledged, answer_due, send_own, challenge, \
              challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, buckets, list_equal, list_since, \
              answered_in, answered_upto, spoke_in, own_digest, last_contact, version, held, quarantined, clock FROM registration ",
@@ -26,7 +26,7 @@ macro_rules! select_registration {
 }
 
 const PUT: &str = "REPLACE INTO registration (folded, name, state, key, invitation, expires, \
-     carrier, view_allowed, view_wanted, epoch, retired, acknowledged, \
+     places, view_allowed, view_wanted, epoch, retired, acknowledged, \
      answer_due, send_own, challenge, challenged, side_answers, taken, copies, point, list_digest, list_bad, bucket_bits, \
      buckets, list_equal, list_since, answered_in, answered_upto, spoke_in, own_digest, last_contact, version, held, \
      quarantined, clock) \
@@ -84,6 +84,14 @@ fn read_side_line(line: &str) -> Option<SideAnswer> {
     })
 }
 
+fn places_text(places: &[String]) -> String {
+    places.iter().map(|place| format!("{}\n", escape(place))).collect()
+}
+
+fn read_places(text: &str) -> Option<Vec<String>> {
+    text.lines().map(|line| unescape(line).map(String::from)).collect()
+}
+
 fn buckets_text(sums: &BucketSums) -> String {
     sums.0.iter().map(|(bucket, digest)| format!("{bucket} {digest}\n")).collect()
 }
@@ -130,7 +138,7 @@ fn read_registration(columns: &mut Columns<'_, '_>) -> Stored<Registration> {
         state: columns.read(read_state)?,
         key: columns.optional_text()?.map(str::to_owned),
         invitation: read_invitation(columns)?,
-        carrier: columns.text()?.into(),
+        places: columns.read(read_places)?,
         view_allowed: columns.view()?,
         view_wanted: columns.view()?,
         epoch: columns.optional_parsed()?,
@@ -186,7 +194,7 @@ impl SqliteTransaction<'_> {
             registration.key,
             invitation.map(|(hash, _)| hash),
             invitation.map(|(_, expires)| integer(action, *expires)).transpose()?,
-            registration.carrier,
+            places_text(&registration.places),
             registration.view_allowed.to_string(),
             registration.view_wanted.to_string(),
             text_of(&registration.epoch),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use dirsync_agent::changes::{HandChange, ReadReport, ReadSettings, change_by_hand};
 use dirsync_agent::intake::{SourceFile, take_in};
-use dirsync_carrier::{FolderTransit, Transit as _};
+use dirsync_carrier::{FolderTransit, Place, Transit as _};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
 use dirsync_postoffice::config::load_map;
@@ -139,11 +139,11 @@ impl Demo {
     /// The server, the requestors, and the folder that they share.
     fn found(&mut self) -> Result<()> {
         make_server(&self.path(0), &self.name(0))?;
-        let carrier = format!("folder:{}", self.share.display());
+        let places = [Place::folder(&self.share).map_err(Failure::usage)?];
         for at in 1..self.names.len() {
             let name = self.name(at);
             let server = self.postoffice(0)?;
-            let invitation = invite(server, &name, &carrier, View::default(), false, None)?;
+            let invitation = invite(server, &name, &places, View::default(), false, None)?;
             make_requestor(&self.path(at), &invitation)?;
         }
         say(

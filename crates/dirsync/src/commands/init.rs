@@ -46,7 +46,7 @@ enum Role {
 pub fn init(folder: &Path, arguments: &InitArgs, json: bool) -> Result<ExitStatus> {
     match (&arguments.invitation, &arguments.name) {
         (Some(file), _) => {
-            let joined = join(folder, file, arguments.folder.as_deref())?;
+            let joined = join(folder, file, &arguments.folders)?;
             if let Some(why) = &joined.unmarked {
                 eprintln!("warning: the invitation could not be marked as used: {why}");
             }

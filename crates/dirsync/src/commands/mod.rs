@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub mod carrier;
 pub mod check;
 pub mod demo;
 pub mod entry;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Init(arguments) => init::init(folder, &arguments, json),
         Command::Requestor(command) => requestor::run(folder, command, json),
+        Command::Carrier(command) => carrier::run(folder, &command, json),
         Command::Rejoin => server::rejoin(folder, json),
         Command::Moved => server::moved(folder, json),
         Command::Server(command) => server::run(folder, &command, json),

@@ -27,8 +27,8 @@ pub struct Invited {
     postoffice: PostofficeName,
     /// The file of its invitation.
     invitation: String,
-    /// Where its messages travel.
-    carrier: String,
+    /// The places through which its messages travel, the preferred one first.
+    places: Vec<String>,
     /// What it may see.
     sees: Seen,
 }
@@ -96,8 +96,8 @@ pub struct Registration {
     name: PostofficeName,
     /// How it takes part: `invited`, `active`, `fenced`, `suspended` or `removed`.
     state: &'static str,
-    /// Where its messages travel.
-    carrier: String,
+    /// The places through which its messages travel, the preferred one first.
+    places: Vec<String>,
     /// The last of its own changes that the server has acknowledged.
     req_sync: u64,
     /// The number of the list that it has confirmed.
@@ -136,7 +136,7 @@ impl Registration {
         Self {
             name: registration.name.clone(),
             state: word(status.standing),
-            carrier: registration.carrier.clone(),
+            places: registration.places.clone(),
             req_sync: registration.acknowledged.0,
             srv_sync: status.confirmed.0,
             behind: status.behind,
@@ -184,66 +184,72 @@ fn decided(name: PostofficeName, decision: Decision, json: bool) -> Result<ExitS
 }
 
 fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitStatus> {
-    let RequestorAddArgs { name, folder: shared, out, again, view } = arguments;
+    let RequestorAddArgs { name, folders, out, again, view } = arguments;
     let mut postoffice = Postoffice::open_server(folder, "requestor add")?;
     let view = view::named(view)?;
     let default = format!("{}.invitation", name.to_string().replace('/', "-"));
     let out = out.clone().unwrap_or_else(|| default.into());
-    let share = Share::of(shared);
-    let added = registrations::add(&mut postoffice, name, shared, view, *again, &out)?;
+    let shares = Share::all(folders);
+    let added = registrations::add(&mut postoffice, name, folders, view, *again, &out)?;
     view::warn(&added.sees.unmatched);
     if json {
         document::print(&Invited {
             postoffice: name.clone(),
             invitation: out.display().to_string(),
-            carrier: added.carrier,
+            places: added.places.iter().map(ToString::to_string).collect(),
             sees: added.sees,
         });
     } else {
         println!("{name} is invited; its invitation is {}", out.display());
-        println!("{}", share.words());
+        println!("{}", Share::words(&shares));
         println!("it may see: {}", view::words(&added.sees));
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
 }
 
-/// The shared folder of a requestor, before it is made if it is not there.
+/// A shared folder of a requestor, before it is made if it is not there.
 struct Share {
     folder: PathBuf,
     is_new: bool,
 }
 
 impl Share {
-    fn of(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), is_new: !folder.exists() }
+    fn all(folders: &[PathBuf]) -> Vec<Self> {
+        let share = |folder: &PathBuf| Self { folder: folder.clone(), is_new: !folder.exists() };
+        folders.iter().map(share).collect()
+    }
+
+    fn words(shares: &[Self]) -> String {
+        let shares: Vec<String> = shares.iter().map(Self::name).collect();
+        format!("its messages travel through {}", shares.join("; if that does not work, through "))
     }
 
     /// A folder that was made may be a mistyped one, or a share that is not mounted.
-    fn words(&self) -> String {
+    fn name(&self) -> String {
         let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
         let is_new = if self.is_new { ", a folder that was made just now" } else { "" };
-        format!("its messages travel through {}{is_new}", shown(&folder.display().to_string()))
+        format!("{}{is_new}", shown(&folder.display().to_string()))
     }
 }
 
 /// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
-    let RequestorSetArgs { name, folder: shared, key, view, lift } = arguments;
+    let RequestorSetArgs { name, folders, key, view, lift } = arguments;
     let change = view::change(view, *lift)?;
     let change_of_view = !change.is_nothing();
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
-    let share = shared.as_deref().map(Share::of);
+    let shares = Share::all(folders);
     let key = key.as_deref().map(key::parse).transpose()?;
-    let other = (shared.as_deref(), key.as_ref());
+    let other = (folders.as_slice(), key.as_ref());
     let changed = registrations::set(&mut postoffice, name, other, change)?;
     view::warn(&changed.after.unmatched);
     if json {
         let (before, after) = (changed.before, changed.after);
         document::print(&ViewChanged { postoffice: name.clone(), before, after });
     } else {
-        if let Some(share) = share {
-            println!("{name}: {}", share.words());
+        if !shares.is_empty() {
+            println!("{name}: {}", Share::words(&shares));
         }
         if let Some(key) = key {
             println!("{name}: the key is {}; messages by any other are refused", key.fingerprint());

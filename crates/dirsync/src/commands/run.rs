@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use dirsync_agent::dispatch::{self, Action, Dispatch, Found, Hands, Moment, Settings, State};
 use dirsync_agent::notes::{AGENT, STEP_ERROR};
-use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::{self, Away};
@@ -411,15 +410,7 @@ impl Hands for Work<'_> {
     }
 
     fn look(&mut self) -> Result<Found> {
-        let arrived = self.postoffice.transit()?.arrived();
-        let updates = arrived.as_ref().map_or(true, |arrived| !arrived.is_empty());
-        let mut found = Found { updates, requests: false, is_away: arrived.is_err() };
-        if self.postoffice.is_server {
-            let places = self.postoffice.transits()?;
-            let places = places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
-            found.requests = requests_arrived(&mut self.postoffice.store, &places)?;
-        }
-        Ok(found)
+        self.postoffice.look()
     }
 
     fn step(&mut self, action: Action) -> Result<dispatch::Done> {

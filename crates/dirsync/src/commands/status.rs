@@ -109,6 +109,8 @@ impl Page<'_> {
             );
             notes.push(("target", text));
         }
+        let places = words::status::places(status, times, self.verbose);
+        notes.extend(places.into_iter().map(|text| ("places", text)));
         notes.extend(status.warnings.iter().map(|text| ("warning", text.clone())));
         notes
             .extend(words::next::lines(&status.next, times).into_iter().map(|text| ("next", text)));

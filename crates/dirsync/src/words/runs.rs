@@ -23,7 +23,7 @@ pub fn summary(run: &RunSummary, now: u64, zone: &TimeZone) -> String {
         RunKind::Approval => "approval of held changes".to_owned(),
         RunKind::Decision => match decision {
             "allow" => format!("change of what {subject} may see"),
-            "carrier" => format!("change of the folder of {subject}"),
+            "carrier" => format!("change of the folders of {subject}"),
             decision => format!("decision \"{decision}\" about {subject}"),
         },
         RunKind::Undo => match run.undoes {

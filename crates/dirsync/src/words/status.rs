@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind, Never, Stopped};
 use dirsync_directory::PostofficeName;
+use dirsync_postoffice::places::PlaceStatus;
 use dirsync_postoffice::registrations::Standing;
 use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
 
@@ -223,6 +224,34 @@ fn verdict(verdict: Verdict) -> (char, &'static str) {
         Verdict::Waiting => ('~', "waiting"),
         Verdict::Well => ('+', "well"),
     }
+}
+
+/// A place, whether it is used, and since when it does not work.
+pub fn place(place: &PlaceStatus, times: &Times) -> String {
+    let mut text = shown(&place.place);
+    if place.in_use {
+        text.push_str(", in use");
+    }
+    if let Some(why) = &place.error {
+        let since = times.since(place.fails_since);
+        text.push_str(&format!(", fails {since}: {}", shown(why)));
+    }
+    text
+}
+
+/// The places of postoffices: `all`, or of those that have several, one of which fails.
+pub fn places(status: &Status, times: &Times, all: bool) -> Vec<String> {
+    let fails = |one: &&RequestorStatus| {
+        one.places.len() > 1 && one.places.iter().any(|place| place.error.is_some())
+    };
+    let own = |one: &&RequestorStatus| status.role == Role::Server && one.name == status.postoffice;
+    let takes_part = |one: &&RequestorStatus| one.state != Standing::Removed;
+    let shown = status.requestors.iter().filter(takes_part).filter(|one| !own(one));
+    let line = |one: &RequestorStatus| {
+        let places: Vec<String> = one.places.iter().map(|one| place(one, times)).collect();
+        format!("{}: {}", one.name, places.join("; "))
+    };
+    shown.filter(|one| all || fails(one)).map(line).collect()
 }
 
 /// A row for each postoffice, the worst first. Of many that are well only the first ones, unless `all`.

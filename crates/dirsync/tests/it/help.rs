@@ -115,6 +115,9 @@ fn run_example(line: &str) {
             .status();
         assert!(copied.unwrap().success());
     }
+    if line.contains("share2") {
+        std::fs::create_dir(sandbox.path("share2")).unwrap();
+    }
     if line.contains(" message ") {
         sandbox.run("-C sales send").expect(0);
         let inbox = std::fs::read_dir(sandbox.path("share")).unwrap().flatten().next().unwrap();

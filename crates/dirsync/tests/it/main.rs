@@ -20,6 +20,7 @@ mod keys;
 mod log;
 mod maps;
 mod outside;
+mod places;
 mod postoffices;
 mod programs;
 mod recipes;

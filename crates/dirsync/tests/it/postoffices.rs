@@ -332,7 +332,7 @@ fn a_registration_can_be_changed() {
     assert_eq!(sandbox.status("sales")["entries"], 4);
     sandbox.run("-C hq requestor set SOUTH/SALES --folder other --types SMTP").expect(0);
     let shown = sandbox.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();
-    assert!(shown["carrier"].as_str().unwrap().ends_with("/other"), "{shown}");
+    assert!(shown["places"][0].as_str().unwrap().ends_with("/other"), "{shown}");
     assert_eq!(shown["view"], "types\tSMTP\n");
     sandbox.run("-C hq requestor suspend SOUTH/SALES").expect(0);
     let shown = sandbox.run("-C hq requestor show SOUTH/SALES --json").expect(0).json();

@@ -479,6 +479,7 @@ fn an_invitation_that_admits_nobody_makes_no_folder() {
     let good = sandbox.read("depot.invitation");
     let with = |key: &str, value: &str| {
         let line = |line: &str| match line.starts_with(key) {
+            true if key.starts_with(' ') => format!("{value}\n"),
             true => format!("{key} = {value}\n"),
             false => format!("{line}\n"),
         };
@@ -486,8 +487,13 @@ fn an_invitation_that_admits_nobody_makes_no_folder() {
     };
     for (text, says) in [
         (with("expires", "\"2020-01-01T00:00:00Z\""), "expired on 2020-01-01"),
-        (with("carrier", "\"pigeon:north\""), "its carrier \"pigeon:north\" is not known"),
-        (with("carrier", "\"folder:\""), "its carrier"),
+        (
+            with("    \"folder:", "\"pigeon:north\""),
+            "its carrier \"pigeon:north\" is not a known kind",
+        ),
+        (with("    \"folder:", "\"folder:\""), "an absolute path is expected"),
+        (with("    \"folder:", "\"local:\""), "is for the server alone"),
+        (with("    \"folder:", ""), "a list of places, is missing"),
         (with("secret", "\"\""), "has no secret"),
         (with("postoffice", "\"NORTH/HQ\""), "invites the server itself"),
         ("server = ".into(), "bad.invitation"),

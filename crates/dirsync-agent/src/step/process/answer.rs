@@ -1,20 +1,22 @@
 //! The second half of T2: requestors are answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dirsync_message::{Body, SyncPoint, Update};
 use dirsync_protocol::context::Draws;
 use dirsync_protocol::server::{self, Answer, BodyPlan, ListPlan};
-use dirsync_protocol::tables::Stored;
+use dirsync_protocol::tables::{Registration, Stored};
 use dirsync_store::Store;
 use dirsync_transit::FrozenBody;
 
-use super::post::{AnswerBody, Post, Route, is_refusal};
+use super::post::{AnswerBody, Post, Route, Way, is_refusal};
 use super::{Places, ProcessReport, STEP};
 use crate::peers::Peer;
+use crate::step::place::is_tried;
 use crate::step::transport::encode_body;
 use crate::step::under_way::{list_under_way, named_for, own_set_under_way};
 use crate::step::{StepError, Surroundings, commit};
+use crate::trouble::Troubles;
 
 /// The second half of T2.
 pub(super) struct Answering<'a> {
@@ -95,6 +97,7 @@ impl<'a> Answering<'a> {
             return Ok(Vec::new());
         }
         let outcomes = server::outcomes(&mut *tables)?;
+        let troubles = Troubles::load(&mut *tables)?;
         let own = self.around.sealing.as_peer();
         let mut lists: BTreeMap<(i32, Box<ListPlan>), Vec<ListAnswer>> = BTreeMap::new();
         let mut groups = Vec::new();
@@ -102,9 +105,9 @@ impl<'a> Answering<'a> {
         let mut events = Vec::new();
         for name in due {
             let Some(registration) = tables.registration(&name)? else { continue };
-            let Some((place, transit)) = places.get_key_value(&registration.carrier) else {
-                continue;
-            };
+            let ways = self.ways(&troubles, &registration, places);
+            // The one in use: those before it rarely take the answer.
+            let Some(transit) = ways.back().map(|way| way.transit) else { continue };
             let aside = server::side_answers(&mut *tables, &self.around.evidence, &name)?;
             let not_admitted = if aside.iter().any(|answer| is_refusal(&answer.head)) {
                 Peer::not_admitted(&mut *tables, &name)?
@@ -112,9 +115,8 @@ impl<'a> Answering<'a> {
                 None
             };
             let peer = Peer::requestor(&mut *tables, &registration, &own)?;
-            let (place, transit) = (place.clone(), *transit);
             let level = self.around.level(transit);
-            self.post.add_route(&name, Route { place, transit, peer, not_admitted });
+            self.post.add_route(&name, Route { ways, peer, not_admitted });
             let main = self.around.run(self.draws, &mut events, |context| {
                 server::prepare(&mut *tables, context, &name, &outcomes)
             })?;
@@ -150,6 +152,23 @@ impl<'a> Answering<'a> {
             lists.into_iter().map(|((level, plan), answers)| Group::List(level, plan, answers)),
         );
         Ok(groups)
+    }
+
+    /// The places through which an answer may go now, in the order in which they are tried.
+    fn ways(
+        &self,
+        troubles: &Troubles,
+        registration: &Registration,
+        places: &Places<'a>,
+    ) -> VecDeque<Way<'a>> {
+        let (to, of_it) = (&registration.name, &registration.places);
+        let in_use = troubles.in_use(of_it, to, &self.around.fall_back, self.around.now);
+        let ways = of_it.iter().enumerate().filter_map(|(at, place)| {
+            let (place, transit) = places.get_key_value(place)?;
+            let way = Way { place: place.clone(), transit: *transit };
+            is_tried(at, in_use, *transit).then_some(way)
+        });
+        ways.collect()
     }
 
     /// The heads of an answer whose bodies were made for an earlier one and are on their way (B5). None if

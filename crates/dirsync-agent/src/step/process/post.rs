@@ -1,6 +1,6 @@
 //! Seals the answers of T2, and sends them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dirsync_carrier::{Body, Outgoing, Transit, together};
 use dirsync_directory::PostofficeName;
@@ -12,15 +12,22 @@ use super::ProcessReport;
 use crate::alarm::Refusal;
 use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
-use crate::step::place::{Failures, PlaceFailure};
+use crate::step::place::{Failures, PlaceFailure, Sent};
 use crate::step::transport::update_name;
 use crate::step::under_way::{NamedBody, freeze_first, freeze_next, is_inline, named_for};
 use crate::step::{StepError, Surroundings};
 
-/// How a requestor is reached.
-pub(super) struct Route<'a> {
+/// A place through which a requestor is reached.
+pub(super) struct Way<'a> {
     pub place: String,
     pub transit: &'a dyn Transit,
+}
+
+/// How a requestor is reached.
+pub(super) struct Route<'a> {
+    /// The places that have not failed in this step, the next one first. After the first part of an answer the others
+    /// go the same way.
+    pub ways: VecDeque<Way<'a>>,
     /// `None` if it was never admitted.
     pub peer: Option<Peer>,
     /// A machine of its name that was not admitted, if it is to be told so.
@@ -111,8 +118,8 @@ impl<'a> Post<'a> {
         self.routes.insert(name.clone(), route);
     }
 
-    /// Sends one body under several heads. Over a slow line a long one travels by itself. An addressee that cannot be reached delays no other: its answer is
-    /// kept as unsent, and nothing more is sent to it in this step.
+    /// Sends one body under several heads. Over a slow line a long one travels by itself. An addressee that cannot be
+    /// reached delays no other: its answer is kept as unsent, and nothing more is sent to it in this step.
     ///
     /// # Errors
     ///
@@ -123,26 +130,57 @@ impl<'a> Post<'a> {
         heads: impl IntoIterator<Item = &'h Update>,
         body: AnswerBody<'_>,
     ) -> Result<(), StepError> {
+        let mut left: Vec<&Update> = heads.into_iter().collect();
+        left.retain(|head| self.can_go(head));
+        // Each round tries the next place of those whose messages the last one did not take.
+        while !left.is_empty() {
+            left = self.send_round(around, left, body)?;
+            left.retain(|head| self.can_go(head));
+        }
+        Ok(())
+    }
+
+    /// Whether there is a place that may still take an update. If not, it is kept as unsent, unless nobody could open
+    /// it, because the key of the machine that it addresses is not known.
+    fn can_go(&mut self, update: &Update) -> bool {
+        let Some(route) = self.routes.get_mut(&update.to) else { return false };
+        if route.peer_for(update).is_none() {
+            return false;
+        }
+        let failures = Failures(&mut self.report.failed);
+        while route.ways.front().is_some_and(|way| failures.is_cut_off(&way.place, &update.to)) {
+            route.ways.pop_front();
+        }
+        if route.ways.is_empty() {
+            self.unsent.push(update.clone());
+        }
+        !route.ways.is_empty()
+    }
+
+    /// Sends one body through the next place of each addressee. Returns the heads that could not be sent.
+    fn send_round<'h>(
+        &mut self,
+        around: &Surroundings,
+        heads: Vec<&'h Update>,
+        body: AnswerBody<'_>,
+    ) -> Result<Vec<&'h Update>, StepError> {
         let mut failures = Failures(&mut self.report.failed);
-        let (mut routes, mut letters) = (Vec::new(), Vec::new());
+        let (mut ways, mut letters, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for head in heads {
             let Some(route) = self.routes.get(&head.to) else { continue };
-            // Nobody could open a message to a machine whose key is not known.
-            let Some(peer) = route.peer_for(head) else { continue };
-            if failures.is_cut_off(&route.place, &head.to) {
-                self.unsent.push(head.clone());
+            let (Some(way), Some(peer)) = (route.ways.front(), route.peer_for(head)) else {
                 continue;
-            }
-            match body.named(around, route.transit, head) {
+            };
+            match body.named(around, way.transit, head) {
                 Ok(named) => {
-                    routes.push(route);
+                    ways.push(way);
                     letters.push((peer, head, named));
                 }
                 Err(error) => {
-                    let (place, to) = (route.place.clone(), Some(head.to.clone()));
+                    let (place, to) = (way.place.clone(), Some(head.to.clone()));
                     let (unreachable, text) = (false, error.to_string());
                     failures.add_text(PlaceFailure { place, to, unreachable, text });
-                    self.unsent.push(head.clone());
+                    failed.push(head);
                 }
             }
         }
@@ -150,29 +188,31 @@ impl<'a> Post<'a> {
             seal(around, head, named, peer)
         });
         let mut by_place: BTreeMap<&str, (&dyn Transit, Vec<Sealed<'_>>)> = BTreeMap::new();
-        for (route, sealed) in routes.into_iter().zip(sealed) {
-            by_place.entry(&route.place).or_insert((route.transit, Vec::new())).1.push(sealed?);
+        for (way, sealed) in ways.into_iter().zip(sealed) {
+            by_place.entry(&way.place).or_insert((way.transit, Vec::new())).1.push(sealed?);
         }
         for (place, (transit, sealed)) in by_place {
             let bytes = body.bytes();
             let outgoing: Vec<_> = sealed.iter().map(|sealed| sealed.outgoing(&bytes)).collect();
             for (sealed, sent) in sealed.iter().zip(transit.send_all(&outgoing)) {
+                let to = &sealed.head.to;
                 match sent {
                     Ok(bytes) => {
                         self.report.messages += 1;
                         self.report.bytes += bytes;
+                        self.report.sent.insert(Sent { to: to.clone(), place: place.to_owned() });
                         if sealed.body.place == BodyPlace::Apart {
-                            around.outbox.name_for(&sealed.head.to, &named_for(sealed.head))?;
+                            around.outbox.name_for(to, &named_for(sealed.head))?;
                         }
                     }
                     Err(error) => {
-                        failures.add(place, Some(&sealed.head.to), &error);
-                        self.unsent.push(sealed.head.clone());
+                        failures.add(place, Some(to), &error);
+                        failed.push(sealed.head);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(failed)
     }
 }
 

@@ -65,7 +65,7 @@ fn registrations_are_kept_and_ordered_by_name(store: &mut dyn Store) {
             state,
             key: None,
             invitation: None,
-            carrier: String::new(),
+            places: Vec::new(),
             epoch: None,
             retired: Default::default(),
             taken: Vec::new(),

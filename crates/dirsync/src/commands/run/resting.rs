@@ -31,7 +31,7 @@ impl Resting {
         files.extend(postoffice.config.sources.iter().map(|source| source.file.clone()));
         let mut places = Vec::new();
         if postoffice.config.schedule.is_none() {
-            places.push(postoffice.transit()?);
+            places.extend(postoffice.own_transits()?.into_iter().map(|(_, transit)| transit));
             places.extend(postoffice.transits()?.into_values());
         }
         let config = format!("{:?}", postoffice.config);
