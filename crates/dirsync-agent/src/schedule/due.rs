@@ -1,7 +1,7 @@
 //! When a step is due: scheduled local times as instants, and what lies between two of them.
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::AmbiguousOffset;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Schedule, ScheduledTime, Step};
@@ -29,7 +29,7 @@ pub enum Due {
 
 /// Days searched on both sides: a week has every weekday, and two days more for zones that skip or
 /// double the hours around midnight, or a whole day.
-const DAYS: i32 = 9;
+pub(super) const DAYS: i32 = 9;
 
 impl Schedule {
     /// The instants of a step on one local day, in order. Two local times may be one instant, and a
@@ -40,47 +40,24 @@ impl Schedule {
             .iter()
             .filter(|time| time.step == step && time.is_on(day.weekday()))
             .flat_map(ScheduledTime::minutes)
-            .filter_map(|minute| self.instant(day, minute))
+            .filter_map(|minute| instant(&self.zone, day, minute))
             .collect();
         instants.sort_unstable();
         instants.dedup();
         instants
     }
 
-    /// A local time as an instant: the first one of a doubled time, the end of the gap of a skipped
-    /// one, be it an hour or (Apia, 30 December 2011) a day. Later local times are never earlier
-    /// instants.
-    fn instant(&self, day: Date, minute: i16) -> Option<Timestamp> {
-        let hour = i8::try_from(minute / 60).ok()?;
-        let time = Time::new(hour, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
-        let local = DateTime::from_parts(day, time);
-        let ambiguous = self.zone.to_ambiguous_timestamp(local);
-        if let AmbiguousOffset::Gap { before, .. } = ambiguous.offset() {
-            // By the offset before it, a time in the gap is at or after the jump; `preceding` wants
-            // to start after the jump, and the gap's first minute is the jump.
-            let at_or_after = before.to_timestamp(local).ok()?;
-            let after = at_or_after.checked_add(SignedDuration::from_secs(1)).ok()?;
-            return self.zone.preceding(after).next().map(|jump| jump.timestamp());
-        }
-        ambiguous.earlier().ok()
-    }
-
-    fn day_of(&self, at: Timestamp, offset: i32) -> Option<Date> {
-        let hours = SignedDuration::from_hours(24 * i64::from(offset));
-        self.zone.to_datetime(at).date().checked_add(hours).ok()
-    }
-
     /// The last instant of a step that is not after `at`.
     fn last_until(&self, step: Step, at: Timestamp) -> Option<Timestamp> {
         (-1..=DAYS)
-            .filter_map(|back| self.day_of(at, -back))
+            .filter_map(|back| day_of(&self.zone, at, -back))
             .find_map(|day| self.on_day(step, day).into_iter().rfind(|instant| *instant <= at))
     }
 
     /// The first instant of a step after `at`.
     fn next_after(&self, step: Step, at: Timestamp) -> Option<Timestamp> {
         (-1..=DAYS)
-            .filter_map(|forward| self.day_of(at, forward))
+            .filter_map(|forward| day_of(&self.zone, at, forward))
             .find_map(|day| self.on_day(step, day).into_iter().find(|instant| *instant > at))
     }
 
@@ -121,4 +98,28 @@ impl Schedule {
     pub fn nth_after(&self, step: Step, since: Timestamp, n: u32) -> Option<Timestamp> {
         (0..n).try_fold(since, |at, _| self.next_after(step, at))
     }
+}
+
+/// A local time as an instant: the first one of a doubled time, the end of the gap of a skipped
+/// one, be it an hour or (Apia, 30 December 2011) a day. Later local times are never earlier
+/// instants.
+pub(super) fn instant(zone: &TimeZone, day: Date, minute: i16) -> Option<Timestamp> {
+    let hour = i8::try_from(minute / 60).ok()?;
+    let time = Time::new(hour, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
+    let local = DateTime::from_parts(day, time);
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    if let AmbiguousOffset::Gap { before, .. } = ambiguous.offset() {
+        // By the offset before it, a time in the gap is at or after the jump; `preceding` wants
+        // to start after the jump, and the gap's first minute is the jump.
+        let at_or_after = before.to_timestamp(local).ok()?;
+        let after = at_or_after.checked_add(SignedDuration::from_secs(1)).ok()?;
+        return zone.preceding(after).next().map(|jump| jump.timestamp());
+    }
+    ambiguous.earlier().ok()
+}
+
+/// The local day of an instant, or one some days after it.
+pub(super) fn day_of(zone: &TimeZone, at: Timestamp, offset: i32) -> Option<Date> {
+    let hours = SignedDuration::from_hours(24 * i64::from(offset));
+    zone.to_datetime(at).date().checked_add(hours).ok()
 }

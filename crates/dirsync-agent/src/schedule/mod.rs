@@ -10,6 +10,7 @@ mod due;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::due::Due;
 pub use self::parse::{ScheduleError, parse_duration};
+pub use self::windows::{Window, Windows};
 
 /// A scheduled step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

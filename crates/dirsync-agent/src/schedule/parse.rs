@@ -26,6 +26,13 @@ pub struct ScheduleError {
     expected: &'static str,
 }
 
+impl ScheduleError {
+    /// What is expected, without the wrong word and its place.
+    pub fn reason(&self) -> &str {
+        self.expected
+    }
+}
+
 fn place(word: &str, position: usize) -> String {
     match word {
         "" => "the text ends too early:".to_owned(),
@@ -33,20 +40,20 @@ fn place(word: &str, position: usize) -> String {
     }
 }
 
-struct Words<'a> {
+pub(super) struct Words<'a> {
     text: &'a str,
     words: Vec<(usize, &'a str)>,
     next: usize,
 }
 
 impl<'a> Words<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let start = text.as_ptr() as usize;
         let words = text.split_whitespace().map(|w| (w.as_ptr() as usize - start, w)).collect();
         Self { text, words, next: 0 }
     }
 
-    fn next(&mut self) -> Option<(usize, &'a str)> {
+    pub(super) fn next(&mut self) -> Option<(usize, &'a str)> {
         self.next += 1;
         self.words.get(self.next - 1).copied()
     }
@@ -55,11 +62,11 @@ impl<'a> Words<'a> {
         self.next < self.words.len()
     }
 
-    fn end(&mut self) -> Result<(), ScheduleError> {
+    pub(super) fn end(&mut self) -> Result<(), ScheduleError> {
         self.next().map_or(Ok(()), |_| Err(self.error("nothing more is expected")))
     }
 
-    fn error(&self, expected: &'static str) -> ScheduleError {
+    pub(super) fn error(&self, expected: &'static str) -> ScheduleError {
         let at = self.words.get(self.next.saturating_sub(1)).copied();
         let (position, word) = at.unwrap_or((self.text.len(), ""));
         ScheduleError { position, word: word.to_owned(), expected }
@@ -136,7 +143,7 @@ fn parse_every(words: &mut Words<'_>) -> Result<When, ScheduleError> {
     Ok(When::Every { minutes, from, to })
 }
 
-fn parse_minute(text: &str) -> Option<i16> {
+pub(super) fn parse_minute(text: &str) -> Option<i16> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str, below: i16| {
         (text.len() == 2).then(|| parse_number(text))?.filter(|n| (0..below).contains(n))
@@ -144,7 +151,7 @@ fn parse_minute(text: &str) -> Option<i16> {
     Some(number(hour, 24)? * 60 + number(minute, 60)?)
 }
 
-fn parse_days(text: &str) -> Option<[bool; 7]> {
+pub(super) fn parse_days(text: &str) -> Option<[bool; 7]> {
     if text.eq_ignore_ascii_case("daily") {
         return Some([true; 7]);
     }
@@ -164,16 +171,19 @@ fn parse_days(text: &str) -> Option<[bool; 7]> {
     Some(days)
 }
 
+/// Days as [`parse_days`] reads them.
+pub(super) fn written_days(days: &[bool; 7]) -> String {
+    if *days == [true; 7] {
+        return "daily".into();
+    }
+    let days = NAMES.iter().zip(days).filter(|(_, on)| **on).map(|(name, _)| *name);
+    days.collect::<Vec<_>>().join(",")
+}
+
 impl fmt::Display for ScheduledTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.step)?;
-        if self.days == [true; 7] {
-            f.write_str("daily")?;
-        } else {
-            let days: Vec<&str> =
-                NAMES.iter().zip(self.days).filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-            f.write_str(&days.join(","))?;
-        }
+        f.write_str(&written_days(&self.days))?;
         let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
         match self.when {
             When::At(minute) => write!(f, " {}", time(minute)),
