@@ -84,7 +84,22 @@ impl Postoffice {
 
     /// How long its places may fail before others are used.
     pub(crate) fn fall_back(&self) -> FallBack {
-        FallBack::default()
+        let places = self.config.places.iter();
+        places.map(|settings| (settings.place.to_string(), settings.fall_back)).collect()
+    }
+
+    /// A warning for each place that settings name and nobody uses: most likely another spelling of one.
+    pub(crate) fn unused_settings(&mut self) -> Result<Vec<String>> {
+        let used = self.place_texts()?;
+        let named = self.config.places.iter().map(|settings| settings.place.to_string());
+        let unused = named.filter(|place| !used.contains(place));
+        let command = if self.is_server { "requestor show NAME" } else { "carrier list" };
+        let warning = |place| {
+            format!(
+                "[[place]] {place} is none of the places of this postoffice, as `dirsync {command}` shows them"
+            )
+        };
+        Ok(unused.map(warning).collect())
     }
 
     /// Looks whether messages have arrived, and whether a request could be sent.

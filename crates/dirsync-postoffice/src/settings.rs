@@ -27,7 +27,7 @@ pub struct Check {
     /// What the agent does next; `None` if the settings have mistakes.
     pub next: Option<Next>,
     /// What others on this machine may write and should not, what did not work when the postoffice was
-    /// opened, and files and programs that the settings name and that are not there.
+    /// opened, and files, programs and places that the settings name and that are not there.
     pub warnings: Vec<String>,
     /// The values of the view that no entry has.
     pub unmatched: Vec<Unmatched>,
@@ -45,6 +45,7 @@ impl Check {
                 unmatched = unmatched_here(&mut *postoffice.begin()?, &wanted)?;
                 let mut warnings = std::mem::take(&mut postoffice.warnings);
                 warnings.extend(exposure::of(&mut postoffice)?);
+                warnings.extend(postoffice.unused_settings()?);
                 warnings
             }
             // Settings can be checked before there is a postoffice.

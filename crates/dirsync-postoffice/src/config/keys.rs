@@ -133,6 +133,14 @@ pub const SECTIONS: &[Section] = &[
     ),
     section("keep", "How long things that are over are kept."),
     section("carrier", "How messages travel."),
+    Section {
+        many: true,
+        ..section(
+            "place",
+            "What holds for one of the places through which messages travel (`dirsync carrier list`, `dirsync requestor \
+             show`). May stand several times.",
+        )
+    },
 ];
 
 const fn section(path: &'static str, meaning: &'static str) -> Section {
@@ -330,6 +338,17 @@ pub const KEYS: &[Key] = &[
     key("carrier.settle", Kind::Duration, "\"60 s\"", "",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),
+
+    key("place.place", Kind::Is("place"), "", r#""folder:/srv/share""#,
+        "Required: the place, as `dirsync carrier list` or `dirsync requestor show` shows it."),
+    key("place.windows", Kind::Is("list of windows"), "", r#"["Mon-Fri 22:00-06:00"]"#,
+        "Not used yet. When messages go through it: days, and local times of `schedule.zone`; one that ends no later than it \
+         begins ends on the day after. By default always."),
+    key("place.kib_per_second", Kind::Number(1, 1_048_576), "", "64",
+        "Not used yet. How fast messages go through it, in KiB a second. By default as fast as they can."),
+    key("place.fall_back", Kind::Duration, "\"6 h\"", "",
+        "If it has not worked for this time, messages to postoffices that have other places, too, go through the next one; the \
+         first is used again as soon as it takes a message."),
 ];
 
 /// The key of this name in the table at `table`.

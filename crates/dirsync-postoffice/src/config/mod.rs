@@ -8,6 +8,7 @@ mod format;
 mod keys;
 mod map;
 mod never;
+mod places;
 mod problem;
 mod reader;
 mod reference;
@@ -32,6 +33,7 @@ use jiff::tz::TimeZone;
 
 pub use format::SourceFormat;
 pub use map::{built_in, built_in_text, load_map};
+pub use places::PlaceSettings;
 pub use problem::ConfigErrors;
 pub use reference::template;
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Where the received list is written to.
     pub targets: Vec<TargetConfig>,
+    /// What holds for single places.
+    pub places: Vec<PlaceSettings>,
     /// When changes are too many.
     pub guards: Guards,
     /// The command that is run when something begins or ends to need a person.

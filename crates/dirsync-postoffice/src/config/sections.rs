@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::Config;
+use super::places::places;
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
 use super::sources::sources_and_targets;
@@ -37,6 +38,7 @@ pub(super) fn config<'a>(
     let poll = reader.duration(&table, "poll");
     let zone = zone(reader, &table).unwrap_or(TimeZone::UTC);
     let schedule = schedule(reader, &table, &zone);
+    let places = places(reader, &root, &zone);
     let table = reader.section(&root, "guard");
     let guards = guards(reader, &table);
     let table = reader.section(&root, "alarm");
@@ -56,6 +58,7 @@ pub(super) fn config<'a>(
         poll,
         sources,
         targets,
+        places,
         guards,
         alarm,
         alarm_timeout,
@@ -178,10 +181,8 @@ fn times<'a>(reader: &mut Reader<'a>, table: &Table<'a>) -> Vec<ScheduledTime> {
             Ok(time) => times.push(time),
             Err(error) => {
                 let message = "\"schedule.times\": this is not a schedule line";
-                // Its text repeats word and place, which the line shows already.
-                let text = error.to_string();
-                let reason = text.rsplit_once(" is wrong: ").map_or(&*text, |(_, reason)| reason);
-                reader.inside(&line, error.position, message, reason);
+                // The line shows the wrong word already.
+                reader.inside(&line, error.position, message, error.reason());
             }
         }
     }

@@ -139,7 +139,7 @@ error: unknown table \"gaurd\"; did you mean \"[guard]\"?
   |  ^^^^^ not a table of this file
   |
   = help: this file may have: [postoffice], [view], [schedule], [[source]], [[target]], [guard], [alarm], [keep], \
-         [carrier]",
+         [carrier], [[place]]",
     );
     shows(
         "[carrier]\npoll = \"30 s\"\n",
@@ -207,7 +207,7 @@ fn every_key_of_the_list_is_read() {
         let (table, name) = key.path.rsplit_once('.').unwrap();
         let name = name.replace('*', "ou");
         let header = match table {
-            "source" | "target" => format!("[[{table}]]"),
+            "source" | "target" | "place" => format!("[[{table}]]"),
             "source.map" | "source.map.details" => format!("[[source]]\n[{table}]"),
             _ => format!("[{table}]"),
         };

@@ -14,7 +14,7 @@ pub enum CarrierCommand {
     /// Name the places anew, all of them
     #[command(
         after_help = "Updates are taken from each of them. Requests go through the first one; while it does not work \
-                      for 6 hours, through the next. The server has to use the same folders: `requestor set` there.\n\n\
+                      for 6 hours (`fall_back` of [[place]] in the settings), through the next. The server has to use the same folders: `requestor set` there.\n\n\
                       Examples:\n  dirsync -C sales carrier set --folder share\n  dirsync -C sales carrier set --folder share --folder share2 --json"
     )]
     Set {

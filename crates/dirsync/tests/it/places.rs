@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::agent::{Agent, eventually};
 use crate::sandbox::{Sandbox, people};
 
 /// A server and a requestor with two shares. At the requestor they are mounted under other names.
@@ -142,4 +143,89 @@ fn status_says_which_place_is_used_and_which_fails() {
     assert!(sandbox.status("hq")["requestors"][0]["places"][0]["error"].is_null());
     sandbox.run("-C hq status").expect(0);
     sandbox.run("-C sales status").expect(0);
+}
+
+/// The settings of places that may fail for no time at all.
+fn settings(sandbox: &Sandbox, shares: &[&str]) -> String {
+    let folder = fs::canonicalize(sandbox.folder.path()).unwrap();
+    let table = |share: &&str| {
+        format!("[[place]]\nplace = \"folder:{}/{share}\"\nfall_back = \"0 s\"\n", folder.display())
+    };
+    shares.iter().map(table).collect()
+}
+
+#[test]
+fn messages_go_round_a_share_that_is_away_until_it_is_back() {
+    let sandbox = with_two_shares();
+    sandbox.run("-C sales init --invitation sales.invitation").expect(0);
+    for postoffice in ["hq", "sales"] {
+        let text = settings(&sandbox, &["first", "second"]);
+        sandbox.write(&format!("{postoffice}/dirsync.toml"), &text);
+        sandbox.run(&format!("-C {postoffice} config check")).expect(0);
+    }
+    sandbox.write("people.csv", &people(0..4));
+    sandbox.run("-C sales import people.csv").expect(0);
+    sandbox.cycle();
+    assert_eq!(sandbox.status("hq")["entries"], 4);
+
+    fs::rename(sandbox.path("first"), sandbox.path("away")).unwrap();
+    sandbox.write("more.csv", &people(4..9));
+    sandbox.run("-C sales import more.csv").expect(0);
+    // The first round only finds out that it is away.
+    sandbox.cycle();
+    sandbox.cycle();
+    sandbox.cycle();
+    assert_eq!(sandbox.status("hq")["entries"], 9);
+    assert_eq!(sandbox.status("sales")["entries"], 9);
+    for folder in ["hq", "sales"] {
+        let shown = sandbox.run(&format!("-C {folder} status")).expect(3).out;
+        assert!(shown.contains("/first, fails since"), "{shown}");
+        assert!(shown.contains("/second, in use"), "{shown}");
+    }
+
+    fs::rename(sandbox.path("away"), sandbox.path("first")).unwrap();
+    sandbox.cycle();
+    for folder in ["hq", "sales"] {
+        let shown = sandbox.run(&format!("-C {folder} status -v")).expect(0).out;
+        assert!(shown.contains("/first, in use; folder:"), "{shown}");
+        let log = sandbox.run(&format!("-C {folder} log")).expect(0).out;
+        assert!(log.contains("/first can be used again"), "{log}");
+    }
+}
+
+/// The agent does not rest because one of two places is away.
+#[test]
+fn an_agent_sends_through_the_place_that_is_there() {
+    let sandbox = with_two_shares();
+    sandbox.run("-C sales init --invitation sales.invitation").expect(0);
+    for postoffice in ["hq", "sales"] {
+        let text = settings(&sandbox, &["first", "second"]);
+        let text = format!("[schedule]\npoll = \"1 s\"\n{text}");
+        sandbox.write(&format!("{postoffice}/dirsync.toml"), &text);
+    }
+    let agent = Agent::start(&sandbox, &["hq", "sales"]);
+    let have = |entries: u64| {
+        ["hq", "sales"].iter().all(|postoffice| sandbox.status(postoffice)["entries"] == entries)
+    };
+    sandbox.write("people.csv", &people(0..4));
+    sandbox.run("-C sales import people.csv").expect(0);
+    eventually("the first fill", || have(4));
+    fs::rename(sandbox.path("first"), sandbox.path("away")).unwrap();
+    sandbox.write("more.csv", &people(4..9));
+    sandbox.run("-C sales import more.csv").expect(0);
+    eventually("the other place", || have(9));
+    fs::rename(sandbox.path("away"), sandbox.path("first")).unwrap();
+    let is_well = |postoffice: &&str| sandbox.run(&format!("-C {postoffice} status")).code == 0;
+    eventually("it is back", || ["hq", "sales"].iter().all(is_well));
+    assert_eq!(agent.terminate(), 0);
+}
+
+#[test]
+fn settings_of_no_place_are_told() {
+    let sandbox = with_two_shares();
+    sandbox.run("-C sales init --invitation sales.invitation").expect(0);
+    sandbox.write("sales/dirsync.toml", &settings(&sandbox, &["second", "frist"]));
+    let check = sandbox.run("-C sales config check").expect(0);
+    assert!(check.err.contains("/frist is none of the places"), "{}", check.err);
+    assert!(!check.err.contains("/second is"), "{}", check.err);
 }
