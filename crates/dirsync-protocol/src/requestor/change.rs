@@ -1,17 +1,22 @@
 //! T0: own changes become numbered transactions.
 
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use dirsync_directory::{EntryId, SetDigest, own_element};
 use dirsync_message::{ReqSeq, Stamp};
 
 use crate::delta::{ChangeNumbers, changed_parts, release_part};
-use crate::simulation::Rule;
+use crate::simulation::{CHECKED, Rule};
 use crate::tables::{
     ClosedCase, OwnRow, OwnTombstone, RequestorState, Run, StoreError, Stored, Tables,
 };
 
 use super::journal::Journal;
+
+/// The number of own entries whose order is in memory while all are numbered anew. It is small in debug builds, so that
+/// their tests do it in several pieces.
+const ORDERED_AT_ONCE: usize = if cfg!(debug_assertions) { 2000 } else { 256 * 1024 };
 
 /// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,26 +249,61 @@ impl<'t> OwnChanges<'t> {
             tombstones.push(tombstone);
             ControlFlow::Continue(())
         })?;
-        let mut order: Vec<(Stamp, EntryId)> = Vec::new();
-        self.tables.visit_own(ReqSeq(0), &mut |row| {
-            order.push((row.stamp, row.id));
-            ControlFlow::Continue(())
-        })?;
-        order.sort_unstable();
         for tombstone in tombstones {
             self.follow(tombstone.stamp);
             let req_seq = self.next_number();
             self.tables.put_own_tombstone(&OwnTombstone { req_seq, ..tombstone })?;
         }
         self.state.own_digest = SetDigest::default();
-        for (stamp, id) in order {
-            let Some(row) = self.tables.own(id)? else { continue };
-            self.follow(stamp);
-            let numbers = ChangeNumbers::new(self.next_number().0);
-            self.write(None, &OwnRow { numbers, ..row })?;
+        let mut last = None;
+        loop {
+            let next = next_by_stamp(self.tables, last, ORDERED_AT_ONCE)?;
+            if next.is_empty() {
+                return self.assert_order();
+            }
+            last = next.last().copied();
+            for (stamp, id) in next {
+                let Some(row) = self.tables.own(id)? else { continue };
+                self.follow(stamp);
+                let numbers = ChangeNumbers::new(self.next_number().0);
+                self.write(None, &OwnRow { numbers, ..row })?;
+            }
         }
-        Ok(())
     }
+
+    /// Asserts that the numbers of the own entries are in the order of their stamps.
+    fn assert_order(&mut self) -> Stored<()> {
+        if !CHECKED {
+            return Ok(());
+        }
+        let mut before = Stamp(0);
+        self.tables.visit_own(ReqSeq(0), &mut |row| {
+            assert!(before <= row.stamp, "a later number is a later change");
+            before = row.stamp;
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+/// The next own entries after `last` in the order of their stamps, at most `most`. All entries are looked at for each
+/// piece of that order, since the order of a million would take 24 MB.
+fn next_by_stamp(
+    tables: &mut dyn Tables,
+    last: Option<(Stamp, EntryId)>,
+    most: usize,
+) -> Stored<Vec<(Stamp, EntryId)>> {
+    let mut first = BinaryHeap::new();
+    tables.visit_own(ReqSeq(0), &mut |row| {
+        let key = (row.stamp, row.id);
+        if last.is_none_or(|last| key > last) {
+            first.push(key);
+            if first.len() > most {
+                first.pop();
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(first.into_sorted_vec())
 }
 
 /// Whether only changes and requests that were made here are answered.
