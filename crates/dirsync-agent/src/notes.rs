@@ -36,6 +36,9 @@ pub const CONTACT_KEY: &str = "contact-key:";
 /// By postoffice, when the server refused it last, and why.
 pub const REFUSED: &str = "refused:";
 
+/// By step, the senders of the messages that it refused today, and how many were not logged.
+pub const REFUSALS: &str = "refusals:";
+
 /// An agent works on this postoffice.
 pub const AGENT: &str = "agent";
 

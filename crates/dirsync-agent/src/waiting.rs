@@ -23,7 +23,9 @@ const CONTINUOUS_OVERDUE_MS: u64 = 15 * 60 * 1000;
 /// On a schedule, this many cycles without an answer are too many.
 const CYCLES_OVERDUE: u32 = 3;
 /// A postoffice that is refused tries again in each cycle; so long after the last time it has given up.
-const REFUSED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+const REFUSED_MS: u64 = 7 * DAY_MS;
+/// A day, in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Whether all is well at a postoffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +262,8 @@ fn refused(
     Ok(notes.filter_map(read).collect())
 }
 
-/// Notes that the server refused a postoffice.
+/// Notes that the server refused a postoffice. Returns whether it has not done so before on this day (UTC) for
+/// the same reason.
 ///
 /// # Errors
 ///
@@ -270,9 +273,15 @@ pub fn note_refused(
     name: &PostofficeName,
     refusal: Refusal,
     at: u64,
-) -> Stored<()> {
-    let text = format!("{at} {}", refusal.word());
-    tables.put_note(&format!("{REFUSED}{}", name.folded()), Some(&text))
+) -> Stored<bool> {
+    let note = format!("{REFUSED}{}", name.folded());
+    let before = tables.note(&note)?;
+    let before = before.as_deref().and_then(|text| text.split_once(' '));
+    let is_same_day =
+        |before: &str| before.parse().is_ok_and(|before: u64| before / DAY_MS == at / DAY_MS);
+    let is_known = before.is_some_and(|(at, word)| word == refusal.word() && is_same_day(at));
+    tables.put_note(&note, Some(&format!("{at} {}", refusal.word())))?;
+    Ok(!is_known)
 }
 
 /// Whether the server refused a postoffice that was neither admitted nor invited since.

@@ -19,6 +19,8 @@ pub struct MemoryNetwork {
     inboxes: Rc<RefCell<Inboxes>>,
     /// By addressee, what its messages that wait were.
     waiting: Rc<RefCell<Inboxes>>,
+    /// By addressee, why messages were refused, in their order.
+    refused: Rc<RefCell<BTreeMap<String, Vec<String>>>>,
 }
 
 struct MemoryTransit {
@@ -66,6 +68,11 @@ impl MemoryNetwork {
     pub fn waiting(&self, to: &PostofficeName) -> Vec<Arrived> {
         let waiting = self.waiting.borrow();
         waiting.get(to.folded()).map_or(Vec::new(), |waiting| waiting.keys().cloned().collect())
+    }
+
+    /// Why a postoffice refused messages so far, in their order.
+    pub fn reasons(&self, to: &PostofficeName) -> Vec<String> {
+        self.refused.borrow().get(to.folded()).cloned().unwrap_or_default()
     }
 
     /// Loses a message.
@@ -135,8 +142,13 @@ impl Transit for MemoryTransit {
         Ok(self.take(arrived).is_some())
     }
 
-    fn refuse(&self, arrived: &Arrived, _: &str) -> Result<bool, TransitError> {
-        self.finished(arrived)
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError> {
+        let was_there = self.finished(arrived)?;
+        if was_there {
+            let mut refused = self.network.refused.borrow_mut();
+            refused.entry(self.me.clone()).or_default().push(reason.to_owned());
+        }
+        Ok(was_there)
     }
 
     fn keep_waiting(

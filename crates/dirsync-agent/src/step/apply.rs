@@ -1,6 +1,7 @@
 //! T3: a requestor applies updates.
 
 use dirsync_carrier::{Arrived, Transit, TransitError};
+use dirsync_directory::PostofficeName;
 use dirsync_message::{Head, Side, Update};
 use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::requestor::{Applied, receive};
@@ -10,11 +11,12 @@ use dirsync_store::Store;
 
 use super::left::{note_left, without_left};
 use super::place::Failures;
+use super::refusals::{end_day, log_refused};
 use super::transport::{Incoming, Opening, Transactions, open, read};
 use super::turn::Turn;
 use super::{
-    Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, Ways, commit, log_done,
-    refusal, reported,
+    Interrupted, PlaceFailure, RefusedMessage, StepError, Surroundings, Ways, commit, refusal,
+    reported,
 };
 use crate::changes::compare_with_first_list;
 use crate::notes::SERVER_NOTICE;
@@ -79,6 +81,7 @@ type Moved = Result<bool, TransitError>;
 
 impl Applying<'_> {
     fn apply_all(mut self, store: &mut dyn Store) -> Result<(), StepError> {
+        self.end_day(store)?;
         let (place, mut failures) = (self.place, Failures(&mut self.report.failed));
         let mut arrived = match self.transit.arrived() {
             Ok(arrived) => {
@@ -101,9 +104,11 @@ impl Applying<'_> {
                 Some(peer) => peer,
                 unknown => unknown.insert(self.server(store)?),
             };
+            let mut claimed = None;
             let opening = read(self.transit, one, self.around).map(|read| {
                 let message = read?;
                 let from = message.claim().from;
+                claimed = Some(from.clone());
                 if from != peer.keys.name() {
                     return Err(Opening::Stranger(from.clone()));
                 }
@@ -118,12 +123,12 @@ impl Applying<'_> {
                     tables.commit()?;
                     Ok(false)
                 }
-                Ok(Opening::Refused(why)) => self.refuse(store, one, &why)?,
+                Ok(Opening::Refused(why)) => self.refuse(store, one, claimed, why)?,
                 Ok(
                     Opening::Stranger(from) | Opening::NoProof(from) | Opening::WrongProof(from),
                 ) => {
                     let text = format!("it is from {from}, which is not the directory server");
-                    self.refuse(store, one, &RefusedMessage::Said(text))?
+                    self.refuse(store, one, Some(from), RefusedMessage::Said(text))?
                 }
                 Ok(Opening::Message(incoming)) => match *incoming {
                     Incoming { head: Head::Update(update), body, keys, holds } => {
@@ -146,6 +151,17 @@ impl Applying<'_> {
             turn.count_untaken(usize::from(self.report.updates == taken));
         }
         self.report.left += turn.end(store, &arrived, looked_at)?;
+        Ok(())
+    }
+
+    /// Logs how many messages the step refused the day before.
+    fn end_day(&mut self, store: &mut dyn Store) -> Result<(), StepError> {
+        let mut tables = store.begin()?;
+        let event = end_day(&mut *tables, STEP, self.around)?;
+        if event.is_some() {
+            let events = event.into_iter().collect();
+            commit(tables, STEP, self.around, events, &mut self.report.events)?;
+        }
         Ok(())
     }
 
@@ -188,7 +204,7 @@ impl Applying<'_> {
             }
             Err(error) => {
                 drop(tables);
-                self.refuse(store, arrived, &refusal(error)?)
+                self.refuse(store, arrived, Some(update.from.clone()), refusal(error)?)
             }
         }
     }
@@ -197,13 +213,14 @@ impl Applying<'_> {
         &mut self,
         store: &mut dyn Store,
         arrived: &Arrived,
-        why: &RefusedMessage,
+        sender: Option<PostofficeName>,
+        why: RefusedMessage,
     ) -> Result<Moved, StepError> {
         let moved = self.transit.refuse(arrived, &why.to_string());
         if moved.is_ok() {
             self.report.refused += 1;
-            let events = vec![why.set_aside(STEP)];
-            log_done(store, STEP, self.around, events, &mut self.report.events)?;
+            let refused = (&[(sender, why)][..], Vec::new());
+            log_refused(store, STEP, self.around, refused, &mut self.report.events)?;
         }
         Ok(moved)
     }

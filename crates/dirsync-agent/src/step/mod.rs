@@ -10,6 +10,7 @@ mod left;
 mod place;
 mod process;
 mod read_ahead;
+mod refusals;
 mod send;
 mod transport;
 mod turn;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use dirsync_carrier::{Spool, Transit};
+use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyError, HeadError};
 use dirsync_protocol::bounds::OutOfBounds;
 use dirsync_protocol::context::{Context, Draws, Event, Level, ReceiveError};
@@ -27,7 +29,7 @@ use dirsync_protocol::guard::GuardLimits;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::tables::{LogLine, StoreError, Stored};
 use dirsync_seal::SealError;
-use dirsync_store::{Store, Transaction};
+use dirsync_store::Transaction;
 use dirsync_transit::{BodiesError, Outbox};
 use thiserror::Error;
 
@@ -192,24 +194,6 @@ fn commit(
     Ok(())
 }
 
-/// Logs events that have happened outside of the database. They are true already, so they are added to
-/// `said` even if they cannot be logged.
-fn log_done(
-    store: &mut dyn Store,
-    step: Row,
-    around: &Surroundings,
-    events: Vec<Event>,
-    said: &mut Vec<Event>,
-) -> Stored<()> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    said.extend(events.iter().cloned());
-    let mut tables = store.begin()?;
-    put_events(&mut *tables, step, around, &events)?;
-    tables.commit()
-}
-
 impl From<DecideError> for StepError {
     fn from(error: DecideError) -> Self {
         match error {
@@ -232,6 +216,8 @@ enum RefusedMessage {
     Bounds(#[from] OutOfBounds),
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error("{0} sent no invitation")]
+    NoProof(PostofficeName),
     #[error("{0}")]
     Said(String),
 }
@@ -240,7 +226,11 @@ impl RefusedMessage {
     /// The event of setting the message aside.
     fn set_aside(&self, step: Row) -> Event {
         let text = format!("a message was refused and set aside: {self}");
-        Event { level: Level::Error, row: step, text }
+        let (level, row) = match self {
+            Self::NoProof(_) => (Level::Warning, Row::F3),
+            _ => (Level::Error, step),
+        };
+        Event { level, row, text }
     }
 }
 

@@ -77,6 +77,10 @@ fn step(victim: &mut TestPostoffice, transit: &dyn Transit) -> Step {
     Step { taken, refused, events, messages, work }
 }
 
+/// The most log lines about refused messages of a step: one for each name that is misused, and one for files of which
+/// not even that can be read.
+const LINES_MAX: usize = forger::HINTS.len() + 1;
+
 /// What a refused message may change: which messages were left where they are, and of whom one was refused.
 const MAY_CHANGE: [&str; 3] = ["left:", "looked-at:", "refused:"];
 
@@ -245,7 +249,11 @@ impl Attack<'_> {
     /// Asserts what became of each file, and counts it.
     fn count(&mut self, name: &str, batch: &[Forged], done: &Step, network: &MemoryNetwork) {
         let figures = &mut self.figures;
-        assert_eq!(figures.means.count(&done.events), done.refused, "each is told");
+        let reasons = network.reasons(&postoffice(name));
+        assert_eq!(figures.means.count(&reasons), done.refused, "each is set aside with a reason");
+        let logged =
+            done.events.iter().filter(|event| event.text.contains("refused and set aside"));
+        assert!(logged.count() <= LINES_MAX, "{name}: {:?}", done.events);
         let mut left = network.pending(&postoffice(name));
         // A server that has taken a message of its own once more has answered it.
         left.retain(|arrived| arrived.id.starts_with("forged"));

@@ -3,9 +3,10 @@
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_agent::step::{STRANGERS_WAITING_MAX, UNTAKEN_PER_STEP_MAX};
 use dirsync_carrier::Arrived;
+use dirsync_protocol::context::Event;
 
 use dirsync_testing::rows::postoffice as name;
-use dirsync_testing::{SERVER, TestStore, World};
+use dirsync_testing::{DAY_MS, SERVER, TestStore, World};
 
 const ANA: (&str, &str, &str, &str) = ("1", "Ana Souza", "SMTP:ana@south.example", "100");
 const BEN: (&str, &str, &str, &str) = ("1", "Ben Okoye", "SMTP:ben@west.example", "200");
@@ -149,4 +150,48 @@ fn only_so_many_strangers_wait() {
     assert_eq!(report.refused, 2);
     assert_eq!(world.network.waiting(&name(SERVER)).len(), STRANGERS_WAITING_MAX + 1);
     assert!(report.waiting.contains(&name("SOUTH/A")));
+}
+
+/// Of the messages that are refused, the log has the first one of each sender on a day, and on the next day the number
+/// of the others. Each is refused and counted all the same.
+#[test]
+fn refused_messages_have_one_log_line_a_day_and_sender() {
+    let about = |events: &[Event]| -> Vec<String> {
+        let texts = events.iter().map(|event| event.text.clone());
+        texts.filter(|text| text.contains("refused and set aside")).collect()
+    };
+    let mut world = World::sealed(&["SOUTH/A", "WEST/B"]);
+    world.cycle();
+    world.send("SOUTH/A");
+    let server = name(SERVER);
+    let request = world.network.pending(&server).remove(0);
+    let mut altered = world.network.copy(&server, &request).unwrap();
+    world.network.lose(&server, &request);
+    *altered.last_mut().unwrap() ^= 1;
+    for (day, first) in [(1, 2), (2, 3)] {
+        for round in 0..3 {
+            for to in [SERVER, "SOUTH/A"] {
+                junk(&world, to, 10);
+            }
+            world.network.deliver(&server, &request, altered.clone());
+            let (taken, applied) = (world.process(), world.apply("SOUTH/A"));
+            assert_eq!((taken.refused, applied.refused), (11, 10), "day {day}, round {round}");
+            let (at_server, at_requestor) = (about(&taken.events), about(&applied.events));
+            let lines = if round == 0 { first } else { 0 };
+            assert_eq!(at_server.len(), lines, "day {day}, round {round}: {at_server:?}");
+            assert_eq!(at_requestor.len(), lines.saturating_sub(1), "{at_requestor:?}");
+            if (day, round) == (2, 0) {
+                let more = "31 more messages were refused and set aside: \
+                            29 of unknown senders, 2 of SOUTH/A";
+                assert!(at_server[0].contains(more), "{at_server:?}");
+                assert!(at_requestor[0].contains("29 more messages"), "{at_requestor:?}");
+            }
+        }
+        world.pass(DAY_MS);
+    }
+    let reasons = world.network.reasons(&server);
+    assert_eq!(reasons.len(), 2 * 3 * 11, "each is set aside with its reason");
+    // The number is in the log also if nothing more is refused, and it is there once.
+    let last: Vec<String> = (0..2).flat_map(|_| about(&world.process().events)).collect();
+    assert_eq!(last.len(), 1, "{last:?}");
 }

@@ -13,6 +13,7 @@ mod state;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dirsync_agent::notes::REFUSALS;
 use dirsync_protocol::tables::{Flow, StoreError, StoreErrorKind, Stored};
 
 use dirsync_store::{Store, Transaction};
@@ -33,9 +34,14 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Whether two stores have the same content and indexes, apart from their logs.
+    /// Whether two stores have the same content and indexes, apart from their logs and the counts of refused messages
+    /// that are not in them.
     pub fn same_content(&self, other: &Self) -> bool {
-        let content = |store: &Self| State { log: BTreeMap::new(), ..store.state.clone() };
+        let content = |store: &Self| {
+            let mut content = State { log: BTreeMap::new(), ..store.state.clone() };
+            content.notes.retain(|note, _| !note.starts_with(REFUSALS));
+            content
+        };
         self.state == other.state || content(self) == content(other)
     }
 }

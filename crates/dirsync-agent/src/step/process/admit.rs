@@ -164,7 +164,10 @@ fn not_admitted(
         Refusal::Expired => (Row::F7, "its invitation has expired"),
         Refusal::Uninvited => (Row::F8, "its secret is not that of the invitation"),
     };
-    note_refused(tables, name, refusal, context.now)?;
+    // Anybody can send such requests, in any number.
+    if !note_refused(tables, name, refusal, context.now)? {
+        return Ok(());
+    }
     let text = format!(
         "{name} is not admitted: {reason}; ask first which machine is the right one: stop the other; \
          if the right one is the one that was not admitted, `dirsync requestor add {name} \

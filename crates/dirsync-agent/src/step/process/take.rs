@@ -3,8 +3,7 @@
 use dirsync_carrier::{Arrived, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
-use dirsync_protocol::context::{Draws, Event, Level};
-use dirsync_protocol::row::Row;
+use dirsync_protocol::context::{Draws, Event};
 use dirsync_protocol::server::{self, Received};
 use dirsync_protocol::tables::Tables;
 use dirsync_store::Store;
@@ -15,9 +14,10 @@ use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Places, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
 use crate::step::place::{Failures, PlaceFailure};
+use crate::step::refusals::{end_day, log_refused};
 use crate::step::transport::{Incoming, Opening};
 use crate::step::turn::Turn;
-use crate::step::{RefusedMessage, StepError, Surroundings, commit, log_done, refusal};
+use crate::step::{RefusedMessage, StepError, Surroundings, commit, refusal};
 
 /// Requests that are taken in one transaction of the database.
 const REQUESTS_PER_TRANSACTION: usize = 100;
@@ -43,7 +43,7 @@ struct Place<'a> {
 struct Batch<'m> {
     taken: Vec<&'m Arrived>,
     waiting: Vec<(&'m Arrived, PostofficeName, Waits)>,
-    refused: Vec<(&'m Arrived, RefusedMessage)>,
+    refused: Vec<(&'m Arrived, Option<PostofficeName>, RefusedMessage)>,
     not_admitted: Vec<PostofficeName>,
     events: Vec<Event>,
 }
@@ -57,7 +57,7 @@ enum Verdict {
     /// Its sender is not admitted, and has been told so.
     NotAdmitted(PostofficeName),
     /// It cannot be taken. The sender's next request repeats its content.
-    Refused(RefusedMessage),
+    Refused(PostofficeName, RefusedMessage),
 }
 
 impl Taking<'_> {
@@ -74,13 +74,14 @@ impl Taking<'_> {
     }
 
     /// Catches up with the log of decisions, which may be newer than a database that was put back. No request
-    /// is taken before.
+    /// is taken before. Also logs how many messages were refused the day before.
     fn carry_out_decisions(&mut self, store: &mut dyn Store) -> Result<(), StepError> {
         let mut tables = store.begin()?;
         let mut events = Vec::new();
         let decisions = &mut *self.decisions;
         self.around
             .run(self.draws, &mut events, |context| catch_up(&mut *tables, context, decisions))?;
+        events.extend(end_day(&mut *tables, STEP, self.around)?);
         Ok(commit(tables, STEP, self.around, events, &mut self.report.events)?)
     }
 
@@ -171,11 +172,15 @@ impl Taking<'_> {
     ) -> Result<(), StepError> {
         match opening {
             Opening::NotYet | Opening::Gone | Opening::OnItsWay => {}
-            Opening::Refused(why) | Opening::OtherKey(why) => batch.refused.push((arrived, why)),
+            Opening::Refused(why) | Opening::OtherKey(why) => {
+                let claimed = sender.map(|sender| sender.keys().name().clone());
+                batch.refused.push((arrived, claimed, why));
+            }
             Opening::Stranger(from) => batch.add(arrived, Verdict::Waits(from, Waits::Unknown)),
             Opening::NoProof(from) => {
-                batch.say(Level::Warning, Row::F3, format!("{from} sent no invitation"));
-                batch.add(arrived, Verdict::NotAdmitted(from));
+                let why = RefusedMessage::NoProof(from.clone());
+                batch.refused.push((arrived, Some(from.clone()), why));
+                batch.not_admitted.push(from);
             }
             Opening::WrongProof(from) => {
                 self.around.run(self.draws, &mut batch.events, |context| {
@@ -213,18 +218,20 @@ impl Taking<'_> {
                 }
                 Some(Kept::TooMany) => {
                     let why = format!("{sender} is not registered, and too many others wait");
-                    batch.refused.push((arrived, RefusedMessage::Said(why)));
+                    batch.refused.push((arrived, Some(sender), RefusedMessage::Said(why)));
                 }
                 None => {}
             }
         }
-        for (arrived, why) in batch.refused {
+        let mut refused = Vec::new();
+        for (arrived, sender, why) in batch.refused {
             if self.note(place, place.transit.refuse(arrived, &why.to_string())).is_some() {
                 self.report.refused += 1;
-                events.push(why.set_aside(STEP));
+                refused.push((sender, why));
             }
         }
-        Ok(log_done(store, STEP, self.around, events, &mut self.report.events)?)
+        let said = &mut self.report.events;
+        Ok(log_refused(store, STEP, self.around, (&refused, events), said)?)
     }
 
     fn take(
@@ -246,7 +253,7 @@ impl Taking<'_> {
             Ok(Admission::Refused) => return Ok(Verdict::NotAdmitted(request.from)),
             Ok(Admission::Late) => {
                 let why = format!("{} has changed its key since it sent it", request.from);
-                return Ok(Verdict::Refused(RefusedMessage::Said(why)));
+                return Ok(Verdict::Refused(request.from, RefusedMessage::Said(why)));
             }
             // Requests that need no decision are taken all the same.
             Err(DecideError::Log(error)) => {
@@ -287,17 +294,13 @@ impl Taking<'_> {
             Err(error) => {
                 tables.rollback_savepoint()?;
                 events.truncate(admitted);
-                Ok(Verdict::Refused(refusal(error)?))
+                Ok(Verdict::Refused(request.from, refusal(error)?))
             }
         }
     }
 }
 
 impl<'m> Batch<'m> {
-    fn say(&mut self, level: Level, row: Row, text: String) {
-        self.events.push(Event { level, row, text });
-    }
-
     fn add(&mut self, arrived: &'m Arrived, verdict: Verdict) {
         match verdict {
             Verdict::Taken => self.taken.push(arrived),
@@ -305,10 +308,10 @@ impl<'m> Batch<'m> {
             Verdict::Waits(sender, why) => self.waiting.push((arrived, sender, why)),
             Verdict::NotAdmitted(sender) => {
                 let why = format!("{sender} is not admitted");
-                self.refused.push((arrived, RefusedMessage::Said(why)));
+                self.refused.push((arrived, Some(sender.clone()), RefusedMessage::Said(why)));
                 self.not_admitted.push(sender);
             }
-            Verdict::Refused(why) => self.refused.push((arrived, why)),
+            Verdict::Refused(from, why) => self.refused.push((arrived, Some(from), why)),
         }
     }
 }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_protocol::context::Event;
-
 /// The texts of refusals, each with a short name. The first that fits counts.
-const MEANS: [(&str, &str); 26] = [
+const MEANS: [(&str, &str); 27] = [
     ("is not signed by the old key", "unproved change of key"),
     ("it does not begin with", "no message"),
     ("it is not sealed", "not sealed"),
@@ -30,6 +28,7 @@ const MEANS: [(&str, &str); 26] = [
     ("cannot be decrypted", "not decrypted"),
     ("disagree about", "head and lines disagree"),
     ("which is not the directory server", "not the server"),
+    ("sent no invitation", "no proof of an invitation"),
     ("is not admitted", "no invitation"),
     ("has changed its key since", "taken before a change of key"),
 ];
@@ -39,20 +38,15 @@ const MEANS: [(&str, &str); 26] = [
 pub struct Means(pub BTreeMap<&'static str, u64>);
 
 impl Means {
-    /// Counts the refusals among the events of a step. Returns their number.
-    pub fn count(&mut self, events: &[Event]) -> u64 {
-        let mut refused = 0;
-        for event in events {
-            let Some(why) = event.text.strip_prefix("a message was refused and set aside: ") else {
-                continue;
-            };
+    /// Counts the reasons for which a step refused messages. Returns their number.
+    pub fn count(&mut self, reasons: &[String]) -> u64 {
+        for why in reasons {
             let found = MEANS.iter().find(|(text, _)| why.contains(text));
             let (_, means) =
                 found.unwrap_or_else(|| panic!("refused for an unknown reason: {why}"));
             self.add(means, 1);
-            refused += 1;
         }
-        refused
+        reasons.len() as u64
     }
 
     /// The means by which nothing was refused.
