@@ -116,13 +116,7 @@ impl Applying<'_> {
             });
             let moved = match opening.map(|opening| opening.unwrap_or_else(|why| why)) {
                 Ok(Opening::NotYet | Opening::Gone | Opening::OnItsWay) => Ok(false),
-                Ok(Opening::OtherKey(_)) => {
-                    // Another machine of this name may have the key.
-                    let mut tables = store.begin()?;
-                    note_left(&mut *tables, place, one)?;
-                    tables.commit()?;
-                    Ok(false)
-                }
+                Ok(Opening::OtherKey(_)) => self.leave(store, one)?,
                 Ok(Opening::Refused(why)) => self.refuse(store, one, claimed, why)?,
                 Ok(
                     Opening::Stranger(from) | Opening::NoProof(from) | Opening::WrongProof(from),
@@ -152,6 +146,14 @@ impl Applying<'_> {
         }
         self.report.left += turn.end(store, &arrived, looked_at)?;
         Ok(())
+    }
+
+    /// Leaves a message in the inbox, as another machine of this name may have its key.
+    fn leave(&self, store: &mut dyn Store, arrived: &Arrived) -> Result<Moved, StepError> {
+        let mut tables = store.begin()?;
+        note_left(&mut *tables, self.place, arrived)?;
+        tables.commit()?;
+        Ok(Ok(false))
     }
 
     /// Logs how many messages the step refused the day before.
