@@ -84,6 +84,9 @@ pub const TARGET_ERROR: &str = "target-error:";
 /// By step, place and addressee, a place that could not be used.
 pub const TROUBLE: &str = "trouble:";
 
+/// By requestor with several places, the one at which its newest request came.
+pub const HEARD_AT: &str = "heard-at:";
+
 /// By kind, an alarm that began and is not over.
 pub const ALARM: &str = "alarm:";
 

@@ -4,9 +4,20 @@
 //! worked for its [`FallBack`] time, the second one is used, and so on. The first one is tried again by each
 //! step that sends, and is used from the first step on that succeeds. A slow place (`Transit::is_slow`) is not tried:
 //! it takes every message, so that only the line behind it knows whether it works.
+//!
+//! A place may be away for one side alone. A requestor that sends through its second place cannot use its first
+//! one, so the server answers it at the second, and at the first again when a request has come there. A requestor
+//! does not follow its server: if both followed, neither would go back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use dirsync_carrier::Transit;
+use dirsync_directory::PostofficeName;
+use dirsync_protocol::tables::{Stored, Tables};
+
+use crate::notes::HEARD_AT;
+use crate::trouble::{Trouble, Troubles};
 
 /// How long a place may fail before the next one is used, by the text of the place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +58,78 @@ pub fn in_use<P: AsRef<str>>(
         })
     };
     places.iter().position(serves).unwrap_or(places.len().saturating_sub(1))
+}
+
+/// What decides the places to peers, as the database says it.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    troubles: Troubles,
+    /// By the folded name of a requestor, the place at which its newest request came.
+    heard_at: BTreeMap<String, String>,
+}
+
+impl Routes {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn load(tables: &mut dyn Tables) -> Stored<Self> {
+        let heard_at = tables.notes(HEARD_AT)?.into_iter();
+        let heard_at = heard_at.map(|(name, place)| (name[HEARD_AT.len()..].to_owned(), place));
+        Ok(Self { troubles: Troubles::load(tables)?, heard_at: heard_at.collect() })
+    }
+
+    /// What is wrong with a place for messages to a peer.
+    pub fn trouble(&self, place: &str, peer: &PostofficeName) -> Option<&Trouble> {
+        self.troubles.of(place, peer)
+    }
+
+    /// Which of the places of a peer are tried.
+    pub fn tried<P: AsRef<str>>(
+        &self,
+        places: &[P],
+        peer: &PostofficeName,
+        fall_back: &FallBack,
+        now: u64,
+    ) -> Tried {
+        let heard_at = |heard: &String| places.iter().position(|place| place.as_ref() == heard);
+        let first = self.heard_at.get(peer.folded()).and_then(heard_at).unwrap_or(0);
+        let fails_since = |place: &str| self.troubles.fails_since(place, peer);
+        Tried { first, in_use: first + in_use(&places[first..], fall_back, fails_since, now) }
+    }
+}
+
+/// The places that are tried for a message, in their order, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried {
+    first: usize,
+    /// The place in use, which is tried last.
+    pub in_use: usize,
+}
+
+impl Tried {
+    /// Whether the place with this number is tried. A slow one before the place in use is not.
+    pub fn contains(&self, number: usize, transit: &dyn Transit) -> bool {
+        number == self.in_use || (self.first..self.in_use).contains(&number) && !transit.is_slow()
+    }
+}
+
+/// Notes the place at which the newest request of a requestor came.
+///
+/// # Errors
+///
+/// When the store fails.
+pub(crate) fn note_heard_at(
+    tables: &mut dyn Tables,
+    requestor: &PostofficeName,
+    place: &str,
+) -> Stored<()> {
+    let note = format!("{HEARD_AT}{}", requestor.folded());
+    if tables.note(&note)?.as_deref() == Some(place) {
+        return Ok(());
+    }
+    tables.put_note(&note, Some(place))
 }
 
 #[cfg(test)]

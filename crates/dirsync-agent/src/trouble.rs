@@ -10,7 +10,6 @@ use dirsync_protocol::tables::{LogLine, RegistrationState, Stored, Tables};
 use serde::{Deserialize, Serialize};
 
 use crate::notes::TROUBLE;
-use crate::route::{FallBack, in_use};
 use crate::schedule::BackOff;
 use crate::step::{PlaceFailure, Sent};
 
@@ -163,19 +162,8 @@ impl Troubles {
             .min_by_key(|trouble| (!trouble.unreachable, trouble.since))
     }
 
-    /// The number of the place in use, of those of a postoffice: see [`in_use`].
-    pub fn in_use<P: AsRef<str>>(
-        &self,
-        places: &[P],
-        peer: &PostofficeName,
-        fall_back: &FallBack,
-        now: u64,
-    ) -> usize {
-        in_use(places, fall_back, |place| self.fails_since(place, peer), now)
-    }
-
     /// Since when nothing can be sent to a postoffice through a place.
-    fn fails_since(&self, place: &str, peer: &PostofficeName) -> Option<u64> {
+    pub fn fails_since(&self, place: &str, peer: &PostofficeName) -> Option<u64> {
         self.of(place, peer).filter(|trouble| trouble.unreachable).map(|trouble| trouble.since)
     }
 }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use dirsync_agent::dispatch::Found;
-use dirsync_agent::route::FallBack;
+use dirsync_agent::route::{FallBack, Routes};
 use dirsync_agent::step::requests_arrived;
-use dirsync_agent::trouble::Troubles;
 use dirsync_carrier::{FolderTransit, PatientTransit, Place, Shares, Transit, TransitError};
 use dirsync_directory::{PostofficeName, escape, unescape};
 use dirsync_protocol::tables::{Stored, Tables};
@@ -109,12 +108,12 @@ impl Postoffice {
         let updates =
             arrived.iter().any(|arrived| arrived.as_ref().map_or(true, |new| !new.is_empty()));
         let places: Vec<&str> = ways.iter().map(|(place, _)| place.as_str()).collect();
-        let troubles = Troubles::load(&mut *self.begin()?)?;
-        let in_use = troubles.in_use(&places, &self.server, &self.fall_back(), now_ms());
+        let routes = Routes::load(&mut *self.begin()?)?;
+        let tried = routes.tried(&places, &self.server, &self.fall_back(), now_ms());
         // One whose inbox alone cannot be listed still takes messages to others.
         let is_away = arrived
             .iter()
-            .take(in_use + 1)
+            .take(tried.in_use + 1)
             .all(|arrived| matches!(arrived, Err(TransitError::Unreachable { .. })));
         let mut found = Found { updates, requests: false, is_away };
         if self.is_server {
@@ -191,12 +190,12 @@ impl PlaceStatus {
     pub(crate) fn all(
         places: &[String],
         peer: &PostofficeName,
-        (troubles, fall_back): (&Troubles, &FallBack),
+        (routes, fall_back): (&Routes, &FallBack),
         now: u64,
     ) -> Vec<Self> {
-        let in_use = troubles.in_use(places, peer, fall_back, now);
+        let in_use = routes.tried(places, peer, fall_back, now).in_use;
         let status = |(at, place): (usize, &String)| {
-            let trouble = troubles.of(place, peer);
+            let trouble = routes.trouble(place, peer);
             Self {
                 place: place.clone(),
                 in_use: at == in_use,
@@ -211,8 +210,8 @@ impl PlaceStatus {
     pub fn own(postoffice: &mut Postoffice) -> Result<Vec<Self>> {
         let (places, fall_back) = (postoffice.own_places()?, postoffice.fall_back());
         let server = postoffice.server.clone();
-        let troubles = Troubles::load(&mut *postoffice.begin()?)?;
-        Ok(Self::all(&places, &server, (&troubles, &fall_back), now_ms()))
+        let routes = Routes::load(&mut *postoffice.begin()?)?;
+        Ok(Self::all(&places, &server, (&routes, &fall_back), now_ms()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Places that a step could not use.
 
-use dirsync_carrier::{Transit, TransitError};
+use dirsync_carrier::TransitError;
 use dirsync_directory::PostofficeName;
 
 /// A place that a step could not use, wholly or in part. Everything else was done; the messages that
@@ -59,12 +59,6 @@ impl Failures<'_> {
             |failure: &PlaceFailure| failure.place == place && failure.to.as_ref() == Some(to);
         self.is_away(place) || self.0.iter().any(concerns)
     }
-}
-
-/// Whether a step tries the place with this number, of those of a postoffice. Those before the one in use are tried
-/// in case they work again. A slow one takes every message; its line tries by itself and says when it works.
-pub(super) fn is_tried(number: usize, in_use: usize, transit: &dyn Transit) -> bool {
-    number == in_use || number < in_use && !transit.is_slow()
 }
 
 /// Whether a place is away, according to the failures of a step.

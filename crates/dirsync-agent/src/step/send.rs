@@ -12,14 +12,14 @@ use dirsync_seal::{FirstContact, MessageName};
 use dirsync_store::Store;
 use dirsync_transit::FrozenBody;
 
-use super::place::{Failures, is_tried};
+use super::place::Failures;
 use super::transport::{encode_body, request_name};
 use super::under_way::{NamedBody, freeze_first, is_inline, own_part_under_way};
 use super::{Interrupted, PlaceFailure, Sent, StepError, Surroundings, Ways, commit, reported};
 use crate::known_peers::first_contact;
 use crate::peers::Peer;
+use crate::route::{Routes, Tried};
 use crate::sealing::{CarriedBody, Letter};
-use crate::trouble::Troubles;
 
 /// The work of T1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn send(
         let name = request_name(&request.head).ok_or(StepError::NoName)?;
         let to = &request.head.to;
         for (at, (place, transit)) in ways.iter().enumerate() {
-            if !is_tried(at, request.in_use, *transit) {
+            if !request.tried.contains(at, *transit) {
                 continue;
             }
             match request.send(around, &name, *transit)? {
@@ -87,8 +87,8 @@ struct Made {
     head: Request,
     body: OwnBody,
     server: Peer,
-    /// The number of the way in use. Those before it are tried first.
-    in_use: usize,
+    /// The ways that are tried.
+    tried: Tried,
     /// The proof of the invitation. It travels with every request, because a server that was put back may not
     /// know the key any more.
     first_contact: Option<FirstContact>,
@@ -183,9 +183,9 @@ fn make(
     };
     let before = tables.requestor()?;
     let places: Vec<&str> = ways.iter().map(|(place, _)| *place).collect();
-    let troubles = Troubles::load(&mut *tables)?;
-    let in_use = troubles.in_use(&places, &before.server, &around.fall_back, around.now);
-    let Some((_, transit)) = ways.get(in_use) else { return Ok(None) };
+    let routes = Routes::load(&mut *tables)?;
+    let tried = routes.tried(&places, &before.server, &around.fall_back, around.now);
+    let Some((_, transit)) = ways.get(tried.in_use) else { return Ok(None) };
     let under_way = match transit.is_slow() {
         true => own_part_under_way(around, &before.server, before.epoch)?,
         false => None,
@@ -218,7 +218,7 @@ fn make(
                 around.outbox.begin_again_if_all_left(&head.to)?;
             }
             let first_contact = first_contact(&mut *tables, &*around.sealing)?;
-            Some(Made { head, body, server, in_use, first_contact })
+            Some(Made { head, body, server, tried, first_contact })
         }
     };
     commit(tables, STEP, around, events, &mut report.events)?;

@@ -341,3 +341,50 @@ fn a_place_that_is_used_no_more_is_no_trouble() {
     trouble::forget_places(&mut *tables, &["second".into()]).unwrap();
     assert_eq!(trouble::places(&mut *tables).unwrap(), []);
 }
+
+/// A mount may be missing at one site alone, whose answers would lie there unread.
+#[test]
+fn the_server_answers_where_the_newest_request_came() {
+    let mut shares = Shares::new();
+    shares.import("SOUTH/A", &["ana"]);
+    shares.cycle();
+    // Neither A nor B can send through the first place, and the server can.
+    shares.breaks("first", Some(SERVER));
+    shares.cycle();
+    shares.pass(6 * HOUR_MS);
+    shares.import("SOUTH/A", &["ana", "ben"]);
+    let sent = shares.cycle();
+    assert_eq!([&sent["SOUTH/A"], &sent["SOUTH/B"]], [&both("second"), &both("second")]);
+    shares.breaks("second", Some("SOUTH/A"));
+    assert_eq!(
+        shares.cycle()["SOUTH/A"],
+        ("second".into(), String::new()),
+        "it waits for that one"
+    );
+    assert_eq!(shares.cycle()["SOUTH/B"], both("second"));
+    shares.works_again();
+    shares.cycle();
+    let sent = shares.cycle();
+    assert_eq!(
+        SITES.map(|site| sent[site].clone()),
+        [both("first"), both("first"), both("second")]
+    );
+    assert!(shares.lists_are_equal());
+}
+
+#[test]
+fn an_old_request_changes_no_way() {
+    let mut shares = Shares::new();
+    shares.cycle();
+    let (first, server) = (shares.networks["first"].clone(), postoffice(SERVER));
+    shares.send("SOUTH/A");
+    let old = first.pending(&server).into_iter().next().unwrap();
+    let bytes = first.copy(&server, &old).unwrap();
+    first.lose(&server, &old);
+    shares.cycle();
+    shares.networks["second"].deliver(&server, &old, bytes);
+    let report = shares.process();
+    assert_eq!(report.requests, 1);
+    assert!(report.sent.iter().all(|sent| sent.place != "second"), "{:?}", report.sent);
+    assert_eq!(shares.cycle()["SOUTH/A"], both("first"));
+}

@@ -10,7 +10,7 @@ mod verdict;
 use dirsync_agent::alarm::{Alarm, AlarmKind, Away, Stopped};
 use dirsync_agent::dispatch::State;
 use dirsync_agent::notes::{AGENT, LAST_APPLIED, LAST_SENT, MISSED};
-use dirsync_agent::trouble::Troubles;
+use dirsync_agent::route::Routes;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{Stored, Tables};
 use schemars::JsonSchema;
@@ -138,7 +138,7 @@ impl Status {
             alarms: &waiting.alarms,
             schedule: config.schedule.as_ref(),
             has_agent: tables.note(AGENT)?.is_some(),
-            troubles: &Troubles::load(&mut *tables)?,
+            routes: &Routes::load(&mut *tables)?,
             fall_back: &fall_back,
             now,
         };

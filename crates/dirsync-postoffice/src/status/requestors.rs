@@ -5,9 +5,8 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind};
 use dirsync_agent::dispatch::{HEARTBEAT, timestamp};
-use dirsync_agent::route::FallBack;
+use dirsync_agent::route::{FallBack, Routes};
 use dirsync_agent::schedule::{Schedule, Step};
-use dirsync_agent::trouble::Troubles;
 use dirsync_agent::waiting::late_at;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{RequestorState, Stored, Tables};
@@ -86,14 +85,14 @@ pub(super) struct Around<'a> {
     pub schedule: Option<&'a Schedule>,
     /// An agent runs, or did: others are expected to be heard.
     pub has_agent: bool,
-    pub troubles: &'a Troubles,
+    pub routes: &'a Routes,
     pub fall_back: &'a FallBack,
     pub now: u64,
 }
 
 impl Around<'_> {
     fn places(&self, places: &[String], peer: &PostofficeName) -> Vec<PlaceStatus> {
-        PlaceStatus::all(places, peer, (self.troubles, self.fall_back), self.now)
+        PlaceStatus::all(places, peer, (self.routes, self.fall_back), self.now)
     }
 }
 

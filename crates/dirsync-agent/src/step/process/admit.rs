@@ -21,6 +21,8 @@ use crate::waiting::{forget_refused, note_refused};
 pub(super) struct Sender {
     keys: PeerKeys,
     by: By,
+    /// Its messages may come at several places.
+    pub(super) has_several_places: bool,
 }
 
 /// Why a key may sign for a postoffice.
@@ -48,11 +50,16 @@ pub(super) fn sender(
         return Ok(Err(Opening::Stranger(claim.from.clone())));
     };
     let peer = Peer::requestor(tables, &registration, own)?;
+    let has_several_places = registration.places.len() > 1;
     let Some(contact) =
         claim.first_contact.filter(|_| peer.as_ref().is_none_or(|peer| !is_of(peer, claim)))
     else {
         return Ok(match peer {
-            Some(peer) => Ok(Sender { keys: peer.keys.clone(), by: By::Pin(Box::new(peer)) }),
+            Some(peer) => Ok(Sender {
+                keys: peer.keys.clone(),
+                by: By::Pin(Box::new(peer)),
+                has_several_places,
+            }),
             None => Err(Opening::NoProof(claim.from.clone())),
         });
     };
@@ -61,7 +68,7 @@ pub(super) fn sender(
         verifier.is_some_and(|verifier| is_proof(proof, verifier, &key.to_string()))
     });
     Ok(match proved {
-        Ok(keys) => Ok(Sender { keys, by: By::Proof }),
+        Ok(keys) => Ok(Sender { keys, by: By::Proof, has_several_places }),
         Err(_) => Err(Opening::WrongProof(claim.from.clone())),
     })
 }

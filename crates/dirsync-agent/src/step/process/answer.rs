@@ -12,11 +12,10 @@ use dirsync_transit::FrozenBody;
 use super::post::{AnswerBody, Post, Route, Way, is_refusal};
 use super::{Places, ProcessReport, STEP};
 use crate::peers::Peer;
-use crate::step::place::is_tried;
+use crate::route::Routes;
 use crate::step::transport::encode_body;
 use crate::step::under_way::{list_under_way, named_for, own_set_under_way};
 use crate::step::{StepError, Surroundings, commit};
-use crate::trouble::Troubles;
 
 /// The second half of T2.
 pub(super) struct Answering<'a> {
@@ -97,7 +96,7 @@ impl<'a> Answering<'a> {
             return Ok(Vec::new());
         }
         let outcomes = server::outcomes(&mut *tables)?;
-        let troubles = Troubles::load(&mut *tables)?;
+        let routes = Routes::load(&mut *tables)?;
         let own = self.around.sealing.as_peer();
         let mut lists: BTreeMap<(i32, Box<ListPlan>), Vec<ListAnswer>> = BTreeMap::new();
         let mut groups = Vec::new();
@@ -105,7 +104,7 @@ impl<'a> Answering<'a> {
         let mut events = Vec::new();
         for name in due {
             let Some(registration) = tables.registration(&name)? else { continue };
-            let ways = self.ways(&troubles, &registration, places);
+            let ways = self.ways(&routes, &registration, places);
             // The one in use: those before it rarely take the answer.
             let Some(transit) = ways.back().map(|way| way.transit) else { continue };
             let aside = server::side_answers(&mut *tables, &self.around.evidence, &name)?;
@@ -157,16 +156,16 @@ impl<'a> Answering<'a> {
     /// The places through which an answer may go now, in the order in which they are tried.
     fn ways(
         &self,
-        troubles: &Troubles,
+        routes: &Routes,
         registration: &Registration,
         places: &Places<'a>,
     ) -> VecDeque<Way<'a>> {
         let (to, of_it) = (&registration.name, &registration.places);
-        let in_use = troubles.in_use(of_it, to, &self.around.fall_back, self.around.now);
+        let tried = routes.tried(of_it, to, &self.around.fall_back, self.around.now);
         let ways = of_it.iter().enumerate().filter_map(|(at, place)| {
             let (place, transit) = places.get_key_value(place)?;
             let way = Way { place: place.clone(), transit: *transit };
-            is_tried(at, in_use, *transit).then_some(way)
+            tried.contains(at, *transit).then_some(way)
         });
         ways.collect()
     }

@@ -13,6 +13,7 @@ use super::opening::{OpenedRequest, open_next};
 use super::waiting::{Kept, WaitingRoom, Waits};
 use super::{Places, ProcessReport, STEP};
 use crate::decisions::{DecideError, DecisionsLog, catch_up};
+use crate::route::note_heard_at;
 use crate::step::place::{Failures, PlaceFailure};
 use crate::step::refusals::{end_day, log_refused};
 use crate::step::transport::{Incoming, Opening};
@@ -140,7 +141,8 @@ impl Taking<'_> {
             for OpenedRequest { arrived, sender, opening } in opened {
                 match self.note(place, opening) {
                     Some(opening) => {
-                        self.take_opened(&mut *tables, arrived, sender, opening, &mut batch)?;
+                        let of_it = (arrived, sender, opening);
+                        self.take_opened(&mut *tables, place, of_it, &mut batch)?;
                     }
                     None if self.is_away(place) => break 'batch,
                     None => {}
@@ -165,9 +167,8 @@ impl Taking<'_> {
     fn take_opened<'m>(
         &mut self,
         tables: &mut dyn Tables,
-        arrived: &'m Arrived,
-        sender: Option<Sender>,
-        opening: Opening,
+        place: Place<'_>,
+        (arrived, sender, opening): (&'m Arrived, Option<Sender>, Opening),
         batch: &mut Batch<'m>,
     ) -> Result<(), StepError> {
         match opening {
@@ -190,7 +191,7 @@ impl Taking<'_> {
             }
             Opening::Message(incoming) => {
                 let Some(sender) = sender else { return Ok(()) };
-                let verdict = self.take(tables, *incoming, &sender, &mut batch.events)?;
+                let verdict = self.take(tables, place, *incoming, &sender, &mut batch.events)?;
                 batch.add(arrived, verdict);
             }
         }
@@ -237,6 +238,7 @@ impl Taking<'_> {
     fn take(
         &mut self,
         tables: &mut dyn Tables,
+        place: Place<'_>,
         incoming: Incoming,
         sender: &Sender,
         events: &mut Vec<Event>,
@@ -279,6 +281,9 @@ impl Taking<'_> {
                 tables.release_savepoint()?;
                 if received == Received::Taken {
                     around.outbox.hear(&request.from, &holds)?;
+                    if sender.has_several_places {
+                        note_heard_at(tables, &request.from, place.name)?;
+                    }
                 }
                 Ok(match received {
                     Received::Taken | Received::Repeated => Verdict::Taken,
