@@ -9,7 +9,7 @@ use std::io::Cursor;
 use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
-use dirsync_transit::{BodiesError, Outbox, Piece};
+use dirsync_transit::{BodiesError, NextPiece, Outbox, Piece};
 use thiserror::Error;
 
 use crate::known_peers::KnownPeers;
@@ -272,10 +272,13 @@ impl Exchange<'_> {
         let room = self.carrier.file_bytes_max().unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);
         // The lines of a piece are short: they announce no keys.
         let bytes_max = room.saturating_sub(LINES_OF_PIECE_BYTES).max(1);
-        let Some((piece, bytes)) = self.outbox.next_piece(to, bytes_max)? else { return Ok(None) };
+        let Some(next) = self.outbox.next_piece(to, bytes_max)? else { return Ok(None) };
+        let NextPiece { nth, piece, bytes } = next;
         let file = self.sealing.piece(peer, self.peers.first_contact(), &piece, &bytes)?;
-        // The same piece has the same name, so that a carrier can continue it.
-        let name = format!("{}-{}-{}{PIECE_SUFFIX}", piece.body.hash, piece.at, piece.bytes);
+        // The same piece has the same name, so that a carrier can continue it. The order of names is that in which the
+        // addressee needs the pieces.
+        let Piece { body, at, bytes } = &piece;
+        let name = format!("{nth:04}-{at:010}-{bytes}-{}{PIECE_SUFFIX}", body.hash);
         match self.carrier.put(to, &name, &file) {
             Ok(()) => self.outbox.hand_over(to, &piece)?,
             Err(error) => {

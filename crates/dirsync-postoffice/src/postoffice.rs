@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind, LogState, catch_up, log_state};
-use dirsync_agent::step::{Surroundings, log_lines};
+use dirsync_agent::step::{Surroundings, UnderWayLimits, log_lines};
 use dirsync_carrier::{PostofficeLock, Shares, Spool};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::{Context, Draws, Event, Level};
@@ -203,6 +203,7 @@ impl Postoffice {
             slow_compression: SLOW_COMPRESSION,
             outbox: self.outbox()?,
             fall_back: self.fall_back(),
+            under_way: UnderWayLimits::default(),
             settle_ms: self.config.settle_ms,
             spool: Spool::in_folder(bodies(&self.folder)),
         })

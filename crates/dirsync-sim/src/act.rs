@@ -2,6 +2,7 @@
 
 mod changes;
 mod exchange;
+pub(crate) mod lines;
 mod lives;
 mod sources;
 mod undo;
@@ -120,6 +121,8 @@ impl World {
                 let numbers = self.network.numbers(*is_request, name);
                 Ok(numbers.get(*at).is_some_and(|number| self.network.take(*number).is_some()))
             }
+            Step::Line(machine, bytes, lost) => self.use_line(machine, *bytes, *lost),
+            Step::Wipe(site) => Ok(self.wipe(site)),
             Step::Bare(name, claim) => self.claim_without_evidence(name, *claim),
             Step::Purge(..)
             | Step::Remove(..)

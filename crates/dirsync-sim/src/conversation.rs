@@ -28,7 +28,7 @@
 //!
 //! `settle` ends the faults: all must be as the origins have it within 14 cycles; `settle within 2`.
 //! `settle undecided`: nobody approves what is held. `strict` after the world's letters: two deletions are
-//! too many; `views all narrow`: what each wants to see.
+//! too many; `slow A`: A is behind a line; `views all narrow`: what each wants to see.
 
 macro_rules! told {
     ($($name:literal,)+) => {
@@ -69,6 +69,10 @@ impl Conversation {
         while let Some(word) = words.next() {
             match word {
                 "strict" => setup.guard = STRICT,
+                "slow" => {
+                    let slow = words.next();
+                    setup.slow = slow.ok_or(format!("line {number}: who is slow?"))?.into();
+                }
                 "views" => {
                     let sights: Option<Vec<Sight>> = words
                         .by_ref()
@@ -232,6 +236,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "absence_longer_than_the_horizon",
     "acknowledged_more_than_was_made",
     "address_reuse_in_one_cycle",
+    "bodies_under_way_arrive",
     "claim_follows_the_offer",
     "claim_keeps_hidden_details",
     "claimed_and_deleted_by_a_slow_clock",
@@ -264,6 +269,7 @@ pub const TOLD: &[(&str, &str)] = &told![
     "old_server_runs_on_beside_a_restored_requestor",
     "older_answer_to_the_same_request",
     "older_fill_meets_a_part_of_a_newer",
+    "own_changes_under_way_arrive",
     "removal_taken_back_before_it_was_heard",
     "removal_taken_back_when_it_was_heard",
     "replaced_server_is_asked",

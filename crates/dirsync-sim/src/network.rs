@@ -5,13 +5,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Read as _};
 use std::rc::Rc;
 
 use dirsync_carrier::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 use dirsync_directory::{EntryId, PostofficeName, Record, fold};
 use dirsync_message::{BodyReader, Head, Request, Update};
-use dirsync_testing::{Readable, head_of};
+use dirsync_seal::{ContentHash, SealError};
+use dirsync_testing::{Readable, body_apart, head_of};
+use dirsync_transit::{BodyStore as _, MemoryBodies};
 
 use crate::naming::letter_of;
 
@@ -31,6 +33,8 @@ pub struct Letter {
     pub head: String,
     /// The message file.
     pub file: Vec<u8>,
+    /// The sealed body that travels apart.
+    apart: Option<Rc<Vec<u8>>>,
     /// What the server published when it made the update.
     pub made_of: Option<Rc<Listed>>,
     /// What its file name says.
@@ -73,6 +77,8 @@ struct State {
     delivered: BTreeMap<String, Vec<Letter>>,
     parts: Parts,
     made_of: Option<Rc<Listed>>,
+    /// The same of each body that travels apart, when it was made: later updates may name it again.
+    bodies_made_of: BTreeMap<ContentHash, Option<Rc<Listed>>>,
     /// The places that are away, by the requestors that they are for.
     away: BTreeSet<String>,
     /// After so many more effects on messages nothing works any more.
@@ -84,6 +90,8 @@ pub struct Port {
     network: Network,
     machine: String,
     place: String,
+    /// The bodies of the machine that travel, if the place is behind a line.
+    bodies: Option<MemoryBodies>,
 }
 
 impl Network {
@@ -94,7 +102,12 @@ impl Network {
 
     /// The same through the place of a requestor, which may be away.
     pub fn port_at(&self, machine: &str, place: &str) -> Port {
-        Port { network: self.clone(), machine: machine.into(), place: place.into() }
+        Port { network: self.clone(), machine: machine.into(), place: place.into(), bodies: None }
+    }
+
+    /// The same through a place behind a line.
+    pub fn slow_port(&self, machine: &str, bodies: &MemoryBodies) -> Port {
+        Port { bodies: Some(bodies.clone()), ..self.port(machine) }
     }
 
     /// The place of a requestor goes away or comes back. Returns whether it was away.
@@ -228,6 +241,10 @@ impl State {
 }
 
 impl Transit for Port {
+    fn is_slow(&self) -> bool {
+        self.bodies.is_some()
+    }
+
     fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
         let mut state = self.network.0.borrow_mut();
         state.effect(&self.place)?;
@@ -252,8 +269,25 @@ impl Transit for Port {
             bytes,
             modified: state.now,
         };
-        let made_of = state.made_of.clone();
-        state.under_way.push(Letter { number, is_request, name, head, file, made_of, arrived });
+        let now = state.made_of.clone();
+        let apart = self.bodies.as_ref().and_then(|bodies| body_of(&file, bodies)).map(Rc::new);
+        let made_of = match &apart {
+            Some(body) => {
+                let made_of = state.bodies_made_of.entry(ContentHash::of(body)).or_insert(now);
+                made_of.clone()
+            }
+            None => now,
+        };
+        state.under_way.push(Letter {
+            number,
+            is_request,
+            name,
+            head,
+            file,
+            apart,
+            made_of,
+            arrived,
+        });
         Ok(bytes)
     }
 
@@ -305,6 +339,15 @@ impl Transit for Port {
     }
 }
 
+/// The body of a message that travels apart. `None` if it follows the head.
+fn body_of(file: &[u8], bodies: &MemoryBodies) -> Option<Vec<u8>> {
+    let content = body_apart(file)?;
+    let mut bytes = Vec::new();
+    let body = bodies.open(&content).expect("it is in memory");
+    body.expect("it is kept before it is named").read_to_end(&mut bytes).expect("in memory");
+    Some(bytes)
+}
+
 impl Letter {
     /// The head of a request.
     ///
@@ -332,7 +375,7 @@ impl Letter {
 
     /// Whether nothing happened to it under way.
     pub fn is_whole(&self) -> bool {
-        Readable::read(&self.file).is_ok()
+        self.read().is_ok()
     }
 
     /// What an update brings: its entries and the own entries that the server holds. A damaged one brings
@@ -344,8 +387,12 @@ impl Letter {
         self.named().len() + usize::from(self.update().own.is_some())
     }
 
+    fn read(&self) -> Result<Readable, SealError> {
+        Readable::read_with(&self.file, self.apart.as_ref().map(|bytes| bytes.as_slice()))
+    }
+
     fn readable(&self) -> Readable {
-        Readable::read(&self.file).expect("it is whole")
+        self.read().expect("it is whole")
     }
 
     /// The body as text.
@@ -379,7 +426,7 @@ impl Letter {
     /// When the message was damaged.
     pub fn with_head(&self, head: String) -> Self {
         let file = Readable { head: head.clone(), ..self.readable() }.file();
-        Self { head, file, ..self.clone() }
+        Self { head, file, apart: None, ..self.clone() }
     }
 
     /// The same letter with another body, as its sender would have sent it.
@@ -390,6 +437,7 @@ impl Letter {
     pub fn with_body(&self, body: &[u8]) -> Self {
         let body = String::from_utf8(body.to_vec()).expect("worlds have plain names");
         let head = self.head.clone();
-        Self { file: Readable { head, body, ..self.readable() }.file(), ..self.clone() }
+        let file = Readable { head, body, ..self.readable() }.file();
+        Self { file, apart: None, ..self.clone() }
     }
 }

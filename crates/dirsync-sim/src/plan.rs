@@ -86,6 +86,10 @@ pub enum Kind {
     Stop,
     /// A person undoes a run, or lets a source go on.
     Undo,
+    /// A line passes some bytes.
+    Line,
+    /// Bodies that travel are lost.
+    Wipe,
 }
 
 use Kind::*;
@@ -323,6 +327,28 @@ pub const PROFILES: &[Profile] = &[
             (Purge, 1),
         ],
     ),
+    ("lines", "AB", &[(Change, 10), (Line, 40), (Double, 2), (Drop, 2), (Parts, 8), (Wipe, 1)]),
+    (
+        "lines and restores",
+        "ABS",
+        &[
+            (Change, 10),
+            (Line, 40),
+            (Drop, 2),
+            (Crash, 3),
+            (Harm, 2),
+            (Parts, 6),
+            (View, 1),
+            (Hide, 2),
+            (Purge, 1),
+            (BackupServer, 1),
+            (RestoreServer, 1),
+            (BackupMachine, 1),
+            (RestoreMachine, 1),
+            (Reinstall, 1),
+            (Wipe, 2),
+        ],
+    ),
     ("agents", "ABS", &[(Change, 8), (Run, 60), (Away, 5), (Stop, 3), (Hand, 2)]),
     ("agents by wrong clocks", "ABS", &[(Change, 5), (Run, 60), (Away, 2), (Clock, 6), (Stop, 2)]),
     ("agents on full disks", "ABS", &[(Change, 8), (Run, 60), (Away, 2), (Disk, 8), (Stop, 1)]),
@@ -458,8 +484,9 @@ impl Plan {
         let (postoffices, push) = (postoffices.to_owned(), seed % 2 == 1);
         let in_turn = has(Turn);
         let sealed = false;
+        let slow = if has(Line) { random.pick(&["A", "AB"]) } else { "" }.to_owned();
         let setup =
-            Setup { postoffices, seed, sights, in_files, sealed, guard, push, bulk, in_turn };
+            Setup { postoffices, seed, sights, in_files, sealed, guard, push, bulk, in_turn, slow };
         let plan = Self {
             profile: name,
             setup,

@@ -143,8 +143,9 @@ pub fn shrink(plan: &Plan, trace: Vec<Step>, why: &str) -> (Vec<Step>, String) {
 
 /// The next kind of step, drawn by weight.
 fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
-    let weight =
-        |kind: Kind| if matches!(kind, Kind::Change | Kind::Hand | Kind::Run) { 3 } else { 1 };
+    let weight = |kind: Kind| {
+        if matches!(kind, Kind::Change | Kind::Hand | Kind::Run | Kind::Line) { 3 } else { 1 }
+    };
     let limited =
         budget.iter().filter(|(_, left)| *left > 0).map(|(kind, _)| (*kind, weight(*kind)));
     let by_agents = budget.iter().any(|(kind, _)| *kind == Kind::Run);
@@ -208,10 +209,7 @@ fn choose(
         }
         Kind::View => Step::View(machine, random.pick(&Sight::ALL).1),
         Kind::Disk => disk(random, machine, server),
-        Kind::Clock => {
-            let seconds = random.pick(&CLOCKS);
-            Step::Clock(pick_site(random, machine, server), seconds)
-        }
+        Kind::Clock => clock(random, machine, server),
         Kind::Wait => Step::Wait(1 + random.below(20)),
         Kind::BackupServer => Step::Backup(server),
         Kind::RestoreServer => Step::Restore(server, random.one_in(3)),
@@ -228,10 +226,20 @@ fn choose(
         Kind::Damage => Step::Damage(machine, key),
         Kind::Turn => turn(random, machine, server),
         Kind::CloneServer => Step::Clone("s1".into()),
+        Kind::Line | Kind::Wipe => of_lines(random, kind, machine, server),
         Kind::Run | Kind::Away => of_agents(world, random, kind, name),
         Kind::Stop => stop(world, random, &machine, &server),
     };
     (kind, step)
+}
+
+/// The line of a machine passes some bytes, which may not be enough for a body, or bodies are lost.
+fn of_lines(random: &mut Random, kind: Kind, machine: String, server: String) -> Step {
+    if kind == Kind::Wipe {
+        return Step::Wipe(pick_site(random, machine, server));
+    }
+    let bytes = random.pick(&[0, 100, 300, 700, 1500, 100_000]);
+    Step::Line(machine, bytes, random.one_in(20))
 }
 
 /// A disk that is full, or has space again.
@@ -239,6 +247,12 @@ fn disk(random: &mut Random, machine: String, server: String) -> Step {
     let is_full = random.one_in(2);
     let site = pick_site(random, machine, server);
     if is_full { Step::Full(site) } else { Step::Space(site) }
+}
+
+/// A clock goes wrong, or right again.
+fn clock(random: &mut Random, machine: String, server: String) -> Step {
+    let seconds = random.pick(&CLOCKS);
+    Step::Clock(pick_site(random, machine, server), seconds)
 }
 
 /// A person decides what is held.

@@ -162,6 +162,7 @@ impl World {
             }
             self.send(&machine, Trouble::None)?;
         }
+        self.use_all_lines()?;
         for letter in self.network.take_all(true) {
             for server in self.live_servers() {
                 self.deliver_request(&server, &letter, Trouble::None)?;
@@ -174,6 +175,7 @@ impl World {
         for server in self.live_servers() {
             self.answer(&server, &self.names(), parts, Trouble::None)?;
         }
+        self.use_all_lines()?;
         let mut travelled = 0;
         for letter in self.network.take_all(false) {
             travelled += letter.travelled();

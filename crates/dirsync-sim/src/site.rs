@@ -8,6 +8,7 @@ use dirsync_directory::EntryId;
 use dirsync_protocol::tables::Stored;
 use dirsync_store::{Store, Transaction};
 use dirsync_testing::TestStore;
+use dirsync_transit::MemoryBodies;
 
 /// One machine: a database, a clock, and a log of decisions.
 pub struct Site {
@@ -17,6 +18,8 @@ pub struct Site {
     named: BTreeMap<String, BTreeSet<EntryId>>,
     /// How far its clock is off, in milliseconds.
     pub skew: i64,
+    /// Its bodies that travel apart from their letters.
+    pub bodies: MemoryBodies,
     /// What administrators decided here; survives restores.
     pub decisions: Vec<Decision>,
 }
@@ -25,7 +28,8 @@ impl Site {
     /// A machine with an empty database, in memory or in a file.
     pub fn new(in_file: bool) -> Self {
         let store = if in_file { TestStore::in_file() } else { TestStore::default() };
-        Self { store, named: BTreeMap::new(), skew: 0, decisions: Vec::new() }
+        let bodies = MemoryBodies::default();
+        Self { store, named: BTreeMap::new(), skew: 0, bodies, decisions: Vec::new() }
     }
 
     /// A copy as a backup takes it: what was committed.
@@ -33,7 +37,7 @@ impl Site {
         let mut store = self.store.copy();
         store.full = self.store.full;
         let (named, decisions) = (self.named.clone(), self.decisions.clone());
-        Self { store, named, skew: self.skew, decisions }
+        Self { store, named, skew: self.skew, bodies: self.bodies.fork(), decisions }
     }
 
     /// Takes the database of a copy, and keeps clock, disk and decisions.

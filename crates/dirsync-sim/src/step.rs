@@ -37,6 +37,8 @@
 //! | `agent s1=hourly A1=continuous` | a process begins to look after postoffices: `continuous`, `often`, `hourly`, `nightly` |
 //! | `stop A1`, `run 90` | the process of A1 ends; 90 minutes pass, in which agents do what is due |
 //! | `away A`, `back A` | the place where A and the server exchange messages goes away, and is there again |
+//! | `line A1 500`, `line A1 500 lost` | the line of A1, which a world `slow A` has, passes 500 bytes; then all that is at the place gets lost |
+//! | `wipe A1`, `wipe s1` | a site loses all bodies that travel apart from their letters |
 //! | `fault` | from here on repairs are to be expected |
 
 use std::fmt;
@@ -239,6 +241,10 @@ pub enum Step {
     Run(u64),
     /// The place of a requestor goes away (or else is there again).
     Away(String, bool),
+    /// A line passes so many bytes; whether what is at the place is lost then.
+    Line(String, u64, bool),
+    /// A site loses all bodies that travel.
+    Wipe(String),
     /// Repairs are to be expected.
     Fault,
 }
@@ -363,6 +369,10 @@ impl fmt::Display for Step {
             Self::Run(minutes) => write!(f, "run {minutes}"),
             Self::Away(name, true) => write!(f, "away {name}"),
             Self::Away(name, false) => write!(f, "back {name}"),
+            Self::Line(machine, bytes, lost) => {
+                write!(f, "line {machine} {bytes}{}", if *lost { " lost" } else { "" })
+            }
+            Self::Wipe(site) => write!(f, "wipe {site}"),
             Self::Fault => f.write_str("fault"),
         }
     }
@@ -445,6 +455,9 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["register", name] => Step::Register(text(name)),
         ["recover", server] => Step::Recover(text(server)),
         ["damage", machine, key] => Step::Damage(text(machine), text(key)),
+        ["line", machine, bytes] => Step::Line(text(machine), bytes.parse().ok()?, false),
+        ["line", machine, bytes, "lost"] => Step::Line(text(machine), bytes.parse().ok()?, true),
+        ["wipe", site] => Step::Wipe(text(site)),
         ["fault"] => Step::Fault,
         ["agent", paces @ ..] => {
             Step::Agent(paces.iter().map(|text| pace(text)).collect::<Option<_>>()?)
@@ -583,6 +596,9 @@ mod tests {
             "run 90",
             "away A",
             "back A",
+            "line A1 500",
+            "line A1 500 lost",
+            "wipe s1",
         ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::route::FallBack;
-use dirsync_agent::step::Surroundings;
+use dirsync_agent::step::{Surroundings, UnderWayLimits};
 use dirsync_carrier::Spool;
 use dirsync_directory::{EntryId, Record, View};
 use dirsync_message::Instance;
@@ -21,8 +21,8 @@ use dirsync_protocol::tables::{
 };
 use dirsync_store::Transaction;
 use dirsync_testing::{EVIDENCE, key_of, sealing_of};
-use dirsync_transit::Outbox;
 
+use crate::act::lines::{Lines, fork, outbox_of};
 use crate::agents::Agents;
 use crate::check::Ghost;
 use crate::naming::{SERVER, Sight, entry, name_of, own_row, postoffice, record};
@@ -59,6 +59,8 @@ pub struct Setup {
     pub bulk: u64,
     /// In the end folders and their copies take turns, always in the same order.
     pub in_turn: bool,
+    /// The postoffices that are behind lines: their bodies travel apart.
+    pub slow: String,
 }
 
 impl Setup {
@@ -74,6 +76,7 @@ impl Setup {
             push: false,
             bulk: 0,
             in_turn: false,
+            slow: String::new(),
         }
     }
 }
@@ -92,6 +95,8 @@ pub struct World {
     pub standby: Option<Site>,
     /// What is under way.
     pub network: Network,
+    /// The places at the ends of lines.
+    pub(crate) lines: Lines,
     /// What every step said, with the site that said it.
     pub events: Vec<(String, Event)>,
     /// The files that feed its postoffices.
@@ -132,6 +137,7 @@ impl World {
             backups: BTreeMap::new(),
             standby: None,
             network: Network::default(),
+            lines: Lines::new(),
             events: Vec::new(),
             files: Files::new(),
             agents: Agents::new(),
@@ -211,6 +217,7 @@ impl World {
             backups: copies(&self.backups),
             standby: self.standby.as_ref().map(Site::copy),
             network: self.network.fork(),
+            lines: fork(&self.lines),
             events: Vec::new(),
             files: self.files.clone(),
             agents: self.agents.clone(),
@@ -258,8 +265,13 @@ impl World {
             part_bytes_max: u64::MAX,
             compression: 1,
             slow_compression: 1,
-            outbox: Outbox::default(),
             fall_back: FallBack::default(),
+            outbox: outbox_of(self, at),
+            under_way: UnderWayLimits {
+                apart_from_bytes: 0,
+                named_again_from_bytes: 0,
+                ..Default::default()
+            },
             settle_ms: 0,
             spool: Spool::in_memory(),
         }

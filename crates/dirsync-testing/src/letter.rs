@@ -20,9 +20,18 @@ use crate::plain::{PlainMessage, encoded, front};
 /// As [`Readable::read`].
 pub fn head_of(file: &[u8]) -> Result<String, SealError> {
     match PlainMessage::read(file) {
-        Err(SealError::OtherFile(_)) => Ok(Readable::read_sealed(file)?.head),
+        Err(SealError::OtherFile(_)) => Ok(Readable::read_sealed(file, None)?.head),
         plain => Ok(plain?.head),
     }
+}
+
+/// The body that a message names, if it travels apart.
+pub fn body_apart(mut file: &[u8]) -> Option<Content> {
+    let statement = match PlainMessage::read(file) {
+        Err(_) => Lines::read(&mut file).ok()?.body(),
+        Ok(plain) => plain.statement,
+    };
+    (statement.place == BodyPlace::Apart).then_some(statement.content)
 }
 
 /// A message in readable form.
@@ -51,14 +60,23 @@ impl Readable {
     ///
     /// If it is damaged, or was sealed with other keys.
     pub fn read(file: &[u8]) -> Result<Self, SealError> {
+        Self::read_with(file, None)
+    }
+
+    /// The same of a message whose sealed body travels apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Readable::read`].
+    pub fn read_with(file: &[u8], apart: Option<&[u8]>) -> Result<Self, SealError> {
         match PlainMessage::read(file) {
-            Err(SealError::OtherFile(_)) => Self::read_sealed(file),
+            Err(SealError::OtherFile(_)) => Self::read_sealed(file, apart),
             plain => {
                 let PlainMessage { from, to, name, first_contact, head, statement, body, .. } =
                     plain?;
                 let body = match statement.place {
                     BodyPlace::Inline => zstd::stream::decode_all(body.as_slice())?,
-                    BodyPlace::Apart => Vec::new(),
+                    BodyPlace::Apart => zstd::stream::decode_all(apart.unwrap_or_default())?,
                 };
                 let body = String::from_utf8(body).map_err(|_| SealError::WrongHead)?;
                 Ok(Self { from, to, name, first_contact, head, body, sealed: false })
@@ -66,7 +84,7 @@ impl Readable {
         }
     }
 
-    fn read_sealed(mut file: &[u8]) -> Result<Self, SealError> {
+    fn read_sealed(mut file: &[u8], apart: Option<&[u8]>) -> Result<Self, SealError> {
         let whole = file.to_vec();
         let lines = Lines::read(&mut file)?;
         let own = own_keys(&lines.parties().to);
@@ -75,8 +93,14 @@ impl Readable {
         let front = opened.signed().front().clone();
         let head = opened.head().to_owned();
         let mut body = String::new();
-        if front.body.place == BodyPlace::Inline {
-            opened.open_body(u64::MAX)?.read_to_string(&mut body)?;
+        match (front.body.place, apart) {
+            (BodyPlace::Inline, _) => {
+                opened.open_body(u64::MAX)?.read_to_string(&mut body)?;
+            }
+            (BodyPlace::Apart, Some(apart)) => {
+                opened.open_body_apart(Cursor::new(apart), u64::MAX)?.read_to_string(&mut body)?;
+            }
+            (BodyPlace::Apart, None) => {}
         }
         let (from, to, name, first_contact) =
             (front.from, front.to, front.name, front.first_contact);

@@ -26,7 +26,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 #[derive(Clone, Default)]
 pub struct LinePlace(Rc<RefCell<PlaceState>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct PlaceState {
     files: BTreeMap<String, Files>,
     /// The beginnings of files that were cut off.
@@ -36,6 +36,11 @@ struct PlaceState {
 }
 
 impl LinePlace {
+    /// Another place with the same content.
+    pub fn fork(&self) -> Self {
+        Self(Rc::new(RefCell::new(self.0.borrow().clone())))
+    }
+
     /// The bytes that passed lines to and from this place so far, but for [`Line::local`] ones.
     pub fn bytes_passed(&self) -> u64 {
         self.0.borrow().bytes_passed

@@ -10,7 +10,8 @@ use dirsync_agent::restoring::begin_anew;
 use dirsync_agent::route::FallBack;
 use dirsync_agent::sealing::Sealing;
 use dirsync_agent::step::{
-    ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, apply, process, send,
+    ApplyReport, Interrupted, ProcessReport, SendReport, Surroundings, UnderWayLimits, apply,
+    process, send,
 };
 use dirsync_agent::{founding, step};
 use dirsync_carrier::{Spool, Transit};
@@ -137,6 +138,7 @@ impl<D: DecisionsLog> TestPostoffice<D> {
             slow_compression: 3,
             outbox: self.outbox.clone(),
             fall_back: FallBack::default(),
+            under_way: UnderWayLimits::default(),
             settle_ms: 60_000,
             spool: self.spool.clone(),
         }

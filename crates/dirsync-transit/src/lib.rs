@@ -24,9 +24,9 @@
 //! sender.freeze(&south, &body, &mut bytes.as_slice())?;
 //!
 //! let receiver = Outbox::new(MemoryBodies::default());
-//! while let Some((piece, bytes)) = sender.next_piece(&south, 100)? {
-//!     receiver.take_piece(&north, &piece, &bytes, 0)?;
-//!     sender.hand_over(&south, &piece)?;
+//! while let Some(next) = sender.next_piece(&south, 100)? {
+//!     receiver.take_piece(&north, &next.piece, &next.bytes, 0)?;
+//!     sender.hand_over(&south, &next.piece)?;
 //! }
 //! assert!(receiver.open(&body.content)?.is_some());
 //! # Ok(())
@@ -49,7 +49,7 @@ mod testing;
 pub use assembly::{Assembly, BODIES_MAX, PieceRefused};
 pub use disk::DiskBodies;
 pub use memory::MemoryBodies;
-pub use outbox::{Outbox, Progress};
+pub use outbox::{NextPiece, Outbox, Progress};
 pub use queue::{FrozenBody, PIECE_BYTES, PIECE_BYTES_MIN, Piece, Queue};
 pub use runs::Runs;
 pub use store::{BodiesError, BodyStore, ChangeBodies, PeerBodies};

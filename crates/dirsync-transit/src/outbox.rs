@@ -25,6 +25,17 @@ pub struct Progress {
     pub heard_whole: u32,
 }
 
+/// A piece that is to be handed over to a carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextPiece {
+    /// The number of its body among those that travel to the peer, from 0.
+    pub nth: usize,
+    /// The piece.
+    pub piece: Piece,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// The bodies of one postoffice that travel apart from the messages which name them, in pieces. Clones have the same
 /// bodies.
 #[derive(Clone, Debug)]
@@ -172,8 +183,7 @@ impl Outbox {
         self.0.open(body)
     }
 
-    /// The next piece for a peer, of at most `bytes_max` bytes, with its bytes. `None` if carriers have taken
-    /// all that is there.
+    /// The next piece for a peer, of at most `bytes_max` bytes. `None` if carriers have taken all that is there.
     ///
     /// # Errors
     ///
@@ -182,8 +192,8 @@ impl Outbox {
         &self,
         peer: &PostofficeName,
         bytes_max: u64,
-    ) -> Result<Option<(Piece, Vec<u8>)>, BodiesError> {
-        let Some(piece) = self.0.peer(peer)?.queue.next(bytes_max) else { return Ok(None) };
+    ) -> Result<Option<NextPiece>, BodiesError> {
+        let Some((nth, piece)) = self.0.peer(peer)?.queue.next(bytes_max) else { return Ok(None) };
         let Some(mut file) = self.0.open(&piece.body)? else {
             // The next message is made with new bodies.
             self.thaw(peer)?;
@@ -192,7 +202,7 @@ impl Outbox {
         file.seek(SeekFrom::Start(piece.at))?;
         let mut bytes = Vec::with_capacity(usize::try_from(piece.bytes).unwrap_or(0));
         file.take(piece.bytes).read_to_end(&mut bytes)?;
-        Ok(Some((piece, bytes)))
+        Ok(Some(NextPiece { nth, piece, bytes }))
     }
 
     /// A carrier has taken a piece.

@@ -136,12 +136,14 @@ impl Queue {
     }
 
     /// The next piece to be handed over, of at most `bytes_max` bytes. `None` if carriers have taken all.
-    pub fn next(&self, bytes_max: u64) -> Option<Piece> {
+    ///
+    /// The number is that of its body in the queue.
+    pub fn next(&self, bytes_max: u64) -> Option<(usize, Piece)> {
         let bytes_max = self.piece_bytes.unwrap_or(PIECE_BYTES).min(bytes_max);
-        self.travelling.iter().find_map(|one| {
+        self.travelling.iter().enumerate().find_map(|(nth, one)| {
             let body = one.body.content;
             let (at, end) = one.taken().first_gap(body.bytes)?;
-            Some(Piece { body, at, bytes: (end - at).min(bytes_max) })
+            Some((nth, Piece { body, at, bytes: (end - at).min(bytes_max) }))
         })
     }
 
@@ -204,11 +206,11 @@ mod tests {
     }
 
     fn next(queue: &Queue) -> Option<(u64, u64)> {
-        queue.next(u64::MAX).map(|piece| (piece.at, piece.end()))
+        queue.next(u64::MAX).map(|(_, piece)| (piece.at, piece.end()))
     }
 
     fn hand_over(queue: &mut Queue) -> (u64, u64) {
-        let piece = queue.next(u64::MAX).unwrap();
+        let (_, piece) = queue.next(u64::MAX).unwrap();
         queue.hand_over(&piece);
         (piece.at, piece.end())
     }
@@ -220,11 +222,11 @@ mod tests {
         queue.push(frozen(b"part one"));
         queue.push(frozen(b"part 2"));
         let mut pieces = Vec::new();
-        while let Some(piece) = queue.next(5) {
-            pieces.push((piece.body.bytes, piece.at, piece.bytes));
+        while let Some((nth, piece)) = queue.next(5) {
+            pieces.push((nth, piece.at, piece.bytes));
             queue.hand_over(&piece);
         }
-        assert_eq!(pieces, [(8, 0, 5), (8, 5, 3), (6, 0, 5), (6, 5, 1)]);
+        assert_eq!(pieces, [(0, 0, 5), (0, 5, 3), (1, 0, 5), (1, 5, 1)]);
         assert_eq!((queue.bytes(), queue.bytes_taken()), (14, 14));
     }
 
@@ -265,7 +267,7 @@ mod tests {
     fn a_queue_is_the_same_after_it_was_written_and_read() {
         let mut queue = Queue::default();
         queue.push(frozen(b"body"));
-        queue.hand_over(&queue.next(3).unwrap());
+        queue.hand_over(&queue.next(3).unwrap().1);
         let text = serde_json::to_string(&queue).unwrap();
         let read: Queue = serde_json::from_str(&text).unwrap();
         assert_eq!(next(&read), Some((3, 4)));

@@ -46,6 +46,7 @@ pub use process::{
 pub use send::{SendReport, send};
 pub use transport::message_name;
 pub use turn::UNTAKEN_PER_STEP_MAX;
+pub use under_way::UnderWayLimits;
 
 /// The places of the directory server in the order in which a requestor prefers them, each by its text and with
 /// the transit there.
@@ -75,6 +76,8 @@ pub struct Surroundings {
     pub slow_compression: i32,
     /// The bodies that travel apart from their messages.
     pub outbox: Outbox,
+    /// Which they are.
+    pub under_way: UnderWayLimits,
     /// Where bodies are kept until they are sent.
     pub spool: Spool,
     /// How long a place may fail before the next one of a postoffice is used.

@@ -130,7 +130,7 @@ impl Made {
     ) -> Result<(NamedBody, Body), StepError> {
         Ok(match &self.body {
             OwnBody::UnderWay(body) => (NamedBody::apart(body), Body::default()),
-            OwnBody::Made(body) if is_inline(transit, body) => {
+            OwnBody::Made(body) if is_inline(around, transit, body) => {
                 around.outbox.thaw(&self.head.to)?;
                 (NamedBody::inline(body), body.bytes.clone())
             }

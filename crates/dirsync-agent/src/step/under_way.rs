@@ -9,12 +9,27 @@ use dirsync_transit::{BodiesError, FrozenBody};
 use super::Surroundings;
 use crate::sealing::CarriedBody;
 
-/// Smaller bodies travel in their messages, in bytes.
-const APART_FROM_BYTES: u64 = 8 * 1024;
-/// Bodies that are smaller together are made anew for each message, in bytes.
-const NAMED_AGAIN_FROM_BYTES: u64 = 256 * 1024;
-/// Older bodies are made anew, in milliseconds.
-const NAMED_AGAIN_FOR_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+/// Which bodies travel apart over slow lines, and which of them are named again.
+#[derive(Clone, Copy, Debug)]
+pub struct UnderWayLimits {
+    /// Smaller bodies travel in their messages, in bytes.
+    pub apart_from_bytes: u64,
+    /// Bodies that are smaller together are made anew for each message, in bytes.
+    pub named_again_from_bytes: u64,
+    /// Older bodies are made anew, in milliseconds.
+    pub named_again_for_ms: u64,
+}
+
+impl Default for UnderWayLimits {
+    fn default() -> Self {
+        Self {
+            apart_from_bytes: 8 * 1024,
+            named_again_from_bytes: 256 * 1024,
+            named_again_for_ms: 14 * 24 * 60 * 60 * 1000,
+        }
+    }
+}
+
 /// A peer that says so often that it has all bodies, and does not go on, needs others.
 const HEARD_WHOLE_MAX: u32 = 3;
 
@@ -39,8 +54,8 @@ impl NamedBody {
 }
 
 /// Whether a body of this size leaves in the file of its message.
-pub(super) fn is_inline(transit: &dyn Transit, body: &CarriedBody) -> bool {
-    !transit.is_slow() || body.bytes.bytes() < APART_FROM_BYTES
+pub(super) fn is_inline(around: &Surroundings, transit: &dyn Transit, body: &CarriedBody) -> bool {
+    !transit.is_slow() || body.bytes.bytes() < around.under_way.apart_from_bytes
 }
 
 /// Begins to send a body that is the only one, or the first, of a message to a peer. Those before it are not
@@ -73,10 +88,11 @@ fn worth_naming(
     around: &Surroundings,
     peer: &PostofficeName,
 ) -> Result<Vec<FrozenBody>, BodiesError> {
+    let limits = around.under_way;
     let (frozen, progress) = around.outbox.frozen(peer)?;
     let is_young =
-        |body: &FrozenBody| around.now.saturating_sub(body.made_at) <= NAMED_AGAIN_FOR_MS;
-    let is_worth = progress.bytes >= NAMED_AGAIN_FROM_BYTES
+        |body: &FrozenBody| around.now.saturating_sub(body.made_at) <= limits.named_again_for_ms;
+    let is_worth = progress.bytes >= limits.named_again_from_bytes
         && progress.has_begun
         && progress.heard_whole < HEARD_WHOLE_MAX
         && frozen.iter().all(is_young);

@@ -17,7 +17,7 @@ use dirsync_testing::Fault;
 
 use crate::check::Checked;
 use crate::naming::{SERVER, name_of, postoffice};
-use crate::network::{Letter, Parts};
+use crate::network::{Letter, Parts, Port};
 use crate::step::{Claim, Delivery, Trouble};
 use crate::world::{World, site_of};
 
@@ -41,7 +41,7 @@ impl World {
     ///
     /// When the step fails without a reason.
     pub fn send(&mut self, machine: &str, trouble: Trouble) -> Checked<bool> {
-        let (around, port) = (self.around(machine), self.network.port(machine));
+        let (around, port) = (self.around(machine), self.port_of(machine, name_of(machine)));
         self.network.answering(Parts::One, None);
         let before = self.network.posted();
         let sent = self.troubled(machine, trouble, |world| {
@@ -53,6 +53,14 @@ impl World {
             failed_with_reason(machine, trouble, &report.failed)?;
         }
         Ok(self.network.posted() > before || trouble != Trouble::None)
+    }
+
+    /// The access of a machine to the place of a postoffice.
+    fn port_of(&self, machine: &str, name: &str) -> Port {
+        match self.sites.get(site_of(machine)) {
+            Some(site) if self.is_slow(name) => self.network.slow_port(machine, &site.bodies),
+            _ => self.network.port(machine),
+        }
     }
 
     /// Runs a shipped step that may be disturbed; none where it failed and had reason to.
@@ -123,7 +131,7 @@ impl World {
         letter: &Letter,
         trouble: Trouble,
     ) -> Checked<Taken> {
-        let (around, port) = (self.around(machine), self.network.port(machine));
+        let (around, port) = (self.around(machine), self.port_of(machine, name_of(machine)));
         self.network.deliver(machine, letter.clone());
         let applied = self.troubled(machine, trouble, |world| {
             apply(world.site(machine), &[(name_of(machine), &port)], &around)
@@ -157,9 +165,10 @@ impl World {
         let published = self.published(server);
         self.network.answering(parts, Some(published));
         let around = Surroundings { part_bytes_max: parts.bytes_max(), ..self.around(server) };
-        let port = self.network.port(server);
+        let ports: Vec<(String, Port)> =
+            names.iter().map(|name| (name.clone(), self.port_of(server, name))).collect();
         let places: BTreeMap<String, &dyn Transit> =
-            names.iter().map(|name| (name.clone(), &port as &dyn Transit)).collect();
+            ports.iter().map(|(name, port)| (name.clone(), port as &dyn Transit)).collect();
         let (known, push) = (self.network.posted(), self.setup.push);
         let answered = self.troubled(server, trouble, |world| {
             answer_requests(world.site(server), &places, &around, push)

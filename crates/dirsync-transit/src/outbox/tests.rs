@@ -28,7 +28,7 @@ fn content(outbox: &Outbox, body: &FrozenBody) -> Option<Vec<u8>> {
 fn carry(from: &Outbox, to: &Outbox, mut lose: impl FnMut(&Piece) -> bool) -> u64 {
     let (north, south) = (name("NORTH/HQ"), name("SOUTH/HQ"));
     let mut carried = 0;
-    while let Some((piece, bytes)) = from.next_piece(&south, 10_000).unwrap() {
+    while let Some(NextPiece { piece, bytes, .. }) = from.next_piece(&south, 10_000).unwrap() {
         carried += piece.bytes;
         if !lose(&piece) {
             to.take_piece(&north, &piece, &bytes, 1).unwrap();

@@ -96,7 +96,7 @@ impl AnswerBody<'_> {
         // An answer to another machine of the name does not stop those to the one that is admitted.
         let replaces = head.side.is_none() && (head.body.is_some() || head.own.is_some());
         let is_first = replaces && !is_later_part;
-        if is_inline(transit, body) {
+        if is_inline(around, transit, body) {
             if transit.is_slow() && is_first {
                 around.outbox.thaw(&head.to)?;
             }
