@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
+use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile, PIECE_SUFFIX};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
 use dirsync_transit::{BodiesError, NextPiece, Outbox, Piece};
@@ -298,8 +298,6 @@ impl Exchange<'_> {
     }
 }
 
-/// The end of the names of files with pieces.
-pub const PIECE_SUFFIX: &str = ".piece";
 /// The most bytes of the lines of a piece.
 const LINES_OF_PIECE_BYTES: u64 = 4 * 1024;
 

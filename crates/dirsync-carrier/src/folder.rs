@@ -24,6 +24,10 @@ use crate::transit::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
 const WAITING: &str = "waiting";
+/// The end of the names of pieces of bodies.
+pub const PIECE_SUFFIX: &str = ".piece";
+/// The longest name of a piece before its suffix, in bytes.
+const NAME_BYTES_MAX: usize = 200;
 const REASON_SUFFIX: &str = ".reason.txt";
 /// The number of unread messages of one sender that are kept in the folder of an addressee. A newer
 /// message states all that an older one does. The parts of one message belong together, and count
@@ -67,6 +71,62 @@ impl FolderTransit {
     /// The folder in which messages for a postoffice arrive.
     pub fn inbox(&self, name: &PostofficeName) -> PathBuf {
         self.root.join(name::encode(name.as_str()))
+    }
+
+    /// Leaves a file of this name in the folder of a postoffice.
+    ///
+    /// # Errors
+    ///
+    /// If the place cannot be reached, or writing fails.
+    pub fn put_file(
+        &self,
+        to: &PostofficeName,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), TransitError> {
+        assert!(
+            is_of_message(name) || is_of_piece(name),
+            "\"{name}\" is the name of no file of ours"
+        );
+        self.reach()?;
+        let inbox = self.inbox(to);
+        make_folder(&inbox)
+            .and_then(|()| {
+                durable::write_shared_file(&inbox.join(name), |out| out.write_all(bytes))
+            })
+            .map(drop)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Whether there are pieces of bodies in the own inbox.
+    ///
+    /// # Errors
+    ///
+    /// If the place cannot be read.
+    pub fn has_pieces(&self) -> Result<bool, TransitError> {
+        let inbox = self.inbox(&self.me);
+        if !is_folder(&inbox)? {
+            return Ok(false);
+        }
+        let entries = durable::step("read the folder", &inbox, || durable::read_folder(&inbox))?;
+        Ok(entries.iter().any(|entry| entry.file_name().to_str().is_some_and(is_of_piece)))
+    }
+
+    /// The names and sizes of the pieces in the own inbox, and of the messages if they are asked for.
+    pub(crate) fn files(&self, with_messages: bool) -> Result<Vec<(String, u64)>, TransitError> {
+        let scanned = scan(&self.inbox(&self.me));
+        self.reach()?;
+        let Scan { messages, mut pieces, .. } = scanned?;
+        if with_messages {
+            pieces.extend(messages.into_iter().map(|message| (message.id, message.bytes)));
+        }
+        pieces.sort_unstable();
+        Ok(pieces)
+    }
+
+    /// The path of a file in the own inbox.
+    pub(crate) fn own_file(&self, name: &str) -> PathBuf {
+        self.inbox(&self.me).join(name)
     }
 
     fn path_of(&self, arrived: &Arrived) -> PathBuf {
@@ -244,6 +304,8 @@ impl FolderTransit {
 #[derive(Default)]
 struct Scan {
     messages: Vec<Arrived>,
+    /// The names and sizes of pieces of bodies.
+    pieces: Vec<(String, u64)>,
     temporaries: Vec<PathBuf>,
     strangers: Vec<PathBuf>,
 }
@@ -265,6 +327,9 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
                 let (id, whereabouts) = (name.into_owned(), path.display().to_string());
                 scan.messages.push(Arrived { id, whereabouts, bytes, modified, ..hint });
             }
+            None if data.is_file() && is_of_piece(&name) => {
+                scan.pieces.push((name.into_owned(), data.len()));
+            }
             _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
                 scan.temporaries.push(path);
             }
@@ -276,6 +341,18 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
     scan.messages.sort_unstable();
     scan.strangers.sort_unstable();
     Ok(scan)
+}
+
+/// Whether a message has this name.
+pub fn is_of_message(name: &str) -> bool {
+    name::read(name).is_some()
+}
+
+/// Whether a piece of a body has this name: lower-case letters, digits and hyphens before `.piece`.
+pub fn is_of_piece(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let stem = name.strip_suffix(PIECE_SUFFIX).unwrap_or_default();
+    (1..=NAME_BYTES_MAX).contains(&stem.len()) && stem.bytes().all(plain)
 }
 
 /// The size of a file, and the time of its last write in milliseconds since 1970.

@@ -37,6 +37,7 @@ mod body;
 mod carrier;
 pub mod durable;
 mod folder;
+mod folder_carrier;
 mod lock;
 mod name;
 mod place;
@@ -52,7 +53,8 @@ pub mod message_name {
 
 pub use body::{Body, BodySpool, Spool};
 pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
-pub use folder::{FolderTransit, InboxContents};
+pub use folder::{FolderTransit, InboxContents, PIECE_SUFFIX, is_of_message, is_of_piece};
+pub use folder_carrier::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};
 pub use place::{Place, PlaceError};
 pub use share::{PatientTransit, Shares};

@@ -44,6 +44,11 @@ pub enum PlaceError {
 }
 
 impl Place {
+    /// A name that a folder for this place can have, on any file system.
+    pub fn to_file_name(&self) -> String {
+        crate::name::encode(&self.to_string())
+    }
+
     /// The place that is a shared folder.
     ///
     /// # Errors

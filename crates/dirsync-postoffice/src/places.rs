@@ -17,7 +17,9 @@ use serde::Serialize;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::TRANSIT;
 use crate::json;
+use crate::line_status::LineStatus;
 use crate::postoffice::Postoffice;
+use crate::slow_place::SlowPlace;
 use crate::time::now_ms;
 
 /// The name of the note that says through which places messages to the server travel.
@@ -62,9 +64,16 @@ impl Postoffice {
         texts.into_iter().map(|text| Ok((text.clone(), self.transit_at(&text)?))).collect()
     }
 
-    /// The places in which messages for this postoffice arrive. [`Self::at_place`] works in them.
+    /// The places in which messages for this postoffice arrive, but for slow ones. [`Self::at_place`] works in them.
     pub fn places(&mut self) -> Result<Vec<FolderTransit>> {
-        self.place_texts()?.iter().map(|text| self.folder_transit(&parse(text)?)).collect()
+        let mut places = Vec::new();
+        for text in self.place_texts()? {
+            let place = parse(&text)?;
+            if self.slow_settings(&place).is_none() {
+                places.push(self.folder_transit(&place)?);
+            }
+        }
+        Ok(places)
     }
 
     /// Works in a place by its thread, so that a folder which hangs does not hold up the program.
@@ -139,12 +148,15 @@ impl Postoffice {
         if place == Place::Local {
             return Ok(Box::new(transit));
         }
+        if self.slow_settings(&place).is_some() {
+            return Ok(Box::new(SlowPlace::open(&self.folder, &place, &self.name)?));
+        }
         let root = transit.root().to_owned();
         let (shares, patience) = (self.shares.clone(), self.config.patience);
         Ok(Box::new(PatientTransit::new(transit, root, shares, patience)))
     }
 
-    fn folder_transit(&self, place: &Place) -> Result<FolderTransit> {
+    pub(crate) fn folder_transit(&self, place: &Place) -> Result<FolderTransit> {
         let root = match place {
             Place::Local => self.folder.join(TRANSIT),
             Place::Folder(path) => PathBuf::from(path),
@@ -158,7 +170,7 @@ impl Postoffice {
         let mut inboxes = Vec::new();
         for text in self.place_texts()? {
             let place = parse(&text)?;
-            if place == Place::Local {
+            if place == Place::Local || self.slow_settings(&place).is_some() {
                 continue;
             }
             let folder = self.folder_transit(&place)?;
@@ -183,6 +195,8 @@ pub struct PlaceStatus {
     pub fails_since: u64,
     /// What failed there last, and why; null if it works.
     pub error: Option<String>,
+    /// What waits for its line; null if it is used at any time and at any rate.
+    pub line: Option<LineStatus>,
 }
 
 impl PlaceStatus {
@@ -201,6 +215,7 @@ impl PlaceStatus {
                 in_use: at == in_use,
                 fails_since: trouble.map_or(0, |trouble| trouble.since),
                 error: trouble.map(|trouble| trouble.text.clone()),
+                line: None,
             }
         };
         places.iter().enumerate().map(status).collect()
@@ -211,7 +226,9 @@ impl PlaceStatus {
         let (places, fall_back) = (postoffice.own_places()?, postoffice.fall_back());
         let server = postoffice.server.clone();
         let routes = Routes::load(&mut *postoffice.begin()?)?;
-        Ok(Self::all(&places, &server, (&routes, &fall_back), now_ms()))
+        let mut all = Self::all(&places, &server, (&routes, &fall_back), now_ms());
+        postoffice.add_lines(&mut all, &server);
+        Ok(all)
     }
 }
 

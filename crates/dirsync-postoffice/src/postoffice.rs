@@ -215,7 +215,7 @@ impl Postoffice {
             return Ok(outbox.clone());
         }
         let folder = self.folder.join(TRANSIT);
-        if !folder.join("transit.db").exists() {
+        if !folder.join("transit.db").exists() && !self.has_slow_places() {
             return Ok(Outbox::default());
         }
         self.open_outbox()

@@ -73,6 +73,7 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
             postoffice.name, postoffice.server
         )));
     }
+    postoffice.take_pieces()?;
     let places = postoffice.transits()?;
     let places: BTreeMap<String, &dyn Transit> =
         places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
@@ -90,6 +91,7 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
 /// The store's, with the log lines of the work done before. A place or a target that cannot be used is a
 /// failure of the report.
 pub fn apply(postoffice: &mut Postoffice) -> Result<Done> {
+    postoffice.take_pieces()?;
     let transits = postoffice.own_transits()?;
     let around = postoffice.around()?;
     let answer_before = postoffice.begin()?.requestor()?.last_answer;
@@ -123,6 +125,7 @@ pub fn cycle(postoffice: &mut Postoffice) -> Result<Vec<Done>> {
 }
 
 fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
+    postoffice.exchange(&|| false)?;
     if !postoffice.is_server {
         done.push(apply(postoffice)?);
     }
@@ -134,6 +137,7 @@ fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
         done.push(process(postoffice, false)?);
         done.push(apply(postoffice)?);
     }
+    postoffice.exchange(&|| false)?;
     Ok(())
 }
 

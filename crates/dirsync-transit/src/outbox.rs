@@ -183,6 +183,15 @@ impl Outbox {
         self.0.open(body)
     }
 
+    /// Whether a piece for a peer waits for a carrier.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn has_next(&self, peer: &PostofficeName) -> Result<bool, BodiesError> {
+        Ok(self.0.peer(peer)?.queue.next(u64::MAX).is_some())
+    }
+
     /// The next piece for a peer, of at most `bytes_max` bytes. `None` if carriers have taken all that is there.
     ///
     /// # Errors

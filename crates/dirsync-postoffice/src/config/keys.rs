@@ -342,10 +342,10 @@ pub const KEYS: &[Key] = &[
     key("place.place", Kind::Is("place"), "", r#""folder:/srv/share""#,
         "Required: the place, as `dirsync carrier list` or `dirsync requestor show` shows it."),
     key("place.windows", Kind::Is("list of windows"), "", r#"["Mon-Fri 22:00-06:00"]"#,
-        "Not used yet. When messages go through it: days, and local times of `schedule.zone`; one that ends no later than it \
+        "When messages go through it: days, and local times of `schedule.zone`; one that ends no later than it \
          begins ends on the day after. By default always."),
     key("place.kib_per_second", Kind::Number(1, 1_048_576), "", "64",
-        "Not used yet. How fast messages go through it, in KiB a second. By default as fast as they can."),
+        "How fast messages go through it, in KiB a second. By default as fast as they can."),
     key("place.fall_back", Kind::Duration, "\"6 h\"", "",
         "If it has not worked for this time, messages to postoffices that have other places, too, go through the next one; the \
          first is used again as soon as it takes a message."),

@@ -119,6 +119,16 @@ pub struct Status {
 impl Status {
     /// How a postoffice is now.
     pub fn of(postoffice: &mut Postoffice) -> Result<Self> {
+        let mut status = Self::by_database(postoffice)?;
+        for one in &mut status.requestors {
+            let peer = if status.role == Role::Server { &one.name } else { &postoffice.server };
+            postoffice.add_lines(&mut one.places, peer);
+        }
+        Ok(status)
+    }
+
+    /// The same without what waits for lines.
+    fn by_database(postoffice: &mut Postoffice) -> Result<Self> {
         let now = now_ms();
         let mut waiting = waiting::of(postoffice)?;
         let inbox = Inbox::of(postoffice)?;

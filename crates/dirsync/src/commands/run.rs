@@ -5,6 +5,7 @@
 //! that something happened there, and at every poll in any case.
 
 mod forecast;
+mod lines;
 mod resting;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ use dirsync_protocol::tables::{LogLine, Stored};
 use dirsync_store::Transaction;
 use serde_json::json;
 
+use self::lines::Lines;
 use self::resting::Resting;
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
@@ -113,7 +115,8 @@ fn look_after(
     let mut workers = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
-        workers.push(Worker::new(folder, log, once, began, bell, &shares)?);
+        let lines = Lines::new(Arc::clone(stop), waker.clone());
+        workers.push(Worker::new(folder, log, once, began, (bell, lines), &shares)?);
     }
     platform::ready();
     let mut happened = true;
@@ -216,6 +219,8 @@ struct Worker {
     began: Instant,
     waits: ExitStatus,
     bell: Bell,
+    /// What moves messages to its slow places.
+    lines: Lines,
     /// The threads of all postoffices.
     shares: Shares,
     /// How it looked when its last turn ended.
@@ -232,7 +237,7 @@ impl Worker {
         log: LogFormat,
         once: bool,
         began: Instant,
-        bell: Bell,
+        (bell, lines): (Bell, Lines),
         shares: &Shares,
     ) -> Result<Self> {
         let mut postoffice = open(&folder, shares)?;
@@ -254,6 +259,7 @@ impl Worker {
             began,
             waits: ExitStatus::Done,
             bell,
+            lines,
             shares: shares.clone(),
             resting: None,
             watched: BTreeSet::new(),
@@ -274,7 +280,9 @@ impl Worker {
 
     /// Whether nothing happened here and no time has come: its database need not be opened.
     fn rests(&self) -> bool {
-        !self.dispatch.is_due(self.now()) && self.resting.as_ref().is_some_and(Resting::goes_on)
+        !self.dispatch.is_due(self.now())
+            && !self.lines.is_due()
+            && self.resting.as_ref().is_some_and(Resting::goes_on)
     }
 
     /// Does what is due. A failure concerns this postoffice alone.
@@ -312,8 +320,18 @@ impl Worker {
             self.watch(postoffice, watcher)?;
         }
         postoffice.put_note(AGENT, Some("runs"))?;
-        let (voice, began) = (&self.voice, self.began);
-        dispatch::turn(&mut self.dispatch, &mut Work { postoffice, voice, began })
+        let (voice, began, once) = (&self.voice, self.began, self.voice.once);
+        voice.say_lines(&self.lines.note_ended(postoffice)?);
+        if once {
+            voice.say_lines(&self.lines.work_once(postoffice)?);
+        }
+        let turned = dispatch::turn(&mut self.dispatch, &mut Work { postoffice, voice, began });
+        if once {
+            voice.say_lines(&self.lines.work_once(postoffice)?);
+        } else {
+            self.lines.begin(postoffice)?;
+        }
+        turned
     }
 
     /// Tells of everything that was committed, also by a turn that failed.

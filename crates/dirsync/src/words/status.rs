@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind, Never, Stopped};
 use dirsync_directory::PostofficeName;
+use dirsync_postoffice::line_status::LineStatus;
 use dirsync_postoffice::places::PlaceStatus;
 use dirsync_postoffice::registrations::Standing;
 use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
@@ -236,7 +237,31 @@ pub fn place(place: &PlaceStatus, times: &Times) -> String {
         let since = times.since(place.fails_since);
         text.push_str(&format!(", fails {since}: {}", shown(why)));
     }
+    if let Some(status) = &place.line {
+        line_of(status, times).iter().for_each(|part| text.push_str(&format!(", {part}")));
+    }
     text
+}
+
+/// What waits for a line, and how far it has come.
+fn line_of(line: &LineStatus, times: &Times) -> Vec<String> {
+    let mut parts = Vec::new();
+    if line.opens > 0 {
+        parts.push(format!("opens {}", times.until(line.opens)));
+    }
+    if line.messages > 0 {
+        let messages = plural(line.messages, "message", "messages");
+        parts.push(format!("{messages} of {} bytes to send", line.bytes));
+    }
+    let left = |sent: u64, all: u64| format!("{sent} of {all} bytes");
+    if line.body_bytes_sent < line.body_bytes {
+        let sent = left(line.body_bytes_sent, line.body_bytes);
+        parts.push(format!("{sent} have left"));
+    }
+    if line.coming_bytes > 0 {
+        parts.push(format!("{} have come", left(line.coming_bytes_here, line.coming_bytes)));
+    }
+    parts
 }
 
 /// The places of postoffices: `all`, or of those that have several, one of which fails.

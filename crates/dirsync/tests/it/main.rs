@@ -17,6 +17,7 @@ mod inbox;
 mod json;
 mod keyboard;
 mod keys;
+mod lines;
 mod log;
 mod maps;
 mod outside;

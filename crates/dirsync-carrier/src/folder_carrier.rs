@@ -1,0 +1,96 @@
+//! The carrier of a shared folder that is used in windows, or at a limited rate.
+
+use std::io::Read as _;
+
+use dirsync_directory::PostofficeName;
+
+use crate::access::{Links, open_file};
+use crate::carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
+use crate::durable;
+use crate::folder::{FolderTransit, in_words};
+use crate::transit::TransitError;
+
+/// Moves files through a shared folder. Messages lie there as [`FolderTransit`] leaves them, and pieces of bodies
+/// beside them.
+#[derive(Clone, Debug)]
+pub struct FolderCarrier {
+    folder: FolderTransit,
+    with_messages: bool,
+}
+
+impl FolderCarrier {
+    /// The access of a postoffice to its folder.
+    pub fn new(folder: FolderTransit) -> Self {
+        Self { folder, with_messages: true }
+    }
+
+    /// The same for pieces alone: the steps take the messages by themselves.
+    pub fn of_pieces(folder: FolderTransit) -> Self {
+        Self { folder, with_messages: false }
+    }
+
+    fn failed(&self, error: TransitError) -> CarrierError {
+        let kind = match &error {
+            TransitError::Unreachable { .. } => CarrierErrorKind::Unreachable,
+            TransitError::File(error) => match error.source.kind() {
+                std::io::ErrorKind::PermissionDenied => CarrierErrorKind::Refused,
+                _ => CarrierErrorKind::Unreachable,
+            },
+        };
+        let said = match error {
+            TransitError::Unreachable { source, .. } => source.to_string(),
+            TransitError::File(error) => error.to_string(),
+        };
+        CarrierError { kind, place: self.place(), said }
+    }
+}
+
+impl Carrier for FolderCarrier {
+    fn place(&self) -> String {
+        in_words(self.folder.root())
+    }
+
+    fn file_bytes_max(&self) -> Option<u64> {
+        None
+    }
+
+    fn continues(&self) -> bool {
+        false
+    }
+
+    fn put(&self, to: &PostofficeName, name: &str, bytes: &[u8]) -> Result<(), CarrierError> {
+        self.folder.put_file(to, name, bytes).map_err(|error| self.failed(error))
+    }
+
+    fn list(&self) -> Result<Vec<CarrierFile>, CarrierError> {
+        let files = self.folder.files(self.with_messages).map_err(|error| self.failed(error))?;
+        Ok(files
+            .into_iter()
+            .map(|(name, bytes)| CarrierFile { name, bytes: Some(bytes) })
+            .collect())
+    }
+
+    fn fetch(&self, file: &CarrierFile, bytes_max: u64) -> Result<Option<Vec<u8>>, CarrierError> {
+        let path = self.folder.own_file(&file.name);
+        let read = || {
+            let mut bytes = Vec::new();
+            open_file(&path, Links::Refuse)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match durable::step("read", &path, read) {
+            Ok(bytes) if bytes.len() as u64 > bytes_max => {
+                let said = format!("\"{}\" has more than {bytes_max} bytes", path.display());
+                let (kind, place) = (CarrierErrorKind::TooLarge, self.place());
+                Err(CarrierError { kind, place, said })
+            }
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(error.into())),
+        }
+    }
+
+    fn taken(&self, file: &CarrierFile) -> Result<(), CarrierError> {
+        let removed = durable::remove_file(&self.folder.own_file(&file.name));
+        removed.map(drop).map_err(|error| self.failed(error.into()))
+    }
+}

@@ -1,0 +1,298 @@
+//! The lines of a postoffice to its slow places, and the exchanges over them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages};
+use dirsync_agent::known_peers::KnownPeers;
+use dirsync_agent::schedule::Windows;
+use dirsync_agent::step::PlaceFailure;
+use dirsync_agent::trouble::note_places;
+use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
+use dirsync_directory::{PostofficeName, plural};
+use dirsync_protocol::context::Level;
+use dirsync_protocol::tables::LogLine;
+use dirsync_seal::OwnKeys;
+use dirsync_transit::Outbox;
+use jiff::Timestamp;
+
+use crate::config::PlaceSettings;
+use crate::failure::Result;
+use crate::postoffice::Postoffice;
+use crate::slow_place::SlowPlace;
+use crate::time::now_ms;
+
+/// The name of exchanges in the log.
+const STEP: &str = "line";
+/// The longest sleep of a line that keeps to its rate: it looks whether it is to end so often.
+const SLEEP_MAX: Duration = Duration::from_millis(200);
+
+/// A line to a slow place. It needs no database, so it works in a thread of its own while the postoffice does.
+pub struct Line {
+    place: Place,
+    settings: PlaceSettings,
+    carrier: FolderCarrier,
+    messages: SlowPlace,
+    outbox: Outbox,
+    keys: Arc<OwnKeys>,
+    peers: KnownPeers,
+    to: Vec<PostofficeName>,
+}
+
+/// When a line may work.
+#[derive(Clone, Debug)]
+pub struct LineTimes(Option<Windows>);
+
+impl LineTimes {
+    /// Whether it may work now.
+    pub fn are_up(&self) -> bool {
+        self.0.as_ref().is_none_or(|windows| windows.contains(Timestamp::now()))
+    }
+}
+
+/// The end of an exchange.
+#[derive(Debug)]
+pub struct LineReport {
+    /// The place.
+    pub place: String,
+    /// The work.
+    pub done: Exchanged,
+    /// Whether messages came that a step can take.
+    pub has_arrived: bool,
+    /// Why it ended early.
+    pub failed: Option<ExchangeError>,
+}
+
+impl Line {
+    /// When it may work.
+    pub fn times(&self) -> LineTimes {
+        LineTimes(self.settings.windows.clone())
+    }
+
+    /// Whether messages or pieces wait for it.
+    pub fn has_waiting(&self) -> bool {
+        let waits = |to: &PostofficeName| {
+            let messages = self.messages.queued(to).is_ok_and(|(count, _)| count > 0);
+            messages || self.outbox.has_next(to).unwrap_or(false)
+        };
+        self.to.iter().any(waits)
+    }
+
+    /// The place, as registrations name it.
+    pub fn place(&self) -> String {
+        self.place.to_string()
+    }
+
+    /// Whether its windows let it work now.
+    pub fn is_up(&self) -> bool {
+        self.times().are_up()
+    }
+
+    /// Moves what waits, until its window closes or `stops` says so.
+    pub fn exchange(&self, stops: &dyn Fn() -> bool) -> LineReport {
+        let mut done = Exchanged::default();
+        let queue = self.messages.queue(&self.to);
+        let exchange = Exchange {
+            carrier: &self.carrier,
+            messages: &queue,
+            outbox: &self.outbox,
+            sealing: &*self.keys,
+            peers: &self.peers,
+            to: &self.to,
+            now: now_ms(),
+        };
+        let mut goes_on = |bytes: u64| {
+            self.keep_rate(bytes, stops);
+            self.is_up() && !stops()
+        };
+        let mut failed = exchange.run(&mut done, &mut goes_on).err();
+        let has_arrived = match self.messages.release(&*self.keys, &self.outbox) {
+            Ok(has_arrived) => has_arrived,
+            Err(failure) => {
+                let text = std::io::Error::other(failure.text());
+                failed.get_or_insert(ExchangeError::Bodies(text.into()));
+                false
+            }
+        };
+        LineReport { place: self.place(), done, has_arrived, failed }
+    }
+
+    /// Sleeps as long as these bytes may take.
+    fn keep_rate(&self, bytes: u64, stops: &dyn Fn() -> bool) {
+        let Some(kib_per_second) = self.settings.kib_per_second else { return };
+        let time = Duration::from_secs_f64(bytes as f64 / (kib_per_second as f64 * 1024.0));
+        let end = Instant::now() + time;
+        while !stops() && self.is_up() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(SLEEP_MAX));
+        }
+    }
+}
+
+impl Postoffice {
+    /// The settings of a place, if they make it a slow one.
+    pub(crate) fn slow_settings(&self, place: &Place) -> Option<&PlaceSettings> {
+        let is_slow = |settings: &&PlaceSettings| {
+            settings.place == *place
+                && (settings.windows.is_some() || settings.kib_per_second.is_some())
+        };
+        self.config.places.iter().find(is_slow)
+    }
+
+    /// Whether settings make any place a slow one.
+    pub(crate) fn has_slow_places(&self) -> bool {
+        self.config.places.iter().any(|settings| self.slow_settings(&settings.place).is_some())
+    }
+
+    /// Works at all lines whose windows are open, one after the other, until `stops` says so.
+    pub fn exchange(&mut self, stops: &dyn Fn() -> bool) -> Result<Vec<LogLine>> {
+        let mut said = Vec::new();
+        for line in self.lines()? {
+            if line.is_up() {
+                let report = line.exchange(stops);
+                said.extend(self.note_line(&report)?);
+            }
+        }
+        Ok(said)
+    }
+
+    /// The lines to the slow places that this postoffice uses.
+    pub fn lines(&mut self) -> Result<Vec<Line>> {
+        let places: Vec<PlaceSettings> = self
+            .config
+            .places
+            .iter()
+            .filter(|settings| self.slow_settings(&settings.place).is_some())
+            .cloned()
+            .collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
+        let routes = self.routes()?;
+        let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
+        let mut lines = Vec::new();
+        for settings in places {
+            let text = settings.place.to_string();
+            let to: Vec<PostofficeName> = routes
+                .iter()
+                .filter(|(_, places)| places.contains(&text))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if to.is_empty() {
+                continue;
+            }
+            let carrier = FolderCarrier::new(self.folder_transit(&settings.place)?);
+            let messages = SlowPlace::open(&self.folder, &settings.place, &self.name)?;
+            lines.push(Line {
+                place: settings.place.clone(),
+                settings,
+                carrier,
+                messages,
+                outbox: outbox.clone(),
+                keys: Arc::clone(&keys),
+                peers: peers.clone(),
+                to,
+            });
+        }
+        Ok(lines)
+    }
+
+    /// The peers of this postoffice, each with its places.
+    fn routes(&mut self) -> Result<Vec<(PostofficeName, Vec<String>)>> {
+        if !self.is_server {
+            return Ok(vec![(self.server.clone(), self.own_places()?)]);
+        }
+        let registrations = self.begin()?.registrations()?.into_iter();
+        Ok(registrations.map(|registration| (registration.name, registration.places)).collect())
+    }
+
+    /// Logs the end of an exchange. A place that failed counts as failing until an exchange succeeds.
+    pub fn note_line(&mut self, report: &LineReport) -> Result<Vec<LogLine>> {
+        let at = now_ms();
+        let LineReport { place, done, failed, .. } = report;
+        let failures: Vec<PlaceFailure> = failed
+            .iter()
+            .map(|error| PlaceFailure {
+                place: place.clone(),
+                to: None,
+                unreachable: true,
+                text: error.to_string(),
+            })
+            .collect();
+        let mut tables = self.begin()?;
+        let step = format!("{STEP} {place}");
+        let mut lines = note_places(&mut *tables, &step, &failures, &Default::default(), at)?;
+        let mut say = |level: Level, text: String| {
+            lines.push(LogLine { at, step: STEP.into(), level, text, run: None });
+        };
+        for (file, why) in &done.refused {
+            say(Level::Error, format!("{place}: {} was refused and removed: {why}", file.name));
+        }
+        if done.sent > 0 || done.messages > 0 || done.pieces > 0 {
+            say(Level::Info, format!("{place}: {}", summary(done)));
+        }
+        for line in &lines {
+            if line.step == STEP {
+                tables.put_log(line)?;
+            }
+        }
+        tables.commit()?;
+        Ok(lines)
+    }
+
+    /// Takes the pieces of bodies that lie in folders which are not slow here: the other side may use them slowly.
+    /// A folder that fails is told of by the step.
+    pub(crate) fn take_pieces(&mut self) -> Result<()> {
+        for folder in self.places()? {
+            let has_pieces = self.at_place(&folder, FolderTransit::has_pieces);
+            if !has_pieces.is_ok_and(|found| found.unwrap_or(false)) {
+                continue;
+            }
+            let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
+            let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
+            // The pieces that are not taken now are found again by the next step.
+            let _ = self.at_place(&folder, move |folder| {
+                let carrier = FolderCarrier::of_pieces(folder.clone());
+                let exchange = Exchange {
+                    carrier: &carrier,
+                    messages: &NoMessages,
+                    outbox: &outbox,
+                    sealing: &*keys,
+                    peers: &peers,
+                    to: &[],
+                    now: now_ms(),
+                };
+                let _ = exchange.receive(&mut Exchanged::default(), &mut |_| true);
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What an exchange did, in words.
+fn summary(done: &Exchanged) -> String {
+    let mut parts = Vec::new();
+    if done.sent > 0 {
+        parts.push(format!(
+            "{} left, {} bytes",
+            plural(done.sent, "file", "files"),
+            done.bytes_sent
+        ));
+    }
+    if done.messages > 0 {
+        parts.push(format!("{} fetched", plural(done.messages, "message", "messages")));
+    }
+    if done.pieces > 0 {
+        let bodies = plural(done.bodies, "body is", "bodies are");
+        parts.push(format!(
+            "{} fetched, {} bytes, {bodies} whole now",
+            plural(done.pieces, "piece", "pieces"),
+            done.bytes_fetched
+        ));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,207 @@
+//! The messages of a postoffice at a place that is used in windows, or at a limited rate. Steps leave them here and
+//! find them here; an exchange moves them when the line is up.
+//!
+//! ```text
+//! transit/slow/PLACE/out/ADDRESSEE/     messages that wait for the line
+//! transit/slow/PLACE/in/OWN/            messages that came, for the next step
+//! transit/slow/PLACE/incomplete/OWN/    messages that came and whose bodies are still on their way
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use dirsync_agent::exchange::{MessageQueue, QueueError, is_complete};
+use dirsync_agent::sealing::Sealing;
+use dirsync_carrier::{
+    Arrived, FolderTransit, MessageFile, Outgoing, Place, Transit, TransitError, durable,
+    is_of_message,
+};
+use dirsync_directory::PostofficeName;
+use dirsync_transit::Outbox;
+
+use crate::failure::Result;
+use crate::folder::TRANSIT;
+
+/// The messages at one slow place.
+#[derive(Clone, Debug)]
+pub(crate) struct SlowPlace {
+    me: PostofficeName,
+    inbox: FolderTransit,
+    outbox: FolderTransit,
+    incomplete: FolderTransit,
+}
+
+impl SlowPlace {
+    /// Those of a postoffice with this folder. Folders that are missing are made.
+    pub(crate) fn open(home: &Path, place: &Place, me: &PostofficeName) -> Result<Self> {
+        let root = home.join(TRANSIT).join("slow").join(place.to_file_name());
+        let of = |name: &str| -> Result<FolderTransit> {
+            let folder = root.join(name);
+            durable::create_folder(&folder)?;
+            Ok(FolderTransit::new(folder, me.clone()))
+        };
+        let (inbox, outbox, incomplete) = (of("in")?, of("out")?, of("incomplete")?);
+        Ok(Self { me: me.clone(), inbox, outbox, incomplete })
+    }
+
+    /// The messages for a peer that wait, in the order in which they are sent. Those that a newer number of their
+    /// epoch makes superfluous are removed.
+    fn waiting_for(&self, to: &PostofficeName) -> std::result::Result<Vec<Arrived>, TransitError> {
+        let waiting = self.to(to).arrived()?;
+        let (newest, older) = only_newest(waiting);
+        for message in older {
+            durable::remove_file(Path::new(&message.whereabouts))?;
+        }
+        Ok(newest)
+    }
+
+    /// The number of messages that wait for a peer, and their bytes.
+    pub(crate) fn queued(
+        &self,
+        to: &PostofficeName,
+    ) -> std::result::Result<(u64, u64), TransitError> {
+        let (newest, _) = only_newest(self.to(to).arrived()?);
+        Ok((newest.len() as u64, newest.iter().map(|message| message.bytes).sum()))
+    }
+
+    /// The outbox as the peer would see it.
+    fn to(&self, peer: &PostofficeName) -> FolderTransit {
+        FolderTransit::new(self.outbox.root(), peer.clone())
+    }
+
+    /// Lets the next step see the messages whose bodies have come. Of those that are still incomplete the newest are
+    /// kept. Returns whether there are new ones.
+    pub(crate) fn release(&self, sealing: &dyn Sealing, outbox: &Outbox) -> Result<bool> {
+        let (newest, older) = only_newest(self.incomplete.arrived()?);
+        for message in older {
+            durable::remove_file(Path::new(&message.whereabouts))?;
+        }
+        let mut is_any = false;
+        for message in newest {
+            let path = Path::new(&message.whereabouts);
+            let bytes = fs::read(path)?;
+            if is_complete(sealing, outbox, &bytes)? {
+                self.inbox.put_file(&self.me, &message.id, &bytes)?;
+                durable::remove_file(path)?;
+                is_any = true;
+            }
+        }
+        Ok(is_any)
+    }
+}
+
+/// The messages with the newest number of each sender and epoch, and the others.
+fn only_newest(messages: Vec<Arrived>) -> (Vec<Arrived>, Vec<Arrived>) {
+    let mut newest = BTreeMap::<(String, String), u64>::new();
+    for message in &messages {
+        let of_epoch = (message.sender.clone(), message.epoch.clone());
+        let number = newest.entry(of_epoch).or_default();
+        *number = message.number.max(*number);
+    }
+    messages.into_iter().partition(|message| {
+        let of_epoch = (message.sender.clone(), message.epoch.clone());
+        newest.get(&of_epoch) == Some(&message.number)
+    })
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> QueueError {
+    QueueError(Box::new(error))
+}
+
+impl SlowPlace {
+    /// The queue of an exchange with these peers.
+    pub(crate) fn queue<'q>(&'q self, to: &'q [PostofficeName]) -> SlowQueue<'q> {
+        SlowQueue { place: self, to }
+    }
+}
+
+/// See [`SlowPlace::queue`].
+pub(crate) struct SlowQueue<'q> {
+    place: &'q SlowPlace,
+    to: &'q [PostofficeName],
+}
+
+impl MessageQueue for SlowQueue<'_> {
+    fn waiting(&self) -> std::result::Result<Vec<(PostofficeName, Vec<String>)>, QueueError> {
+        let names = |to: &PostofficeName| {
+            let waiting = self.place.waiting_for(to).map_err(failed)?;
+            Ok((to.clone(), waiting.into_iter().map(|message| message.id).collect()))
+        };
+        self.to.iter().map(names).collect()
+    }
+
+    fn read(
+        &self,
+        to: &PostofficeName,
+        name: &str,
+    ) -> std::result::Result<Option<Vec<u8>>, QueueError> {
+        match fs::read(self.place.outbox.inbox(to).join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn sent(&self, to: &PostofficeName, name: &str) -> std::result::Result<(), QueueError> {
+        durable::remove_file(&self.place.outbox.inbox(to).join(name)).map(drop).map_err(failed)
+    }
+
+    fn deliver(&self, name: &str, message: &[u8]) -> std::result::Result<(), QueueError> {
+        // Another name is none that this program has given.
+        if !is_of_message(name) {
+            return Ok(());
+        }
+        self.place.incomplete.put_file(&self.place.me, name, message).map_err(failed)
+    }
+}
+
+impl Transit for SlowPlace {
+    fn is_slow(&self) -> bool {
+        true
+    }
+
+    fn send(&self, message: &Outgoing<'_>) -> std::result::Result<u64, TransitError> {
+        self.outbox.send(message)
+    }
+
+    fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<std::result::Result<u64, TransitError>> {
+        self.outbox.send_all(messages)
+    }
+
+    fn arrived(&self) -> std::result::Result<Vec<Arrived>, TransitError> {
+        self.inbox.arrived()
+    }
+
+    fn open(
+        &self,
+        arrived: &Arrived,
+    ) -> std::result::Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
+        self.inbox.open(arrived)
+    }
+
+    fn finished(&self, arrived: &Arrived) -> std::result::Result<bool, TransitError> {
+        self.inbox.finished(arrived)
+    }
+
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> std::result::Result<bool, TransitError> {
+        self.inbox.refuse(arrived, reason)
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> std::result::Result<Option<Arrived>, TransitError> {
+        self.inbox.keep_waiting(arrived, sender)
+    }
+
+    fn waiting(&self) -> std::result::Result<Vec<Arrived>, TransitError> {
+        self.inbox.waiting()
+    }
+
+    fn purge(&self, before: u64) -> std::result::Result<u64, TransitError> {
+        self.inbox.purge(before)
+    }
+}
