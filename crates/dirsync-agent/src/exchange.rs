@@ -4,6 +4,7 @@
 //! This is not a step: it reads the database before it begins and never while a carrier works, so a line that hangs
 //! holds up itself alone.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile, PIECE_SUFFIX};
@@ -105,6 +106,8 @@ pub struct Exchanged {
     pub messages: u64,
     /// Pieces that came and were new.
     pub pieces: u64,
+    /// The postoffices from which they came.
+    pub pieces_from: BTreeSet<PostofficeName>,
     /// Bodies that are whole now.
     pub bodies: u64,
     /// The bytes of all files that were fetched.
@@ -219,6 +222,7 @@ impl Exchange<'_> {
         match taken {
             Ok(is_whole) => {
                 done.pieces += 1;
+                done.pieces_from.insert(sender.name().clone());
                 done.bodies += u64::from(is_whole);
             }
             Err(BodiesError::Refused(why)) => done.refused.push((file.clone(), why.to_string())),

@@ -39,6 +39,9 @@ pub const REFUSED: &str = "refused:";
 /// By step, the senders of the messages that it refused today, and how many were not logged.
 pub const REFUSALS: &str = "refusals:";
 
+/// By postoffice, when the last piece of a body came from it, over a slow line.
+pub const PIECE_CAME: &str = "piece-came:";
+
 /// An agent works on this postoffice.
 pub const AGENT: &str = "agent";
 

@@ -12,10 +12,10 @@ use crate::alarm::{Alarm, AlarmKind, Away, LogTrouble, Never, Refusal, Stopped};
 use crate::decisions::LogState;
 use crate::dispatch::timestamp;
 use crate::notes::{
-    AGENT, ALARM_ERROR, FIRST_UNANSWERED, REFUSED, SERVER_NOTICE, SOURCE_ERROR, STEP_ERROR,
-    TARGET_ERROR,
+    AGENT, ALARM_ERROR, FIRST_UNANSWERED, PIECE_CAME, REFUSED, SERVER_NOTICE, SOURCE_ERROR,
+    STEP_ERROR, TARGET_ERROR,
 };
-use crate::schedule::{Schedule, Step};
+use crate::schedule::{Schedule, Step, Windows};
 use crate::trouble;
 
 /// In continuous mode a postoffice without an answer for this long is overdue.
@@ -51,6 +51,8 @@ pub struct Circumstances<'a> {
     pub log: LogState,
     /// What never happens on the schedule.
     pub never: Vec<Never>,
+    /// By folded names, the windows of postoffices that are reached in windows only.
+    pub windows: BTreeMap<String, Windows>,
 }
 
 /// What waits.
@@ -90,7 +92,7 @@ impl Waiting {
         // By hand nothing is ever overdue: only an agent that runs expects answers.
         if tables.note(AGENT)?.is_some() {
             let expected = expected(tables, &state, server.is_some(), &registrations)?;
-            waiting.count_overdue(expected, around.schedule, now);
+            waiting.count_overdue(expected, around, now);
         }
         waiting.alarms.sort_by_key(Alarm::kind);
         Ok(waiting)
@@ -99,11 +101,13 @@ impl Waiting {
     fn count_overdue(
         &mut self,
         expected: Vec<(PostofficeName, u64)>,
-        schedule: Option<&Schedule>,
+        around: &Circumstances<'_>,
         now: u64,
     ) {
         for (name, since) in expected {
-            match late_at(since, schedule) {
+            let late = late_at(since, around.schedule);
+            let windows = around.windows.get(name.folded());
+            match late.max(windows.and_then(|windows| late_in_windows(since, windows))) {
                 Some(late) if late <= now => self.alarms.push(Alarm::Overdue { name, since }),
                 late => self.late_at = self.late_at.into_iter().chain(late).min(),
             }
@@ -376,7 +380,27 @@ fn expected(
             expected.push((registration.name.clone(), registration.last_contact));
         }
     }
+    // An answer or a request that is on its way counts as contact.
+    for (note, at) in tables.notes(PIECE_CAME)? {
+        let from = &note[PIECE_CAME.len()..];
+        let (Ok(at), Some((_, since))) =
+            (at.parse(), expected.iter_mut().find(|(name, _)| name.folded() == from))
+        else {
+            continue;
+        };
+        *since = (*since).max(at);
+    }
     Ok(expected)
+}
+
+/// When a postoffice that is reached in windows has been silent for too many of them. `None` if they never close.
+fn late_in_windows(since: u64, windows: &Windows) -> Option<u64> {
+    let mut opens = timestamp(since);
+    for _ in 0..CYCLES_OVERDUE {
+        opens = windows.next_opening(opens)?;
+    }
+    let opens = u64::try_from(opens.as_millisecond()).ok()?;
+    Some(opens.saturating_add(CONTINUOUS_OVERDUE_MS))
 }
 
 /// When something that began, or was heard, at `since` has lasted too long.
@@ -387,5 +411,39 @@ pub fn late_at(since: u64, schedule: Option<&Schedule>) -> Option<u64> {
             let late = schedule.nth_after(Step::Send, timestamp(since), CYCLES_OVERDUE)?;
             u64::try_from(late.as_millisecond()).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    fn ms(text: &str) -> u64 {
+        text.parse::<Timestamp>().unwrap().as_millisecond() as u64
+    }
+
+    #[test]
+    fn who_is_reached_once_a_week_is_late_after_three_weeks() {
+        let windows = Windows::new(TimeZone::UTC, vec!["Sat 03:00-04:00".parse().unwrap()]);
+        // A Monday.
+        let since = ms("2026-11-02T12:00:00Z");
+        assert_eq!(late_in_windows(since, &windows), Some(ms("2026-11-21T03:15:00Z")));
+        let always = Windows::new(TimeZone::UTC, vec!["Mon-Sun 00:00-24:00".parse().unwrap()]);
+        assert_eq!(late_in_windows(since, &always), None);
+
+        let mut waiting = Waiting::default();
+        let peer: PostofficeName = "SOUTH/SALES".parse().unwrap();
+        let around = Circumstances {
+            windows: BTreeMap::from([(peer.folded().to_owned(), windows)]),
+            ..Circumstances::default()
+        };
+        let silent = vec![(peer, since)];
+        waiting.count_overdue(silent.clone(), &around, ms("2026-11-20T12:00:00Z"));
+        assert_eq!((waiting.alarms.len(), waiting.late_at), (0, Some(ms("2026-11-21T03:15:00Z"))));
+        waiting.count_overdue(silent, &around, ms("2026-11-21T03:15:00Z"));
+        assert_eq!(waiting.alarms.len(), 1);
     }
 }

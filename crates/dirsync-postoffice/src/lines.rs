@@ -1,10 +1,12 @@
 //! The lines of a postoffice to its slow places, and the exchanges over them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages};
 use dirsync_agent::known_peers::KnownPeers;
+use dirsync_agent::notes::PIECE_CAME;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_agent::trouble::note_places;
@@ -210,6 +212,22 @@ impl Postoffice {
         Ok(registrations.map(|registration| (registration.name, registration.places)).collect())
     }
 
+    /// By folded names, the windows of the peers whose first place has some.
+    pub(crate) fn windows_of_peers(&mut self) -> Result<BTreeMap<String, Windows>> {
+        if !self.has_slow_places() {
+            return Ok(BTreeMap::new());
+        }
+        let mut windows = BTreeMap::new();
+        for (name, places) in self.routes()? {
+            let first = places.first().and_then(|place| place.parse().ok());
+            let settings = first.and_then(|place| self.slow_settings(&place));
+            if let Some(open) = settings.and_then(|settings| settings.windows.clone()) {
+                windows.insert(name.folded().to_owned(), open);
+            }
+        }
+        Ok(windows)
+    }
+
     /// Logs the end of an exchange. A place that failed counts as failing until an exchange succeeds.
     pub fn note_line(&mut self, report: &LineReport) -> Result<Vec<LogLine>> {
         let at = now_ms();
@@ -224,6 +242,10 @@ impl Postoffice {
             })
             .collect();
         let mut tables = self.begin()?;
+        for from in &done.pieces_from {
+            let note = format!("{PIECE_CAME}{}", from.folded());
+            tables.put_note(&note, Some(&at.to_string()))?;
+        }
         let step = format!("{STEP} {place}");
         let mut lines = note_places(&mut *tables, &step, &failures, &Default::default(), at)?;
         let mut say = |level: Level, text: String| {

@@ -17,6 +17,7 @@ pub fn of(postoffice: &mut Postoffice) -> Result<Waiting> {
         away,
         log,
         never: config.never(postoffice.is_server),
+        windows: postoffice.windows_of_peers()?,
     };
     Ok(Waiting::of(&mut *postoffice.begin()?, &around, now_ms())?)
 }

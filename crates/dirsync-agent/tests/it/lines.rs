@@ -2,14 +2,17 @@
 
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::DecisionKind;
+use dirsync_agent::peers::Peer;
 use dirsync_agent::step::{Places, process};
+use dirsync_carrier::Carrier as _;
 use dirsync_directory::Record;
+use dirsync_seal::{Content, work};
 use dirsync_testing::rows::record;
 use dirsync_testing::{
     DAY_MS, Line, LinePlace, MemoryNetwork, Random, SERVER, SlowMessages, TestPostoffice, World,
-    exchange,
+    exchange, peer_keys,
 };
-use dirsync_transit::{DiskBodies, Outbox};
+use dirsync_transit::{DiskBodies, Outbox, Piece};
 use tempfile::TempDir;
 
 const SOUTH: &str = "SOUTH/SALES";
@@ -85,6 +88,11 @@ impl Nights {
 
     /// All steps of a postoffice.
     fn work(&mut self, name: &str) {
+        self.work_as(name, false);
+    }
+
+    /// The same; with `push` the server also answers unasked.
+    fn work_as(&mut self, name: &str, push: bool) {
         let (office, messages, network) = self.office(name);
         let transit = messages.transit(&network, &office.name.clone());
         if name == SERVER {
@@ -93,7 +101,7 @@ impl Nights {
             let places = Places::from([("net".into(), &own as _), (LINE.into(), &transit as _)]);
             let around = office.around();
             let decisions = &mut office.decisions;
-            process(&mut office.store, &places, decisions, &around, false).unwrap();
+            process(&mut office.store, &places, decisions, &around, push).unwrap();
             office.apply(&own).unwrap();
         } else {
             office.apply(&transit).unwrap();
@@ -287,4 +295,59 @@ fn bodies_may_be_lost_at_any_moment() {
             nights.pass();
         }
     }
+}
+
+/// A peer that is away for a month costs one message and one body, whatever changes meanwhile.
+#[test]
+fn a_silent_peer_costs_one_front_and_one_body() {
+    let mut nights = Nights::new(SERVER, SMALL);
+    nights.bytes_a_night = 10 * SMALL;
+    nights.fill(SOUTH, 6);
+    nights.pass();
+    nights.pass();
+    let mut most = (0, 0);
+    for day in 100..130 {
+        nights.world.pass(DAY_MS);
+        nights.dawn();
+        import(nights.world.at(SERVER), nights.entries, day);
+        // Once for its own changes, and once for the peer.
+        nights.work_as(SERVER, true);
+        nights.work_as(SERVER, true);
+        let outbox = nights.world.at(SERVER).outbox.clone();
+        outbox.tidy_up(0).unwrap();
+        let bodies = std::fs::read_dir(nights.folders[0].path().join("bodies")).unwrap().count();
+        most = (most.0.max(nights.messages[0].bytes_waiting()), most.1.max(bodies));
+    }
+    assert!((1..8_000).contains(&most.0), "{} bytes of messages wait", most.0);
+    assert!(most.1 <= 1, "{} bodies", most.1);
+    nights.follow();
+}
+
+/// Pieces of somebody whose key is not known stay at the place: they cost no space, and no decryption.
+#[test]
+fn pieces_of_strangers_are_left_alone() {
+    let mut nights = Nights::in_world(World::sealed(&[SOUTH, "EAST/HQ"]), SERVER, SMALL);
+    let north = SERVER.parse().unwrap();
+    let mut stranger = TestPostoffice::new("WEST/NOBODY", Default::default(), Vec::new());
+    stranger.sealed = true;
+    let sealing = stranger.around().sealing;
+    let body = b"a body of nobody".as_slice();
+    let to = Peer::pinned(peer_keys(&north));
+    let place = nights.place.clone();
+    let line = Line::local(&place, &stranger.name.clone());
+    for nth in 0..16 {
+        let piece = Piece { body: Content::of(body), at: nth, bytes: 1 };
+        let file = sealing.piece(&to, None, &piece, &body[nth as usize..][..1]).unwrap();
+        line.put(&north, &format!("{nth}.piece"), &file).unwrap();
+    }
+    nights.dawn();
+    let before = work::so_far();
+    let (office, messages, network) = nights.office(SERVER);
+    let line = Line::local(&place, &north);
+    let (done, result) = exchange(office, &messages, &network, &line, &[SOUTH]);
+    result.unwrap();
+    assert_eq!((done.left, done.pieces, done.refused.len()), (16, 0, 0));
+    assert_eq!(work::so_far(), before, "no key was used");
+    assert_eq!(std::fs::read_dir(nights.folders[0].path().join("bodies")).unwrap().count(), 0);
+    assert_eq!(place.names().len(), 16);
 }
