@@ -95,6 +95,17 @@ pub enum ExchangeError {
     Seal(#[from] SealError),
 }
 
+impl ExchangeError {
+    fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::Carrier(error) if is_of_one_file(error))
+    }
+}
+
+/// Whether an error may be that of one file, and say nothing about the others.
+fn is_of_one_file(error: &CarrierError) -> bool {
+    matches!(error.kind, CarrierErrorKind::TooLarge | CarrierErrorKind::Refused)
+}
+
 /// The work of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchanged {
@@ -151,24 +162,37 @@ impl Exchange<'_> {
     ///
     /// If the carrier, the messages or the bodies fail.
     pub fn run(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
-        self.receive(done, goes_on)?;
+        let received = self.receive(done, goes_on);
+        if received.as_ref().is_err_and(|error| !error.is_of_one_file()) {
+            return received;
+        }
         if !done.is_over {
             self.send_messages(done, goes_on)?;
         }
         if !done.is_over {
             self.send_pieces(done, goes_on)?;
         }
-        Ok(())
+        received
     }
 
-    /// Fetches everything.
+    /// Fetches everything. A file that the place does not give stays, and the others are fetched: anybody who may write
+    /// there can leave one.
     ///
     /// # Errors
     ///
     /// If the carrier, the messages or the bodies fail.
     pub fn receive(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
+        let mut not_given = None;
         for file in self.carrier.list()? {
-            let Some(bytes) = self.carrier.fetch(&file, FILE_BYTES_MAX)? else { continue };
+            let bytes = match self.carrier.fetch(&file, FILE_BYTES_MAX) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) if is_of_one_file(&error) => {
+                    not_given.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             done.bytes_fetched += bytes.len() as u64;
             let is_kept = match self.sealing.read_piece(&bytes) {
                 Ok(piece) => match self.peers.keys_of(&piece.claim()) {
@@ -196,7 +220,7 @@ impl Exchange<'_> {
                 break;
             }
         }
-        Ok(())
+        not_given.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Takes a piece. Returns whether its file is needed no longer.

@@ -351,3 +351,22 @@ fn pieces_of_strangers_are_left_alone() {
     assert_eq!(std::fs::read_dir(nights.folders[0].path().join("bodies")).unwrap().count(), 0);
     assert_eq!(place.names().len(), 16);
 }
+
+/// Anybody who may write to a place can leave a file there that is larger than any of ours.
+#[test]
+fn a_file_that_is_too_large_holds_up_nothing() {
+    let mut nights = Nights::new(SERVER, 0);
+    let place = nights.place.clone();
+    let (office, messages, network) = nights.office(SOUTH);
+    let south = office.name.clone();
+    let server = Line::local(&place, &SERVER.parse().unwrap());
+    server.put(&south, "0.piece", &vec![7; 9 * 1024 * 1024]).unwrap();
+    server.put(&south, "server+hq-e-1-1.dirsync", b"a message").unwrap();
+    let request = messages.transit(&network, &south);
+    office.send(&request).unwrap();
+    let line = Line::local(&place, &south);
+    let (done, outcome) = exchange(office, &messages, &network, &line, &[SERVER]);
+    assert!(outcome.unwrap_err().to_string().contains("too large"), "it is told of");
+    assert_eq!((done.messages, done.sent), (1, 1), "the others are fetched, and left");
+    assert!(place.names().contains(&"0.piece".into()), "it stays");
+}
