@@ -124,9 +124,13 @@ impl FolderTransit {
         Ok(pieces)
     }
 
-    /// The path of a file in the own inbox.
-    pub(crate) fn own_file(&self, name: &str) -> PathBuf {
-        self.inbox(&self.me).join(name)
+    /// The path of a file in the own inbox. `None` if there is no inbox, or no file of ours has this name.
+    pub(crate) fn own_file(&self, name: &str) -> Result<Option<PathBuf>, TransitError> {
+        let inbox = self.inbox(&self.me);
+        let is_there = is_folder(&inbox);
+        self.reach()?;
+        let is_ours = is_of_message(name) || is_of_piece(name);
+        Ok((is_there? && is_ours).then(|| inbox.join(name)))
     }
 
     fn path_of(&self, arrived: &Arrived) -> PathBuf {
@@ -147,7 +151,7 @@ impl FolderTransit {
     }
 
     /// Checks that the shared folder exists, which it does not while the share is away.
-    fn reach(&self) -> Result<(), TransitError> {
+    pub(crate) fn reach(&self) -> Result<(), TransitError> {
         let unreachable =
             |source| TransitError::Unreachable { place: in_words(&self.root), source };
         let data = fs::metadata(&self.root).map_err(unreachable)?;
@@ -386,7 +390,8 @@ fn move_away(arrived: &Arrived, path: &Path, target: &Path) -> Result<bool, File
 fn is_folder(folder: &Path) -> Result<bool, FileError> {
     durable::step("use the folder", folder, || match fs::symlink_metadata(folder) {
         Ok(data) if data.is_dir() => Ok(true),
-        Ok(_) => Err(io::Error::other(
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
             "it is a link or a file; links in a shared folder are not followed, remove it",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -1,6 +1,6 @@
 //! The carrier of a shared folder that is used in windows, or at a limited rate.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use dirsync_directory::PostofficeName;
 
@@ -33,7 +33,10 @@ impl FolderCarrier {
         let kind = match &error {
             TransitError::Unreachable { .. } => CarrierErrorKind::Unreachable,
             TransitError::File(error) => match error.source.kind() {
-                std::io::ErrorKind::PermissionDenied => CarrierErrorKind::Refused,
+                // Also something in the way that is not a file, or not a folder.
+                ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::InvalidInput => CarrierErrorKind::Refused,
                 _ => CarrierErrorKind::Unreachable,
             },
         };
@@ -71,10 +74,12 @@ impl Carrier for FolderCarrier {
     }
 
     fn fetch(&self, file: &CarrierFile, bytes_max: u64) -> Result<Option<Vec<u8>>, CarrierError> {
-        let path = self.folder.own_file(&file.name);
+        let path = self.folder.own_file(&file.name).map_err(|error| self.failed(error))?;
+        let Some(path) = path else { return Ok(None) };
         let read = || {
             let mut bytes = Vec::new();
-            open_file(&path, Links::Refuse)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+            let file = open_file(&path, Links::Refuse)?;
+            file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         match durable::step("read", &path, read) {
@@ -84,13 +89,22 @@ impl Carrier for FolderCarrier {
                 Err(CarrierError { kind, place, said })
             }
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(error.into())),
+            Err(error) => {
+                // Of a share that went away meanwhile nothing is known to be gone.
+                self.folder.reach().map_err(|error| self.failed(error))?;
+                match error.source.kind() {
+                    ErrorKind::NotFound => Ok(None),
+                    _ => Err(self.failed(error.into())),
+                }
+            }
         }
     }
 
     fn taken(&self, file: &CarrierFile) -> Result<(), CarrierError> {
-        let removed = durable::remove_file(&self.folder.own_file(&file.name));
+        let path = self.folder.own_file(&file.name).map_err(|error| self.failed(error))?;
+        let Some(path) = path else { return Ok(()) };
+        let removed = durable::remove_file(&path);
+        self.folder.reach().map_err(|error| self.failed(error))?;
         removed.map(drop).map_err(|error| self.failed(error.into()))
     }
 }

@@ -1,5 +1,6 @@
 //! What tests share: postoffices that run the shipped steps, stores that fail as planned, sample
-//! rows, a network in memory, and the suites that every store and every carrier passes.
+//! rows, a network and lines in memory, and the suites that every store, every transit and every
+//! carrier passes.
 //!
 //! A dev-dependency of the crates that are tested, and part of `dirsync-sim` and `dirsync-fuzz`.
 //! *Never:* in the program. Begin with [`World`]:

@@ -1,4 +1,5 @@
-//! The suites that every transit and every store passes unchanged.
+//! The suites that every carrier, every transit and every store passes unchanged.
 
+pub mod carrier;
 pub mod store;
 pub mod transit;

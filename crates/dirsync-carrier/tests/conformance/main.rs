@@ -1,8 +1,12 @@
-//! The promises of a carrier to the steps, kept by the folder and by the network of the tests.
+//! The promises of a carrier to exchanges, and of a transit to the steps, kept by the folder, the network and the lines
+//! of the tests.
 
 use dirsync_carrier::FolderTransit;
 use dirsync_testing::MemoryNetwork;
 use dirsync_testing::conformance::transit::run;
+
+mod folder_carrier;
+mod line;
 
 #[test]
 fn the_folder_keeps_its_promises() {
