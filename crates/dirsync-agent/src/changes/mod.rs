@@ -7,6 +7,7 @@ mod elements;
 mod first_list;
 mod hand;
 mod held;
+mod new_lines;
 mod pending;
 mod read;
 mod report;

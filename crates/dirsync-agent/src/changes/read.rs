@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use super::claims::Offers;
 use super::elements::{Elements, Place, short};
+use super::new_lines::NewLines;
 use super::pending::Pending;
 use super::report::{ExampleKind, ReadReport};
 use super::strangers::AdoptedStrangers;
@@ -153,7 +154,7 @@ pub struct SourceRead<'t> {
     /// The number of the last own change before this read.
     pub(super) begun_after: ReqSeq,
     /// The new entries, and the lines that name them.
-    pub(super) new: BTreeMap<EntryId, u32>,
+    pub(super) new: NewLines,
     pub(super) twice: BTreeSet<EntryId>,
     /// Entries of which the first row is in quarantine.
     pub(super) faulty: BTreeSet<EntryId>,
@@ -214,7 +215,7 @@ impl<'t> SourceRead<'t> {
             report: ReadReport::default(),
             me,
             begun_after,
-            new: BTreeMap::new(),
+            new: NewLines::default(),
             twice: BTreeSet::new(),
             faulty: BTreeSet::new(),
             adopted_strangers,
@@ -273,7 +274,7 @@ impl<'t> SourceRead<'t> {
         let is_first = place.is_none_or(|place| {
             !self.elements.is_seen(place) && self.elements.source(place) == self.settings.source
         });
-        if is_first && !self.new.contains_key(&id) && self.claim(place.map(|_| id), row)? {
+        if is_first && !self.new.contains(&id) && self.claim(place.map(|_| id), row)? {
             if let Some(place) = place {
                 self.elements.see(place, row.line);
             }
@@ -344,7 +345,7 @@ impl<'t> SourceRead<'t> {
 
     fn new_row(&mut self, id: EntryId, row: ReadRow<'_>) -> Result<(), ReadError> {
         if let Some(first) = self.new.get(&id) {
-            return self.second_row(id, u64::from(*first), row);
+            return self.second_row(id, u64::from(first), row);
         }
         self.new.insert(id, short(row.line));
         self.asks_for(id);

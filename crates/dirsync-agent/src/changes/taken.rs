@@ -44,7 +44,7 @@ impl SourceRead<'_> {
     fn take_back_rejected(&mut self) -> Result<(), ReadError> {
         let rejected = self.earlier_holds.iter().filter(|(_, earlier)| earlier.rejected);
         let again: Vec<EntryId> =
-            rejected.map(|(id, _)| *id).filter(|id| self.new.contains_key(id)).collect();
+            rejected.map(|(id, _)| *id).filter(|id| self.new.contains(id)).collect();
         for id in again {
             let Some(row) = self.changes.tables().own(id)? else { continue };
             if self.stays_rejected(id, Some(row.record.as_ref())) {
@@ -63,7 +63,7 @@ impl SourceRead<'_> {
             return Ok(wanting);
         }
         tables.visit_own(self.begun_after, &mut |row| {
-            if self.new.contains_key(&row.id) && others.has_one_of(row.record.as_ref()) {
+            if self.new.contains(&row.id) && others.has_one_of(row.record.as_ref()) {
                 wanting.push(row.id);
             }
             ControlFlow::Continue(())

@@ -46,7 +46,7 @@ impl SourceRead<'_> {
             return Ok(Some(pending.record().name.to_owned()));
         }
         let Some(row) = self.changes.tables().own(id)? else { return Ok(Some(String::new())) };
-        if self.new.contains_key(&id) {
+        if self.new.contains(&id) {
             self.take_back_addition(id, &row.key)?;
         } else {
             self.report.unchanged -= 1;
