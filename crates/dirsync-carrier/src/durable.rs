@@ -223,17 +223,28 @@ fn make_temporary(path: &Path, access: Access) -> io::Result<NamedTempFile> {
     Err(io::Error::other("its temporary file is taken away again and again"))
 }
 
-/// Removes the temporary files of dead writers of a file, which are those without a lock. A file that
-/// cannot be removed now is tried again at the next write.
+/// Removes the temporary files of dead writers of a file. A file that cannot be removed now is tried again at the next
+/// write.
 fn remove_dead(path: &Path) {
     let prefix = temporary_prefix(path);
-    let Ok(entries) = read_folder(parent(path)) else { return };
-    for entry in entries {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
+    remove_dead_of(parent(path), |name| {
         let letters =
             name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX));
-        if letters.is_some_and(|letters| !letters.contains('.'))
+        letters.is_some_and(|letters| !letters.contains('.'))
+    });
+}
+
+/// Removes the temporary files of all dead writers in a folder to which only this program writes. A file that cannot be
+/// removed now is left for the next call.
+pub fn remove_all_dead(folder: &Path) {
+    remove_dead_of(folder, |name| is_temporary(name.as_ref()));
+}
+
+/// Dead writers are those whose files have no lock.
+fn remove_dead_of(folder: &Path, is_meant: impl Fn(&str) -> bool) {
+    let Ok(entries) = read_folder(folder) else { return };
+    for entry in entries {
+        if is_meant(&entry.file_name().to_string_lossy())
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Ok(file) = without_waiting(fs::OpenOptions::new().write(true), Links::Refuse)
                 .open(entry.path())
@@ -242,6 +253,39 @@ fn remove_dead(path: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Makes an empty file, for the user alone, unless there is one. Several programs may do so at once.
+///
+/// # Errors
+///
+/// If it cannot be made.
+pub fn create_file(path: &Path) -> Result<(), FileError> {
+    let made = step("create", path, || {
+        match own(fs::OpenOptions::new().write(true).create_new(true)).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.map(|_| true),
+        }
+    })?;
+    if made { sync_folder(parent(path)) } else { Ok(()) }
+}
+
+/// Writes bytes at an offset of an existing file, durably. What is between its end and the offset becomes zeros.
+///
+/// # Errors
+///
+/// If it cannot be written. A part of the bytes may then have been.
+pub fn write_at(path: &Path, at: u64, bytes: &[u8]) -> Result<(), FileError> {
+    let needed = |error: FileError| error.with_bytes(bytes.len() as u64);
+    let mut file = step("open", path, || {
+        without_waiting(fs::OpenOptions::new().write(true), Links::Refuse).open(path)
+    })?;
+    step("write to", path, || {
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(bytes)
+    })
+    .map_err(needed)?;
+    step("sync", path, || file.sync_data()).map_err(needed)
 }
 
 fn parent(path: &Path) -> &Path {

@@ -82,6 +82,15 @@ impl Assembly {
         }
     }
 
+    /// Whether it keeps to its limits.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_sound = |one: &Incomplete| {
+            let bytes = one.body.bytes;
+            bytes <= BODY_BYTES_MAX && one.came.are_within(bytes) && one.came.count() <= RUNS_MAX
+        };
+        self.bodies.len() <= BODIES_MAX && self.bodies.iter().all(is_sound)
+    }
+
     /// Whether a piece brings nothing new.
     pub fn has(&self, piece: &Piece) -> bool {
         let known = self.bodies.iter().find(|one| one.body == piece.body);

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,9 @@ use dirsync_carrier::access::{Access, Links, open_file};
 use dirsync_carrier::durable::{self, FileError};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{Content, ContentHash};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, ffi, params,
+};
 
 use crate::queue::Piece;
 use crate::store::{BodiesError, BodyStore, ChangeBodies, PeerBodies};
@@ -29,16 +31,16 @@ const PART: &str = ".part";
 /// The longest wait for another process, which holds the database for the time of one change.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest state of a peer, in bytes. Those that this program makes are much shorter.
+const STATE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 // A power failure may lose the last changes, which costs bytes. So no change waits for the disk.
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    CREATE TABLE IF NOT EXISTS peer (
-        folded TEXT PRIMARY KEY, -- the name of the peer, folded
-        name   TEXT NOT NULL,
-        bodies TEXT NOT NULL     -- JSON: the bodies that travel to it and from it, with their keys
-    ) STRICT;
-";
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
+const TABLE: &str = "peer (
+    folded TEXT PRIMARY KEY, -- the name of the peer, folded
+    name   TEXT NOT NULL,
+    bodies TEXT NOT NULL     -- JSON: the bodies that travel to it and from it, with their keys
+) STRICT";
 
 /// The bodies in a folder. Several processes may use it at the same time.
 #[derive(Debug)]
@@ -60,12 +62,15 @@ impl DiskBodies {
         let path = folder.join(DATABASE);
         let connection = match connect(&path) {
             Ok(connection) => connection,
-            Err(_) => {
-                for name in [DATABASE, "transit.db-wal", "transit.db-shm"] {
+            // Not if it is busy, or the disk is full: others may work with it.
+            Err(BodiesError::State { source, .. }) if is_damaged(&source) => {
+                // The log first: it would become part of the next database.
+                for name in ["transit.db-wal", "transit.db-shm", DATABASE] {
                     durable::remove_file(&folder.join(name))?;
                 }
                 connect(&path)?
             }
+            Err(error) => return Err(error),
         };
         Ok(Self { folder, connection: Mutex::new(connection) })
     }
@@ -93,24 +98,44 @@ fn failed(action: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Bodi
 }
 
 fn connect(path: &Path) -> Result<Connection, BodiesError> {
-    if !path.exists() {
-        // It holds the keys of bodies.
-        durable::replace_file(path, Access::Own, |_| Ok(()))?;
-    }
+    // It holds the keys of bodies, so it is not left to SQLite to make it.
+    durable::create_file(path)?;
     let opened = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(PRAGMAS)?;
+        connection.execute(&format!("CREATE TABLE IF NOT EXISTS {TABLE}"), [])?;
+        check(&connection)?;
         Ok(connection)
     };
     opened().map_err(failed("open the state of bodies", path))
 }
 
+/// Fails if anything in the database is damaged, or not as this program makes it.
+fn check(connection: &Connection) -> rusqlite::Result<()> {
+    let text = |query: &str| connection.query_row(query, [], |row| row.get::<_, String>(0));
+    let is_sound = text("PRAGMA quick_check(1)")? == "ok"
+        && text("SELECT group_concat(sql) FROM sqlite_schema")? == format!("CREATE TABLE {TABLE}");
+    let corrupt = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None);
+    is_sound.then_some(()).ok_or_else(corrupt)
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 fn read(connection: &Connection, peer: &PostofficeName) -> rusqlite::Result<PeerBodies> {
-    let mut select = connection.prepare_cached("SELECT bodies FROM peer WHERE folded = ?")?;
-    let text: Option<String> = select.query_row([peer.folded()], |row| row.get(0)).optional()?;
+    let mut select = connection
+        .prepare_cached("SELECT bodies FROM peer WHERE folded = ? AND octet_length(bodies) <= ?")?;
     // A state of another form is as good as none.
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    let of_row = |row: &Row<'_>| {
+        let text = row.get_ref(0)?.as_bytes().unwrap_or_default();
+        Ok(serde_json::from_slice::<PeerBodies>(text).ok())
+    };
+    let parameters = params![peer.folded(), STATE_BYTES_MAX as i64];
+    let bodies = select.query_row(parameters, of_row).optional()?.flatten();
+    Ok(bodies.filter(PeerBodies::is_sound).unwrap_or_default())
 }
 
 /// An error of a file, with its path.
@@ -127,11 +152,14 @@ impl BodyStore for DiskBodies {
         let connection = self.connection();
         let names = || {
             let mut select = connection.prepare_cached("SELECT name FROM peer ORDER BY folded")?;
-            let names = select.query_map([], |row| row.get::<_, String>(0))?;
-            names.collect::<rusqlite::Result<Vec<String>>>()
+            let parse = |row: &Row<'_>| {
+                Ok(row.get_ref(0)?.as_str().ok().and_then(|name| name.parse().ok()))
+            };
+            let names = select.query_map([], parse)?;
+            names.collect::<rusqlite::Result<Vec<Option<PostofficeName>>>>()
         };
         let names = names().map_err(self.state("read the state of bodies"))?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(names.into_iter().flatten().collect())
     }
 
     fn change(&self, peer: &PostofficeName, change: ChangeBodies<'_>) -> Result<(), BodiesError> {
@@ -169,24 +197,20 @@ impl BodyStore for DiskBodies {
 
     fn write_piece(&self, piece: &Piece, bytes: &[u8]) -> Result<(), BodiesError> {
         let path = self.part(&piece.body.hash);
-        if !path.exists() {
-            durable::replace_file(&path, Access::Own, |_| Ok(()))?;
-        }
-        let write = || {
-            let mut file = File::options().write(true).open(&path)?;
-            file.seek(SeekFrom::Start(piece.at))?;
-            file.write_all(bytes)?;
-            file.sync_data()
-        };
-        Ok(write().map_err(of_file("write a piece of the body", &path))?)
+        durable::create_file(&path)?;
+        Ok(durable::write_at(&path, piece.at, bytes)?)
     }
 
     fn complete(&self, content: &Content) -> Result<bool, BodiesError> {
         let (part, whole) = (self.part(&content.hash), self.whole(&content.hash));
+        if whole.exists() {
+            // It was made whole before a crash, or came from another peer.
+            durable::remove_file(&part)?;
+            return Ok(true);
+        }
         let is_right = match File::open(&part) {
             Ok(file) => Content::of_all(&mut BufReader::new(file))? == *content,
-            // It was removed, or it is whole already.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(whole.exists()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(of_file("read the body", &part)(error).into()),
         };
         if is_right {
@@ -199,6 +223,7 @@ impl BodyStore for DiskBodies {
 
     fn keep_only(&self, bodies: &BTreeSet<ContentHash>) -> Result<(), BodiesError> {
         let folder = self.folder.join(BODIES);
+        durable::remove_all_dead(&folder);
         let failed = of_file("read the folder", &folder);
         for entry in fs::read_dir(&folder).map_err(&failed)? {
             let entry = entry.map_err(&failed)?;
@@ -212,3 +237,6 @@ impl BodyStore for DiskBodies {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

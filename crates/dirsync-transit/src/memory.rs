@@ -13,7 +13,14 @@ use crate::store::{BodiesError, BodyStore, ChangeBodies, PeerBodies};
 
 /// Bodies in memory. Clones are the same store.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryBodies(Arc<Mutex<State>>);
+pub struct MemoryBodies(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Held while somebody changes the state of a peer.
+    changing: Mutex<()>,
+    state: Mutex<State>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -24,12 +31,13 @@ struct State {
 
 impl MemoryBodies {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Another store with the same content.
     pub fn fork(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.state().clone())))
+        let state = Mutex::new(self.state().clone());
+        Self(Arc::new(Shared { changing: Mutex::default(), state }))
     }
 
     /// Loses everything.
@@ -53,6 +61,7 @@ impl BodyStore for MemoryBodies {
     }
 
     fn change(&self, peer: &PostofficeName, change: ChangeBodies<'_>) -> Result<(), BodiesError> {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bodies = self.peer(peer)?;
         change(&mut bodies)?;
         self.state().peers.insert(peer.folded().to_owned(), (peer.clone(), bodies));
@@ -85,6 +94,9 @@ impl BodyStore for MemoryBodies {
     fn complete(&self, content: &Content) -> Result<bool, BodiesError> {
         let mut state = self.state();
         let pieces = state.pieces.remove(&content.hash).unwrap_or_default();
+        if state.whole.contains_key(&content.hash) {
+            return Ok(true);
+        }
         let is_right = Content::of(&pieces) == *content;
         if is_right {
             state.whole.insert(content.hash, Arc::new(pieces));

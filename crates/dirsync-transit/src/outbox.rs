@@ -211,6 +211,11 @@ impl Outbox {
         file.seek(SeekFrom::Start(piece.at))?;
         let mut bytes = Vec::with_capacity(usize::try_from(piece.bytes).unwrap_or(0));
         file.take(piece.bytes).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != piece.bytes {
+            // Its file is damaged. That is as if it were lost.
+            self.thaw(peer)?;
+            return Ok(None);
+        }
         Ok(Some(NextPiece { nth, piece, bytes }))
     }
 
@@ -334,5 +339,7 @@ impl Outbox {
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

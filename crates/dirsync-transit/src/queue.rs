@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dirsync_seal::{BodyKey, Content, ContentHash, Holding};
+use dirsync_seal::{BODY_BYTES_MAX, BodyKey, Content, ContentHash, Holding};
 use serde::{Deserialize, Serialize};
 
 use crate::runs::Runs;
@@ -90,6 +90,16 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Whether its bodies and pieces have sizes that are possible.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_sound = |one: &Travelling| {
+            let bytes = one.body.content.bytes;
+            bytes <= BODY_BYTES_MAX && one.taken().are_within(bytes)
+        };
+        self.piece_bytes.is_none_or(|bytes| bytes >= PIECE_BYTES_MIN)
+            && self.travelling.iter().all(is_sound)
+    }
+
     /// Adds a body after the others.
     pub fn push(&mut self, body: FrozenBody) {
         let nothing = Runs::default;

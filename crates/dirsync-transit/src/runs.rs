@@ -38,6 +38,11 @@ impl Runs {
         self.0.is_empty()
     }
 
+    /// Whether a body of this size has all of these bytes.
+    pub fn are_within(&self, bytes: u64) -> bool {
+        self.iter().all(|(_, end)| end <= bytes)
+    }
+
     /// Whether these are all bytes of a body of this size.
     pub fn is_whole(&self, bytes: u64) -> bool {
         self.first_gap(bytes).is_none()

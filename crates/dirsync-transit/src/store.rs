@@ -23,6 +23,13 @@ pub struct PeerBodies {
     pub assembly: Assembly,
 }
 
+impl PeerBodies {
+    /// Whether this is a state that can come about. One that was read may be any.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.queue.is_sound() && self.assembly.is_sound()
+    }
+}
+
 /// An operation on bodies failed.
 #[derive(Debug, Error)]
 pub enum BodiesError {
