@@ -113,7 +113,8 @@ impl Line {
             Err(failure) => {
                 let text = std::io::Error::other(failure.text());
                 failed.get_or_insert(ExchangeError::Bodies(text.into()));
-                false
+                // Some may have been released before.
+                true
             }
         };
         LineReport { place: self.place(), done, has_arrived, failed }

@@ -74,19 +74,28 @@ impl SlowPlace {
     /// Lets the next step see the messages whose bodies have come. Of those that are still incomplete the newest are
     /// kept. Returns whether there are new ones.
     pub(crate) fn release(&self, sealing: &dyn Sealing, outbox: &Outbox) -> Result<bool> {
-        let (newest, older) = only_newest(self.incomplete.arrived()?);
-        for message in older {
-            durable::remove_file(Path::new(&message.whereabouts))?;
-        }
+        let mut incomplete = Vec::new();
         let mut is_any = false;
-        for message in newest {
+        for message in self.incomplete.arrived()? {
             let path = Path::new(&message.whereabouts);
-            let bytes = fs::read(path)?;
+            let bytes = match fs::read(path) {
+                Ok(bytes) => bytes,
+                // Another process was first.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
             if is_complete(sealing, outbox, &bytes)? {
                 self.inbox.put_file(&self.me, &message.id, &bytes)?;
                 durable::remove_file(path)?;
                 is_any = true;
+            } else {
+                incomplete.push(message);
             }
+        }
+        // Only now: a file that is no message can have the name of a newer one.
+        let (_, older) = only_newest(incomplete);
+        for message in older {
+            durable::remove_file(Path::new(&message.whereabouts))?;
         }
         Ok(is_any)
     }
@@ -205,3 +214,6 @@ impl Transit for SlowPlace {
         self.inbox.purge(before)
     }
 }
+
+#[cfg(test)]
+mod tests;
