@@ -3,7 +3,7 @@
 //! ```text
 //! transit/transit.db          the state of each peer
 //! transit/bodies/SHA256       a whole body
-//! transit/bodies/SHA256.part  a body of which pieces have come; holes are bytes that have not
+//! transit/bodies/SHA256.PEER.part  the pieces that have come of it from one peer; holes are bytes that have not
 //! ```
 
 use std::collections::BTreeSet;
@@ -28,6 +28,8 @@ use crate::store::{BodiesError, BodyStore, ChangeBodies, PeerBodies};
 const DATABASE: &str = "transit.db";
 const BODIES: &str = "bodies";
 const PART: &str = ".part";
+/// The number of digits of the hash of a peer's name that tell its pieces from those of others.
+const PEER_DIGITS: usize = 16;
 /// The longest wait for another process, which holds the database for the time of one change.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -87,8 +89,10 @@ impl DiskBodies {
         self.folder.join(BODIES).join(hash.to_string())
     }
 
-    fn part(&self, hash: &ContentHash) -> PathBuf {
-        self.folder.join(BODIES).join(format!("{hash}{PART}"))
+    fn part(&self, peer: &PostofficeName, hash: &ContentHash) -> PathBuf {
+        let peer = ContentHash::of(peer.folded().as_bytes()).to_string();
+        let name = format!("{hash}.{}{PART}", peer.get(..PEER_DIGITS).unwrap_or_default());
+        self.folder.join(BODIES).join(name)
     }
 }
 
@@ -195,14 +199,19 @@ impl BodyStore for DiskBodies {
         }
     }
 
-    fn write_piece(&self, piece: &Piece, bytes: &[u8]) -> Result<(), BodiesError> {
-        let path = self.part(&piece.body.hash);
+    fn write_piece(
+        &self,
+        peer: &PostofficeName,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<(), BodiesError> {
+        let path = self.part(peer, &piece.body.hash);
         durable::create_file(&path)?;
         Ok(durable::write_at(&path, piece.at, bytes)?)
     }
 
-    fn complete(&self, content: &Content) -> Result<bool, BodiesError> {
-        let (part, whole) = (self.part(&content.hash), self.whole(&content.hash));
+    fn complete(&self, peer: &PostofficeName, content: &Content) -> Result<bool, BodiesError> {
+        let (part, whole) = (self.part(peer, &content.hash), self.whole(&content.hash));
         if whole.exists() {
             // It was made whole before a crash, or came from another peer.
             durable::remove_file(&part)?;
@@ -228,7 +237,7 @@ impl BodyStore for DiskBodies {
         for entry in fs::read_dir(&folder).map_err(&failed)? {
             let entry = entry.map_err(&failed)?;
             let name = entry.file_name();
-            let hash = name.to_str().map(|name| name.strip_suffix(PART).unwrap_or(name));
+            let hash = name.to_str().and_then(|name| name.split('.').next());
             let hash = hash.and_then(|name| name.parse::<ContentHash>().ok());
             if hash.is_some_and(|hash| !bodies.contains(&hash)) {
                 durable::remove_file(&entry.path())?;

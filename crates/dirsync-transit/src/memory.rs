@@ -26,7 +26,8 @@ struct Shared {
 struct State {
     peers: BTreeMap<String, (PostofficeName, PeerBodies)>,
     whole: BTreeMap<ContentHash, Arc<Vec<u8>>>,
-    pieces: BTreeMap<ContentHash, Vec<u8>>,
+    /// By body and folded name of the peer.
+    pieces: BTreeMap<(ContentHash, String), Vec<u8>>,
 }
 
 impl MemoryBodies {
@@ -80,9 +81,14 @@ impl BodyStore for MemoryBodies {
         Ok(bytes.map(|bytes| Box::new(Cursor::new(bytes.to_vec())) as Box<dyn MessageFile>))
     }
 
-    fn write_piece(&self, piece: &Piece, bytes: &[u8]) -> Result<(), BodiesError> {
+    fn write_piece(
+        &self,
+        peer: &PostofficeName,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<(), BodiesError> {
         let mut state = self.state();
-        let pieces = state.pieces.entry(piece.body.hash).or_default();
+        let pieces = state.pieces.entry((piece.body.hash, peer.folded().to_owned())).or_default();
         let (at, end) = (piece.at as usize, piece.end() as usize);
         if pieces.len() < end {
             pieces.resize(end, 0);
@@ -91,9 +97,10 @@ impl BodyStore for MemoryBodies {
         Ok(())
     }
 
-    fn complete(&self, content: &Content) -> Result<bool, BodiesError> {
+    fn complete(&self, peer: &PostofficeName, content: &Content) -> Result<bool, BodiesError> {
         let mut state = self.state();
-        let pieces = state.pieces.remove(&content.hash).unwrap_or_default();
+        let pieces =
+            state.pieces.remove(&(content.hash, peer.folded().to_owned())).unwrap_or_default();
         if state.whole.contains_key(&content.hash) {
             return Ok(true);
         }
@@ -107,7 +114,7 @@ impl BodyStore for MemoryBodies {
     fn keep_only(&self, bodies: &BTreeSet<ContentHash>) -> Result<(), BodiesError> {
         let mut state = self.state();
         state.whole.retain(|hash, _| bodies.contains(hash));
-        state.pieces.retain(|hash, _| bodies.contains(hash));
+        state.pieces.retain(|(hash, _), _| bodies.contains(hash));
         Ok(())
     }
 }

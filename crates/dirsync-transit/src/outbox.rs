@@ -266,8 +266,8 @@ impl Outbox {
         let mut is_whole = false;
         self.0.change(peer, &mut |bodies| {
             let is_last = bodies.assembly.add(piece, now)?;
-            self.0.write_piece(piece, bytes)?;
-            is_whole = is_last && self.0.complete(&piece.body)?;
+            self.0.write_piece(peer, piece, bytes)?;
+            is_whole = is_last && self.0.complete(peer, &piece.body)?;
             if is_last && !is_whole {
                 bodies.assembly.forget(&piece.body);
             }

@@ -98,12 +98,18 @@ pub trait BodyStore: fmt::Debug + Send + Sync {
     /// If the store fails.
     fn open(&self, content: &Content) -> Result<Option<Box<dyn MessageFile>>, BodiesError>;
 
-    /// Keeps a piece of a body that is not yet whole. When this returns, it survives a power failure.
+    /// Keeps a piece of a body that is not yet whole, apart from those that other peers send of the same body: theirs
+    /// may be wrong. When this returns, it survives a power failure.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    fn write_piece(&self, piece: &Piece, bytes: &[u8]) -> Result<(), BodiesError>;
+    fn write_piece(
+        &self,
+        peer: &PostofficeName,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<(), BodiesError>;
 
     /// Makes a body whole of which all pieces have come. Returns false if its hash is wrong; the pieces
     /// are then gone.
@@ -111,7 +117,7 @@ pub trait BodyStore: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// If the store fails.
-    fn complete(&self, content: &Content) -> Result<bool, BodiesError>;
+    fn complete(&self, peer: &PostofficeName, content: &Content) -> Result<bool, BodiesError>;
 
     /// Removes all other bodies.
     ///

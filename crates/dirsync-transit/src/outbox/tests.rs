@@ -132,3 +132,18 @@ fn files_that_are_lost_are_missed() {
     std::fs::write(folder.path().join("transit.db"), "no database").unwrap();
     assert_eq!(open().holds(&north).unwrap(), []);
 }
+
+/// A peer that sends other bytes under the name of a body does no harm to the one that sends the right ones.
+#[test]
+fn wrong_pieces_of_another_peer_do_no_harm() {
+    both(|_, receiver| {
+        let (north, east) = (name("NORTH/HQ"), name("EAST/HQ"));
+        let body = frozen(b"the right body");
+        let piece = |at, bytes| Piece { body: body.content, at, bytes };
+        assert!(!receiver.take_piece(&north, &piece(0, 6), b"the ri", 1).unwrap());
+        assert!(!receiver.take_piece(&east, &piece(0, 14), b"the wrong body", 1).unwrap());
+        assert!(receiver.take_piece(&north, &piece(6, 8), b"ght body", 1).unwrap());
+        assert_eq!(content(receiver, &body).unwrap(), b"the right body");
+        assert_eq!(receiver.holds(&east).unwrap(), []);
+    });
+}
