@@ -5,9 +5,11 @@
 //! holds up itself alone.
 
 use std::collections::BTreeSet;
-use std::io::Cursor;
+use std::io::Read;
 
-use dirsync_carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile, PIECE_SUFFIX};
+use dirsync_carrier::{
+    Carrier, CarrierError, CarrierErrorKind, CarrierFile, MessageFile, PIECE_SUFFIX, is_of_message,
+};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
 use dirsync_transit::{BodiesError, NextPiece, Outbox, Piece};
@@ -17,7 +19,8 @@ use crate::known_peers::KnownPeers;
 use crate::peers::Peer;
 use crate::sealing::Sealing;
 
-/// The largest file that is fetched, in bytes: a piece with its lines, or a message whose body is not long.
+/// The largest file that is fetched into memory, in bytes: a piece with its lines, or a message whose body is not long.
+/// A sender that does not know this place for a slow one may leave longer messages.
 const FILE_BYTES_MAX: u64 = PIECE_BYTES_MAX + LINES_BYTES_MAX;
 
 /// The messages of a postoffice that wait for a line, and those that came over one.
@@ -49,7 +52,7 @@ pub trait MessageQueue {
     /// # Errors
     ///
     /// If it cannot be kept.
-    fn deliver(&self, name: &str, message: &[u8]) -> Result<(), QueueError>;
+    fn deliver(&self, name: &str, message: &mut dyn Read) -> Result<(), QueueError>;
 }
 
 /// A file of a queue could not be read or written.
@@ -73,7 +76,7 @@ impl MessageQueue for NoMessages {
         Ok(())
     }
 
-    fn deliver(&self, _: &str, _: &[u8]) -> Result<(), QueueError> {
+    fn deliver(&self, _: &str, _: &mut dyn Read) -> Result<(), QueueError> {
         Ok(())
     }
 }
@@ -97,13 +100,12 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     fn is_of_one_file(&self) -> bool {
-        matches!(self, Self::Carrier(error) if is_of_one_file(error))
+        let kind = match self {
+            Self::Carrier(error) => error.kind,
+            _ => return false,
+        };
+        matches!(kind, CarrierErrorKind::TooLarge | CarrierErrorKind::Refused)
     }
-}
-
-/// Whether an error may be that of one file, and say nothing about the others.
-fn is_of_one_file(error: &CarrierError) -> bool {
-    matches!(error.kind, CarrierErrorKind::TooLarge | CarrierErrorKind::Refused)
 }
 
 /// The work of an exchange.
@@ -184,43 +186,84 @@ impl Exchange<'_> {
     pub fn receive(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
         let mut not_given = None;
         for file in self.carrier.list()? {
-            let bytes = match self.carrier.fetch(&file, FILE_BYTES_MAX) {
-                Ok(Some(bytes)) => bytes,
+            let taken = match self.carrier.fetch(&file, FILE_BYTES_MAX) {
+                Ok(Some(bytes)) => self.take_file(&file, &bytes, done),
                 Ok(None) => continue,
-                Err(error) if is_of_one_file(&error) => {
+                Err(error) if error.kind == CarrierErrorKind::TooLarge => {
+                    self.take_large(&file, done)
+                }
+                Err(error) => Err(error.into()),
+            };
+            let bytes = match taken {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_of_one_file() => {
                     not_given.get_or_insert(error);
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
-            done.bytes_fetched += bytes.len() as u64;
-            let is_kept = match self.sealing.read_piece(&bytes) {
-                Ok(piece) => match self.peers.keys_of(&piece.claim()) {
-                    Some(sender) => self.take_piece(&file, piece.open(&sender), &sender, done)?,
-                    None => {
-                        done.left += 1;
-                        false
-                    }
-                },
-                Err(SealError::OtherFile(_)) => {
-                    self.messages.deliver(&file.name, &bytes)?;
-                    done.messages += 1;
-                    true
-                }
-                Err(error) => {
-                    done.refused.push((file.clone(), error.to_string()));
-                    true
-                }
-            };
-            if is_kept {
-                self.carrier.taken(&file)?;
-            }
-            if !goes_on(bytes.len() as u64) {
+            done.bytes_fetched += bytes;
+            if !goes_on(bytes) {
                 done.is_over = true;
                 break;
             }
         }
-        not_given.map_or(Ok(()), |error| Err(error.into()))
+        not_given.map_or(Ok(()), Err)
+    }
+
+    /// Takes a file that was fetched. Returns its size.
+    fn take_file(
+        &self,
+        file: &CarrierFile,
+        bytes: &[u8],
+        done: &mut Exchanged,
+    ) -> Result<u64, ExchangeError> {
+        let is_kept = match self.sealing.read_piece(bytes) {
+            Ok(piece) => match self.peers.keys_of(&piece.claim()) {
+                Some(sender) => self.take_piece(file, piece.open(&sender), &sender, done)?,
+                None => {
+                    done.left += 1;
+                    false
+                }
+            },
+            Err(SealError::OtherFile(_)) if is_of_message(&file.name) => {
+                self.messages.deliver(&file.name, &mut &*bytes)?;
+                done.messages += 1;
+                true
+            }
+            Err(error) => {
+                done.refused.push((file.clone(), error.to_string()));
+                true
+            }
+        };
+        if is_kept {
+            self.carrier.taken(file)?;
+        }
+        Ok(bytes.len() as u64)
+    }
+
+    /// Takes a file that is larger than any piece: a message, or nothing of ours. Returns the number of bytes that were
+    /// read.
+    fn take_large(&self, file: &CarrierFile, done: &mut Exchanged) -> Result<u64, ExchangeError> {
+        let refused = if is_of_message(&file.name) {
+            let Some(message) = self.carrier.open(file)? else { return Ok(0) };
+            self.sealing.read(message).err().map(|error| error.to_string())
+        } else {
+            Some(format!("no piece has more than {FILE_BYTES_MAX} bytes"))
+        };
+        let mut bytes = 0;
+        match refused {
+            // It would fill the disk here, only to be refused by the next step.
+            Some(why) => done.refused.push((file.clone(), why)),
+            None => {
+                let Some(mut message) = self.carrier.open(file)? else { return Ok(0) };
+                self.messages.deliver(&file.name, &mut message)?;
+                bytes = message.stream_position().unwrap_or(0);
+                done.messages += 1;
+            }
+        }
+        self.carrier.taken(file)?;
+        Ok(bytes)
     }
 
     /// Takes a piece. Returns whether its file is needed no longer.
@@ -341,9 +384,9 @@ fn count_sent(done: &mut Exchanged, file: &[u8], goes_on: GoesOn<'_>) -> bool {
 pub fn is_complete(
     sealing: &dyn Sealing,
     outbox: &Outbox,
-    message: &[u8],
+    message: Box<dyn MessageFile>,
 ) -> Result<bool, BodiesError> {
-    match sealing.read(Box::new(Cursor::new(message.to_vec()))) {
+    match sealing.read(message) {
         Ok(message) => match message.body_apart() {
             Some(body) => Ok(outbox.open(&body)?.is_some()),
             None => Ok(true),

@@ -5,6 +5,8 @@ use std::fmt;
 use dirsync_directory::PostofficeName;
 use thiserror::Error;
 
+use crate::transit::MessageFile;
+
 /// A file at a place that is for this postoffice. Its name may come from anybody, and proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CarrierFile {
@@ -97,6 +99,13 @@ pub trait Carrier {
     ///
     /// If the file could not be fetched, or is larger.
     fn fetch(&self, file: &CarrierFile, bytes_max: u64) -> Result<Option<Vec<u8>>, CarrierError>;
+
+    /// Opens a file that is too large to be fetched into memory. `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If the file could not be opened.
+    fn open(&self, file: &CarrierFile) -> Result<Option<Box<dyn MessageFile>>, CarrierError>;
 
     /// Removes a file that was fetched and is kept elsewhere. It is harmless if it is gone.
     ///

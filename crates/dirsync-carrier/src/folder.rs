@@ -82,7 +82,7 @@ impl FolderTransit {
         &self,
         to: &PostofficeName,
         name: &str,
-        bytes: &[u8],
+        content: &mut dyn io::Read,
     ) -> Result<(), TransitError> {
         assert!(
             is_of_message(name) || is_of_piece(name),
@@ -92,7 +92,9 @@ impl FolderTransit {
         let inbox = self.inbox(to);
         make_folder(&inbox)
             .and_then(|()| {
-                durable::write_shared_file(&inbox.join(name), |out| out.write_all(bytes))
+                durable::write_shared_file(&inbox.join(name), |out| {
+                    io::copy(content, out).map(drop)
+                })
             })
             .map(drop)
             .map_err(|error| self.explain(error))

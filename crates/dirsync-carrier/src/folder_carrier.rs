@@ -6,9 +6,9 @@ use dirsync_directory::PostofficeName;
 
 use crate::access::{Links, open_file};
 use crate::carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
-use crate::durable;
+use crate::durable::{self, FileError};
 use crate::folder::{FolderTransit, in_words};
-use crate::transit::TransitError;
+use crate::transit::{MessageFile, TransitError};
 
 /// Moves files through a shared folder. Messages lie there as [`FolderTransit`] leaves them, and pieces of bodies
 /// beside them.
@@ -27,6 +27,16 @@ impl FolderCarrier {
     /// The same for pieces alone: the steps take the messages by themselves.
     pub fn of_pieces(folder: FolderTransit) -> Self {
         Self { folder, with_messages: false }
+    }
+
+    /// `None` if the file is gone.
+    fn not_read<T>(&self, error: FileError) -> Result<Option<T>, CarrierError> {
+        // Of a share that went away meanwhile nothing is known to be gone.
+        self.folder.reach().map_err(|error| self.failed(error))?;
+        match error.source.kind() {
+            ErrorKind::NotFound => Ok(None),
+            _ => Err(self.failed(error.into())),
+        }
     }
 
     fn failed(&self, error: TransitError) -> CarrierError {
@@ -62,7 +72,7 @@ impl Carrier for FolderCarrier {
     }
 
     fn put(&self, to: &PostofficeName, name: &str, bytes: &[u8]) -> Result<(), CarrierError> {
-        self.folder.put_file(to, name, bytes).map_err(|error| self.failed(error))
+        self.folder.put_file(to, name, &mut &*bytes).map_err(|error| self.failed(error))
     }
 
     fn list(&self) -> Result<Vec<CarrierFile>, CarrierError> {
@@ -89,14 +99,16 @@ impl Carrier for FolderCarrier {
                 Err(CarrierError { kind, place, said })
             }
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) => {
-                // Of a share that went away meanwhile nothing is known to be gone.
-                self.folder.reach().map_err(|error| self.failed(error))?;
-                match error.source.kind() {
-                    ErrorKind::NotFound => Ok(None),
-                    _ => Err(self.failed(error.into())),
-                }
-            }
+            Err(error) => self.not_read(error),
+        }
+    }
+
+    fn open(&self, file: &CarrierFile) -> Result<Option<Box<dyn MessageFile>>, CarrierError> {
+        let path = self.folder.own_file(&file.name).map_err(|error| self.failed(error))?;
+        let Some(path) = path else { return Ok(None) };
+        match durable::step("open", &path, || open_file(&path, Links::Refuse)) {
+            Ok(file) => Ok(Some(Box::new(file))),
+            Err(error) => self.not_read(error),
         }
     }
 

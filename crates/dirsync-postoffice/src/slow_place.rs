@@ -9,11 +9,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use dirsync_agent::exchange::{MessageQueue, QueueError, is_complete};
 use dirsync_agent::sealing::Sealing;
+use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::{
     Arrived, FolderTransit, MessageFile, Outgoing, Place, Transit, TransitError, durable,
     is_of_message,
@@ -78,15 +79,14 @@ impl SlowPlace {
         let mut is_any = false;
         for message in self.incomplete.arrived()? {
             let path = Path::new(&message.whereabouts);
-            let bytes = match fs::read(path) {
-                Ok(bytes) => bytes,
+            let file = match open_file(path, Links::Refuse) {
+                Ok(file) => file,
                 // Another process was first.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
             };
-            if is_complete(sealing, outbox, &bytes)? {
-                self.inbox.put_file(&self.me, &message.id, &bytes)?;
-                durable::remove_file(path)?;
+            if is_complete(sealing, outbox, Box::new(file))? {
+                durable::move_file(path, &self.inbox.make_inbox()?.join(&message.id))?;
                 is_any = true;
             } else {
                 incomplete.push(message);
@@ -157,7 +157,7 @@ impl MessageQueue for SlowQueue<'_> {
         durable::remove_file(&self.place.outbox.inbox(to).join(name)).map(drop).map_err(failed)
     }
 
-    fn deliver(&self, name: &str, message: &[u8]) -> std::result::Result<(), QueueError> {
+    fn deliver(&self, name: &str, message: &mut dyn Read) -> std::result::Result<(), QueueError> {
         // Another name is none that this program has given.
         if !is_of_message(name) {
             return Ok(());

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 use std::rc::Rc;
 
 use dirsync_agent::exchange::{
@@ -158,6 +159,11 @@ impl Carrier for Line {
         Ok(Some(bytes))
     }
 
+    fn open(&self, file: &CarrierFile) -> Result<Option<Box<dyn MessageFile>>, CarrierError> {
+        let bytes = self.fetch(file, u64::MAX)?;
+        Ok(bytes.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn MessageFile>))
+    }
+
     fn taken(&self, file: &CarrierFile) -> Result<(), CarrierError> {
         if let Some(files) = self.place.0.borrow_mut().files.get_mut(self.me.folded()) {
             files.remove(&file.name);
@@ -225,8 +231,10 @@ impl MessageQueue for SlowMessages {
         Ok(())
     }
 
-    fn deliver(&self, name: &str, message: &[u8]) -> Result<(), QueueError> {
-        self.0.borrow_mut().incomplete.insert(name.to_owned(), message.to_vec());
+    fn deliver(&self, name: &str, message: &mut dyn Read) -> Result<(), QueueError> {
+        let mut file = Vec::new();
+        message.read_to_end(&mut file).map_err(|error| QueueError(error.into()))?;
+        self.0.borrow_mut().incomplete.insert(name.to_owned(), file);
         Ok(())
     }
 }
@@ -331,7 +339,10 @@ fn deliver_complete(
     sealing: &dyn Sealing,
     outbox: &Outbox,
 ) {
-    let complete = |file: &[u8]| is_complete(sealing, outbox, file).expect("it is in memory");
+    let complete = |file: &[u8]| {
+        let file = Box::new(Cursor::new(file.to_vec()));
+        is_complete(sealing, outbox, file).expect("it is in memory")
+    };
     let files = std::mem::take(&mut messages.0.borrow_mut().incomplete);
     for (name, file) in files {
         if complete(&file) {

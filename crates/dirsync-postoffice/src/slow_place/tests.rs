@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn deliver(&self, name: &str, bytes: &[u8]) {
-        self.place.queue(&[]).deliver(name, bytes).unwrap();
+        self.place.queue(&[]).deliver(name, &mut &*bytes).unwrap();
     }
 
     fn release(&self) -> bool {
@@ -182,7 +182,8 @@ fn a_crash_loses_no_message() {
         let fixture = Fixture::new();
         durable::fail_at(Some(nth));
         let to = [north()];
-        let delivered = fixture.place.queue(&to).deliver(&named("e", 1), b"whole").is_ok();
+        let delivered =
+            fixture.place.queue(&to).deliver(&named("e", 1), &mut &b"whole"[..]).is_ok();
         let released = fixture.place.release(&*fixture.sealing, &fixture.outbox);
         let is_met = !durable::failure_pending();
         durable::fail_at(None);

@@ -9,10 +9,14 @@ use crate::sandbox::Sandbox;
 
 /// So many people with texts that do not compress much.
 fn directory(people: u64) -> String {
+    noisy_directory(people, 300)
+}
+
+fn noisy_directory(people: u64, letters: u64) -> String {
     let mut text = "key,name,mail,description\n".to_owned();
     let mut state = 1_u64;
     for number in 0..people {
-        let noise: String = (0..300)
+        let noise: String = (0..letters)
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 char::from(b'a' + (state >> 33) as u8 % 26)
@@ -170,4 +174,40 @@ fn a_slow_line_holds_up_no_other_site() {
     }
     assert_eq!(sandbox.status("sales")["entries"], 0, "its body is still on its way");
     assert_eq!(agent.terminate(), 0);
+}
+
+/// The inbox of a postoffice in a share.
+fn inbox(sandbox: &Sandbox, share: &str, of: &str) -> std::path::PathBuf {
+    let folders = fs::read_dir(sandbox.path(share)).unwrap().flatten();
+    let mut paths = folders.map(|folder| folder.path());
+    paths.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(of)).unwrap()
+}
+
+/// A side that uses the place at any rate leaves messages that are longer than any piece. Files of that size that are
+/// nothing of ours are removed, and hold up nothing.
+#[test]
+fn large_files_hold_up_no_line() {
+    let sandbox = sites(&["sales"]);
+    let settings = slow(&sandbox, "share-sales", "kib_per_second = 1000000");
+    sandbox.write("sales/dirsync.toml", &settings);
+    sandbox.write("hq/dirsync.toml", "[carrier]\npart_mib = 64\n");
+    sandbox.write("people.csv", &noisy_directory(4500, 4000));
+    sandbox.run("-C hq import people.csv").expect(0);
+    for name in ["sales", "hq"] {
+        sandbox.run(&format!("-C {name} cycle")).expect(0);
+    }
+    let inbox = inbox(&sandbox, "share-sales", "south");
+    let message = fs::read_dir(&inbox).unwrap().flatten().next().unwrap().path();
+    assert!(fs::metadata(&message).unwrap().len() > 9 << 20, "it is longer than a piece");
+    let forged = message.file_name().unwrap().to_str().unwrap().replace("-1-1.", "-2-1.");
+    for name in ["0000-0.piece", "0000-zzz.piece", &forged] {
+        fs::File::create(inbox.join(name)).unwrap().set_len(9 << 20).unwrap();
+    }
+    fs::write(inbox.join("0001-1.piece"), "junk").unwrap();
+    sandbox.run("-C sales cycle").expect(0);
+    assert_eq!(sandbox.status("sales")["entries"], 4500);
+    let log = sandbox.run("-C sales log").expect(0).out;
+    assert_eq!(log.matches("was refused and removed").count(), 4, "{log}");
+    assert!(log.contains(": 1 message fetched"), "{log}");
+    assert!(!files(&sandbox, "share-sales").iter().any(|name| name.ends_with(".piece")));
 }
