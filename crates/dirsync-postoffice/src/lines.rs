@@ -150,13 +150,22 @@ impl Postoffice {
         self.config.places.iter().any(|settings| self.slow_settings(&settings.place).is_some())
     }
 
-    /// Works at all lines whose windows are open, one after the other, until `stops` says so.
+    /// Works at all lines whose windows are open, one after the other, until `stops` says so. Returns log lines for the
+    /// person who waits for it.
     pub fn exchange(&mut self, stops: &dyn Fn() -> bool) -> Result<Vec<LogLine>> {
         let mut said = Vec::new();
         for line in self.lines()? {
             if line.is_up() {
                 let report = line.exchange(stops);
-                said.extend(self.note_line(&report)?);
+                let mut lines = self.note_line(&report)?;
+                // The log repeats a failure only now and then, a command each time.
+                let text = report.failed.map(|error| error.to_string());
+                if let Some(text) = text.filter(|text| lines.iter().all(|line| line.text != *text))
+                {
+                    let (at, step) = (now_ms(), STEP.into());
+                    lines.push(LogLine { at, step, level: Level::Error, text, run: None });
+                }
+                said.extend(lines);
             }
         }
         Ok(said)

@@ -125,7 +125,7 @@ pub fn cycle(postoffice: &mut Postoffice) -> Result<Vec<Done>> {
 }
 
 fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
-    postoffice.exchange(&|| false)?;
+    let before = postoffice.exchange(&|| false)?;
     if !postoffice.is_server {
         done.push(apply(postoffice)?);
     }
@@ -137,7 +137,14 @@ fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
         done.push(process(postoffice, false)?);
         done.push(apply(postoffice)?);
     }
-    postoffice.exchange(&|| false)?;
+    let after = postoffice.exchange(&|| false)?;
+    // A line has no report of its own: its lines stand with those of the steps next to it.
+    if let Some(first) = done.first_mut() {
+        first.lines.splice(..0, before);
+    }
+    if let Some(last) = done.last_mut() {
+        last.lines.extend(after);
+    }
     Ok(())
 }
 

@@ -211,3 +211,16 @@ fn large_files_hold_up_no_line() {
     assert!(log.contains(": 1 message fetched"), "{log}");
     assert!(!files(&sandbox, "share-sales").iter().any(|name| name.ends_with(".piece")));
 }
+
+/// The log repeats a failure only now and then.
+#[test]
+fn a_cycle_says_each_time_why_a_line_failed() {
+    let sandbox = sites(&["sales"]);
+    let settings = slow(&sandbox, "share-sales", "kib_per_second = 100000");
+    sandbox.write("sales/dirsync.toml", &settings);
+    fs::rename(sandbox.path("share-sales"), sandbox.path("away")).unwrap();
+    for _ in 0..2 {
+        let said = sandbox.run("-C sales cycle").expect(4).err;
+        assert!(said.contains("cannot reach the shared folder"), "{said}");
+    }
+}
