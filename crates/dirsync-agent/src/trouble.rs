@@ -13,6 +13,9 @@ use crate::notes::TROUBLE;
 use crate::schedule::BackOff;
 use crate::step::{PlaceFailure, Sent};
 
+/// The begin of the names of the steps of lines.
+const LINE: &str = "line ";
+
 /// A place that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -94,6 +97,25 @@ pub fn note_places(
     }
     lines.iter().try_for_each(|line| tables.put_log(line))?;
     Ok(lines)
+}
+
+/// The name of the step under which a line to a place notes its troubles.
+pub fn line_step(place: &str) -> String {
+    format!("{LINE}{place}")
+}
+
+/// Forgets the troubles of lines to all other places than these: nothing works at those lines any more, so nothing
+/// would ever say that they are over. Returns whether there were any.
+pub fn keep_lines(tables: &mut dyn Tables, places: &BTreeSet<String>) -> Stored<bool> {
+    let mut is_any = false;
+    for (name, text) in tables.notes(&format!("{TROUBLE}{LINE}"))? {
+        let trouble = serde_json::from_str::<Trouble>(&text).ok();
+        if trouble.is_none_or(|trouble| !places.contains(&trouble.place)) {
+            tables.put_note(&name, None)?;
+            is_any = true;
+        }
+    }
+    Ok(is_any)
 }
 
 /// The end of a trouble.

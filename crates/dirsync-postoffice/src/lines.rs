@@ -9,7 +9,7 @@ use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::notes::PIECE_CAME;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
-use dirsync_agent::trouble::note_places;
+use dirsync_agent::trouble::{keep_lines, line_step, note_places};
 use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::Level;
@@ -180,11 +180,12 @@ impl Postoffice {
             .filter(|settings| self.slow_settings(&settings.place).is_some())
             .cloned()
             .collect();
+        let routes = if places.is_empty() { Vec::new() } else { self.routes()? };
+        self.forget_other_lines(&places, &routes)?;
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
-        let routes = self.routes()?;
         let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
         let mut lines = Vec::new();
         for settings in places {
@@ -211,6 +212,21 @@ impl Postoffice {
             });
         }
         Ok(lines)
+    }
+
+    /// Forgets the troubles of places that are slow, or used, no longer.
+    fn forget_other_lines(
+        &mut self,
+        places: &[PlaceSettings],
+        routes: &[(PostofficeName, Vec<String>)],
+    ) -> Result<()> {
+        let texts = places.iter().map(|settings| settings.place.to_string());
+        let is_used = |text: &String| routes.iter().any(|(_, places)| places.contains(text));
+        let mut tables = self.begin()?;
+        if keep_lines(&mut *tables, &texts.filter(is_used).collect())? {
+            tables.commit()?;
+        }
+        Ok(())
     }
 
     /// The peers of this postoffice, each with its places.
@@ -256,7 +272,7 @@ impl Postoffice {
             let note = format!("{PIECE_CAME}{}", from.folded());
             tables.put_note(&note, Some(&at.to_string()))?;
         }
-        let step = format!("{STEP} {place}");
+        let step = line_step(place);
         let mut lines = note_places(&mut *tables, &step, &failures, &Default::default(), at)?;
         let mut say = |level: Level, text: String| {
             lines.push(LogLine { at, step: STEP.into(), level, text, run: None });

@@ -224,3 +224,34 @@ fn a_cycle_says_each_time_why_a_line_failed() {
         assert!(said.contains("cannot reach the shared folder"), "{said}");
     }
 }
+
+/// Nothing works at the line of a place that is not slow any more, or not used: its failure would never be over.
+#[test]
+fn a_line_that_is_gone_fails_no_longer() {
+    let sandbox = sites(&["sales", "fleet"]);
+    let of_sales = slow(&sandbox, "share-sales", "kib_per_second = 100000");
+    let of_fleet = slow(&sandbox, "share-fleet", "kib_per_second = 100000");
+    let place = of_fleet.split_once("[[place]]").unwrap().1;
+    sandbox.write("sales/dirsync.toml", &of_sales);
+    sandbox.write("hq/dirsync.toml", &format!("{of_sales}[[place]]{place}"));
+    for share in ["sales", "fleet"] {
+        let (from, to) = (format!("share-{share}"), format!("away-{share}"));
+        fs::rename(sandbox.path(&from), sandbox.path(&to)).unwrap();
+    }
+    for name in ["sales", "hq"] {
+        sandbox.run(&format!("-C {name} cycle")).expect(4);
+    }
+    fs::rename(sandbox.path("away-sales"), sandbox.path("share-sales")).unwrap();
+    fs::create_dir(sandbox.path("share-new")).unwrap();
+    sandbox.run("-C hq requestor set SOUTH/FLEET --folder share-new").expect(0);
+    sandbox.run("-C fleet carrier set --folder share-new").expect(0);
+    sandbox.write("hq/dirsync.toml", &slow(&sandbox, "share-new", "kib_per_second = 100000"));
+    sandbox.write("sales/dirsync.toml", "");
+    for name in ["sales", "fleet", "hq", "sales", "fleet"] {
+        sandbox.run(&format!("-C {name} cycle")).expect(0);
+    }
+    for name in ["hq", "sales", "fleet"] {
+        let status = sandbox.run(&format!("-C {name} status --json")).out;
+        assert!(!status.contains("cannot reach"), "{status}");
+    }
+}
