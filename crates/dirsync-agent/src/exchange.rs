@@ -151,6 +151,8 @@ pub struct Exchange<'a> {
     pub peers: &'a KnownPeers,
     /// The peers to which the place leads.
     pub to: &'a [PostofficeName],
+    /// Those of them whose bodies travel this way now.
+    pub pieces_to: &'a [PostofficeName],
     /// The time, in milliseconds since 1970.
     pub now: u64,
 }
@@ -322,7 +324,7 @@ impl Exchange<'_> {
     /// Leaves pieces, one for each peer in turn, so that a long body for one does not hold up the others.
     fn send_pieces(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
         let mut peers: Vec<&Peer> =
-            self.to.iter().filter_map(|name| self.peers.peer(name)).collect();
+            self.pieces_to.iter().filter_map(|name| self.peers.peer(name)).collect();
         while !peers.is_empty() {
             let mut with_more = Vec::new();
             for peer in peers {

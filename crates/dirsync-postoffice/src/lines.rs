@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::notes::PIECE_CAME;
+use dirsync_agent::route::Routes;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_agent::trouble::{keep_lines, line_step, note_places};
@@ -39,6 +40,8 @@ pub struct Line {
     keys: Arc<OwnKeys>,
     peers: KnownPeers,
     to: Vec<PostofficeName>,
+    /// Those of them for which it is the place in use.
+    pieces_to: Vec<PostofficeName>,
 }
 
 /// When a line may work.
@@ -75,7 +78,8 @@ impl Line {
     pub fn has_waiting(&self) -> bool {
         let waits = |to: &PostofficeName| {
             let messages = self.messages.queued(to).is_ok_and(|(count, _)| count > 0);
-            messages || self.outbox.has_next(to).unwrap_or(false)
+            let pieces = self.pieces_to.contains(to) && self.outbox.has_next(to).unwrap_or(false);
+            messages || pieces
         };
         self.to.iter().any(waits)
     }
@@ -101,6 +105,7 @@ impl Line {
             sealing: &*self.keys,
             peers: &self.peers,
             to: &self.to,
+            pieces_to: &self.pieces_to,
             now: now_ms(),
         };
         let mut goes_on = |bytes: u64| {
@@ -187,6 +192,7 @@ impl Postoffice {
         }
         let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
         let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
+        let in_use = self.places_in_use(&routes)?;
         let mut lines = Vec::new();
         for settings in places {
             let text = settings.place.to_string();
@@ -198,6 +204,8 @@ impl Postoffice {
             if to.is_empty() {
                 continue;
             }
+            let is_used = |name: &&PostofficeName| in_use.get(name.folded()) == Some(&text);
+            let pieces_to = to.iter().filter(is_used).cloned().collect();
             let carrier = FolderCarrier::new(self.folder_transit(&settings.place)?);
             let messages = SlowPlace::open(&self.folder, &settings.place, &self.name)?;
             lines.push(Line {
@@ -209,6 +217,7 @@ impl Postoffice {
                 keys: Arc::clone(&keys),
                 peers: peers.clone(),
                 to,
+                pieces_to,
             });
         }
         Ok(lines)
@@ -227,6 +236,20 @@ impl Postoffice {
             tables.commit()?;
         }
         Ok(())
+    }
+
+    /// By folded names, the places through which messages to these peers travel now.
+    fn places_in_use(
+        &mut self,
+        peers: &[(PostofficeName, Vec<String>)],
+    ) -> Result<BTreeMap<String, String>> {
+        let fall_back = self.fall_back();
+        let known = Routes::load(&mut *self.begin()?)?;
+        let in_use = |(name, places): &(PostofficeName, Vec<String>)| {
+            let used = known.tried(places, name, &fall_back, now_ms()).in_use;
+            Some((name.folded().to_owned(), places.get(used)?.clone()))
+        };
+        Ok(peers.iter().filter_map(in_use).collect())
     }
 
     /// The peers of this postoffice, each with its places.
@@ -312,6 +335,7 @@ impl Postoffice {
                     sealing: &*keys,
                     peers: &peers,
                     to: &[],
+                    pieces_to: &[],
                     now: now_ms(),
                 };
                 let _ = exchange.receive(&mut Exchanged::default(), &mut |_| true);

@@ -165,6 +165,7 @@ pub fn tidy_up(postoffice: &mut Postoffice) -> Result<()> {
         let _ = transit.purge(before(done));
     }
     clean_bodies(&postoffice.folder, SystemTime::now() - BODY_AGE)?;
+    postoffice.outbox()?.tidy_up(before(done))?;
     key::remove_old(postoffice)?;
     let mut tables = postoffice.begin()?;
     tables.purge_log(before(log))?;

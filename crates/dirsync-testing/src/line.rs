@@ -323,6 +323,7 @@ pub fn exchange(
         sealing: &*around.sealing,
         peers: &peers,
         to: &to,
+        pieces_to: &to,
         now: around.now,
     };
     let mut done = Exchanged::default();

@@ -57,6 +57,7 @@ impl World {
             sealing,
             peers: &peers,
             to: &[postoffice(to)],
+            pieces_to: &[postoffice(to)],
             now: around.now,
         };
         let mut done = Exchanged::default();

@@ -255,3 +255,28 @@ fn a_line_that_is_gone_fails_no_longer() {
         assert!(!status.contains("cannot reach"), "{status}");
     }
 }
+
+/// Of several slow places, bodies travel through the one in use.
+#[test]
+fn pieces_go_where_their_message_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.run("-C hq init NORTH/HQ --server").expect(0);
+    let add =
+        "-C hq requestor add SOUTH/SALES --folder share-b --folder share-a --out s.invitation";
+    sandbox.run(add).expect(0);
+    sandbox.run("-C sales init --invitation s.invitation").expect(0);
+    let rate = "kib_per_second = 100000";
+    let both = slow(&sandbox, "share-b", rate);
+    let a = fs::canonicalize(sandbox.path("share-a")).unwrap();
+    let both = format!("{both}[[place]]\nplace = \"folder:{}\"\n{rate}\n", a.display());
+    sandbox.write("hq/dirsync.toml", &both);
+    sandbox.write("people.csv", &directory(500));
+    sandbox.run("-C hq import people.csv").expect(0);
+    sandbox.run("-C sales cycle").expect(0);
+    sandbox.run("-C hq cycle").expect(0);
+    let pieces =
+        |share: &str| files(&sandbox, share).iter().filter(|name| name.ends_with(".piece")).count();
+    assert_eq!((pieces("share-b") > 0, pieces("share-a")), (true, 0));
+    sandbox.run("-C sales cycle").expect(0);
+    assert_eq!(sandbox.status("sales")["entries"], 500);
+}
