@@ -30,6 +30,9 @@ const STEP: &str = "line";
 /// The longest sleep of a line that keeps to its rate: it looks whether it is to end so often.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
 
+/// An exchange ends after this time, so that the next one finds new messages, keys and settings.
+const EXCHANGE_MAX: Duration = Duration::from_secs(60);
+
 /// A line to a slow place. It needs no database, so it works in a thread of its own while the postoffice does.
 pub struct Line {
     place: Place,
@@ -68,6 +71,14 @@ pub struct LineReport {
     pub failed: Option<ExchangeError>,
 }
 
+impl LineReport {
+    /// Whether the line has moved something, and its time was over before everything was moved.
+    pub fn has_more(&self) -> bool {
+        let Exchanged { sent, messages, pieces, is_over, .. } = self.done;
+        self.failed.is_none() && is_over && sent + messages + pieces > 0
+    }
+}
+
 impl Line {
     /// When it may work.
     pub fn times(&self) -> LineTimes {
@@ -94,7 +105,7 @@ impl Line {
         self.times().are_up()
     }
 
-    /// Moves what waits, until its window closes or `stops` says so.
+    /// Moves what waits, until its window closes, `stops` says so, or a minute is over.
     pub fn exchange(&self, stops: &dyn Fn() -> bool) -> LineReport {
         let mut done = Exchanged::default();
         let queue = self.messages.queue(&self.to);
@@ -108,9 +119,10 @@ impl Line {
             pieces_to: &self.pieces_to,
             now: now_ms(),
         };
+        let began = Instant::now();
         let mut goes_on = |bytes: u64| {
             self.keep_rate(bytes, stops);
-            self.is_up() && !stops()
+            self.is_up() && !stops() && began.elapsed() < EXCHANGE_MAX
         };
         let mut failed = exchange.run(&mut done, &mut goes_on).err();
         let has_arrived = match self.messages.release(&*self.keys, &self.outbox) {
@@ -160,8 +172,9 @@ impl Postoffice {
     pub fn exchange(&mut self, stops: &dyn Fn() -> bool) -> Result<Vec<LogLine>> {
         let mut said = Vec::new();
         for line in self.lines()? {
-            if line.is_up() {
+            while line.is_up() {
                 let report = line.exchange(stops);
+                let has_more = report.has_more();
                 let mut lines = self.note_line(&report)?;
                 // The log repeats a failure only now and then, a command each time.
                 let text = report.failed.map(|error| error.to_string());
@@ -171,6 +184,9 @@ impl Postoffice {
                     lines.push(LogLine { at, step, level: Level::Error, text, run: None });
                 }
                 said.extend(lines);
+                if !has_more || stops() {
+                    break;
+                }
             }
         }
         Ok(said)

@@ -54,7 +54,8 @@ impl Lines {
             let Some(state) = self.states.get_mut(&report.place) else { continue };
             state.works = false;
             state.failures = if report.failed.is_some() { state.failures + 1 } else { 0 };
-            state.due = Instant::now() + state.pause(postoffice.config.poll);
+            let pause = state.pause(postoffice.config.poll);
+            state.due = Instant::now() + if report.has_more() { Duration::ZERO } else { pause };
         }
         Ok(lines)
     }
