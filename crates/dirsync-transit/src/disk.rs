@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dirsync_carrier::MessageFile;
 use dirsync_carrier::access::{Access, Links, open_file};
@@ -32,6 +32,8 @@ const PART: &str = ".part";
 const PEER_DIGITS: usize = 16;
 /// The longest wait for another process, which holds the database for the time of one change.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause before another try to open a database that is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest state of a peer, in bytes. Those that this program makes are much shorter.
 const STATE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -112,7 +114,20 @@ fn connect(path: &Path) -> Result<Connection, BodiesError> {
         check(&connection)?;
         Ok(connection)
     };
-    opened().map_err(failed("open the state of bodies", path))
+    let began = Instant::now();
+    loop {
+        match opened() {
+            // SQLite waits for no other program that sets the journal of a new database.
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            opened => return opened.map_err(failed("open the state of bodies", path)),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Fails if anything in the database is damaged, or not as this program makes it.
