@@ -339,7 +339,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Leaves the next piece for a peer. Returns its file, or `None` if there is none.
+    /// Leaves the next piece for a peer. Returns the bytes of its file. `None` if no piece waits.
     fn send_piece(&self, peer: &Peer) -> Result<Option<Vec<u8>>, ExchangeError> {
         let to = peer.keys.name();
         let room = self.carrier.file_bytes_max().unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);

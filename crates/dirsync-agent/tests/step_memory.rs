@@ -20,7 +20,7 @@ const MANY: u32 = 15_000;
 /// What a step may keep of an entry: its id, its stamp, and the room of a growing vector. Its content, which does
 /// not compress, has three times as many bytes.
 const ENTRY_BYTES_MAX: usize = 35;
-/// What else may differ between two sizes, in bytes.
+/// The difference between two sizes that is no growth, in bytes.
 const ALLOWED_BYTES: usize = 50_000;
 /// So few that both sizes go beyond it, in bytes.
 const MEMORY_BYTES_MAX: usize = 64 * 1024;
@@ -129,7 +129,7 @@ impl Postoffices {
     }
 }
 
-/// The peaks of the steps with so many entries.
+/// The peak memory of each step, for this number of entries.
 fn peaks(count: u32) -> Vec<(&'static str, usize)> {
     let mut all = Postoffices::new();
     all.import(count);

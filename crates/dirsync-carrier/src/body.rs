@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(mode(folder.permissions()), 0o750);
     }
 
-    /// A body that could not be written in full is none, also if its writer goes on.
+    /// After a failed write no body can be made, even if the writer goes on.
     #[test]
     fn a_full_disk_is_an_error_of_the_body() {
         for nth in 1.. {

@@ -2,7 +2,7 @@
 
 use dirsync_carrier::Place;
 use dirsync_directory::PostofficeName;
-use dirsync_transit::{DiskBodies, Outbox};
+use dirsync_transit::Outbox;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,7 +46,7 @@ impl Postoffice {
     fn line_status(&self, place: &Place, peer: &PostofficeName) -> Option<LineStatus> {
         let settings = self.slow_settings(place)?;
         let now = Timestamp::now();
-        let closed = settings.windows.as_ref().filter(|windows| !windows.contains(now));
+        let closed = settings.windows.as_ref().filter(|_| !settings.is_open(now));
         let opens = closed.and_then(|windows| windows.next_opening(now));
         let mut status = LineStatus {
             opens: opens.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0)),
@@ -71,9 +71,9 @@ impl Postoffice {
         Some(status)
     }
 
+    /// The bodies on disk. A status makes none.
     fn outbox_to_read(&self) -> Option<Outbox> {
-        let folder = self.folder.join(TRANSIT);
-        let is_there = folder.join("transit.db").exists();
-        is_there.then(|| DiskBodies::open(folder).ok().map(Outbox::new)).flatten()
+        let is_there = self.folder.join(TRANSIT).join("transit.db").exists();
+        is_there.then(|| self.open_outbox().ok()).flatten()
     }
 }

@@ -47,17 +47,6 @@ pub struct Line {
     pieces_to: Vec<PostofficeName>,
 }
 
-/// When a line may work.
-#[derive(Clone, Debug)]
-pub struct LineTimes(Option<Windows>);
-
-impl LineTimes {
-    /// Whether it may work now.
-    pub fn are_up(&self) -> bool {
-        self.0.as_ref().is_none_or(|windows| windows.contains(Timestamp::now()))
-    }
-}
-
 /// The end of an exchange.
 #[derive(Debug)]
 pub struct LineReport {
@@ -80,9 +69,9 @@ impl LineReport {
 }
 
 impl Line {
-    /// When it may work.
-    pub fn times(&self) -> LineTimes {
-        LineTimes(self.settings.windows.clone())
+    /// The settings of its place.
+    pub fn settings(&self) -> &PlaceSettings {
+        &self.settings
     }
 
     /// Whether messages or pieces wait for it.
@@ -102,7 +91,7 @@ impl Line {
 
     /// Whether its windows let it work now.
     pub fn is_up(&self) -> bool {
-        self.times().are_up()
+        self.settings.is_open(Timestamp::now())
     }
 
     /// Moves what waits, until its window closes, `stops` says so, or a minute is over.
@@ -155,16 +144,12 @@ impl Line {
 impl Postoffice {
     /// The settings of a place, if they make it a slow one.
     pub(crate) fn slow_settings(&self, place: &Place) -> Option<&PlaceSettings> {
-        let is_slow = |settings: &&PlaceSettings| {
-            settings.place == *place
-                && (settings.windows.is_some() || settings.kib_per_second.is_some())
-        };
-        self.config.places.iter().find(is_slow)
+        self.config.places.iter().find(|settings| settings.place == *place && settings.is_slow())
     }
 
     /// Whether settings make any place a slow one.
     pub(crate) fn has_slow_places(&self) -> bool {
-        self.config.places.iter().any(|settings| self.slow_settings(&settings.place).is_some())
+        self.config.places.iter().any(PlaceSettings::is_slow)
     }
 
     /// Works at all lines whose windows are open, one after the other, until `stops` says so. Returns log lines for the
@@ -194,13 +179,8 @@ impl Postoffice {
 
     /// The lines to the slow places that this postoffice uses.
     pub fn lines(&mut self) -> Result<Vec<Line>> {
-        let places: Vec<PlaceSettings> = self
-            .config
-            .places
-            .iter()
-            .filter(|settings| self.slow_settings(&settings.place).is_some())
-            .cloned()
-            .collect();
+        let places = self.config.places.iter().filter(|settings| settings.is_slow());
+        let places: Vec<PlaceSettings> = places.cloned().collect();
         let routes = if places.is_empty() { Vec::new() } else { self.routes()? };
         self.forget_other_lines(&places, &routes)?;
         if places.is_empty() {

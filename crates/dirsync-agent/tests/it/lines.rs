@@ -23,7 +23,7 @@ const ENTRY_BYTES: u64 = 3_000;
 /// How many entries the server changes each day.
 const CHANGED: usize = 100;
 
-/// A server and a requestor, with a line between them that passes so many bytes a night.
+/// A server, a requestor and the line between them.
 struct Nights {
     world: World,
     place: LinePlace,
@@ -33,7 +33,7 @@ struct Nights {
     /// The bodies of both.
     folders: [TempDir; 2],
     day: u64,
-    /// Which files the place loses, one in so many; 0 loses none.
+    /// The place loses one of this number of pieces before each session. 0 means that it loses none.
     loses_one_in: u64,
     continues: bool,
     file_bytes_max: Option<u64>,
@@ -51,7 +51,7 @@ const SHARE_OF_A_NIGHT: u64 = 10;
 const SESSIONS: u64 = 10;
 
 impl Nights {
-    /// A directory of so many bytes, of which a night passes a tenth.
+    /// The directory of `source` has this number of bytes. A night passes a tenth of them.
     fn new(source: &'static str, bytes: u64) -> Self {
         Self::in_world(World::new(&[SOUTH]), source, bytes)
     }
@@ -143,7 +143,7 @@ impl Nights {
         }
     }
 
-    /// The line of the requestor is up until so many bytes have passed.
+    /// The line of the requestor is up until this number of bytes has passed.
     fn session(&mut self, bytes: u64) {
         let (place, continues) = (self.place.clone(), self.continues);
         let file_bytes_max = self.file_bytes_max;

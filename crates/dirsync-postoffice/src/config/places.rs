@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dirsync_agent::schedule::{Window, Windows};
 use dirsync_carrier::Place;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::problem::Problem;
@@ -20,6 +21,18 @@ pub struct PlaceSettings {
     pub kib_per_second: Option<u64>,
     /// How long it may fail before the next place of a postoffice is used.
     pub fall_back: Duration,
+}
+
+impl PlaceSettings {
+    /// Whether messages go through it in windows only, or at a limited rate: a line of its own then moves them.
+    pub fn is_slow(&self) -> bool {
+        self.windows.is_some() || self.kib_per_second.is_some()
+    }
+
+    /// Whether messages may go through it at a time.
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        self.windows.as_ref().is_none_or(|windows| windows.contains(at))
+    }
 }
 
 /// Reads all tables `[[place]]`. Windows are local times of `zone`.

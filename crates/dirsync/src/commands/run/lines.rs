@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use dirsync_postoffice::Postoffice;
-use dirsync_postoffice::lines::{Line, LineReport, LineTimes};
+use dirsync_postoffice::config::PlaceSettings;
+use dirsync_postoffice::lines::{Line, LineReport};
 use dirsync_protocol::tables::LogLine;
+use jiff::Timestamp;
 
 use crate::failure::Result;
 
@@ -27,7 +29,7 @@ pub(super) struct Lines {
 
 /// The state of one line.
 struct State {
-    times: LineTimes,
+    settings: PlaceSettings,
     works: bool,
     /// When it is to work next, if its window is open.
     due: Instant,
@@ -67,16 +69,16 @@ impl Lines {
         self.states
             .retain(|place, state| state.works || lines.iter().any(|line| line.place() == *place));
         for line in lines {
-            let times = line.times();
+            let settings = line.settings().clone();
             let state = self.states.entry(line.place()).or_insert_with(|| State {
-                times: times.clone(),
+                settings: settings.clone(),
                 works: false,
                 due: now,
                 failures: 0,
             });
-            state.times = times;
+            state.settings = settings;
             let is_wanted = state.failures == 0 && line.has_waiting();
-            if !state.works && state.times.are_up() && (state.due <= now || is_wanted) {
+            if !state.works && line.is_up() && (state.due <= now || is_wanted) {
                 state.works = true;
                 self.spawn(line)?;
             }
@@ -105,7 +107,7 @@ impl Lines {
 
 impl State {
     fn is_due(&self, now: Instant) -> bool {
-        !self.works && self.due <= now && self.times.are_up()
+        !self.works && self.due <= now && self.settings.is_open(Timestamp::now())
     }
 
     fn pause(&self, poll: Duration) -> Duration {
