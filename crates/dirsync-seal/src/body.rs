@@ -167,9 +167,11 @@ impl<R: Read> BodyReader<R> {
         // One limit for all zstd frames of the body together, because there may be any number.
         let ratio = content.bytes.saturating_mul(RATIO_MAX);
         let allowed_bytes = ratio.max(RATIO_FROM_BYTES).min(bytes_max);
-        let checked = BufReader::with_capacity(BUFFER_BYTES, CheckedReader::new(input, content));
+        // Most bodies are small: a server opens a thousand empty ones in a row. What is allocated is also cleared.
+        let room = usize::try_from(content.bytes).unwrap_or(BUFFER_BYTES).clamp(1, BUFFER_BYTES);
+        let checked = BufReader::with_capacity(room, CheckedReader::new(input, content));
         let decrypted = age_file::decrypt(Part::Body, &key.0, checked)?;
-        let decrypted = BufReader::with_capacity(BUFFER_BYTES, decrypted);
+        let decrypted = BufReader::with_capacity(room, decrypted);
         work::count(|work| work.decompressions += 1);
         let mut decoder = zstd::stream::read::Decoder::with_buffer(decrypted)?;
         decoder.window_log_max(WINDOW_LOG_MAX)?;

@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use dirsync_directory::excerpt;
-use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use crate::ssh_stanza::SshIdentity;
 
 /// The name of the algorithm, which is the first word of a public key (RFC 8709 §4).
 const ALGORITHM: &str = "ssh-ed25519";
@@ -45,6 +47,12 @@ pub enum KeyError {
 /// Printed as `ssh-keygen -l` does: `SHA256:` and base64 without padding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +115,8 @@ impl PublicKey {
         &self.0
     }
 
-    fn wire(&self) -> Vec<u8> {
+    /// The key in the wire format of SSH.
+    pub(crate) fn wire(&self) -> Vec<u8> {
         [WIRE_PREFIX, self.0.as_bytes()].concat()
     }
 }
@@ -145,7 +154,9 @@ impl FromStr for PublicKey {
 pub struct KeyPair {
     private: PrivateKey,
     public: PublicKey,
-    identity: age::ssh::Identity,
+    // Expanded once: each message is signed, or opened, with them.
+    signing: SigningKey,
+    identity: SshIdentity,
 }
 
 impl KeyPair {
@@ -176,12 +187,16 @@ impl KeyPair {
         if private.algorithm() != Algorithm::Ed25519 {
             return Err(KeyError::OtherAlgorithm(private.algorithm().to_string()));
         }
-        let public =
+        let public: PublicKey =
             private.public_key().to_openssh().map_err(|_| KeyError::NotPrivate)?.parse()?;
-        let text = private.to_openssh(LineEnding::LF).map_err(|_| KeyError::NotPrivate)?;
-        let identity = age::ssh::Identity::from_buffer(text.as_bytes(), None);
-        let identity = identity.map_err(|_| KeyError::NotPrivate)?;
-        Ok(Self { private, public, identity })
+        let halves = private.key_data().ed25519().ok_or(KeyError::NotPrivate)?;
+        let signing = SigningKey::from(&halves.private);
+        // With the halves of two keys, signatures would give the private one away.
+        if signing.verifying_key() != *public.verifying_key() {
+            return Err(KeyError::NotPrivate);
+        }
+        let identity = SshIdentity::new(&signing, &public);
+        Ok(Self { private, public, signing, identity })
     }
 
     /// The public half.
@@ -199,12 +214,12 @@ impl KeyPair {
     }
 
     /// The key as the signature library has it.
-    pub(crate) fn private(&self) -> &PrivateKey {
-        &self.private
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        &self.signing
     }
 
     /// The key as the encryption library has it.
-    pub(crate) fn identity(&self) -> &age::ssh::Identity {
+    pub(crate) fn identity(&self) -> &SshIdentity {
         &self.identity
     }
 }

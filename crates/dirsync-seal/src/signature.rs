@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::Signature as Ed25519Signature;
+use ed25519_dalek::{Signature as Ed25519Signature, Signer as _};
 use ssh_key::{Algorithm, HashAlg, LineEnding, SshSig, public};
 use thiserror::Error;
 
@@ -72,9 +72,15 @@ impl Signature {
     ///
     /// If the key cannot sign.
     pub fn sign(text: &str, namespace: Namespace, pair: &KeyPair) -> Result<Self, SignatureError> {
-        let signed =
-            SshSig::sign(pair.private(), namespace.as_str(), HashAlg::Sha512, text.as_bytes());
-        signed.map(Self).map_err(|_| SignatureError::CannotSign)
+        let cannot = |_| SignatureError::CannotSign;
+        let (namespace, text) = (namespace.as_str(), text.as_bytes());
+        let signed = SshSig::signed_data(namespace, HashAlg::Sha512, text).map_err(cannot)?;
+        // Not by `SshSig::sign`, which computes the public key from the private one each time.
+        let signature = pair.signing_key().sign(&signed).to_bytes();
+        let signature = ssh_key::Signature::new(Algorithm::Ed25519, signature).map_err(cannot)?;
+        let key = public::Ed25519PublicKey(*pair.public().verifying_key().as_bytes());
+        let signed = SshSig::new(key.into(), namespace, HashAlg::Sha512, signature);
+        signed.map(Self).map_err(cannot)
     }
 
     /// Verifies that the holder of `key` signed the text for this purpose. The key that the signature
@@ -237,7 +243,8 @@ mod tests {
     #[test]
     fn a_signature_with_a_shorter_hash_is_refused() {
         let pair = pair(1);
-        let signed = SshSig::sign(pair.private(), "dirsync-message", HashAlg::Sha256, b"text\n");
+        let private = ssh_key::PrivateKey::from_openssh(&*pair.to_openssh().unwrap()).unwrap();
+        let signed = SshSig::sign(&private, "dirsync-message", HashAlg::Sha256, b"text\n");
         let pem = signed.unwrap().to_pem(LineEnding::LF).unwrap();
         assert_eq!(Signature::from_pem(&pem), Err(SignatureError::Form));
     }

@@ -76,6 +76,21 @@ fn a_large_body_is_sealed_and_opened_in_bounded_memory() {
     assert!(held <= HELD_MAX, "opening held {held} bytes");
 }
 
+/// A server opens a thousand small bodies in a row, several at a time. The encryption library alone holds 64 KiB.
+#[test]
+fn a_small_body_is_opened_in_little_memory() {
+    let _one = ONE_AT_A_TIME.lock();
+    let (body, sealed) = BodySealer::new(Vec::new(), 3).unwrap().finish().unwrap();
+    let opened = opened_head(body.content, &body.key);
+    let read = || {
+        let mut reader = opened.open_body_apart(Cursor::new(sealed), 1 << 30).unwrap();
+        reader.read_to_end(&mut Vec::new()).unwrap()
+    };
+    let (held, bytes) = held_by(read);
+    assert_eq!(bytes, 0);
+    assert!(held <= 96 << 10, "opening held {held} bytes");
+}
+
 /// The encryption library reads the header of a body whole, and in quadratic time. A peer may sign any body.
 #[test]
 fn an_endless_header_of_a_body_is_refused_in_bounded_memory() {
