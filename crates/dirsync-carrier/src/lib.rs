@@ -59,4 +59,4 @@ pub use lock::{LockError, PostofficeLock};
 pub use place::{Place, PlaceError};
 pub use share::{PatientTransit, Shares};
 pub use together::together;
-pub use transit::{Arrived, MessageFile, Outgoing, Transit, TransitError};
+pub use transit::{Arrived, MessageFile, OpenedFile, Outgoing, Transit, TransitError};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use dirsync_directory::PostofficeName;
 
 use crate::folder::in_words;
-use crate::{Arrived, Body, MessageFile, Outgoing, Transit, TransitError};
+use crate::{Arrived, Body, MessageFile, OpenedFile, Outgoing, Transit, TransitError};
 
 /// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
 /// so much more time.
@@ -160,6 +160,22 @@ impl<C: Transit + Send + Sync + 'static> PatientTransit<C> {
     fn unreachable(&self, source: io::Error) -> TransitError {
         TransitError::Unreachable { place: in_words(&self.folder), source }
     }
+
+    /// The same error for each of so many messages.
+    fn all_unreachable<T>(&self, count: usize, error: &io::Error) -> Vec<Result<T, TransitError>> {
+        let again = || io::Error::new(error.kind(), error.to_string());
+        (0..count).map(|_| Err(self.unreachable(again()))).collect()
+    }
+
+    fn patient_file(&self, file: Opened) -> Box<dyn MessageFile> {
+        match file {
+            Opened::Whole(bytes) => Box::new(Cursor::new(bytes)),
+            Opened::Long(file) => {
+                let (folder, shares) = (self.folder.clone(), self.shares.clone());
+                Box::new(PatientFile { file, folder, shares, patience: self.patience })
+            }
+        }
+    }
 }
 
 /// An [`Outgoing`] that owns its parts.
@@ -249,6 +265,12 @@ impl Seek for PatientFile {
     }
 }
 
+/// Messages for the thread of a share, and their size in bytes.
+fn owned(messages: &[&Arrived]) -> (Vec<Arrived>, u64) {
+    let bytes = messages.iter().map(|message| message.bytes).sum();
+    (messages.iter().map(|message| (*message).clone()).collect(), bytes)
+}
+
 fn bytes_of(messages: &[Outgoing<'_>]) -> u64 {
     messages.iter().map(Outgoing::bytes).sum()
 }
@@ -270,10 +292,7 @@ impl<C: Transit + Send + Sync + 'static> Transit for PatientTransit<C> {
             });
             match all {
                 Ok(all) => sent.extend(all),
-                Err(error) => sent.extend(messages.iter().map(|_| {
-                    let source = io::Error::new(error.kind(), error.to_string());
-                    Err(self.unreachable(source))
-                })),
+                Err(error) => sent.extend(self.all_unreachable(messages.len(), &error)),
             }
         }
         sent
@@ -291,20 +310,44 @@ impl<C: Transit + Send + Sync + 'static> Transit for PatientTransit<C> {
         let opened = self.run(0, move |transit| {
             Ok(transit.open(&arrived)?.map(|file| file.and_then(read_if_small)))
         })?;
-        Ok(opened.map(|file| {
-            file.map(|file| match file {
-                Opened::Whole(bytes) => Box::new(Cursor::new(bytes)) as Box<dyn MessageFile>,
-                Opened::Long(file) => {
-                    let (folder, shares) = (self.folder.clone(), self.shares.clone());
-                    Box::new(PatientFile { file, folder, shares, patience: self.patience })
-                }
-            })
-        }))
+        Ok(opened.map(|file| file.map(|file| self.patient_file(file))))
+    }
+
+    /// In one turn of the thread. To hand over a message and to wait for it costs two changes of threads, which is as
+    /// much as to open a small file.
+    fn open_all(&self, messages: &[&Arrived]) -> Vec<OpenedFile> {
+        let (messages, bytes) = owned(messages);
+        let opened = self.within(bytes, move |transit| {
+            let opened = transit.open_all(&messages.iter().collect::<Vec<_>>()).into_iter();
+            let read = |file: OpenedFile| Ok(file?.map(|file| file.and_then(read_if_small)));
+            opened.map(read).collect::<Vec<Result<_, TransitError>>>()
+        });
+        match opened {
+            Ok(opened) => {
+                let patient = |file: Result<Option<io::Result<Opened>>, TransitError>| {
+                    Ok(file?.map(|file| file.map(|file| self.patient_file(file))))
+                };
+                opened.into_iter().map(patient).collect()
+            }
+            Err(error) => vec![Err(self.unreachable(error))],
+        }
     }
 
     fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
         let arrived = arrived.clone();
         self.run(0, move |transit| transit.finished(&arrived))
+    }
+
+    /// In one turn of the thread, as [`Transit::open_all`].
+    fn finished_all(&self, messages: &[&Arrived]) -> Vec<Result<bool, TransitError>> {
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        let count = messages.len();
+        let (messages, _) = owned(messages);
+        let all = self
+            .within(0, move |transit| transit.finished_all(&messages.iter().collect::<Vec<_>>()));
+        all.unwrap_or_else(|error| self.all_unreachable(count, &error))
     }
 
     fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError> {

@@ -87,6 +87,9 @@ pub enum TransitError {
     File(#[from] FileError),
 }
 
+/// The result of [`Transit::open`].
+pub type OpenedFile = Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError>;
+
 /// The messages of one postoffice that leave and arrive.
 ///
 /// Messages may get lost, come twice and in any order, because the protocol tolerates that. A part of a
@@ -130,6 +133,19 @@ pub trait Transit {
         arrived: &Arrived,
     ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError>;
 
+    /// Opens the files of several small messages, and returns the result of [`Self::open`] for each, up to and
+    /// including the first error of the transit.
+    fn open_all(&self, messages: &[&Arrived]) -> Vec<OpenedFile> {
+        let mut opened = Vec::with_capacity(messages.len());
+        for message in messages {
+            opened.push(self.open(message));
+            if opened.last().is_some_and(Result::is_err) {
+                break;
+            }
+        }
+        opened
+    }
+
     /// Sets a message aside that was taken. It is kept until [`Self::purge`] removes it.
     ///
     /// Returns false if another process was first, or if another message has its name by now; that one
@@ -139,6 +155,12 @@ pub trait Transit {
     ///
     /// If the file cannot be moved.
     fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError>;
+
+    /// Sets messages aside that were taken, and returns the result of [`Self::finished`] for each. If one fails,
+    /// the others are set aside all the same.
+    fn finished_all(&self, messages: &[&Arrived]) -> Vec<Result<bool, TransitError>> {
+        messages.iter().map(|message| self.finished(message)).collect()
+    }
 
     /// Sets a message aside that cannot be taken, with the reason. Returns as [`Self::finished`] does.
     ///

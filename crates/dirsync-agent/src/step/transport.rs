@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use dirsync_carrier::{Arrived, Transit, TransitError};
+use dirsync_carrier::{Arrived, OpenedFile, Transit, TransitError};
 use dirsync_directory::PostofficeName;
 use dirsync_message::{BodyReader, BodyWriter, Head, Request, Transaction, Update};
 use dirsync_protocol::tables::{Flow, Stored};
@@ -64,7 +64,16 @@ pub(super) fn read<'s>(
     arrived: &Arrived,
     around: &'s Surroundings,
 ) -> Result<Result<Box<dyn SealedMessage + 's>, Opening>, TransitError> {
-    let file = match transit.open(arrived)? {
+    read_opened(transit.open(arrived), arrived, around)
+}
+
+/// The same of a file that the transit has opened.
+pub(super) fn read_opened<'s>(
+    file: OpenedFile,
+    arrived: &Arrived,
+    around: &'s Surroundings,
+) -> Result<Result<Box<dyn SealedMessage + 's>, Opening>, TransitError> {
+    let file = match file? {
         Some(Ok(file)) => file,
         None => return Ok(Err(Opening::Gone)),
         Some(Err(error)) => return Ok(Err(Opening::refused(arrived, &error))),

@@ -1,6 +1,6 @@
 //! Several places: messages go through the first that works, and one that is away stops nobody.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ struct Faulty {
     place: &'static str,
     transit: Box<dyn Transit>,
     broken: Rc<RefCell<Broken>>,
+    /// The files of messages that were opened.
+    opened: Rc<Cell<u64>>,
 }
 
 impl Faulty {
@@ -55,6 +57,7 @@ impl Transit for Faulty {
         &self,
         arrived: &Arrived,
     ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
+        self.opened.set(self.opened.get() + 1);
         self.transit.open(arrived)
     }
 
@@ -89,6 +92,7 @@ struct Shares {
     networks: BTreeMap<&'static str, MemoryNetwork>,
     postoffices: BTreeMap<&'static str, TestPostoffice>,
     broken: Rc<RefCell<Broken>>,
+    opened: Rc<Cell<u64>>,
 }
 
 impl Shares {
@@ -106,7 +110,7 @@ impl Shares {
         }
         postoffices.insert(SERVER, server);
         let networks = PLACES.map(|place| (place, MemoryNetwork::default())).into();
-        Self { networks, postoffices, broken: Rc::default() }
+        Self { networks, postoffices, broken: Rc::default(), opened: Rc::default() }
     }
 
     fn at(&mut self, name: &str) -> &mut TestPostoffice {
@@ -115,7 +119,8 @@ impl Shares {
 
     fn transit(&self, place: &'static str, name: &str) -> Faulty {
         let transit = Box::new(self.networks[place].transit(&postoffice(name)));
-        Faulty { place, transit, broken: Rc::clone(&self.broken) }
+        let (broken, opened) = (Rc::clone(&self.broken), Rc::clone(&self.opened));
+        Faulty { place, transit, broken, opened }
     }
 
     fn transits(&self, name: &str) -> Vec<Faulty> {
@@ -387,4 +392,18 @@ fn an_old_request_changes_no_way() {
     assert_eq!(report.requests, 1);
     assert!(report.sent.iter().all(|sent| sent.place != "second"), "{:?}", report.sent);
     assert_eq!(shares.cycle()["SOUTH/A"], both("first"));
+}
+
+/// Requests of one sender are taken one after the other, since the first may change its keys. Their names say already
+/// that they are of one sender.
+#[test]
+fn each_request_is_opened_once() {
+    let mut shares = Shares::new();
+    shares.cycle();
+    for _ in 0..3 {
+        SITES.iter().for_each(|site| drop(shares.send(site)));
+    }
+    shares.opened.set(0);
+    assert_eq!(shares.process().requests, 9);
+    assert_eq!(shares.opened.get(), 9);
 }

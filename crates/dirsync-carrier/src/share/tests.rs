@@ -247,3 +247,100 @@ fn a_long_file_is_read_with_patience_and_no_more() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     drop(open);
 }
+
+/// A transit that counts how often it is handed work.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Counting {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Transit for Counting {
+    fn send(&self, message: &Outgoing<'_>) -> Result<u64, TransitError> {
+        Ready.send(message)
+    }
+
+    fn arrived(&self) -> Result<Vec<Arrived>, TransitError> {
+        Ready.arrived()
+    }
+
+    fn open(
+        &self,
+        arrived: &Arrived,
+    ) -> Result<Option<io::Result<Box<dyn MessageFile>>>, TransitError> {
+        Ok((arrived.number > 0).then(|| Ok(Box::new(Cursor::new(vec![arrived.number as u8])) as _)))
+    }
+
+    fn open_all(&self, messages: &[&Arrived]) -> Vec<OpenedFile> {
+        self.count();
+        messages.iter().map(|message| self.open(message)).collect()
+    }
+
+    fn finished(&self, arrived: &Arrived) -> Result<bool, TransitError> {
+        Ok(arrived.number > 0)
+    }
+
+    fn finished_all(&self, messages: &[&Arrived]) -> Vec<Result<bool, TransitError>> {
+        self.count();
+        messages.iter().map(|message| self.finished(message)).collect()
+    }
+
+    fn refuse(&self, arrived: &Arrived, reason: &str) -> Result<bool, TransitError> {
+        Ready.refuse(arrived, reason)
+    }
+
+    fn keep_waiting(
+        &self,
+        arrived: &Arrived,
+        sender: &PostofficeName,
+    ) -> Result<Option<Arrived>, TransitError> {
+        Ready.keep_waiting(arrived, sender)
+    }
+
+    fn waiting(&self) -> Result<Vec<Arrived>, TransitError> {
+        Ready.waiting()
+    }
+
+    fn purge(&self, before: u64) -> Result<u64, TransitError> {
+        Ready.purge(before)
+    }
+}
+
+fn arrived(number: u64) -> Arrived {
+    let token = crate::name::encode("a/b");
+    crate::name::read(&format!("{token}-{token}-{number}-1.dirsync")).unwrap()
+}
+
+#[test]
+fn many_messages_are_opened_and_set_aside_in_one_turn_of_the_thread() {
+    let shares = Shares::default();
+    let transit = patient(&shares, "works", Counting::default(), LONG);
+    let messages: Vec<Arrived> = (0..100).map(arrived).collect();
+    let messages: Vec<&Arrived> = messages.iter().collect();
+    let read = |file: OpenedFile| {
+        let mut bytes = Vec::new();
+        file.unwrap().map(|file| file.unwrap().read_to_end(&mut bytes).unwrap()).map(|_| bytes[0])
+    };
+    let opened: Vec<Option<u8>> = transit.open_all(&messages).into_iter().map(read).collect();
+    assert_eq!(opened, (0..100).map(|number| (number > 0).then_some(number)).collect::<Vec<_>>());
+    let finished = transit.finished_all(&messages).into_iter().map(Result::unwrap);
+    assert_eq!(finished.filter(|finished| *finished).count(), 99);
+    assert_eq!(transit.transit.0.load(Ordering::SeqCst), 2, "each is handed over once");
+    assert!(transit.finished_all(&[]).is_empty());
+}
+
+#[test]
+fn a_share_that_hangs_fails_each_message_that_is_set_aside() {
+    let shares = Shares::default();
+    let (slow, open) = Slow::new();
+    let transit = patient(&shares, "hangs", slow, PATIENCE);
+    let (one, two) = (arrived(1), arrived(2));
+    let finished = transit.finished_all(&[&one, &two]);
+    assert!(finished.into_iter().map(is_away).eq([true, true]));
+    let opened = transit.open_all(&[&one, &two]);
+    assert!(opened.into_iter().map(is_away).eq([true]), "nothing is opened after a failure");
+    drop(open);
+}

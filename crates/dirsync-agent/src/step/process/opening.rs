@@ -41,12 +41,9 @@ pub(super) fn open_next<'m>(
 ) -> Stored<Vec<OpenedRequest<'m>>> {
     let mut senders = BTreeSet::new();
     let mut read: Vec<(&Arrived, Lines<'_>)> = Vec::new();
-    for arrived in messages.iter().take(TOGETHER_MAX) {
-        let is_long = arrived.bytes >= AHEAD_FROM_BYTES;
-        if is_long && !read.is_empty() {
-            break;
-        }
-        let lines = match transport::read(transit, arrived, around) {
+    let first = first_together(messages);
+    for (arrived, file) in first.iter().zip(transit.open_all(&first)) {
+        let lines = match transport::read_opened(file, arrived, around) {
             Ok(Ok(message)) => {
                 let claim = message.claim();
                 if !senders.insert(claim.from.clone()) {
@@ -60,7 +57,7 @@ pub(super) fn open_next<'m>(
             Ok(Err(why)) => Lines::Not(Ok(why)),
             Err(error) => Lines::Not(Err(error)),
         };
-        let is_last = is_long || matches!(lines, Lines::Not(Err(_)));
+        let is_last = matches!(lines, Lines::Not(Err(_)));
         read.push((arrived, lines));
         if is_last {
             break;
@@ -73,4 +70,22 @@ pub(super) fn open_next<'m>(
         }
         Lines::Not(opening) => OpenedRequest { arrived, sender: None, opening },
     }))
+}
+
+/// The messages that are read together: one long one, or small ones that are of different senders by their names.
+/// A name that is wrong costs that its message is read twice.
+fn first_together(messages: &[Arrived]) -> Vec<&Arrived> {
+    let mut senders = BTreeSet::new();
+    let mut first = Vec::new();
+    for arrived in messages.iter().take(TOGETHER_MAX) {
+        let is_long = arrived.bytes >= AHEAD_FROM_BYTES;
+        if is_long && !first.is_empty() || !senders.insert(&arrived.sender) {
+            break;
+        }
+        first.push(arrived);
+        if is_long {
+            break;
+        }
+    }
+    first
 }

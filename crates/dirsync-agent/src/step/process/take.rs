@@ -207,8 +207,8 @@ impl Taking<'_> {
         mut batch: Batch<'_>,
     ) -> Result<(), StepError> {
         self.report.waiting.extend(batch.not_admitted);
-        for arrived in batch.taken {
-            self.note(place, place.transit.finished(arrived));
+        for finished in place.transit.finished_all(&batch.taken) {
+            self.note(place, finished);
         }
         let mut events = Vec::new();
         for (arrived, sender, why) in batch.waiting {
