@@ -4,17 +4,22 @@
 //! This is not a step: it reads the database before it begins and never while a carrier works, so a line that hangs
 //! holds up itself alone.
 
-use std::collections::BTreeSet;
-use std::io::Read;
+mod signals;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read};
 
 use dirsync_carrier::{
     Carrier, CarrierError, CarrierErrorKind, CarrierFile, MessageFile, PIECE_SUFFIX, is_of_message,
+    is_of_signal,
 };
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
 use dirsync_transit::{BodiesError, NextPiece, Outbox, Piece};
 use thiserror::Error;
 
+use self::signals::signals_first;
+pub use self::signals::{Probe, ProbeAnswer};
 use crate::known_peers::KnownPeers;
 use crate::peers::Peer;
 use crate::sealing::Sealing;
@@ -93,8 +98,8 @@ pub enum ExchangeError {
     /// The bodies failed.
     #[error(transparent)]
     Bodies(#[from] BodiesError),
-    /// A piece could not be sealed.
-    #[error("could not seal a piece: {0}")]
+    /// A piece or a signal could not be sealed.
+    #[error("could not seal a file: {0}")]
     Seal(#[from] SealError),
 }
 
@@ -111,7 +116,7 @@ impl ExchangeError {
 /// The work of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchanged {
-    /// Messages and pieces that the carrier has taken.
+    /// Messages, pieces and signals that the carrier has taken.
     pub sent: u64,
     /// Their bytes.
     pub bytes_sent: u64,
@@ -121,8 +126,16 @@ pub struct Exchanged {
     pub pieces: u64,
     /// The postoffices from which they came.
     pub pieces_from: BTreeSet<PostofficeName>,
+    /// By folded names, the keys of those from whom pieces or messages came. An invited one may not be admitted yet.
+    senders: BTreeMap<String, PeerKeys>,
     /// Bodies that are whole now.
     pub bodies: u64,
+    /// Signals that came.
+    pub signals: u64,
+    /// Probes that the carrier has taken, and when, in milliseconds since 1970.
+    pub probed: Vec<(Probe, u64)>,
+    /// Answers to probes.
+    pub answers: Vec<ProbeAnswer>,
     /// The bytes of all files that were fetched.
     pub bytes_fetched: u64,
     /// Files that were removed, and why: they were damaged, or from nobody who may send.
@@ -153,8 +166,10 @@ pub struct Exchange<'a> {
     pub to: &'a [PostofficeName],
     /// Those of them whose bodies travel this way now.
     pub pieces_to: &'a [PostofficeName],
-    /// The time, in milliseconds since 1970.
-    pub now: u64,
+    /// The probes that are to be sent.
+    pub probes: &'a [Probe],
+    /// Says the time, in milliseconds since 1970.
+    pub clock: &'a dyn Fn() -> u64,
 }
 
 impl Exchange<'_> {
@@ -171,6 +186,7 @@ impl Exchange<'_> {
             return received;
         }
         if !done.is_over {
+            self.send_probes(done)?;
             self.send_messages(done, goes_on)?;
         }
         if !done.is_over {
@@ -179,15 +195,52 @@ impl Exchange<'_> {
         received
     }
 
-    /// Fetches everything. A file that the place does not give stays, and the others are fetched: anybody who may write
-    /// there can leave one.
+    /// Fetches everything, and reports which pieces came. A file that the place does not give stays, and the others are
+    /// fetched: anybody who may write there can leave one.
     ///
     /// # Errors
     ///
     /// If the carrier, the messages or the bodies fail.
     pub fn receive(&self, done: &mut Exchanged, goes_on: GoesOn<'_>) -> Result<(), ExchangeError> {
+        let files = signals_first(self.carrier.list()?);
+        let fetched = self.fetch_all(files, done, goes_on);
+        if fetched.as_ref().is_err_and(|error| !error.is_of_one_file()) {
+            return fetched;
+        }
+        if !done.is_over {
+            self.send_reports(done)?;
+        }
+        fetched
+    }
+
+    /// Fetches the signals alone.
+    ///
+    /// # Errors
+    ///
+    /// If the carrier or the bodies fail.
+    pub fn receive_signals(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
+        let mut files = self.carrier.list()?;
+        files.retain(|file| is_of_signal(&file.name));
+        self.fetch_all(files, done, &mut |_| true)
+    }
+
+    /// Sends the probes alone.
+    ///
+    /// # Errors
+    ///
+    /// If the carrier fails.
+    pub fn probe(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
+        self.send_probes(done)
+    }
+
+    fn fetch_all(
+        &self,
+        files: Vec<CarrierFile>,
+        done: &mut Exchanged,
+        goes_on: GoesOn<'_>,
+    ) -> Result<(), ExchangeError> {
         let mut not_given = None;
-        for file in self.carrier.list()? {
+        for file in files {
             let taken = match self.carrier.fetch(&file, FILE_BYTES_MAX) {
                 Ok(Some(bytes)) => self.take_file(&file, &bytes, done),
                 Ok(None) => continue,
@@ -220,6 +273,12 @@ impl Exchange<'_> {
         bytes: &[u8],
         done: &mut Exchanged,
     ) -> Result<u64, ExchangeError> {
+        if is_of_signal(&file.name) {
+            if self.take_signal(file, bytes, done)? {
+                self.carrier.taken(file)?;
+            }
+            return Ok(bytes.len() as u64);
+        }
         let is_kept = match self.sealing.read_piece(bytes) {
             Ok(piece) => match self.peers.keys_of(&piece.claim()) {
                 Some(sender) => self.take_piece(file, piece.open(&sender), &sender, done)?,
@@ -229,6 +288,7 @@ impl Exchange<'_> {
                 }
             },
             Err(SealError::OtherFile(_)) if is_of_message(&file.name) => {
+                self.note_waiting(&file.name, bytes, done)?;
                 self.messages.deliver(&file.name, &mut &*bytes)?;
                 done.messages += 1;
                 true
@@ -242,6 +302,26 @@ impl Exchange<'_> {
             self.carrier.taken(file)?;
         }
         Ok(bytes.len() as u64)
+    }
+
+    /// Notes that a message waits for a body, so that its sender is told what has come.
+    fn note_waiting(
+        &self,
+        name: &str,
+        message: &[u8],
+        done: &mut Exchanged,
+    ) -> Result<(), ExchangeError> {
+        let file = Box::new(Cursor::new(message.to_vec()));
+        let Ok(message) = self.sealing.read(file) else { return Ok(()) };
+        let Some(body) = message.body_apart() else { return Ok(()) };
+        let sender = self.peers.keys_of(&message.claim());
+        if let Some(sender) = sender.filter(|_| self.peers.are_requestors())
+            && self.outbox.open(&body)?.is_none()
+        {
+            self.outbox.name_in(sender.name(), name)?;
+            done.senders.insert(sender.name().folded().to_owned(), sender);
+        }
+        Ok(())
     }
 
     /// Takes a file that is larger than any piece: a message, or nothing of ours. Returns the number of bytes that were
@@ -277,7 +357,9 @@ impl Exchange<'_> {
         done: &mut Exchanged,
     ) -> Result<bool, ExchangeError> {
         let taken = match opened {
-            Ok((piece, bytes)) => self.outbox.take_piece(sender.name(), &piece, &bytes, self.now),
+            Ok((piece, bytes)) => {
+                self.outbox.take_piece(sender.name(), &piece, &bytes, (self.clock)())
+            }
             Err(SealError::OtherSigner { .. }) => {
                 // A message that is on its way may announce the key.
                 done.left += 1;
@@ -292,6 +374,7 @@ impl Exchange<'_> {
             Ok(is_whole) => {
                 done.pieces += 1;
                 done.pieces_from.insert(sender.name().clone());
+                done.senders.insert(sender.name().folded().to_owned(), sender.clone());
                 done.bodies += u64::from(is_whole);
             }
             Err(BodiesError::Refused(why)) => done.refused.push((file.clone(), why.to_string())),

@@ -19,6 +19,7 @@ pub struct KnownPeers {
     /// The verifiers of open invitations, by folded names.
     invited: BTreeMap<String, (PostofficeName, String)>,
     first_contact: Option<FirstContact>,
+    are_requestors: bool,
 }
 
 impl KnownPeers {
@@ -35,6 +36,7 @@ impl KnownPeers {
             known.first_contact = first_contact(tables, sealing)?;
             return Ok(known);
         }
+        known.are_requestors = true;
         for registration in tables.registrations()? {
             if registration.state == RegistrationState::Removed || registration.name == *own.name()
             {
@@ -53,6 +55,11 @@ impl KnownPeers {
     /// that was put back may not know the key any more.
     pub fn first_contact(&self) -> Option<&FirstContact> {
         self.first_contact.as_ref()
+    }
+
+    /// Whether this postoffice is the directory server, and they are its requestors.
+    pub fn are_requestors(&self) -> bool {
+        self.are_requestors
     }
 
     /// A peer whose key is known.

@@ -16,6 +16,7 @@ pub mod json;
 pub mod known_peers;
 pub mod notes;
 pub mod peers;
+pub mod probes;
 pub mod restoring;
 pub mod route;
 mod rows_ahead;

@@ -42,6 +42,9 @@ pub const REFUSALS: &str = "refusals:";
 /// By postoffice, when the last piece of a body came from it, over a slow line.
 pub const PIECE_CAME: &str = "piece-came:";
 
+/// By place and postoffice, the last probe.
+pub const PROBE: &str = "probe:";
+
 /// An agent works on this postoffice.
 pub const AGENT: &str = "agent";
 

@@ -12,7 +12,7 @@ use dirsync_directory::PostofficeName;
 use dirsync_seal::{
     BODY_BYTES_MAX, BodyPlace, BodySealer, BodyStatement, Confirmed, Content, Fingerprint,
     FirstContact, Fragment, FragmentLines, Front, Holding, KeyStatement, Lines, MessageName,
-    OwnKeys, PeerKeys, PublicKey, SealError, SealedBody,
+    OwnKeys, PeerKeys, PublicKey, SealError, SealedBody, Signal, SignalLines,
 };
 
 use dirsync_transit::{Outbox, Piece};
@@ -72,6 +72,25 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     /// [`SealError::OtherFile`] if it is no piece; another error if it is a damaged one.
     fn read_piece<'s>(&'s self, file: &'s [u8]) -> Result<Box<dyn SealedPiece + 's>, SealError>;
 
+    /// The file of a signal.
+    ///
+    /// # Errors
+    ///
+    /// If a part is over its limit.
+    fn signal(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        signal: &Signal,
+    ) -> Result<Vec<u8>, SealError>;
+
+    /// Reads a file that may be a signal as far as nothing of it need be believed.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or a damaged one.
+    fn read_signal<'s>(&'s self, file: &[u8]) -> Result<Box<dyn SealedSignal + 's>, SealError>;
+
     /// Reads a message as far as nothing of it need be believed.
     ///
     /// # Errors
@@ -94,6 +113,19 @@ pub trait SealedPiece {
     ///
     /// If it is damaged or forged, or for somebody else.
     fn open(self: Box<Self>, sender: &PeerKeys) -> Result<(Piece, Vec<u8>), SealError>;
+}
+
+/// A signal whose sender is not proved.
+pub trait SealedSignal {
+    /// The sender that it claims to have. Signals announce no changes of keys.
+    fn claim(&self) -> Claim<'_>;
+
+    /// Opens it, if one of the keys of this sender has signed it.
+    ///
+    /// # Errors
+    ///
+    /// If it is forged, or for somebody else.
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Signal, SealError>;
 }
 
 /// A message that is still sealed, and whose sender is not proved.
@@ -265,6 +297,22 @@ impl Sealing for OwnKeys {
         Ok(Box::new(SealedFragment { lines, rest, own: self }))
     }
 
+    fn signal(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        signal: &Signal,
+    ) -> Result<Vec<u8>, SealError> {
+        let (pair, _) = self.signing_for(to.confirmed.as_ref());
+        let parties = (self.name(), to.keys.name());
+        signal.seal(parties, first_contact, pair, to.keys.newest())
+    }
+
+    fn read_signal<'s>(&'s self, mut file: &[u8]) -> Result<Box<dyn SealedSignal + 's>, SealError> {
+        let lines = SignalLines::read(&mut file)?;
+        Ok(Box::new(SignedSignal { lines, own: self }))
+    }
+
     fn read<'s>(
         &'s self,
         file: Box<dyn MessageFile>,
@@ -299,6 +347,28 @@ impl SealedPiece for SealedFragment<'_> {
         let bytes = signed.read_piece(&mut rest)?;
         let (body, at) = (signed.fragment().body, signed.fragment().at);
         Ok((Piece { body, at, bytes: bytes.len() as u64 }, bytes))
+    }
+}
+
+/// A signal whose lines were read.
+struct SignedSignal<'a> {
+    lines: SignalLines,
+    own: &'a OwnKeys,
+}
+
+impl SealedSignal for SignedSignal<'_> {
+    fn claim(&self) -> Claim<'_> {
+        let Self { lines, .. } = self;
+        Claim {
+            from: &lines.parties().from,
+            from_key: lines.parties().from_key,
+            rotated: &[],
+            first_contact: lines.first_contact(),
+        }
+    }
+
+    fn open(self: Box<Self>, sender: &PeerKeys) -> Result<Signal, SealError> {
+        self.lines.verify(self.own, sender)
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use dirsync_directory::PostofficeName;
 
 use crate::access::{Links, open_file};
+use crate::beside::is_beside_messages;
 use crate::durable::{self, FileError};
 use crate::name;
 use crate::together::together;
@@ -24,10 +25,6 @@ use crate::transit::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 const DONE: &str = "done";
 const REFUSED: &str = "refused";
 const WAITING: &str = "waiting";
-/// The end of the names of pieces of bodies.
-pub const PIECE_SUFFIX: &str = ".piece";
-/// The longest name of a piece before its suffix, in bytes.
-const NAME_BYTES_MAX: usize = 200;
 const REASON_SUFFIX: &str = ".reason.txt";
 /// The number of unread messages of one sender that are kept in the folder of an addressee. A newer
 /// message states all that an older one does. The parts of one message belong together, and count
@@ -85,7 +82,7 @@ impl FolderTransit {
         content: &mut dyn io::Read,
     ) -> Result<(), TransitError> {
         assert!(
-            is_of_message(name) || is_of_piece(name),
+            is_of_message(name) || is_beside_messages(name),
             "\"{name}\" is the name of no file of ours"
         );
         self.reach()?;
@@ -100,30 +97,31 @@ impl FolderTransit {
             .map_err(|error| self.explain(error))
     }
 
-    /// Whether there are pieces of bodies in the own inbox.
+    /// Whether there are files in the own inbox that travel beside messages.
     ///
     /// # Errors
     ///
     /// If the place cannot be read.
-    pub fn has_pieces(&self) -> Result<bool, TransitError> {
+    pub fn has_files_beside_messages(&self) -> Result<bool, TransitError> {
         let inbox = self.inbox(&self.me);
         if !is_folder(&inbox)? {
             return Ok(false);
         }
         let entries = durable::step("read the folder", &inbox, || durable::read_folder(&inbox))?;
-        Ok(entries.iter().any(|entry| entry.file_name().to_str().is_some_and(is_of_piece)))
+        Ok(entries.iter().any(|entry| entry.file_name().to_str().is_some_and(is_beside_messages)))
     }
 
-    /// The names and sizes of the pieces in the own inbox, and of the messages if they are asked for.
+    /// The names and sizes of the files in the own inbox that travel beside messages, and of the messages if they are
+    /// asked for.
     pub(crate) fn files(&self, with_messages: bool) -> Result<Vec<(String, u64)>, TransitError> {
         let scanned = scan(&self.inbox(&self.me));
         self.reach()?;
-        let Scan { messages, mut pieces, .. } = scanned?;
+        let Scan { messages, mut beside, .. } = scanned?;
         if with_messages {
-            pieces.extend(messages.into_iter().map(|message| (message.id, message.bytes)));
+            beside.extend(messages.into_iter().map(|message| (message.id, message.bytes)));
         }
-        pieces.sort_unstable();
-        Ok(pieces)
+        beside.sort_unstable();
+        Ok(beside)
     }
 
     /// The path of a file in the own inbox. `None` if there is no inbox, or no file of ours has this name.
@@ -131,7 +129,7 @@ impl FolderTransit {
         let inbox = self.inbox(&self.me);
         let is_there = is_folder(&inbox);
         self.reach()?;
-        let is_ours = is_of_message(name) || is_of_piece(name);
+        let is_ours = is_of_message(name) || is_beside_messages(name);
         Ok((is_there? && is_ours).then(|| inbox.join(name)))
     }
 
@@ -310,8 +308,8 @@ impl FolderTransit {
 #[derive(Default)]
 struct Scan {
     messages: Vec<Arrived>,
-    /// The names and sizes of pieces of bodies.
-    pieces: Vec<(String, u64)>,
+    /// The names and sizes of files that travel beside messages.
+    beside: Vec<(String, u64)>,
     temporaries: Vec<PathBuf>,
     strangers: Vec<PathBuf>,
 }
@@ -333,8 +331,8 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
                 let (id, whereabouts) = (name.into_owned(), path.display().to_string());
                 scan.messages.push(Arrived { id, whereabouts, bytes, modified, ..hint });
             }
-            None if data.is_file() && is_of_piece(&name) => {
-                scan.pieces.push((name.into_owned(), data.len()));
+            None if data.is_file() && is_beside_messages(&name) => {
+                scan.beside.push((name.into_owned(), data.len()));
             }
             _ if data.is_file() && durable::is_temporary(name.as_ref().as_ref()) => {
                 scan.temporaries.push(path);
@@ -352,13 +350,6 @@ fn scan(folder: &Path) -> Result<Scan, FileError> {
 /// Whether a message has this name.
 pub fn is_of_message(name: &str) -> bool {
     name::read(name).is_some()
-}
-
-/// Whether a piece of a body has this name: lower-case letters, digits and hyphens before `.piece`.
-pub fn is_of_piece(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let stem = name.strip_suffix(PIECE_SUFFIX).unwrap_or_default();
-    (1..=NAME_BYTES_MAX).contains(&stem.len()) && stem.bytes().all(plain)
 }
 
 /// The size of a file, and the time of its last write in milliseconds since 1970.

@@ -11,7 +11,7 @@ use crate::folder::{FolderTransit, in_words};
 use crate::transit::{MessageFile, TransitError};
 
 /// Moves files through a shared folder. Messages lie there as [`FolderTransit`] leaves them, and pieces of bodies
-/// beside them.
+/// and signals beside them.
 #[derive(Clone, Debug)]
 pub struct FolderCarrier {
     folder: FolderTransit,
@@ -24,8 +24,8 @@ impl FolderCarrier {
         Self { folder, with_messages: true }
     }
 
-    /// The same for pieces alone: the steps take the messages by themselves.
-    pub fn of_pieces(folder: FolderTransit) -> Self {
+    /// The same without messages: the steps take them by themselves.
+    pub fn beside_messages(folder: FolderTransit) -> Self {
         Self { folder, with_messages: false }
     }
 

@@ -33,6 +33,7 @@
 #![deny(missing_docs)]
 
 pub mod access;
+mod beside;
 mod body;
 mod carrier;
 pub mod durable;
@@ -51,9 +52,10 @@ pub mod message_name {
     pub use crate::name::{SUFFIX, encode, read};
 }
 
+pub use beside::{PIECE_SUFFIX, SIGNAL_SUFFIX, is_of_piece, is_of_signal};
 pub use body::{Body, BodySpool, Spool};
 pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
-pub use folder::{FolderTransit, InboxContents, PIECE_SUFFIX, is_of_message, is_of_piece};
+pub use folder::{FolderTransit, InboxContents, is_of_message};
 pub use folder_carrier::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};
 pub use place::{Place, PlaceError};

@@ -41,7 +41,7 @@ pub fn set(postoffice: &mut Postoffice, folders: &[PathBuf]) -> Result<Vec<Place
     PlaceStatus::own(postoffice)
 }
 
-fn require_requestor(postoffice: &Postoffice) -> Result<()> {
+pub(crate) fn require_requestor(postoffice: &Postoffice) -> Result<()> {
     if !postoffice.is_server {
         return Ok(());
     }

@@ -52,6 +52,7 @@ mod nearest;
 pub mod next;
 pub mod places;
 mod postoffice;
+pub mod probe;
 pub mod quarantine;
 pub mod registrations;
 pub mod report;

@@ -35,7 +35,7 @@ pub struct LineStatus {
 }
 
 impl Postoffice {
-    /// Adds what waits for the lines to slow places. State that cannot be read is left out: the steps report it.
+    /// Adds what waits for the lines to slow places. State of bodies that cannot be read is left out: the steps report it.
     pub(crate) fn add_lines(&self, places: &mut [PlaceStatus], peer: &PostofficeName) {
         for status in places {
             let Ok(place) = status.place.parse::<Place>() else { continue };
@@ -72,7 +72,7 @@ impl Postoffice {
     }
 
     /// The bodies on disk. A status makes none.
-    fn outbox_to_read(&self) -> Option<Outbox> {
+    pub(crate) fn outbox_to_read(&self) -> Option<Outbox> {
         let is_there = self.folder.join(TRANSIT).join("transit.db").exists();
         is_there.then(|| self.open_outbox().ok()).flatten()
     }

@@ -1,12 +1,14 @@
 //! The lines of a postoffice to its slow places, and the exchanges over them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages};
+use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::notes::PIECE_CAME;
+use dirsync_agent::probes::{self, LastProbes};
 use dirsync_agent::route::Routes;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
@@ -45,6 +47,7 @@ pub struct Line {
     to: Vec<PostofficeName>,
     /// Those of them for which it is the place in use.
     pieces_to: Vec<PostofficeName>,
+    probes: Vec<Probe>,
 }
 
 /// The end of an exchange.
@@ -81,7 +84,7 @@ impl Line {
             let pieces = self.pieces_to.contains(to) && self.outbox.has_next(to).unwrap_or(false);
             messages || pieces
         };
-        self.to.iter().any(waits)
+        !self.probes.is_empty() || self.to.iter().any(waits)
     }
 
     /// The place, as registrations name it.
@@ -106,7 +109,8 @@ impl Line {
             peers: &self.peers,
             to: &self.to,
             pieces_to: &self.pieces_to,
-            now: now_ms(),
+            probes: &self.probes,
+            clock: &now_ms,
         };
         let began = Instant::now();
         let mut goes_on = |bytes: u64| {
@@ -188,6 +192,7 @@ impl Postoffice {
         }
         let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
         let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
+        let last_probes = LastProbes::load(&mut *self.begin()?)?;
         let in_use = self.places_in_use(&routes)?;
         let mut lines = Vec::new();
         for settings in places {
@@ -204,6 +209,7 @@ impl Postoffice {
             let pieces_to = to.iter().filter(is_used).cloned().collect();
             let carrier = FolderCarrier::new(self.folder_transit(&settings.place)?);
             let messages = SlowPlace::open(&self.folder, &settings.place, &self.name)?;
+            let probes = last_probes.waiting(&text, &to);
             lines.push(Line {
                 place: settings.place.clone(),
                 settings,
@@ -214,6 +220,7 @@ impl Postoffice {
                 peers: peers.clone(),
                 to,
                 pieces_to,
+                probes,
             });
         }
         Ok(lines)
@@ -291,6 +298,7 @@ impl Postoffice {
             let note = format!("{PIECE_CAME}{}", from.folded());
             tables.put_note(&note, Some(&at.to_string()))?;
         }
+        probes::note_exchanged(&mut *tables, done)?;
         let step = line_step(place);
         let mut lines = note_places(&mut *tables, &step, &failures, &Default::default(), at)?;
         let mut say = |level: Level, text: String| {
@@ -311,33 +319,61 @@ impl Postoffice {
         Ok(lines)
     }
 
-    /// Takes the pieces of bodies that lie in folders which are not slow here: the other side may use them slowly.
-    /// A folder that fails is told of by the step.
-    pub(crate) fn take_pieces(&mut self) -> Result<()> {
+    /// Takes what lies beside messages in folders that are not slow here: pieces of bodies, because the other side may use
+    /// them slowly, and signals. A folder that fails is told of by the step.
+    pub fn take_files_beside_messages(&mut self) -> Result<()> {
+        let due = self.reports_due()?;
         for folder in self.places()? {
-            let has_pieces = self.at_place(&folder, FolderTransit::has_pieces);
-            if !has_pieces.is_ok_and(|found| found.unwrap_or(false)) {
+            let to = due.get(folder.root()).cloned().unwrap_or_default();
+            let has_files = self.at_place(&folder, FolderTransit::has_files_beside_messages);
+            if to.is_empty() && !has_files.is_ok_and(|found| found.unwrap_or(false)) {
                 continue;
             }
             let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
             let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
-            // The pieces that are not taken now are found again by the next step.
-            let _ = self.at_place(&folder, move |folder| {
-                let carrier = FolderCarrier::of_pieces(folder.clone());
+            let done = self.at_place(&folder, move |folder| {
                 let exchange = Exchange {
-                    carrier: &carrier,
+                    carrier: &FolderCarrier::beside_messages(folder.clone()),
                     messages: &NoMessages,
                     outbox: &outbox,
                     sealing: &*keys,
                     peers: &peers,
                     to: &[],
-                    pieces_to: &[],
-                    now: now_ms(),
+                    pieces_to: &to,
+                    probes: &[],
+                    clock: &now_ms,
                 };
-                let _ = exchange.receive(&mut Exchanged::default(), &mut |_| true);
+                let mut done = Exchanged::default();
+                // The files that are not taken now are found again by the next step.
+                let _ = exchange.receive(&mut done, &mut |_| true);
+                done
             });
+            let mut tables = self.begin()?;
+            if probes::note_exchanged(&mut *tables, &done.unwrap_or_default())? {
+                tables.commit()?;
+            }
         }
         Ok(())
+    }
+
+    /// By folder, the requestors that are to be told there which bytes of their bodies have come.
+    fn reports_due(&mut self) -> Result<BTreeMap<PathBuf, Vec<PostofficeName>>> {
+        let mut due = BTreeMap::<PathBuf, Vec<PostofficeName>>::new();
+        let outbox = if self.is_server { self.outbox_to_read() } else { None };
+        let Some(outbox) = outbox else { return Ok(due) };
+        let names = outbox.reports_due()?;
+        if names.is_empty() {
+            return Ok(due);
+        }
+        let routes = self.routes()?;
+        let in_use = self.places_in_use(&routes)?;
+        for name in names {
+            let place = in_use.get(name.folded()).and_then(|place| place.parse().ok());
+            if let Some(Place::Folder(folder)) = place {
+                due.entry(folder.into()).or_default().push(name);
+            }
+        }
+        Ok(due)
     }
 }
 

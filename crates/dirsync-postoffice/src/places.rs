@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use dirsync_agent::dispatch::Found;
+use dirsync_agent::probes::LastProbes;
 use dirsync_agent::route::{FallBack, Routes};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::{FolderTransit, PatientTransit, Place, Shares, Transit, TransitError};
@@ -19,6 +20,7 @@ use crate::folder::TRANSIT;
 use crate::json;
 use crate::line_status::LineStatus;
 use crate::postoffice::Postoffice;
+use crate::probe::ProbeStatus;
 use crate::slow_place::SlowPlace;
 use crate::time::now_ms;
 
@@ -197,6 +199,22 @@ pub struct PlaceStatus {
     pub error: Option<String>,
     /// What waits for its line; null if it is used at any time and at any rate.
     pub line: Option<LineStatus>,
+    /// The last probe over it; null if there was none.
+    pub probe: Option<ProbeStatus>,
+}
+
+/// What the database knows of places.
+pub(crate) struct KnownOfPlaces {
+    routes: Routes,
+    fall_back: FallBack,
+    probes: LastProbes,
+}
+
+impl KnownOfPlaces {
+    pub(crate) fn load(tables: &mut dyn Tables, fall_back: FallBack) -> Stored<Self> {
+        let (routes, probes) = (Routes::load(tables)?, LastProbes::load(tables)?);
+        Ok(Self { routes, fall_back, probes })
+    }
 }
 
 impl PlaceStatus {
@@ -204,9 +222,10 @@ impl PlaceStatus {
     pub(crate) fn all(
         places: &[String],
         peer: &PostofficeName,
-        (routes, fall_back): (&Routes, &FallBack),
+        known: &KnownOfPlaces,
         now: u64,
     ) -> Vec<Self> {
+        let KnownOfPlaces { routes, fall_back, probes } = known;
         let in_use = routes.tried(places, peer, fall_back, now).in_use;
         let status = |(at, place): (usize, &String)| {
             let trouble = routes.trouble(place, peer);
@@ -216,6 +235,7 @@ impl PlaceStatus {
                 fails_since: trouble.map_or(0, |trouble| trouble.since),
                 error: trouble.map(|trouble| trouble.text.clone()),
                 line: None,
+                probe: probes.of(place, peer).map(ProbeStatus::of),
             }
         };
         places.iter().enumerate().map(status).collect()
@@ -225,8 +245,8 @@ impl PlaceStatus {
     pub fn own(postoffice: &mut Postoffice) -> Result<Vec<Self>> {
         let (places, fall_back) = (postoffice.own_places()?, postoffice.fall_back());
         let server = postoffice.server.clone();
-        let routes = Routes::load(&mut *postoffice.begin()?)?;
-        let mut all = Self::all(&places, &server, (&routes, &fall_back), now_ms());
+        let known = KnownOfPlaces::load(&mut *postoffice.begin()?, fall_back)?;
+        let mut all = Self::all(&places, &server, &known, now_ms());
         postoffice.add_lines(&mut all, &server);
         Ok(all)
     }
@@ -272,7 +292,7 @@ pub(crate) fn of_folders(
     Ok(places)
 }
 
-fn parse(text: &str) -> Result<Place> {
+pub(crate) fn parse(text: &str) -> Result<Place> {
     text.parse().map_err(Failure::usage)
 }
 

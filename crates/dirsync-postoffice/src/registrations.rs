@@ -271,7 +271,10 @@ pub fn unknown(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Fai
 }
 
 /// The registration of a postoffice that takes part, or will.
-fn taking_part(postoffice: &mut Postoffice, name: &PostofficeName) -> Result<Registration> {
+pub(crate) fn taking_part(
+    postoffice: &mut Postoffice,
+    name: &PostofficeName,
+) -> Result<Registration> {
     let known = postoffice.begin()?.registration(name)?;
     match known {
         None => Err(unknown(postoffice, name)?),

@@ -73,7 +73,7 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
             postoffice.name, postoffice.server
         )));
     }
-    postoffice.take_pieces()?;
+    postoffice.take_files_beside_messages()?;
     let places = postoffice.transits()?;
     let places: BTreeMap<String, &dyn Transit> =
         places.iter().map(|(text, transit)| (text.clone(), &**transit)).collect();
@@ -91,7 +91,7 @@ pub fn process(postoffice: &mut Postoffice, push: bool) -> Result<Done> {
 /// The store's, with the log lines of the work done before. A place or a target that cannot be used is a
 /// failure of the report.
 pub fn apply(postoffice: &mut Postoffice) -> Result<Done> {
-    postoffice.take_pieces()?;
+    postoffice.take_files_beside_messages()?;
     let transits = postoffice.own_transits()?;
     let around = postoffice.around()?;
     let answer_before = postoffice.begin()?.requestor()?.last_answer;

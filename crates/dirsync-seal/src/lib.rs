@@ -4,7 +4,7 @@
 //! sender's signature over them (SSHSIG), a head that is encrypted to the addressee's key, and a body
 //! that is encrypted to a one-time key, which travels in the head (both as files of age). So one body serves many
 //! addressees, and anybody can check and open a message with `ssh-keygen`, `sha256sum` and `age`. A
-//! [`Fragment`] carries a piece of a body. [`OwnKeys`] and [`PeerKeys`] know which key signs and which is
+//! [`Fragment`] carries a piece of a body, and a [`Signal`] tries a place. [`OwnKeys`] and [`PeerKeys`] know which key signs and which is
 //! accepted while keys change.
 //!
 //! This crate never opens a file, a folder or a connection, and reads no clock: readers, writers and
@@ -56,6 +56,7 @@ mod key;
 mod lines;
 mod open;
 mod rotation;
+mod signal;
 mod signature;
 mod ssh_stanza;
 pub mod work;
@@ -72,4 +73,5 @@ pub use key::{Fingerprint, KeyError, KeyPair, PublicKey};
 pub use lines::{FirstContact, LINES_BYTES_MAX, Parties};
 pub use open::{OpenedHead, Signed};
 pub use rotation::{CHAIN_MAX, Confirmed, KeyStatement, OwnKeys, PeerKeys, RotationError};
+pub use signal::{ProbeId, Signal, SignalLines};
 pub use signature::{Namespace, Signature, SignatureError};

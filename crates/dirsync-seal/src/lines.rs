@@ -1,6 +1,6 @@
 //! The lines at the beginning of a sealed file, with the signature over them.
 //!
-//! Envelopes and fragments share this form: a first line with a version, lines `NAME: VALUE` in a fixed
+//! Envelopes, fragments and signals share this form: a first line with a version, lines `NAME: VALUE` in a fixed
 //! order, an SSHSIG over all of them, and an empty line. Each text of this form has one meaning and each
 //! meaning one text, so nothing is passed over and nothing stands twice.
 
@@ -154,6 +154,11 @@ impl<R: BufRead> LineReader<R> {
 pub(crate) struct Cursor<'a>(&'a str);
 
 impl<'a> Cursor<'a> {
+    /// The lines of this text.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// The value of the next line, which must have this name.
     pub(crate) fn value(&mut self, name: &'static str) -> Result<&'a str, SealError> {
         self.optional(name).ok_or_else(|| {

@@ -324,7 +324,8 @@ pub fn exchange(
         peers: &peers,
         to: &to,
         pieces_to: &to,
-        now: around.now,
+        probes: &[],
+        clock: &|| around.now,
     };
     let mut done = Exchanged::default();
     let result = exchange.run(&mut done, &mut |_| true);

@@ -23,13 +23,13 @@ use std::sync::{Arc, OnceLock};
 use dirsync_agent::peers::Peer;
 use dirsync_agent::sealing::{
     BodyOutput, CarriedBody, Claim, KeysShown, Letter, Opened, OpenedBody, SealedMessage,
-    SealedPiece, Sealing,
+    SealedPiece, SealedSignal, Sealing,
 };
 use dirsync_carrier::{BodySpool, MessageFile};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{
     BodyKey, BodyPlace, BodySealer, BodyStatement, Confirmed, Content, Fingerprint, FirstContact,
-    Holding, MessageName, OwnKeys, Part, PeerKeys, PublicKey, SealError, SealedBody,
+    Holding, MessageName, OwnKeys, Part, PeerKeys, PublicKey, SealError, SealedBody, Signal,
 };
 
 use dirsync_transit::{Outbox, Piece};
@@ -37,6 +37,7 @@ use dirsync_transit::{Outbox, Piece};
 use crate::keys::key_of;
 
 const FIRST: &str = "DIRSYNC-PLAIN\n";
+const SIGNAL: &str = "DIRSYNC-PLAIN-SIGNAL\n";
 const PIECE: &str = "DIRSYNC-PLAIN-PIECE\n";
 
 /// Writes and reads messages that are not sealed.
@@ -270,6 +271,35 @@ impl Sealing for PlainSealing {
         Ok(Box::new(PlainPiece { from, first_contact, piece, bytes: bytes.to_vec() }))
     }
 
+    fn signal(
+        &self,
+        to: &Peer,
+        first_contact: Option<&FirstContact>,
+        signal: &Signal,
+    ) -> Result<Vec<u8>, SealError> {
+        let (from, to) = (self.0.name(), to.keys.name());
+        let contact = first_contact.map(FirstContact::to_lines).unwrap_or_default();
+        Ok(format!("{SIGNAL}from: {from}\nto: {to}\n{contact}\n{}", signal.to_lines()).into_bytes())
+    }
+
+    fn read_signal<'s>(&'s self, file: &[u8]) -> Result<Box<dyn SealedSignal + 's>, SealError> {
+        let other = || SealError::OtherFile("DIRSYNC-PLAIN-SIGNAL");
+        let text = std::str::from_utf8(file).map_err(|_| other())?;
+        let (lines, signal) =
+            text.strip_prefix(SIGNAL).and_then(|text| text.split_once("\n\n")).ok_or_else(other)?;
+        let mut lines = Reader(lines.split('\n').peekable());
+        let (from, to): (PostofficeName, PostofficeName) =
+            (lines.parsed("from")?, lines.parsed("to")?);
+        if to != *self.0.name() {
+            return Err(SealError::OtherAddressee(to));
+        }
+        let first_contact = match lines.value("key") {
+            Ok(key) => FirstContact::new(key.parse()?, lines.value("admission")?),
+            Err(_) => None,
+        };
+        Ok(Box::new(PlainSignal { from, first_contact, signal: Signal::from_lines(signal)? }))
+    }
+
     fn read<'s>(
         &'s self,
         mut file: Box<dyn MessageFile>,
@@ -301,6 +331,25 @@ impl SealedPiece for PlainPiece {
 
     fn open(self: Box<Self>, _: &PeerKeys) -> Result<(Piece, Vec<u8>), SealError> {
         Ok((self.piece, self.bytes))
+    }
+}
+
+/// A plain signal that has arrived.
+struct PlainSignal {
+    from: PostofficeName,
+    first_contact: Option<FirstContact>,
+    signal: Signal,
+}
+
+impl SealedSignal for PlainSignal {
+    fn claim(&self) -> Claim<'_> {
+        let Self { from, first_contact, .. } = self;
+        let from_key = key_of(from).fingerprint();
+        Claim { from, from_key, rotated: &[], first_contact: first_contact.as_ref() }
+    }
+
+    fn open(self: Box<Self>, _: &PeerKeys) -> Result<Signal, SealError> {
+        Ok(self.signal)
     }
 }
 

@@ -41,6 +41,10 @@ struct Incomplete {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assembly {
     bodies: Vec<Incomplete>,
+    /// Whether the peer has still to be told what has come.
+    is_report_due: bool,
+    /// The file of the last message of the peer that named a body which was not whole.
+    named_by: Option<String>,
 }
 
 impl Assembly {
@@ -70,6 +74,7 @@ impl Assembly {
         }
         self.bodies.push(one);
         self.keep_within_limits();
+        self.is_report_due = true;
         Ok(is_whole && !was_whole)
     }
 
@@ -79,6 +84,26 @@ impl Assembly {
         };
         while self.bodies.len() > BODIES_MAX || bytes(&self.bodies) > BODY_BYTES_MAX {
             self.bodies.remove(0);
+        }
+    }
+
+    /// A message names a body that is not whole. Another file than the last one says that the peer waits.
+    pub fn name_in(&mut self, file: &str) {
+        if self.named_by.as_deref() != Some(file) {
+            self.named_by = Some(file.to_owned());
+            self.is_report_due = true;
+        }
+    }
+
+    /// Whether the peer has still to be told what has come.
+    pub fn is_report_due(&self) -> bool {
+        self.is_report_due
+    }
+
+    /// The peer was told that this has come.
+    pub fn report(&mut self, holds: &[Holding]) {
+        if self.holds() == holds {
+            self.is_report_due = false;
         }
     }
 

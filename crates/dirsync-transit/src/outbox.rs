@@ -146,8 +146,73 @@ impl Outbox {
         self.if_sending(peer, |bodies| bodies.queue.hear(holds))
     }
 
-    /// If carriers have taken everything for a peer, it is sent again, because the peer has not been heard for
-    /// long.
+    /// A report of a peer, between its messages, says which bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn hear_report(&self, peer: &PostofficeName, holds: &[Holding]) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| bodies.queue.hear_report(holds))
+    }
+
+    /// What a peer has still to be told of the bodies that come from it. `None` if it knows. Pieces that come, and
+    /// messages that wait for them, make it due.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn report_due(&self, peer: &PostofficeName) -> Result<Option<Vec<Holding>>, BodiesError> {
+        let assembly = self.0.peer(peer)?.assembly;
+        Ok(assembly.is_report_due().then(|| assembly.holds()))
+    }
+
+    /// The peers that have still to be told what has come of their bodies.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn reports_due(&self) -> Result<Vec<PostofficeName>, BodiesError> {
+        let mut due = Vec::new();
+        for peer in self.0.peers()? {
+            if self.report_due(&peer)?.is_some() {
+                due.push(peer);
+            }
+        }
+        Ok(due)
+    }
+
+    /// A peer was told that these bytes have come.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn reported(&self, peer: &PostofficeName, holds: &[Holding]) -> Result<(), BodiesError> {
+        self.0.change(peer, &mut |bodies| {
+            bodies.assembly.report(holds);
+            Ok(())
+        })
+    }
+
+    /// A message of a peer, in a file of this name, waits for a body that is not whole.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn name_in(&self, peer: &PostofficeName, file: &str) -> Result<(), BodiesError> {
+        let bodies = self.0.peer(peer)?;
+        let mut assembly = bodies.assembly.clone();
+        assembly.name_in(file);
+        if assembly == bodies.assembly {
+            return Ok(());
+        }
+        self.0.change(peer, &mut |bodies| {
+            bodies.assembly.name_in(file);
+            Ok(())
+        })
+    }
+
+    /// If carriers have taken everything for a peer, all that it has not reported is sent again, because it has not
+    /// answered for long.
     ///
     /// # Errors
     ///
@@ -266,6 +331,7 @@ impl Outbox {
         let mut is_whole = false;
         self.0.change(peer, &mut |bodies| {
             let is_last = bodies.assembly.add(piece, now)?;
+            bodies.queue.hear_of_peer();
             self.0.write_piece(peer, piece, bytes)?;
             is_whole = is_last && self.0.complete(peer, &piece.body)?;
             if is_last && !is_whole {

@@ -13,6 +13,9 @@ pub const PIECE_BYTES: u64 = 1024 * 1024;
 /// The smallest size to which pieces are halved, in bytes.
 pub const PIECE_BYTES_MIN: u64 = 16 * 1024;
 
+/// How often bodies are begun again before those bytes count as lost that the peer has reported.
+const SILENT_TIMES_MAX: u32 = 2;
+
 /// A body that was made for a message, and never changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FrozenBody {
@@ -85,6 +88,8 @@ pub struct Queue {
     has_begun: bool,
     /// How many messages of the peer in a row said that it has all bodies.
     heard_whole: u32,
+    /// How often it was begun again since something came from the peer.
+    silent_times: u32,
     /// The request for which the bodies were named last.
     named_for: Option<String>,
 }
@@ -112,6 +117,7 @@ impl Queue {
         self.travelling.clear();
         self.has_begun = false;
         self.heard_whole = 0;
+        self.silent_times = 0;
         self.named_for = None;
     }
 
@@ -183,22 +189,39 @@ impl Queue {
     /// A message of the peer says what it has of incomplete bodies. Bytes that two messages in a row do not name,
     /// although a carrier took them before the first one, are lost and handed over again.
     pub fn hear(&mut self, holds: &[Holding]) {
-        let holds: BTreeMap<&ContentHash, &Holding> =
-            holds.iter().map(|holding| (holding.body(), holding)).collect();
-        for one in &mut self.travelling {
-            one.hear(holds.get(&one.body.content.hash).copied());
-        }
+        self.hear_report(holds);
         let is_whole = |one: &Travelling| one.came.is_whole(one.body.content.bytes);
         self.heard_whole =
             if self.travelling.iter().all(is_whole) { self.heard_whole + 1 } else { 0 };
     }
 
-    /// Everything is handed over again, because the peer has not been heard for long.
-    pub fn begin_again(&mut self) {
+    /// The same from a report between the messages of the peer. It does not say that the peer needs more.
+    pub fn hear_report(&mut self, holds: &[Holding]) {
+        self.hear_of_peer();
+        let holds: BTreeMap<&ContentHash, &Holding> =
+            holds.iter().map(|holding| (holding.body(), holding)).collect();
         for one in &mut self.travelling {
-            one.hear(None);
-            one.unsure = Runs::default();
+            one.hear(holds.get(&one.body.content.hash).copied());
         }
+    }
+
+    /// Everything that the peer has not reported is handed over again, because it has not answered for long. If
+    /// nothing at all has been heard of it for several times, it may have lost what it reported.
+    pub fn begin_again(&mut self) {
+        self.silent_times += 1;
+        let is_lost = self.silent_times > SILENT_TIMES_MAX;
+        for one in &mut self.travelling {
+            one.handed_over = Runs::default();
+            one.unsure = Runs::default();
+            if is_lost {
+                one.came = Runs::default();
+            }
+        }
+    }
+
+    /// Something came from the peer.
+    pub fn hear_of_peer(&mut self) {
+        self.silent_times = 0;
     }
 
     fn of<'q>(&'q mut self, body: &'q ContentHash) -> impl Iterator<Item = &'q mut Travelling> {
@@ -260,6 +283,27 @@ mod tests {
         assert_eq!(next(&queue), None, "an old message comes late");
         queue.hear(&[]);
         assert_eq!(next(&queue), Some((0, 40_000)), "the peer has lost what it had");
+    }
+
+    #[test]
+    fn reported_bytes_travel_again_only_to_a_peer_that_is_silent() {
+        let body = frozen(&[7; 100]);
+        let mut queue = Queue::default();
+        queue.push(body.clone());
+        hand_over(&mut queue);
+        queue.hear_report(&[holding(&body, 0, 59)]);
+        assert_eq!(next(&queue), None, "the rest may be on its way");
+        for _ in 0..4 {
+            queue.begin_again();
+            assert_eq!(hand_over(&mut queue), (60, 100), "it was not reported");
+            queue.hear_of_peer();
+        }
+        for _ in 0..SILENT_TIMES_MAX {
+            queue.begin_again();
+            assert_eq!(hand_over(&mut queue), (60, 100));
+        }
+        queue.begin_again();
+        assert_eq!(next(&queue), Some((0, 100)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use dirsync_postoffice::config::SourceFormat;
 use dirsync_protocol::context::Level;
 
 pub use agent::{RunArgs, StatusArgs};
-pub use carrier::CarrierCommand;
+pub use carrier::{CarrierCommand, WaitArgs};
 pub use entry::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
 
@@ -244,6 +244,19 @@ pub enum RequestorCommand {
     },
     /// Change what a requestor may see, or where its messages travel; what is not named stays
     Set(RequestorSetArgs),
+    /// Send a probe over each place to it, and say how long it and its answer were on their way
+    #[command(
+        after_help = "The requestor answers when it next looks at the place: at once if its agent runs. If a place is used in windows, \
+                      the probe leaves when the next one opens, and `status --verbose` says the answer.\n\
+                      Exit status: 0 if all places answered, 3 if one did not yet, 4 if one cannot be used.\n\n\
+                      Examples:\n  dirsync -C hq requestor test SOUTH/SALES --wait 1\n  dirsync -C hq requestor test SOUTH/SALES --wait 0 --json"
+    )]
+    Test {
+        /// The requestor, NETWORK/POSTOFFICE
+        name: PostofficeName,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
     /// Let its requests wait
     Suspend {
         /// The requestor, NETWORK/POSTOFFICE

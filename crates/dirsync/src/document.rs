@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::{
-    check, demo, entry, glossary, held, import, init, key, listing, log, message, quarantine,
-    requestor, restore, server, steps, waiting,
+    check, demo, entry, glossary, held, import, init, key, listing, log, message, probe,
+    quarantine, requestor, restore, server, steps, waiting,
 };
 use crate::failure::FailureDocument;
 use crate::output::{visible_json, visible_json_line};
@@ -100,6 +100,7 @@ documents! {
     ["requestor set"] => requestor::ViewChanged,
     ["requestor suspend", "requestor resume"] => requestor::Decided,
     ["requestor remove"] => requestor::Removed,
+    ["carrier test", "requestor test"] => probe::Tested,
     ["carrier list", "carrier set"] => Vec<PlaceStatus>,
     ["rejoin"] => server::Rejoined,
     ["moved"] => server::Moved,

@@ -12,7 +12,7 @@ pub fn ago(ms: u64, now: u64) -> String {
 }
 
 /// A length of time in the largest fitting unit.
-fn length(ms: u64) -> String {
+pub fn length(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -106,6 +106,7 @@ pub(super) fn open(
             // A failure costs bytes, and the next message says the same again.
             let _ = around.outbox.hear(&from, &holds);
             let _ = around.outbox.miss(&from, &body);
+            let _ = around.outbox.name_in(&from, &arrived.id);
             return Opening::OnItsWay;
         }
     };

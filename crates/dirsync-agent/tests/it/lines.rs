@@ -1,5 +1,8 @@
 //! Lines that are up now and then: messages and bodies arrive all the same, and each byte travels once.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use dirsync_agent::changes::ReadSettings;
 use dirsync_agent::decisions::DecisionKind;
 use dirsync_agent::peers::Peer;
@@ -33,8 +36,12 @@ struct Nights {
     /// The bodies of both.
     folders: [TempDir; 2],
     day: u64,
-    /// The place loses one of this number of pieces before each session. 0 means that it loses none.
+    /// The place loses one of this number of pieces. 0 means that it loses none.
     loses_one_in: u64,
+    /// The pieces that lie there.
+    not_lost: BTreeSet<String>,
+    /// The bytes of all files that the requestor's line has taken.
+    bytes_up: u64,
     continues: bool,
     file_bytes_max: Option<u64>,
     /// Whether some entries change each day.
@@ -71,6 +78,8 @@ impl Nights {
             folders,
             day: 0,
             loses_one_in: 0,
+            not_lost: BTreeSet::new(),
+            bytes_up: 0,
             continues: true,
             file_bytes_max: None,
             changes: true,
@@ -130,16 +139,23 @@ impl Nights {
         self.work(SOUTH);
         for _ in 0..SESSIONS {
             let bytes = self.random.below(2 * self.bytes_a_night / SESSIONS);
-            let lost = self.loses_one_in;
-            if lost > 0 {
-                let random = std::cell::RefCell::new(&mut self.random);
-                let is_piece = |name: &str| name.ends_with(".piece");
-                self.place.lose(|name| is_piece(name) && random.borrow_mut().one_in(lost));
-            }
+            self.lose_pieces();
             self.session(bytes);
+            self.lose_pieces();
             self.server_exchanges();
             self.work(SERVER);
             self.server_exchanges();
+        }
+    }
+
+    /// The place loses some of the pieces that lie there.
+    fn lose_pieces(&mut self) {
+        if self.loses_one_in > 0 {
+            let (random, lost) = (RefCell::new(&mut self.random), self.loses_one_in);
+            let known = &self.not_lost;
+            let is_new = |name: &str| name.ends_with(".piece") && !known.contains(name);
+            self.place.lose(|name| is_new(name) && random.borrow_mut().one_in(lost));
+            self.not_lost = self.place.names().into_iter().collect();
         }
     }
 
@@ -152,7 +168,8 @@ impl Nights {
         line.continues = continues;
         line.file_bytes_max = file_bytes_max;
         // It is cut off.
-        let _ = exchange(office, &messages, &network, &line, &[SERVER]);
+        let (done, _) = exchange(office, &messages, &network, &line, &[SERVER]);
+        self.bytes_up += done.bytes_sent;
     }
 
     /// The server has the place on its own disk.
@@ -268,6 +285,18 @@ fn what_a_place_loses_is_sent_again() {
         let passed = nights.place.bytes_passed();
         assert!(passed < 3 * SMALL, "{source}: {passed}");
     }
+}
+
+/// A server tells which pieces of a request it has, so that the others alone are sent again.
+#[test]
+fn lost_pieces_of_a_request_travel_again_and_no_others() {
+    let mut nights = Nights::new(SOUTH, 4 * SMALL);
+    nights.bytes_a_night = 4 * SMALL;
+    nights.loses_one_in = 5;
+    nights.file_bytes_max = Some(40_000);
+    nights.fill(SERVER, 3);
+    let up = nights.bytes_up;
+    assert!(up < 4 * SMALL * 3 / 2, "{up}");
 }
 
 /// Where nothing that was cut off can be continued, pieces become small.

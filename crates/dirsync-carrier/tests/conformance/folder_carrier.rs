@@ -45,7 +45,9 @@ fn it_keeps_its_promises() {
     let folder = tempfile::tempdir().unwrap();
     run(&|me| Box::new(carrier(folder.path(), me)));
     let folder = tempfile::tempdir().unwrap();
-    run(&|me| Box::new(FolderCarrier::of_pieces(FolderTransit::new(folder.path(), me.clone()))));
+    run(&|me| {
+        Box::new(FolderCarrier::beside_messages(FolderTransit::new(folder.path(), me.clone())))
+    });
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn messages_are_listed_beside_pieces_if_they_are_asked_for() {
         carrier.list().unwrap().into_iter().map(|file| file.name).collect::<Vec<_>>()
     };
     assert_eq!(names(FolderCarrier::new(to.clone())), ["0.piece", MESSAGE, "zz.piece"]);
-    assert_eq!(names(FolderCarrier::of_pieces(to)), ["0.piece", "zz.piece"]);
+    assert_eq!(names(FolderCarrier::beside_messages(to)), ["0.piece", "zz.piece"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -10,7 +10,6 @@ mod verdict;
 use dirsync_agent::alarm::{Alarm, AlarmKind, Away, Stopped};
 use dirsync_agent::dispatch::State;
 use dirsync_agent::notes::{AGENT, LAST_APPLIED, LAST_SENT, MISSED};
-use dirsync_agent::route::Routes;
 use dirsync_directory::PostofficeName;
 use dirsync_protocol::tables::{Stored, Tables};
 use schemars::JsonSchema;
@@ -26,6 +25,7 @@ use crate::failure::Result;
 use crate::inbox::Inbox;
 use crate::json;
 use crate::next::Next;
+use crate::places::KnownOfPlaces;
 use crate::postoffice::Postoffice;
 use crate::registrations::RegistrationStatus;
 use crate::targets::{self, PutRight};
@@ -148,8 +148,7 @@ impl Status {
             alarms: &waiting.alarms,
             schedule: config.schedule.as_ref(),
             has_agent: tables.note(AGENT)?.is_some(),
-            routes: &Routes::load(&mut *tables)?,
-            fall_back: &fall_back,
+            places: &KnownOfPlaces::load(&mut *tables, fall_back)?,
             now,
         };
         let requestors = match &server {

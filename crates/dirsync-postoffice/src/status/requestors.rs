@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use dirsync_agent::alarm::{Alarm, AlarmKind};
 use dirsync_agent::dispatch::{HEARTBEAT, timestamp};
-use dirsync_agent::route::{FallBack, Routes};
 use dirsync_agent::schedule::{Schedule, Step};
 use dirsync_agent::waiting::late_at;
 use dirsync_directory::PostofficeName;
@@ -15,7 +14,7 @@ use serde::Serialize;
 
 use super::verdict::{Facts, Verdict, verdict};
 use crate::json;
-use crate::places::PlaceStatus;
+use crate::places::{KnownOfPlaces, PlaceStatus};
 use crate::registrations::{RegistrationStatus, Standing};
 
 /// How a postoffice is.
@@ -85,14 +84,13 @@ pub(super) struct Around<'a> {
     pub schedule: Option<&'a Schedule>,
     /// An agent runs, or did: others are expected to be heard.
     pub has_agent: bool,
-    pub routes: &'a Routes,
-    pub fall_back: &'a FallBack,
+    pub places: &'a KnownOfPlaces,
     pub now: u64,
 }
 
 impl Around<'_> {
     fn places(&self, places: &[String], peer: &PostofficeName) -> Vec<PlaceStatus> {
-        PlaceStatus::all(places, peer, (self.routes, self.fall_back), self.now)
+        PlaceStatus::all(places, peer, self.places, self.now)
     }
 }
 

@@ -7,6 +7,7 @@ mod programs;
 mod refused;
 mod rotation;
 mod secrets;
+mod signals;
 
 use std::io::{Cursor, Write};
 

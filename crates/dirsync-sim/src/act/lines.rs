@@ -58,7 +58,8 @@ impl World {
             peers: &peers,
             to: &[postoffice(to)],
             pieces_to: &[postoffice(to)],
-            now: around.now,
+            probes: &[],
+            clock: &|| around.now,
         };
         let mut done = Exchanged::default();
         // A line that is cut off is no failure of the world.

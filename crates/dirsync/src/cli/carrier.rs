@@ -1,8 +1,9 @@
 //! `dirsync carrier …` on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub enum CarrierCommand {
@@ -22,4 +23,30 @@ pub enum CarrierCommand {
         #[arg(long = "folder", value_name = "DIR", required = true)]
         folders: Vec<PathBuf>,
     },
+    /// Send a probe over each place, and say how long it and its answer were on their way
+    #[command(
+        after_help = "The server answers when it next looks at the place: at once if its agent runs. If a place is used in windows, the \
+                      probe leaves when the next one opens, and `carrier list` says the answer.\n\
+                      Exit status: 0 if all places answered, 3 if one did not yet, 4 if one cannot be used.\n\n\
+                      Examples:\n  dirsync -C sales carrier test --wait 1\n  dirsync -C sales carrier test --wait 0 --json"
+    )]
+    Test {
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+/// How long a test of places waits.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct WaitArgs {
+    /// How long to wait for the answers, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u32,
+}
+
+impl WaitArgs {
+    /// The time to wait.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.wait.into())
+    }
 }

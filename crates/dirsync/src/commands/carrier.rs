@@ -5,6 +5,7 @@ use std::path::Path;
 use dirsync_postoffice::places::PlaceStatus;
 use dirsync_postoffice::{Postoffice, carrier, now_ms};
 
+use super::probe;
 use crate::cli::CarrierCommand;
 use crate::document;
 use crate::failure::{ExitStatus, Result};
@@ -37,6 +38,7 @@ pub fn run(folder: &Path, command: &CarrierCommand, json: bool) -> Result<ExitSt
                 );
             }
         }
+        CarrierCommand::Test { wait } => return probe::run(folder, None, wait.duration(), json),
     }
     Ok(ExitStatus::Done)
 }

@@ -14,6 +14,7 @@ pub mod listing;
 pub mod log;
 pub mod map;
 pub mod message;
+pub mod probe;
 pub mod quarantine;
 pub mod requestor;
 pub mod restore;

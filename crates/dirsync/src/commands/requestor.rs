@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::{RequestorAddArgs, RequestorCommand, RequestorSetArgs};
-use crate::commands::view;
+use crate::commands::{probe, view};
 use crate::document;
 use crate::failure::{ExitStatus, Failure, Result};
 use crate::time;
@@ -160,6 +160,9 @@ pub fn run(folder: &Path, command: RequestorCommand, json: bool) -> Result<ExitS
         RequestorCommand::List => list(folder, None, json),
         RequestorCommand::Show { name } => list(folder, Some(&name), json),
         RequestorCommand::Set(arguments) => set(folder, &arguments, json),
+        RequestorCommand::Test { name, wait } => {
+            probe::run(folder, Some(&name), wait.duration(), json)
+        }
         RequestorCommand::Suspend { name } => {
             registrations::suspend(&mut Postoffice::open_server(folder, "requestor")?, &name)?;
             decided(name, Decision::Suspended, json)

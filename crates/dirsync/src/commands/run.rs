@@ -325,6 +325,7 @@ impl Worker {
         if once {
             voice.say_lines(&self.lines.work_once(postoffice)?);
         }
+        postoffice.take_files_beside_messages()?;
         let turned = dispatch::turn(&mut self.dispatch, &mut Work { postoffice, voice, began });
         if once {
             voice.say_lines(&self.lines.work_once(postoffice)?);

@@ -6,12 +6,13 @@ use dirsync_agent::alarm::{Alarm, AlarmKind, Never, Stopped};
 use dirsync_directory::PostofficeName;
 use dirsync_postoffice::line_status::LineStatus;
 use dirsync_postoffice::places::PlaceStatus;
+use dirsync_postoffice::probe::{ProbeStatus, ProbeTimes};
 use dirsync_postoffice::registrations::Standing;
 use dirsync_postoffice::status::{RequestorStatus, Role, Status, Verdict};
 
 use super::alarm::{are, changes, waits};
 use super::{next, plural, shown};
-use crate::time::Times;
+use crate::time::{Times, length};
 use crate::words::hint::DIRSYNC;
 
 /// So many reasons stand in the headline; the others are plural.
@@ -240,7 +241,45 @@ pub fn place(place: &PlaceStatus, times: &Times) -> String {
     if let Some(status) = &place.line {
         line_of(status, times).iter().for_each(|part| text.push_str(&format!(", {part}")));
     }
+    if let Some(probe) = &place.probe {
+        text.push_str(&format!(", {}", probe_of(probe, times)));
+    }
     text
+}
+
+/// The last probe over a place.
+fn probe_of(probe: &ProbeStatus, times: &Times) -> String {
+    match &probe.answer {
+        _ if probe.sent == 0 => "a probe waits for it".into(),
+        None => format!("the probe of {} is not answered yet", times.day(probe.sent)),
+        Some(answer) => {
+            format!("the probe of {} went {}", times.day(probe.sent), probe_times(answer))
+        }
+    }
+}
+
+/// How long a probe and its answer were on their way.
+pub fn probe_times(answer: &ProbeTimes) -> String {
+    let ProbeTimes { there_and_back, there, back } = *answer;
+    let whole = format!("there and back in {}", short_length(there_and_back));
+    match there.min(back) {
+        ahead @ ..0 => {
+            let apart = short_length(ahead.unsigned_abs());
+            format!(
+                "{whole}; how long each way took is not known: the clocks are at least {apart} apart"
+            )
+        }
+        _ => {
+            let (there, back) =
+                (short_length(there.unsigned_abs()), short_length(back.unsigned_abs()));
+            format!("{whole}: {there} there, {back} back by the two clocks")
+        }
+    }
+}
+
+/// The same as [`length`], with milliseconds below ten seconds.
+fn short_length(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { length(ms) }
 }
 
 /// What waits for a line, and how far it has come.

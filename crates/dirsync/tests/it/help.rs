@@ -108,6 +108,9 @@ fn run_example(line: &str) {
     if line.contains(" held ") {
         hold_eighteen(&sandbox);
     }
+    if line.contains("requestor test") {
+        sandbox.cycle();
+    }
     if line.contains("-C copy ") {
         let copied = std::process::Command::new("cp")
             .arg("-r")

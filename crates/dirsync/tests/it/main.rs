@@ -23,6 +23,7 @@ mod maps;
 mod outside;
 mod places;
 mod postoffices;
+mod probes;
 mod programs;
 mod recipes;
 mod restores;
