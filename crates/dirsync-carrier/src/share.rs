@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,8 @@ use crate::{Arrived, Body, MessageFile, OpenedFile, Outgoing, Transit, TransitEr
 /// The slowest rate at which a share that works reads or writes, in bytes a second. A long file gets
 /// so much more time.
 const BYTES_PER_SECOND: u64 = 64 * 1024;
+/// How long a program in haste waits for a share at first.
+const AT_FIRST: Duration = Duration::from_secs(2);
 /// A file of at most this size is read when it is opened, in bytes.
 const SMALL_BYTES: u64 = 64 * 1024;
 /// The most messages that are sent within the time that one of them is given.
@@ -28,12 +30,23 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of a program that work in shared folders. Clones have the same threads.
 #[derive(Clone, Default)]
-pub struct Shares(Arc<Mutex<BTreeMap<PathBuf, Arc<ShareThread>>>>);
+pub struct Shares {
+    threads: Arc<Mutex<BTreeMap<PathBuf, Arc<ShareThread>>>>,
+    /// The longest wait for a share that has not proved to be slow. `None` if all patience is given at once.
+    at_first: Option<Duration>,
+}
 
 impl Shares {
-    /// Runs `work` in the thread of a folder, and waits at most `patience` for its end. Work that takes
-    /// longer is given up: it may still be done, or half done. Until it ends, all other work in this folder
-    /// fails at once.
+    /// The threads of a program in which much else waits while it waits for a share. A share has at first two seconds.
+    /// Whenever work that was given up has ended at last, the share is slow and does not hang, so it has twice as long
+    /// from then on.
+    pub fn in_haste() -> Self {
+        Self { at_first: Some(AT_FIRST), ..Self::default() }
+    }
+
+    /// Runs `work` in the thread of a folder, and waits at most `patience` for its end, and longer if it moves many
+    /// bytes. Work that takes longer is given up: it may still be done, or half done. Until it ends, all other work in
+    /// this folder fails at once.
     ///
     /// # Errors
     ///
@@ -43,18 +56,20 @@ impl Shares {
         &self,
         folder: &Path,
         patience: Duration,
+        bytes: u64,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> io::Result<R> {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let thread = match threads.get(folder) {
             Some(thread) => Arc::clone(thread),
             None => {
-                let thread = Arc::new(ShareThread::start()?);
+                let thread = Arc::new(ShareThread::start(self.at_first)?);
                 threads.insert(folder.to_owned(), Arc::clone(&thread));
                 thread
             }
         };
         drop(threads);
+        let patience = thread.patience(patience) + Duration::from_secs(bytes / BYTES_PER_SECOND);
         thread.run(patience, work)
     }
 }
@@ -64,6 +79,10 @@ struct ShareThread {
     jobs: Sender<Job>,
     /// The number of jobs that were given up and still run.
     given_up: Arc<AtomicUsize>,
+    /// The wait for a job at first.
+    at_first: Option<Duration>,
+    /// The number of jobs that were given up and have ended.
+    ended_late: Arc<AtomicU32>,
 }
 
 const RUNS: u8 = 0;
@@ -71,14 +90,20 @@ const ENDED: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
 impl ShareThread {
-    fn start() -> io::Result<Self> {
+    fn start(at_first: Option<Duration>) -> io::Result<Self> {
         let (jobs, begun) = channel::<Job>();
         std::thread::Builder::new().name("share".into()).spawn(move || {
             for job in begun {
                 job();
             }
         })?;
-        Ok(Self { jobs, given_up: Arc::default() })
+        Ok(Self { jobs, given_up: Arc::default(), at_first, ended_late: Arc::default() })
+    }
+
+    /// How long a job may take, of at most `most`.
+    fn patience(&self, most: Duration) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.ended_late.load(Ordering::SeqCst));
+        self.at_first.map_or(most, |at_first| at_first.saturating_mul(doubled).min(most))
     }
 
     fn run<R: Send + 'static>(
@@ -92,10 +117,12 @@ impl ShareThread {
         let state = Arc::new(AtomicU8::new(RUNS));
         let (ended, result) = sync_channel::<Result<R, Box<dyn Any + Send>>>(1);
         let (of_job, given_up) = (Arc::clone(&state), Arc::clone(&self.given_up));
+        let ended_late = Arc::clone(&self.ended_late);
         let job = Box::new(move || {
             // A panic belongs to the caller. The thread goes on.
             let outcome = catch_unwind(AssertUnwindSafe(work));
             if of_job.swap(ENDED, Ordering::SeqCst) == GIVEN_UP {
+                ended_late.fetch_add(1, Ordering::SeqCst);
                 given_up.fetch_sub(1, Ordering::SeqCst);
             }
             // Nobody waits for work that was given up.
@@ -152,9 +179,8 @@ impl<C: Transit + Send + Sync + 'static> PatientTransit<C> {
         bytes: u64,
         work: impl FnOnce(&C) -> R + Send + 'static,
     ) -> io::Result<R> {
-        let patience = self.patience + Duration::from_secs(bytes / BYTES_PER_SECOND);
         let transit = Arc::clone(&self.transit);
-        self.shares.run(&self.folder, patience, move || work(&transit))
+        self.shares.run(&self.folder, self.patience, bytes, move || work(&transit))
     }
 
     fn unreachable(&self, source: io::Error) -> TransitError {
@@ -239,7 +265,7 @@ impl PatientFile {
         work: impl FnOnce(&mut dyn MessageFile) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let file = Arc::clone(&self.file);
-        self.shares.run(&self.folder, self.patience, move || {
+        self.shares.run(&self.folder, self.patience, 0, move || {
             work(&mut **file.lock().unwrap_or_else(PoisonError::into_inner))
         })?
     }

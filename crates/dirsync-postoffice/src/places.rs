@@ -89,7 +89,7 @@ impl Postoffice {
         work: impl FnOnce(&FolderTransit) -> R + Send + 'static,
     ) -> io::Result<R> {
         let own = place.clone();
-        self.shares.run(place.root(), self.config.patience, move || work(&own))
+        self.shares.run(place.root(), self.config.patience, 0, move || work(&own))
     }
 
     /// How long its places may fail before others are used.

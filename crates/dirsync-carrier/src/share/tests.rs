@@ -100,6 +100,30 @@ fn is_away<R>(result: Result<R, TransitError>) -> bool {
         if source.kind() == io::ErrorKind::TimedOut)
 }
 
+/// A share that is slow has more time after each operation that ended too late, and one that hangs has little for ever.
+#[test]
+fn a_program_in_haste_learns_which_shares_are_slow() {
+    let (at_first, most) = (Duration::from_millis(10), Duration::from_millis(70));
+    let shares = Shares { at_first: Some(at_first), ..Shares::default() };
+    let (slow, open) = Slow::new();
+    let slow = patient(&shares, "slow", slow, most);
+    let wait = || {
+        let threads = shares.threads.lock().unwrap();
+        threads[Path::new("slow")].patience(most)
+    };
+    for expected in [10, 20, 40, 70, 70] {
+        assert!(is_away(slow.arrived()));
+        assert_eq!(wait(), Duration::from_millis(expected));
+        open.send(()).unwrap();
+        // Until it ends, the share does nothing else.
+        while shares.run(Path::new("slow"), LONG, 0, || ()).is_err() {
+            std::thread::yield_now();
+        }
+    }
+    assert!(is_away(slow.arrived()), "it hangs");
+    assert_eq!(wait(), most);
+}
+
 #[test]
 fn a_share_that_hangs_is_away_until_it_answers_and_holds_up_no_other() {
     let shares = Shares::default();

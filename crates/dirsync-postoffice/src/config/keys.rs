@@ -334,7 +334,8 @@ pub const KEYS: &[Key] = &[
         "The level of zstd: low is fast, high is small."),
     key("carrier.patience", Kind::Duration, "\"30 s\"", "",
         "A shared folder that has not answered for this time counts as away, and everything else goes on; \
-         long files have more time."),
+         long files have more time. The agent waits 2 seconds at first, and each time twice as long for a \
+         folder that answered at last."),
     key("carrier.settle", Kind::Duration, "\"60 s\"", "",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),

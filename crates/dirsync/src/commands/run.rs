@@ -111,7 +111,7 @@ fn look_after(
     stop: &Arc<AtomicBool>,
 ) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
-    let (began, shares) = (Instant::now(), Shares::default());
+    let (began, shares) = (Instant::now(), shares(once));
     let mut workers = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
@@ -144,6 +144,11 @@ fn look_after(
         (true, false) => waits.unwrap_or(ExitStatus::Done),
         (false, _) => ExitStatus::Done,
     })
+}
+
+/// The threads in shared folders. In a single turn nobody waits for the next share, and no other turn follows.
+fn shares(once: bool) -> Shares {
+    if once { Shares::default() } else { Shares::in_haste() }
 }
 
 /// Until something happens, so much time has passed, or a signal came. Returns whether something
