@@ -20,7 +20,7 @@ mod texts;
 
 pub use file_names::file_name;
 pub use messages::{body, head};
-pub use sealed::{fragment, key_statement, sealed_message};
+pub use sealed::{fragment, key_statement, sealed_message, signal};
 pub use settings::{config, decision, invitation, map, schedule};
 pub use sources::{cell, csv, dn, guid, ldif, vcard};
 pub use steps::{steps, steps_sqlite};
@@ -35,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets. `tests/corpus.rs` compares their names with the files in `fuzz/`.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "body", run: body },
     Target { name: "cell", run: cell },
     Target { name: "config", run: config },
@@ -55,6 +55,7 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "record", run: record },
     Target { name: "schedule", run: schedule },
     Target { name: "sealed_message", run: sealed_message },
+    Target { name: "signal", run: signal },
     Target { name: "steps", run: steps },
     Target { name: "steps_sqlite", run: steps_sqlite },
     Target { name: "tokens", run: tokens },

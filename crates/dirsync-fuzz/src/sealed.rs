@@ -1,12 +1,12 @@
-//! Sealed messages, fragments and changes of keys, from strangers and from peers that are hostile.
+//! Sealed messages, fragments, signals and changes of keys, from strangers and from peers that are hostile.
 
 use std::io::{Cursor, Read};
 use std::sync::LazyLock;
 
 use dirsync_seal::{
     BodyPlace, BodySealer, BodyStatement, Content, Fragment, FragmentLines, Front, KeyPair,
-    KeyStatement, Lines, MessageName, Namespace, OwnKeys, PeerKeys, PublicKey, SealError,
-    Signature, work,
+    KeyStatement, Lines, MessageName, Namespace, OwnKeys, PeerKeys, PublicKey, SealError, Signal,
+    SignalLines, Signature, work,
 };
 
 use crate::bytes::Bytes;
@@ -160,6 +160,38 @@ fn read_fragment(mut file: &[u8]) -> Result<(Fragment, Vec<u8>), SealError> {
     let piece = signed.read_piece(&mut file)?;
     assert!(signed.fragment().at + piece.len() as u64 <= signed.fragment().body.bytes);
     Ok((signed.fragment().clone(), piece))
+}
+
+/// A signal is refused unless NORTH/HQ signed it, and has one text. Nothing is decrypted.
+pub fn signal(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let before = work::so_far().decryptions;
+    match bytes.byte() % 3 {
+        0 => {
+            let file = bytes.rest();
+            if read_signal(file).is_ok() {
+                assert!(file.ends_with(END), "it is signed");
+            }
+        }
+        1 => drop(read_signal(&signed_by_north(bytes.rest()))),
+        _ => {
+            let text = String::from_utf8_lossy(bytes.rest());
+            if let Ok(signal) = Signal::from_lines(&text) {
+                assert_eq!(signal.to_lines(), text);
+                let parties = (NORTH.name(), SOUTH.name());
+                let file = signal.seal(parties, None, NORTH.newest(), SOUTH.newest().public());
+                match file {
+                    Ok(file) => assert_eq!(read_signal(&file).expect("it is read"), signal),
+                    Err(error) => assert!(matches!(error, SealError::TooLarge { .. }), "{error}"),
+                }
+            }
+        }
+    }
+    assert_eq!(work::so_far().decryptions, before);
+}
+
+fn read_signal(mut file: &[u8]) -> Result<Signal, SealError> {
+    SignalLines::read(&mut file)?.verify(&SOUTH, &pinned())
 }
 
 /// A change of keys has one text, and moves the keys of a postoffice only if its old key signed it. Whatever

@@ -167,6 +167,7 @@ over_its_corpus! {
     record MUTATIONS;
     schedule MUTATIONS / 4;
     sealed_message MUTATIONS / 2;
+    signal MUTATIONS / 2;
     steps MUTATIONS_OF_STEPS;
     steps_sqlite MUTATIONS_OF_STEPS / 10;
     tokens MUTATIONS;

@@ -11,7 +11,6 @@ use crate::body::BodyKey;
 use crate::error::{Part, SealError};
 use crate::hash::Content;
 use crate::key::{KeyPair, PublicKey};
-use crate::ssh_stanza::SshRecipient;
 use crate::work;
 
 /// The largest header of an age file that is read, in bytes. One recipient and the random stanza that the
@@ -71,7 +70,10 @@ pub(crate) fn seal_head(
     body_key: &BodyKey,
     to_key: &PublicKey,
 ) -> Result<Vec<u8>, SealError> {
-    let mut writer = encrypt(Part::Head, &SshRecipient(to_key), Vec::new())?;
+    // Of a `PublicKey`, so it is never RSA, which this library would take.
+    let recipient: age::ssh::Recipient =
+        to_key.to_string().parse().map_err(|_| SealError::CannotEncrypt(Part::Head))?;
+    let mut writer = encrypt(Part::Head, &recipient, Vec::new())?;
     writer.write_all(BODY_KEY)?;
     writer.write_all(body_key.to_secret_text().as_bytes())?;
     writer.write_all(b"\n")?;

@@ -11,8 +11,6 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::ssh_stanza::SshIdentity;
-
 /// The name of the algorithm, which is the first word of a public key (RFC 8709 §4).
 const ALGORITHM: &str = "ssh-ed25519";
 /// The beginning of a public key in the wire format of SSH (RFC 4251 §5, RFC 8709 §4): the algorithm's name
@@ -47,12 +45,6 @@ pub enum KeyError {
 /// Printed as `ssh-keygen -l` does: `SHA256:` and base64 without padding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,8 +107,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// The key in the wire format of SSH.
-    pub(crate) fn wire(&self) -> Vec<u8> {
+    fn wire(&self) -> Vec<u8> {
         [WIRE_PREFIX, self.0.as_bytes()].concat()
     }
 }
@@ -154,9 +145,9 @@ impl FromStr for PublicKey {
 pub struct KeyPair {
     private: PrivateKey,
     public: PublicKey,
-    // Expanded once: each message is signed, or opened, with them.
+    // Expanded once, because each message is signed with it.
     signing: SigningKey,
-    identity: SshIdentity,
+    identity: age::ssh::Identity,
 }
 
 impl KeyPair {
@@ -195,7 +186,9 @@ impl KeyPair {
         if signing.verifying_key() != *public.verifying_key() {
             return Err(KeyError::NotPrivate);
         }
-        let identity = SshIdentity::new(&signing, &public);
+        let text = private.to_openssh(LineEnding::LF).map_err(|_| KeyError::NotPrivate)?;
+        let identity = age::ssh::Identity::from_buffer(text.as_bytes(), None);
+        let identity = identity.map_err(|_| KeyError::NotPrivate)?;
         Ok(Self { private, public, signing, identity })
     }
 
@@ -219,7 +212,7 @@ impl KeyPair {
     }
 
     /// The key as the encryption library has it.
-    pub(crate) fn identity(&self) -> &SshIdentity {
+    pub(crate) fn identity(&self) -> &age::ssh::Identity {
         &self.identity
     }
 }

@@ -8,7 +8,7 @@
 //! accepted while keys change.
 //!
 //! This crate never opens a file, a folder or a connection, and reads no clock: readers, writers and
-//! keys are arguments. Only encryption draws random numbers from the operating system. It never
+//! keys are arguments. Only the encryption library draws random numbers from the operating system. It never
 //! decrypts, decompresses or believes anything before the signature, by a key that is already known, and
 //! the hashes are right. It never verifies a signature by the key that the message itself names. And it knows nothing
 //! of the protocol: that a message is old or was already taken is decided by `dirsync-protocol`.
@@ -58,7 +58,6 @@ mod open;
 mod rotation;
 mod signal;
 mod signature;
-mod ssh_stanza;
 pub mod work;
 
 pub use body::{BODY_BYTES_MAX, BodyKey, BodyReader, BodySealer, SealedBody};

@@ -12,18 +12,11 @@ pub struct Work {
     pub decryptions: u64,
     /// Decompressions of bodies that were begun.
     pub decompressions: u64,
-    /// Multiplications of a point by a secret number, to seal a head to an addressee or to open one.
-    pub multiplications: u64,
 }
 
 thread_local! {
     static WORK: Cell<Work> = const {
-        Cell::new(Work {
-            signatures_verified: 0,
-            decryptions: 0,
-            decompressions: 0,
-            multiplications: 0,
-        })
+        Cell::new(Work { signatures_verified: 0, decryptions: 0, decompressions: 0 })
     };
 }
 

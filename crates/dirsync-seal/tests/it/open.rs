@@ -22,20 +22,6 @@ fn a_message_is_opened_as_it_was_sealed() {
     assert_eq!(body, BODY);
 }
 
-/// Most of the time that a small message takes goes into arithmetic on curves.
-#[test]
-fn a_front_costs_one_multiplication_at_each_end() {
-    let (body, _) = sealed_body(BODY);
-    let (north, south) = (north(), south());
-    let front = front(&body, BodyPlace::Apart);
-    let multiplications = || dirsync_seal::work::so_far().multiplications;
-    let before = multiplications();
-    let file = front.seal(HEAD, &body.key, north.newest(), south.newest().public()).unwrap();
-    assert_eq!(multiplications(), before + 1);
-    let opened = open_as(&file, &south, &pinned(&north)).unwrap();
-    assert_eq!((multiplications(), opened.head()), (before + 2, HEAD));
-}
-
 /// Bodies are sealed once, and each front wraps the key for one addressee.
 #[test]
 fn one_body_is_opened_under_many_fronts() {
