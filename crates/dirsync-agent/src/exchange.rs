@@ -426,7 +426,6 @@ impl Exchange<'_> {
     fn send_piece(&self, peer: &Peer) -> Result<Option<Vec<u8>>, ExchangeError> {
         let to = peer.keys.name();
         let room = self.carrier.file_bytes_max().unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);
-        // The lines of a piece are short: they announce no keys.
         let bytes_max = room.saturating_sub(LINES_OF_PIECE_BYTES).max(1);
         let Some(next) = self.outbox.next_piece(to, bytes_max)? else { return Ok(None) };
         let NextPiece { nth, piece, bytes } = next;
@@ -454,8 +453,8 @@ impl Exchange<'_> {
     }
 }
 
-/// The most bytes of the lines of a piece.
-const LINES_OF_PIECE_BYTES: u64 = 4 * 1024;
+/// The most bytes of the lines of a piece, also of one that announces as many keys as can be followed.
+const LINES_OF_PIECE_BYTES: u64 = 8 * 1024;
 
 fn count_sent(done: &mut Exchanged, file: &[u8], goes_on: GoesOn<'_>) -> bool {
     done.sent += 1;

@@ -70,7 +70,7 @@ impl KnownPeers {
     /// The keys by which something may be signed that makes this claim. `None` if nobody may have signed it.
     pub fn keys_of(&self, claim: &Claim<'_>) -> Option<PeerKeys> {
         let known = self.peer(claim.from).map(|peer| &peer.keys);
-        if let Some(keys) = known.filter(|keys| keys.may_sign(&claim.from_key).is_some()) {
+        if let Some(keys) = known.filter(|keys| claim.is_by(keys)) {
             return Some(keys.clone());
         }
         let (name, verifier) = self.invited.get(claim.from.folded())?;

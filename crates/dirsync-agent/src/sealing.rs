@@ -104,7 +104,7 @@ pub trait Sealing: fmt::Debug + Send + Sync {
 
 /// A piece of a body that is still sealed, and whose sender is not proved.
 pub trait SealedPiece {
-    /// The sender that it claims to have. Pieces announce no changes of keys.
+    /// The sender that it claims to have.
     fn claim(&self) -> Claim<'_>;
 
     /// Opens it, if one of the keys of this sender has signed it.
@@ -169,6 +169,14 @@ pub trait BodyOutput: Write {
     ///
     /// If the body is too large, or could not be written.
     fn finish(self: Box<Self>) -> Result<CarriedBody, SealError>;
+}
+
+impl Claim<'_> {
+    /// Whether it claims to be signed by one of these keys, or by one that follows them.
+    pub(crate) fn is_by(&self, keys: &PeerKeys) -> bool {
+        let mut followers = self.rotated.iter().map(|statement| statement.new.fingerprint());
+        keys.may_sign(&self.from_key).is_some() || followers.any(|key| key == self.from_key)
+    }
 }
 
 /// A message before it is sealed.
@@ -280,12 +288,13 @@ impl Sealing for OwnKeys {
         piece: &Piece,
         bytes: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        let (pair, _) = self.signing_for(to.confirmed.as_ref());
+        let (pair, rotated) = self.signing_for(to.confirmed.as_ref());
         let fragment = Fragment {
             from: self.name().clone(),
             to: to.keys.name().clone(),
             body: piece.body,
             at: piece.at,
+            rotated: rotated.to_vec(),
             first_contact: first_contact.cloned(),
         };
         fragment.seal(bytes, pair, to.keys.newest())
@@ -336,7 +345,7 @@ impl SealedPiece for SealedFragment<'_> {
         Claim {
             from: &lines.parties().from,
             from_key: lines.parties().from_key,
-            rotated: &[],
+            rotated: lines.rotated(),
             first_contact: lines.first_contact(),
         }
     }

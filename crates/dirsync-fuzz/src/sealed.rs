@@ -142,7 +142,8 @@ pub fn fragment(data: &[u8]) {
             let (first_contact, piece) = (None, bytes.rest());
             let whole = Content { bytes: at + piece.len() as u64 + more, ..Content::of(b"") };
             let (from, to) = (NORTH.name().clone(), SOUTH.name().clone());
-            let fragment = Fragment { from, to, body: whole, at, first_contact };
+            let fragment =
+                Fragment { from, to, body: whole, at, rotated: Vec::new(), first_contact };
             let file = fragment.seal(piece, NORTH.newest(), SOUTH.newest().public());
             match file {
                 Ok(file) => {

@@ -35,10 +35,10 @@ use crate::error::{Part, SealError};
 use crate::hash::{Content, ContentHash};
 use crate::key::{KeyPair, PublicKey};
 use crate::lines::{
-    self, Cursor, FirstContact, FirstLine, LINES_BYTES_MAX, Parties, SignedLines, parsed, wrong,
+    self, FirstContact, FirstLine, LINES_BYTES_MAX, Parties, SignedLines, parsed, wrong,
 };
 use crate::open::Signed;
-use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys, RotationError};
+use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys};
 
 const FIRST: FirstLine = FirstLine { name: "DIRSYNC-ENVELOPE", version: 2, unsealed: 1 };
 /// The largest sealed head, in bytes: the largest head, and room for its encryption.
@@ -301,7 +301,7 @@ impl Lines {
         let holds = lines.repeated("holds", HOLDS_MAX)?;
         let holds = holds.into_iter().map(|value| parsed("holds", value));
         let holds = holds.collect::<Result<_, _>>()?;
-        let rotated = statements(&mut lines)?;
+        let rotated = lines.rotated()?;
         let first_contact = lines.first_contact()?;
         lines.end()?;
         if head.bytes > SEALED_HEAD_BYTES_MAX {
@@ -365,12 +365,6 @@ fn body_statement(text: &str) -> Result<BodyStatement, SealError> {
         return Err(SealError::TooLarge { part: Part::Body, limit: BODY_BYTES_MAX });
     }
     Ok(BodyStatement { content, place: parsed("body", place)? })
-}
-
-/// Reads the lines of a change of keys. Their errors say more than that the line is wrong.
-fn statements(lines: &mut Cursor<'_>) -> Result<Vec<KeyStatement>, SealError> {
-    let values = lines.repeated("rotated", CHAIN_MAX)?;
-    Ok(values.into_iter().map(str::parse).collect::<Result<_, RotationError>>()?)
 }
 
 const _: () = assert!(

@@ -9,6 +9,7 @@
 //! body: BYTES SHA256
 //! at: OFFSET                    of the piece within the sealed body, counted from 0
 //! piece: BYTES SHA256
+//! rotated: OLD-KEY NEW-KEY SIGNATURE   while the addressee has not confirmed a new key
 //! key: ssh-ed25519 …            at first contact
 //! admission: PROOF              at first contact
 //! -----BEGIN SSH SIGNATURE-----
@@ -27,7 +28,7 @@ use crate::error::{Part, SealError};
 use crate::hash::Content;
 use crate::key::{KeyPair, PublicKey};
 use crate::lines::{self, FirstContact, FirstLine, Parties, SignedLines, content, number, wrong};
-use crate::rotation::{OwnKeys, PeerKeys};
+use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys};
 
 const FIRST: FirstLine = FirstLine { name: "DIRSYNC-FRAGMENT", version: 1, unsealed: 0 };
 /// The largest piece, in bytes. A reader holds one piece.
@@ -44,6 +45,9 @@ pub struct Fragment {
     pub body: Content,
     /// The offset of the piece within the sealed body, in bytes.
     pub at: u64,
+    /// The changes of the sender's key that the addressee has not confirmed, in order. A piece comes before the message
+    /// that names its body, which would announce them.
+    pub rotated: Vec<KeyStatement>,
     /// The lines of a first contact, until the addressee has pinned the sender's key.
     pub first_contact: Option<FirstContact>,
 }
@@ -62,6 +66,9 @@ impl Fragment {
     ) -> Result<Vec<u8>, SealError> {
         let content = Content::of(piece);
         self.check(content)?;
+        if self.rotated.len() > CHAIN_MAX {
+            return Err(SealError::TooMany { line: "rotated", limit: CHAIN_MAX });
+        }
         let parties = Parties {
             from: self.from.clone(),
             to: self.to.clone(),
@@ -72,6 +79,7 @@ impl Fragment {
         let body = self.body;
         text += &format!("body: {} {}\nat: {}\n", body.bytes, body.hash, self.at);
         text += &format!("piece: {} {}\n", content.bytes, content.hash);
+        self.rotated.iter().for_each(|statement| text += &format!("rotated: {statement}\n"));
         text += &self.first_contact.as_ref().map(FirstContact::to_lines).unwrap_or_default();
         let mut bytes = SignedLines::sign(text, signer)?.to_text().into_bytes();
         bytes.extend_from_slice(piece);
@@ -116,10 +124,11 @@ impl FragmentLines {
         let body = content("body", lines.value("body")?)?;
         let at = number("at", lines.value("at")?)?;
         let piece = content("piece", lines.value("piece")?)?;
+        let rotated = lines.rotated()?;
         let first_contact = lines.first_contact()?;
         lines.end()?;
         let (from, to) = (parties.from.clone(), parties.to.clone());
-        let fragment = Fragment { from, to, body, at, first_contact };
+        let fragment = Fragment { from, to, body, at, rotated, first_contact };
         fragment.check(piece)?;
         Ok(Self { parties, fragment, piece, signed })
     }
@@ -134,13 +143,18 @@ impl FragmentLines {
         self.fragment.first_contact.as_ref()
     }
 
-    /// Verifies that the fragment is for this postoffice and signed by a key of its sender.
+    /// The changes of the sender's key that it announces.
+    pub fn rotated(&self) -> &[KeyStatement] {
+        &self.fragment.rotated
+    }
+
+    /// Verifies that the fragment is for this postoffice and signed by a key of its sender, or by one that follows.
     ///
     /// # Errors
     ///
     /// If it is not.
     pub fn verify(self, own: &OwnKeys, sender: &PeerKeys) -> Result<SignedFragment, SealError> {
-        lines::verify(&self.signed, &self.parties, &[], own, sender)?;
+        lines::verify(&self.signed, &self.parties, &self.fragment.rotated, own, sender)?;
         let piece_at = self.signed.bytes();
         Ok(SignedFragment { fragment: self.fragment, piece: self.piece, piece_at })
     }

@@ -14,7 +14,7 @@ use dirsync_message::NUMBER_MAX;
 use crate::error::{Part, SealError};
 use crate::hash::Content;
 use crate::key::{Fingerprint, PublicKey};
-use crate::rotation::{KeyStatement, OwnKeys, PeerKeys};
+use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys, RotationError};
 use crate::signature::{BEGIN, END, Namespace, Signature};
 
 /// The most bytes of lines and signature together, including the empty line after them.
@@ -207,6 +207,12 @@ impl<'a> Cursor<'a> {
             from_key: self.parsed("from-key")?,
             to_key: self.parsed("to-key")?,
         })
+    }
+
+    /// The lines of changes of keys. Their errors say more than that the line is wrong.
+    pub(crate) fn rotated(&mut self) -> Result<Vec<KeyStatement>, SealError> {
+        let values = self.repeated("rotated", CHAIN_MAX)?;
+        Ok(values.into_iter().map(str::parse).collect::<Result<_, RotationError>>()?)
     }
 
     /// The lines of a first contact, if they stand here.

@@ -12,6 +12,7 @@ fn fragment(at: u64) -> Fragment {
         to: name("SOUTH/SALES"),
         body: Content::of(WHOLE),
         at,
+        rotated: Vec::new(),
         first_contact: None,
     }
 }
@@ -102,4 +103,17 @@ fn a_piece_is_within_its_body() {
     let large = vec![0; PIECE_BYTES_MAX as usize + 1];
     let error = seal(0, &large).unwrap_err();
     assert!(matches!(error, SealError::TooLarge { part: Part::Piece, .. }), "{error}");
+}
+
+/// A piece comes before the message that names its body, so it has to announce the key itself.
+#[test]
+fn a_fragment_announces_the_key_that_signs_it() {
+    let mut own = OwnKeys::new(name("NORTH/HQ"), pair(1));
+    own.rotate(pair(3)).unwrap();
+    let (signer, rotated) = own.signing_for(None);
+    let announced = Fragment { rotated: rotated.to_vec(), ..fragment(0) };
+    let file = announced.seal(WHOLE, signer, pair(2).public()).unwrap();
+    assert_eq!(read(&file).unwrap(), (0, WHOLE.to_vec()));
+    let bare = fragment(0).seal(WHOLE, signer, pair(2).public()).unwrap();
+    assert!(matches!(read(&bare), Err(SealError::OtherSigner { .. })));
 }

@@ -52,7 +52,7 @@ pub(super) fn sender(
     let peer = Peer::requestor(tables, &registration, own)?;
     let has_several_places = registration.places.len() > 1;
     let Some(contact) =
-        claim.first_contact.filter(|_| peer.as_ref().is_none_or(|peer| !is_of(peer, claim)))
+        claim.first_contact.filter(|_| peer.as_ref().is_none_or(|peer| !claim.is_by(&peer.keys)))
     else {
         return Ok(match peer {
             Some(peer) => Ok(Sender {
@@ -71,12 +71,6 @@ pub(super) fn sender(
         Ok(keys) => Ok(Sender { keys, by: By::Proof, has_several_places }),
         Err(_) => Err(Opening::WrongProof(claim.from.clone())),
     })
-}
-
-/// Whether a message claims to be signed by a key of this peer, or by one that follows.
-fn is_of(peer: &Peer, claim: &Claim<'_>) -> bool {
-    let mut followers = claim.rotated.iter().map(|statement| statement.new.fingerprint());
-    peer.keys.may_sign(&claim.from_key).is_some() || followers.any(|key| key == claim.from_key)
 }
 
 /// Whether the requests of a machine may be taken.
