@@ -16,7 +16,7 @@ use dirsync_agent::trouble::{keep_lines, line_step, note_places};
 use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_protocol::context::Level;
-use dirsync_protocol::tables::LogLine;
+use dirsync_protocol::tables::{LogLine, Mode};
 use dirsync_seal::OwnKeys;
 use dirsync_transit::Outbox;
 use jiff::Timestamp;
@@ -151,6 +151,16 @@ impl Postoffice {
         self.config.places.iter().find(|settings| settings.place == *place && settings.is_slow())
     }
 
+    /// Whether this postoffice is fenced or removed. It may be a copy of a folder that works elsewhere: files at a place
+    /// are fetched once, and the other one waits for them.
+    fn takes_nothing(&mut self) -> Result<bool> {
+        let mut tables = self.begin()?;
+        Ok(match tables.server()? {
+            Some(server) => server.fenced,
+            None => matches!(tables.requestor()?.mode, Mode::Fenced | Mode::Removed),
+        })
+    }
+
     /// Whether settings make any place a slow one.
     pub(crate) fn has_slow_places(&self) -> bool {
         self.config.places.iter().any(PlaceSettings::is_slow)
@@ -187,7 +197,7 @@ impl Postoffice {
         let places: Vec<PlaceSettings> = places.cloned().collect();
         let routes = if places.is_empty() { Vec::new() } else { self.routes()? };
         self.forget_other_lines(&places, &routes)?;
-        if places.is_empty() {
+        if places.is_empty() || self.takes_nothing()? {
             return Ok(Vec::new());
         }
         let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);

@@ -280,3 +280,26 @@ fn pieces_go_where_their_message_goes() {
     sandbox.run("-C sales cycle").expect(0);
     assert_eq!(sandbox.status("sales")["entries"], 500);
 }
+
+/// A postoffice that is fenced or removed may be a copy of a folder that works elsewhere, and the other one waits for
+/// what lies at the place.
+#[test]
+fn who_takes_nothing_leaves_what_lies_at_a_slow_place() {
+    let sandbox = sites(&["sales"]);
+    let settings = slow(&sandbox, "share-sales", "kib_per_second = 100000");
+    sandbox.write("sales/dirsync.toml", &settings);
+    for name in ["sales", "hq", "sales"] {
+        sandbox.run(&format!("-C {name} cycle")).expect(0);
+    }
+    let file = inbox(&sandbox, "share-sales", "south").join("stray.piece");
+    fs::write(&file, "no piece").unwrap();
+    sandbox.run("-C sales cycle");
+    assert!(!file.exists(), "it is fetched, and refused");
+    sandbox.run("-C hq requestor remove SOUTH/SALES --yes").expect(0);
+    for name in ["sales", "hq", "sales"] {
+        sandbox.run(&format!("-C {name} cycle"));
+    }
+    fs::write(&file, "no piece").unwrap();
+    sandbox.run("-C sales cycle");
+    assert!(file.exists(), "a postoffice that was removed leaves it");
+}
