@@ -96,10 +96,13 @@ pub fn make_request(
     }))
 }
 
-/// Whether an own part that is under way starts where one made now would start, and for the same reason.
+/// Whether an own part that is under way starts where one made now would start, and for the same reason. One without
+/// changes is no reason to hold up those that were made since.
 fn still_lacks(now: &OwnPart, under_way: &OwnPart) -> bool {
     let start = |part: &OwnPart| (part.kind, part.from, part.challenge, part.base);
-    !Rule::Pinned.holds() || start(now) == start(under_way) && under_way.to <= now.to
+    let brings_changes = under_way.to > under_way.from || under_way.to == now.to;
+    !Rule::Pinned.holds()
+        || start(now) == start(under_way) && under_way.to <= now.to && brings_changes
 }
 
 /// Visits the transactions of a request's body, by number. Rule `ownlog`: they are regenerated from
@@ -208,4 +211,27 @@ fn visit_entry(
         change,
         line: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use dirsync_directory::SetDigest;
+
+    use super::*;
+
+    #[test]
+    fn a_body_under_way_holds_up_no_change_without_bringing_one() {
+        let part = |from, to| OwnPart {
+            kind: RequestKind::Delta,
+            from: ReqSeq(from),
+            to: ReqSeq(to),
+            digest: SetDigest::default(),
+            challenge: None,
+            base: None,
+        };
+        assert!(still_lacks(&part(3, 5), &part(3, 4)), "the next request brings the fifth change");
+        assert!(still_lacks(&part(3, 3), &part(3, 3)), "nothing has changed");
+        assert!(!still_lacks(&part(3, 5), &part(3, 3)), "it brings nothing");
+        assert!(!still_lacks(&part(4, 5), &part(3, 4)), "it has come");
+    }
 }
