@@ -137,6 +137,10 @@ Rule {
     Frozen = "frozen",
     /// own changes under way are sent again whatever the server has acknowledged
     Pinned = "pinned",
+    /// bodies under way are made anew for each message
+    Again = "again",
+    /// no message says which bytes of bodies have come
+    Came = "came",
     /// a scheduled step runs within a minute of its time, or not at all
     CatchUp = "catchup",
     /// a scheduled step runs although its run window is over

@@ -4,6 +4,7 @@ mod changes;
 mod exchange;
 pub(crate) mod lines;
 mod lives;
+pub(crate) mod nights;
 mod sources;
 mod undo;
 
@@ -66,6 +67,7 @@ impl World {
             }
             _ => {}
         }
+        self.ghost.disturbed |= done && !nights::is_strict(step);
         if let Some(why) = self.broken.pop() {
             return Err(why);
         }
@@ -121,7 +123,12 @@ impl World {
                 let numbers = self.network.numbers(*is_request, name);
                 Ok(numbers.get(*at).is_some_and(|number| self.network.take(*number).is_some()))
             }
-            Step::Line(machine, bytes, lost) => self.use_line(machine, *bytes, *lost),
+            Step::Line { machine, bytes, server, lost } => {
+                self.line_step(machine, *bytes, server, *lost)
+            }
+            Step::Rate(name, rate) => Ok(self.set_rate(name, *rate)),
+            Step::Night(machine, bytes, parts) => self.night(machine, *bytes, *parts),
+            Step::Rotate(site) => Ok(self.rotate(site)),
             Step::Wipe(site) => Ok(self.wipe(site)),
             Step::Bare(name, claim) => self.claim_without_evidence(name, *claim),
             Step::Purge(..)

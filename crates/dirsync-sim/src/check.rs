@@ -11,6 +11,7 @@ use dirsync_directory::{EntryId, Record, SetDigest, list_element};
 use dirsync_message::{ReqSeq, SrvSeq, Stamp};
 use dirsync_protocol::tables::{ListPlace, Numbered, OwnRow, OwnTombstone, Submitted};
 
+use crate::act::nights::Nights;
 use crate::naming::{Sight, change_of, postoffice};
 use crate::network::Listed;
 use crate::site::Site;
@@ -74,6 +75,14 @@ pub struct Ghost {
     pub removals: BTreeMap<(String, String), DecisionKind>,
     /// Postoffices whose removal was taken back: their entries left lists for a while.
     pub reinstated: BTreeSet<String>,
+    /// By site and sender, the last of the sender's keys by which a letter was taken, from 0.
+    pub keys_heard: BTreeMap<(String, String), usize>,
+    /// Sites that may have forgotten keys of others.
+    pub keys_lost: BTreeSet<String>,
+    /// By machine, what nights brought over its line.
+    pub nights: BTreeMap<String, Nights>,
+    /// Something happened beside changes and nights: bytes may pass a line in vain.
+    pub disturbed: bool,
 }
 
 impl Ghost {

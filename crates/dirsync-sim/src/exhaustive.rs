@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::check::Checked;
 use crate::network::Parts;
 use crate::step::Step;
-use crate::world::World;
+use crate::world::{Setup, World};
 
 /// What an exploration came to.
 #[derive(Debug, Default)]
@@ -23,8 +23,11 @@ pub struct Counted {
     pub failures: Vec<String>,
 }
 
-/// The events of a world of some requestors.
-fn events(requestors: usize) -> Vec<String> {
+/// So many bytes a slow line passes at a time, four times in a cycle: fewer than a piece has.
+const SLOW: u64 = 60;
+
+/// The events of a world of some requestors, which may be behind lines.
+fn events(requestors: usize, slow: bool) -> Vec<String> {
     let mut events = vec!["backup s1".to_owned(), "restore s1".into(), "purge s1".into()];
     for name in NAMES.into_iter().take(requestors) {
         let key = name.to_lowercase();
@@ -42,20 +45,27 @@ fn events(requestors: usize) -> Vec<String> {
             format!("backup {name}1"),
             format!("restore {name}1"),
         ]);
+        if slow {
+            // From here on bodies are under way over several cycles; or they arrive within each.
+            events.extend([format!("rate {name} {SLOW}"), format!("rate {name} full")]);
+        }
     }
     events
 }
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
-/// Lives through every history of up to `depth` events, on some threads.
+/// Lives through every history of up to `depth` events, on some threads; with `slow` all requestors are behind lines.
 ///
 /// # Panics
 ///
 /// When a thread does.
-pub fn explore(requestors: usize, depth: usize, threads: u64) -> Counted {
-    let explorer = Explorer { events: events(requestors), depth, counted: Mutex::default() };
+pub fn explore(requestors: usize, slow: bool, depth: usize, threads: u64) -> Counted {
+    let events = events(requestors, slow);
     let postoffices: String = NAMES.into_iter().take(requestors).collect();
+    let slow = if slow { postoffices.clone() } else { String::new() };
+    let setup = Setup { slow, ..Setup::of(&postoffices) };
+    let explorer = Explorer { setup, events, depth, counted: Mutex::default() };
     // Each thread takes the histories that begin with one event after the other.
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -66,7 +76,7 @@ pub fn explore(requestors: usize, depth: usize, threads: u64) -> Counted {
                     if first >= explorer.events.len() * explorer.events.len() {
                         return;
                     }
-                    explorer.begin(&postoffices, first);
+                    explorer.begin(first);
                 }
             });
         }
@@ -75,6 +85,7 @@ pub fn explore(requestors: usize, depth: usize, threads: u64) -> Counted {
 }
 
 struct Explorer {
+    setup: Setup,
     events: Vec<String>,
     depth: usize,
     counted: Mutex<Counted>,
@@ -82,9 +93,9 @@ struct Explorer {
 
 impl Explorer {
     /// All histories that begin with one pair of events.
-    fn begin(&self, postoffices: &str, pair: usize) {
+    fn begin(&self, pair: usize) {
         let (first, second) = (pair / self.events.len(), pair % self.events.len());
-        let world = World::new(postoffices);
+        let world = World::with(self.setup.clone());
         // The history of the first event alone is counted with one of its pairs.
         let counts = second == 0;
         let Some(world) = self.live(&world, &[first], counts) else { return };

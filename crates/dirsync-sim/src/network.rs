@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use dirsync_carrier::{Arrived, MessageFile, Outgoing, Transit, TransitError};
 use dirsync_directory::{EntryId, PostofficeName, Record, fold};
-use dirsync_message::{BodyReader, Head, Request, Update};
-use dirsync_seal::{ContentHash, SealError};
+use dirsync_message::{BodyReader, Head, Request, SyncPoint, Update};
+use dirsync_seal::{Content, ContentHash, Fingerprint, Lines, SealError};
 use dirsync_testing::{Readable, body_apart, head_of};
 use dirsync_transit::{BodyStore as _, MemoryBodies};
 
@@ -78,7 +78,7 @@ struct State {
     parts: Parts,
     made_of: Option<Rc<Listed>>,
     /// The same of each body that travels apart, when it was made: later updates may name it again.
-    bodies_made_of: BTreeMap<ContentHash, Option<Rc<Listed>>>,
+    bodies_made_of: BTreeMap<(ContentHash, Option<SyncPoint>), Option<Rc<Listed>>>,
     /// The places that are away, by the requestors that they are for.
     away: BTreeSet<String>,
     /// After so many more effects on messages nothing works any more.
@@ -103,11 +103,6 @@ impl Network {
     /// The same through the place of a requestor, which may be away.
     pub fn port_at(&self, machine: &str, place: &str) -> Port {
         Port { network: self.clone(), machine: machine.into(), place: place.into(), bodies: None }
-    }
-
-    /// The same through a place behind a line.
-    pub fn slow_port(&self, machine: &str, bodies: &MemoryBodies) -> Port {
-        Port { bodies: Some(bodies.clone()), ..self.port(machine) }
     }
 
     /// The place of a requestor goes away or comes back. Returns whether it was away.
@@ -189,6 +184,12 @@ impl Network {
         self.0.borrow_mut().delivered.entry(machine.into()).or_default().push(letter);
     }
 
+    /// The same of a letter whose body has come after it: it is delivered now.
+    pub fn deliver_late(&self, machine: &str, mut letter: Letter) {
+        letter.arrived.modified = self.0.borrow().now;
+        self.deliver(machine, letter);
+    }
+
     /// What was delivered to a machine and is not taken yet.
     pub fn take_delivered(&self, machine: &str) -> Vec<Letter> {
         self.0.borrow_mut().delivered.remove(machine).unwrap_or_default()
@@ -203,6 +204,13 @@ impl Network {
     /// Nothing works after so many more effects (sending, setting aside); `None` takes that back.
     pub fn break_after(&self, effects: Option<u64>) {
         self.0.borrow_mut().effects_left = effects;
+    }
+}
+
+impl Port {
+    /// The same through a place behind a line, if the machine has bodies that travel there.
+    pub fn with_bodies(self, bodies: Option<&MemoryBodies>) -> Self {
+        Self { bodies: bodies.cloned(), ..self }
     }
 }
 
@@ -252,7 +260,22 @@ impl Transit for Port {
         message.write_to(&mut file).expect("its body is in memory");
         let bytes = message.bytes();
         let head = head_of(&file).expect("the steps write whole messages");
-        let is_request = matches!(Head::parse(&head), Ok(Head::Request(_)));
+        let (is_request, reached) = match Head::parse(&head) {
+            Ok(Head::Update(update)) => (false, update.body.map(|body| body.to)),
+            _ => (true, None),
+        };
+        let now = state.made_of.clone();
+        let apart = self.bodies.as_ref().and_then(|bodies| body_of(&file, bodies)).map(Rc::new);
+        // Also where the letter is lost: a later one may name the body.
+        let made_of = match &apart {
+            Some(body) => {
+                // Two servers, or one at two times, may make the same bytes of different lists.
+                let body = (ContentHash::of(body), reached);
+                let made_of = state.bodies_made_of.entry(body).or_insert(now);
+                made_of.clone()
+            }
+            None => now,
+        };
         if state.parts == Parts::First && message.part > 1 {
             return Ok(bytes);
         }
@@ -268,15 +291,6 @@ impl Transit for Port {
             whereabouts: String::new(),
             bytes,
             modified: state.now,
-        };
-        let now = state.made_of.clone();
-        let apart = self.bodies.as_ref().and_then(|bodies| body_of(&file, bodies)).map(Rc::new);
-        let made_of = match &apart {
-            Some(body) => {
-                let made_of = state.bodies_made_of.entry(ContentHash::of(body)).or_insert(now);
-                made_of.clone()
-            }
-            None => now,
         };
         state.under_way.push(Letter {
             number,
@@ -371,6 +385,16 @@ impl Letter {
             Ok(Head::Update(update)) => *update,
             _ => panic!("an update is wanted, not\n{}", self.head),
         }
+    }
+
+    /// Its body, if that travels apart.
+    pub fn body_apart(&self) -> Option<Content> {
+        self.apart.as_ref().and_then(|_| body_apart(&self.file))
+    }
+
+    /// The key that has signed it. `None` if it was not sealed.
+    pub fn signed_by(&self) -> Option<Fingerprint> {
+        Lines::read(&mut &self.file[..]).ok().map(|lines| lines.parties().from_key)
     }
 
     /// Whether nothing happened to it under way.

@@ -1,7 +1,11 @@
 //! What kinds of worlds there are: the seed picks one, and everything about it.
 
+mod profiles;
+
 use dirsync_testing::Random;
 
+use self::profiles::TALE;
+pub use self::profiles::{PROFILES, Profile};
 use crate::conversation::{Conversation, playable};
 use crate::naming::Sight;
 use crate::step::Step;
@@ -90,318 +94,13 @@ pub enum Kind {
     Line,
     /// Bodies that travel are lost.
     Wipe,
+    /// A line becomes slower or faster.
+    Rate,
+    /// A machine's whole cycle over a line that passes a little.
+    Night,
+    /// A postoffice changes its key.
+    Rotate,
 }
-
-use Kind::*;
-
-/// A profile: which postoffices, and how often a kind of step may come.
-pub type Profile = (&'static str, &'static str, &'static [(Kind, u64)]);
-
-/// The profiles in which drafts of the protocol were searched for faults, and those that came later.
-pub const PROFILES: &[Profile] = &[
-    ("plain", "AB", &[(Change, 6), (Double, 4), (Drop, 3)]),
-    (
-        "restored server",
-        "AB",
-        &[(Change, 6), (Double, 3), (Drop, 2), (BackupServer, 2), (RestoreServer, 2)],
-    ),
-    (
-        "restored requestor",
-        "AB",
-        &[(Change, 6), (Double, 3), (Drop, 2), (BackupMachine, 2), (RestoreMachine, 2)],
-    ),
-    (
-        "both restored",
-        "AB",
-        &[
-            (Change, 7),
-            (Double, 2),
-            (Drop, 2),
-            (BackupServer, 2),
-            (RestoreServer, 2),
-            (BackupMachine, 2),
-            (RestoreMachine, 2),
-            (Purge, 1),
-        ],
-    ),
-    ("reinstalled", "AB", &[(Change, 5), (Double, 3), (Drop, 2), (Reinstall, 2)]),
-    ("clone", "AB", &[(Change, 5), (Double, 2), (Drop, 2), (Clone, 1)]),
-    (
-        "parts",
-        "AB",
-        &[
-            (Change, 7),
-            (Double, 2),
-            (Drop, 1),
-            (BackupServer, 2),
-            (RestoreServer, 1),
-            (Parts, 6),
-            (Damage, 1),
-        ],
-    ),
-    ("twins", "AB", &[(Change, 6), (Double, 3), (Drop, 2), (Clone, 1), (Reinstall, 2)]),
-    (
-        "handed over by twins",
-        "AB",
-        &[
-            (Change, 5),
-            (Double, 2),
-            (Drop, 2),
-            (Hand, 5),
-            (Clone, 1),
-            (BackupMachine, 1),
-            (RestoreMachine, 1),
-        ],
-    ),
-    ("views", "AB", &[(Change, 7), (Double, 3), (Drop, 2), (View, 3), (Parts, 3), (Hide, 3)]),
-    ("purge", "AB", &[(Change, 7), (Double, 3), (Drop, 2), (Purge, 3), (Parts, 2)]),
-    ("collisions", "AB", &[(Change, 8), (Double, 2), (Drop, 2), (Collide, 8)]),
-    (
-        "standby",
-        "AB",
-        &[(Change, 6), (Double, 2), (Drop, 2), (Standby, 2), (Promote, 1), (Purge, 1)],
-    ),
-    ("move", "AB", &[(Change, 6), (Double, 3), (Drop, 2), (Move, 1)]),
-    ("transfer", "AB", &[(Change, 5), (Double, 3), (Drop, 2), (Hand, 8)]),
-    ("removal", "AB", &[(Change, 5), (Double, 4), (Drop, 2), (Remove, 1)]),
-    ("held", "AB", &[(Change, 8), (Double, 2), (Drop, 2), (Mass, 2), (Decide, 1), (Wait, 2)]),
-    (
-        "all",
-        "ABC",
-        &[
-            (Change, 9),
-            (Double, 4),
-            (Drop, 3),
-            (BackupServer, 2),
-            (RestoreServer, 1),
-            (BackupMachine, 2),
-            (RestoreMachine, 1),
-            (Purge, 1),
-            (View, 1),
-            (Parts, 2),
-            (Hide, 2),
-            (Collide, 4),
-            (Standby, 1),
-            (Hand, 3),
-            (Reinstall, 1),
-            (Clone, 1),
-            (Mass, 1),
-            (Decide, 1),
-        ],
-    ),
-    ("crashes", "ABS", &[(Change, 8), (Drop, 1), (Crash, 14), (Parts, 2), (Collide, 2), (Hand, 2)]),
-    ("bad lines", "ABC", &[(Change, 8), (Harm, 10), (Drop, 2), (Parts, 2), (Read, 3), (Hide, 2)]),
-    (
-        "clocks",
-        "ABS",
-        &[(Change, 9), (Clock, 6), (Wait, 3), (Hand, 5), (Double, 2), (Read, 2), (Mass, 1)],
-    ),
-    ("full disks", "ABS", &[(Change, 8), (Disk, 5), (Double, 2), (Crash, 4), (Hand, 2)]),
-    (
-        "many views",
-        "ABCS",
-        &[(Change, 10), (View, 8), (Hide, 5), (Double, 3), (Drop, 2), (Parts, 3), (Collide, 3)],
-    ),
-    (
-        "damage",
-        "ABC",
-        &[(Change, 7), (Damage, 3), (Double, 3), (Drop, 3), (Parts, 3), (Purge, 1), (Harm, 3)],
-    ),
-    ("large", "AB", &[(Change, 5), (Damage, 2), (Double, 2), (Drop, 1), (Parts, 1), (Purge, 1)]),
-    (
-        "schedules",
-        "ABC",
-        &[
-            (Change, 20),
-            (Collide, 4),
-            (Hand, 4),
-            (Drop, 6),
-            (Double, 4),
-            (Clock, 2),
-            (Disk, 2),
-            (Hide, 3),
-        ],
-    ),
-    (
-        "server's own",
-        "ABS",
-        &[(Change, 8), (Double, 2), (Drop, 2), (BackupServer, 2), (RestoreServer, 2), (Hand, 3)],
-    ),
-    (
-        "five",
-        "ABCDE",
-        &[
-            (Change, 14),
-            (Collide, 6),
-            (Hand, 6),
-            (Hide, 3),
-            (View, 4),
-            (Double, 5),
-            (Drop, 4),
-            (Harm, 3),
-            (Crash, 3),
-            (Purge, 1),
-            (Wait, 2),
-        ],
-    ),
-    (
-        "sources",
-        "AB",
-        &[
-            (Change, 5),
-            (Read, 18),
-            (Double, 2),
-            (Drop, 2),
-            (BackupMachine, 2),
-            (RestoreMachine, 2),
-            (Reinstall, 1),
-        ],
-    ),
-    (
-        "sources of all",
-        "ABS",
-        &[
-            (Change, 5),
-            (Read, 18),
-            (Hand, 4),
-            (Crash, 3),
-            (BackupServer, 1),
-            (RestoreServer, 1),
-            (Reinstall, 1),
-            (Mass, 1),
-            (Decide, 1),
-        ],
-    ),
-    (
-        "handed over through views",
-        "ABC",
-        &[
-            (Change, 8),
-            (Hand, 14),
-            (View, 4),
-            (Hide, 3),
-            (Double, 2),
-            (Drop, 2),
-            (BackupMachine, 1),
-            (RestoreMachine, 1),
-        ],
-    ),
-    ("copies in turn", "AB", &[(Change, 6), (Turn, 16), (Clone, 1), (Drop, 1)]),
-    ("three copies in turn", "AB", &[(Change, 6), (Turn, 20), (Clone, 2), (Double, 1)]),
-    ("servers in turn", "AB", &[(Change, 6), (Turn, 16), (CloneServer, 1), (Drop, 1)]),
-    (
-        "everything in turn",
-        "ABS",
-        &[(Change, 8), (Turn, 24), (Clone, 1), (CloneServer, 1), (Hand, 2), (Double, 1)],
-    ),
-    (
-        "undone",
-        "AB",
-        &[
-            (Change, 8),
-            (Read, 16),
-            (Undo, 8),
-            (Hand, 3),
-            (Hide, 1),
-            (Collide, 2),
-            (Double, 2),
-            (Drop, 2),
-            (Mass, 1),
-            (Decide, 1),
-        ],
-    ),
-    (
-        "undone and restored",
-        "ABS",
-        &[
-            (Change, 8),
-            (Read, 10),
-            (Undo, 8),
-            (Crash, 3),
-            (BackupMachine, 2),
-            (RestoreMachine, 2),
-            (BackupServer, 1),
-            (RestoreServer, 1),
-            (Reinstall, 1),
-            (Clone, 1),
-            (Purge, 1),
-        ],
-    ),
-    ("lines", "AB", &[(Change, 10), (Line, 40), (Double, 2), (Drop, 2), (Parts, 8), (Wipe, 1)]),
-    (
-        "lines and restores",
-        "ABS",
-        &[
-            (Change, 10),
-            (Line, 40),
-            (Drop, 2),
-            (Crash, 3),
-            (Harm, 2),
-            (Parts, 6),
-            (View, 1),
-            (Hide, 2),
-            (Purge, 1),
-            (BackupServer, 1),
-            (RestoreServer, 1),
-            (BackupMachine, 1),
-            (RestoreMachine, 1),
-            (Reinstall, 1),
-            (Wipe, 2),
-        ],
-    ),
-    ("agents", "ABS", &[(Change, 8), (Run, 60), (Away, 5), (Stop, 3), (Hand, 2)]),
-    ("agents by wrong clocks", "ABS", &[(Change, 5), (Run, 60), (Away, 2), (Clock, 6), (Stop, 2)]),
-    ("agents on full disks", "ABS", &[(Change, 8), (Run, 60), (Away, 2), (Disk, 8), (Stop, 1)]),
-    (
-        "worst",
-        "ABCS",
-        &[
-            (Change, 12),
-            (Collide, 4),
-            (Hand, 4),
-            (Hide, 2),
-            (Mass, 1),
-            (Read, 3),
-            (View, 3),
-            (Double, 4),
-            (Drop, 4),
-            (Harm, 4),
-            (Crash, 4),
-            (Disk, 2),
-            (Clock, 2),
-            (Wait, 2),
-            (Parts, 3),
-            (BackupServer, 1),
-            (RestoreServer, 1),
-            (BackupMachine, 1),
-            (RestoreMachine, 1),
-            (Reinstall, 1),
-            (Clone, 1),
-            (Purge, 2),
-            (Decide, 1),
-            (Damage, 1),
-        ],
-    ),
-];
-
-/// What happens around a conversation.
-const TALE: Profile = (
-    "told",
-    "AB",
-    &[
-        (Change, 4),
-        (Double, 3),
-        (Drop, 2),
-        (Parts, 2),
-        (BackupServer, 1),
-        (RestoreServer, 1),
-        (BackupMachine, 1),
-        (RestoreMachine, 1),
-        (Purge, 1),
-        (Hand, 2),
-        (Crash, 1),
-    ],
-);
 
 /// One world in this number begins with a conversation.
 const TOLD_EACH: u64 = 4;
@@ -445,6 +144,9 @@ impl Plan {
             Self::with(PROFILES[(seed % count) as usize], seed, in_files)
         };
         plan.setup.sealed = seed / count % SEALED == SEALED / 2;
+        if plan.setup.sealed && !plan.has_copies() {
+            plan.budget.push((Kind::Rotate, 4));
+        }
         (plan, random)
     }
 
@@ -479,21 +181,32 @@ impl Plan {
         } else {
             (0..postoffices.len()).map(|_| random.pick(&Sight::ALL).1).collect()
         };
-        let guard = if has(Mass) || has(Decide) { STRICT } else { LENIENT };
+        let guard = if has(Kind::Mass) || has(Kind::Decide) { STRICT } else { LENIENT };
         let bulk = if name == "large" { 600 } else { 0 };
         let (postoffices, push) = (postoffices.to_owned(), seed % 2 == 1);
-        let in_turn = has(Turn);
+        let in_turn = has(Kind::Turn);
         let sealed = false;
-        let slow = if has(Line) { random.pick(&["A", "AB"]) } else { "" }.to_owned();
+        let slow = if has(Kind::Night) {
+            random.pick(&["A", "AB", "BC", "AC"])
+        } else if has(Kind::Line) || has(Kind::Rate) {
+            random.pick(&["A", "AB"])
+        } else {
+            ""
+        };
+        let slow = slow.to_owned();
         let setup =
             Setup { postoffices, seed, sights, in_files, sealed, guard, push, bulk, in_turn, slow };
         let plan = Self {
             profile: name,
             setup,
             budget: budget.to_vec(),
-            keys: random.pick(&[2, 2, 2, 3, 4]),
+            keys: if has(Kind::Night) {
+                random.pick(&[4, 8, 12])
+            } else {
+                random.pick(&[2, 2, 2, 3, 4])
+            },
             steps: match bulk {
-                0 if has(Run) => random.pick(&[10, 20, 30]),
+                0 if has(Kind::Run) => random.pick(&[10, 20, 30]),
                 0 => random.pick(&[20, 40, 60, 60]),
                 _ => 15,
             },
@@ -503,6 +216,14 @@ impl Plan {
             edited: 0,
         };
         (plan, random)
+    }
+
+    /// Whether a postoffice may have two machines or a server two folders. Where one of them changes its key, the other
+    /// has to be told by hand, so worlds do not try it.
+    fn has_copies(&self) -> bool {
+        let copies = [Kind::Clone, Kind::CloneServer, Kind::Promote];
+        let is_copy = |step: &Step| matches!(step, Step::Clone(_) | Step::Promote);
+        copies.iter().any(|kind| self.has(*kind)) || self.told.iter().any(is_copy)
     }
 
     /// Whether a kind of step may come at all.

@@ -59,6 +59,10 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
         })?;
         return world.try_settle(plan.approving);
     }
+    if plan.has(Kind::Night) {
+        live_nights(world, &mut random, plan, &budget)?;
+        return world.try_settle(plan.approving);
+    }
     if plan.has(Kind::Run) {
         start_agents(world, &mut random)?;
     }
@@ -78,6 +82,32 @@ fn run_in(world: &mut World, plan: &Plan, mut random: Random) -> Checked<usize> 
         }
     }
     world.try_settle(plan.approving)
+}
+
+/// Nights and changes, and nothing else: no byte passes a line in vain, and no night.
+fn live_nights(
+    world: &mut World,
+    random: &mut Random,
+    plan: &Plan,
+    budget: &[(Kind, u64)],
+) -> Checked<()> {
+    let registered = random.below(2 * plan.steps as u64) as usize;
+    for nth in 0..plan.steps {
+        if nth == registered {
+            world.step(&Step::Register("C".into()))?;
+        }
+        let (_, step) = choose(world, random, plan, budget);
+        world.step(&step)?;
+        for machine in world.machines() {
+            let Step::Night(_, bytes, parts) = night(random, machine.clone()) else { continue };
+            if !world.is_slow(name_of(&machine)) {
+                world.step(&Step::Go(machine))?;
+            } else if !random.one_in(3) {
+                world.step(&Step::Night(machine, bytes, parts))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Agents look after all sites, some in one process and at one pace, some not.
@@ -148,7 +178,7 @@ fn choose_kind(random: &mut Random, budget: &[(Kind, u64)]) -> Kind {
     };
     let limited =
         budget.iter().filter(|(_, left)| *left > 0).map(|(kind, _)| (*kind, weight(*kind)));
-    let by_agents = budget.iter().any(|(kind, _)| *kind == Kind::Run);
+    let by_agents = budget.iter().any(|(kind, _)| matches!(kind, Kind::Run | Kind::Night));
     let free = FREE.into_iter().filter(|_| !by_agents);
     let kinds: Vec<(Kind, u64)> = free.chain(limited).collect();
     let mut at = random.below(kinds.iter().map(|(_, weight)| weight).sum());
@@ -226,7 +256,9 @@ fn choose(
         Kind::Damage => Step::Damage(machine, key),
         Kind::Turn => turn(random, machine, server),
         Kind::CloneServer => Step::Clone("s1".into()),
-        Kind::Line | Kind::Wipe => of_lines(random, kind, machine, server),
+        Kind::Line | Kind::Wipe | Kind::Rate => of_lines(random, kind, machine, server),
+        Kind::Night => night(random, machine),
+        Kind::Rotate => Step::Rotate(site_of(&pick_site(random, machine, server)).to_owned()),
         Kind::Run | Kind::Away => of_agents(world, random, kind, name),
         Kind::Stop => stop(world, random, &machine, &server),
     };
@@ -238,8 +270,19 @@ fn of_lines(random: &mut Random, kind: Kind, machine: String, server: String) ->
     if kind == Kind::Wipe {
         return Step::Wipe(pick_site(random, machine, server));
     }
+    if kind == Kind::Rate {
+        let rate = random.pick(&[Some(100), Some(300), Some(1000), None]);
+        return Step::Rate(name_of(&machine).to_owned(), rate);
+    }
     let bytes = random.pick(&[0, 100, 300, 700, 1500, 100_000]);
-    Step::Line(machine, bytes, random.one_in(20))
+    Step::Line { machine, bytes, server, lost: random.one_in(20) }
+}
+
+/// A night in which the line passes less than most bodies have.
+fn night(random: &mut Random, machine: String) -> Step {
+    let bytes = random.pick(&[150, 400, 1000, 100_000]);
+    let parts = if random.one_in(4) { Parts::Each } else { Parts::One };
+    Step::Night(machine, bytes, parts)
 }
 
 /// A disk that is full, or has space again.

@@ -18,6 +18,8 @@ const APPROVAL: usize = 3;
 /// Copies are told apart within four cycles. A cycle takes two rounds if inboxes come before the server
 /// and requests after it.
 const TOLD_APART: usize = 8;
+/// Copies behind a line take from each other what their answers say.
+const TOLD_APART_BEHIND_LINES: usize = 16;
 /// Two servers are told apart first, and then what each of them kept apart.
 const TOLD_APART_AT_TWO_SERVERS: usize = 10;
 
@@ -40,6 +42,7 @@ impl World {
     ///
     /// What is broken, or not in order after so many cycles.
     pub fn try_settle(&mut self, approving: bool) -> Checked<usize> {
+        self.widen_lines();
         if !self.agents.is_empty() {
             return self.settle_agents();
         }
@@ -49,9 +52,13 @@ impl World {
         if self.setup.in_turn {
             self.change_everywhere();
         }
-        let told_apart =
-            if self.servers().len() > 1 { TOLD_APART_AT_TWO_SERVERS } else { TOLD_APART };
-        let cycles = if self.setup.in_turn { CYCLES + TOLD_APART } else { CYCLES };
+        let told_apart = match self.servers().len() {
+            _ if !self.setup.slow.is_empty() => TOLD_APART_BEHIND_LINES,
+            0 | 1 => TOLD_APART,
+            _ => TOLD_APART_AT_TWO_SERVERS,
+        };
+        let more = if self.setup.slow.is_empty() { TOLD_APART } else { told_apart };
+        let cycles = if self.setup.in_turn { CYCLES + more } else { CYCLES };
         for cycle in 0..cycles {
             self.now += 1000;
             self.resume()?;
@@ -124,7 +131,13 @@ impl World {
         self.travelled = 0;
         for step in order {
             self.now += 1000;
+            let machine = match step {
+                Step::Request(machine, _) | Step::Inbox(machine) => Some(machine),
+                _ => None,
+            };
+            machine.map_or(Ok(()), |machine| self.use_own_line(machine))?;
             self.do_step(step)?;
+            machine.map_or(Ok(()), |machine| self.use_own_line(machine))?;
             if let Some(why) = self.broken.pop() {
                 return Err(why);
             }

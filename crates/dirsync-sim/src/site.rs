@@ -20,6 +20,8 @@ pub struct Site {
     pub skew: i64,
     /// Its bodies that travel apart from their letters.
     pub bodies: MemoryBodies,
+    /// How often its key was changed; survives restores.
+    pub keys: u32,
     /// What administrators decided here; survives restores.
     pub decisions: Vec<Decision>,
 }
@@ -29,7 +31,7 @@ impl Site {
     pub fn new(in_file: bool) -> Self {
         let store = if in_file { TestStore::in_file() } else { TestStore::default() };
         let bodies = MemoryBodies::default();
-        Self { store, named: BTreeMap::new(), skew: 0, bodies, decisions: Vec::new() }
+        Self { store, named: BTreeMap::new(), skew: 0, bodies, keys: 0, decisions: Vec::new() }
     }
 
     /// A copy as a backup takes it: what was committed.
@@ -37,7 +39,8 @@ impl Site {
         let mut store = self.store.copy();
         store.full = self.store.full;
         let (named, decisions) = (self.named.clone(), self.decisions.clone());
-        Self { store, named, skew: self.skew, bodies: self.bodies.fork(), decisions }
+        let (skew, bodies, keys) = (self.skew, self.bodies.fork(), self.keys);
+        Self { store, named, skew, bodies, keys, decisions }
     }
 
     /// Takes the database of a copy, and keeps clock, disk and decisions.

@@ -37,12 +37,16 @@
 //! | `agent s1=hourly A1=continuous` | a process begins to look after postoffices: `continuous`, `often`, `hourly`, `nightly` |
 //! | `stop A1`, `run 90` | the process of A1 ends; 90 minutes pass, in which agents do what is due |
 //! | `away A`, `back A` | the place where A and the server exchange messages goes away, and is there again |
-//! | `line A1 500`, `line A1 500 lost` | the line of A1, which a world `slow A` has, passes 500 bytes; then all that is at the place gets lost |
+//! | `line A1 500`, `line A1 500 s2 lost` | the line of A1, which a world `slow A` has, passes 500 bytes, and a server looks at its place; then all that is there gets lost |
+//! | `rate A 120`, `rate A full` | from here on the line of A passes 120 bytes whenever it is used in a cycle, or in a minute of agents; or all |
+//! | `night A1 300`, `night A1 300 each` | T1, T2 and T3 of A1, whose line passes 300 bytes before T2 and again after it; nothing passes in vain |
+//! | `rotate A1`, `rotate s1` | a postoffice changes its key, as `key rotate` does; in a world with keys |
 //! | `wipe A1`, `wipe s1` | a site loses all bodies that travel apart from their letters |
 //! | `fault` | from here on repairs are to be expected |
 
+mod parse;
+
 use std::fmt;
-use std::str::FromStr;
 
 use thiserror::Error;
 
@@ -241,8 +245,23 @@ pub enum Step {
     Run(u64),
     /// The place of a requestor goes away (or else is there again).
     Away(String, bool),
-    /// A line passes so many bytes; whether what is at the place is lost then.
-    Line(String, u64, bool),
+    /// A line passes so many bytes, and a server looks at its place.
+    Line {
+        /// The machine.
+        machine: String,
+        /// The bytes.
+        bytes: u64,
+        /// The server.
+        server: String,
+        /// Whether all that is at the place gets lost then.
+        lost: bool,
+    },
+    /// From here on the line of a postoffice passes so many bytes each time; all for `None`.
+    Rate(String, Option<u64>),
+    /// T1 to T3 of a machine, whose line passes so many bytes twice; and in how many parts it is answered.
+    Night(String, u64, Parts),
+    /// A postoffice changes its key.
+    Rotate(String),
     /// A site loses all bodies that travel.
     Wipe(String),
     /// Repairs are to be expected.
@@ -261,6 +280,16 @@ impl fmt::Display for Trouble {
             Self::Dies(n) => write!(f, " dies {n}"),
             Self::Breaks(n) => write!(f, " breaks {n}"),
         }
+    }
+}
+
+impl fmt::Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One => "",
+            Self::First => " first",
+            Self::Each => " each",
+        })
     }
 }
 
@@ -319,11 +348,6 @@ impl fmt::Display for Step {
                 write!(f, "t2 {name} {at} {server}{delivery}{trouble}")
             }
             Self::Answer { name, server, parts, trouble } => {
-                let parts = match parts {
-                    Parts::One => "",
-                    Parts::First => " first",
-                    Parts::Each => " each",
-                };
                 write!(f, "an {name} {server}{parts}{trouble}")
             }
             Self::Apply { machine, at, delivery, trouble } => {
@@ -369,9 +393,14 @@ impl fmt::Display for Step {
             Self::Run(minutes) => write!(f, "run {minutes}"),
             Self::Away(name, true) => write!(f, "away {name}"),
             Self::Away(name, false) => write!(f, "back {name}"),
-            Self::Line(machine, bytes, lost) => {
-                write!(f, "line {machine} {bytes}{}", if *lost { " lost" } else { "" })
+            Self::Line { machine, bytes, server, lost } => {
+                let lost = if *lost { " lost" } else { "" };
+                write!(f, "line {machine} {bytes} {server}{lost}")
             }
+            Self::Rate(name, Some(bytes)) => write!(f, "rate {name} {bytes}"),
+            Self::Rate(name, None) => write!(f, "rate {name} full"),
+            Self::Night(machine, bytes, parts) => write!(f, "night {machine} {bytes}{parts}"),
+            Self::Rotate(site) => write!(f, "rotate {site}"),
             Self::Wipe(site) => write!(f, "wipe {site}"),
             Self::Fault => f.write_str("fault"),
         }
@@ -395,161 +424,6 @@ impl Step {
             Self::Answer { name, server, parts: Parts::One, trouble },
             Self::Apply { machine: machine.to_owned(), at: 0, delivery: Delivery::Whole, trouble },
         ]
-    }
-}
-
-impl FromStr for Step {
-    type Err = ParseStepError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        parse(&words).ok_or_else(|| ParseStepError(text.into()))
-    }
-}
-
-fn parse(words: &[&str]) -> Option<Step> {
-    let text = |word: &&str| (*word).to_owned();
-    Some(match words {
-        ["req", machine, rest @ ..] => Step::Request(text(machine), Options::of(rest)?.trouble),
-        ["t2", name, rest @ ..] => {
-            let Options { at, server, delivery, trouble, .. } = Options::of(rest)?;
-            Step::Take { name: text(name), at, server, delivery, trouble }
-        }
-        ["an", name, rest @ ..] => {
-            let Options { server, parts, trouble, .. } = Options::of(rest)?;
-            Step::Answer { name: text(name), server, parts, trouble }
-        }
-        ["t3", machine, rest @ ..] => {
-            let Options { at, delivery, trouble, .. } = Options::of(rest)?;
-            Step::Apply { machine: text(machine), at, delivery, trouble }
-        }
-        ["drop", kind @ ("q" | "u"), name, rest @ ..] => {
-            let at = Options::of(rest)?.at;
-            Step::Drop { is_request: *kind == "q", name: text(name), at }
-        }
-        ["bare", name, claim] => {
-            Step::Bare(text(name), Claim::ALL.iter().find(|(word, _)| word == claim)?.1)
-        }
-        ["go", machine] => Step::Go(text(machine)),
-        ["cycle"] => Step::Cycle,
-        ["turn", site] => Step::Turn(text(site)),
-        ["inbox", machine] => Step::Inbox(text(machine)),
-        ["wait", days] => Step::Wait(days.parse().ok()?),
-        ["pass", minutes] => Step::Pass(minutes.parse().ok()?),
-        ["full", site] => Step::Full(text(site)),
-        ["space", site] => Step::Space(text(site)),
-        ["clock", site, seconds] => Step::Clock(text(site), seconds.parse().ok()?),
-        ["backup", site] => Step::Backup(text(site)),
-        ["restore", site] => Step::Restore(text(site), false),
-        ["restore", site, "told"] => Step::Restore(text(site), true),
-        ["standby"] => Step::Standby,
-        ["promote"] => Step::Promote,
-        ["move"] => Step::Move,
-        ["reinstall", machine] => Step::Reinstall(text(machine)),
-        ["clone", machine] => Step::Clone(text(machine)),
-        ["purge", server] => Step::Purge(text(server)),
-        ["remove", name] => Step::Remove(text(name)),
-        ["reinstate", name] => Step::Reinstate(text(name)),
-        ["approve"] => Step::Approve,
-        ["reject"] => Step::Reject,
-        ["register", name] => Step::Register(text(name)),
-        ["recover", server] => Step::Recover(text(server)),
-        ["damage", machine, key] => Step::Damage(text(machine), text(key)),
-        ["line", machine, bytes] => Step::Line(text(machine), bytes.parse().ok()?, false),
-        ["line", machine, bytes, "lost"] => Step::Line(text(machine), bytes.parse().ok()?, true),
-        ["wipe", site] => Step::Wipe(text(site)),
-        ["fault"] => Step::Fault,
-        ["agent", paces @ ..] => {
-            Step::Agent(paces.iter().map(|text| pace(text)).collect::<Option<_>>()?)
-        }
-        ["stop", site] => Step::Stop(text(site)),
-        ["run", minutes] => Step::Run(minutes.parse().ok()?),
-        ["away", name] => Step::Away(text(name), true),
-        ["back", name] => Step::Away(text(name), false),
-        [machine, "view", sight] => {
-            let sight = Sight::ALL.iter().find(|(word, _)| word == sight)?.1;
-            Step::View(text(machine), sight)
-        }
-        [machine, change @ ..] => Step::Change(text(machine), parse_change(change)?),
-        [] => return None,
-    })
-}
-
-fn pace(text: &str) -> Option<(String, Pace)> {
-    let (site, name) = text.split_once('=')?;
-    let (_, pace) = Pace::ALL.into_iter().find(|(known, _)| *known == name)?;
-    Some((site.to_owned(), pace))
-}
-
-fn parse_change(words: &[&str]) -> Option<Change> {
-    let text = |word: &str| word.to_owned();
-    let addresses = |word: &str| word.split(',').map(str::to_owned).collect();
-    Some(match words {
-        ["mass"] => Change::Mass,
-        ["cls", key] => Change::Hide(text(key)),
-        ["release", key, to] => Change::Release(text(key), text(to)),
-        ["withdraw", key] => Change::Withdraw(text(key)),
-        ["claim", key] => Change::Claim(text(key)),
-        ["file", source, keys @ ..] => {
-            Change::File(text(source), keys.iter().map(|key| text(key)).collect())
-        }
-        ["line", source, key] => Change::Line(text(source), text(key)),
-        ["read", source] => Change::Read(text(source), true),
-        ["read", source, "broken"] => Change::Read(text(source), false),
-        ["approve"] => Change::Decide(true),
-        ["reject"] => Change::Decide(false),
-        ["undo"] => Change::Undo(None),
-        ["undo", back] => Change::Undo(Some(back.parse().ok()?)),
-        ["goon", source] => Change::GoOn(text(source)),
-        [word] => match (word.chars().next()?, word.split_once('>')) {
-            ('+', _) => {
-                let (key, wanted) = word[1..].split_once('@').unwrap_or((&word[1..], &word[1..]));
-                Change::Add(text(key), addresses(wanted))
-            }
-            ('~', _) => Change::Modify(text(&word[1..])),
-            ('-', _) => Change::Delete(text(&word[1..])),
-            (_, Some((key, wanted))) => Change::Rename(text(key), addresses(wanted)),
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// What follows the first words of a step, in any order.
-struct Options {
-    at: usize,
-    server: String,
-    parts: Parts,
-    delivery: Delivery,
-    trouble: Trouble,
-}
-
-impl Options {
-    fn of(words: &[&str]) -> Option<Self> {
-        let mut options = Self {
-            at: 0,
-            server: "s1".into(),
-            parts: Parts::One,
-            delivery: Delivery::Whole,
-            trouble: Trouble::None,
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut number = || words.next()?.parse().ok();
-            match *word {
-                "keep" => options.delivery = Delivery::Keep,
-                "twice" => options.delivery = Delivery::Twice,
-                "cut" => options.delivery = Delivery::Cut(number()?),
-                "flip" => options.delivery = Delivery::Flip(number()?),
-                "dies" => options.trouble = Trouble::Dies(number()?),
-                "breaks" => options.trouble = Trouble::Breaks(number()?),
-                "first" => options.parts = Parts::First,
-                "each" => options.parts = Parts::Each,
-                "s1" | "s2" => options.server = (*word).into(),
-                word => options.at = word.parse().ok()?,
-            }
-        }
-        Some(options)
     }
 }
 
@@ -596,8 +470,13 @@ mod tests {
             "run 90",
             "away A",
             "back A",
-            "line A1 500",
-            "line A1 500 lost",
+            "line A1 500 s1",
+            "line A1 500 s2 lost",
+            "rate A 120",
+            "rate A full",
+            "night A1 300",
+            "night A1 300 each",
+            "rotate A1",
             "wipe s1",
         ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);

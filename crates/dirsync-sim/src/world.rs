@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dirsync_agent::decisions::{self, Decision, DecisionKind};
 use dirsync_agent::founding::{found_requestor, found_server};
 use dirsync_agent::route::FallBack;
+use dirsync_agent::sealing::Sealing;
 use dirsync_agent::step::{Surroundings, UnderWayLimits};
 use dirsync_carrier::Spool;
 use dirsync_directory::{EntryId, Record, View};
@@ -20,7 +22,7 @@ use dirsync_protocol::tables::{
     Mode, Registration, RegistrationState, RequestorState, Run, RunKind, ServerState, Stored,
 };
 use dirsync_store::Transaction;
-use dirsync_testing::{EVIDENCE, key_of, sealing_of};
+use dirsync_testing::{EVIDENCE, changed_keys, key_of, sealing_of};
 
 use crate::act::lines::{Lines, fork, outbox_of};
 use crate::agents::Agents;
@@ -95,8 +97,10 @@ pub struct World {
     pub standby: Option<Site>,
     /// What is under way.
     pub network: Network,
-    /// The places at the ends of lines.
+    /// The lines.
     pub(crate) lines: Lines,
+    /// When they are used next, where agents work.
+    pub(crate) lines_at: u64,
     /// What every step said, with the site that said it.
     pub events: Vec<(String, Event)>,
     /// The files that feed its postoffices.
@@ -138,6 +142,7 @@ impl World {
             standby: None,
             network: Network::default(),
             lines: Lines::new(),
+            lines_at: 0,
             events: Vec::new(),
             files: Files::new(),
             agents: Agents::new(),
@@ -218,6 +223,7 @@ impl World {
             standby: self.standby.as_ref().map(Site::copy),
             network: self.network.fork(),
             lines: fork(&self.lines),
+            lines_at: self.lines_at,
             events: Vec::new(),
             files: self.files.clone(),
             agents: self.agents.clone(),
@@ -260,7 +266,7 @@ impl World {
             seed: self.seed(),
             guard: self.setup.guard,
             evidence: EVIDENCE,
-            sealing: sealing_of(&postoffice(name_of(at)), self.setup.sealed),
+            sealing: self.sealing_at(at),
             threads: 1,
             part_bytes_max: u64::MAX,
             compression: 1,
@@ -268,8 +274,8 @@ impl World {
             fall_back: FallBack::default(),
             outbox: outbox_of(self, at),
             under_way: UnderWayLimits {
-                apart_from_bytes: 0,
-                named_again_from_bytes: 0,
+                apart_from_bytes: self.empty_body(),
+                named_again_from_bytes: self.empty_body(),
                 ..Default::default()
             },
             settle_ms: 0,
@@ -277,9 +283,24 @@ impl World {
         }
     }
 
+    /// The keys of a site, which may have changed, or none.
+    fn sealing_at(&self, at: &str) -> Arc<dyn Sealing> {
+        // The server `s1` is the postoffice `S`; a change of key is signed for one spelling.
+        let name = postoffice(&name_of(at).to_uppercase());
+        let changes = self.sites.get(site_of(at)).map_or(0, |site| site.keys);
+        if self.setup.sealed { changed_keys(&name, changes) } else { sealing_of(&name, false) }
+    }
+
+    /// A body that brings nothing is smaller, in bytes, and any other is larger.
+    fn empty_body(&self) -> u64 {
+        if self.setup.sealed { 300 } else { 64 }
+    }
+
     /// Puts a machine up that knows nothing but its invitation.
     pub fn install(&mut self, machine: &str) {
         let mut site = Site::new(self.setup.in_files);
+        // A machine that begins anew has its folder of keys.
+        site.keys = self.sites.get(machine).map_or(0, |site| site.keys);
         let mut draws = Draws::new(&self.seed());
         let name = name_of(machine).to_owned();
         in_store(&mut site, |tables| {

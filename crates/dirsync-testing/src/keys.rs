@@ -15,13 +15,7 @@ use crate::plain::PlainSealing;
 ///
 /// Never: every seed makes a key.
 pub fn own_keys(name: &PostofficeName) -> Arc<OwnKeys> {
-    // A key costs as much as opening a message.
-    static MADE: Mutex<BTreeMap<String, Arc<OwnKeys>>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let keys = made
-        .entry(name.as_str().to_owned())
-        .or_insert_with(|| Arc::new(OwnKeys::new(name.clone(), pair(name, 0))));
-    Arc::clone(keys)
+    changed_keys(name, 0)
 }
 
 /// The keys of a postoffice after it has changed its key this number of times. It still has the older ones.
@@ -30,11 +24,17 @@ pub fn own_keys(name: &PostofficeName) -> Arc<OwnKeys> {
 ///
 /// Never: every seed makes a key, and every key signs.
 pub fn changed_keys(name: &PostofficeName, changes: u32) -> Arc<OwnKeys> {
-    let mut keys = OwnKeys::new(name.clone(), pair(name, 0));
-    for change in 1..=changes {
-        keys.rotate(pair(name, change)).expect("the key signs");
-    }
-    Arc::new(keys)
+    // A key costs as much as opening a message.
+    static MADE: Mutex<BTreeMap<(String, u32), Arc<OwnKeys>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let keys = made.entry((name.as_str().to_owned(), changes)).or_insert_with(|| {
+        let mut keys = OwnKeys::new(name.clone(), pair(name, 0));
+        for change in 1..=changes {
+            keys.rotate(pair(name, change)).expect("the key signs");
+        }
+        Arc::new(keys)
+    });
+    Arc::clone(keys)
 }
 
 /// The key of a postoffice after this number of changes.
@@ -55,6 +55,16 @@ pub fn key_of(name: &PostofficeName) -> PublicKey {
 /// The keys of a postoffice, as others know them.
 pub fn peer_keys(name: &PostofficeName) -> PeerKeys {
     PeerKeys::pinned(name.clone(), key_of(name))
+}
+
+/// All keys that a postoffice has after this number of changes, as others know them that were told of each.
+///
+/// # Panics
+///
+/// If there are more changes than anybody follows.
+pub fn all_peer_keys(name: &PostofficeName, changes: u32) -> PeerKeys {
+    let later = (1..=changes).map(|change| *pair(name, change).public()).collect();
+    PeerKeys::kept(name.clone(), key_of(name), later).expect("they can be followed")
 }
 
 /// The sealing of a postoffice, with keys or plain.

@@ -1,6 +1,7 @@
 //! Messages as a test looks at them and makes them, sealed or plain.
 
 use std::io::{Cursor, Read, Write};
+use std::sync::Arc;
 
 use dirsync_agent::peers::Peer;
 use dirsync_agent::sealing::{CarriedBody, Letter as Unsealed};
@@ -8,9 +9,12 @@ use dirsync_agent::step::message_name;
 use dirsync_carrier::Spool;
 use dirsync_directory::PostofficeName;
 use dirsync_message::Head;
-use dirsync_seal::{BodyPlace, Content, FirstContact, Lines, MessageName, SealError};
+use dirsync_seal::{
+    BodyPlace, CHAIN_MAX, Content, FirstContact, Lines, MessageName, OwnKeys, Parties, PeerKeys,
+    SealError,
+};
 
-use crate::keys::{own_keys, peer_keys, sealing_of};
+use crate::keys::{all_peer_keys, changed_keys, own_keys, peer_keys, sealing_of};
 use crate::plain::{PlainMessage, encoded, front};
 
 /// The head of a message file, which may be sealed.
@@ -32,6 +36,21 @@ pub fn body_apart(mut file: &[u8]) -> Option<Content> {
         Ok(plain) => plain.statement,
     };
     (statement.place == BodyPlace::Apart).then_some(statement.content)
+}
+
+/// The keys of the addressee of a message, and those of its sender. They may have changed.
+fn keys_of(lines: &Lines) -> (Arc<OwnKeys>, PeerKeys) {
+    let Parties { from, to, from_key, to_key } = lines.parties();
+    let (mut own, mut sender) = (own_keys(to), peer_keys(from));
+    for changes in 1..=CHAIN_MAX as u32 {
+        if own.pair(to_key).is_none() {
+            own = changed_keys(to, changes);
+        }
+        if sender.may_sign(from_key).is_none() {
+            sender = all_peer_keys(from, changes);
+        }
+    }
+    (own, sender)
 }
 
 /// A message in readable form.
@@ -87,8 +106,7 @@ impl Readable {
     fn read_sealed(mut file: &[u8], apart: Option<&[u8]>) -> Result<Self, SealError> {
         let whole = file.to_vec();
         let lines = Lines::read(&mut file)?;
-        let own = own_keys(&lines.parties().to);
-        let sender = peer_keys(&lines.parties().from);
+        let (own, sender) = keys_of(&lines);
         let opened = lines.verify(&own, &sender)?.open_head(Cursor::new(whole), &own)?;
         let front = opened.signed().front().clone();
         let head = opened.head().to_owned();

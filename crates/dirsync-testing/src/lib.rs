@@ -34,7 +34,7 @@ mod world;
 
 pub use faults::{Fault, Faults};
 pub use held::held_changes;
-pub use keys::{changed_keys, key_of, own_keys, peer_keys, sealing_of};
+pub use keys::{all_peer_keys, changed_keys, key_of, own_keys, peer_keys, sealing_of};
 pub use letter::{Readable, body_apart, head_of};
 pub use line::{Line, LinePlace, SlowMessages, SlowTransit, exchange};
 pub use memory::MemoryStore;

@@ -12,7 +12,7 @@ use dirsync_agent::exchange::{
 use dirsync_agent::sealing::Sealing;
 use dirsync_carrier::{
     Arrived, Carrier, CarrierError, CarrierErrorKind, CarrierFile, MessageFile, Outgoing, Transit,
-    TransitError, message_name,
+    TransitError, is_of_signal, message_name,
 };
 use dirsync_directory::PostofficeName;
 use dirsync_transit::Outbox;
@@ -32,8 +32,12 @@ struct PlaceState {
     files: BTreeMap<String, Files>,
     /// The beginnings of files that were cut off.
     begun: BTreeMap<(String, String), usize>,
-    /// All bytes that passed lines.
-    bytes_passed: u64,
+    /// All bytes that passed lines to this place.
+    bytes_left: u64,
+    /// All bytes that passed lines from this place.
+    bytes_fetched: u64,
+    /// The bytes of signals in both directions, which are not among these.
+    bytes_of_signals: u64,
 }
 
 impl LinePlace {
@@ -44,7 +48,17 @@ impl LinePlace {
 
     /// The bytes that passed lines to and from this place so far, but for [`Line::local`] ones.
     pub fn bytes_passed(&self) -> u64 {
-        self.0.borrow().bytes_passed
+        self.bytes_left() + self.bytes_fetched() + self.0.borrow().bytes_of_signals
+    }
+
+    /// Those of them that passed to this place, without signals.
+    pub fn bytes_left(&self) -> u64 {
+        self.0.borrow().bytes_left
+    }
+
+    /// Those of them that passed from this place, without signals.
+    pub fn bytes_fetched(&self) -> u64 {
+        self.0.borrow().bytes_fetched
     }
 
     /// Loses files: those whose names `lost` picks.
@@ -88,13 +102,18 @@ impl Line {
         CarrierError { kind, place: "the line".into(), said: said.into() }
     }
 
-    /// Passes bytes of a file of which `begun` have passed before. Returns whether all have passed now.
-    fn pass(&self, begun: &mut usize, bytes: usize) -> bool {
+    /// Passes bytes of a file of which `begun` have passed before, and counts them. Returns whether all have passed now.
+    fn pass(
+        &self,
+        begun: &mut usize,
+        bytes: usize,
+        count: impl Fn(&mut PlaceState) -> &mut u64,
+    ) -> bool {
         let need = bytes - *begun;
         let Some(left) = &self.left else { return true };
         let passes = need.min(usize::try_from(left.get()).unwrap_or(usize::MAX));
         left.set(left.get() - passes as u64);
-        self.place.0.borrow_mut().bytes_passed += passes as u64;
+        *count(&mut self.place.0.borrow_mut()) += passes as u64;
         *begun += passes;
         passes == need
     }
@@ -119,7 +138,10 @@ impl Carrier for Line {
         }
         let key = (to.folded().to_owned(), name.to_owned());
         let mut begun = self.place.0.borrow_mut().begun.remove(&key).unwrap_or(0).min(bytes.len());
-        if !self.pass(&mut begun, bytes.len()) {
+        if !self.pass(&mut begun, bytes.len(), |place| match is_of_signal(name) {
+            true => &mut place.bytes_of_signals,
+            false => &mut place.bytes_left,
+        }) {
             if self.continues {
                 self.place.0.borrow_mut().begun.insert(key, begun);
             }
@@ -150,7 +172,10 @@ impl Carrier for Line {
         }
         let key = (format!("fetched by {}", self.me.folded()), file.name.clone());
         let mut begun = self.place.0.borrow_mut().begun.remove(&key).unwrap_or(0).min(bytes.len());
-        if !self.pass(&mut begun, bytes.len()) {
+        if !self.pass(&mut begun, bytes.len(), |place| match is_of_signal(&file.name) {
+            true => &mut place.bytes_of_signals,
+            false => &mut place.bytes_fetched,
+        }) {
             if self.continues {
                 self.place.0.borrow_mut().begun.insert(key, begun);
             }

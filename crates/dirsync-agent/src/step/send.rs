@@ -14,7 +14,7 @@ use dirsync_transit::FrozenBody;
 
 use super::place::Failures;
 use super::transport::{encode_body, request_name};
-use super::under_way::{NamedBody, freeze_first, is_inline, own_part_under_way};
+use super::under_way::{NamedBody, freeze_first, holds, is_inline, own_part_under_way};
 use super::{Interrupted, PlaceFailure, Sent, StepError, Surroundings, Ways, commit, reported};
 use crate::known_peers::first_contact;
 use crate::peers::Peer;
@@ -147,7 +147,7 @@ impl Made {
         name: &MessageName,
         body: &NamedBody,
     ) -> Result<Vec<u8>, StepError> {
-        let holds = around.outbox.holds(&self.head.to)?;
+        let holds = holds(around, &self.head.to)?;
         let letter = Letter {
             to: &self.server,
             name,

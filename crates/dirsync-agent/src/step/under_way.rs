@@ -3,7 +3,8 @@
 use dirsync_carrier::Transit;
 use dirsync_directory::PostofficeName;
 use dirsync_message::{Body, Head, OwnPart, ReqEpoch, Update};
-use dirsync_seal::{BodyPlace, SealedBody};
+use dirsync_protocol::simulation::Rule;
+use dirsync_seal::{BodyPlace, Holding, SealedBody};
 use dirsync_transit::{BodiesError, FrozenBody};
 
 use super::Surroundings;
@@ -83,11 +84,22 @@ pub(super) fn freeze_next(
     Ok(NamedBody::apart(&frozen))
 }
 
+/// The bytes that are here of bodies of a peer, for a message to it: it does not send them again.
+pub(super) fn holds(
+    around: &Surroundings,
+    peer: &PostofficeName,
+) -> Result<Vec<Holding>, BodiesError> {
+    if Rule::Came.holds() { around.outbox.holds(peer) } else { Ok(Vec::new()) }
+}
+
 /// The bodies on their way to a peer, if they are worth naming again.
 fn worth_naming(
     around: &Surroundings,
     peer: &PostofficeName,
 ) -> Result<Vec<FrozenBody>, BodiesError> {
+    if !Rule::Again.holds() {
+        return Ok(Vec::new());
+    }
     let limits = around.under_way;
     let (frozen, progress) = around.outbox.frozen(peer)?;
     let is_young =

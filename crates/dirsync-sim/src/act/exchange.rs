@@ -13,7 +13,9 @@ use dirsync_message::{Instance, Mark, ServerEpoch, SrvSeq, SyncPoint};
 use dirsync_protocol::context::Event;
 use dirsync_protocol::row::Row;
 use dirsync_protocol::server::pending;
-use dirsync_testing::Fault;
+use dirsync_seal::CHAIN_MAX;
+use dirsync_testing::{Fault, all_peer_keys};
+use dirsync_transit::MemoryBodies;
 
 use crate::check::Checked;
 use crate::naming::{SERVER, name_of, postoffice};
@@ -57,10 +59,13 @@ impl World {
 
     /// The access of a machine to the place of a postoffice.
     fn port_of(&self, machine: &str, name: &str) -> Port {
-        match self.sites.get(site_of(machine)) {
-            Some(site) if self.is_slow(name) => self.network.slow_port(machine, &site.bodies),
-            _ => self.network.port(machine),
-        }
+        self.network.port(machine).with_bodies(self.bodies_of(machine, name))
+    }
+
+    /// The bodies that a machine sends to a postoffice, or gets from it, over its line.
+    pub(crate) fn bodies_of(&self, machine: &str, name: &str) -> Option<&MemoryBodies> {
+        let site = self.sites.get(site_of(machine))?;
+        self.is_slow(name).then_some(&site.bodies)
     }
 
     /// Runs a shipped step that may be disturbed; none where it failed and had reason to.
@@ -274,9 +279,11 @@ impl World {
     /// stays for the folder's copies.
     pub(super) fn turn(&mut self, at: &str) -> Checked<bool> {
         if self.has_machine(at) {
+            self.use_own_line(at)?;
             self.take_inbox(at)?;
             self.read_sources(at)?;
             self.send(at, Trouble::None)?;
+            self.use_own_line(at)?;
             return Ok(true);
         }
         if !at.starts_with('s') || !self.sites.contains_key(at) {
@@ -287,11 +294,14 @@ impl World {
         if takes_part {
             self.send(&own, Trouble::None)?;
         }
-        for letter in self.network.take_all(true) {
-            self.deliver_request(at, &letter, Trouble::None)?;
-            self.put_back_undelivered(at, Delivery::Whole);
+        self.look_at_all_places(at)?;
+        for name in self.names() {
+            for number in self.network.numbers(true, &name) {
+                self.take_from_inbox(at, number)?;
+            }
         }
         self.answer(at, &self.names(), Parts::One, Trouble::None)?;
+        self.look_at_all_places(at)?;
         if takes_part {
             self.take_inbox(&own)?;
         }
@@ -301,15 +311,30 @@ impl World {
     /// T3 with all that lies in the inbox of a machine, which its copies share.
     pub(super) fn take_inbox(&mut self, machine: &str) -> Checked<()> {
         for number in self.network.numbers(false, name_of(machine)) {
-            let letter = self.network.take(number).expect("it is under way");
-            self.deliver_update(machine, &letter, Trouble::None)?;
             let known = self.network.numbers(false, name_of(machine)).len();
-            self.put_back_undelivered(machine, Delivery::Whole);
-            if self.network.numbers(false, name_of(machine)).len() == known {
-                self.travelled += letter.travelled();
+            let letter = self.take_from_inbox(machine, number)?;
+            if self.network.numbers(false, name_of(machine)).len() < known {
+                self.travelled += letter.map_or(0, |letter| letter.travelled());
             }
         }
         Ok(())
+    }
+
+    /// T2 or T3 with a letter that is under way, unless its body is: the shipped queue keeps it until that has come. The
+    /// letter that was delivered; it is under way again if the step leaves it in the inbox.
+    pub(super) fn take_from_inbox(&mut self, at: &str, number: u64) -> Checked<Option<Letter>> {
+        let letter = self.network.letter(number);
+        let Some(letter) = letter.filter(|letter| self.is_complete(letter, at)) else {
+            return Ok(None);
+        };
+        self.network.take(number);
+        if letter.is_request {
+            self.deliver_request(at, &letter, Trouble::None)?;
+        } else {
+            self.deliver_update(at, &letter, Trouble::None)?;
+        }
+        self.put_back_undelivered(at, Delivery::Whole);
+        Ok(Some(letter))
     }
 
     /// The letter that a step delivers, as it arrives.
@@ -363,6 +388,7 @@ impl World {
     ) -> Checked<()> {
         let before = self.submitted_stamps(server, &letter.name);
         let taken = self.take_request_with(server, letter, trouble)?;
+        self.check_key(server, letter, &taken)?;
         self.note_split(server, &letter.name, &before);
         self.check_stamps(server, &letter.name, &before)?;
         if self.server_state(server).fenced {
@@ -395,6 +421,7 @@ impl World {
         let before = crate::check::list_of(self.site(machine));
         let live = self.is_live(machine);
         let taken = self.take_update_with(machine, letter, trouble)?;
+        self.check_key(machine, letter, &taken)?;
         self.check_digests(machine)?;
         if taken.digest_failed && !self.ghost.faulty {
             return Err(format!("I5: {machine} needs a repair without any fault"));
@@ -420,6 +447,33 @@ impl World {
         } else {
             Err(format!("I4: an update was applied twice at {machine}"))
         }
+    }
+
+    /// A letter is refused for its key only where one by a later key of its sender was taken (K1), or where a copy of the
+    /// database was put back that knows too few of them (K4).
+    fn check_key(&mut self, at: &str, letter: &Letter, taken: &Taken) -> Checked<()> {
+        let sender = if letter.is_request { letter.name.as_str() } else { SERVER };
+        let Some(key) = letter.signed_by().filter(|_| self.setup.sealed) else {
+            return Ok(());
+        };
+        let site = site_of(at).to_owned();
+        let Some(key) = all_peer_keys(&postoffice(sender), CHAIN_MAX as u32)
+            .all()
+            .position(|known| known.fingerprint() == key)
+        else {
+            return Ok(());
+        };
+        let heard = self.ghost.keys_heard.entry((site.clone(), sender.to_owned())).or_default();
+        if !taken.refused {
+            // A step that failed may have taken it before.
+            *heard = (*heard).max(key);
+            return Ok(());
+        }
+        let is_known = key < *heard || self.ghost.keys_lost.contains(&site);
+        if is_known || self.ghost.gone.contains(sender) || !letter.is_whole() {
+            return Ok(());
+        }
+        Err(format!("K1: a letter of {sender} by key {key} was refused at {at}"))
     }
 
     /// Does something that leaves no trace.

@@ -4,6 +4,7 @@ use dirsync_agent::decisions::catch_up;
 use dirsync_agent::restoring::{begin_anew, promote};
 use dirsync_message::Instance;
 use dirsync_protocol::server::finish_recovery;
+use dirsync_seal::CHAIN_MAX;
 
 use crate::check::Checked;
 use crate::naming::{SERVER, name_of};
@@ -12,6 +13,9 @@ use crate::world::{World, site_of};
 
 /// So many machines of one name are the most.
 const COPIES_MAX: u64 = 3;
+
+/// So many changes of its key a site makes at most: a chain of them can be followed.
+const KEYS_MAX: u32 = CHAIN_MAX as u32;
 
 fn twin(machine: &str, number: u64) -> String {
     format!("{}{number}", name_of(machine))
@@ -52,13 +56,15 @@ impl World {
                     return Ok(false);
                 }
                 let Some(mut standby) = self.standby.take() else { return Ok(false) };
-                // The log of decisions is copied as it grows, beside the database's older copy.
+                // The log of decisions and the keys are copied when they change, beside the database's older copy.
                 if let Some(old) = self.sites.get("s1") {
                     standby.decisions.clone_from(&old.decisions);
+                    standby.keys = old.keys;
                 }
                 self.sites.insert("s2".into(), standby);
                 self.become_server("s2")?;
                 self.ghost.faulty = true;
+                self.ghost.keys_lost.insert("s2".into());
                 if self.has_machine(&format!("{SERVER}2")) {
                     self.ghost.doubled = true;
                     self.ghost.copied.insert(SERVER.into());
@@ -71,6 +77,7 @@ impl World {
                     return Ok(false);
                 }
                 self.install(machine);
+                self.ghost.keys_lost.insert(machine.clone());
                 self.ghost.faulty = true;
                 self.relieve();
                 Ok(true)
@@ -78,6 +85,14 @@ impl World {
             Step::Clone(what) => Ok(self.copy_folder(what)),
             other => Err(format!("\"{other}\" is done elsewhere")),
         }
+    }
+
+    /// A postoffice changes its key, as `key rotate` does. The folder of its keys is beside the database: a copy that is
+    /// put back leaves it as it is.
+    pub(super) fn rotate(&mut self, site: &str) -> bool {
+        let sealed = self.setup.sealed;
+        let site = self.sites.get_mut(site).filter(|site| sealed && site.keys < KEYS_MAX);
+        site.map(|site| site.keys += 1).is_some()
     }
 
     /// A copy of a folder works beside it.
@@ -148,6 +163,7 @@ impl World {
             && if is_server { !self.server_state(what).fenced } else { self.can_send(what) };
         if possible {
             self.site(what).restore(&backup);
+            self.ghost.keys_lost.insert(what.into());
             if told {
                 let mut log = self.site(what).decisions.clone();
                 let begun =

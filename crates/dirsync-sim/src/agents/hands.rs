@@ -57,13 +57,18 @@ impl Work<'_> {
         let machine = self.machine();
         let name = name_of(&machine).to_owned();
         let port = self.world.network.port_at(&machine, &name);
+        let port = port.with_bodies(self.world.bodies_of(&machine, &name));
         (name, port)
     }
 
     fn ports(&self) -> BTreeMap<String, Port> {
         let names = self.world.names().into_iter();
         names
-            .map(|name| (name.clone(), self.world.network.port_at(&format!("s1/{name}"), &name)))
+            .map(|name| {
+                let port = self.world.network.port_at(&format!("s1/{name}"), &name);
+                let port = port.with_bodies(self.world.bodies_of("s1", &name));
+                (name, port)
+            })
             .collect()
     }
 

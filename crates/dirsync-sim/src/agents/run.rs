@@ -75,7 +75,8 @@ impl World {
     /// The place of a postoffice's messages goes away, or comes back.
     pub(crate) fn place_is_away(&mut self, name: &str, away: bool) -> bool {
         let known = name != SERVER && self.names().iter().any(|known| known == name);
-        if !known || self.network.set_away(name, away) == away {
+        // At a line, what cannot pass waits: no step sees that.
+        if !known || self.is_slow(name) || self.network.set_away(name, away) == away {
             return false;
         }
         let machine = format!("{name}1");
@@ -110,14 +111,20 @@ impl World {
     pub(crate) fn run_agents(&mut self, minutes: u64) -> Checked<bool> {
         let end = self.now + minutes * MINUTE_MS;
         loop {
+            let lines = self.lines_have_work().then_some(self.lines_at).filter(|at| *at <= end);
             let due = self.agents.iter().filter(|(_, agent)| agent.runs && agent.wake_at <= end);
-            let Some(at) = due.map(|(_, agent)| agent.wake_at).min() else { break };
+            let Some(at) = due.map(|(_, agent)| agent.wake_at).chain(lines).min() else { break };
             self.now = self.now.max(at);
             let due =
                 self.agents.iter().filter(|(_, agent)| agent.runs && agent.wake_at <= self.now);
             let due: Vec<String> = due.map(|(site, _)| site.clone()).collect();
             for site in due {
                 self.agent_turn(&site)?;
+            }
+            if self.lines_have_work() && self.now >= self.lines_at {
+                self.lines_at = self.now + MINUTE_MS;
+                self.use_all_lines()?;
+                self.deliver_posted();
             }
             if self.now >= self.checked + CHECK_MS {
                 self.checked = self.now;
@@ -236,20 +243,31 @@ impl World {
         Ok(())
     }
 
-    /// Puts what was sent into the inboxes of its addressees.
+    /// Puts what was sent into the inboxes of its addressees. What is behind a line waits there until its body has come.
     pub(crate) fn deliver_posted(&mut self) {
         if self.agents.is_empty() {
             return;
         }
         for is_request in [true, false] {
             for letter in self.network.take_all(is_request) {
+                let has_apart = letter.body_apart().is_some();
+                let reader = if is_request { "s1".to_owned() } else { format!("{}1", letter.name) };
+                if !self.is_complete(&letter, &reader) {
+                    self.network.put_back(letter);
+                    continue;
+                }
                 let machine = format!("{}1", letter.name);
                 let (site, inbox) = match (is_request, letter.name == SERVER) {
                     (true, _) => ("s1".to_owned(), format!("s1/{}", letter.name)),
                     (false, true) => ("s1".to_owned(), "S1".to_owned()),
                     (false, false) => (machine.clone(), machine),
                 };
-                self.network.deliver(&inbox, letter);
+                if has_apart {
+                    self.network.set_clock(self.now);
+                    self.network.deliver_late(&inbox, letter);
+                } else {
+                    self.network.deliver(&inbox, letter);
+                }
                 self.touch(&site);
             }
         }

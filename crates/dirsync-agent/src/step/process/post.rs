@@ -14,7 +14,7 @@ use crate::peers::Peer;
 use crate::sealing::{CarriedBody, Letter};
 use crate::step::place::{Failures, PlaceFailure, Sent};
 use crate::step::transport::update_name;
-use crate::step::under_way::{NamedBody, freeze_first, freeze_next, is_inline, named_for};
+use crate::step::under_way::{NamedBody, freeze_first, freeze_next, holds, is_inline, named_for};
 use crate::step::{StepError, Surroundings};
 
 /// A place through which a requestor is reached.
@@ -234,7 +234,7 @@ fn seal<'h>(
     peer: &Peer,
 ) -> Result<Sealed<'h>, StepError> {
     let name = update_name(head).ok_or(StepError::NoName)?;
-    let holds = around.outbox.holds(&head.to)?;
+    let holds = holds(around, &head.to)?;
     let letter = Letter {
         to: peer,
         name: &name,
