@@ -2,13 +2,15 @@
 
 use dirsync_agent::peers::Peer;
 use dirsync_directory::PostofficeName;
-use dirsync_protocol::tables::{RegistrationState, Stored, Tables};
+use dirsync_protocol::tables::{Registration, RegistrationState, Stored, Tables};
 use dirsync_seal::{Fingerprint, OwnKeys, PublicKey};
 
 use crate::failure::{Failure, Result};
+use crate::invitation::VALID_MS;
 use crate::key_ring::{self, KeyRing};
 use crate::keys::renew_evidence;
 use crate::postoffice::{Postoffice, log_within};
+
 use crate::time::now_ms;
 
 /// How long old private keys are kept for peers that have not confirmed the newest one: a year, in milliseconds.
@@ -110,14 +112,28 @@ pub(crate) fn remove_old(postoffice: &mut Postoffice) -> Result<()> {
     if keys.older().next().is_none() {
         return Ok(());
     }
-    let peers = shown(&mut *postoffice.begin()?, &keys)?;
-    let is_old = changed_at.is_some_and(|at| now_ms().saturating_sub(at) > OLD_KEYS_MS);
-    if !is_old && peers.iter().any(|peer| peer.key.is_some() && !peer.confirmed) {
+    let (now, changed_at) = (now_ms(), changed_at.unwrap_or(0));
+    let is_old = now.saturating_sub(changed_at) > OLD_KEYS_MS;
+    let mut tables = postoffice.begin()?;
+    let peers = shown(&mut *tables, &keys)?;
+    let is_any_behind = peers.iter().any(|peer| peer.key.is_some() && !peer.confirmed);
+    let registrations = tables.registrations()?;
+    let is_any_invited = registrations.iter().any(|one| is_invited_before(one, changed_at, now));
+    drop(tables);
+    if !is_old && (is_any_behind || is_any_invited) {
         return Ok(());
     }
     key_ring::remove_old(&postoffice.folder)?;
     postoffice.forget_own_keys();
     log(postoffice, "old private keys were removed: nobody needs them any more")
+}
+
+/// Whether an invitation from before the last change of the key is open: it has an older key.
+fn is_invited_before(registration: &Registration, changed_at: u64, now: u64) -> bool {
+    let is_older = |expires: u64| expires > now && expires <= changed_at.saturating_add(VALID_MS);
+    registration.state != RegistrationState::Removed
+        && registration.key.is_none()
+        && registration.invitation.as_ref().is_some_and(|(_, expires)| is_older(*expires))
 }
 
 fn log(postoffice: &mut Postoffice, text: &str) -> Result<()> {

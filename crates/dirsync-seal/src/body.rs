@@ -30,6 +30,8 @@ const LEVEL_MAX: i32 = 19;
 const WINDOW_LOG_MAX: u32 = 23;
 /// The number of bytes that are collected before they are compressed, decrypted or decompressed.
 const BUFFER_BYTES: usize = 128 * 1024;
+/// The same for a body that is not larger.
+const SMALL_BUFFER_BYTES: usize = 8 * 1024;
 
 /// The one-time key of a body: who has it can read the body.
 #[derive(Clone)]
@@ -168,7 +170,8 @@ impl<R: Read> BodyReader<R> {
         let ratio = content.bytes.saturating_mul(RATIO_MAX);
         let allowed_bytes = ratio.max(RATIO_FROM_BYTES).min(bytes_max);
         // Most bodies are small: a server opens a thousand empty ones in a row. What is allocated is also cleared.
-        let room = usize::try_from(content.bytes).unwrap_or(BUFFER_BYTES).clamp(1, BUFFER_BYTES);
+        let is_small = content.bytes <= SMALL_BUFFER_BYTES as u64;
+        let room = if is_small { SMALL_BUFFER_BYTES } else { BUFFER_BYTES };
         let checked = BufReader::with_capacity(room, CheckedReader::new(input, content));
         let decrypted = age_file::decrypt(Part::Body, &key.0, checked)?;
         let decrypted = BufReader::with_capacity(room, decrypted);

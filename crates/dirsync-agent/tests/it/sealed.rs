@@ -4,6 +4,7 @@ use dirsync_agent::step::ProcessReport;
 use dirsync_carrier::Arrived;
 use dirsync_directory::PostofficeName;
 use dirsync_message::BodyWriter;
+use dirsync_protocol::context::Level;
 use dirsync_protocol::invitation::proof;
 use dirsync_protocol::row::Row;
 use dirsync_seal::{
@@ -12,7 +13,7 @@ use dirsync_seal::{
 };
 use dirsync_store::Store;
 use dirsync_testing::rows::postoffice;
-use dirsync_testing::{DAY_MS, Letter, Readable, SERVER, World, key_of, own_keys};
+use dirsync_testing::{DAY_MS, Letter, Readable, SERVER, World, changed_keys, key_of, own_keys};
 
 const A: &str = "SOUTH/A";
 const B: &str = "WEST/B";
@@ -302,4 +303,22 @@ fn keys_are_pinned_by_the_first_request() {
     assert_eq!(pinned(&mut world), None);
     world.cycle();
     assert_eq!(pinned(&mut world), Some(key(A).to_string()));
+}
+
+/// A request that was delayed on its way, and comes after its sender has changed its key, is no second machine.
+#[test]
+fn a_request_that_a_change_of_key_overtook_alarms_nobody() {
+    let mut world = three_postoffices();
+    world.send(A);
+    let [(delayed, file)] = &files_of(&world, SERVER)[..] else { panic!("one request") };
+    world.network.lose(&postoffice(SERVER), delayed);
+    world.pass(1000);
+    world.at(A).keys = Some(changed_keys(&postoffice(A), 1));
+    let before = world.at(SERVER).decisions.len();
+    world.cycle();
+    world.cycle();
+    assert_eq!(world.at(SERVER).decisions.len(), before + 1, "the new key is pinned");
+    let (report, _) = processed(&mut world, delayed, file.clone());
+    assert_eq!((report.refused, report.messages), (1, 0), "nobody is told that the name is taken");
+    assert!(report.events.iter().all(|event| event.level != Level::Alarm), "{:?}", report.events);
 }

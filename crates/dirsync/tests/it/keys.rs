@@ -253,3 +253,24 @@ fn a_server_whose_key_was_stolen_invites_anew() {
     }
     assert_equal(&sandbox, 4);
 }
+
+/// An invitation has the server's key of its day. A site that comes late with it is heard all the same.
+#[test]
+fn the_key_of_an_open_invitation_is_kept() {
+    let sandbox = Sandbox::two_postoffices();
+    sandbox.run("-C hq requestor add WEST/LAB --folder share --out lab.invitation").expect(0);
+    for _ in 0..2 {
+        sandbox.run("-C hq key rotate").expect(0);
+        tidy_up(&mut Postoffice::open(&sandbox.path("hq"), "test").unwrap()).unwrap();
+    }
+    let older = |sandbox: &Sandbox| keys(sandbox, "hq")["older"].as_array().unwrap().len();
+    assert_eq!(older(&sandbox), 2);
+    sandbox.run("-C lab init --invitation lab.invitation").expect(0);
+    add(&sandbox, "lab", "late");
+    for _ in 0..3 {
+        cycle(&sandbox, &["sales", "lab"]);
+    }
+    assert_equal(&sandbox, 1);
+    tidy_up(&mut Postoffice::open(&sandbox.path("hq"), "test").unwrap()).unwrap();
+    assert_eq!(older(&sandbox), 0, "everybody has confirmed the newest key");
+}

@@ -80,18 +80,19 @@ pub(super) enum Admission {
     Open,
     /// They may not, and it has been told so.
     Refused,
-    /// The request was taken before its sender changed its key, and has come once more.
+    /// The request was made before its sender changed its key, and comes late, or once more.
     Late,
 }
 
-/// Whether this request was taken before, or is older than all that are remembered. As in S10a, a machine that was
+/// Whether this request was taken before, or is older than the last that was taken. As in S10a, a machine that was
 /// put back from a copy makes others, or makes them later.
 fn is_late(registration: &Registration, request: &Request) -> bool {
     let taken = &registration.taken;
-    let before_all = taken.first().is_some_and(|(first, _)| request.number < *first)
+    let is_older = taken.last().is_some_and(|(last, _)| request.number < *last)
+        && taken.iter().all(|(number, _)| *number != request.number)
         && request.health.clock <= registration.health.clock;
     registration.epoch == Some(request.epoch)
-        && (before_all || taken.contains(&(request.number, request.id)))
+        && (is_older || taken.contains(&(request.number, request.id)))
 }
 
 /// Pins the key of a postoffice that has proved that it knows its invitation's secret, or that has changed its
