@@ -77,6 +77,15 @@ impl Peer {
         Ok(keys.map(|keys| Self { keys, confirmed }))
     }
 
+    /// Forgets which own keys it has confirmed (K4). The newest one signs for it from now on, and none before that one
+    /// again: the peer may have followed to the newest.
+    pub(crate) fn forget_confirmed(&mut self, tables: &mut dyn Tables) -> Stored<()> {
+        if self.confirmed.take().is_some() {
+            tables.put_note(&note(CONFIRMED_KEYS, self.keys.name()), None)?;
+        }
+        Ok(())
+    }
+
     /// Keeps what a message shows that is being taken: the keys that follow those of its sender, and the own
     /// key to which it was sealed. Returns the key that is pinned from now on, if that is another one
     /// (K1); the caller keeps it.

@@ -355,8 +355,8 @@ impl OwnKeys {
 /// The keys of this postoffice that a peer has confirmed by sealing messages to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmed {
-    /// The newest key to which the peer ever sealed a message. It signs messages for the peer: an older
-    /// one is refused there.
+    /// The newest key to which the peer ever sealed a message, or that has signed one for it. It signs messages for
+    /// the peer: an older one is refused there.
     pub newest: Fingerprint,
     /// The key to which the peer sealed its last message.
     pub last: Fingerprint,
@@ -364,9 +364,12 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// What is confirmed after a message of the peer that was sealed to `to_key`, which is one of the own
-    /// keys. `before` is `None` if it is the first message. Late messages take nothing back.
+    /// keys. `before` is `None` if it is the first message, or what it had confirmed was forgotten: then the newest key
+    /// has signed messages for it, and goes on to do so. Late messages take nothing back.
     pub fn after(before: Option<Self>, to_key: Fingerprint, own: &OwnKeys) -> Self {
-        let newest = before.map_or(to_key, |before| before.newest);
+        let Some(Self { newest, .. }) = before else {
+            return Self { newest: own.newest.public().fingerprint(), last: to_key };
+        };
         let is_newer = own.position_of(&to_key) > own.position_of(&newest);
         Self { newest: if is_newer { to_key } else { newest }, last: to_key }
     }

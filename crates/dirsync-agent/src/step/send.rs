@@ -214,7 +214,7 @@ fn make(
             let mut server = server.ok_or(StepError::NoServerKey)?;
             let state = tables.requestor()?;
             if state.request_no.0.saturating_sub(state.last_answer.0) > UNANSWERED_MAX {
-                server.confirmed = None;
+                server.forget_confirmed(&mut *tables)?;
                 around.outbox.begin_again_if_all_left(&head.to)?;
             }
             let first_contact = first_contact(&mut *tables, &*around.sealing)?;

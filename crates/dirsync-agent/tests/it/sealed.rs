@@ -322,3 +322,30 @@ fn a_request_that_a_change_of_key_overtook_alarms_nobody() {
     assert_eq!((report.refused, report.messages), (1, 0), "nobody is told that the name is taken");
     assert!(report.events.iter().all(|event| event.level != Level::Alarm), "{:?}", report.events);
 }
+
+/// Without answers the newest key signs. An answer that was sealed to the key before it takes that not back: the server
+/// may have pinned the newest.
+#[test]
+fn who_has_signed_by_its_newest_key_signs_by_no_older_one() {
+    let mut world = three_postoffices();
+    for _ in 0..3 {
+        world.pass(1000);
+        world.send(A);
+    }
+    world.at(A).keys = Some(changed_keys(&postoffice(A), 1));
+    world.send(A);
+    let mut requests = files_of(&world, SERVER);
+    let newest = requests.pop().expect("the last request");
+    world.network.lose(&postoffice(SERVER), &newest.0);
+    assert_eq!(world.process().refused, 0);
+    world.apply(A);
+    world.send(A);
+    world.network.deliver(&postoffice(SERVER), &newest.0, newest.1);
+    let before = world.at(SERVER).decisions.len();
+    let report = world.process();
+    assert_eq!((report.requests, report.refused), (2, 0));
+    assert_eq!(world.at(SERVER).decisions.len(), before + 1, "the newest key is pinned");
+    world.apply(A);
+    world.cycle();
+    world.converged();
+}
