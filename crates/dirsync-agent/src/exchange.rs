@@ -224,15 +224,6 @@ impl Exchange<'_> {
         self.fetch_all(files, done, &mut |_| true)
     }
 
-    /// Sends the probes alone.
-    ///
-    /// # Errors
-    ///
-    /// If the carrier fails.
-    pub fn probe(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
-        self.send_probes(done)
-    }
-
     fn fetch_all(
         &self,
         files: Vec<CarrierFile>,

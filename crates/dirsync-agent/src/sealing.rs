@@ -88,7 +88,7 @@ pub trait Sealing: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// If it is none, or a damaged one.
+    /// If the file is no signal, or is damaged.
     fn read_signal<'s>(&'s self, file: &[u8]) -> Result<Box<dyn SealedSignal + 's>, SealError>;
 
     /// Reads a message as far as nothing of it need be believed.

@@ -187,7 +187,7 @@ impl<C: Transit + Send + Sync + 'static> PatientTransit<C> {
         TransitError::Unreachable { place: in_words(&self.folder), source }
     }
 
-    /// The same error for each of so many messages.
+    /// The same error for each of `count` messages.
     fn all_unreachable<T>(&self, count: usize, error: &io::Error) -> Vec<Result<T, TransitError>> {
         let again = || io::Error::new(error.kind(), error.to_string());
         (0..count).map(|_| Err(self.unreachable(again()))).collect()

@@ -10,7 +10,6 @@ use crate::invitation::VALID_MS;
 use crate::key_ring::{self, KeyRing};
 use crate::keys::renew_evidence;
 use crate::postoffice::{Postoffice, log_within};
-
 use crate::time::now_ms;
 
 /// How long old private keys are kept for peers that have not confirmed the newest one: a year, in milliseconds.

@@ -45,13 +45,8 @@ impl Postoffice {
 
     fn line_status(&self, place: &Place, peer: &PostofficeName) -> Option<LineStatus> {
         let settings = self.slow_settings(place)?;
-        let now = Timestamp::now();
-        let closed = settings.windows.as_ref().filter(|_| !settings.is_open(now));
-        let opens = closed.and_then(|windows| windows.next_opening(now));
-        let mut status = LineStatus {
-            opens: opens.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0)),
-            ..LineStatus::default()
-        };
+        let mut status =
+            LineStatus { opens: settings.opens(Timestamp::now()), ..LineStatus::default() };
         if let Ok(messages) = SlowPlace::open(&self.folder, place, &self.name)
             && let Ok((count, bytes)) = messages.queued(peer)
         {

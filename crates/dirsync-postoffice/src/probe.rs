@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::probes::{self, LastProbe, LastProbes};
-use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
+use dirsync_carrier::{FolderCarrier, FolderTransit};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{OwnKeys, ProbeId};
 use dirsync_transit::Outbox;
@@ -138,15 +138,17 @@ impl Test {
         let mut tables = postoffice.begin()?;
         probes::ask(&mut *tables, &place, &probe, now_ms())?;
         tables.commit()?;
-        let opens = opens(postoffice, &parsed);
+        let settings = postoffice.slow_settings(&parsed);
+        let opens = settings.map_or(0, |settings| settings.opens(Timestamp::now()));
         let test = PlaceTest { place, error: None, opens, answer: None };
         let mut tried = Tried { probe, transit, test, done: Exchanged::default() };
         if opens > 0 {
             return Ok(tried);
         }
         let probes = vec![tried.probe.clone()];
-        let exchanged = self
-            .exchange(postoffice, &tried.transit, probes, |exchange, done| exchange.probe(done));
+        let exchanged = self.exchange(postoffice, &tried.transit, probes, |exchange, done| {
+            exchange.send_probes(done)
+        });
         match exchanged {
             Ok(done) => {
                 let mut tables = postoffice.begin()?;
@@ -260,14 +262,6 @@ fn destination(
     }
     let registration = registrations::taking_part(postoffice, name)?;
     Ok((registration.name, registration.places))
-}
-
-/// When a place opens. 0 if it is open.
-fn opens(postoffice: &Postoffice, place: &Place) -> u64 {
-    let now = Timestamp::now();
-    let settings = postoffice.slow_settings(place).filter(|settings| !settings.is_open(now));
-    let opens = settings.and_then(|settings| settings.windows.as_ref()?.next_opening(now));
-    opens.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0))
 }
 
 fn new_id() -> Result<ProbeId> {

@@ -364,8 +364,8 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// What is confirmed after a message of the peer that was sealed to `to_key`, which is one of the own
-    /// keys. `before` is `None` if it is the first message, or what it had confirmed was forgotten: then the newest key
-    /// has signed messages for it, and goes on to do so. Late messages take nothing back.
+    /// keys. `before` is `None` if nothing is known to be confirmed. The newest key signs for the peer then, and goes
+    /// on to do so. Late messages take nothing back.
     pub fn after(before: Option<Self>, to_key: Fingerprint, own: &OwnKeys) -> Self {
         let Some(Self { newest, .. }) = before else {
             return Self { newest: own.newest.public().fingerprint(), last: to_key };

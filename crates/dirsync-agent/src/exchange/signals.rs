@@ -97,7 +97,11 @@ impl Exchange<'_> {
     }
 
     /// Sends the probes that are wanted.
-    pub(super) fn send_probes(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
+    ///
+    /// # Errors
+    ///
+    /// If the carrier fails.
+    pub fn send_probes(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
         for probe in self.probes {
             let Some(peer) = self.peers.peer(&probe.to) else { continue };
             let signal = Signal { probe: Some(probe.id), ..Signal::default() };

@@ -33,6 +33,13 @@ impl PlaceSettings {
     pub fn is_open(&self, at: Timestamp) -> bool {
         self.windows.as_ref().is_none_or(|windows| windows.contains(at))
     }
+
+    /// When it opens after a time, in milliseconds since 1970. 0 if it is open then, or never opens.
+    pub(crate) fn opens(&self, after: Timestamp) -> u64 {
+        let closed = self.windows.as_ref().filter(|_| !self.is_open(after));
+        let opens = closed.and_then(|windows| windows.next_opening(after));
+        opens.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0))
+    }
 }
 
 /// Reads all tables `[[place]]`. Windows are local times of `zone`.

@@ -37,7 +37,7 @@ impl World {
         self.setup.slow.contains(name)
     }
 
-    /// The line of a machine is up until so many bytes have passed, and then a server looks at the place. Pieces that
+    /// The line of a machine is up until `bytes` bytes have passed, and then a server looks at the place. Pieces that
     /// are still there may get lost. Servers or machines that share a place take the pieces from each other.
     pub(super) fn line_step(
         &mut self,
@@ -62,7 +62,7 @@ impl World {
         Ok(true)
     }
 
-    /// From here on a line passes so many bytes each time.
+    /// Sets the number of bytes that a line passes each time it is up.
     pub(super) fn set_rate(&mut self, name: &str, rate: Option<u64>) -> bool {
         let is_new = self.is_slow(name) && self.line(name).rate != rate;
         if is_new {
@@ -80,7 +80,7 @@ impl World {
         self.lines.entry(name.to_owned()).or_default()
     }
 
-    /// The line of a machine passes so many bytes. Returns whether it was cut off. As in the program, a postoffice that
+    /// The line of a machine passes at most `bytes` bytes. Returns whether it was cut off. As in the program, a postoffice that
     /// is fenced or removed fetches nothing: it may be a copy, and another one waits for the pieces.
     pub(super) fn use_line(&mut self, machine: &str, bytes: u64) -> Checked<bool> {
         if !self.is_live(machine) {

@@ -14,7 +14,7 @@ use crate::world::{World, site_of};
 /// So many machines of one name are the most.
 const COPIES_MAX: u64 = 3;
 
-/// So many changes of its key a site makes at most: a chain of them can be followed.
+/// The most changes of key that a site makes. Peers can follow a chain of this length.
 const KEYS_MAX: u32 = CHAIN_MAX as u32;
 
 fn twin(machine: &str, number: u64) -> String {

@@ -15,8 +15,8 @@ use crate::world::World;
 const PIECE_LINES: u64 = 1500;
 /// The same with as many changes of a key as can be followed.
 const PIECE_LINES_WITH_KEYS: u64 = 6500;
-/// In so many nights in a row in which everything passed, everything arrives: the first one brings what was on its way,
-/// the next one what had changed meanwhile.
+/// The number of nights in a row, each long enough for everything, after which everything has arrived: the first one
+/// brings the bodies on their way, and the next one the changes made meanwhile.
 const QUIET: u32 = 2;
 
 /// The bytes that passed in one direction since something arrived.
