@@ -92,6 +92,14 @@ impl Ghost {
         self.allowed.entry(id).or_default().insert(name.into());
     }
 
+    /// A site is a copy of another one, and has heard the same keys.
+    pub fn copy_keys_heard(&mut self, from: &str, to: &str) {
+        let of_from = self.keys_heard.iter().filter(|((site, _), _)| site == from);
+        let heard: Vec<_> =
+            of_from.map(|((_, sender), key)| ((to.to_owned(), sender.clone()), *key)).collect();
+        self.keys_heard.extend(heard);
+    }
+
     /// The number of a new change.
     pub fn next_change(&mut self, author: &str) -> u64 {
         self.change += 1;

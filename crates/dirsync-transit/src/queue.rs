@@ -84,7 +84,8 @@ pub struct Queue {
     travelling: Vec<Travelling>,
     /// The size of a piece that has proved to be small enough for the carriers to this peer.
     piece_bytes: Option<u64>,
-    /// Whether a carrier has a part of a piece, which it continues.
+    /// Whether a carrier took a piece, or has a part of one. It stays so also if the peer does not report the bytes:
+    /// it may have a part of the piece, too.
     has_begun: bool,
     /// How many messages of the peer in a row said that it has all bodies.
     heard_whole: u32,
@@ -168,13 +169,14 @@ impl Queue {
         self.has_begun = true;
     }
 
-    /// Whether a carrier has any byte of the bodies, or the peer has.
+    /// Whether a carrier ever had any byte of the bodies, or the peer has.
     pub fn has_begun(&self) -> bool {
         self.has_begun || self.bytes_taken() > 0
     }
 
     /// A carrier has taken a piece.
     pub fn hand_over(&mut self, piece: &Piece) {
+        self.has_begun = true;
         for one in self.of(&piece.body.hash) {
             one.handed_over.add(piece.at, piece.end());
         }
@@ -283,6 +285,7 @@ mod tests {
         assert_eq!(next(&queue), None, "an old message comes late");
         queue.hear(&[]);
         assert_eq!(next(&queue), Some((0, 40_000)), "the peer has lost what it had");
+        assert!(queue.has_begun(), "it may have a part of a piece");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use dirsync_agent::step::{Places, process};
 use dirsync_carrier::Carrier as _;
 use dirsync_directory::Record;
 use dirsync_seal::{Content, work};
-use dirsync_testing::rows::record;
+use dirsync_testing::rows::{postoffice, record};
 use dirsync_testing::{
     DAY_MS, Line, LinePlace, MemoryNetwork, Random, SERVER, SlowMessages, TestPostoffice, World,
     exchange, peer_keys,
@@ -284,6 +284,25 @@ fn what_a_place_loses_is_sent_again() {
         nights.fill(SOUTH, 60);
         let passed = nights.place.bytes_passed();
         assert!(passed < 3 * SMALL, "{source}: {passed}");
+    }
+}
+
+/// A requestor that reports none of a body may have a part of its first piece, which it goes on to fetch.
+#[test]
+fn a_body_of_which_nothing_was_reported_stays_the_same() {
+    let mut nights = Nights::new(SERVER, SMALL);
+    let peer = postoffice(SOUTH);
+    let hashes = |nights: &mut Nights| -> Vec<_> {
+        let (bodies, _) = nights.world.at(SERVER).outbox.frozen(&peer).unwrap();
+        bodies.iter().map(|body| body.content.hash).collect()
+    };
+    nights.loses_one_in = 1;
+    nights.pass();
+    let first = hashes(&mut nights);
+    assert!(!first.is_empty());
+    for _ in 0..5 {
+        nights.pass();
+        assert_eq!(hashes(&mut nights), first, "on day {}", nights.day);
     }
 }
 

@@ -112,6 +112,7 @@ impl World {
         };
         if possible {
             let folder = self.site(what).copy();
+            self.ghost.copy_keys_heard(site_of(what), site_of(&copy));
             self.sites.insert(copy, folder);
             self.ghost.faulty = true;
             let name = if is_server { SERVER } else { name_of(what) };
@@ -142,6 +143,7 @@ impl World {
         }
         let Some(old) = self.sites.remove("s1") else { return Ok(false) };
         self.sites.insert("s2".into(), old);
+        self.ghost.copy_keys_heard("s1", "s2");
         self.become_server("s2")?;
         let ended = self.run_at("s2", |tables, context| finish_recovery(tables, context));
         ended.map_err(|error| error.to_string())
