@@ -4,6 +4,7 @@
 //! This is not a step: it reads the database before it begins and never while a carrier works, so a line that hangs
 //! holds up itself alone.
 
+mod bodies;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use dirsync_seal::{LINES_BYTES_MAX, PIECE_BYTES_MAX, PeerKeys, SealError};
 use dirsync_transit::{BodiesError, NextPiece, Outbox, Piece};
 use thiserror::Error;
 
+pub use self::bodies::BodyLine;
 use self::signals::signals_first;
 pub use self::signals::{Probe, ProbeAnswer};
 use crate::known_peers::KnownPeers;
@@ -58,6 +60,15 @@ pub trait MessageQueue {
     ///
     /// If it cannot be kept.
     fn deliver(&self, name: &str, message: &mut dyn Read) -> Result<(), QueueError>;
+
+    /// The messages that were kept and whose bodies are still on their way.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn incomplete(&self) -> Result<Vec<Box<dyn MessageFile>>, QueueError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A file of a queue could not be read or written.
@@ -154,6 +165,8 @@ pub type GoesOn<'g> = &'g mut dyn FnMut(u64) -> bool;
 pub struct Exchange<'a> {
     /// The place.
     pub carrier: &'a dyn Carrier,
+    /// What moves bodies there, if they need not travel in pieces.
+    pub bodies: Option<&'a dyn BodyLine>,
     /// The messages.
     pub messages: &'a dyn MessageQueue,
     /// The bodies.
@@ -189,8 +202,10 @@ impl Exchange<'_> {
             self.send_probes(done)?;
             self.send_messages(done, goes_on)?;
         }
-        if !done.is_over {
-            self.send_pieces(done, goes_on)?;
+        match self.bodies {
+            _ if done.is_over => {}
+            Some(line) => self.send_bodies(line, done, goes_on)?,
+            None => self.send_pieces(done, goes_on)?,
         }
         received
     }
@@ -206,6 +221,9 @@ impl Exchange<'_> {
         let fetched = self.fetch_all(files, done, goes_on);
         if fetched.as_ref().is_err_and(|error| !error.is_of_one_file()) {
             return fetched;
+        }
+        if let Some(line) = self.bodies.filter(|_| !done.is_over) {
+            self.fetch_bodies(line, done, goes_on)?;
         }
         if !done.is_over {
             self.send_reports(done)?;

@@ -103,6 +103,7 @@ impl Line {
         let queue = self.messages.queue(&self.to);
         let exchange = Exchange {
             carrier: &self.carrier,
+            bodies: None,
             messages: &queue,
             outbox: &self.outbox,
             sealing: &*self.keys,
@@ -344,6 +345,7 @@ impl Postoffice {
             let done = self.at_place(&folder, move |folder| {
                 let exchange = Exchange {
                     carrier: &FolderCarrier::beside_messages(folder.clone()),
+                    bodies: None,
                     messages: &NoMessages,
                     outbox: &outbox,
                     sealing: &*keys,

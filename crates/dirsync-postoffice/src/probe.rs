@@ -175,6 +175,7 @@ impl Test {
         let exchanged = postoffice.at_place(transit, move |folder| {
             let exchange = Exchange {
                 carrier: &FolderCarrier::beside_messages(folder.clone()),
+                bodies: None,
                 messages: &NoMessages,
                 outbox: &outbox,
                 sealing: &*keys,

@@ -39,8 +39,10 @@ use crate::lines::{
 };
 use crate::open::Signed;
 use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys};
+use crate::signature::Namespace;
 
-const FIRST: FirstLine = FirstLine { name: "DIRSYNC-ENVELOPE", version: 2, unsealed: 1 };
+const FIRST: FirstLine =
+    FirstLine { name: "DIRSYNC-ENVELOPE", version: 2, unsealed: 1, namespace: Namespace::Message };
 /// The largest sealed head, in bytes: the largest head, and room for its encryption.
 pub const SEALED_HEAD_BYTES_MAX: u64 = dirsync_message::HEAD_BYTES_MAX as u64 + 64 * 1024;
 /// The most bodies of which a front lists the pieces.
@@ -250,7 +252,7 @@ impl Front {
             to_key: to_key.fingerprint(),
         };
         let text = self.to_lines(&parties, Content::of(&sealed))?;
-        let signed = SignedLines::sign(text, signer)?;
+        let signed = SignedLines::sign(FIRST, &text, signer)?;
         let mut bytes = signed.to_text().into_bytes();
         bytes.extend_from_slice(&sealed);
         Ok(bytes)
@@ -265,7 +267,7 @@ impl Front {
             }
         }
         let Content { bytes, hash } = self.body.content;
-        let mut text = FIRST.text() + &parties.to_lines();
+        let mut text = parties.to_lines();
         text += &format!("name: {}\nhead: {} {}\n", self.name, head.bytes, head.hash);
         text += &format!("body: {bytes} {hash} {}\n", self.body.place);
         self.holds.iter().for_each(|holding| text += &format!("holds: {holding}\n"));

@@ -29,8 +29,10 @@ use crate::hash::Content;
 use crate::key::{KeyPair, PublicKey};
 use crate::lines::{self, FirstContact, FirstLine, Parties, SignedLines, content, number, wrong};
 use crate::rotation::{CHAIN_MAX, KeyStatement, OwnKeys, PeerKeys};
+use crate::signature::Namespace;
 
-const FIRST: FirstLine = FirstLine { name: "DIRSYNC-FRAGMENT", version: 1, unsealed: 0 };
+const FIRST: FirstLine =
+    FirstLine { name: "DIRSYNC-FRAGMENT", version: 1, unsealed: 0, namespace: Namespace::Message };
 /// The largest piece, in bytes. A reader holds one piece.
 pub const PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -75,13 +77,13 @@ impl Fragment {
             from_key: signer.public().fingerprint(),
             to_key: to_key.fingerprint(),
         };
-        let mut text = FIRST.text() + &parties.to_lines();
+        let mut text = parties.to_lines();
         let body = self.body;
         text += &format!("body: {} {}\nat: {}\n", body.bytes, body.hash, self.at);
         text += &format!("piece: {} {}\n", content.bytes, content.hash);
         self.rotated.iter().for_each(|statement| text += &format!("rotated: {statement}\n"));
         text += &self.first_contact.as_ref().map(FirstContact::to_lines).unwrap_or_default();
-        let mut bytes = SignedLines::sign(text, signer)?.to_text().into_bytes();
+        let mut bytes = SignedLines::sign(FIRST, &text, signer)?.to_text().into_bytes();
         bytes.extend_from_slice(piece);
         Ok(bytes)
     }

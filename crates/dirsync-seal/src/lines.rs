@@ -27,6 +27,8 @@ pub(crate) struct FirstLine {
     pub(crate) version: u32,
     /// The last version that was neither signed nor encrypted; 0 if there was none.
     pub(crate) unsealed: u32,
+    /// The purpose of the signature.
+    pub(crate) namespace: Namespace,
 }
 
 impl FirstLine {
@@ -55,12 +57,19 @@ pub(crate) struct SignedLines {
     /// All lines, each with its LF.
     pub(crate) text: String,
     pub(crate) signature: Signature,
+    namespace: Namespace,
 }
 
 impl SignedLines {
-    pub(crate) fn sign(text: String, pair: &crate::key::KeyPair) -> Result<Self, SealError> {
-        let signature = Signature::sign(&text, Namespace::Message, pair)?;
-        let signed = Self { text, signature };
+    /// Signs lines, after the first one.
+    pub(crate) fn sign(
+        first: FirstLine,
+        lines: &str,
+        pair: &crate::key::KeyPair,
+    ) -> Result<Self, SealError> {
+        let (text, namespace) = (first.text() + lines, first.namespace);
+        let signature = Signature::sign(&text, namespace, pair)?;
+        let signed = Self { text, signature, namespace };
         if signed.bytes() > LINES_BYTES_MAX {
             return Err(SealError::TooLarge { part: Part::Lines, limit: LINES_BYTES_MAX });
         }
@@ -103,7 +112,7 @@ impl SignedLines {
         if input.line().map_err(|error| input.refusal(error))? != "\n" {
             return Err(wrong("signature", "an empty line must follow it"));
         }
-        Ok(Self { text, signature: Signature::from_pem(&pem)? })
+        Ok(Self { text, signature: Signature::from_pem(&pem)?, namespace: first.namespace })
     }
 
     /// The lines after the first one, as a cursor.
@@ -368,13 +377,13 @@ pub(crate) fn verify(
         return Err(SealError::OtherSender(from.clone()));
     }
     if let Some(key) = sender.may_sign(from_key) {
-        signed.signature.verify(&signed.text, Namespace::Message, key)?;
+        signed.signature.verify(&signed.text, signed.namespace, key)?;
         return Ok(sender.following(rotated)?.after_message_of(key));
     }
     // The signer may be a successor that these very lines announce.
     let followed = sender.following(rotated)?;
     let other = || SealError::OtherSigner { from: from.clone(), key: *from_key };
     let key = followed.may_sign(from_key).ok_or_else(other)?;
-    signed.signature.verify(&signed.text, Namespace::Message, key)?;
+    signed.signature.verify(&signed.text, signed.namespace, key)?;
     Ok(followed.after_message_of(key))
 }

@@ -30,11 +30,13 @@ use crate::error::SealError;
 use crate::key::{KeyPair, PublicKey};
 use crate::lines::{self, Cursor, FirstContact, FirstLine, Parties, SignedLines, number, parsed};
 use crate::rotation::{OwnKeys, PeerKeys};
+use crate::signature::Namespace;
 
 /// The value of the only line `holds`, if no byte of any body is there.
 const NOTHING: &str = "nothing";
 
-const FIRST: FirstLine = FirstLine { name: "DIRSYNC-SIGNAL", version: 1, unsealed: 0 };
+const FIRST: FirstLine =
+    FirstLine { name: "DIRSYNC-SIGNAL", version: 1, unsealed: 0, namespace: Namespace::Message };
 
 /// The id of a probe, by which its answer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,9 +138,9 @@ impl Signal {
             from_key: signer.public().fingerprint(),
             to_key: to_key.fingerprint(),
         };
-        let mut text = FIRST.text() + &parties.to_lines() + &self.to_lines();
+        let mut text = parties.to_lines() + &self.to_lines();
         text += &first_contact.map(FirstContact::to_lines).unwrap_or_default();
-        Ok(SignedLines::sign(text, signer)?.to_text().into_bytes())
+        Ok(SignedLines::sign(FIRST, &text, signer)?.to_text().into_bytes())
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Namespace {
     Message,
     /// A statement that a key follows another one: `dirsync-key`.
     Key,
+    /// The lines by which a requestor says who it is to the server of a link: `dirsync-link`.
+    Link,
 }
 
 impl Namespace {
@@ -37,6 +39,7 @@ impl Namespace {
         match self {
             Self::Message => "dirsync-message",
             Self::Key => "dirsync-key",
+            Self::Link => "dirsync-link",
         }
     }
 }

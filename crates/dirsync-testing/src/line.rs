@@ -343,6 +343,7 @@ pub fn exchange(
     let to: Vec<PostofficeName> = to.iter().map(|name| postoffice(name)).collect();
     let exchange = Exchange {
         carrier: line,
+        bodies: None,
         messages,
         outbox: &around.outbox,
         sealing: &*around.sealing,

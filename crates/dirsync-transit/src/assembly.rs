@@ -124,6 +124,14 @@ impl Assembly {
         })
     }
 
+    /// The first bytes of a body that have not come, at most `bytes_max` of them. `None` if all have come.
+    pub fn gap(&self, body: &Content, bytes_max: u64) -> Option<Piece> {
+        let known = self.bodies.iter().find(|one| one.body == *body);
+        let gap = known.map_or(Some((0, body.bytes)), |one| one.came.first_gap(body.bytes));
+        let (at, end) = gap.filter(|(at, end)| at < end)?;
+        Some(Piece { body: *body, at, bytes: (end - at).min(bytes_max) })
+    }
+
     /// Forgets a body: its bytes are gone, or wrong.
     pub fn forget(&mut self, body: &Content) {
         self.bodies.retain(|one| one.body != *body);

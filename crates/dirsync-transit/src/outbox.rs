@@ -293,6 +293,20 @@ impl Outbox {
         self.if_sending(peer, |bodies| bodies.queue.hand_over(piece))
     }
 
+    /// The peer has this many bytes of a body, from its beginning, and no others: it said so now.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn know(
+        &self,
+        peer: &PostofficeName,
+        body: &Content,
+        held: u64,
+    ) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| bodies.queue.know(&body.hash, held))
+    }
+
     /// A carrier has a part of a piece, which it continues.
     ///
     /// # Errors
@@ -340,6 +354,24 @@ impl Outbox {
             Ok(())
         })?;
         Ok(is_whole)
+    }
+
+    /// The first bytes of a peer's body that have not come, at most `bytes_max` of them. `None` if it is whole.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn gap(
+        &self,
+        peer: &PostofficeName,
+        body: &Content,
+        bytes_max: u64,
+    ) -> Result<Option<Piece>, BodiesError> {
+        if self.0.open(body)?.is_some() {
+            return Ok(None);
+        }
+        self.miss(peer, body)?;
+        Ok(self.0.peer(peer)?.assembly.gap(body, bytes_max))
     }
 
     /// A body of a peer was needed and is not whole here: if its bytes were lost, its sender is told so.

@@ -207,6 +207,19 @@ impl Queue {
         }
     }
 
+    /// The peer has this many bytes of a body, from its beginning, and no others. It said so just now, so nothing of it
+    /// is on its way.
+    pub fn know(&mut self, body: &ContentHash, held: u64) {
+        self.has_begun = true;
+        self.hear_of_peer();
+        for one in self.of(body) {
+            let held = held.min(one.body.content.bytes);
+            one.came = Runs::from(vec![(0, held)]);
+            one.handed_over = Runs::default();
+            one.unsure = Runs::default();
+        }
+    }
+
     /// Everything that the peer has not reported is handed over again, because it has not answered for long. If
     /// nothing at all has been heard of it for several times, it may have lost what it reported.
     pub fn begin_again(&mut self) {

@@ -1,6 +1,7 @@
 //! The claims of the crate, through its public face.
 
 mod fragments;
+mod logins;
 mod open;
 #[cfg(unix)]
 mod programs;

@@ -177,6 +177,7 @@ impl World {
         let peers = self.read(at, |tables| KnownPeers::read(tables, sealing));
         let exchange = Exchange {
             carrier: line,
+            bodies: None,
             messages: &NoMessages,
             outbox: &around.outbox,
             sealing,

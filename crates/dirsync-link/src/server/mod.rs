@@ -1,0 +1,158 @@
+//! The server of a link: one thread with a small runtime, which serves what a [`Desk`] has and touches nothing else.
+
+mod connections;
+mod desk;
+mod gate;
+mod hub;
+mod requests;
+mod turns;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio_rustls::TlsAcceptor;
+
+pub use self::desk::{Desk, DeskError, Held, Served};
+use self::gate::Gate;
+pub use self::hub::Hub;
+use self::turns::Turns;
+
+/// How much a server of a link gives to those who come.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most connections.
+    pub connections_max: usize,
+    /// The most connections of strangers, who have not shown a ticket.
+    pub strangers_max: usize,
+    /// How long a stranger may take to show a ticket.
+    pub stranger_time: Duration,
+    /// How long the head of a request, and the pause before it, may take.
+    pub head_time: Duration,
+    /// How long the body of a request may take.
+    pub request_time: Duration,
+    /// The most requests of one requestor at a time.
+    pub requests_max: u32,
+    /// The most bytes of all requests and answers in hand, in KiB.
+    pub in_hand_kib_max: u32,
+    /// The most threads that wait for a disk.
+    pub threads_max: usize,
+    /// How long a request may go on after the server was told to stop.
+    pub stop_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            strangers_max: 256,
+            stranger_time: Duration::from_secs(15),
+            head_time: Duration::from_secs(90),
+            request_time: Duration::from_secs(60),
+            requests_max: 8,
+            in_hand_kib_max: 48 * 1024,
+            threads_max: 8,
+            stop_time: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What all requests share.
+struct Office {
+    desk: Arc<dyn Desk>,
+    hub: Hub,
+    gate: Gate,
+    turns: Turns,
+    limits: Limits,
+    /// Room for bytes in hand, in KiB.
+    room: Semaphore,
+    stop: watch::Receiver<bool>,
+}
+
+impl Office {
+    /// Waits until there is room for so many bytes in memory.
+    async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        self.room.acquire_many(kib.min(self.limits.in_hand_kib_max)).await.ok()
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Ends when the server is told to stop.
+    async fn stopping(&self) {
+        // A sender that is gone has stopped, too.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+}
+
+/// A server that listens. It stops when it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Begins to serve at an address. Port 0 takes a free one. Without `tls` somebody before it must end the
+    /// encryption.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot listen there, or the operating system gives no thread or no randomness.
+    pub fn start(
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        desk: Arc<dyn Desk>,
+        hub: &Hub,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let listener = connections::listen(address)?;
+        let address = listener.local_addr()?;
+        let gate = Gate::new().map_err(io::Error::other)?;
+        let (stop, stopped) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(limits.threads_max)
+            .build()?;
+        let room = Semaphore::new(limits.in_hand_kib_max as usize);
+        let turns = Turns::new(limits.requests_max);
+        let hub = hub.clone();
+        let office = Arc::new(Office { desk, hub, gate, turns, limits, room, stop: stopped });
+        let router = requests::router(Arc::clone(&office));
+        let serve = async move {
+            // It was bound before, so this fails only outside of a runtime.
+            if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                let time = office.limits.stop_time;
+                connections::accept(listener, tls.map(TlsAcceptor::from), router, office).await;
+                // Requests under way are given a while.
+                tokio::time::sleep(time).await;
+            }
+        };
+        let thread = std::thread::Builder::new().name("link".into()).spawn(move || {
+            runtime.block_on(serve);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            // It has ended, or panicked, which its log says.
+            let _ = thread.join();
+        }
+    }
+}
