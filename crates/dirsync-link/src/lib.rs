@@ -8,5 +8,8 @@
 //! The core, the worlds and their tests are built without this crate.
 #![deny(missing_docs)]
 
+pub mod certificate;
+pub mod connector;
 pub mod server;
+pub mod trust;
 pub mod wire;
