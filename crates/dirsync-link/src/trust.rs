@@ -348,3 +348,44 @@ fn its_beginning(leaf: &CertificateDer<'_>) -> Option<UnixTime> {
     let seconds = u64::try_from(leaf.validity().not_before.timestamp()).ok()?;
     Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::{Root, ServerCertificates};
+
+    /// Whatever a stranger shows, it is refused, and in words.
+    #[test]
+    fn a_certificate_with_any_byte_changed_is_refused() {
+        let root = Root::new(&"NORTH/HQ".parse().unwrap()).unwrap();
+        let trust = Trust::Root(root.certificate().clone());
+        let verifier = trust.verifier(&Arc::new(aws_lc_rs::default_provider())).unwrap();
+        let hosts = ["hq.example".to_owned(), "10.0.0.1".to_owned()];
+        let chain =
+            ServerCertificates::signed(root, &hosts, Arc::new(|| 1_800_000_000)).unwrap().current();
+        let host = "hq.example".try_into().unwrap();
+        let verify = |leaf: &[u8], other: &[u8]| {
+            let (leaf, other) = (CertificateDer::from(leaf), CertificateDer::from(other));
+            let now = UnixTime::since_unix_epoch(Duration::ZERO);
+            verifier.verify_server_cert(&leaf, &[other], &host, &[], now)
+        };
+        let (leaf, other) = (&chain.cert[0], &chain.cert[1]);
+        verify(leaf, other).unwrap();
+        for place in 0..leaf.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = leaf.to_vec();
+                changed[place] ^= change;
+                let error = verify(&changed, other).expect_err("it was changed");
+                let text = WrongCertificate::of(&error).unwrap().to_string();
+                assert!(text.starts_with("the certificate of hq.example "), "{text}");
+            }
+            assert!(verify(&leaf[..place], other).is_err(), "{place}");
+        }
+        // What comes beside it counts for nothing.
+        for place in 0..other.len() {
+            let mut changed = other.to_vec();
+            changed[place] ^= 0xff;
+            verify(leaf, &changed).unwrap();
+        }
+    }
+}

@@ -164,13 +164,14 @@ fn no_tunnel(proxy: &Peer, target: &Peer, error: &ureq::Error) -> (CarrierErrorK
     use CarrierErrorKind::{Settings, Unreachable};
     match error {
         ureq::Error::ConnectProxyFailed(said) => match status(said) {
-            Some(407) => (
+            // Some answer a wrong password with the status of a server.
+            Some(status @ (401 | 407)) => (
                 Settings,
                 format!(
-                    "{proxy} wants a user name and password, or did not accept the ones in its URL (status 407)"
+                    "{proxy} wants a user name and password, or did not accept the ones in its URL (status {status})"
                 ),
             ),
-            Some(status @ (401 | 403 | 405)) => (
+            Some(status @ (403 | 405)) => (
                 Settings,
                 format!("{proxy} does not allow connections to {target} (status {status})"),
             ),
@@ -304,4 +305,99 @@ fn plain(error: &io::Error) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_lowercase());
     excerpt(&first.into_iter().chain(letters).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CarrierErrorKind::{CutOff, Settings, Unreachable};
+
+    fn peer() -> Peer {
+        Peer::new(&"https://hq.example/".parse().unwrap(), None)
+    }
+
+    fn io(kind: io::ErrorKind) -> ureq::Error {
+        ureq::Error::Io(kind.into())
+    }
+
+    /// What tests cannot produce between two sockets of one machine. The rest is produced in `tests/tls`.
+    #[test]
+    fn failures_of_the_network_are_told_apart() {
+        let connect = |error| Failed::Connect { peer: peer(), error };
+        let timeout = || ureq::Error::Timeout(Timeout::Connect);
+        let unreachable =
+            ureq::Error::Io(io::Error::other("Network is unreachable (os error 101)"));
+        let proxy: Uri = "http://user:secret@proxy.example".parse().unwrap();
+        let cases = [
+            (
+                connect(timeout()),
+                "hq.example:443 did not answer in time: it is off, or a firewall drops the packets",
+            ),
+            (connect(unreachable), "there is no way to hq.example:443: network is unreachable"),
+            (
+                Failed::Name { peer: peer(), error: ureq::Error::Timeout(Timeout::Resolve) },
+                "no name server answered in time for the address of hq.example:443",
+            ),
+            (
+                Failed::Name { peer: peer(), error: ureq::Error::HostNotFound },
+                "hq.example:443 was not found: its name has no address",
+            ),
+            (
+                Failed::Connect { peer: Peer::new(&proxy, Some(&proxy)), error: timeout() },
+                "the proxy proxy.example:80 did not answer in time: it is off, or a firewall drops the packets",
+            ),
+        ];
+        for (failed, text) in cases {
+            assert_eq!(words(&failed.into()), (Unreachable, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_a_request_ends_with_is_told_apart() {
+        let alert = |alert| ureq::Error::Io(io::Error::other(rustls::Error::AlertReceived(alert)));
+        let cases = [
+            (
+                ureq::Error::Timeout(Timeout::SendBody),
+                CutOff,
+                "what was sent was not taken in time",
+            ),
+            (ureq::Error::Timeout(Timeout::Global), CutOff, "the request was not done in time"),
+            (
+                ureq::Error::Timeout(Timeout::SendRequest),
+                Unreachable,
+                "the request could not be sent in time",
+            ),
+            (
+                io(io::ErrorKind::ConnectionReset),
+                CutOff,
+                "the other side, or something between, ended the connection",
+            ),
+            (io(io::ErrorKind::StorageFull), Unreachable, "no storage space"),
+            (
+                alert(AlertDescription::InternalError),
+                CutOff,
+                "the other side ended TLS with the alert \"internal error\"",
+            ),
+            (ureq::Error::Other("a\u{202e}b".into()), Unreachable, "a\\u{202e}b"),
+            (
+                ureq::Error::BadUri("no host".to_owned()),
+                Settings,
+                "the URL cannot be used: bad uri: no host",
+            ),
+        ];
+        for (error, kind, text) in cases {
+            assert_eq!(words(&error), (kind, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn servers_that_are_too_old_are_named() {
+        let why = PeerIncompatible::ServerDoesNotSupportTls12Or13;
+        let error = ureq::Error::Rustls(rustls::Error::PeerIncompatible(why));
+        let text = "hq.example:443 and this program share no kind of TLS: it has neither version 1.2 nor 1.3";
+        assert_eq!(
+            words(&Failed::Handshake { peer: peer(), error }.into()),
+            (Settings, text.to_owned())
+        );
+    }
 }

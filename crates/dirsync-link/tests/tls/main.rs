@@ -10,6 +10,7 @@ mod through_proxy;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -128,4 +129,13 @@ fn shown_by(trust: &Trust, port: u16) -> Vec<CertificateDer<'static>> {
 fn soon() -> Deadlines {
     let soon = Duration::from_millis(200);
     Deadlines { connect: soon, answer: soon, body: soon, ..Deadlines::default() }
+}
+
+/// Runs an ignored test in a process of its own, with environment variables that a running process cannot set.
+fn in_own_process(test: &str, variables: &[(&str, &str)]) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--ignored"]).envs(variables.iter().copied());
+    let out = command.output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && text.contains("1 passed"), "{text}");
 }

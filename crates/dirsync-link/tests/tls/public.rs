@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::process::Command;
 
 use dirsync_carrier::CarrierErrorKind::Settings;
 
@@ -8,17 +7,9 @@ use super::*;
 /// Where a process that this test started finds the root with its key.
 const ROOT: &str = "DIRSYNC_TEST_ROOT";
 
-/// Runs one of the tests below in a process of its own, whose system trusts the certificates in a file.
 fn run(test: &str, trusted: &Path, root: &Path) {
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored"])
-        .env("SSL_CERT_FILE", trusted)
-        .env_remove("SSL_CERT_DIR")
-        .env(ROOT, root)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(out.status.success() && text.contains("1 passed"), "{text}");
+    let variables = [("SSL_CERT_FILE", trusted), ("SSL_CERT_DIR", Path::new("")), (ROOT, root)];
+    in_own_process(test, &variables.map(|(name, path)| (name, path.to_str().unwrap())));
 }
 
 fn given() -> Root {

@@ -155,3 +155,110 @@ fn a_redirection_is_an_answer() {
     let port = serve_answer(signed(&root, &["127.0.0.1"], NOW), answer);
     assert_eq!(get(&trust(&root), &format!("https://127.0.0.1:{port}/")).unwrap(), "there");
 }
+
+#[test]
+fn a_connection_is_used_again() {
+    let root = root();
+    let config = server_config(signed(&root, &["127.0.0.1"], NOW));
+    let connections = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&connections);
+    let port = listen(move |stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while head(&mut stream).is_some() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere").unwrap();
+        }
+    });
+    let agent =
+        agent(trust(&root).client_config().unwrap(), &ProxyChoice::Direct, Deadlines::default())
+            .unwrap();
+    for _ in 0..3 {
+        let mut answer = agent.get(format!("https://127.0.0.1:{port}/")).call().unwrap();
+        assert_eq!(answer.body_mut().read_to_string().unwrap(), "here");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_request_that_waits_is_ended_from_another_thread() {
+    let root = root();
+    let config = server_config(signed(&root, &["127.0.0.1"], NOW));
+    let (asked, waits) = std::sync::mpsc::channel();
+    let port = listen(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while head(&mut stream).is_some() {
+            asked.send(()).unwrap();
+        }
+    });
+    let agent =
+        agent(trust(&root).client_config().unwrap(), &ProxyChoice::Direct, Deadlines::default())
+            .unwrap();
+    let waiting = agent.clone();
+    let request =
+        thread::spawn(move || waiting.get(format!("https://127.0.0.1:{port}/")).call().map(drop));
+    waits.recv().unwrap();
+    agent.shutdown();
+    assert_eq!(words(&request.join().unwrap().unwrap_err()).0, CutOff);
+}
+
+#[test]
+fn a_large_body_goes_up_whole() {
+    let root = root();
+    let config = server_config(signed(&root, &["127.0.0.1"], NOW));
+    let body: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let expected = body.clone();
+    let port = listen(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        head(&mut stream).unwrap();
+        let mut came = vec![0; expected.len()];
+        stream.read_exact(&mut came).unwrap();
+        let answer = if came == expected {
+            HERE
+        } else {
+            "HTTP/1.1 500 Changed\r\nContent-Length: 0\r\n\r\n"
+        };
+        stream.write_all(answer.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+    });
+    let agent =
+        agent(trust(&root).client_config().unwrap(), &ProxyChoice::Direct, Deadlines::default())
+            .unwrap();
+    let answer = agent.put(format!("https://127.0.0.1:{port}/")).send(&body[..]).unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[test]
+fn tls_1_2_is_spoken_where_there_is_nothing_newer() {
+    let root = root();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = |versions: &[&'static rustls::SupportedProtocolVersion]| {
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(signed(&root, &["127.0.0.1"], NOW));
+        let config = Arc::new(config);
+        listen(move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            if head(&mut stream).is_some() {
+                stream.write_all(HERE.as_bytes()).unwrap();
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
+        })
+    };
+    let old = server(&[&rustls::version::TLS12]);
+    assert_eq!(get(&trust(&root), &format!("https://127.0.0.1:{old}/")).unwrap(), "here");
+    let text = get(&trust(&super::root()), &format!("https://127.0.0.1:{old}/")).unwrap_err().1;
+    assert!(
+        text.starts_with(
+            "the certificate of 127.0.0.1 is not signed by the root of the invitation"
+        ),
+        "{text}"
+    );
+}

@@ -36,7 +36,7 @@ fn proxy(manner: Manner) -> (u16, Arc<Mutex<Vec<String>>>) {
 }
 
 fn tunnel(client: TcpStream, target: &str) {
-    // `localhost` stands for a name that the proxy alone can find.
+    // A name that the proxy alone can find.
     let server = TcpStream::connect(target.replace("hq.invalid", "127.0.0.1")).unwrap();
     let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
@@ -188,4 +188,51 @@ fn plain_http_to_this_machine_goes_beside_the_proxy() {
     let url = format!("http://127.0.0.1:{server}/");
     assert_eq!(get_by(&trust(&root()), &url, &choice, Deadlines::default()).unwrap(), "here");
     assert!(heads.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_connection_through_a_proxy_is_used_again() {
+    let root = root();
+    let config = server_config(signed(&root, &["127.0.0.1"], NOW));
+    let server = listen(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while head(&mut stream).is_some() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere").unwrap();
+        }
+    });
+    let (port, heads) = proxy(Manner::Connect(None));
+    let choice = by(format!("http://127.0.0.1:{port}"));
+    let agent =
+        agent(trust(&root).client_config().unwrap(), &choice, Deadlines::default()).unwrap();
+    for _ in 0..3 {
+        let mut answer = agent.get(format!("https://127.0.0.1:{server}/")).call().unwrap();
+        assert_eq!(answer.body_mut().read_to_string().unwrap(), "here");
+    }
+    assert_eq!(heads.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn the_environment_names_the_proxy_and_the_hosts_beside_it() {
+    let port = steps::closed_port().to_string();
+    let run = |beside: &str| {
+        let url = format!("http://127.0.0.1:{port}");
+        let variables = [("https_proxy", url.as_str()), ("no_proxy", beside)];
+        in_own_process("through_proxy::by_the_environment", &variables);
+    };
+    run("localhost,127.0.0.1");
+    run("hq.example");
+}
+
+#[test]
+#[ignore = "the_environment_names_the_proxy_and_the_hosts_beside_it runs it in a process of its own"]
+fn by_the_environment() {
+    let root = root();
+    let server = serve(signed(&root, &["127.0.0.1"], NOW));
+    let url = format!("https://127.0.0.1:{server}/");
+    let came = get_by(&trust(&root), &url, &ProxyChoice::Environment, Deadlines::default());
+    match std::env::var("no_proxy").unwrap().contains("127.0.0.1") {
+        true => assert_eq!(came.unwrap(), "here"),
+        false => assert!(came.unwrap_err().1.starts_with("the proxy 127.0.0.1:")),
+    }
 }
