@@ -58,6 +58,7 @@ pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
 pub use folder::{FolderTransit, InboxContents, is_of_message};
 pub use folder_carrier::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};
+pub use name::message_file_name;
 pub use place::{Place, PlaceError};
 pub use share::{PatientTransit, Shares};
 pub use together::together;

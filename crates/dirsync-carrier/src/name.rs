@@ -93,6 +93,11 @@ pub(crate) fn name_from(sender: &PostofficeName, arrived: &Arrived) -> String {
     name_of(sender.as_str(), &arrived.epoch, arrived.number, arrived.part)
 }
 
+/// The name of the file of a message, by what its lines say.
+pub fn message_file_name(sender: &PostofficeName, epoch: &str, number: u64, part: u32) -> String {
+    name_of(sender.as_str(), epoch, number, part)
+}
+
 fn name_of(sender: &str, epoch: &str, number: u64, part: u32) -> String {
     format!("{}-{}-{number}-{part}{SUFFIX}", encode(sender), encode(epoch))
 }
