@@ -67,6 +67,11 @@ impl KnownPeers {
         self.peers.get(name.folded())
     }
 
+    /// Whether a postoffice of this name can prove that it is one of them, or is invited.
+    pub fn may_come(&self, name: &PostofficeName) -> bool {
+        self.peers.contains_key(name.folded()) || self.invited.contains_key(name.folded())
+    }
+
     /// The keys by which something may be signed that makes this claim. `None` if nobody may have signed it.
     pub fn keys_of(&self, claim: &Claim<'_>) -> Option<PeerKeys> {
         let known = self.peer(claim.from).map(|peer| &peer.keys);

@@ -24,6 +24,9 @@ pub const SERVER_NOTICE: &str = "server-notice";
 /// The public key of the directory server.
 pub const SERVER_KEY: &str = "server-key";
 
+/// The root of the certificates of the server's link, DER in base64. None if they are public.
+pub const LINK_ROOT: &str = "link-root";
+
 /// By postoffice, the keys that follow its pinned one, in their order.
 pub const ANNOUNCED_KEYS: &str = "announced-keys:";
 

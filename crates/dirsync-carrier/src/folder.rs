@@ -352,6 +352,11 @@ pub fn is_of_message(name: &str) -> bool {
     name::read(name).is_some()
 }
 
+/// The folded name of the sender that the name of a message has. `None` if no message has such a name.
+pub fn sender_in_name(name: &str) -> Option<String> {
+    name::read(name).map(|message| message.sender)
+}
+
 /// The size of a file, and the time of its last write in milliseconds since 1970.
 fn look(data: &fs::Metadata) -> (u64, u64) {
     let modified = data.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());

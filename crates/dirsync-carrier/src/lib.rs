@@ -55,7 +55,7 @@ pub mod message_name {
 pub use beside::{PIECE_SUFFIX, SIGNAL_SUFFIX, is_of_piece, is_of_signal};
 pub use body::{Body, BodySpool, Spool};
 pub use carrier::{Carrier, CarrierError, CarrierErrorKind, CarrierFile};
-pub use folder::{FolderTransit, InboxContents, is_of_message};
+pub use folder::{FolderTransit, InboxContents, is_of_message, sender_in_name};
 pub use folder_carrier::FolderCarrier;
 pub use lock::{LockError, PostofficeLock};
 pub use name::message_file_name;

@@ -5,6 +5,7 @@
 //! ```text
 //! local:               the server's own transit folder
 //! folder:/srv/share    a folder that several postoffices share, by its absolute path
+//! link:https://hub     the link of the directory server, by its URL
 //! ```
 
 use std::fmt;
@@ -21,10 +22,14 @@ pub enum Place {
     Local,
     /// A shared folder, by its absolute path. [`Place::folder`] makes it from a path.
     Folder(String),
+    /// The link of the directory server, by its URL without a slash at its end. [`Place::link`] makes it from a URL.
+    Link(String),
 }
 
 /// The kinds of places that a person may name, with an example each.
-const KINDS: &str = "folder:/srv/share";
+const KINDS: &str = "folder:/srv/share, link:https://hub.example:8443";
+/// The longest URL, in bytes.
+const URL_BYTES_MAX: usize = 512;
 
 /// A text or a path that names no place.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -38,6 +43,9 @@ pub enum PlaceError {
     /// A folder is relative, or is not named at all.
     #[error("\"{0}\" is not a place: an absolute path is expected, for example folder:/srv/share")]
     NotAbsolute(String),
+    /// A link has no usable URL.
+    #[error("\"{0}\" is not the URL of a link: {1}; for example https://hub.example:8443")]
+    NotUrl(String, &'static str),
     /// A path is not UTF-8. No message file could name it.
     #[error("the path \"{0}\" is not UTF-8; rename the folder, or use a link with another name")]
     NotUtf8(String),
@@ -62,6 +70,55 @@ impl Place {
         }
         Ok(Self::Folder(text.to_owned()))
     }
+
+    /// The place that is the link at a URL: `https://HOST`, with a port and a path if they are needed. `http://` is for
+    /// tests on one machine alone, where nobody listens on the way.
+    ///
+    /// # Errors
+    ///
+    /// If it is no such URL.
+    pub fn link(url: &str) -> Result<Self, PlaceError> {
+        let url = url.strip_suffix('/').unwrap_or(url);
+        let refused = |why| Err(PlaceError::NotUrl(excerpt(url), why));
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = host_and_port(authority);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}?#@%".contains(&byte);
+        if url.len() > URL_BYTES_MAX || !url.bytes().all(plain) {
+            return refused("it has a character that no link has, or is too long");
+        }
+        if host.is_empty() || port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+            return refused("a host, and a port from 1 to 65535 if there is one, are expected");
+        }
+        match scheme {
+            "https" => {}
+            "http" if ["localhost", "127.0.0.1", "[::1]"].contains(&host) => {}
+            "http" => return refused("only https keeps others from reading and altering it"),
+            _ => return refused("it has to begin with https://"),
+        }
+        Ok(Self::Link(url.to_owned()))
+    }
+
+    /// The host of a link, without brackets. `None` for other places.
+    pub fn host(&self) -> Option<&str> {
+        let Self::Link(url) = self else { return None };
+        let (_, rest) = url.split_once("://")?;
+        let (host, _) = host_and_port(rest.split('/').next()?);
+        Some(host.trim_start_matches('[').trim_end_matches(']'))
+    }
+}
+
+/// `HOST`, `HOST:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    let end = authority.rfind(']').map_or(0, |at| at + 1);
+    let (address, rest) = authority.split_at(end);
+    match rest.split_once(':') {
+        Some((host, port)) if end == 0 => (host, Some(port)),
+        Some(("", port)) => (address, Some(port)),
+        _ if end > 0 && rest.is_empty() => (address, None),
+        _ if end > 0 => ("", None),
+        _ => (rest, None),
+    }
 }
 
 /// Whether a path is absolute on any operating system: an invitation may name the path by which its server
@@ -83,6 +140,7 @@ impl FromStr for Place {
             Some(("local", _)) => Err(PlaceError::LocalAlone(excerpt(text))),
             Some(("folder", path)) if is_absolute(path) => Ok(Self::Folder(path.to_owned())),
             Some(("folder", _)) => Err(PlaceError::NotAbsolute(excerpt(text))),
+            Some(("link", url)) => Self::link(url),
             _ => Err(PlaceError::UnknownKind(excerpt(text))),
         }
     }
@@ -93,6 +151,7 @@ impl fmt::Display for Place {
         match self {
             Self::Local => f.write_str("local:"),
             Self::Folder(path) => write!(f, "folder:{path}"),
+            Self::Link(url) => write!(f, "link:{url}"),
         }
     }
 }
@@ -110,6 +169,10 @@ mod tests {
             "folder:/",
             "folder:C:\\share",
             "folder:\\\\server\\share",
+            "link:https://hub.example",
+            "link:https://hub.example:8443/dirsync",
+            "link:https://[2001:db8::1]:8443",
+            "link:http://127.0.0.1:8080",
         ] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }
@@ -125,9 +188,36 @@ mod tests {
         for text in ["folder:", "folder:srv", "folder:C:share", "folder:./srv"] {
             assert!(why(text).contains("absolute"), "{text}");
         }
+        for text in [
+            "link:",
+            "link:hub.example",
+            "link:https://",
+            "link:https://:8443",
+            "link:https://hub:0",
+            "link:https://hub:x",
+            "link:https://[::1]x",
+            "link:https://user@hub",
+            "link:https://hub/?x",
+            "link:http://hub.example",
+            "link:ftp://hub.example",
+        ] {
+            assert!(why(text).contains("is not the URL of a link"), "{text}: {}", why(text));
+        }
         assert!(why("local:/srv").contains("nothing may follow"));
         let relative = Place::folder(Path::new("srv")).unwrap_err();
         assert_eq!(relative, PlaceError::NotAbsolute("srv".into()));
+    }
+
+    #[test]
+    fn a_link_has_a_host() {
+        for (text, host) in [
+            ("link:https://hub.example:8443/x", Some("hub.example")),
+            ("link:https://[::1]/", Some("::1")),
+            ("folder:/srv", None),
+        ] {
+            assert_eq!(text.parse::<Place>().unwrap().host(), host, "{text}");
+        }
+        assert_eq!(Place::link("https://hub/"), Place::link("https://hub"));
     }
 
     #[cfg(unix)]

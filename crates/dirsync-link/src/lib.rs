@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 pub mod certificate;
+pub mod client;
 pub mod connector;
 pub mod server;
 pub mod trust;

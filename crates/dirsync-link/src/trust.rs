@@ -47,6 +47,17 @@ pub enum TrustError {
 }
 
 impl Trust {
+    /// The root in an invitation, as [`Root::certificate_text`](crate::certificate::Root::certificate_text) writes it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not base64. What it says is looked at by [`Trust::client_config`].
+    pub fn root(text: &str) -> Result<Self, TrustError> {
+        let damaged = |_| TrustError::Root(rustls::Error::General("it is not base64".into()));
+        let der = data_encoding::BASE64.decode(text.as_bytes()).map_err(damaged)?;
+        Ok(Self::Root(der.into()))
+    }
+
     /// TLS 1.2 and 1.3 for HTTP/1.1. A server that is not accepted is a [`WrongCertificate`]: see
     /// [`WrongCertificate::of`].
     ///

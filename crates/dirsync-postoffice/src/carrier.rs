@@ -1,13 +1,11 @@
 //! The places through which a requestor exchanges messages with its server, as its administrator names them.
 
-use std::path::PathBuf;
-
 use dirsync_agent::trouble::forget_places;
 use dirsync_carrier::Place;
 
 use crate::failure::{Failure, Result};
 use crate::last_command::{self, Command, Left};
-use crate::places::{PlaceStatus, mounted, note};
+use crate::places::{NamedPlace, PlaceStatus, mounted, note};
 use crate::postoffice::Postoffice;
 
 /// How the places of a requestor stand, the preferred one first.
@@ -20,14 +18,14 @@ pub fn list(postoffice: &mut Postoffice) -> Result<Vec<PlaceStatus>> {
     PlaceStatus::own(postoffice)
 }
 
-/// Replaces the places of a requestor by shared folders, the preferred one first.
+/// Replaces the places of a requestor, the preferred one first.
 ///
 /// # Errors
 ///
-/// At a directory server, and a folder that is not there or is named twice. Nothing is changed then.
-pub fn set(postoffice: &mut Postoffice, folders: &[PathBuf]) -> Result<Vec<PlaceStatus>> {
+/// At a directory server, and a folder that is not there or a place that is named twice. Nothing is changed then.
+pub fn set(postoffice: &mut Postoffice, named: &[NamedPlace]) -> Result<Vec<PlaceStatus>> {
     require_requestor(postoffice)?;
-    let places = mounted(folders)?;
+    let places = mounted(named)?;
     let texts: Vec<String> = places.iter().map(Place::to_string).collect();
     let changes = postoffice.own_places().map_or(true, |before| before != texts);
     let mut tables = postoffice.begin()?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
+use dirsync_agent::notes::LINK_ROOT;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::{Place, durable};
 use dirsync_directory::{PostofficeName, plural};
@@ -17,7 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{make_folder, require_none};
 use crate::invitation::Invitation;
 use crate::keys::{evidence_key, make_instance, random_seed};
-use crate::places;
+use crate::places::{self, NamedPlace};
 use crate::time::{now_ms, rfc3339};
 
 /// Longest file that is read as an invitation, in bytes.
@@ -67,24 +68,25 @@ pub fn join(folder: &Path, file: &Path, shared: &[PathBuf]) -> Result<Joined> {
     Ok(Joined { invitation, unmarked })
 }
 
-/// The places of an invitation as they are reached here: the folders that are `shared`, if any is named.
+/// The places of an invitation as they are reached here. Its folders are those that are `shared`, if any is named.
 fn reached(invited: &[Place], shared: &[PathBuf]) -> Result<Vec<Place>> {
-    if !shared.is_empty() {
-        if shared.len() > invited.len() {
-            let words = plural(invited.len() as u64, "place", "places");
-            let named = shared.len();
-            let text = format!("the invitation has {words}, and --folder names {named}");
-            return Err(Failure::usage(text).hint(
-                "the server looks into no other folder: name those of the invitation, in its order",
-            ));
-        }
-        return places::mounted(shared);
+    let is_folder = |place: &&Place| matches!(place, Place::Folder(_));
+    let folders = invited.iter().filter(is_folder).count();
+    if shared.len() > folders {
+        let (words, named) = (plural(folders as u64, "folder", "folders"), shared.len());
+        let text = format!("the invitation has {words}, and --folder names {named}");
+        return Err(Failure::usage(text).hint(
+            "the server looks into no other folder: name those of the invitation, in its order",
+        ));
     }
-    let folders = invited.iter().filter_map(|place| match place {
-        Place::Folder(path) => Some(PathBuf::from(path)),
+    let mut here = shared.iter().cloned().map(NamedPlace::Folder);
+    let named = invited.iter().filter_map(|place| match place {
+        Place::Folder(_) if !shared.is_empty() => here.next(),
+        Place::Folder(path) => Some(NamedPlace::Folder(path.into())),
+        Place::Link(url) => Some(NamedPlace::Link(url.clone())),
         Place::Local => None,
     });
-    places::mounted(&folders.collect::<Vec<_>>())
+    places::mounted(&named.collect::<Vec<_>>())
 }
 
 /// Refuses an invitation that the server cannot accept any more.
@@ -139,6 +141,7 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
         let mut draws = Draws::new(&random_seed()?);
         let proof = Some(proof(&invitation.secret, &key.to_string()));
         found_requestor(tables, &mut draws, postoffice, server, &server_key, proof)?;
+        tables.put_note(LINK_ROOT, invitation.link_root.as_deref())?;
         Ok(places::note(tables, &invitation.places)?)
     })
 }

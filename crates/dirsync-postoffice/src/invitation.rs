@@ -26,6 +26,9 @@ pub struct Invitation {
     pub expires: u64,
     /// The places where messages are exchanged, the preferred one first, as the server reaches them.
     pub places: Vec<Place>,
+    /// The root of the certificates that the link of the server shows, DER in base64. `None` if they are public, or
+    /// there is no link.
+    pub link_root: Option<String>,
 }
 
 impl Invitation {
@@ -51,6 +54,7 @@ impl Invitation {
             secret: field("secret")?,
             expires: time("expires")?.as_millisecond().max(0) as u64,
             places: places(document.get_ref())?,
+            link_root: field("link_root").ok(),
         })
     }
 }
@@ -90,7 +94,11 @@ impl fmt::Display for Invitation {
         for place in &self.places {
             writeln!(f, "    {},", quoted(&place.to_string()))?;
         }
-        writeln!(f, "]")
+        writeln!(f, "]")?;
+        match &self.link_root {
+            Some(root) => writeln!(f, "link_root = {}", quoted(root)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -107,6 +115,7 @@ mod tests {
             secret: "s3cret".into(),
             expires: 1_700_000_000_000,
             places: vec![Place::Folder("C:\\share".into()), Place::Folder("/srv/a \"b\"".into())],
+            link_root: Some("MIIB".into()),
         };
         assert_eq!(Invitation::parse(&invitation.to_string()), Ok(invitation.clone()));
         assert!(Invitation::parse("server = \"A/B\"").unwrap_err().contains("server_key"));

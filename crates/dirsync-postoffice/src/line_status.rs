@@ -11,7 +11,6 @@ use crate::folder::TRANSIT;
 use crate::json;
 use crate::places::PlaceStatus;
 use crate::postoffice::Postoffice;
-use crate::slow_place::SlowPlace;
 
 /// What waits for the line to a slow place, and travels over it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -47,7 +46,7 @@ impl Postoffice {
         let settings = self.slow_settings(place)?;
         let mut status =
             LineStatus { opens: settings.opens(Timestamp::now()), ..LineStatus::default() };
-        if let Ok(messages) = SlowPlace::open(&self.folder, place, &self.name)
+        if let Ok(messages) = self.slow_place(place)
             && let Ok((count, bytes)) = messages.queued(peer)
         {
             (status.messages, status.bytes) = (count, bytes);

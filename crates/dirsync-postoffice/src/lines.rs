@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages, Probe};
+use dirsync_agent::exchange::{BodyLine, Exchange, ExchangeError, Exchanged, NoMessages, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::notes::PIECE_CAME;
 use dirsync_agent::probes::{self, LastProbes};
@@ -13,15 +13,16 @@ use dirsync_agent::route::Routes;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_agent::trouble::{keep_lines, line_step, note_places};
-use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
+use dirsync_carrier::{Carrier, FolderCarrier, FolderTransit, Place};
 use dirsync_directory::{PostofficeName, plural};
+use dirsync_link::client::Link;
 use dirsync_protocol::context::Level;
-use dirsync_protocol::tables::{LogLine, Mode};
+use dirsync_protocol::tables::{LogLine, Mode, Stored, Tables};
 use dirsync_seal::OwnKeys;
 use dirsync_transit::Outbox;
 use jiff::Timestamp;
 
-use crate::config::PlaceSettings;
+use crate::config::{PlaceSettings, is_line};
 use crate::failure::Result;
 use crate::postoffice::Postoffice;
 use crate::slow_place::SlowPlace;
@@ -35,11 +36,33 @@ const SLEEP_MAX: Duration = Duration::from_millis(200);
 /// An exchange ends after this time, so that the next one finds new messages, keys and settings.
 const EXCHANGE_MAX: Duration = Duration::from_secs(60);
 
+/// What moves files at a slow place.
+pub(crate) enum Way {
+    Folder(FolderCarrier),
+    /// The link to the directory server.
+    Link(Box<Link>),
+    /// The link of this directory server, at which its requestors move everything but signals.
+    OwnLink(FolderCarrier),
+}
+
+impl Way {
+    pub(crate) fn carrier(&self) -> &dyn Carrier {
+        match self {
+            Self::Folder(folder) | Self::OwnLink(folder) => folder,
+            Self::Link(link) => &**link,
+        }
+    }
+}
+
+/// How long a requestor listens at its server's link before it begins anew. Proxies end connections that are silent for a
+/// minute.
+const LISTEN_TIME: Duration = Duration::from_secs(55);
+
 /// A line to a slow place. It needs no database, so it works in a thread of its own while the postoffice does.
 pub struct Line {
     place: Place,
     settings: PlaceSettings,
-    carrier: FolderCarrier,
+    way: Way,
     messages: SlowPlace,
     outbox: Outbox,
     keys: Arc<OwnKeys>,
@@ -79,12 +102,20 @@ impl Line {
 
     /// Whether messages or pieces wait for it.
     pub fn has_waiting(&self) -> bool {
+        if let Way::OwnLink(_) = self.way {
+            return !self.probes.is_empty() || self.has_reports();
+        }
         let waits = |to: &PostofficeName| {
             let messages = self.messages.queued(to).is_ok_and(|(count, _)| count > 0);
             let pieces = self.pieces_to.contains(to) && self.outbox.has_next(to).unwrap_or(false);
             messages || pieces
         };
         !self.probes.is_empty() || self.to.iter().any(waits)
+    }
+
+    fn has_reports(&self) -> bool {
+        let due = self.outbox.reports_due().unwrap_or_default();
+        due.iter().any(|name| self.pieces_to.contains(name))
     }
 
     /// The place, as registrations name it.
@@ -101,9 +132,13 @@ impl Line {
     pub fn exchange(&self, stops: &dyn Fn() -> bool) -> LineReport {
         let mut done = Exchanged::default();
         let queue = self.messages.queue(&self.to);
+        let bodies: Option<&dyn BodyLine> = match &self.way {
+            Way::Link(link) => Some(&**link),
+            Way::Folder(_) | Way::OwnLink(_) => None,
+        };
         let exchange = Exchange {
-            carrier: &self.carrier,
-            bodies: None,
+            carrier: self.way.carrier(),
+            bodies,
             messages: &queue,
             outbox: &self.outbox,
             sealing: &*self.keys,
@@ -118,7 +153,21 @@ impl Line {
             self.keep_rate(bytes, stops);
             self.is_up() && !stops() && began.elapsed() < EXCHANGE_MAX
         };
-        let mut failed = exchange.run(&mut done, &mut goes_on).err();
+        let mut failed = match &self.way {
+            Way::OwnLink(_) => exchange.send_signals(&mut done),
+            Way::Folder(_) => exchange.run(&mut done, &mut goes_on),
+            // An answer that came with a request is taken at once.
+            Way::Link(link) => exchange.run(&mut done, &mut goes_on).and_then(|()| {
+                match link.has_news() && !done.is_over {
+                    true => exchange.receive(&mut done, &mut goes_on),
+                    false => Ok(()),
+                }
+            }),
+        }
+        .err();
+        if let Way::OwnLink(_) = self.way {
+            self.to.iter().for_each(|to| self.messages.announce(to));
+        }
         let has_arrived = match self.messages.release(&*self.keys, &self.outbox) {
             Ok(has_arrived) => has_arrived,
             Err(failure) => {
@@ -129,6 +178,25 @@ impl Line {
             }
         };
         LineReport { place: self.place(), done, has_arrived, failed }
+    }
+
+    /// Whether the other end can say when something comes.
+    pub fn can_listen(&self) -> bool {
+        matches!(self.way, Way::Link(_))
+    }
+
+    /// Waits until something comes over a link, for [`LISTEN_TIME`] at most, and takes it. `None` if nothing came.
+    pub fn listen(&self, stops: &dyn Fn() -> bool) -> Option<LineReport> {
+        let Way::Link(link) = &self.way else { return None };
+        match link.wait_for_news(LISTEN_TIME) {
+            Ok(false) => None,
+            Ok(true) => Some(self.exchange(stops)),
+            Err(error) => {
+                let (place, done) = (self.place(), Exchanged::default());
+                let failed = Some(ExchangeError::Carrier(error));
+                Some(LineReport { place, done, has_arrived: false, failed })
+            }
+        }
     }
 
     /// Sleeps as long as these bytes may take.
@@ -148,8 +216,11 @@ impl Line {
 
 impl Postoffice {
     /// The settings of a place, if they make it a slow one.
-    pub(crate) fn slow_settings(&self, place: &Place) -> Option<&PlaceSettings> {
-        self.config.places.iter().find(|settings| settings.place == *place && settings.is_slow())
+    pub(crate) fn slow_settings(&self, place: &Place) -> Option<PlaceSettings> {
+        let known = self.config.places.iter().find(|settings| settings.place == *place);
+        let settings =
+            known.cloned().or_else(|| is_line(place).then(|| PlaceSettings::of(place.clone())));
+        settings.filter(PlaceSettings::is_slow)
     }
 
     /// Whether this postoffice is fenced or removed. It may be a copy of a folder that works elsewhere: files at a place
@@ -164,7 +235,7 @@ impl Postoffice {
 
     /// Whether settings make any place a slow one.
     pub(crate) fn has_slow_places(&self) -> bool {
-        self.config.places.iter().any(PlaceSettings::is_slow)
+        self.has_lines || self.config.places.iter().any(PlaceSettings::is_slow)
     }
 
     /// Works at all lines whose windows are open, one after the other, until `stops` says so. Returns log lines for the
@@ -194,9 +265,8 @@ impl Postoffice {
 
     /// The lines to the slow places that this postoffice uses.
     pub fn lines(&mut self) -> Result<Vec<Line>> {
-        let places = self.config.places.iter().filter(|settings| settings.is_slow());
-        let places: Vec<PlaceSettings> = places.cloned().collect();
-        let routes = if places.is_empty() { Vec::new() } else { self.routes()? };
+        let routes = if self.has_slow_places() { self.routes()? } else { Vec::new() };
+        let places = self.slow_places_of(&routes);
         self.forget_other_lines(&places, &routes)?;
         if places.is_empty() || self.takes_nothing()? {
             return Ok(Vec::new());
@@ -218,13 +288,13 @@ impl Postoffice {
             }
             let is_used = |name: &&PostofficeName| in_use.get(name.folded()) == Some(&text);
             let pieces_to = to.iter().filter(is_used).cloned().collect();
-            let carrier = FolderCarrier::new(self.folder_transit(&settings.place)?);
-            let messages = SlowPlace::open(&self.folder, &settings.place, &self.name)?;
+            let messages = self.slow_place(&settings.place)?;
+            let way = self.way(&settings.place, &messages, &peers)?;
             let probes = last_probes.waiting(&text, &to);
             lines.push(Line {
                 place: settings.place.clone(),
                 settings,
-                carrier,
+                way,
                 messages,
                 outbox: outbox.clone(),
                 keys: Arc::clone(&keys),
@@ -235,6 +305,33 @@ impl Postoffice {
             });
         }
         Ok(lines)
+    }
+
+    /// The slow places of peers, each once, in their order.
+    fn slow_places_of(&self, routes: &[(PostofficeName, Vec<String>)]) -> Vec<PlaceSettings> {
+        let mut places: Vec<PlaceSettings> = Vec::new();
+        for text in routes.iter().flat_map(|(_, texts)| texts) {
+            let settings = text.parse().ok().and_then(|place| self.slow_settings(&place));
+            let is_known =
+                |settings: &PlaceSettings| places.iter().any(|known| known.place == settings.place);
+            places.extend(settings.filter(|settings| !is_known(settings)));
+        }
+        places
+    }
+
+    pub(crate) fn way(
+        &mut self,
+        place: &Place,
+        messages: &SlowPlace,
+        peers: &KnownPeers,
+    ) -> Result<Way> {
+        Ok(match place {
+            Place::Link(_) if self.is_server => Way::OwnLink(messages.outgoing()),
+            Place::Link(url) => Way::Link(Box::new(self.link(url, peers)?)),
+            Place::Folder(_) | Place::Local => {
+                Way::Folder(FolderCarrier::new(self.folder_transit(place)?))
+            }
+        })
     }
 
     /// Forgets the troubles of places that are slow, or used, no longer.
@@ -305,11 +402,7 @@ impl Postoffice {
             })
             .collect();
         let mut tables = self.begin()?;
-        for from in &done.pieces_from {
-            let note = format!("{PIECE_CAME}{}", from.folded());
-            tables.put_note(&note, Some(&at.to_string()))?;
-        }
-        probes::note_exchanged(&mut *tables, done)?;
+        note_came(&mut *tables, done, at)?;
         let step = line_step(place);
         let mut lines = note_places(&mut *tables, &step, &failures, &Default::default(), at)?;
         let mut say = |level: Level, text: String| {
@@ -328,6 +421,13 @@ impl Postoffice {
         }
         tables.commit()?;
         Ok(lines)
+    }
+
+    /// Notes from whom pieces came, and the answers to probes.
+    pub(crate) fn note_came(&mut self, done: &Exchanged) -> Result<()> {
+        let mut tables = self.begin()?;
+        note_came(&mut *tables, done, now_ms())?;
+        Ok(tables.commit()?)
     }
 
     /// Takes what lies beside messages in folders that are not slow here: pieces of bodies, because the other side may use
@@ -387,6 +487,14 @@ impl Postoffice {
         }
         Ok(due)
     }
+}
+
+fn note_came(tables: &mut dyn Tables, done: &Exchanged, at: u64) -> Stored<()> {
+    for from in &done.pieces_from {
+        let note = format!("{PIECE_CAME}{}", from.folded());
+        tables.put_note(&note, Some(&at.to_string()))?;
+    }
+    probes::note_exchanged(tables, done).map(drop)
 }
 
 /// What an exchange did, in words.

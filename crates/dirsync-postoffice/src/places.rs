@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use dirsync_agent::dispatch::Found;
 use dirsync_agent::probes::LastProbes;
 use dirsync_agent::route::{FallBack, Routes};
 use dirsync_agent::step::requests_arrived;
 use dirsync_carrier::{FolderTransit, PatientTransit, Place, Shares, Transit, TransitError};
-use dirsync_directory::{PostofficeName, escape, unescape};
+use dirsync_directory::{PostofficeName, escape, shown, unescape};
 use dirsync_protocol::tables::{Stored, Tables};
 use dirsync_store::Store as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::config::is_line;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::folder::TRANSIT;
 use crate::json;
 use crate::line_status::LineStatus;
+use crate::links::Links;
 use crate::postoffice::Postoffice;
 use crate::probe::ProbeStatus;
 use crate::slow_place::SlowPlace;
@@ -92,6 +94,11 @@ impl Postoffice {
         self.shares.run(place.root(), self.config.patience, 0, move || work(&own))
     }
 
+    /// Lets this postoffice use the connections of others in the program, and tell their waiting requestors.
+    pub fn share_links(&mut self, links: &Links) {
+        self.links = links.clone();
+    }
+
     /// How long its places may fail before others are used.
     pub(crate) fn fall_back(&self) -> FallBack {
         let places = self.config.places.iter();
@@ -137,31 +144,43 @@ impl Postoffice {
 
     /// The places of this postoffice and of all registrations.
     fn place_texts(&mut self) -> Stored<BTreeSet<String>> {
-        let mut tables = self.begin()?;
-        let mut texts: BTreeSet<String> = noted(&mut *tables)?.into_iter().collect();
-        let registrations = tables.registrations()?;
-        texts.extend(registrations.into_iter().flat_map(|registration| registration.places));
-        Ok(texts)
+        all_texts(&mut *self.begin()?)
     }
 
     fn transit_at(&self, text: &str) -> Result<Box<dyn Transit>> {
         let place = parse(text)?;
-        let transit = self.folder_transit(&place)?;
         if place == Place::Local {
-            return Ok(Box::new(transit));
+            return Ok(Box::new(self.folder_transit(&place)?));
         }
         if self.slow_settings(&place).is_some() {
-            return Ok(Box::new(SlowPlace::open(&self.folder, &place, &self.name)?));
+            return Ok(Box::new(self.slow_place(&place)?));
         }
+        let transit = self.folder_transit(&place)?;
         let root = transit.root().to_owned();
         let (shares, patience) = (self.shares.clone(), self.config.patience);
         Ok(Box::new(PatientTransit::new(transit, root, shares, patience)))
+    }
+
+    /// The messages at a slow place.
+    pub(crate) fn slow_place(&self, place: &Place) -> Result<SlowPlace> {
+        match place {
+            Place::Link(_) if self.is_server => self.own_link(),
+            _ => SlowPlace::open(&self.folder, place, &self.name),
+        }
+    }
+
+    /// The messages at the link of this directory server.
+    pub(crate) fn own_link(&self) -> Result<SlowPlace> {
+        SlowPlace::at_own_link(&self.folder, &self.name, self.links.hub(&self.folder))
     }
 
     pub(crate) fn folder_transit(&self, place: &Place) -> Result<FolderTransit> {
         let root = match place {
             Place::Local => self.folder.join(TRANSIT),
             Place::Folder(path) => PathBuf::from(path),
+            Place::Link(_) => {
+                return Err(Failure::usage(format!("{place} is not a folder")));
+            }
         };
         Ok(FolderTransit::new(root, self.name.clone()))
     }
@@ -252,13 +271,31 @@ impl PlaceStatus {
     }
 }
 
-/// The places of folders that are mounted here, in order.
+/// A place as a person names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedPlace {
+    /// A folder, by a path that may be relative.
+    Folder(PathBuf),
+    /// A link, by its URL.
+    Link(String),
+}
+
+impl fmt::Display for NamedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "the shared folder \"{}\"", folder.display()),
+            Self::Link(url) => write!(f, "the link \"{}\"", shown(url)),
+        }
+    }
+}
+
+/// The named places in order, of which folders are mounted here.
 ///
 /// # Errors
 ///
-/// A folder that is not there, or is named twice.
-pub(crate) fn mounted(folders: &[PathBuf]) -> Result<Vec<Place>> {
-    of_folders(folders, |folder| match fs::canonicalize(folder) {
+/// A folder that is not there, and a place that is named twice.
+pub(crate) fn mounted(named: &[NamedPlace]) -> Result<Vec<Place>> {
+    of_named(named, |folder| match fs::canonicalize(folder) {
         Ok(absolute) if absolute.is_dir() => Ok(absolute),
         found => {
             let why = found.err().map_or("it is not a folder".to_owned(), |why| why.to_string());
@@ -270,26 +307,43 @@ pub(crate) fn mounted(folders: &[PathBuf]) -> Result<Vec<Place>> {
     })
 }
 
-/// The places of folders in order, by their absolute paths.
+/// The named places in order; of folders by their absolute paths.
 ///
 /// # Errors
 ///
-/// A folder of which there is no absolute path, or that is named twice.
-pub(crate) fn of_folders(
-    folders: &[PathBuf],
+/// A folder of which there is no absolute path, a text that is no URL of a link, and a place that is named twice.
+pub(crate) fn of_named(
+    named: &[NamedPlace],
     absolute: impl Fn(&Path) -> Result<PathBuf>,
 ) -> Result<Vec<Place>> {
     let mut places: Vec<Place> = Vec::new();
-    for folder in folders {
-        let place = Place::folder(&absolute(folder)?).map_err(Failure::usage)?;
-        if let Some(at) = places.iter().position(|known| *known == place) {
-            let (first, again) = (folders[at].display(), folder.display());
-            let text = format!("the shared folders \"{first}\" and \"{again}\" are the same one");
-            return Err(Failure::usage(text).hint("name each folder once; the first is preferred"));
+    for one in named {
+        let place = match one {
+            NamedPlace::Folder(folder) => Place::folder(&absolute(folder)?),
+            NamedPlace::Link(url) => Place::link(url),
+        };
+        let place = place.map_err(Failure::usage)?;
+        if let Some(first) = places.iter().position(|known| *known == place) {
+            let text = format!("{} and {one} are the same place", named[first]);
+            return Err(Failure::usage(text).hint("name each place once; the first is preferred"));
         }
         places.push(place);
     }
     Ok(places)
+}
+
+/// Whether any place of a postoffice is a line whatever its settings are.
+pub(crate) fn has_lines(tables: &mut dyn Tables) -> Stored<bool> {
+    let is_line = |text: &String| text.parse().is_ok_and(|place| is_line(&place));
+    Ok(all_texts(tables)?.iter().any(is_line))
+}
+
+/// The places of a postoffice, and of all registrations of a server.
+fn all_texts(tables: &mut dyn Tables) -> Stored<BTreeSet<String>> {
+    let mut texts: BTreeSet<String> = noted(tables)?.into_iter().collect();
+    let registrations = tables.registrations()?;
+    texts.extend(registrations.into_iter().flat_map(|registration| registration.places));
+    Ok(texts)
 }
 
 pub(crate) fn parse(text: &str) -> Result<Place> {

@@ -26,6 +26,8 @@ use crate::home::Away;
 use crate::key_ring::KeyRing;
 use crate::keys::{evidence_key, public_key, random_seed, read_instance};
 use crate::last_command::{self, Command, Left};
+use crate::links::Links;
+use crate::places::has_lines;
 use crate::time::now_ms;
 
 /// The zstd level of bodies that travel over slow lines: a few seconds of a processor save hours of the line.
@@ -49,6 +51,10 @@ pub struct Postoffice {
     pub warnings: Vec<String>,
     /// The threads that work in its places.
     pub(crate) shares: Shares,
+    /// The connections to servers, and what tells waiting requestors.
+    pub(crate) links: Links,
+    /// Whether any of its places is a line whatever its settings are.
+    pub(crate) has_lines: bool,
     /// Its keys, once they were needed.
     own_keys: OnceCell<Arc<OwnKeys>>,
     /// Its bodies that travel, once they were needed.
@@ -121,10 +127,11 @@ impl Postoffice {
         // A folder whose keys are lost is a half of a postoffice: every command says so, not only
         // the step that next seals a message.
         public_key(folder)?;
-        let (name, server, epoch) = {
+        let (name, server, epoch, has_lines) = {
             let mut tables = store.begin()?;
             let state = tables.requestor()?;
-            (state.name, state.server, tables.server()?.map(|server| server.epoch))
+            let has_lines = has_lines(&mut *tables)?;
+            (state.name, state.server, tables.server()?.map(|server| server.epoch), has_lines)
         };
         if let Some(epoch) = epoch {
             let instance = read_instance(folder)?;
@@ -145,6 +152,8 @@ impl Postoffice {
             is_server: epoch.is_some(),
             warnings: Vec::new(),
             shares: Shares::default(),
+            links: Links::default(),
+            has_lines,
             own_keys: OnceCell::new(),
             outbox: OnceCell::new(),
             _lock: lock,

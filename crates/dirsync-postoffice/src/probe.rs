@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::probes::{self, LastProbe, LastProbes};
-use dirsync_carrier::{FolderCarrier, FolderTransit};
+use dirsync_carrier::{Carrier, FolderCarrier, FolderTransit, Place};
 use dirsync_directory::PostofficeName;
 use dirsync_seal::{OwnKeys, ProbeId};
 use dirsync_transit::Outbox;
@@ -18,9 +18,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::config::is_line;
 use crate::failure::{Failure, Result};
 use crate::json;
 use crate::keys::random_seed;
+use crate::lines::Way;
 use crate::places::parse;
 use crate::postoffice::Postoffice;
 use crate::registrations;
@@ -96,10 +98,17 @@ pub struct Test {
 
 struct Tried {
     probe: Probe,
-    transit: FolderTransit,
+    reach: Reach,
     test: PlaceTest,
     /// An answer that is not noted yet.
     done: Exchanged,
+}
+
+/// How a place is reached.
+enum Reach {
+    /// By the thread of the folder.
+    Folder(FolderTransit),
+    Line(Arc<Way>),
 }
 
 impl Test {
@@ -134,19 +143,19 @@ impl Test {
     fn leave_probe(&self, postoffice: &mut Postoffice, place: String) -> Result<Tried> {
         let probe = Probe { to: self.to.clone(), id: new_id()? };
         let parsed = parse(&place)?;
-        let transit = postoffice.folder_transit(&parsed)?;
+        let reach = self.reach(postoffice, &parsed)?;
         let mut tables = postoffice.begin()?;
         probes::ask(&mut *tables, &place, &probe, now_ms())?;
         tables.commit()?;
         let settings = postoffice.slow_settings(&parsed);
         let opens = settings.map_or(0, |settings| settings.opens(Timestamp::now()));
         let test = PlaceTest { place, error: None, opens, answer: None };
-        let mut tried = Tried { probe, transit, test, done: Exchanged::default() };
+        let mut tried = Tried { probe, reach, test, done: Exchanged::default() };
         if opens > 0 {
             return Ok(tried);
         }
         let probes = vec![tried.probe.clone()];
-        let exchanged = self.exchange(postoffice, &tried.transit, probes, |exchange, done| {
+        let exchanged = self.exchange(postoffice, &tried.reach, probes, |exchange, done| {
             exchange.send_probes(done)
         });
         match exchanged {
@@ -160,11 +169,19 @@ impl Test {
         Ok(tried)
     }
 
-    /// Works at a place by its thread, without messages. Returns why it failed in words.
+    fn reach(&self, postoffice: &mut Postoffice, place: &Place) -> Result<Reach> {
+        if !is_line(place) {
+            return Ok(Reach::Folder(postoffice.folder_transit(place)?));
+        }
+        let messages = postoffice.slow_place(place)?;
+        Ok(Reach::Line(Arc::new(postoffice.way(place, &messages, &self.peers)?)))
+    }
+
+    /// Works at a place, without messages. Returns why it failed in words.
     fn exchange(
         &self,
         postoffice: &Postoffice,
-        transit: &FolderTransit,
+        reach: &Reach,
         probes: Vec<Probe>,
         work: impl FnOnce(&Exchange<'_>, &mut Exchanged) -> std::result::Result<(), ExchangeError>
         + Send
@@ -172,9 +189,9 @@ impl Test {
     ) -> std::result::Result<Exchanged, String> {
         let (keys, peers, outbox) =
             (Arc::clone(&self.keys), self.peers.clone(), self.outbox.clone());
-        let exchanged = postoffice.at_place(transit, move |folder| {
+        let at = move |carrier: &dyn Carrier| {
             let exchange = Exchange {
-                carrier: &FolderCarrier::beside_messages(folder.clone()),
+                carrier,
                 bodies: None,
                 messages: &NoMessages,
                 outbox: &outbox,
@@ -187,9 +204,18 @@ impl Test {
             };
             let mut done = Exchanged::default();
             work(&exchange, &mut done).map(|()| done).map_err(|error| error.to_string())
-        });
-        let silent = |error: io::Error| format!("{}: {error}", transit.root().display());
-        exchanged.map_err(silent)?
+        };
+        match reach {
+            // It has deadlines of its own.
+            Reach::Line(way) => at(way.carrier()),
+            Reach::Folder(transit) => {
+                let exchanged = postoffice.at_place(transit, move |folder| {
+                    at(&FolderCarrier::beside_messages(folder.clone()))
+                });
+                let silent = |error: io::Error| format!("{}: {error}", transit.root().display());
+                exchanged.map_err(silent)?
+            }
+        }
     }
 
     /// Looks for answers, at the places and in what an agent has noted. Returns whether one is still to come.
@@ -203,7 +229,7 @@ impl Test {
         let mut tried = std::mem::take(&mut self.tried);
         for one in tried.iter_mut().filter(|one| one.test.is_pending()) {
             one.hear(&noted, &self.to);
-            let found = self.exchange(&postoffice, &one.transit, Vec::new(), |exchange, done| {
+            let found = self.exchange(&postoffice, &one.reach, Vec::new(), |exchange, done| {
                 exchange.receive_signals(done)
             });
             match found {

@@ -23,7 +23,7 @@ use crate::invitation::{Invitation, VALID_MS};
 use crate::keys::random_seed;
 use crate::last_command::Command;
 use crate::nearest::Nearest;
-use crate::places::of_folders;
+use crate::places::{NamedPlace, of_named};
 use crate::postoffice::Postoffice;
 use crate::time::{now_ms, rfc3339};
 use crate::view::{Seen, ViewChange, changed, within_limits};
@@ -98,24 +98,29 @@ pub struct Invited {
     pub places: Vec<Place>,
     /// Its view.
     pub sees: Seen,
+    /// One of the places is the link, and this server does not listen.
+    pub needs_listener: bool,
 }
 
-/// Registers a requestor whose messages travel through shared folders, the first one if it works, and writes its
+/// Registers a requestor whose messages travel through these places, the first one if it works, and writes its
 /// invitation.
 pub fn add(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    folders: &[PathBuf],
+    named: &[NamedPlace],
     view: View,
     again: bool,
     out: &Path,
 ) -> Result<Invited> {
-    let places = of_folders(folders, shared_folder)?;
+    let places = of_named(named, shared_folder)?;
     invite(postoffice, name, &places, view, again, Some(out))?;
     let mut tables = postoffice.begin()?;
     let view = tables.registration(name)?.map(|known| known.view_allowed);
     let sees = Seen::of(&mut *tables, view.unwrap_or_default())?;
-    Ok(Invited { places, sees })
+    drop(tables);
+    let is_link = places.iter().any(|place| matches!(place, Place::Link(_)));
+    let needs_listener = is_link && postoffice.config.link.listen.is_none();
+    Ok(Invited { places, sees, needs_listener })
 }
 
 /// Registers a requestor and gives its invitation. It is written to `out` first: if that fails, or
@@ -158,6 +163,7 @@ pub fn invite(
         secret,
         expires,
         places: places.to_vec(),
+        link_root: postoffice.root_for(places)?,
     };
     if let Some(out) = out {
         require_foreign(out)?;
@@ -177,25 +183,25 @@ pub struct ChangedView {
     pub after: Seen,
 }
 
-/// Changes the shared folders of a requestor, its key, or its view. An empty list and `None` change nothing.
+/// Changes the places of a requestor, its key, or its view. An empty list and `None` change nothing.
 pub fn set(
     postoffice: &mut Postoffice,
     name: &PostofficeName,
-    (folders, key): (&[PathBuf], Option<&PublicKey>),
+    (named, key): (&[NamedPlace], Option<&PublicKey>),
     change: ViewChange,
 ) -> Result<ChangedView> {
     let before = taking_part(postoffice, name)?.view_allowed;
     let is_view_named = !change.is_nothing();
     let after = change.applied_to(&before)?;
-    if !is_view_named && folders.is_empty() && key.is_none() {
+    if !is_view_named && named.is_empty() && key.is_none() {
         return Err(Failure::usage(format!("name what is to change of {name}")).hint(
             "each limit on what it may see is changed by its option, and lifted by a word of its own, \
              e.g. --all-kinds; `dirsync requestor show NAME` shows them",
         ));
     }
     let mut decided = Vec::new();
-    if !folders.is_empty() {
-        let places = of_folders(folders, shared_folder)?;
+    if !named.is_empty() {
+        let places = of_named(named, shared_folder)?;
         let places = places.iter().map(ToString::to_string).collect();
         decided.push((name.clone(), DecisionKind::Carrier(places)));
     }

@@ -6,6 +6,9 @@
 //! transit/slow/PLACE/in/OWN/            messages that came, for the next step
 //! transit/slow/PLACE/incomplete/OWN/    messages that came and whose bodies are still on their way
 //! ```
+//!
+//! At a directory server `transit/link/` has the same folders. Its requestors take their messages from there, and leave
+//! theirs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,10 +19,11 @@ use dirsync_agent::exchange::{MessageQueue, QueueError, is_complete};
 use dirsync_agent::sealing::Sealing;
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::{
-    Arrived, FolderTransit, MessageFile, Outgoing, Place, Transit, TransitError, durable,
-    is_of_message,
+    Arrived, FolderCarrier, FolderTransit, MessageFile, Outgoing, Place, Transit, TransitError,
+    durable, is_of_message,
 };
 use dirsync_directory::PostofficeName;
+use dirsync_link::server::Hub;
 use dirsync_transit::Outbox;
 
 use crate::failure::Result;
@@ -32,30 +36,56 @@ pub(crate) struct SlowPlace {
     inbox: FolderTransit,
     outbox: FolderTransit,
     incomplete: FolderTransit,
+    /// Tells requestors that wait at the link of this server.
+    hub: Option<Hub>,
 }
 
 impl SlowPlace {
     /// Those of a postoffice with this folder. Folders that are missing are made.
     pub(crate) fn open(home: &Path, place: &Place, me: &PostofficeName) -> Result<Self> {
         let root = home.join(TRANSIT).join("slow").join(place.to_file_name());
+        Self::at(&root, me, None)
+    }
+
+    /// Those at the link of the directory server with this folder.
+    pub(crate) fn at_own_link(home: &Path, me: &PostofficeName, hub: Hub) -> Result<Self> {
+        Self::at(&home.join(TRANSIT).join("link"), me, Some(hub))
+    }
+
+    fn at(root: &Path, me: &PostofficeName, hub: Option<Hub>) -> Result<Self> {
         let of = |name: &str| -> Result<FolderTransit> {
             let folder = root.join(name);
             durable::create_folder(&folder)?;
             Ok(FolderTransit::new(folder, me.clone()))
         };
         let (inbox, outbox, incomplete) = (of("in")?, of("out")?, of("incomplete")?);
-        Ok(Self { me: me.clone(), inbox, outbox, incomplete })
+        Ok(Self { me: me.clone(), inbox, outbox, incomplete, hub })
     }
 
     /// The messages for a peer that wait, in the order in which they are sent. Those that a newer number of their
     /// epoch makes superfluous are removed.
-    fn waiting_for(&self, to: &PostofficeName) -> std::result::Result<Vec<Arrived>, TransitError> {
+    pub(crate) fn waiting_for(
+        &self,
+        to: &PostofficeName,
+    ) -> std::result::Result<Vec<Arrived>, TransitError> {
         let waiting = self.to(to).arrived()?;
         let (newest, older) = only_newest(waiting);
         for message in older {
             durable::remove_file(Path::new(&message.whereabouts))?;
         }
         Ok(newest)
+    }
+
+    /// What leaves files for any peer beside the messages that wait, and finds none.
+    pub(crate) fn outgoing(&self) -> FolderCarrier {
+        FolderCarrier::new(self.outbox.clone())
+    }
+
+    /// Something may wait for a peer.
+    pub(crate) fn announce(&self, to: &PostofficeName) {
+        if let Some(hub) = &self.hub {
+            hub.announce(to);
+        }
     }
 
     /// The number of messages that wait for a peer, and their bytes.
@@ -68,8 +98,31 @@ impl SlowPlace {
     }
 
     /// The outbox as the peer would see it.
-    fn to(&self, peer: &PostofficeName) -> FolderTransit {
+    pub(crate) fn to(&self, peer: &PostofficeName) -> FolderTransit {
         FolderTransit::new(self.outbox.root(), peer.clone())
+    }
+
+    /// Keeps a message that came, until its body has come, too.
+    pub(crate) fn deliver(
+        &self,
+        name: &str,
+        message: &mut dyn Read,
+    ) -> std::result::Result<(), TransitError> {
+        // Another name is none that this program has given.
+        if !is_of_message(name) {
+            return Ok(());
+        }
+        self.incomplete.put_file(&self.me, name, message)
+    }
+
+    /// The number of messages of a peer, by their names, that no step has taken.
+    pub(crate) fn waiting_from(
+        &self,
+        from: &PostofficeName,
+    ) -> std::result::Result<usize, TransitError> {
+        let (came, incomplete) = (self.inbox.arrived()?, self.incomplete.arrived()?);
+        let is_of_it = |message: &&Arrived| message.sender == *from.folded();
+        Ok(came.iter().chain(&incomplete).filter(is_of_it).count())
     }
 
     /// Lets the next step see the messages whose bodies have come. Of those that are still incomplete the newest are
@@ -158,11 +211,17 @@ impl MessageQueue for SlowQueue<'_> {
     }
 
     fn deliver(&self, name: &str, message: &mut dyn Read) -> std::result::Result<(), QueueError> {
-        // Another name is none that this program has given.
-        if !is_of_message(name) {
-            return Ok(());
+        self.place.deliver(name, message).map_err(failed)
+    }
+
+    fn incomplete(&self) -> std::result::Result<Vec<Box<dyn MessageFile>>, QueueError> {
+        let mut files: Vec<Box<dyn MessageFile>> = Vec::new();
+        for message in self.place.incomplete.arrived().map_err(failed)? {
+            // One that another process has released is no longer incomplete.
+            let file = open_file(Path::new(&message.whereabouts), Links::Refuse);
+            files.extend(file.ok().map(|file| Box::new(file) as Box<dyn MessageFile>));
         }
-        self.place.incomplete.put_file(&self.place.me, name, message).map_err(failed)
+        Ok(files)
     }
 }
 
@@ -172,11 +231,15 @@ impl Transit for SlowPlace {
     }
 
     fn send(&self, message: &Outgoing<'_>) -> std::result::Result<u64, TransitError> {
-        self.outbox.send(message)
+        let sent = self.outbox.send(message);
+        self.announce(message.to);
+        sent
     }
 
     fn send_all(&self, messages: &[Outgoing<'_>]) -> Vec<std::result::Result<u64, TransitError>> {
-        self.outbox.send_all(messages)
+        let sent = self.outbox.send_all(messages);
+        messages.iter().for_each(|message| self.announce(message.to));
+        sent
     }
 
     fn arrived(&self) -> std::result::Result<Vec<Arrived>, TransitError> {

@@ -110,8 +110,8 @@ pub fn apply(postoffice: &mut Postoffice) -> Result<Done> {
     })
 }
 
-/// Everything that can be done now, in order: a requestor applies, takes its changes in, and sends; a
-/// server takes its changes in, sends to itself, processes, and applies.
+/// Everything that can be done now, in order: a requestor applies, takes its changes in, sends, and applies what is
+/// answered at once over a line; a server takes its changes in, sends to itself, processes, and applies.
 ///
 /// # Errors
 ///
@@ -144,6 +144,9 @@ fn cycle_into(postoffice: &mut Postoffice, done: &mut Vec<Done>) -> Result<()> {
     }
     if let Some(last) = done.last_mut() {
         last.lines.extend(after);
+    }
+    if !postoffice.is_server && postoffice.has_slow_places() && postoffice.look()?.updates {
+        done.push(apply(postoffice)?);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod agent;
 mod carrier;
 mod entry;
 mod held;
+mod places;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use agent::{RunArgs, StatusArgs};
 pub use carrier::{CarrierCommand, WaitArgs};
 pub use entry::{EntryCommand, EntryFields, EntryListArgs, EntryModifyArgs};
 pub use held::{HeldArgs, HeldCommand, QuarantineCommand, WaitingArgs};
+pub use places::PlacesArgs;
 
 /// The version, and the revision that it was built from if that is known.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("DIRSYNC_REVISION"));
@@ -284,9 +286,8 @@ pub enum RequestorCommand {
 pub struct RequestorAddArgs {
     /// The requestor, NETWORK/POSTOFFICE
     pub name: PostofficeName,
-    /// The shared folder through which messages travel; of several the first one that works is used
-    #[arg(long = "folder", value_name = "DIR", required = true)]
-    pub folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub places: PlacesArgs,
     /// Where to write the invitation; default: NETWORK-POSTOFFICE.invitation
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -301,10 +302,8 @@ pub struct RequestorAddArgs {
 pub struct RequestorSetArgs {
     /// The requestor, NETWORK/POSTOFFICE
     pub name: PostofficeName,
-    /// The shared folder through which messages travel from now on; of several the first one that works is used.
-    /// The requestor's side has to be told as well, by `carrier set` there
-    #[arg(long = "folder", value_name = "DIR")]
-    pub folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub places: PlacesArgs,
     /// Its public key from now on, "ssh-ed25519 AAAA…", after its key was stolen: messages by any other key are
     /// refused
     #[arg(long, value_name = "KEY")]

@@ -16,7 +16,7 @@ pub trait BodyLine {
     /// # Errors
     ///
     /// If it is not known what was taken.
-    fn put(&self, part: &Piece, bytes: &[u8]) -> Result<u64, CarrierError>;
+    fn put_part(&self, part: &Piece, bytes: &[u8]) -> Result<u64, CarrierError>;
 
     /// Fetches a part of a body, or the beginning of the part if the line is cut off. `None` if the other end does not
     /// have the body for this postoffice, or no longer.
@@ -24,7 +24,7 @@ pub trait BodyLine {
     /// # Errors
     ///
     /// If nothing came.
-    fn fetch(&self, part: &Piece) -> Result<Option<Vec<u8>>, CarrierError>;
+    fn fetch_part(&self, part: &Piece) -> Result<Option<Vec<u8>>, CarrierError>;
 }
 
 impl Exchange<'_> {
@@ -43,7 +43,7 @@ impl Exchange<'_> {
                     break;
                 }
                 reached = part.at;
-                let Some(bytes) = line.fetch(&part)? else { break };
+                let Some(bytes) = line.fetch_part(&part)? else { break };
                 let part = Piece { bytes: bytes.len() as u64, ..part };
                 if bytes.is_empty() {
                     break;
@@ -115,7 +115,7 @@ impl Exchange<'_> {
     ) -> Result<u64, ExchangeError> {
         let NextPiece { piece, bytes, .. } = next;
         self.outbox.begin(to)?;
-        let held = line.put(piece, bytes)?;
+        let held = line.put_part(piece, bytes)?;
         self.outbox.know(to, &piece.body, held)?;
         Ok(if held > piece.at { held.min(piece.end()) - piece.at } else { 0 })
     }

@@ -96,6 +96,16 @@ impl Exchange<'_> {
         Ok(true)
     }
 
+    /// Sends probes and reports, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// If the carrier or the bodies fail.
+    pub fn send_signals(&self, done: &mut Exchanged) -> Result<(), ExchangeError> {
+        self.send_probes(done)?;
+        self.send_reports(done)
+    }
+
     /// Sends the probes that are wanted.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
-use super::Office;
+use super::Shared;
 
 /// The pause after the operating system refused a connection, for instance because too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,19 +47,19 @@ impl Visitor {
     }
 }
 
-/// Accepts connections until the office stops.
+/// Accepts connections until the server stops.
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
-    office: Arc<Office>,
+    shared: Arc<Shared>,
 ) {
-    let all = Arc::new(Semaphore::new(office.limits.connections_max));
-    let strangers = Arc::new(Semaphore::new(office.limits.strangers_max));
+    let all = Arc::new(Semaphore::new(shared.limits.connections_max));
+    let strangers = Arc::new(Semaphore::new(shared.limits.strangers_max));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = office.stopping() => return,
+            () = shared.stopping() => return,
         };
         let Ok((stream, _)) = accepted else {
             sleep(PAUSE).await;
@@ -70,11 +70,11 @@ pub(super) async fn accept(
             (Arc::clone(&all).try_acquire_owned(), Arc::clone(&strangers).try_acquire_owned());
         let (Ok(place), Ok(as_stranger)) = places else { continue };
         let visitor = Arc::new(Visitor::stranger(as_stranger));
-        let (tls, router, office) = (tls.clone(), router.clone(), Arc::clone(&office));
+        let (tls, router, shared) = (tls.clone(), router.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             let _place = place;
             // The end of a connection is nothing that anybody here has to know.
-            let _ = serve(stream, tls, router, &office, visitor).await;
+            let _ = serve(stream, tls, router, &shared, visitor).await;
         });
     }
 }
@@ -83,16 +83,16 @@ async fn serve(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     router: Router,
-    office: &Office,
+    shared: &Shared,
     visitor: Arc<Visitor>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match tls {
-        None => converse(stream, router, office, visitor).await,
+        None => converse(stream, router, shared, visitor).await,
         Some(tls) => {
-            let shaken = timeout(office.limits.stranger_time, tls.accept(stream)).await;
+            let shaken = timeout(shared.limits.stranger_time, tls.accept(stream)).await;
             let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            converse(stream, router, office, visitor).await
+            converse(stream, router, shared, visitor).await
         }
     }
 }
@@ -100,7 +100,7 @@ async fn serve(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
-    office: &Office,
+    shared: &Shared,
     visitor: Arc<Visitor>,
 ) -> io::Result<()> {
     let known = Arc::clone(&visitor);
@@ -111,27 +111,27 @@ async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(office.limits.head_time)
+        .header_read_timeout(shared.limits.head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let as_stranger = sleep(office.limits.stranger_time);
+    let as_stranger = sleep(shared.limits.stranger_time);
     tokio::select! {
         ended = connection.as_mut() => return ended.map_err(io::Error::other),
-        () = office.stopping() => {}
+        () = shared.stopping() => {}
         () = as_stranger => {
             if !visitor.is_known.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             tokio::select! {
                 ended = connection.as_mut() => return ended.map_err(io::Error::other),
-                () = office.stopping() => {}
+                () = shared.stopping() => {}
             }
         }
     }
     connection.as_mut().graceful_shutdown();
-    timeout(office.limits.stop_time, connection)
+    timeout(shared.limits.stop_time, connection)
         .await
         .map_or(Ok(()), |ended| ended.map_err(io::Error::other))
 }

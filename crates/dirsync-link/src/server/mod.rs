@@ -62,7 +62,7 @@ impl Default for Limits {
 }
 
 /// What all requests share.
-struct Office {
+struct Shared {
     desk: Arc<dyn Desk>,
     hub: Hub,
     gate: Gate,
@@ -73,7 +73,7 @@ struct Office {
     stop: watch::Receiver<bool>,
 }
 
-impl Office {
+impl Shared {
     /// Waits until there is room for so many bytes in memory.
     async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -123,13 +123,13 @@ impl Server {
         let room = Semaphore::new(limits.in_hand_kib_max as usize);
         let turns = Turns::new(limits.requests_max);
         let hub = hub.clone();
-        let office = Arc::new(Office { desk, hub, gate, turns, limits, room, stop: stopped });
-        let router = requests::router(Arc::clone(&office));
+        let shared = Arc::new(Shared { desk, hub, gate, turns, limits, room, stop: stopped });
+        let router = requests::router(Arc::clone(&shared));
         let serve = async move {
             // It was bound before, so this fails only outside of a runtime.
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                let time = office.limits.stop_time;
-                connections::accept(listener, tls.map(TlsAcceptor::from), router, office).await;
+                let time = shared.limits.stop_time;
+                connections::accept(listener, tls.map(TlsAcceptor::from), router, shared).await;
                 // Requests under way are given a while.
                 tokio::time::sleep(time).await;
             }

@@ -20,7 +20,7 @@ use dirsync_transit::Piece;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::Office;
+use super::Shared;
 use super::connections::Visitor;
 use super::desk::{Desk, DeskError, Held, Served};
 use crate::wire::{self, Files, ListedFile};
@@ -29,17 +29,17 @@ use crate::wire::{self, Files, ListedFile};
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// All requests.
-pub(super) fn router(office: Arc<Office>) -> Router {
+pub(super) fn router(shared: Arc<Shared>) -> Router {
     let for_requestors = Router::new()
         .route("/v1/messages", get(news))
         .route("/v1/messages/{name}", put(leave).get(fetch).delete(taken))
         .route("/v1/bodies/{hash}", get(body).head(held).patch(take_part))
-        .layer(middleware::from_fn_with_state(Arc::clone(&office), known_only));
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), known_only));
     Router::new()
         .route("/v1/tickets", post(ticket))
         .merge(for_requestors)
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "the link has no such request") })
-        .with_state(office)
+        .with_state(shared)
 }
 
 /// An answer that does not do what was asked, with the reason in words.
@@ -87,10 +87,10 @@ impl From<wire::NotOfLink> for Refusal {
 
 /// Asks the desk, on a thread that may wait for a disk.
 async fn ask<R: Send + 'static>(
-    office: &Arc<Office>,
+    shared: &Arc<Shared>,
     question: impl FnOnce(&dyn Desk) -> Served<R> + Send + 'static,
 ) -> Result<R, Refusal> {
-    let desk = Arc::clone(&office.desk);
+    let desk = Arc::clone(&shared.desk);
     let asked = tokio::task::spawn_blocking(move || question(&*desk)).await;
     match asked {
         Ok(served) => Ok(served?),
@@ -99,9 +99,9 @@ async fn ask<R: Send + 'static>(
 }
 
 /// 401 with a fresh nonce.
-fn who_is_there(office: &Office, why: &str) -> Refusal {
+fn who_is_there(shared: &Shared, why: &str) -> Refusal {
     let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
-    match office.gate.nonce() {
+    match shared.gate.nonce() {
         Ok(nonce) => refusal.headers.push((WWW_AUTHENTICATE, wire::challenge(&nonce))),
         Err(error) => return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
@@ -110,40 +110,40 @@ fn who_is_there(office: &Office, why: &str) -> Refusal {
 
 /// `POST /v1/tickets`.
 async fn ticket(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(visitor): Extension<Arc<Visitor>>,
     request: Request,
 ) -> Answer {
-    let limits = &office.limits;
-    let login = whole(&office, limits.request_time, wire::LOGIN_BYTES_MAX, request).await?;
+    let limits = &shared.limits;
+    let login = whole(&shared, limits.request_time, wire::LOGIN_BYTES_MAX, request).await?;
     let login = LoginLines::read(&login)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let asked = Arc::clone(&office);
-    let ticket = ask(&office, move |desk| Ok(asked.gate.ticket(login, desk))).await?;
+    let asked = Arc::clone(&shared);
+    let ticket = ask(&shared, move |desk| Ok(asked.gate.ticket(login, desk))).await?;
     match ticket {
         Ok(ticket) => {
             visitor.is_known();
             Ok(([(CACHE_CONTROL, "no-store")], ticket + "\n").into_response())
         }
-        Err(why) => Err(who_is_there(&office, &why)),
+        Err(why) => Err(who_is_there(&shared, &why)),
     }
 }
 
 /// Lets only those in who have a ticket, and not too many requests of one of them at once.
 async fn known_only(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(visitor): Extension<Arc<Visitor>>,
     mut request: Request,
     next: Next,
 ) -> Answer {
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let holder = given.and_then(wire::ticket_of).and_then(|ticket| office.gate.holder(ticket));
-    let holder = holder.filter(|requestor| office.desk.is_served(requestor));
+    let holder = given.and_then(wire::ticket_of).and_then(|ticket| shared.gate.holder(ticket));
+    let holder = holder.filter(|requestor| shared.desk.is_served(requestor));
     let Some(requestor) = holder else {
-        return Err(who_is_there(&office, "a ticket is needed"));
+        return Err(who_is_there(&shared, "a ticket is needed"));
     };
     visitor.is_known();
-    let Some(_turn) = office.turns.begin(&requestor) else {
+    let Some(_turn) = shared.turns.begin(&requestor) else {
         let why = format!("{requestor} has too many requests under way");
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, why));
     };
@@ -153,7 +153,7 @@ async fn known_only(
 
 /// The whole body of a request. Its size is known, and has room, before a byte of it is read.
 async fn whole(
-    office: &Office,
+    shared: &Shared,
     time: Duration,
     bytes_max: u64,
     request: Request,
@@ -167,7 +167,7 @@ async fn whole(
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request was too slow");
-    let room = office.room_for(size);
+    let room = shared.room_for(size);
     let _room = timeout_at(end, room).await.map_err(|_| late())?;
     let limit = usize::try_from(size).unwrap_or(usize::MAX);
     let read = axum::body::to_bytes(request.into_body(), limit);
@@ -186,27 +186,27 @@ fn needed(headers: &HeaderMap, name: &str) -> Result<u64, Refusal> {
 
 /// `GET /v1/messages`.
 async fn news(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let wait = wire::wait_of(query.as_deref())?;
-    files_within(&office, &requestor, wait).await
+    files_within(&shared, &requestor, wait).await
 }
 
 /// The files that wait for a requestor, as soon as there are some or the time is over.
-async fn files_within(office: &Arc<Office>, requestor: &PostofficeName, wait: Duration) -> Answer {
+async fn files_within(shared: &Arc<Shared>, requestor: &PostofficeName, wait: Duration) -> Answer {
     let end = Instant::now() + wait;
-    let bell = office.hub.bell(requestor);
+    let bell = shared.hub.bell(requestor);
     loop {
         let rung = bell.notified();
         tokio::pin!(rung);
         // What comes after this look rings.
         rung.as_mut().enable();
         let asked = requestor.clone();
-        let files = ask(office, move |desk| files(desk, &asked)).await?;
+        let files = ask(shared, move |desk| files(desk, &asked)).await?;
         let now = Instant::now();
-        if !files.0.is_empty() || now >= end || office.is_stopping() {
+        if !files.0.is_empty() || now >= end || shared.is_stopping() {
             let headers = [(CONTENT_TYPE, wire::FILES_TYPE), (CACHE_CONTROL, "no-store")];
             return Ok((headers, files.to_bytes()).into_response());
         }
@@ -214,7 +214,7 @@ async fn files_within(office: &Arc<Office>, requestor: &PostofficeName, wait: Du
         tokio::select! {
             () = rung => {}
             () = tokio::time::sleep_until(look) => {}
-            () = office.stopping() => {}
+            () = shared.stopping() => {}
         }
     }
 }
@@ -237,7 +237,7 @@ fn files(desk: &dyn Desk, requestor: &PostofficeName) -> Served<Files> {
 
 /// `PUT /v1/messages/NAME`.
 async fn leave(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
@@ -247,20 +247,20 @@ async fn leave(
     if !wire::is_of_link(&name) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "no file of the link has this name"));
     }
-    let time = office.limits.request_time;
-    let bytes = whole(&office, time, wire::FILE_BYTES_MAX, request).await?;
+    let time = shared.limits.request_time;
+    let bytes = whole(&shared, time, wire::FILE_BYTES_MAX, request).await?;
     let sender = requestor.clone();
-    let answers = ask(&office, move |desk| desk.deliver(&sender, &name, &bytes)).await?;
-    files_within(&office, &requestor, if answers { wait } else { Duration::ZERO }).await
+    let answers = ask(&shared, move |desk| desk.deliver(&sender, &name, &bytes)).await?;
+    files_within(&shared, &requestor, if answers { wait } else { Duration::ZERO }).await
 }
 
 /// `GET /v1/messages/NAME`.
 async fn fetch(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(name): Path<String>,
 ) -> Answer {
-    let found = ask(&office, move |desk| match wire::is_of_link(&name) {
+    let found = ask(&shared, move |desk| match wire::is_of_link(&name) {
         true => desk.read(&requestor, &name),
         false => Ok(None),
     });
@@ -272,19 +272,19 @@ async fn fetch(
 
 /// `DELETE /v1/messages/NAME`.
 async fn taken(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(name): Path<String>,
 ) -> Answer {
     if wire::is_of_link(&name) {
-        ask(&office, move |desk| desk.taken(&requestor, &name)).await?;
+        ask(&shared, move |desk| desk.taken(&requestor, &name)).await?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `GET /v1/bodies/SHA256`.
 async fn body(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(hash): Path<String>,
     headers: HeaderMap,
@@ -293,7 +293,7 @@ async fn body(
     let tag = wire::etag(&hash);
     let gone = || Refusal::new(StatusCode::NOT_FOUND, "no such body travels to this requestor");
     let asked = requestor.clone();
-    let body = ask(&office, move |desk| desk.body(&asked, &hash)).await?.ok_or_else(gone)?;
+    let body = ask(&shared, move |desk| desk.body(&asked, &hash)).await?.ok_or_else(gone)?;
     let header =
         |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let has_changed = header(IF_RANGE).is_some_and(|known| known != tag);
@@ -307,9 +307,9 @@ async fn body(
     }
     let range = asked.start..asked.end.min(asked.start + wire::PART_BYTES_MAX);
     let part = Piece { body, at: range.start, bytes: range.end - range.start };
-    let _room = office.room_for(part.bytes).await;
+    let _room = shared.room_for(part.bytes).await;
     let bytes =
-        ask(&office, move |desk| desk.read_part(&requestor, &part)).await?.ok_or_else(gone)?;
+        ask(&shared, move |desk| desk.read_part(&requestor, &part)).await?.ok_or_else(gone)?;
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
         (ETAG, tag),
@@ -332,12 +332,12 @@ fn upload(status: StatusCode, held: u64, size: u64) -> Response {
 
 /// `HEAD /v1/bodies/SHA256`.
 async fn held(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(hash): Path<String>,
 ) -> Answer {
     let hash = wire::hash_of(&hash)?;
-    match ask(&office, move |desk| desk.held(&requestor, &hash)).await? {
+    match ask(&shared, move |desk| desk.held(&requestor, &hash)).await? {
         Some(Held { body, bytes }) => Ok(upload(StatusCode::NO_CONTENT, bytes, body.bytes)),
         None => Err(Refusal::new(StatusCode::NOT_FOUND, "nothing has come of this body")),
     }
@@ -345,7 +345,7 @@ async fn held(
 
 /// `PATCH /v1/bodies/SHA256`.
 async fn take_part(
-    State(office): State<Arc<Office>>,
+    State(shared): State<Arc<Shared>>,
     Extension(requestor): Extension<PostofficeName>,
     Path(hash): Path<String>,
     request: Request,
@@ -355,14 +355,14 @@ async fn take_part(
     let size = needed(request.headers(), wire::UPLOAD_LENGTH)?;
     let body = Content { bytes: size, hash };
     let asked = requestor.clone();
-    let known = ask(&office, move |desk| desk.held(&asked, &hash)).await?;
+    let known = ask(&shared, move |desk| desk.held(&asked, &hash)).await?;
     let known = known.filter(|held| held.body == body).map_or(0, |held| held.bytes);
     if at != known {
         return Ok(upload(StatusCode::CONFLICT, known, size));
     }
     let bytes_max = wire::PART_BYTES_MAX.min(size.saturating_sub(at));
     // By itself, since this request ends with its connection.
-    let (keeper, sender) = (Arc::clone(&office), requestor.clone());
+    let (keeper, sender) = (Arc::clone(&shared), requestor.clone());
     let kept = tokio::spawn(async move {
         let bytes = as_far_as_it_comes(&keeper, bytes_max, request).await?;
         let part = Piece { body, at, bytes: bytes.len() as u64 };
@@ -373,24 +373,24 @@ async fn take_part(
     });
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed");
     kept.await.map_err(failed)??;
-    let held = ask(&office, move |desk| desk.held(&requestor, &hash)).await?;
+    let held = ask(&shared, move |desk| desk.held(&requestor, &hash)).await?;
     Ok(upload(StatusCode::NO_CONTENT, held.map_or(0, |held| held.bytes), size))
 }
 
 /// The bytes of a request that came before it was cut off, or its time was over: each of them is kept.
 async fn as_far_as_it_comes(
-    office: &Office,
+    shared: &Shared,
     bytes_max: u64,
     request: Request,
 ) -> Result<Vec<u8>, Refusal> {
-    let end = Instant::now() + office.limits.request_time;
+    let end = Instant::now() + shared.limits.request_time;
     let size = number(request.headers(), CONTENT_LENGTH.as_str()).unwrap_or(bytes_max);
     if size > bytes_max {
         let why = format!("{size} bytes; at most {bytes_max} are taken");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the server is busy");
-    let _room = timeout_at(end, office.room_for(size)).await.map_err(|_| late())?;
+    let _room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
     let mut bytes = Vec::new();
     let mut body = request.into_body();
     while let Ok(Some(Ok(frame))) = timeout_at(end, body.frame()).await {

@@ -133,6 +133,10 @@ pub const SECTIONS: &[Section] = &[
     ),
     section("keep", "How long things that are over are kept."),
     section("carrier", "How messages travel."),
+    section(
+        "link",
+        "The link, by which requestors reach their directory server with HTTPS ([the link](carriers/link.md)).",
+    ),
     Section {
         many: true,
         ..section(
@@ -339,6 +343,19 @@ pub const KEYS: &[Key] = &[
     key("carrier.settle", Kind::Duration, "\"60 s\"", "",
         "A file of a foreign program that is still being written is left alone until it has not \
          changed for this time."),
+
+    key("link.listen", Kind::Is("address and port"), "", r#""0.0.0.0:8443""#,
+        "At the server: where the agent waits for requestors. By default it does not."),
+    key("link.certificate", Kind::Word(&["own", "files", "none"]), "\"own\"", "\"files\"",
+        "At the server: `own` makes certificates whose root every invitation has; `files` reads `chain` and `key`, again \
+         when they change; `none` is for a reverse proxy on the same machine, which ends the encryption."),
+    key("link.chain", Kind::Is("file"), "", r#""hub.pem""#,
+        "The certificate and those between it and a public root, as PEM. Relative to the postoffice folder."),
+    key("link.key", Kind::Is("file"), "", r#""hub.key""#,
+        "Its private key, as PEM. Nobody else may be able to read it."),
+    key("link.proxy", Kind::Is("URL"), "", r#""http://proxy.example:3128""#,
+        "At a requestor: the proxy through which the server is reached by CONNECT, or `\"none\"`. By default the \
+         environment variable `https_proxy` has it."),
 
     key("place.place", Kind::Is("place"), "", r#""folder:/srv/share""#,
         "Required: the place, as `dirsync carrier list` or `dirsync requestor show` shows it."),

@@ -6,6 +6,7 @@
 
 mod format;
 mod keys;
+mod link;
 mod map;
 mod never;
 mod places;
@@ -32,8 +33,10 @@ use dirsync_directory::View;
 use jiff::tz::TimeZone;
 
 pub use format::SourceFormat;
+pub use link::{LinkCertificate, LinkSettings};
 pub use map::{built_in, built_in_text, load_map};
 pub use places::PlaceSettings;
+pub(crate) use places::is_line;
 pub use problem::ConfigErrors;
 pub use reference::template;
 
@@ -64,6 +67,8 @@ pub struct Config {
     pub targets: Vec<TargetConfig>,
     /// What holds for single places.
     pub places: Vec<PlaceSettings>,
+    /// The link.
+    pub link: LinkSettings,
     /// When changes are too many.
     pub guards: Guards,
     /// The command that is run when something begins or ends to need a person.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dirsync_agent::route::FallBack;
 use dirsync_agent::schedule::{Window, Windows};
 use dirsync_carrier::Place;
 use jiff::Timestamp;
@@ -24,9 +25,15 @@ pub struct PlaceSettings {
 }
 
 impl PlaceSettings {
-    /// Whether messages go through it in windows only, or at a limited rate: a line of its own then moves them.
+    /// The settings of a place that `[[place]]` does not name.
+    pub(crate) fn of(place: Place) -> Self {
+        Self { place, windows: None, kib_per_second: None, fall_back: FallBack::DEFAULT }
+    }
+
+    /// Whether messages go through it over a line of its own: a link, or a place that is used in windows or at a
+    /// limited rate.
     pub fn is_slow(&self) -> bool {
-        self.windows.is_some() || self.kib_per_second.is_some()
+        is_line(&self.place) || self.windows.is_some() || self.kib_per_second.is_some()
     }
 
     /// Whether messages may go through it at a time.
@@ -40,6 +47,11 @@ impl PlaceSettings {
         let opens = closed.and_then(|windows| windows.next_opening(after));
         opens.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0))
     }
+}
+
+/// Whether a place is a line whatever its settings are.
+pub(crate) fn is_line(place: &Place) -> bool {
+    matches!(place, Place::Link(_))
 }
 
 /// Reads all tables `[[place]]`. Windows are local times of `zone`.

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::Config;
+use super::link::link;
 use super::places::places;
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
@@ -39,6 +40,8 @@ pub(super) fn config<'a>(
     let zone = zone(reader, &table).unwrap_or(TimeZone::UTC);
     let schedule = schedule(reader, &table, &zone);
     let places = places(reader, &root, &zone);
+    let table = reader.section(&root, "link");
+    let link = link(reader, &table, folder);
     let table = reader.section(&root, "guard");
     let guards = guards(reader, &table);
     let table = reader.section(&root, "alarm");
@@ -59,6 +62,7 @@ pub(super) fn config<'a>(
         sources,
         targets,
         places,
+        link,
         guards,
         alarm,
         alarm_timeout,

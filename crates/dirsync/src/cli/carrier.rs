@@ -1,9 +1,10 @@
 //! `dirsync carrier …` on the command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+
+use super::places::PlacesArgs;
 
 #[derive(Debug, Subcommand)]
 pub enum CarrierCommand {
@@ -15,13 +16,12 @@ pub enum CarrierCommand {
     /// Name the places anew, all of them
     #[command(
         after_help = "Updates are taken from each of them. Requests go through the first one; while it does not work \
-                      for 6 hours (`fall_back` of [[place]] in the settings), through the next. The server has to use the same folders: `requestor set` there.\n\n\
-                      Examples:\n  dirsync -C sales carrier set --folder share\n  dirsync -C sales carrier set --folder share --folder share2 --json"
+                      for 6 hours (`fall_back` of [[place]] in the settings), through the next. The server has to use the same places: `requestor set` there.\n\n\
+                      Examples:\n  dirsync -C sales carrier set --folder share\n  dirsync -C sales carrier set --folder share --link https://hub.example:8443 --json"
     )]
     Set {
-        /// A shared folder, which has to be mounted here; of several the first one that works is used
-        #[arg(long = "folder", value_name = "DIR", required = true)]
-        folders: Vec<PathBuf>,
+        #[command(flatten)]
+        places: PlacesArgs,
     },
     /// Send a probe over each place, and say how long it and its answer were on their way
     #[command(

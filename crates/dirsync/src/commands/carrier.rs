@@ -24,17 +24,19 @@ pub fn run(folder: &Path, command: &CarrierCommand, json: bool) -> Result<ExitSt
                 print(&postoffice, &places);
             }
         }
-        CarrierCommand::Set { folders } => {
+        CarrierCommand::Set { places } => {
             let mut postoffice = Postoffice::open(folder, "carrier set")?;
-            let places = carrier::set(&mut postoffice, folders)?;
+            let places = carrier::set(&mut postoffice, places.named()?)?;
             if json {
                 document::print(&places);
             } else {
                 println!("messages to {} travel through:", postoffice.server);
                 print(&postoffice, &places);
                 println!(
-                    "next, at {}: `requestor set {} --folder DIR`, with the same folders in the same order",
-                    postoffice.server, postoffice.name
+                    "next, at {}: `requestor set {} {}`, with the same places in the same order",
+                    postoffice.server,
+                    postoffice.name,
+                    words::status::options(&places)
                 );
             }
         }

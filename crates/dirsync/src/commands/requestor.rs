@@ -1,9 +1,10 @@
 //! `dirsync requestor …`: the server's registrations.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dirsync_directory::PostofficeName;
+use dirsync_postoffice::places::NamedPlace;
 use dirsync_postoffice::registrations::{self, RegistrationStatus, Removal, Standing};
 use dirsync_postoffice::view::Seen;
 use dirsync_postoffice::{Postoffice, json, key, now_ms};
@@ -187,13 +188,14 @@ fn decided(name: PostofficeName, decision: Decision, json: bool) -> Result<ExitS
 }
 
 fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitStatus> {
-    let RequestorAddArgs { name, folders, out, again, view } = arguments;
+    let RequestorAddArgs { name, places, out, again, view } = arguments;
     let mut postoffice = Postoffice::open_server(folder, "requestor add")?;
     let view = view::named(view)?;
     let default = format!("{}.invitation", name.to_string().replace('/', "-"));
     let out = out.clone().unwrap_or_else(|| default.into());
-    let shares = Share::all(folders);
-    let added = registrations::add(&mut postoffice, name, folders, view, *again, &out)?;
+    let places = places.named()?;
+    let shares = Share::all(places);
+    let added = registrations::add(&mut postoffice, name, places, view, *again, &out)?;
     view::warn(&added.sees.unmatched);
     if json {
         document::print(&Invited {
@@ -206,21 +208,29 @@ fn add(folder: &Path, arguments: &RequestorAddArgs, json: bool) -> Result<ExitSt
         println!("{name} is invited; its invitation is {}", out.display());
         println!("{}", Share::words(&shares));
         println!("it may see: {}", view::words(&added.sees));
+        if added.needs_listener {
+            println!(
+                "next, here: [link] listen = \"0.0.0.0:8443\" in dirsync.toml, and `dirsync run`"
+            );
+        }
         println!("next, at that site: dirsync -C DIR init --invitation {}", out.display());
     }
     Ok(ExitStatus::Done)
 }
 
-/// A shared folder of a requestor, before it is made if it is not there.
+/// A place of a requestor, before its folder is made if it is not there.
 struct Share {
-    folder: PathBuf,
+    place: NamedPlace,
     is_new: bool,
 }
 
 impl Share {
-    fn all(folders: &[PathBuf]) -> Vec<Self> {
-        let share = |folder: &PathBuf| Self { folder: folder.clone(), is_new: !folder.exists() };
-        folders.iter().map(share).collect()
+    fn all(places: &[NamedPlace]) -> Vec<Self> {
+        let is_new = |place: &NamedPlace| match place {
+            NamedPlace::Folder(folder) => !folder.exists(),
+            NamedPlace::Link(_) => false,
+        };
+        places.iter().map(|place| Self { place: place.clone(), is_new: is_new(place) }).collect()
     }
 
     fn words(shares: &[Self]) -> String {
@@ -230,7 +240,11 @@ impl Share {
 
     /// A folder that was made may be a mistyped one, or a share that is not mounted.
     fn name(&self) -> String {
-        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let folder = match &self.place {
+            NamedPlace::Folder(folder) => folder,
+            NamedPlace::Link(url) => return format!("the link {}", shown(url)),
+        };
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let is_new = if self.is_new { ", a folder that was made just now" } else { "" };
         format!("{}{is_new}", shown(&folder.display().to_string()))
     }
@@ -238,13 +252,14 @@ impl Share {
 
 /// Changes what is named; everything else stays.
 fn set(folder: &Path, arguments: &RequestorSetArgs, json: bool) -> Result<ExitStatus> {
-    let RequestorSetArgs { name, folders, key, view, lift } = arguments;
+    let RequestorSetArgs { name, places, key, view, lift } = arguments;
     let change = view::change(view, *lift)?;
     let change_of_view = !change.is_nothing();
     let mut postoffice = Postoffice::open_server(folder, "requestor set")?;
-    let shares = Share::all(folders);
+    let places = &places.places;
+    let shares = Share::all(places);
     let key = key.as_deref().map(key::parse).transpose()?;
-    let other = (folders.as_slice(), key.as_ref());
+    let other = (places.as_slice(), key.as_ref());
     let changed = registrations::set(&mut postoffice, name, other, change)?;
     view::warn(&changed.after.unmatched);
     if json {

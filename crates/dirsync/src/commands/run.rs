@@ -6,6 +6,7 @@
 
 mod forecast;
 mod lines;
+mod link;
 mod resting;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use dirsync_agent::notes::{AGENT, STEP_ERROR};
 use dirsync_carrier::{PostofficeLock, Shares};
 use dirsync_postoffice::folder::{AGENT_LOCK, TRANSIT};
 use dirsync_postoffice::home::{self, Away};
+use dirsync_postoffice::links::Links;
 use dirsync_postoffice::next::Next;
 use dirsync_postoffice::report::Done;
 use dirsync_postoffice::{Postoffice, exposure, now_ms, sources, steps};
@@ -31,6 +33,7 @@ use dirsync_store::Transaction;
 use serde_json::json;
 
 use self::lines::Lines;
+use self::link::OwnLink;
 use self::resting::Resting;
 use crate::alarm::{Bell, sound_alarms};
 use crate::cli::RunArgs;
@@ -111,12 +114,14 @@ fn look_after(
     stop: &Arc<AtomicBool>,
 ) -> Result<ExitStatus> {
     let (mut watcher, waker, wake) = watch::watch();
-    let (began, shares) = (Instant::now(), shares(once));
+    let (began, shares, links) = (Instant::now(), shares(once), Links::default());
     let mut workers = Vec::new();
     for folder in folders {
         let bell = Bell::new(Arc::clone(stop), waker.clone());
         let lines = Lines::new(Arc::clone(stop), waker.clone());
-        workers.push(Worker::new(folder, log, once, began, (bell, lines), &shares)?);
+        let link = OwnLink::new(waker.clone(), &links);
+        let moving = Moving { lines, link, shares: shares.clone(), links: links.clone() };
+        workers.push(Worker::new(folder, log, once, began, bell, moving)?);
     }
     platform::ready();
     let mut happened = true;
@@ -217,6 +222,18 @@ impl Voice {
     }
 }
 
+/// What moves the messages of one postoffice.
+struct Moving {
+    /// Its lines to slow places.
+    lines: Lines,
+    /// Its link, if it is a server with one.
+    link: OwnLink,
+    /// The threads of all postoffices.
+    shares: Shares,
+    /// The connections of all postoffices.
+    links: Links,
+}
+
 /// One postoffice that the agent works for.
 struct Worker {
     voice: Voice,
@@ -224,10 +241,8 @@ struct Worker {
     began: Instant,
     waits: ExitStatus,
     bell: Bell,
-    /// What moves messages to its slow places.
-    lines: Lines,
-    /// The threads of all postoffices.
-    shares: Shares,
+    /// What moves its messages.
+    moving: Moving,
     /// How it looked when its last turn ended.
     resting: Option<Resting>,
     watched: BTreeSet<PathBuf>,
@@ -242,10 +257,10 @@ impl Worker {
         log: LogFormat,
         once: bool,
         began: Instant,
-        (bell, lines): (Bell, Lines),
-        shares: &Shares,
+        bell: Bell,
+        moving: Moving,
     ) -> Result<Self> {
-        let mut postoffice = open(&folder, shares)?;
+        let mut postoffice = open(&folder, &moving)?;
         let lock = PostofficeLock::acquire(&folder.join(TRANSIT).join(AGENT_LOCK), "run")?;
         let text = format!("{} is looked after from {}", postoffice.name, folder.display());
         let voice = Voice { folder, log, once };
@@ -264,8 +279,7 @@ impl Worker {
             began,
             waits: ExitStatus::Done,
             bell,
-            lines,
-            shares: shares.clone(),
+            moving,
             resting: None,
             watched: BTreeSet::new(),
             away: None,
@@ -286,7 +300,7 @@ impl Worker {
     /// Whether nothing happened here and no time has come: its database need not be opened.
     fn rests(&self) -> bool {
         !self.dispatch.is_due(self.now())
-            && !self.lines.is_due()
+            && !self.moving.lines.is_due()
             && self.resting.as_ref().is_some_and(Resting::goes_on)
     }
 
@@ -297,7 +311,7 @@ impl Worker {
             return;
         }
         self.resting = None;
-        let opened = open(&self.voice.folder, &self.shares);
+        let opened = open(&self.voice.folder, &self.moving);
         let done = opened.and_then(|mut postoffice| {
             let worked = self.work(&mut postoffice, watcher);
             let told = self.tell(&mut postoffice, worked.as_ref().err());
@@ -325,17 +339,19 @@ impl Worker {
             self.watch(postoffice, watcher)?;
         }
         postoffice.put_note(AGENT, Some("runs"))?;
+        self.moving.link.open(postoffice, &self.voice)?;
         let (voice, began, once) = (&self.voice, self.began, self.voice.once);
-        voice.say_lines(&self.lines.note_ended(postoffice)?);
+        voice.say_lines(&self.moving.lines.note_ended(postoffice)?);
         if once {
-            voice.say_lines(&self.lines.work_once(postoffice)?);
+            voice.say_lines(&self.moving.lines.work_once(postoffice)?);
         }
         postoffice.take_files_beside_messages()?;
         let turned = dispatch::turn(&mut self.dispatch, &mut Work { postoffice, voice, began });
         if once {
-            voice.say_lines(&self.lines.work_once(postoffice)?);
+            voice.say_lines(&self.moving.lines.work_once(postoffice)?);
         } else {
-            self.lines.begin(postoffice)?;
+            self.moving.lines.begin(postoffice)?;
+            self.moving.link.renew(postoffice, voice)?;
         }
         turned
     }
@@ -355,8 +371,8 @@ impl Worker {
 
     /// Lets the calls be made that are due; the one under way is ended where the agent is to stop.
     fn end_calls(&mut self) -> Result<()> {
-        let (folder, shares) = (&self.voice.folder, &self.shares);
-        while self.bell.wait(|| open(folder, shares))? {}
+        let (folder, moving) = (&self.voice.folder, &self.moving);
+        while self.bell.wait(|| open(folder, moving))? {}
         Ok(())
     }
 
@@ -392,9 +408,10 @@ impl Worker {
     }
 }
 
-fn open(folder: &Path, shares: &Shares) -> Result<Postoffice> {
+fn open(folder: &Path, moving: &Moving) -> Result<Postoffice> {
     let mut postoffice = Postoffice::open_away(folder, "run")?;
-    postoffice.share_threads(shares);
+    postoffice.share_threads(&moving.shares);
+    postoffice.share_links(&moving.links);
     Ok(postoffice)
 }
 

@@ -247,6 +247,17 @@ pub fn place(place: &PlaceStatus, times: &Times) -> String {
     text
 }
 
+/// The options by which a command names these places, without the paths that differ from one place to the other.
+pub fn options(places: &[PlaceStatus]) -> String {
+    let option = |status: &PlaceStatus| match status.place.split_once(':') {
+        Some(("link", url)) => format!("--link {}", shown(url)),
+        _ => "--folder DIR".to_owned(),
+    };
+    let mut options: Vec<String> = places.iter().map(option).collect();
+    options.dedup();
+    options.join(" ")
+}
+
 /// The last probe over a place.
 fn probe_of(probe: &ProbeStatus, times: &Times) -> String {
     match &probe.answer {

@@ -18,6 +18,7 @@ mod json;
 mod keyboard;
 mod keys;
 mod lines;
+mod links;
 mod log;
 mod maps;
 mod outside;

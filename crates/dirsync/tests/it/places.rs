@@ -73,9 +73,9 @@ fn a_requestor_names_its_own_mount_points() {
     let init = "-C sales init --invitation sales.invitation";
     for (folders, code, says) in [
         ("--folder mnt1 --folder nowhere", 4, "\"nowhere\" cannot be reached"),
-        ("--folder mnt1 --folder ./mnt1", 2, "\"mnt1\" and \"./mnt1\" are the same one"),
+        ("--folder mnt1 --folder ./mnt1", 2, "and the shared folder \"./mnt1\" are the same place"),
         ("--folder sales.invitation", 4, "it is not a folder"),
-        ("--folder mnt1 --folder mnt2 --folder mnt3", 2, "has 2 places, and --folder names 3"),
+        ("--folder mnt1 --folder mnt2 --folder mnt3", 2, "has 2 folders, and --folder names 3"),
     ] {
         let ran = sandbox.run(&format!("{init} {folders}")).expect(code);
         assert!(ran.err.contains(says) && ran.err.contains("hint:"), "{folders}: {}", ran.err);
@@ -94,7 +94,7 @@ fn bad_folders_are_refused_and_change_nothing() {
     let add = "-C hq requestor add SOUTH/WORKS --out works.invitation";
     sandbox.run(add).expect(2);
     let twice = sandbox.run(&format!("{add} --folder first --folder ./first")).expect(2);
-    assert!(twice.err.contains("are the same one") && twice.err.contains("each folder once"));
+    assert!(twice.err.contains("are the same place") && twice.err.contains("each place once"));
     assert!(!sandbox.exists("works.invitation"));
     sandbox.run("-C hq requestor show SOUTH/WORKS").expect(1);
     sandbox.run("-C hq requestor set SOUTH/SALES --folder second --folder second").expect(2);

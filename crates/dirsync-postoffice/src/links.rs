@@ -1,0 +1,87 @@
+//! The links of all postoffices in one program: connections to servers, and what tells requestors that wait.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dirsync_agent::known_peers::KnownPeers;
+use dirsync_agent::notes::LINK_ROOT;
+use dirsync_link::client::{Connections, Link};
+use dirsync_link::connector::{Deadlines, ProxyChoice, agent};
+use dirsync_link::server::Hub;
+use dirsync_link::trust::Trust;
+
+use crate::failure::{Failure, Result};
+use crate::postoffice::Postoffice;
+
+/// How long a request with a message waits for its answer.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// What the links of a program share. It outlives each opening of a postoffice. Clones share it, too.
+#[derive(Clone, Default)]
+pub struct Links(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    hubs: BTreeMap<PathBuf, Hub>,
+    connections: BTreeMap<(PathBuf, String), (Way, Arc<Connections>)>,
+}
+
+/// The settings by which connections are made.
+#[derive(Clone, PartialEq, Eq)]
+struct Way {
+    trust: Trust,
+    proxy: ProxyChoice,
+}
+
+impl Links {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What tells the requestors of the server with this folder.
+    pub fn hub(&self, folder: &Path) -> Hub {
+        self.shared().hubs.entry(folder.to_owned()).or_default().clone()
+    }
+
+    /// The connections of the postoffice with this folder to this URL. Settings that changed make new ones.
+    fn connections(&self, folder: &Path, url: &str, way: Way) -> Result<Arc<Connections>> {
+        let at = (folder.to_owned(), url.to_owned());
+        if let Some((known, connections)) = self.shared().connections.get(&at)
+            && *known == way
+        {
+            return Ok(Arc::clone(connections));
+        }
+        let config = way.trust.client_config().map_err(Failure::usage)?;
+        let agent = agent(config, &way.proxy, Deadlines::default()).map_err(Failure::usage)?;
+        let made = Arc::new(Connections::new(agent, url));
+        self.shared().connections.insert(at, (way, Arc::clone(&made)));
+        Ok(made)
+    }
+}
+
+impl Postoffice {
+    /// The link to the directory server at this URL.
+    pub(crate) fn link(&mut self, url: &str, peers: &KnownPeers) -> Result<Link> {
+        let server = self.server.clone();
+        let peer = peers.peer(&server).cloned().ok_or_else(|| {
+            Failure::usage(format!("the key of {server} is not known")).hint(
+                "its invitation has it: `dirsync init --invitation FILE` makes a postoffice of it",
+            )
+        })?;
+        let trust = match self.begin()?.note(LINK_ROOT)? {
+            Some(root) => Trust::root(&root).map_err(Failure::usage)?,
+            None => Trust::Public,
+        };
+        let way = Way { trust, proxy: self.config.link.proxy.clone() };
+        let connections = self.links.connections(&self.folder, url, way)?;
+        Ok(Link {
+            connections,
+            keys: self.own_keys()?,
+            server: peer,
+            first_contact: peers.first_contact().cloned(),
+            wait: ANSWER_TIME,
+        })
+    }
+}
