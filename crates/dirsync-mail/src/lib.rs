@@ -1,7 +1,7 @@
 //! Carries files of the directory synchronization by e-mail, through real mail servers.
 //!
 //! One file travels in one mail ([`compose`]), which goes out by SMTP or a program ([`out`]), and comes in through a mailbox
-//! that people may read as well ([`Maildir`]). [`read`] finds the file in whatever mail servers made of its mail, and
+//! that people may read as well ([`Maildir`], [`imap::Imap`]). [`read`] finds the file in whatever mail servers made of its mail, and
 //! [`bounce`] understands what they send back. [`MailCarrier`] is the whole as a
 //! [`Carrier`](dirsync_carrier::Carrier): it looks into files only as far as their first lines say for whom they are, and
 //! believes none of it.
@@ -17,6 +17,7 @@ pub mod carrier;
 pub mod compose;
 mod file;
 mod hint;
+pub mod imap;
 mod mailbox;
 mod maildir;
 pub mod out;

@@ -1,5 +1,7 @@
 //! Handing mail over to a mail server.
 
+use std::fmt;
+
 use dirsync_carrier::CarrierError;
 
 use crate::address::MailAddress;
@@ -8,7 +10,42 @@ mod sendmail;
 mod smtp;
 
 pub use sendmail::Sendmail;
-pub use smtp::{Login, Secret, Security, Smtp, SmtpSettings};
+pub use smtp::{Smtp, SmtpSettings};
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all: for a server on the same machine. No login is sent over such a line, but to this machine.
+    None,
+    /// By STARTTLS, usually at port 587, for IMAP 143. A server that does not offer it is refused.
+    StartTls,
+    /// From the first byte, usually at port 465, for IMAP 993.
+    Tls,
+}
+
+/// A password, which is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A name and a password at a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// A way to hand mail over to a mail server.
 pub trait MailOut: Send + Sync {

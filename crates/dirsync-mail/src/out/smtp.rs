@@ -1,7 +1,6 @@
 //! Mail by SMTP, with STARTTLS or TLS and a login.
 
 use std::error::Error as _;
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -17,7 +16,7 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
 
-use super::MailOut;
+use super::{Login, MailOut, Security, is_this_machine};
 use crate::address::MailAddress;
 use crate::bounce::error_kind;
 
@@ -28,36 +27,6 @@ const BYTES_A_SECOND: u64 = 1000;
 /// The most attempts that may still hang behind a server that never ends one.
 const HANGING_MAX: u32 = 2;
 const CHARS_SHOWN_MAX: usize = 300;
-
-/// How a connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Not at all: for a server on the same machine. No login is sent over such a line, but to this machine.
-    None,
-    /// By STARTTLS, usually at port 587. A server that does not offer it is refused.
-    StartTls,
-    /// From the first byte, usually at port 465.
-    Tls,
-}
-
-/// A password, which is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// A name and a password at a mail server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
-}
 
 /// The settings of an SMTP server.
 #[derive(Clone, Debug)]
@@ -208,11 +177,6 @@ fn connect(
         Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0))
     });
     Ok((connection, size))
-}
-
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn tls(settings: &SmtpSettings) -> Result<TlsParameters, Failure> {
