@@ -10,6 +10,7 @@
 mod bytes;
 mod check;
 mod file_names;
+mod mail;
 mod messages;
 mod scratch;
 mod sealed;
@@ -19,6 +20,7 @@ mod steps;
 mod texts;
 
 pub use file_names::file_name;
+pub use mail::{bounce, mail, tnef};
 pub use messages::{body, head};
 pub use sealed::{fragment, key_statement, sealed_message, signal};
 pub use settings::{config, decision, invitation, map, schedule};
@@ -35,8 +37,9 @@ pub struct Target {
 }
 
 /// All targets. `tests/corpus.rs` compares their names with the files in `fuzz/`.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 28] = [
     Target { name: "body", run: body },
+    Target { name: "bounce", run: bounce },
     Target { name: "cell", run: cell },
     Target { name: "config", run: config },
     Target { name: "csv", run: csv },
@@ -50,6 +53,7 @@ pub const TARGETS: [Target; 25] = [
     Target { name: "invitation", run: invitation },
     Target { name: "key_statement", run: key_statement },
     Target { name: "ldif", run: ldif },
+    Target { name: "mail", run: mail },
     Target { name: "map", run: map },
     Target { name: "names", run: names },
     Target { name: "record", run: record },
@@ -58,6 +62,7 @@ pub const TARGETS: [Target; 25] = [
     Target { name: "signal", run: signal },
     Target { name: "steps", run: steps },
     Target { name: "steps_sqlite", run: steps_sqlite },
+    Target { name: "tnef", run: tnef },
     Target { name: "tokens", run: tokens },
     Target { name: "vcard", run: vcard },
     Target { name: "view", run: view },

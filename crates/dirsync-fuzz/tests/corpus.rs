@@ -149,6 +149,7 @@ macro_rules! over_its_corpus {
 
 over_its_corpus! {
     body MUTATIONS;
+    bounce MUTATIONS / 2;
     cell MUTATIONS;
     config MUTATIONS;
     csv MUTATIONS / 4;
@@ -162,6 +163,7 @@ over_its_corpus! {
     invitation MUTATIONS;
     key_statement MUTATIONS / 2;
     ldif MUTATIONS / 4;
+    mail MUTATIONS / 2;
     map MUTATIONS;
     names MUTATIONS;
     record MUTATIONS;
@@ -170,6 +172,7 @@ over_its_corpus! {
     signal MUTATIONS / 2;
     steps MUTATIONS_OF_STEPS;
     steps_sqlite MUTATIONS_OF_STEPS / 10;
+    tnef MUTATIONS;
     tokens MUTATIONS;
     vcard MUTATIONS / 4;
     view MUTATIONS;

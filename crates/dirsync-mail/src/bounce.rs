@@ -3,6 +3,7 @@
 //! A bounce is matched to the file that it is about by the header that it returns, or by the id of the mail. It may come
 //! from anybody, so it is no proof of anything: it makes the next piece smaller, or is shown to people.
 
+#[cfg(any(test, feature = "servers"))]
 use dirsync_carrier::CarrierErrorKind;
 use dirsync_directory::{PostofficeName, shown};
 
@@ -251,6 +252,7 @@ pub(crate) fn in_words(parts: &Parts<'_>, mail: &[u8]) -> Option<Bounce> {
 }
 
 /// The kind of an error that a mail server answers with while a mail is handed over.
+#[cfg(any(test, feature = "servers"))]
 pub(crate) fn error_kind(code: u16, words: &str) -> CarrierErrorKind {
     match code {
         _ if code >= 500 && says_too_large(&code.to_string(), words) => CarrierErrorKind::TooLarge,

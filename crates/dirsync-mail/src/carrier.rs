@@ -280,6 +280,10 @@ impl MailCarrier {
             Err(error) if error.kind == CarrierErrorKind::TooLarge => {
                 return Ok(Some(Known::Others));
             }
+            // One mail that cannot be read must not keep the others from being found.
+            Err(error) if error.kind == CarrierErrorKind::Refused => {
+                return Ok(Some(Known::Useless(About::default(), Some(error.to_string()))));
+            }
             Err(error) => return Err(error),
         };
         let (mail, about) = read::read(&mail);
@@ -287,7 +291,7 @@ impl MailCarrier {
             Mail::Files(files) => Known::Files(self.known(id, files, state)),
             Mail::Bounce(bounce) => Known::Bounce(bounce),
             Mail::AutomaticReply => Known::Useless(about, None),
-            Mail::Wrapped(reason) => Known::Useless(about, Some(reason.to_owned())),
+            Mail::Unusable(reason) => Known::Useless(about, Some(reason.to_owned())),
             Mail::Classic => Known::Classic,
             Mail::Others => Known::Others,
         }))

@@ -137,6 +137,7 @@ mod tests {
             id_of(&south, &north, "a.piece"),
             id_of(&north, &south, "b.piece"),
             id_of(&north, &name("SOUTH/HQa"), ".piece"),
+            id_of(&north, &north, "a.piece"),
         ];
         assert!(!others.contains(&id));
         let text =

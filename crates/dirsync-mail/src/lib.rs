@@ -17,6 +17,7 @@ pub mod carrier;
 pub mod compose;
 mod file;
 mod hint;
+#[cfg(feature = "servers")]
 pub mod imap;
 mod mailbox;
 mod maildir;

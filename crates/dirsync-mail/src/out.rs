@@ -7,9 +7,11 @@ use dirsync_carrier::CarrierError;
 use crate::address::MailAddress;
 
 mod sendmail;
+#[cfg(feature = "servers")]
 mod smtp;
 
 pub use sendmail::Sendmail;
+#[cfg(feature = "servers")]
 pub use smtp::{Smtp, SmtpSettings};
 
 /// How a connection is protected.
@@ -42,6 +44,7 @@ pub struct Login {
     pub password: Secret,
 }
 
+#[cfg(feature = "servers")]
 pub(crate) fn is_this_machine(host: &str) -> bool {
     host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

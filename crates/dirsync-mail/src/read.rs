@@ -18,6 +18,16 @@ const WINMAIL: &str = "its attachment is wrapped as winmail.dat, and no file of 
                        sender, turn off rich text (TNEF) for this address: in Exchange \
                        \"Set-RemoteDomain -TNEFEnabled $false\", in Outlook the format of mail to this address";
 
+/// The reason for a file that was encrypted, or signed in a form that hides it.
+const HIDDEN: &str = "it is encrypted, or signed so that its attachment is inside the signature; files of dirsync are \
+                      encrypted and signed already: exempt this address from S/MIME and PGP at the sender";
+/// The reason for a mail that lost its file.
+const REMOVED: &str = "its attachment was removed or replaced on its way; tell the mail filters of both sites to let \
+                       attachments of these two addresses through";
+/// Types of parts that hide what they have inside.
+const HIDING: [&str; 3] =
+    ["application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"];
+
 /// What a mail is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mail {
@@ -27,8 +37,8 @@ pub enum Mail {
     Bounce(Bounce),
     /// A program answered a mail of this one: somebody is out of office.
     AutomaticReply,
-    /// Its attachment is wrapped in a form in which no file was found, for this reason.
-    Wrapped(&'static str),
+    /// It was sent for a file, but none was found in it, for this reason.
+    Unusable(&'static str),
     /// A message of the classic protocol. It is for another program.
     Classic,
     /// Mail for people, or for others.
@@ -86,14 +96,21 @@ fn kind(parts: &Parts<'_>, mail: &[u8]) -> Mail {
             return Mail::Files(files);
         }
     }
-    if parts.has_tnef && (parts.has_broken_tnef || concerns_us(parts, mail)) {
-        return Mail::Wrapped(WINMAIL);
+    let concerns_us = concerns_us(parts, mail);
+    if parts.has_tnef && (parts.has_broken_tnef || concerns_us) {
+        return Mail::Unusable(WINMAIL);
     }
-    if concerns_us(parts, mail) && is_automatic_reply(parts.head()) {
+    if concerns_us && is_automatic_reply(parts.head()) {
         return Mail::AutomaticReply;
+    }
+    if concerns_us && parts.kinds.iter().any(|kind| HIDING.contains(&kind.as_str())) {
+        return Mail::Unusable(HIDDEN);
     }
     if let Some(bounce) = bounce::in_words(parts, mail) {
         return Mail::Bounce(bounce);
+    }
+    if parts.head().get(hint::FILE).is_some() {
+        return Mail::Unusable(REMOVED);
     }
     let is_classic = |part: &crate::parts::Part<'_>| {
         let text = part.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&part.bytes);

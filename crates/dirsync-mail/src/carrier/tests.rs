@@ -225,6 +225,44 @@ fn mail_of_others_stays_where_it_is_unread() {
     assert_eq!(folder.names("cur").len(), 1);
 }
 
+/// The user that runs the tests may read everything, so the refusal is made.
+#[test]
+fn a_mail_that_cannot_be_read_keeps_no_other_back() {
+    struct Refusing(Maildir, String);
+    impl Mailbox for Refusing {
+        fn place(&self) -> String {
+            self.0.place()
+        }
+        fn unread(&self) -> Result<Vec<crate::MailRef>, CarrierError> {
+            self.0.unread()
+        }
+        fn is_unread(&self, id: &str) -> Result<bool, CarrierError> {
+            self.0.is_unread(id)
+        }
+        fn read(&self, id: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, CarrierError> {
+            if id != self.1 {
+                return self.0.read(id, bytes_max);
+            }
+            let (kind, said) = (CarrierErrorKind::Refused, "permission denied".into());
+            Err(CarrierError { kind, place: self.place(), said })
+        }
+        fn file(&self, id: &str) -> Result<(), CarrierError> {
+            self.0.file(id)
+        }
+    }
+    let folder = Folder::new();
+    let id = folder.deliver(b"Subject: x\r\n\r\n");
+    folder.carrier(&name("NORTH/HQ")).put(&addressee(), FIRST, b"bytes").unwrap();
+    let to = folder.carrier(&addressee());
+    let mailbox = Box::new(Refusing(Maildir::new(folder.0.path()), id.clone()));
+    let to = MailCarrier { mailbox, ..to };
+    assert_eq!(to.list().unwrap().len(), 1);
+    let useless = to.useless().unwrap();
+    assert_eq!(useless[0].mail, id);
+    assert!(useless[0].reason.as_ref().unwrap().contains("permission denied"), "{useless:?}");
+    assert_eq!(to.useless().unwrap(), []);
+}
+
 /// An IMAP server moves new mail to `cur` when somebody looks into the mailbox.
 #[test]
 fn mail_that_was_seen_by_a_program_but_not_read_is_found() {

@@ -41,7 +41,7 @@ pub struct SmtpSettings {
     pub login: Option<Login>,
     /// The certificates that the server's must lead to, as PEM. `None`: those that the operating system trusts.
     pub roots: Option<Vec<u8>>,
-    /// The name by which this machine greets the server; `None` for its host name.
+    /// The name by which this machine greets the server; `None` for the address 127.0.0.1.
     pub hello: Option<String>,
     /// How long each answer of the server may take.
     pub patience: Duration,

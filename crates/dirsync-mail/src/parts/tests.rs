@@ -49,6 +49,8 @@ fn damaged_mail_is_looked_at_as_far_as_it_goes() {
     assert_eq!(text("Content-Type: multipart/mixed; boundary=a\n\nnone"), []);
     assert_eq!(text(""), [part("text/plain", "")]);
     assert_eq!(text("Content-Transfer-Encoding: base64\n\n****"), [part("text/plain", "")]);
+    let footer = "Content-Transfer-Encoding: base64\n\naGVsbG8=\nFooter\n";
+    assert_eq!(text(footer), [part("text/plain", "hello")], "nothing follows padding");
     let (kind, raw) = &all(b"Content-Transfer-Encoding: quoted-printable\n\n=ZZ")[0];
     assert_eq!((kind.as_str(), raw.as_slice()), ("text/plain", &b"=ZZ"[..]));
 }

@@ -175,7 +175,30 @@ fn what_is_in_a_mail_of_ours_is_taken_whatever_it_begins_with() {
     assert_eq!((found[0].name.as_str(), found[0].bytes.as_slice()), ("a.piece", &b"anything"[..]));
     let mail =
         composed(b"anything", "a.piece").replace("filename=\"a.piece\"", "filename=\"b.piece\"");
-    assert_eq!(read(mail.as_bytes()).0, Mail::Others);
+    assert!(matches!(read(mail.as_bytes()).0, Mail::Unusable(_)));
+}
+
+/// A mail filter took the attachment away, or somebody encrypted the mail.
+#[test]
+fn a_mail_that_lost_its_file_is_named() {
+    let mail = composed(&signal(), "probe-1.signal");
+    let (_, _, encoded) = taken_apart(&mail);
+    let warning = data_encoding::BASE64_MIME.encode(b"A virus was removed.");
+    let removed = mail.replace(&encoded, &warning);
+    let removed = removed.replace("filename=\"probe-1.signal\"", "filename=\"warning.txt\"");
+    let (Mail::Unusable(reason), _) = read(removed.as_bytes()) else { panic!("it is named") };
+    assert!(reason.contains("removed or replaced"), "{reason}");
+    for kind in
+        ["application/pkcs7-mime; smime-type=signed-data", "multipart/encrypted; boundary=x"]
+    {
+        let hidden = format!(
+            "Subject: dirsync SOUTH/SALES to NORTH/HQ: signal\r\nContent-Type: {kind}\r\n\r\nMIAG\r\n"
+        );
+        let (Mail::Unusable(reason), _) = read(hidden.as_bytes()) else { panic!("it is named") };
+        assert!(reason.contains("S/MIME"), "{reason}");
+        let of_others = hidden.replace("dirsync", "lunch");
+        assert_eq!(read(of_others.as_bytes()).0, Mail::Others);
+    }
 }
 
 /// Lines that travel unencoded keep a CR of their own.
@@ -209,7 +232,7 @@ fn winmail_dat_is_opened_or_named() {
             );
         }
         let empty = winmail(&[("x.txt", b"text")]);
-        let (Mail::Wrapped(reason), about) = read(tnef(&empty, ours, kind).as_bytes()) else {
+        let (Mail::Unusable(reason), about) = read(tnef(&empty, ours, kind).as_bytes()) else {
             panic!("it is named")
         };
         assert!(reason.contains("winmail.dat") && reason.contains("TNEFEnabled"), "{reason}");
@@ -217,7 +240,7 @@ fn winmail_dat_is_opened_or_named() {
         assert_eq!(read(tnef(&empty, "a photo", kind).as_bytes()).0, Mail::Others);
         let cut = winmail(&[(NAME, &file)]);
         let cut = tnef(&cut[..cut.len() - 9], "anything", kind);
-        assert!(matches!(read(cut.as_bytes()).0, Mail::Wrapped(_)));
+        assert!(matches!(read(cut.as_bytes()).0, Mail::Unusable(_)));
     }
     let twice = winmail(&[("winmail.dat", &winmail(&[(NAME, &file)]))]);
     finds(tnef(&twice, ours, "application/ms-tnef").as_bytes(), &file);

@@ -1,0 +1,3 @@
+//! See `dirsync_fuzz::tnef`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dirsync_fuzz::tnef(data));
