@@ -11,7 +11,7 @@ use dirsync_carrier::{
     Carrier, CarrierError, CarrierErrorKind, CarrierFile, MessageFile, is_of_message,
 };
 use dirsync_directory::PostofficeName;
-use dirsync_seal::{FirstContact, Login, Nonce, OwnKeys};
+use dirsync_seal::{Content, ContentHash, FirstContact, Login, Nonce, OwnKeys};
 use dirsync_transit::Piece;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, RequestBuilder};
@@ -27,6 +27,8 @@ const PART_TIME: Duration = Duration::from_secs(15);
 const FIRST_PART_BYTES: u64 = 256 * 1024;
 /// The smallest part, in bytes.
 const PART_BYTES_MIN: u64 = 8 * 1024;
+/// Smaller parts are sent without asking first how much the server has.
+const ASK_BYTES_MIN: usize = 16 * 1024;
 /// The most bytes of words that are read of a refusal.
 const WORDS_BYTES_MAX: u64 = 1024;
 
@@ -45,6 +47,8 @@ struct State {
     files: Vec<ListedFile>,
     /// Whether nobody has listed them.
     are_new: bool,
+    /// The body of which a part was sent last, and how much of it the server had then. `None` if that is not known.
+    held: Option<(ContentHash, u64)>,
 }
 
 impl Connections {
@@ -246,10 +250,25 @@ impl Link {
             .map_err(|error| self.error(CarrierErrorKind::Settings, error.to_string()))
     }
 
-    /// The content of a file that came with the last answer.
-    fn content_here(&self, name: &str) -> Option<Vec<u8>> {
-        let state = self.connections.state();
-        state.files.iter().find(|file| file.name == name)?.content.clone()
+    /// The content of a file that came with the last answer, once: later the file may be gone.
+    fn content_here(&self, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
+        let mut state = self.connections.state();
+        let file = state.files.iter_mut().find(|file| file.name == name)?;
+        file.content.take_if(|content| content.len() as u64 <= bytes_max)
+    }
+
+    /// How many bytes of a body have come, as the server says.
+    fn held(&self, body: &Content) -> Called<u64> {
+        let path = format!("/v1/bodies/{}", body.hash);
+        let answer = self.call(|agent, url| {
+            timed(self.signed_in(agent.head(format!("{url}{path}"))), Duration::ZERO).call()
+        })?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(0);
+        }
+        let size = number(&answer, wire::UPLOAD_LENGTH);
+        let held = number(&answer, wire::UPLOAD_OFFSET).filter(|_| size == Some(body.bytes));
+        held.ok_or_else(|| self.no_link(&answer))
     }
 }
 
@@ -330,7 +349,7 @@ impl Carrier for Link {
         if !wire::is_of_link(&file.name) {
             return Ok(None);
         }
-        let bytes = match self.content_here(&file.name) {
+        let bytes = match self.content_here(&file.name, bytes_max) {
             Some(bytes) => bytes,
             None => {
                 let path = format!("/v1/messages/{}", file.name);
@@ -371,6 +390,15 @@ impl BodyLine for Link {
         let size = usize::try_from(self.connections.part_bytes()).unwrap_or(usize::MAX);
         let bytes = bytes.get(..size).unwrap_or(bytes);
         let is_last = part.at + bytes.len() as u64 == part.body.bytes;
+        // After a cut, bytes that the server has already would be sent in vain.
+        let is_known = self.connections.state().held.take() == Some((part.body.hash, part.at));
+        if !is_known && bytes.len() >= ASK_BYTES_MIN {
+            let held = self.held(&part.body)?;
+            if held != part.at {
+                self.connections.state().held = Some((part.body.hash, held));
+                return Ok(held);
+            }
+        }
         let began = Instant::now();
         let answer = self.call(|agent, url| {
             let path = format!("{url}/v1/bodies/{}", part.body.hash);
@@ -385,7 +413,9 @@ impl BodyLine for Link {
         if answer.status() != StatusCode::CONFLICT {
             self.connections.note_speed(bytes.len() as u64, began.elapsed());
         }
-        number(&answer, wire::UPLOAD_OFFSET).ok_or_else(|| self.no_link(&answer))
+        let held = number(&answer, wire::UPLOAD_OFFSET).ok_or_else(|| self.no_link(&answer))?;
+        self.connections.state().held = Some((part.body.hash, held));
+        Ok(held)
     }
 
     fn fetch_part(&self, part: &Piece) -> Called<Option<Vec<u8>>> {

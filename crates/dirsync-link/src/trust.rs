@@ -17,7 +17,7 @@ use rustls::{
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::certificate::{HTTP_1_1, fingerprint};
+use crate::certificate::{HTTP_1_1, RECORD_BYTES_MAX, fingerprint};
 
 /// The most names of a certificate that an error repeats.
 const NAMES_MAX: usize = 5;
@@ -74,6 +74,7 @@ impl Trust {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        config.max_fragment_size = Some(RECORD_BYTES_MAX);
         Ok(Arc::new(config))
     }
 

@@ -88,8 +88,12 @@ impl Gate {
         (is_ours && made <= now && now < end).then_some(end)
     }
 
-    /// A ticket for the requestor that a login proves, or why there is none, in words for its administrator.
-    pub(super) fn ticket(&self, login: LoginLines, desk: &dyn Desk) -> Result<String, String> {
+    /// The requestor that a login proves, and a ticket for it, or why there is none, in words for its administrator.
+    pub(super) fn ticket(
+        &self,
+        login: LoginLines,
+        desk: &dyn Desk,
+    ) -> Result<(PostofficeName, String), String> {
         let (nonce, now) = (login.nonce(), self.now());
         let end = self.end_of(&nonce, now).filter(|_| !self.state().answered.contains_key(&nonce));
         let end = end.ok_or("the nonce was answered before, or has ended")?;
@@ -100,8 +104,8 @@ impl Gate {
         if state.answered.insert(nonce, end).is_some() {
             return Err("the nonce was answered before".into());
         }
-        state.keep(*blake3::hash(&ticket).as_bytes(), requestor, now);
-        Ok(HEXLOWER.encode(&ticket))
+        state.keep(*blake3::hash(&ticket).as_bytes(), requestor.clone(), now);
+        Ok((requestor, HEXLOWER.encode(&ticket)))
     }
 
     /// The requestor that has a ticket.

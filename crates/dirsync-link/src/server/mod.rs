@@ -1,11 +1,15 @@
 //! The server of a link: one thread with a small runtime, which serves what a [`Desk`] has and touches nothing else.
 
+mod answers;
 mod connections;
 mod desk;
 mod gate;
 mod hub;
+mod paced;
 mod requests;
+mod strangers;
 mod turns;
+mod uploads;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,20 +18,24 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 pub use self::desk::{Desk, DeskError, Held, Served};
 use self::gate::Gate;
 pub use self::hub::Hub;
 use self::turns::Turns;
+use self::uploads::Uploads;
 
 /// How much a server of a link gives to those who come.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The most connections.
     pub connections_max: usize,
-    /// The most connections of strangers, who have not shown a ticket.
+    /// The most connections of one requestor.
+    pub connections_of_one_max: u32,
+    /// The most connections of strangers, who have not shown a ticket. One more drives out the oldest one of the
+    /// address that has most.
     pub strangers_max: usize,
     /// How long a stranger may take to show a ticket.
     pub stranger_time: Duration,
@@ -35,6 +43,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long the body of a request may take.
     pub request_time: Duration,
+    /// How long an answer may take to go out.
+    pub answer_time: Duration,
     /// The most requests of one requestor at a time.
     pub requests_max: u32,
     /// The most bytes of all requests and answers in hand, in KiB.
@@ -49,10 +59,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            connections_of_one_max: 32,
             strangers_max: 256,
             stranger_time: Duration::from_secs(15),
             head_time: Duration::from_secs(90),
             request_time: Duration::from_secs(60),
+            answer_time: Duration::from_secs(90),
             requests_max: 8,
             in_hand_kib_max: 48 * 1024,
             threads_max: 8,
@@ -67,17 +79,44 @@ struct Shared {
     hub: Hub,
     gate: Gate,
     turns: Turns,
+    connections: Turns,
+    uploads: Uploads,
     limits: Limits,
     /// Room for bytes in hand, in KiB.
-    room: Semaphore,
+    room: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
 
+/// Room for bytes in memory, free again when it is dropped.
+struct Room {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 impl Shared {
+    fn new(
+        desk: Arc<dyn Desk>,
+        hub: Hub,
+        limits: Limits,
+        stop: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            desk,
+            hub,
+            gate: Gate::new().map_err(io::Error::other)?,
+            turns: Turns::new(limits.requests_max),
+            connections: Turns::new(limits.connections_of_one_max),
+            uploads: Uploads::default(),
+            room: Arc::new(Semaphore::new(limits.in_hand_kib_max as usize)),
+            limits,
+            stop,
+        })
+    }
+
     /// Waits until there is room for so many bytes in memory.
-    async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+    async fn room_for(&self, bytes: u64) -> Room {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        self.room.acquire_many(kib.min(self.limits.in_hand_kib_max)).await.ok()
+        let kib = kib.min(self.limits.in_hand_kib_max);
+        Room { _permit: Arc::clone(&self.room).acquire_many_owned(kib).await.ok() }
     }
 
     fn is_stopping(&self) -> bool {
@@ -114,16 +153,13 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = connections::listen(address)?;
         let address = listener.local_addr()?;
-        let gate = Gate::new().map_err(io::Error::other)?;
         let (stop, stopped) = watch::channel(false);
+        let threads_max = limits.threads_max;
+        let shared = Arc::new(Shared::new(desk, hub.clone(), limits, stopped)?);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(limits.threads_max)
+            .max_blocking_threads(threads_max)
             .build()?;
-        let room = Semaphore::new(limits.in_hand_kib_max as usize);
-        let turns = Turns::new(limits.requests_max);
-        let hub = hub.clone();
-        let shared = Arc::new(Shared { desk, hub, gate, turns, limits, room, stop: stopped });
         let router = requests::router(Arc::clone(&shared));
         let serve = async move {
             // It was bound before, so this fails only outside of a runtime.

@@ -7,22 +7,24 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
-    RANGE, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    IF_RANGE, RANGE, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use dirsync_directory::PostofficeName;
-use dirsync_seal::{Content, LoginLines};
+use dirsync_seal::{Content, ContentHash, LoginLines};
 use dirsync_transit::Piece;
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Shared;
+use super::answers::{holding, slices};
 use super::connections::Visitor;
 use super::desk::{Desk, DeskError, Held, Served};
+use super::uploads::Moving;
+use super::{Room, Shared};
 use crate::wire::{self, Files, ListedFile};
 
 /// How long a waiting request goes on before it looks itself: a command in another process rings no bell.
@@ -115,14 +117,15 @@ async fn ticket(
     request: Request,
 ) -> Answer {
     let limits = &shared.limits;
-    let login = whole(&shared, limits.request_time, wire::LOGIN_BYTES_MAX, request).await?;
+    let (login, _room) =
+        whole(&shared, limits.request_time, wire::LOGIN_BYTES_MAX, request).await?;
     let login = LoginLines::read(&login)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let asked = Arc::clone(&shared);
     let ticket = ask(&shared, move |desk| Ok(asked.gate.ticket(login, desk))).await?;
     match ticket {
-        Ok(ticket) => {
-            visitor.is_known();
+        Ok((requestor, ticket)) => {
+            not_too_many(visitor.is_known(&requestor, &shared), &requestor)?;
             Ok(([(CACHE_CONTROL, "no-store")], ticket + "\n").into_response())
         }
         Err(why) => Err(who_is_there(&shared, &why)),
@@ -142,13 +145,25 @@ async fn known_only(
     let Some(requestor) = holder else {
         return Err(who_is_there(&shared, "a ticket is needed"));
     };
-    visitor.is_known();
-    let Some(_turn) = shared.turns.begin(&requestor) else {
+    not_too_many(visitor.is_known(&requestor, &shared), &requestor)?;
+    let Some(turn) = shared.turns.begin(&requestor) else {
         let why = format!("{requestor} has too many requests under way");
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, why));
     };
     request.extensions_mut().insert(requestor);
-    Ok(next.run(request).await)
+    // An answer that is not out yet is one under way.
+    Ok(next.run(request).await.map(|body| holding(body, turn)))
+}
+
+/// Turns away a connection of a requestor that has enough of them.
+fn not_too_many(is_known: bool, requestor: &PostofficeName) -> Result<(), Refusal> {
+    if is_known {
+        return Ok(());
+    }
+    let why = format!("{requestor} has too many connections");
+    let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, why);
+    refusal.headers.push((CONNECTION, "close".to_owned()));
+    Err(refusal)
 }
 
 /// The whole body of a request. Its size is known, and has room, before a byte of it is read.
@@ -157,7 +172,7 @@ async fn whole(
     time: Duration,
     bytes_max: u64,
     request: Request,
-) -> Result<Bytes, Refusal> {
+) -> Result<(Bytes, Room), Refusal> {
     let end = Instant::now() + time;
     let Some(size) = number(request.headers(), CONTENT_LENGTH.as_str()) else {
         return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "Content-Length is missing"));
@@ -167,12 +182,12 @@ async fn whole(
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request was too slow");
-    let room = shared.room_for(size);
-    let _room = timeout_at(end, room).await.map_err(|_| late())?;
+    let room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
     let limit = usize::try_from(size).unwrap_or(usize::MAX);
     let read = axum::body::to_bytes(request.into_body(), limit);
     let bytes = timeout_at(end, read).await.map_err(|_| late())?;
-    bytes.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+    let bytes = bytes.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok((bytes, room))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -248,9 +263,14 @@ async fn leave(
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "no file of the link has this name"));
     }
     let time = shared.limits.request_time;
-    let bytes = whole(&shared, time, wire::FILE_BYTES_MAX, request).await?;
+    let (bytes, room) = whole(&shared, time, wire::FILE_BYTES_MAX, request).await?;
     let sender = requestor.clone();
-    let answers = ask(&shared, move |desk| desk.deliver(&sender, &name, &bytes)).await?;
+    let answers = ask(&shared, move |desk| {
+        let answers = desk.deliver(&sender, &name, &bytes);
+        drop((bytes, room));
+        answers
+    });
+    let answers = answers.await?;
     files_within(&shared, &requestor, if answers { wait } else { Duration::ZERO }).await
 }
 
@@ -260,14 +280,17 @@ async fn fetch(
     Extension(requestor): Extension<PostofficeName>,
     Path(name): Path<String>,
 ) -> Answer {
-    let found = ask(&shared, move |desk| match wire::is_of_link(&name) {
-        true => desk.read(&requestor, &name),
-        false => Ok(None),
+    let gone = || Refusal::new(StatusCode::NOT_FOUND, "it is gone");
+    let (asked, wanted) = (requestor.clone(), name.clone());
+    let size = ask(&shared, move |desk| {
+        let files = desk.waiting(&asked)?;
+        Ok(files.into_iter().find(|(name, _)| *name == wanted).map(|(_, bytes)| bytes))
     });
-    match found.await? {
-        Some(bytes) => Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
-        None => Err(Refusal::new(StatusCode::NOT_FOUND, "it is gone")),
-    }
+    let size = size.await?.ok_or_else(gone)?;
+    let room = shared.room_for(size).await;
+    let bytes = ask(&shared, move |desk| desk.read(&requestor, &name)).await?.ok_or_else(gone)?;
+    let headers = [(CONTENT_TYPE, "application/octet-stream")];
+    Ok((headers, holding(slices(bytes), room)).into_response())
 }
 
 /// `DELETE /v1/messages/NAME`.
@@ -307,7 +330,7 @@ async fn body(
     }
     let range = asked.start..asked.end.min(asked.start + wire::PART_BYTES_MAX);
     let part = Piece { body, at: range.start, bytes: range.end - range.start };
-    let _room = shared.room_for(part.bytes).await;
+    let room = shared.room_for(part.bytes).await;
     let bytes =
         ask(&shared, move |desk| desk.read_part(&requestor, &part)).await?.ok_or_else(gone)?;
     let headers = [
@@ -315,7 +338,7 @@ async fn body(
         (ETAG, tag),
         (CONTENT_RANGE, wire::content_range(&range, body.bytes)),
     ];
-    Ok((StatusCode::PARTIAL_CONTENT, headers, bytes).into_response())
+    Ok((StatusCode::PARTIAL_CONTENT, headers, holding(slices(bytes), room)).into_response())
 }
 
 /// The state of an upload, as resumable uploads say it.
@@ -337,6 +360,7 @@ async fn held(
     Path(hash): Path<String>,
 ) -> Answer {
     let hash = wire::hash_of(&hash)?;
+    let _moving = only_one(&shared, &requestor, &hash).await?;
     match ask(&shared, move |desk| desk.held(&requestor, &hash)).await? {
         Some(Held { body, bytes }) => Ok(upload(StatusCode::NO_CONTENT, bytes, body.bytes)),
         None => Err(Refusal::new(StatusCode::NOT_FOUND, "nothing has come of this body")),
@@ -354,27 +378,40 @@ async fn take_part(
     let at = needed(request.headers(), wire::UPLOAD_OFFSET)?;
     let size = needed(request.headers(), wire::UPLOAD_LENGTH)?;
     let body = Content { bytes: size, hash };
-    let asked = requestor.clone();
-    let known = ask(&shared, move |desk| desk.held(&asked, &hash)).await?;
-    let known = known.filter(|held| held.body == body).map_or(0, |held| held.bytes);
-    if at != known {
-        return Ok(upload(StatusCode::CONFLICT, known, size));
-    }
-    let bytes_max = wire::PART_BYTES_MAX.min(size.saturating_sub(at));
+    let moving = only_one(&shared, &requestor, &hash).await?;
     // By itself, since this request ends with its connection.
-    let (keeper, sender) = (Arc::clone(&shared), requestor.clone());
     let kept = tokio::spawn(async move {
-        let bytes = as_far_as_it_comes(&keeper, bytes_max, request).await?;
-        let part = Piece { body, at, bytes: bytes.len() as u64 };
-        match part.bytes {
-            0 => Ok(()),
-            _ => ask(&keeper, move |desk| desk.take_part(&sender, &part, &bytes)).await,
+        let asked = requestor.clone();
+        let known = ask(&shared, move |desk| desk.held(&asked, &hash)).await?;
+        let known = known.filter(|held| held.body == body).map_or(0, |held| held.bytes);
+        if at != known {
+            return Ok(upload(StatusCode::CONFLICT, known, size));
         }
+        let bytes_max = wire::PART_BYTES_MAX.min(size.saturating_sub(at));
+        let (bytes, room) = as_far_as_it_comes(&shared, bytes_max, request, &moving).await?;
+        let part = Piece { body, at, bytes: bytes.len() as u64 };
+        let held = ask(&shared, move |desk| {
+            if part.bytes > 0 {
+                desk.take_part(&requestor, &part, &bytes)?;
+            }
+            drop((bytes, room));
+            desk.held(&requestor, &hash)
+        });
+        Ok(upload(StatusCode::NO_CONTENT, held.await?.map_or(0, |held| held.bytes), size))
     });
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed");
-    kept.await.map_err(failed)??;
-    let held = ask(&shared, move |desk| desk.held(&requestor, &hash)).await?;
-    Ok(upload(StatusCode::NO_CONTENT, held.map_or(0, |held| held.bytes), size))
+    kept.await.map_err(failed)?
+}
+
+/// Ends older requests about a body, whose lines may be dead. What had come with them is kept first.
+async fn only_one(
+    shared: &Shared,
+    requestor: &PostofficeName,
+    body: &ContentHash,
+) -> Result<Moving, Refusal> {
+    let begun = timeout(shared.limits.request_time, shared.uploads.begin(requestor, body)).await;
+    let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "another request moves this body");
+    begun.map_err(late)
 }
 
 /// The bytes of a request that came before it was cut off, or its time was over: each of them is kept.
@@ -382,7 +419,8 @@ async fn as_far_as_it_comes(
     shared: &Shared,
     bytes_max: u64,
     request: Request,
-) -> Result<Vec<u8>, Refusal> {
+    moving: &Moving,
+) -> Result<(Vec<u8>, Room), Refusal> {
     let end = Instant::now() + shared.limits.request_time;
     let size = number(request.headers(), CONTENT_LENGTH.as_str()).unwrap_or(bytes_max);
     if size > bytes_max {
@@ -390,13 +428,19 @@ async fn as_far_as_it_comes(
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the server is busy");
-    let _room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
+    let room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
+    let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     let mut body = request.into_body();
-    while let Ok(Some(Ok(frame))) = timeout_at(end, body.frame()).await {
+    // A body without an end is left when it is over the limit.
+    while bytes.len() < most {
+        let frame = tokio::select! {
+            frame = timeout_at(end, body.frame()) => frame,
+            () = moving.is_superseded() => break,
+        };
+        let Ok(Some(Ok(frame))) = frame else { break };
         let Ok(data) = frame.into_data() else { continue };
-        let room = usize::try_from(bytes_max).unwrap_or(usize::MAX) - bytes.len();
-        bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
+        bytes.extend_from_slice(data.get(..most - bytes.len()).unwrap_or(&data));
     }
-    Ok(bytes)
+    Ok((bytes, room))
 }

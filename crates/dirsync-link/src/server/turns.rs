@@ -1,17 +1,17 @@
-//! How many requests of each requestor are under way.
+//! How many requests, or connections, each requestor has at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dirsync_directory::PostofficeName;
 
-/// Counts requests by requestor.
+/// Counts by requestor.
 pub(super) struct Turns {
     max: u32,
     under_way: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
-/// A request under way.
+/// A request or a connection, which counts until it is dropped.
 pub(super) struct Turn {
     requestor: String,
     under_way: Arc<Mutex<BTreeMap<String, u32>>>,
@@ -22,7 +22,7 @@ impl Turns {
         Self { max, under_way: Arc::default() }
     }
 
-    /// Begins a request. `None` if the requestor has too many under way.
+    /// Begins one. `None` if the requestor has too many.
     pub(super) fn begin(&self, requestor: &PostofficeName) -> Option<Turn> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let count = under_way.entry(requestor.folded().to_owned()).or_default();
