@@ -20,6 +20,8 @@ use crate::mailbox::{MailRef, Mailbox};
 
 /// Stands before the flags in a name.
 const INFO: &str = ":2,";
+/// How often it is tried to move a mail that somebody else moves.
+const MOVES_MAX: u32 = 3;
 const SEEN: char = 'S';
 /// Of mail that is to be thrown away.
 const TRASHED: char = 'T';
@@ -61,16 +63,24 @@ impl Maildir {
         Ok(path)
     }
 
-    /// The regular files of a folder that have usable names, with their sizes.
-    fn files(&self, name: &str) -> Result<Vec<(String, u64)>, CarrierError> {
+    /// The regular files of a folder that have wanted names, with their sizes. Only these cost a look at the file: `cur`
+    /// may hold the mail of years.
+    fn files(
+        &self,
+        name: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, u64)>, CarrierError> {
         let folder = self.sub(name)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(folder).map_err(|error| self.failed(&error))? {
             let entry = entry.map_err(|error| self.failed(&error))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') || !is_wanted(&name) {
+                continue;
+            }
             // A file that is gone by now was taken by another reader.
             let Ok(data) = entry.metadata() else { continue };
-            if data.is_file() && !name.starts_with('.') {
+            if data.is_file() {
                 files.push((name, data.len()));
             }
         }
@@ -87,8 +97,8 @@ impl Maildir {
         if let Some(name) = self.files_of(&new, id)? {
             return Ok(Some(new.join(name)));
         }
-        let files = self.files("cur")?.into_iter();
-        let found = files.map(|(name, _)| name).find(|name| unique(name) == id && is_unread(name));
+        let files = self.files("cur", |name| unique(name) == id && is_unread(name))?;
+        let found = files.into_iter().map(|(name, _)| name).next();
         Ok(found.map(|name| self.folder.join("cur").join(name)))
     }
 
@@ -100,8 +110,8 @@ impl Maildir {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(self.failed(&error)),
         }
-        let files = self.files("new")?.into_iter();
-        Ok(files.map(|(name, _)| name).find(|name| unique(name) == id))
+        let files = self.files("new", |name| unique(name) == id)?;
+        Ok(files.into_iter().map(|(name, _)| name).next())
     }
 }
 
@@ -135,8 +145,9 @@ impl Mailbox for Maildir {
 
     fn unread(&self) -> Result<Vec<MailRef>, CarrierError> {
         // Mail that moves meanwhile must not be in neither list, so the folder it moves to is read last.
-        let mut mails = self.files("new")?;
-        mails.extend(self.files("cur")?.into_iter().filter(|(name, _)| is_unread(name)));
+        // The folder to which mail moves is read last, so that no mail is missed on its way.
+        let mut mails = self.files("new", |_| true)?;
+        mails.extend(self.files("cur", is_unread)?);
         let mut mails: Vec<MailRef> = mails
             .into_iter()
             .map(|(name, bytes)| MailRef { id: unique(&name).to_owned(), bytes })
@@ -169,12 +180,19 @@ impl Mailbox for Maildir {
 
     fn file(&self, id: &str) -> Result<(), CarrierError> {
         let cur = self.sub("cur")?;
-        let Some(path) = self.find(id)? else { return Ok(()) };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let moved = durable::move_file(&path, &cur.join(read_name(&name)));
-        moved
-            .map(drop)
-            .map_err(|error| self.failed(&io::Error::new(error.source.kind(), error.to_string())))
+        // Between looking and moving, an IMAP server may move it.
+        for _ in 0..MOVES_MAX {
+            let Some(path) = self.find(id)? else { return Ok(()) };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let moved = durable::move_file(&path, &cur.join(read_name(&name)));
+            let moved = moved.map_err(|error| {
+                self.failed(&io::Error::new(error.source.kind(), error.to_string()))
+            })?;
+            if moved {
+                return Ok(());
+            }
+        }
+        Err(self.failed(&io::Error::other("a mail is moved again and again")))
     }
 }
 

@@ -152,7 +152,13 @@ fn connect(
     settings: &SmtpSettings,
     hello: &ClientId,
 ) -> Result<(SmtpConnection, Option<u64>), Failure> {
-    let wrong = |said: &str| (CarrierErrorKind::Settings, said.to_owned());
+    if settings.login.is_some()
+        && settings.security == Security::None
+        && !is_this_machine(&settings.host)
+    {
+        let said = "a password is not sent over a line without TLS";
+        return Err((CarrierErrorKind::Settings, said.into()));
+    }
     let tls = (settings.security != Security::None).then(|| tls(settings)).transpose()?;
     let first = tls.as_ref().filter(|_| settings.security == Security::Tls);
     let server = (settings.host.as_str(), settings.port);
@@ -163,9 +169,6 @@ fn connect(
         connection.starttls(tls, hello).map_err(why)?;
     }
     if let Some(Login { user, password }) = &settings.login {
-        if settings.security == Security::None && !is_this_machine(&settings.host) {
-            return Err(wrong("a password is not sent over a line without TLS"));
-        }
         let credentials = Credentials::new(user.clone(), password.0.clone());
         connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).map_err(why)?;
     }

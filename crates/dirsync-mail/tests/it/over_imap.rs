@@ -204,8 +204,8 @@ fn a_server_that_stops_in_the_middle_has_an_end() {
         let mailbox = Imap::new(ImapSettings { patience, ..imap(port) });
         let error = mailbox.unread().unwrap_err();
         assert_eq!(error.kind, CarrierErrorKind::Unreachable, "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
         let error = mailbox.wait_for_mail(Duration::from_secs(60), &mut || true).unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
     }
 }

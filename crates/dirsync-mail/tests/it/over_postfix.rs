@@ -153,7 +153,8 @@ fn tls_and_login_are_what_the_settings_say() {
         "{kind:?} {said}"
     );
     let remote = SmtpSettings { host: "mail.invalid".into(), login: Some(login("x")), ..smtp(1) };
-    assert!(send(remote).is_err());
+    let (kind, said) = send(remote).unwrap_err();
+    assert!(kind == CarrierErrorKind::Settings && said.contains("without TLS"), "{kind:?} {said}");
     drop(dovecot);
 }
 
@@ -168,7 +169,7 @@ fn a_server_that_is_silent_or_slow_has_an_end() {
         let server = Smtp::new(SmtpSettings { patience, ..smtp(port) });
         let error = server.send(&from, &to, b"Subject: x\r\n\r\n").unwrap_err();
         assert_eq!(error.kind, CarrierErrorKind::Unreachable, "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(6), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
     }
     let error = Smtp::new(smtp(1)).send(&from, &to, b"").unwrap_err();
     assert_eq!(error.kind, CarrierErrorKind::Unreachable, "{error}");
