@@ -3,6 +3,7 @@
 
 mod over_imap;
 mod over_postfix;
+mod relay;
 mod servers;
 
 use std::collections::BTreeMap;

@@ -10,8 +10,10 @@ use dirsync_mail::bounce::BounceClass;
 use dirsync_mail::carrier::Returned;
 use dirsync_mail::out::{MailOut, Security, Sendmail, Smtp, SmtpSettings};
 use dirsync_mail::{MailCarrier, Maildir};
+use dirsync_seal::{Content, Fragment, KeyPair};
 use dirsync_testing::conformance::carrier::{FIRST, addressee, run};
 
+use crate::relay::{WAYS, hostile_relay};
 use crate::servers::{Dovecot, MailHost, PASSWORD, Postfix, mute_server, smtp_server};
 use crate::{Delivered, MAIL_BYTES_MAX, address, login, name, parties, smtp};
 
@@ -47,6 +49,57 @@ fn postfix_stores_what_was_sent() {
     let south = carrier(&host, Smtp::new(smtp(postfix.port)), addressee().as_str());
     let listed = south.list().unwrap();
     assert_eq!(south.fetch(&listed[0], u64::MAX).unwrap().unwrap(), file);
+}
+
+/// Files of every kind and many sizes go through a relay that changes, doubles and refuses mail, and lets people answer.
+/// Each comes as it was sent, and nothing is answered.
+#[test]
+fn a_hostile_relay_changes_no_file() {
+    let host = MailHost::new();
+    let postfix = Postfix::start(&host);
+    let relay = hostile_relay(postfix.port);
+    let north = carrier(&host, Smtp::new(smtp(relay)), "NORTH/HQ");
+    let pair = KeyPair::from_seed(&[1; 32], "a key").unwrap();
+    let mut sent = Vec::new();
+    let mut refused = 0;
+    for nth in 0..2 * WAYS {
+        let fragment = Fragment {
+            from: name("NORTH/HQ"),
+            to: addressee(),
+            body: Content::of(&vec![0; 1 << 20]),
+            at: 0,
+            rotated: Vec::new(),
+            first_contact: None,
+        };
+        let piece: Vec<u8> = (0..nth * 997 + 1).map(|n| (n * n % 256) as u8).collect();
+        let file = fragment.seal(&piece, &pair, pair.public()).unwrap();
+        let file_name = format!("{nth:04}-0-{}-ab.piece", piece.len());
+        while let Err(error) = north.put(&addressee(), &file_name, &file) {
+            assert!(error.said.contains("greylisted"), "{error}");
+            refused += 1;
+        }
+        sent.push(file);
+    }
+    assert!(refused > 0, "it refused some for now");
+    // In each round one mail comes three times, and one is answered.
+    let mails = 2 * (WAYS + 3);
+    host.wait_for_mails(mails);
+    let south = carrier(&host, Smtp::new(smtp(relay)), addressee().as_str());
+    let mut listed = Vec::new();
+    for file in south.list().unwrap() {
+        listed.push(south.fetch(&file, u64::MAX).unwrap().unwrap());
+        south.taken(&file).unwrap();
+    }
+    listed.sort();
+    sent.sort();
+    assert!(listed == sent, "{} of {}", listed.len(), sent.len());
+    let useless = south.useless().unwrap();
+    assert_eq!(useless.len(), 2, "{useless:?}");
+    useless.iter().for_each(|mail| south.file(&mail.mail).unwrap());
+    assert_eq!(south.returned().unwrap(), []);
+    assert_eq!(fs::read_dir(host.maildir().join("new")).unwrap().count(), 0);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(host.mails(), mails, "nothing was answered");
 }
 
 #[test]
