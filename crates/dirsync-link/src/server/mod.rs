@@ -5,8 +5,10 @@ mod connections;
 mod desk;
 mod gate;
 mod hub;
+mod open_files;
 mod paced;
 mod requests;
+mod room;
 mod strangers;
 mod turns;
 mod uploads;
@@ -18,19 +20,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::desk::{Desk, DeskError, Held, Served};
 use self::gate::Gate;
 pub use self::hub::Hub;
+use self::room::Room;
 use self::turns::Turns;
 use self::uploads::Uploads;
 
 /// How much a server of a link gives to those who come.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most connections.
+    /// The most connections. There may be fewer, if the operating system lets the process open fewer files.
     pub connections_max: usize,
     /// The most connections of one requestor.
     pub connections_of_one_max: u32,
@@ -47,8 +50,11 @@ pub struct Limits {
     pub answer_time: Duration,
     /// The most requests of one requestor at a time.
     pub requests_max: u32,
-    /// The most bytes of all requests and answers in hand, in KiB.
-    pub in_hand_kib_max: u32,
+    /// The most bytes of all requests of requestors in hand, in KiB.
+    pub requests_kib_max: u32,
+    /// The most bytes of all answers with bodies or fetched files in hand, in KiB. Requestors that take none of it keep
+    /// nobody from sending.
+    pub answers_kib_max: u32,
     /// The most threads that wait for a disk.
     pub threads_max: usize,
     /// How long a request may go on after the server was told to stop.
@@ -66,7 +72,8 @@ impl Default for Limits {
             request_time: Duration::from_secs(60),
             answer_time: Duration::from_secs(90),
             requests_max: 8,
-            in_hand_kib_max: 48 * 1024,
+            requests_kib_max: 16 * 1024,
+            answers_kib_max: 32 * 1024,
             threads_max: 8,
             stop_time: Duration::from_millis(500),
         }
@@ -82,14 +89,11 @@ struct Shared {
     connections: Turns,
     uploads: Uploads,
     limits: Limits,
-    /// Room for bytes in hand, in KiB.
-    room: Arc<Semaphore>,
+    /// Room for requests in hand.
+    requests: Room,
+    /// Room for answers in hand.
+    answers: Room,
     stop: watch::Receiver<bool>,
-}
-
-/// Room for bytes in memory, free again when it is dropped.
-struct Room {
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Shared {
@@ -106,17 +110,11 @@ impl Shared {
             turns: Turns::new(limits.requests_max),
             connections: Turns::new(limits.connections_of_one_max),
             uploads: Uploads::default(),
-            room: Arc::new(Semaphore::new(limits.in_hand_kib_max as usize)),
+            requests: Room::new(limits.requests_kib_max),
+            answers: Room::new(limits.answers_kib_max),
             limits,
             stop,
         })
-    }
-
-    /// Waits until there is room for so many bytes in memory.
-    async fn room_for(&self, bytes: u64) -> Room {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let kib = kib.min(self.limits.in_hand_kib_max);
-        Room { _permit: Arc::clone(&self.room).acquire_many_owned(kib).await.ok() }
     }
 
     fn is_stopping(&self) -> bool {
@@ -149,8 +147,9 @@ impl Server {
         tls: Option<Arc<ServerConfig>>,
         desk: Arc<dyn Desk>,
         hub: &Hub,
-        limits: Limits,
+        mut limits: Limits,
     ) -> io::Result<Self> {
+        limits.connections_max = open_files::room_for(limits.connections_max);
         let listener = connections::listen(address)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);

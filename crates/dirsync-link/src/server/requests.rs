@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
@@ -20,15 +19,18 @@ use dirsync_transit::Piece;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Shared;
 use super::answers::{holding, slices};
 use super::connections::Visitor;
 use super::desk::{Desk, DeskError, Held, Served};
+use super::room::{Room, Taken};
 use super::uploads::Moving;
-use super::{Room, Shared};
 use crate::wire::{self, Files, ListedFile};
 
 /// How long a waiting request goes on before it looks itself: a command in another process rings no bell.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How much room a request takes at a time, in bytes.
+const STEP_BYTES: u64 = 64 * 1024;
 
 /// All requests.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -117,8 +119,7 @@ async fn ticket(
     request: Request,
 ) -> Answer {
     let limits = &shared.limits;
-    let (login, _room) =
-        whole(&shared, limits.request_time, wire::LOGIN_BYTES_MAX, request).await?;
+    let (login, _) = whole(limits.request_time, None, wire::LOGIN_BYTES_MAX, request).await?;
     let login = LoginLines::read(&login)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let asked = Arc::clone(&shared);
@@ -166,13 +167,14 @@ fn not_too_many(is_known: bool, requestor: &PostofficeName) -> Result<(), Refusa
     Err(refusal)
 }
 
-/// The whole body of a request. Its size is known, and has room, before a byte of it is read.
+/// The whole body of a request, whose size it has to say. It takes `room` as it comes, so that somebody who says a large
+/// size and sends nothing takes none. A stranger takes none: there are few, and what they send is small.
 async fn whole(
-    shared: &Shared,
     time: Duration,
+    room: Option<&Room>,
     bytes_max: u64,
     request: Request,
-) -> Result<(Bytes, Room), Refusal> {
+) -> Result<(Vec<u8>, Taken), Refusal> {
     let end = Instant::now() + time;
     let Some(size) = number(request.headers(), CONTENT_LENGTH.as_str()) else {
         return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "Content-Length is missing"));
@@ -181,13 +183,24 @@ async fn whole(
         let why = format!("{size} bytes; at most {bytes_max} are taken");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
-    let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request was too slow");
-    let room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
-    let limit = usize::try_from(size).unwrap_or(usize::MAX);
-    let read = axum::body::to_bytes(request.into_body(), limit);
-    let bytes = timeout_at(end, read).await.map_err(|_| late())?;
-    let bytes = bytes.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    Ok((bytes, room))
+    let (mut bytes, mut taken) = (Vec::new(), Taken::default());
+    let mut body = request.into_body();
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if let Some(room) = room {
+                let needed = (bytes.len() + data.len()) as u64;
+                taken.grow(room, needed.next_multiple_of(STEP_BYTES).min(size)).await;
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok::<(), Refusal>(())
+    };
+    let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request was too slow");
+    timeout_at(end, read).await.map_err(late)??;
+    Ok((bytes, taken))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -263,7 +276,8 @@ async fn leave(
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "no file of the link has this name"));
     }
     let time = shared.limits.request_time;
-    let (bytes, room) = whole(&shared, time, wire::FILE_BYTES_MAX, request).await?;
+    let room = Some(&shared.requests);
+    let (bytes, room) = whole(time, room, wire::FILE_BYTES_MAX, request).await?;
     let sender = requestor.clone();
     let answers = ask(&shared, move |desk| {
         let answers = desk.deliver(&sender, &name, &bytes);
@@ -287,7 +301,7 @@ async fn fetch(
         Ok(files.into_iter().find(|(name, _)| *name == wanted).map(|(_, bytes)| bytes))
     });
     let size = size.await?.ok_or_else(gone)?;
-    let room = shared.room_for(size).await;
+    let room = shared.answers.take(size).await;
     let bytes = ask(&shared, move |desk| desk.read(&requestor, &name)).await?.ok_or_else(gone)?;
     let headers = [(CONTENT_TYPE, "application/octet-stream")];
     Ok((headers, holding(slices(bytes), room)).into_response())
@@ -330,7 +344,7 @@ async fn body(
     }
     let range = asked.start..asked.end.min(asked.start + wire::PART_BYTES_MAX);
     let part = Piece { body, at: range.start, bytes: range.end - range.start };
-    let room = shared.room_for(part.bytes).await;
+    let room = shared.answers.take(part.bytes).await;
     let bytes =
         ask(&shared, move |desk| desk.read_part(&requestor, &part)).await?.ok_or_else(gone)?;
     let headers = [
@@ -420,17 +434,15 @@ async fn as_far_as_it_comes(
     bytes_max: u64,
     request: Request,
     moving: &Moving,
-) -> Result<(Vec<u8>, Room), Refusal> {
+) -> Result<(Vec<u8>, Taken), Refusal> {
     let end = Instant::now() + shared.limits.request_time;
     let size = number(request.headers(), CONTENT_LENGTH.as_str()).unwrap_or(bytes_max);
     if size > bytes_max {
         let why = format!("{size} bytes; at most {bytes_max} are taken");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
-    let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the server is busy");
-    let room = timeout_at(end, shared.room_for(size)).await.map_err(|_| late())?;
     let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut taken) = (Vec::new(), Taken::default());
     let mut body = request.into_body();
     // A body without an end is left when it is over the limit.
     while bytes.len() < most {
@@ -440,7 +452,13 @@ async fn as_far_as_it_comes(
         };
         let Ok(Some(Ok(frame))) = frame else { break };
         let Ok(data) = frame.into_data() else { continue };
-        bytes.extend_from_slice(data.get(..most - bytes.len()).unwrap_or(&data));
+        let data = data.get(..most - bytes.len()).unwrap_or(&data);
+        let needed = (bytes.len() + data.len()) as u64;
+        let room = taken.grow(&shared.requests, needed.next_multiple_of(STEP_BYTES).min(size));
+        if timeout_at(end, room).await.is_err() {
+            break;
+        }
+        bytes.extend_from_slice(data);
     }
-    Ok((bytes, room))
+    Ok((bytes, taken))
 }

@@ -18,7 +18,7 @@ use crate::{Site, name};
 const SOUTH: &str = "SOUTH/SALES";
 
 /// Bytes that do not compress.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+pub fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut noise: Vec<u8> = Vec::new();
     while noise.len() < bytes {
@@ -96,14 +96,14 @@ fn a_body_arrives_over_lines_that_fail_at_any_byte() {
         let (site, south) = (Site::new("NORTH/HQ", &[SOUTH]), name(SOUTH));
         let own = Outbox::new(MemoryBodies::default());
         let up = freeze(&own, &site.me, &noise(600_000, seed));
-        let line = Line::to(site.address(), any_faults(seed, kinds));
-        let failed = send(&site.link_by(&south, line.port, soon()), &own, &site);
+        let line = Line::to(site.server.address(), any_faults(seed, kinds));
+        let failed = send(&site.server.link_by(&south, line.port, soon()), &own, &site);
         assert!(is_there(&site.desk.outbox, &up), "seed {seed}");
         assert!(failed > 2 && line.faults() > 2, "seed {seed}: {failed}, {}", line.faults());
 
         let down = site.desk.freeze(&south, &noise(600_000, seed + 100));
-        let line = Line::to(site.address(), any_faults(seed + 100, kinds));
-        fetch(&site.link_by(&south, line.port, soon()), &down, &site, &own);
+        let line = Line::to(site.server.address(), any_faults(seed + 100, kinds));
+        fetch(&site.server.link_by(&south, line.port, soon()), &down, &site, &own);
         assert!(is_there(&own, &down), "seed {seed}");
         assert!(line.faults() > 2, "seed {seed}: {}", line.faults());
     }
@@ -128,15 +128,15 @@ fn of_three_megabytes(
     let share = |passed: u64, body: &Content| passed as f64 / body.bytes as f64;
 
     let up = freeze(&own, &site.me, &noise(3_000_000, 1));
-    let line = Line::paced(site.address(), pace, cuts(1));
-    send(&site.link_by(&south, line.port, deadlines), &own, &site);
+    let line = Line::paced(site.server.address(), pace, cuts(1));
+    send(&site.server.link_by(&south, line.port, deadlines), &own, &site);
     assert!(is_there(&site.desk.outbox, &up));
     assert_eq!(line.faults(), 10);
     let up = share(line.passed(), &up);
 
     let down = site.desk.freeze(&south, &noise(3_000_000, 2));
-    let line = Line::paced(site.address(), pace, cuts(2));
-    fetch(&site.link_by(&south, line.port, deadlines), &down, &site, &own);
+    let line = Line::paced(site.server.address(), pace, cuts(2));
+    fetch(&site.server.link_by(&south, line.port, deadlines), &down, &site, &own);
     assert!(is_there(&own, &down));
     assert_eq!(line.faults(), 10);
     [up, share(line.passed(), &down)]

@@ -18,7 +18,7 @@ fn a_requestor_is_promised_what_every_addressee_is() {
     let site = Site::new("NORTH/HQ", &readers);
     run(&|me| match me == &site.me {
         true => Box::new(site.desk.folder(me)),
-        false => Box::new(site.link(me)),
+        false => Box::new(site.server.link(me)),
     });
 }
 
@@ -27,7 +27,7 @@ fn a_requestor_is_promised_what_every_addressee_is() {
 fn a_requestor_is_promised_what_every_sender_is() {
     let site = Site::new("South/..a", &["NORTH/HQ"]);
     run(&|me| match me == &name("NORTH/HQ") {
-        true => Box::new(site.link(me)),
+        true => Box::new(site.server.link(me)),
         false => Box::new(site.desk.folder(me)),
     });
 }
@@ -39,7 +39,7 @@ impl FailingPlace for Cut {
     fn connect(&self, me: &PostofficeName) -> Box<dyn Carrier> {
         match me == &self.0.me {
             true => Box::new(self.0.desk.folder(me)),
-            false => Box::new(self.0.link(me)),
+            false => Box::new(self.0.server.link(me)),
         }
     }
 
@@ -49,8 +49,8 @@ impl FailingPlace for Cut {
             return work(&self.0.desk.folder(me));
         }
         let mut faults = [(nth * STEP, Fault::Down)].into_iter();
-        let line = Line::to(self.0.address(), move || faults.next());
-        work(&self.0.link_by(me, line.port, Deadlines::default()));
+        let line = Line::to(self.0.server.address(), move || faults.next());
+        work(&self.0.server.link_by(me, line.port, Deadlines::default()));
     }
 }
 
@@ -71,8 +71,8 @@ fn what_is_cut_off_while_it_is_taken_stays() {
 #[test]
 fn a_server_that_is_away_is_unreachable() {
     let site = Site::new("South/..a", &["NORTH/HQ"]);
-    let link = site.link(&name("NORTH/HQ"));
-    drop(site.server);
+    let link = site.server.link(&name("NORTH/HQ"));
+    drop(site);
     assert_eq!(link.server.keys.name(), &addressee());
     all_fail(&link, CarrierErrorKind::Unreachable);
 }

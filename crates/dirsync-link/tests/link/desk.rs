@@ -9,7 +9,7 @@ use dirsync_directory::PostofficeName;
 use dirsync_link::server::{Desk, DeskError, Held, Served};
 use dirsync_seal::{BodySealer, Content, ContentHash, LoginLines};
 use dirsync_testing::{own_keys, peer_keys};
-use dirsync_transit::{BodiesError, FrozenBody, MemoryBodies, Outbox, Piece};
+use dirsync_transit::{BodiesError, DiskBodies, FrozenBody, Outbox, Piece};
 
 /// Files lie in the inboxes of their addressees in one folder. Bodies are in an outbox.
 pub struct Folders {
@@ -27,7 +27,7 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DeskErr
 
 impl Folders {
     pub fn new(root: &Path, me: PostofficeName, requestors: Vec<PostofficeName>) -> Self {
-        let outbox = Outbox::new(MemoryBodies::default());
+        let outbox = Outbox::new(DiskBodies::open(root.join("bodies")).unwrap());
         Self { root: root.into(), me, requestors, outbox, asked: AtomicU64::new(0) }
     }
 
