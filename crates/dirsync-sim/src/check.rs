@@ -33,7 +33,7 @@ pub struct Ghost {
     /// Who may ever own an entry: its first origin, and whom it was released to.
     pub allowed: BTreeMap<EntryId, BTreeSet<String>>,
     /// Who offered an entry to whom.
-    pub releases: BTreeSet<(EntryId, String, String)>,
+    pub releases: BTreeMap<(EntryId, String, String), u64>,
     /// As whose an entry was published last.
     pub last_owner: BTreeMap<EntryId, String>,
     /// The newest change that deleted an entry or hid it.
@@ -79,6 +79,8 @@ pub struct Ghost {
     pub keys_heard: BTreeMap<(String, String), usize>,
     /// Sites that may have forgotten keys of others.
     pub keys_lost: BTreeSet<String>,
+    /// Sites that lost the bodies on their way: a message waits there until its body has come again.
+    pub wiped: BTreeSet<String>,
     /// By machine, what nights brought over its line.
     pub nights: BTreeMap<String, Nights>,
     /// Something happened beside changes and nights: bytes may pass a line in vain.

@@ -116,10 +116,11 @@ impl Network {
         self.0.borrow().away.contains(place)
     }
 
-    /// When the oldest letter was sent that was delivered to a machine and is not taken yet.
-    pub fn oldest_delivered(&self, machine: &str) -> Option<u64> {
+    /// When the oldest of the letters that `counts` picks was sent that was delivered to a machine and is not taken yet.
+    pub fn oldest_delivered(&self, machine: &str, counts: impl Fn(&Letter) -> bool) -> Option<u64> {
         let state = self.0.borrow();
-        state.delivered.get(machine)?.iter().map(|letter| letter.arrived.modified).min()
+        let letters = state.delivered.get(machine)?.iter().filter(|letter| counts(letter));
+        letters.map(|letter| letter.arrived.modified).min()
     }
 
     /// Another network with the same under way.

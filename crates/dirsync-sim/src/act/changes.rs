@@ -52,7 +52,7 @@ impl World {
                     return false;
                 }
                 self.ghost.allow(key, entry(key), to);
-                self.ghost.releases.insert((entry(key), name, to.clone()));
+                self.ghost.releases.insert((entry(key), name, to.clone()), self.ghost.change);
                 self.release(machine, key, Some(to))
             }
             Change::Withdraw(key) => {

@@ -213,6 +213,7 @@ impl World {
         match self.sites.get(site_of(at)) {
             Some(site) if !self.setup.slow.is_empty() => {
                 site.bodies.clear();
+                self.ghost.wiped.insert(site_of(at).to_owned());
                 true
             }
             _ => false,

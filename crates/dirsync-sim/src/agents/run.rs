@@ -12,6 +12,7 @@ use super::record::{Record, Rung};
 use super::{Agent, Pace};
 use crate::check::Checked;
 use crate::naming::{SERVER, name_of, postoffice};
+use crate::network::Letter;
 use crate::world::World;
 
 const MINUTE_MS: u64 = 60_000;
@@ -327,10 +328,15 @@ impl World {
             let wall = self.clock(&site);
             let full = self.site(&site).store.full;
             let inboxes = self.inboxes(&site);
+            let was_wiped = self.ghost.wiped.contains(&site);
             let waits_since = inboxes
                 .into_iter()
                 .filter(|(_, place)| !self.network.is_away(place))
-                .filter_map(|(inbox, _)| self.network.oldest_delivered(&inbox))
+                .filter_map(|(inbox, _)| {
+                    // What waits for a body that was lost waits for its sender, and nobody knows since when it is whole.
+                    let has_body = |letter: &Letter| !was_wiped || letter.body_apart().is_none();
+                    self.network.oldest_delivered(&inbox, has_body)
+                })
                 .min();
             let Some(agent) = self.agents.get_mut(&site) else { continue };
             if !agent.runs || full {
@@ -356,7 +362,7 @@ impl World {
 
     fn has_mail(&self, site: &str) -> bool {
         self.inboxes(site).iter().any(|(inbox, place)| {
-            self.network.is_away(place) || self.network.oldest_delivered(inbox).is_some()
+            self.network.is_away(place) || self.network.oldest_delivered(inbox, |_| true).is_some()
         })
     }
 

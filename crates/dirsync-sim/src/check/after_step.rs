@@ -51,7 +51,7 @@ impl World {
     }
 
     /// I1: an entry changes its owner only when the last one offered it, also over a deletion, or deleted
-    /// it before the other one made it anew.
+    /// it before the other one made it anew, or deleted it after the other one, who had offered it, made it anew.
     fn check_owners(&mut self, published: &Listed) -> Checked<()> {
         if self.ghost.faulty {
             return Ok(());
@@ -65,7 +65,16 @@ impl World {
             });
             // An entry that was put back by an undo is made anew, too.
             let made_anew = made_anew || self.ghost.undone.contains(id);
-            if !made_anew && !self.ghost.releases.contains(&(*id, last.clone(), owner.clone())) {
+            let offered = self.ghost.releases.get(&(*id, owner.clone(), last.clone()));
+            let (change, deleted) = (change_of(record), self.ghost.deletions.iter());
+            let was_deleted = deleted
+                .filter(|((of, _), _)| of == id)
+                .any(|(_, deletion)| self.ghost.authors[deletion] == last);
+            let made_beside = offered.is_some_and(|offered| change > *offered)
+                && self.ghost.authors.get(&change) == Some(&owner)
+                && was_deleted;
+            let released = (*id, last.clone(), owner.clone());
+            if !made_anew && !made_beside && !self.ghost.releases.contains_key(&released) {
                 return Err(format!("I1: {} fell from {last} to {owner}", self.ghost.key(*id)));
             }
         }
@@ -151,7 +160,7 @@ impl World {
             if stamp >= *old {
                 continue;
             }
-            let released = self.ghost.releases.iter().any(|(of, by, _)| of == id && by == name);
+            let released = self.ghost.releases.keys().any(|(of, by, _)| of == id && by == name);
             let heir = self.read(server, |tables| tables.transferred(*id));
             let handed = released || heir.is_some_and(|heir| letter_of(&heir) != name);
             if !(stamp == Stamp(0) && handed) {
