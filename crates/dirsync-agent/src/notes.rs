@@ -27,6 +27,9 @@ pub const SERVER_KEY: &str = "server-key";
 /// The root of the certificates of the server's link, DER in base64. None if they are public.
 pub const LINK_ROOT: &str = "link-root";
 
+/// The mail address of this postoffice, as its invitation has it.
+pub const MAIL_ADDRESS: &str = "mail-address";
+
 /// By postoffice, the keys that follow its pinned one, in their order.
 pub const ANNOUNCED_KEYS: &str = "announced-keys:";
 

@@ -6,6 +6,7 @@
 //! local:               the server's own transit folder
 //! folder:/srv/share    a folder that several postoffices share, by its absolute path
 //! link:https://hub     the link of the directory server, by its URL
+//! mail:hub@example     a mailbox: at the server that of the requestor, at the requestor that of the server
 //! ```
 
 use std::fmt;
@@ -24,10 +25,14 @@ pub enum Place {
     Folder(String),
     /// The link of the directory server, by its URL without a slash at its end. [`Place::link`] makes it from a URL.
     Link(String),
+    /// The mailbox of the other side, by its address. [`Place::mail`] makes it from an address.
+    Mail(String),
 }
 
 /// The kinds of places that a person may name, with an example each.
-const KINDS: &str = "folder:/srv/share, link:https://hub.example:8443";
+const KINDS: &str = "folder:/srv/share, link:https://hub.example:8443, mail:dirsync@hub.example";
+/// The longest address of a mailbox, in bytes (RFC 5321, 4.5.3.1.3 without its brackets).
+const ADDRESS_BYTES_MAX: usize = 254;
 /// The longest URL, in bytes.
 const URL_BYTES_MAX: usize = 512;
 
@@ -46,6 +51,9 @@ pub enum PlaceError {
     /// A link has no usable URL.
     #[error("\"{0}\" is not the URL of a link: {1}; for example https://hub.example:8443")]
     NotUrl(String, &'static str),
+    /// A mailbox has no usable address.
+    #[error("\"{0}\" is not the address of a mailbox; for example dirsync@hub.example")]
+    NotAddress(String),
     /// A path is not UTF-8. No message file could name it.
     #[error("the path \"{0}\" is not UTF-8; rename the folder, or use a link with another name")]
     NotUtf8(String),
@@ -99,6 +107,27 @@ impl Place {
         Ok(Self::Link(url.to_owned()))
     }
 
+    /// The place that is the mailbox with an address: `LOCAL@DOMAIN`, in ASCII.
+    ///
+    /// # Errors
+    ///
+    /// If it is no such address.
+    pub fn mail(address: &str) -> Result<Self, PlaceError> {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),:;<>[]\\".contains(&byte);
+        match address.split_once('@') {
+            Some((local, domain))
+                if !local.is_empty()
+                    && !domain.is_empty()
+                    && !domain.contains('@')
+                    && address.len() <= ADDRESS_BYTES_MAX
+                    && address.bytes().all(plain) =>
+            {
+                Ok(Self::Mail(address.to_owned()))
+            }
+            _ => Err(PlaceError::NotAddress(excerpt(address))),
+        }
+    }
+
     /// The host of a link, without brackets. `None` for other places.
     pub fn host(&self) -> Option<&str> {
         let Self::Link(url) = self else { return None };
@@ -141,6 +170,7 @@ impl FromStr for Place {
             Some(("folder", path)) if is_absolute(path) => Ok(Self::Folder(path.to_owned())),
             Some(("folder", _)) => Err(PlaceError::NotAbsolute(excerpt(text))),
             Some(("link", url)) => Self::link(url),
+            Some(("mail", address)) => Self::mail(address),
             _ => Err(PlaceError::UnknownKind(excerpt(text))),
         }
     }
@@ -152,6 +182,7 @@ impl fmt::Display for Place {
             Self::Local => f.write_str("local:"),
             Self::Folder(path) => write!(f, "folder:{path}"),
             Self::Link(url) => write!(f, "link:{url}"),
+            Self::Mail(address) => write!(f, "mail:{address}"),
         }
     }
 }
@@ -173,6 +204,7 @@ mod tests {
             "link:https://hub.example:8443/dirsync",
             "link:https://[2001:db8::1]:8443",
             "link:http://127.0.0.1:8080",
+            "mail:dirsync@hub.example",
         ] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }
@@ -202,6 +234,9 @@ mod tests {
             "link:ftp://hub.example",
         ] {
             assert!(why(text).contains("is not the URL of a link"), "{text}: {}", why(text));
+        }
+        for text in ["mail:", "mail:hub", "mail:@hub", "mail:a@b@c", "mail:a b@c", "mail:<a@b>"] {
+            assert!(why(text).contains("is not the address"), "{text}");
         }
         assert!(why("local:/srv").contains("nothing may follow"));
         let relative = Place::folder(Path::new("srv")).unwrap_err();

@@ -35,7 +35,7 @@ pub enum Mail {
     Files(Vec<FoundFile>),
     /// It tells that a mail of this program was not delivered, or is late.
     Bounce(Bounce),
-    /// A program answered a mail of this one: somebody is out of office.
+    /// A program answered a mail of this one: somebody is away.
     AutomaticReply,
     /// It was sent for a file, but none was found in it, for this reason.
     Unusable(&'static str),

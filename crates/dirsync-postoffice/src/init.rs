@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dirsync_agent::founding::{found_requestor, found_server};
-use dirsync_agent::notes::LINK_ROOT;
+use dirsync_agent::notes::{LINK_ROOT, MAIL_ADDRESS};
 use dirsync_carrier::access::{Links, open_file};
 use dirsync_carrier::{Place, durable};
 use dirsync_directory::{PostofficeName, plural};
@@ -84,6 +84,7 @@ fn reached(invited: &[Place], shared: &[PathBuf]) -> Result<Vec<Place>> {
         Place::Folder(_) if !shared.is_empty() => here.next(),
         Place::Folder(path) => Some(NamedPlace::Folder(path.into())),
         Place::Link(url) => Some(NamedPlace::Link(url.clone())),
+        Place::Mail(address) => Some(NamedPlace::Mail(address.clone())),
         Place::Local => None,
     });
     places::mounted(&named.collect::<Vec<_>>())
@@ -142,6 +143,7 @@ pub fn make_requestor(folder: &Path, invitation: &Invitation) -> Result<()> {
         let proof = Some(proof(&invitation.secret, &key.to_string()));
         found_requestor(tables, &mut draws, postoffice, server, &server_key, proof)?;
         tables.put_note(LINK_ROOT, invitation.link_root.as_deref())?;
+        tables.put_note(MAIL_ADDRESS, invitation.mail_address.as_deref())?;
         Ok(places::note(tables, &invitation.places)?)
     })
 }

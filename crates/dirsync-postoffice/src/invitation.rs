@@ -29,6 +29,8 @@ pub struct Invitation {
     /// The root of the certificates that the link of the server shows, DER in base64. `None` if they are public, or
     /// there is no link.
     pub link_root: Option<String>,
+    /// The mail address of the invited postoffice. `None` if no messages travel by mail.
+    pub mail_address: Option<String>,
 }
 
 impl Invitation {
@@ -55,6 +57,7 @@ impl Invitation {
             expires: time("expires")?.as_millisecond().max(0) as u64,
             places: places(document.get_ref())?,
             link_root: field("link_root").ok(),
+            mail_address: field("mail_address").ok(),
         })
     }
 }
@@ -95,10 +98,12 @@ impl fmt::Display for Invitation {
             writeln!(f, "    {},", quoted(&place.to_string()))?;
         }
         writeln!(f, "]")?;
-        match &self.link_root {
-            Some(root) => writeln!(f, "link_root = {}", quoted(root)),
-            None => Ok(()),
+        for (key, value) in [("link_root", &self.link_root), ("mail_address", &self.mail_address)] {
+            if let Some(value) = value {
+                writeln!(f, "{key} = {}", quoted(value))?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -116,6 +121,7 @@ mod tests {
             expires: 1_700_000_000_000,
             places: vec![Place::Folder("C:\\share".into()), Place::Folder("/srv/a \"b\"".into())],
             link_root: Some("MIIB".into()),
+            mail_address: Some("sales@south.example".into()),
         };
         assert_eq!(Invitation::parse(&invitation.to_string()), Ok(invitation.clone()));
         assert!(Invitation::parse("server = \"A/B\"").unwrap_err().contains("server_key"));

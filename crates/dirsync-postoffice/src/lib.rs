@@ -48,6 +48,7 @@ mod link_certificates;
 pub mod link_desk;
 pub mod links;
 pub mod log;
+mod mail;
 pub mod maps;
 pub mod message;
 mod missing;

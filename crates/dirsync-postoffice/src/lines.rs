@@ -1,11 +1,14 @@
 //! The lines of a postoffice to its slow places, and the exchanges over them.
 
+mod beside;
+mod mailbox;
+mod messages;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dirsync_agent::exchange::{BodyLine, Exchange, ExchangeError, Exchanged, NoMessages, Probe};
+use dirsync_agent::exchange::{BodyLine, Exchange, ExchangeError, Exchanged, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::notes::PIECE_CAME;
 use dirsync_agent::probes::{self, LastProbes};
@@ -13,7 +16,7 @@ use dirsync_agent::route::Routes;
 use dirsync_agent::schedule::Windows;
 use dirsync_agent::step::PlaceFailure;
 use dirsync_agent::trouble::{keep_lines, line_step, note_places};
-use dirsync_carrier::{Carrier, FolderCarrier, FolderTransit, Place};
+use dirsync_carrier::{Carrier, FolderCarrier, Place};
 use dirsync_directory::{PostofficeName, plural};
 use dirsync_link::client::Link;
 use dirsync_protocol::context::Level;
@@ -22,8 +25,10 @@ use dirsync_seal::OwnKeys;
 use dirsync_transit::Outbox;
 use jiff::Timestamp;
 
+use self::messages::{Messages, Queue};
 use crate::config::{PlaceSettings, is_line};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::mail::Mail;
 use crate::postoffice::Postoffice;
 use crate::slow_place::SlowPlace;
 use crate::time::now_ms;
@@ -43,6 +48,7 @@ pub(crate) enum Way {
     Link(Box<Link>),
     /// The link of this directory server, at which its requestors move everything but signals.
     OwnLink(FolderCarrier),
+    Mail(Arc<Mail>),
 }
 
 impl Way {
@@ -50,6 +56,7 @@ impl Way {
         match self {
             Self::Folder(folder) | Self::OwnLink(folder) => folder,
             Self::Link(link) => &**link,
+            Self::Mail(mail) => &mail.carrier,
         }
     }
 }
@@ -63,7 +70,9 @@ pub struct Line {
     place: Place,
     settings: PlaceSettings,
     way: Way,
-    messages: SlowPlace,
+    messages: Messages,
+    /// The texts of the places for which it stands. Behind one mailbox there are all who exchange mail.
+    texts: Vec<String>,
     outbox: Outbox,
     keys: Arc<OwnKeys>,
     peers: KnownPeers,
@@ -78,6 +87,10 @@ pub struct Line {
 pub struct LineReport {
     /// The place.
     pub place: String,
+    /// The texts of the places for which the line stands.
+    texts: Vec<String>,
+    /// What came back by mail, and what came that nobody can use.
+    returned: Vec<String>,
     /// The work.
     pub done: Exchanged,
     /// Whether messages came that a step can take.
@@ -106,7 +119,9 @@ impl Line {
             return !self.probes.is_empty() || self.has_reports();
         }
         let waits = |to: &PostofficeName| {
-            let messages = self.messages.queued(to).is_ok_and(|(count, _)| count > 0);
+            let place = self.messages.of(to);
+            let queued = |place: &SlowPlace| place.queued(to).is_ok_and(|(count, _)| count > 0);
+            let messages = place.is_some_and(queued);
             let pieces = self.pieces_to.contains(to) && self.outbox.has_next(to).unwrap_or(false);
             messages || pieces
         };
@@ -131,10 +146,10 @@ impl Line {
     /// Moves what waits, until its window closes, `stops` says so, or a minute is over.
     pub fn exchange(&self, stops: &dyn Fn() -> bool) -> LineReport {
         let mut done = Exchanged::default();
-        let queue = self.messages.queue(&self.to);
+        let queue = Queue { messages: &self.messages, to: &self.to };
         let bodies: Option<&dyn BodyLine> = match &self.way {
             Way::Link(link) => Some(&**link),
-            Way::Folder(_) | Way::OwnLink(_) => None,
+            Way::Folder(_) | Way::OwnLink(_) | Way::Mail(_) => None,
         };
         let exchange = Exchange {
             carrier: self.way.carrier(),
@@ -155,7 +170,7 @@ impl Line {
         };
         let mut failed = match &self.way {
             Way::OwnLink(_) => exchange.send_signals(&mut done),
-            Way::Folder(_) => exchange.run(&mut done, &mut goes_on),
+            Way::Folder(_) | Way::Mail(_) => exchange.run(&mut done, &mut goes_on),
             // An answer that came with a request is taken at once.
             Way::Link(link) => exchange.run(&mut done, &mut goes_on).and_then(|()| {
                 match link.has_news() && !done.is_over {
@@ -166,9 +181,11 @@ impl Line {
         }
         .err();
         if let Way::OwnLink(_) = self.way {
-            self.to.iter().for_each(|to| self.messages.announce(to));
+            for place in self.messages.all() {
+                self.to.iter().for_each(|to| place.announce(to));
+            }
         }
-        let has_arrived = match self.messages.release(&*self.keys, &self.outbox) {
+        let has_arrived = match self.messages.release(&self.keys, &self.outbox) {
             Ok(has_arrived) => has_arrived,
             Err(failure) => {
                 let text = std::io::Error::other(failure.text());
@@ -177,7 +194,12 @@ impl Line {
                 true
             }
         };
-        LineReport { place: self.place(), done, has_arrived, failed }
+        let returned = match &self.way {
+            Way::Mail(mail) => self.take_back(mail, &mut failed),
+            _ => Vec::new(),
+        };
+        let (place, texts) = (self.place(), self.texts.clone());
+        LineReport { place, texts, returned, done, has_arrived, failed }
     }
 
     /// Whether the other end can say when something comes.
@@ -192,9 +214,11 @@ impl Line {
             Ok(false) => None,
             Ok(true) => Some(self.exchange(stops)),
             Err(error) => {
-                let (place, done) = (self.place(), Exchanged::default());
+                let (place, texts) = (self.place(), self.texts.clone());
+                let (done, returned) = (Exchanged::default(), Vec::new());
                 let failed = Some(ExchangeError::Carrier(error));
-                Some(LineReport { place, done, has_arrived: false, failed })
+                let has_arrived = false;
+                Some(LineReport { place, texts, returned, done, has_arrived, failed })
             }
         }
     }
@@ -276,7 +300,13 @@ impl Postoffice {
         let last_probes = LastProbes::load(&mut *self.begin()?)?;
         let in_use = self.places_in_use(&routes)?;
         let mut lines = Vec::new();
+        if self.is_server {
+            lines.extend(self.mail_line(&routes, &in_use, &peers, &last_probes)?);
+        }
         for settings in places {
+            if self.is_server && matches!(settings.place, Place::Mail(_)) {
+                continue;
+            }
             let text = settings.place.to_string();
             let to: Vec<PostofficeName> = routes
                 .iter()
@@ -295,7 +325,8 @@ impl Postoffice {
                 place: settings.place.clone(),
                 settings,
                 way,
-                messages,
+                messages: Messages::One(messages),
+                texts: vec![text],
                 outbox: outbox.clone(),
                 keys: Arc::clone(&keys),
                 peers: peers.clone(),
@@ -328,6 +359,11 @@ impl Postoffice {
         Ok(match place {
             Place::Link(_) if self.is_server => Way::OwnLink(messages.outgoing()),
             Place::Link(url) => Way::Link(Box::new(self.link(url, peers)?)),
+            Place::Mail(address) => {
+                let address = address.parse().map_err(Failure::usage)?;
+                let peers = BTreeMap::from([(self.server.clone(), address)]);
+                Way::Mail(self.mail(peers)?)
+            }
             Place::Folder(_) | Place::Local => {
                 Way::Folder(FolderCarrier::new(self.folder_transit(place)?))
             }
@@ -392,15 +428,16 @@ impl Postoffice {
     pub fn note_line(&mut self, report: &LineReport) -> Result<Vec<LogLine>> {
         let at = now_ms();
         let LineReport { place, done, failed, .. } = report;
-        let failures: Vec<PlaceFailure> = failed
-            .iter()
-            .map(|error| PlaceFailure {
-                place: place.clone(),
-                to: None,
-                unreachable: true,
-                text: error.to_string(),
-            })
-            .collect();
+        let failure = |text: &String, error: &ExchangeError| PlaceFailure {
+            place: text.clone(),
+            to: None,
+            unreachable: true,
+            text: error.to_string(),
+        };
+        let failed =
+            failed.iter().flat_map(|error| report.texts.iter().map(move |text| (text, error)));
+        let failures: Vec<PlaceFailure> =
+            failed.map(|(text, error)| failure(text, error)).collect();
         let mut tables = self.begin()?;
         note_came(&mut *tables, done, at)?;
         let step = line_step(place);
@@ -410,6 +447,9 @@ impl Postoffice {
         };
         for (file, why) in &done.refused {
             say(Level::Error, format!("{place}: {} was refused and removed: {why}", file.name));
+        }
+        for text in &report.returned {
+            say(Level::Error, format!("{place}: {text}"));
         }
         if done.sent > 0 || done.messages > 0 || done.pieces > 0 {
             say(Level::Info, format!("{place}: {}", summary(done)));
@@ -428,64 +468,6 @@ impl Postoffice {
         let mut tables = self.begin()?;
         note_came(&mut *tables, done, now_ms())?;
         Ok(tables.commit()?)
-    }
-
-    /// Takes what lies beside messages in folders that are not slow here: pieces of bodies, because the other side may use
-    /// them slowly, and signals. A folder that fails is told of by the step.
-    pub fn take_files_beside_messages(&mut self) -> Result<()> {
-        let due = self.reports_due()?;
-        for folder in self.places()? {
-            let to = due.get(folder.root()).cloned().unwrap_or_default();
-            let has_files = self.at_place(&folder, FolderTransit::has_files_beside_messages);
-            if to.is_empty() && !has_files.is_ok_and(|found| found.unwrap_or(false)) {
-                continue;
-            }
-            let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
-            let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
-            let done = self.at_place(&folder, move |folder| {
-                let exchange = Exchange {
-                    carrier: &FolderCarrier::beside_messages(folder.clone()),
-                    bodies: None,
-                    messages: &NoMessages,
-                    outbox: &outbox,
-                    sealing: &*keys,
-                    peers: &peers,
-                    to: &[],
-                    pieces_to: &to,
-                    probes: &[],
-                    clock: &now_ms,
-                };
-                let mut done = Exchanged::default();
-                // The files that are not taken now are found again by the next step.
-                let _ = exchange.receive(&mut done, &mut |_| true);
-                done
-            });
-            let mut tables = self.begin()?;
-            if probes::note_exchanged(&mut *tables, &done.unwrap_or_default())? {
-                tables.commit()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// By folder, the requestors that are to be told there which bytes of their bodies have come.
-    fn reports_due(&mut self) -> Result<BTreeMap<PathBuf, Vec<PostofficeName>>> {
-        let mut due = BTreeMap::<PathBuf, Vec<PostofficeName>>::new();
-        let outbox = if self.is_server { self.outbox_to_read() } else { None };
-        let Some(outbox) = outbox else { return Ok(due) };
-        let names = outbox.reports_due()?;
-        if names.is_empty() {
-            return Ok(due);
-        }
-        let routes = self.routes()?;
-        let in_use = self.places_in_use(&routes)?;
-        for name in names {
-            let place = in_use.get(name.folded()).and_then(|place| place.parse().ok());
-            if let Some(Place::Folder(folder)) = place {
-                due.entry(folder.into()).or_default().push(name);
-            }
-        }
-        Ok(due)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The links of all postoffices in one program: connections to servers, and what tells requestors that wait.
+//! What the links and the mail of all postoffices in one program share: connections to servers, what tells requestors that
+//! wait, and which mail was read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use dirsync_link::server::Hub;
 use dirsync_link::trust::Trust;
 
 use crate::failure::{Failure, Result};
+use crate::mail::Mail;
 use crate::postoffice::Postoffice;
 
 /// How long a request with a message waits for its answer.
@@ -26,6 +28,7 @@ pub struct Links(Arc<Mutex<Shared>>);
 struct Shared {
     hubs: BTreeMap<PathBuf, Hub>,
     connections: BTreeMap<(PathBuf, String), (Way, Arc<Connections>)>,
+    mail: BTreeMap<PathBuf, Arc<Mail>>,
 }
 
 /// The settings by which connections are made.
@@ -43,6 +46,15 @@ impl Links {
     /// What tells the requestors of the server with this folder.
     pub fn hub(&self, folder: &Path) -> Hub {
         self.shared().hubs.entry(folder.to_owned()).or_default().clone()
+    }
+
+    /// The mail of the postoffice with this folder.
+    pub(crate) fn mail(&self, folder: &Path) -> Option<Arc<Mail>> {
+        self.shared().mail.get(folder).cloned()
+    }
+
+    pub(crate) fn keep_mail(&self, folder: &Path, mail: &Arc<Mail>) {
+        self.shared().mail.insert(folder.to_owned(), Arc::clone(mail));
     }
 
     /// The connections of the postoffice with this folder to this URL. Settings that changed make new ones.

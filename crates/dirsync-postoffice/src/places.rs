@@ -178,7 +178,7 @@ impl Postoffice {
         let root = match place {
             Place::Local => self.folder.join(TRANSIT),
             Place::Folder(path) => PathBuf::from(path),
-            Place::Link(_) => {
+            Place::Link(_) | Place::Mail(_) => {
                 return Err(Failure::usage(format!("{place} is not a folder")));
             }
         };
@@ -278,6 +278,8 @@ pub enum NamedPlace {
     Folder(PathBuf),
     /// A link, by its URL.
     Link(String),
+    /// A mailbox, by its address.
+    Mail(String),
 }
 
 impl fmt::Display for NamedPlace {
@@ -285,6 +287,7 @@ impl fmt::Display for NamedPlace {
         match self {
             Self::Folder(folder) => write!(f, "the shared folder \"{}\"", folder.display()),
             Self::Link(url) => write!(f, "the link \"{}\"", shown(url)),
+            Self::Mail(address) => write!(f, "the mailbox \"{}\"", shown(address)),
         }
     }
 }
@@ -321,6 +324,7 @@ pub(crate) fn of_named(
         let place = match one {
             NamedPlace::Folder(folder) => Place::folder(&absolute(folder)?),
             NamedPlace::Link(url) => Place::link(url),
+            NamedPlace::Mail(address) => Place::mail(address),
         };
         let place = place.map_err(Failure::usage)?;
         if let Some(first) = places.iter().position(|known| *known == place) {

@@ -162,8 +162,12 @@ pub fn invite(
         postoffice: name.clone(),
         secret,
         expires,
-        places: places.to_vec(),
+        places: seen_from_there(postoffice, places)?,
         link_root: postoffice.root_for(places)?,
+        mail_address: places.iter().find_map(|place| match place {
+            Place::Mail(address) => Some(address.clone()),
+            _ => None,
+        }),
     };
     if let Some(out) = out {
         require_foreign(out)?;
@@ -172,6 +176,15 @@ pub fn invite(
     }
     postoffice.decide(vec![(name.clone(), kind)])?;
     Ok(invitation)
+}
+
+/// The places as a requestor uses them: it sends mail to the server's mailbox.
+fn seen_from_there(postoffice: &mut Postoffice, places: &[Place]) -> Result<Vec<Place>> {
+    let seen = |place: &Place| match place {
+        Place::Mail(_) => postoffice.own_mailbox(),
+        other => Ok(other.clone()),
+    };
+    places.iter().map(seen).collect()
 }
 
 /// The view of a requestor before and after a change.

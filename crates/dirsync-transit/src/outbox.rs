@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 use dirsync_carrier::MessageFile;
@@ -291,6 +292,20 @@ impl Outbox {
     /// If the store fails.
     pub fn hand_over(&self, peer: &PostofficeName, piece: &Piece) -> Result<(), BodiesError> {
         self.if_sending(peer, |bodies| bodies.queue.hand_over(piece))
+    }
+
+    /// A piece came back: these bytes of a body are handed over again.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn lose(
+        &self,
+        peer: &PostofficeName,
+        body: &ContentHash,
+        bytes: Range<u64>,
+    ) -> Result<(), BodiesError> {
+        self.if_sending(peer, |bodies| bodies.queue.lose(body, &bytes))
     }
 
     /// The peer has this many bytes of a body, from its beginning, and no others: it said so now.

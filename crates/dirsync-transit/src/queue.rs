@@ -1,6 +1,7 @@
 //! The bodies that one peer has still to get.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use dirsync_seal::{BODY_BYTES_MAX, BodyKey, Content, ContentHash, Holding};
 use serde::{Deserialize, Serialize};
@@ -217,6 +218,15 @@ impl Queue {
             one.came = Runs::from(vec![(0, held)]);
             one.handed_over = Runs::default();
             one.unsure = Runs::default();
+        }
+    }
+
+    /// These bytes of a body came back. They are handed over again, unless the peer has them by another way.
+    pub fn lose(&mut self, body: &ContentHash, bytes: &Range<u64>) {
+        let lost = Runs::from(vec![(bytes.start, bytes.end)]);
+        for one in self.of(body) {
+            one.handed_over = one.handed_over.without(&lost);
+            one.unsure = one.unsure.without(&lost);
         }
     }
 

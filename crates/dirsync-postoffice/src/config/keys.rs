@@ -137,6 +137,10 @@ pub const SECTIONS: &[Section] = &[
         "link",
         "The link, by which requestors reach their directory server with HTTPS ([the link](carriers/link.md)).",
     ),
+    section(
+        "mail",
+        "The mailbox of this postoffice, and how its mail leaves ([mail](carriers/mail.md)).",
+    ),
     Section {
         many: true,
         ..section(
@@ -356,6 +360,20 @@ pub const KEYS: &[Key] = &[
     key("link.proxy", Kind::Is("URL"), "", r#""http://proxy.example:3128""#,
         "At a requestor: the proxy through which the server is reached by CONNECT, or `\"none\"`. By default the \
          environment variable `https_proxy` has it."),
+
+    key("mail.address", Kind::Is("address"), "", r#""dirsync@north.example""#,
+        "The address of this postoffice. A requestor has it from its invitation."),
+    key("mail.out", Kind::Is("URL"), "", r#""smtp://mail.north.example""#,
+        "How mail leaves: `smtp://HOST` (STARTTLS, but not to this machine itself), `smtps://HOST`, or `sendmail:PATH`."),
+    key("mail.in", Kind::Is("URL"), "", r#""imaps://mail.north.example""#,
+        "Where mail arrives: `maildir:PATH`, `imaps://HOST`, or `imap://HOST` (STARTTLS, but not to this machine itself)."),
+    key("mail.user", Kind::Is("text"), "", r#""dirsync""#,
+        "The user at the mail servers."),
+    key("mail.password_file", Kind::Is("file"), "", r#""mail.password""#,
+        "The file with the password, which nobody else may be able to read. Without it the environment variable \
+         `DIRSYNC_MAIL_PASSWORD`, or the systemd credential `dirsync-mail`."),
+    key("mail.mail_kib", Kind::Number(64, 1_048_576), "9765", "",
+        "The largest mail, in KiB as it is encoded: longer files travel in several. Stock Postfix takes 10,000."),
 
     key("place.place", Kind::Is("place"), "", r#""folder:/srv/share""#,
         "Required: the place, as `dirsync carrier list` or `dirsync requestor show` shows it."),

@@ -7,6 +7,7 @@
 mod format;
 mod keys;
 mod link;
+mod mail;
 mod map;
 mod never;
 mod places;
@@ -34,6 +35,7 @@ use jiff::tz::TimeZone;
 
 pub use format::SourceFormat;
 pub use link::{LinkCertificate, LinkSettings};
+pub use mail::{MailInSettings, MailOutSettings, MailServer, MailSettings};
 pub use map::{built_in, built_in_text, load_map};
 pub use places::PlaceSettings;
 pub(crate) use places::is_line;
@@ -69,6 +71,8 @@ pub struct Config {
     pub places: Vec<PlaceSettings>,
     /// The link.
     pub link: LinkSettings,
+    /// Mail.
+    pub mail: MailSettings,
     /// When changes are too many.
     pub guards: Guards,
     /// The command that is run when something begins or ends to need a person.

@@ -51,7 +51,7 @@ impl PlaceSettings {
 
 /// Whether a place is a line whatever its settings are.
 pub(crate) fn is_line(place: &Place) -> bool {
-    matches!(place, Place::Link(_))
+    matches!(place, Place::Link(_) | Place::Mail(_))
 }
 
 /// Reads all tables `[[place]]`. Windows are local times of `zone`.

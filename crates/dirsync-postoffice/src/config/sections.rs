@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use super::Config;
 use super::link::link;
+use super::mail::mail;
 use super::places::places;
 use super::problem::Problem;
 use super::reader::{Placed, Reader, Table, shortened};
@@ -42,6 +43,8 @@ pub(super) fn config<'a>(
     let places = places(reader, &root, &zone);
     let table = reader.section(&root, "link");
     let link = link(reader, &table, folder);
+    let table = reader.section(&root, "mail");
+    let mail = mail(reader, &table, folder);
     let table = reader.section(&root, "guard");
     let guards = guards(reader, &table);
     let table = reader.section(&root, "alarm");
@@ -63,6 +66,7 @@ pub(super) fn config<'a>(
         targets,
         places,
         link,
+        mail,
         guards,
         alarm,
         alarm_timeout,

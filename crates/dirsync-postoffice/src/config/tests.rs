@@ -139,7 +139,7 @@ error: unknown table \"gaurd\"; did you mean \"[guard]\"?
   |  ^^^^^ not a table of this file
   |
   = help: this file may have: [postoffice], [view], [schedule], [[source]], [[target]], [guard], [alarm], [keep], \
-         [carrier], [link], [[place]]",
+         [carrier], [link], [mail], [[place]]",
     );
     shows(
         "[carrier]\npoll = \"30 s\"\n",

@@ -1,4 +1,4 @@
-//! `--folder DIR` and `--link URL`, in any order: the order in which places are named is that in which they are
+//! `--folder DIR`, `--link URL` and `--mail ADDRESS`, in any order: the order in which places are named is that in which they are
 //! preferred.
 
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::failure::Failure;
 
 const FOLDER: &str = "folder";
 const LINK: &str = "link";
+const MAIL: &str = "mail";
 
 /// The places that a command names, in their order.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ impl PlacesArgs {
     /// If there is none.
     pub fn named(&self) -> Result<&[NamedPlace], Failure> {
         if self.places.is_empty() {
-            let hint = "--folder DIR names a shared folder, --link URL the link of the server";
+            let hint = "--folder DIR names a shared folder, --link URL the link of the server, --mail ADDRESS a mailbox";
             return Err(
                 Failure::usage("no place is named through which messages travel").hint(hint)
             );
@@ -54,6 +55,13 @@ impl Args for PlacesArgs {
                     .action(ArgAction::Append)
                     .help("The link of the server through which messages travel, https://HOST:PORT"),
             )
+            .arg(
+                Arg::new(MAIL)
+                    .long(MAIL)
+                    .value_name("ADDRESS")
+                    .action(ArgAction::Append)
+                    .help("The mailbox of the other side, to which messages are mailed"),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -69,10 +77,15 @@ impl FromArgMatches for PlacesArgs {
         {
             named.extend(at.zip(folders.cloned().map(NamedPlace::Folder)));
         }
-        if let (Some(at), Some(urls)) = (matches.indices_of(LINK), matches.get_many::<String>(LINK))
-        {
-            named.extend(at.zip(urls.cloned().map(NamedPlace::Link)));
-        }
+        let mut add = |name: &str, kind: fn(String) -> NamedPlace| {
+            if let (Some(at), Some(texts)) =
+                (matches.indices_of(name), matches.get_many::<String>(name))
+            {
+                named.extend(at.zip(texts.cloned().map(kind)));
+            }
+        };
+        add(LINK, NamedPlace::Link);
+        add(MAIL, NamedPlace::Mail);
         named.sort_by_key(|(at, _)| *at);
         Ok(Self { places: named.into_iter().map(|(_, place)| place).collect() })
     }

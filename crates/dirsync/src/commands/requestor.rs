@@ -228,7 +228,7 @@ impl Share {
     fn all(places: &[NamedPlace]) -> Vec<Self> {
         let is_new = |place: &NamedPlace| match place {
             NamedPlace::Folder(folder) => !folder.exists(),
-            NamedPlace::Link(_) => false,
+            NamedPlace::Link(_) | NamedPlace::Mail(_) => false,
         };
         places.iter().map(|place| Self { place: place.clone(), is_new: is_new(place) }).collect()
     }
@@ -243,6 +243,7 @@ impl Share {
         let folder = match &self.place {
             NamedPlace::Folder(folder) => folder,
             NamedPlace::Link(url) => return format!("the link {}", shown(url)),
+            NamedPlace::Mail(address) => return format!("mail to {}", shown(address)),
         };
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let is_new = if self.is_new { ", a folder that was made just now" } else { "" };

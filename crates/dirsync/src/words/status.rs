@@ -251,6 +251,7 @@ pub fn place(place: &PlaceStatus, times: &Times) -> String {
 pub fn options(places: &[PlaceStatus]) -> String {
     let option = |status: &PlaceStatus| match status.place.split_once(':') {
         Some(("link", url)) => format!("--link {}", shown(url)),
+        Some(("mail", _)) => "--mail ADDRESS".to_owned(),
         _ => "--folder DIR".to_owned(),
     };
     let mut options: Vec<String> = places.iter().map(option).collect();

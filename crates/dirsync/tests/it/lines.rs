@@ -8,7 +8,7 @@ use crate::agent::{Agent, eventually};
 use crate::sandbox::Sandbox;
 
 /// So many people with texts that do not compress much.
-fn directory(people: u64) -> String {
+pub fn directory(people: u64) -> String {
     noisy_directory(people, 300)
 }
 

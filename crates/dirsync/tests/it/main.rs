@@ -20,6 +20,8 @@ mod keys;
 mod lines;
 mod links;
 mod log;
+#[cfg(unix)]
+mod mails;
 mod maps;
 mod outside;
 mod places;

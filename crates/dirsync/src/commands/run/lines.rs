@@ -166,7 +166,7 @@ impl State {
             Some(times) => {
                 let (first, longest) = match self.settings.place {
                     Place::Link(_) => (LINK_PAUSE, LINK_PAUSE_MAX),
-                    Place::Folder(_) | Place::Local => (PAUSE, PAUSE_MAX),
+                    Place::Folder(_) | Place::Local | Place::Mail(_) => (PAUSE, PAUSE_MAX),
                 };
                 first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
             }
