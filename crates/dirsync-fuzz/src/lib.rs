@@ -10,6 +10,7 @@
 mod bytes;
 mod check;
 mod file_names;
+mod link;
 mod mail;
 mod messages;
 mod scratch;
@@ -20,6 +21,7 @@ mod steps;
 mod texts;
 
 pub use file_names::file_name;
+pub use link::link;
 pub use mail::{bounce, mail, tnef};
 pub use messages::{body, head};
 pub use sealed::{fragment, key_statement, sealed_message, signal};
@@ -37,7 +39,7 @@ pub struct Target {
 }
 
 /// All targets. `tests/corpus.rs` compares their names with the files in `fuzz/`.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 29] = [
     Target { name: "body", run: body },
     Target { name: "bounce", run: bounce },
     Target { name: "cell", run: cell },
@@ -54,6 +56,7 @@ pub const TARGETS: [Target; 28] = [
     Target { name: "key_statement", run: key_statement },
     Target { name: "ldif", run: ldif },
     Target { name: "mail", run: mail },
+    Target { name: "link", run: link },
     Target { name: "map", run: map },
     Target { name: "names", run: names },
     Target { name: "record", run: record },

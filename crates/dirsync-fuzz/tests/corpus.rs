@@ -164,6 +164,7 @@ over_its_corpus! {
     key_statement MUTATIONS / 2;
     ldif MUTATIONS / 4;
     mail MUTATIONS / 2;
+    link MUTATIONS;
     map MUTATIONS;
     names MUTATIONS;
     record MUTATIONS;

@@ -98,14 +98,22 @@ impl Gate {
         let end = self.end_of(&nonce, now).filter(|_| !self.state().answered.contains_key(&nonce));
         let end = end.ok_or("the nonce was answered before, or has ended")?;
         let requestor = desk.admit(login).map_err(|error| error.to_string())?;
-        let ticket = random::<32>().map_err(|error| error.to_string())?;
-        let mut state = self.state();
-        state.answered.retain(|_, end| *end > now);
-        if state.answered.insert(nonce, end).is_some() {
-            return Err("the nonce was answered before".into());
+        {
+            let mut state = self.state();
+            state.answered.retain(|_, end| *end > now);
+            if state.answered.insert(nonce, end).is_some() {
+                return Err("the nonce was answered before".into());
+            }
         }
-        state.keep(*blake3::hash(&ticket).as_bytes(), requestor.clone(), now);
-        Ok((requestor, HEXLOWER.encode(&ticket)))
+        let ticket = self.admit(&requestor).map_err(|error| error.to_string())?;
+        Ok((requestor, ticket))
+    }
+
+    /// A ticket for a requestor that is proved.
+    pub(super) fn admit(&self, requestor: &PostofficeName) -> Result<String, NoRandomness> {
+        let ticket = random::<32>()?;
+        self.state().keep(*blake3::hash(&ticket).as_bytes(), requestor.clone(), self.now());
+        Ok(HEXLOWER.encode(&ticket))
     }
 
     /// The requestor that has a ticket.

@@ -5,6 +5,8 @@ mod connections;
 mod desk;
 mod gate;
 mod hub;
+#[cfg(feature = "testing")]
+mod in_memory;
 mod open_files;
 mod paced;
 mod requests;
@@ -26,6 +28,8 @@ use tokio_rustls::TlsAcceptor;
 pub use self::desk::{Desk, DeskError, Held, Served};
 use self::gate::Gate;
 pub use self::hub::Hub;
+#[cfg(feature = "testing")]
+pub use self::in_memory::InMemory;
 use self::room::Room;
 use self::turns::Turns;
 use self::uploads::Uploads;

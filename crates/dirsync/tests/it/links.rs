@@ -1,7 +1,8 @@
 //! The link: requestors reach their server by HTTPS, and open no port.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::thread;
@@ -276,4 +277,91 @@ fn sites_with_folders_and_links_have_one_list() {
             && entries(&sandbox, "sales") == 1000
     });
     assert_eq!(agent.terminate(), 0);
+}
+
+/// A web server that has nothing.
+fn web_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 4096]);
+            let answer =
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = client.write_all(answer);
+        }
+    });
+    port
+}
+
+/// Says what an agent does about a link whose port another program has.
+fn said_about_a_taken_port(sandbox: &Sandbox) -> String {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    sandbox.write("hq/dirsync.toml", &format!("[link]\nlisten = \"{address}\"\n"));
+    let mut command = sandbox.command(&["run", "hq"]);
+    let mut agent = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(agent.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let said = lines.take(20).find(|line| line.contains("cannot listen"));
+    let _ = agent.kill();
+    let _ = agent.wait();
+    said.expect("it is told")
+}
+
+/// What `carrier list` says after a cycle that failed.
+fn listed(sandbox: &Sandbox) -> String {
+    sandbox.run("-C sales cycle").expect(4);
+    let listed = sandbox.run("-C sales carrier list").expect(0).out;
+    listed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Each text of the page's table is one that somebody sees, and each failure has its row.
+#[test]
+fn the_page_has_the_words_of_each_failure() {
+    let page = include_str!("../../../../docs/carriers/link.md");
+    let table = page.split("## When it does not work").nth(1).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows: Vec<&str> = rows.map(|(text, _)| text).skip(1).collect();
+
+    let port = free_port();
+    let sandbox = sites(port, &[("sales", port)]);
+    let at = |url: &str| {
+        sandbox.run(&format!("-C sales carrier set --link {url}")).expect(0);
+        listed(&sandbox)
+    };
+    let mut seen = vec![listed(&sandbox), at("https://nowhere.invalid:8443")];
+    seen.push(at(&format!("http://127.0.0.1:{}", web_server())));
+    sandbox.run(&format!("-C sales carrier set --link https://localhost:{port}")).expect(0);
+    let other = sites(port, &[("sales", port)]);
+    let hq = server(&other, port);
+    seen.push(listed(&sandbox));
+    assert_eq!(hq.terminate(), 0);
+    let hq = server(&sandbox, port);
+    sandbox.run("-C hq requestor remove SOUTH/SALES --yes").expect(0);
+    eventually("it is refused", || {
+        sandbox.run("-C sales cycle").code == 4
+            && sandbox.run("-C sales carrier list").out.contains("admit")
+    });
+    seen.push(listed(&sandbox));
+    assert_eq!(hq.terminate(), 0);
+    seen.push(said_about_a_taken_port(&sandbox));
+
+    let has = |seen: &str, row: &str| {
+        let row = row.replace("NAME", "SOUTH/SALES");
+        let mut rest = seen;
+        row.split('…').all(|part| match rest.split_once(part.trim()) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    };
+    for row in &rows {
+        assert!(seen.iter().any(|seen| has(seen, row)), "nobody sees \"{row}\": {seen:#?}");
+    }
+    for seen in &seen {
+        assert!(rows.iter().any(|row| has(seen, row)), "the page has no row for \"{seen}\"");
+    }
+    assert_eq!(rows.len(), seen.len());
 }
