@@ -80,6 +80,11 @@ impl LinkDesk {
         })))
     }
 
+    /// Says that steps do not follow messages at once: no request waits for its answer.
+    pub fn answer_later(&self) {
+        self.0.answers_at_once.store(false, Ordering::Relaxed);
+    }
+
     /// Reads again who may come, and notes what came.
     ///
     /// # Errors

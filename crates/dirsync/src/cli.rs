@@ -211,7 +211,7 @@ pub enum Command {
     Words,
     /// A whole system on this machine, working, in a folder to play with
     #[command(
-        after_help = "Examples:\n  dirsync demo\n  dirsync demo demo-large --postoffices 6 --entries 2000 --json"
+        after_help = "Examples:\n  dirsync demo\n  dirsync demo demo-link --link\n  dirsync demo demo-large --postoffices 6 --entries 2000 --json"
     )]
     Demo(DemoArgs),
 }
@@ -557,4 +557,7 @@ pub struct DemoArgs {
     /// How many entries
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(30..=1_000_000))]
     pub entries: u32,
+    /// Let the requestors reach the server by HTTPS, on this machine, and not through a folder
+    #[arg(long)]
+    pub link: bool,
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use dirsync_agent::changes::{HandChange, ReadReport, ReadSettings, change_by_hand};
@@ -11,8 +13,11 @@ use dirsync_agent::intake::{SourceFile, take_in};
 use dirsync_carrier::{FolderTransit, Place, Transit as _};
 use dirsync_connect::{Format, OpenOptions};
 use dirsync_directory::{EntryId, PostofficeName, Record, View};
+use dirsync_link::certificate::server_config;
+use dirsync_link::server::{Hub, Limits, Server};
 use dirsync_postoffice::config::load_map;
 use dirsync_postoffice::init::{make_requestor, make_server};
+use dirsync_postoffice::link_desk::LinkDesk;
 use dirsync_postoffice::registrations::{invite, shared_folder};
 use dirsync_postoffice::restore::restore;
 use dirsync_postoffice::{Postoffice, now_ms, steps};
@@ -57,6 +62,14 @@ struct Demo {
     postoffices: Vec<Option<Postoffice>>,
     cycles: u32,
     quiet: bool,
+    /// The link of the server, if its requestors use it.
+    link: Option<DemoLink>,
+}
+
+/// The link of the demo's server.
+struct DemoLink {
+    _server: Server,
+    desk: LinkDesk,
 }
 
 /// `dirsync demo [DIR]`.
@@ -75,8 +88,8 @@ pub fn demo(arguments: &DemoArgs, json: bool) -> Result<ExitStatus> {
         names.push(format!("SHIP/{number:03}"));
     }
     let postoffices = names.iter().map(|_| None).collect();
-    let mut demo = Demo { folder, share, names, postoffices, cycles: 0, quiet: json };
-    demo.found()?;
+    let mut demo = Demo { folder, share, names, postoffices, cycles: 0, quiet: json, link: None };
+    demo.found(arguments.link)?;
     demo.fill(arguments.entries)?;
     demo.change()?;
     demo.lose_a_message()?;
@@ -136,10 +149,15 @@ impl Demo {
         self.names[at].parse().expect("the demo's names are postoffice names")
     }
 
-    /// The server, the requestors, and the folder that they share.
-    fn found(&mut self) -> Result<()> {
+    /// The server, the requestors, and what joins them.
+    fn found(&mut self, by_link: bool) -> Result<()> {
         make_server(&self.path(0), &self.name(0))?;
-        let places = [Place::folder(&self.share).map_err(Failure::usage)?];
+        let place = if by_link {
+            self.open_link()?
+        } else {
+            Place::folder(&self.share).map_err(Failure::usage)?
+        };
+        let places = [place];
         for at in 1..self.names.len() {
             let name = self.name(at);
             let server = self.postoffice(0)?;
@@ -154,8 +172,59 @@ impl Demo {
                 listed(&self.names[1..])
             ),
         );
-        say(self.quiet, "Nothing joins them but a shared folder for message files.\n");
+        say(
+            self.quiet,
+            match &self.link {
+                Some(_) => "Nothing joins them but HTTPS, on this machine.\n",
+                None => "Nothing joins them but a shared folder for message files.\n",
+            },
+        );
         Ok(())
+    }
+
+    /// Opens the link of the server at a free port, which its settings then name.
+    fn open_link(&mut self) -> Result<Place> {
+        let postoffice = self.postoffice(0)?;
+        let certificates = postoffice.link_certificates()?;
+        let desk = LinkDesk::open(postoffice, || {})?;
+        // The demo does the steps itself, after all requests.
+        desk.answer_later();
+        let tls = certificates.map(|shown| server_config(shown));
+        let (any, hub) = (SocketAddr::from(([127, 0, 0, 1], 0)), Hub::default());
+        let server = Server::start(any, tls, Arc::new(desk.clone()), &hub, Limits::default())?;
+        let address = server.address();
+        self.link = Some(DemoLink { _server: server, desk });
+        self.postoffices[0] = None;
+        fs::write(self.path(0).join("dirsync.toml"), format!("[link]\nlisten = \"{address}\"\n"))?;
+        Place::link(&format!("https://localhost:{}", address.port())).map_err(Failure::usage)
+    }
+
+    /// Moves what waits for the link, and lets it know who takes part now.
+    fn exchange(&mut self) -> Result<()> {
+        if self.link.is_none() {
+            return Ok(());
+        }
+        self.renew_link()?;
+        for at in 1..self.names.len() {
+            self.postoffice(at)?.exchange(&|| false)?;
+        }
+        Ok(())
+    }
+
+    fn renew_link(&mut self) -> Result<()> {
+        let Some(desk) = self.link.as_ref().map(|link| link.desk.clone()) else { return Ok(()) };
+        desk.renew(self.postoffice(0)?)?;
+        desk.answer_later();
+        Ok(())
+    }
+
+    /// Where messages to a postoffice wait.
+    fn messages_to(&self, at: usize) -> FolderTransit {
+        let root = match &self.link {
+            Some(_) => self.path(0).join("transit/link/out"),
+            None => self.share.clone(),
+        };
+        FolderTransit::new(root, self.name(at))
     }
 
     /// Own entries from three formats.
@@ -221,13 +290,14 @@ impl Demo {
         for at in 0..self.names.len() {
             steps::send(self.postoffice(at)?, true)?;
         }
+        self.exchange()?;
         steps::process(self.postoffice(0)?, false)?;
         if let Some(at) = lost {
-            let transit = FolderTransit::new(&self.share, self.name(at));
-            for message in transit.arrived()? {
+            for message in self.messages_to(at).arrived()? {
                 fs::remove_file(message.whereabouts)?;
             }
         }
+        self.exchange()?;
         for at in 0..self.names.len() {
             steps::apply(self.postoffice(at)?)?;
         }

@@ -365,3 +365,12 @@ fn the_page_has_the_words_of_each_failure() {
     }
     assert_eq!(rows.len(), seen.len());
 }
+
+/// The whole story of the demonstration, over HTTPS on this machine.
+#[test]
+fn the_demonstration_works_over_a_link() {
+    let sandbox = Sandbox::new();
+    let proof = sandbox.run("demo shown --link --json").expect(0).json();
+    assert_eq!((&proof["converged"], &proof["entries"]), (&true.into(), &62.into()), "{proof}");
+    assert!(!sandbox.exists("shown/share/south+sales"), "nothing went through the folder");
+}
