@@ -8,6 +8,9 @@ use dirsync_postoffice::folder::{AGENT_LOCK, DATABASE, LOCK};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+/// The database of the bodies that travel, beside the messages.
+const BODIES_DATABASE: &str = "transit.db";
+
 /// Wakes the agent when files change. It is a help, not a need: what happens on another host of a
 /// shared folder is not seen, so places are polled as well.
 pub struct Watcher(RecommendedWatcher);
@@ -62,9 +65,11 @@ fn is_let_go(kind: EventKind) -> bool {
     }
 }
 
-/// The database, its log and its index of that.
+/// A database, its log and its index of that.
 fn is_of_database(name: &str) -> bool {
-    name.strip_prefix(DATABASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    [DATABASE, BODIES_DATABASE].iter().any(|database| {
+        name.strip_prefix(database).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
 }
 
 fn is_departure(kind: EventKind) -> bool {
@@ -92,7 +97,14 @@ mod tests {
         for kind in [made, came, written] {
             assert!(woken_by(kind, message), "{kind:?} of a message");
             assert!(woken_by(kind, source), "{kind:?} of a source");
-            for own in [DATABASE, "postoffice.db-wal", "postoffice.db-shm", AGENT_LOCK] {
+            for own in [
+                DATABASE,
+                "postoffice.db-wal",
+                "postoffice.db-shm",
+                "transit.db",
+                "transit.db-wal",
+                AGENT_LOCK,
+            ] {
                 assert!(!woken_by(kind, Path::new(own)), "{kind:?} of {own}");
             }
             assert!(!woken_by(kind, Path::new(".dirsync-half.abc.tmp")), "half written");

@@ -1,5 +1,6 @@
 //! The link: requestors reach their server by HTTPS, and open no port.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Stdio;
@@ -373,4 +374,29 @@ fn the_demonstration_works_over_a_link() {
     let proof = sandbox.run("demo shown --link --json").expect(0).json();
     assert_eq!((&proof["converged"], &proof["entries"]), (&true.into(), &62.into()), "{proof}");
     assert!(!sandbox.exists("shown/share/south+sales"), "nothing went through the folder");
+}
+
+/// What an agent does itself does not wake it, also where bodies travel: where nothing happens, no database is opened.
+#[test]
+fn agents_at_a_link_with_nothing_to_do_rest() {
+    let port = free_port();
+    let sandbox = sites(port, &[("sales", port)]);
+    let settings = sandbox.read("hq/dirsync.toml") + "[schedule]\npoll = \"1 h\"\n";
+    sandbox.write("hq/dirsync.toml", &settings);
+    sandbox.write("sales/dirsync.toml", "[schedule]\npoll = \"1 h\"\n");
+    let _hq = server(&sandbox, port);
+    let _sales = Agent::start(&sandbox, &["sales"]);
+    add(&sandbox, "hq", "greta");
+    eventually("the change", || entries(&sandbox, "sales") == 1);
+    let opened = || {
+        let changed = |name| fs::metadata(sandbox.path(name)).unwrap().modified().unwrap();
+        ["hq", "sales"].map(changed)
+    };
+    eventually("rest", || {
+        let before = opened();
+        thread::sleep(Duration::from_secs(1));
+        opened() == before
+    });
+    add(&sandbox, "sales", "hugo");
+    eventually("a change from rest", || entries(&sandbox, "hq") == 2);
 }
