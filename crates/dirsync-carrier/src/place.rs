@@ -100,7 +100,7 @@ impl Place {
         }
         match scheme {
             "https" => {}
-            "http" if ["localhost", "127.0.0.1", "[::1]"].contains(&host) => {}
+            "http" if ["127.0.0.1", "[::1]"].contains(&host) => {}
             "http" => return refused("only https keeps others from reading and altering it"),
             _ => return refused("it has to begin with https://"),
         }
@@ -231,6 +231,7 @@ mod tests {
             "link:https://user@hub",
             "link:https://hub/?x",
             "link:http://hub.example",
+            "link:http://localhost:8080",
             "link:ftp://hub.example",
         ] {
             assert!(why(text).contains("is not the URL of a link"), "{text}: {}", why(text));
