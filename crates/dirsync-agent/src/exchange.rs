@@ -185,6 +185,21 @@ pub struct Exchange<'a> {
     pub clock: &'a dyn Fn() -> u64,
 }
 
+impl<'a> Exchange<'a> {
+    /// An exchange at a place that moves no messages, leads to nobody, and sends no probes, unless its fields say more.
+    pub fn without_messages(
+        carrier: &'a dyn Carrier,
+        outbox: &'a Outbox,
+        sealing: &'a dyn Sealing,
+        peers: &'a KnownPeers,
+        clock: &'a dyn Fn() -> u64,
+    ) -> Self {
+        let (bodies, messages) = (None, &NoMessages);
+        let (to, pieces_to, probes) = (&[], &[], &[]);
+        Self { carrier, bodies, messages, outbox, sealing, peers, to, pieces_to, probes, clock }
+    }
+}
+
 impl Exchange<'_> {
     /// Fetches everything, then leaves everything, as long as `goes_on` says so.
     ///

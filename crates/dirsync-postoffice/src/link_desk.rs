@@ -44,7 +44,8 @@ struct State {
 /// What the database says.
 struct Known {
     keys: Arc<OwnKeys>,
-    peers: KnownPeers,
+    /// Shared with the requests under way: there may be a thousand.
+    peers: Arc<KnownPeers>,
     /// It is fenced: its messages are those of another server.
     is_closed: bool,
 }
@@ -53,7 +54,7 @@ impl Known {
     fn read(postoffice: &mut Postoffice) -> Result<Self> {
         let keys = postoffice.own_keys()?;
         let mut tables = postoffice.begin()?;
-        let peers = KnownPeers::read(&mut *tables, &*keys)?;
+        let peers = Arc::new(KnownPeers::read(&mut *tables, &*keys)?);
         let is_closed = tables.server()?.is_none_or(|server| server.fenced);
         Ok(Self { keys, peers, is_closed })
     }
@@ -122,20 +123,13 @@ impl State {
 
     /// Takes a file as an exchange takes it from any place. Returns what it was.
     fn take(&self, file: &Incoming<'_>) -> Served<Exchanged> {
-        let (keys, peers) = self.known(|known| (Arc::clone(&known.keys), known.peers.clone()));
+        let (keys, peers) = self.known(|known| (Arc::clone(&known.keys), Arc::clone(&known.peers)));
         let to = std::slice::from_ref(file.from);
         let queue = self.messages.queue(&[]);
         let exchange = Exchange {
-            carrier: file,
-            bodies: None,
             messages: &queue,
-            outbox: &self.outbox,
-            sealing: &*keys,
-            peers: &peers,
-            to: &[],
             pieces_to: to,
-            probes: &[],
-            clock: &now_ms,
+            ..Exchange::without_messages(file, &self.outbox, &*keys, &peers, &now_ms)
         };
         let mut done = Exchanged::default();
         exchange.receive(&mut done, &mut |_| true).map_err(failed)?;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, NoMessages, Probe};
+use dirsync_agent::exchange::{Exchange, ExchangeError, Exchanged, Probe};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::probes::{self, LastProbe, LastProbes};
 use dirsync_carrier::{Carrier, FolderCarrier, FolderTransit, Place};
@@ -191,16 +191,8 @@ impl Test {
             (Arc::clone(&self.keys), self.peers.clone(), self.outbox.clone());
         let at = move |carrier: &dyn Carrier| {
             let exchange = Exchange {
-                carrier,
-                bodies: None,
-                messages: &NoMessages,
-                outbox: &outbox,
-                sealing: &*keys,
-                peers: &peers,
-                to: &[],
-                pieces_to: &[],
                 probes: &probes,
-                clock: &now_ms,
+                ..Exchange::without_messages(carrier, &outbox, &*keys, &peers, &now_ms)
             };
             let mut done = Exchanged::default();
             work(&exchange, &mut done).map(|()| done).map_err(|error| error.to_string())

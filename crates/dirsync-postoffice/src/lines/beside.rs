@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dirsync_agent::exchange::{Exchange, Exchanged, NoMessages};
+use dirsync_agent::exchange::{Exchange, Exchanged};
 use dirsync_agent::known_peers::KnownPeers;
 use dirsync_agent::probes;
 use dirsync_carrier::{FolderCarrier, FolderTransit, Place};
@@ -27,17 +27,10 @@ impl Postoffice {
             let (keys, outbox) = (self.own_keys()?, self.open_outbox()?);
             let peers = KnownPeers::read(&mut *self.begin()?, &*keys)?;
             let done = self.at_place(&folder, move |folder| {
+                let carrier = FolderCarrier::beside_messages(folder.clone());
                 let exchange = Exchange {
-                    carrier: &FolderCarrier::beside_messages(folder.clone()),
-                    bodies: None,
-                    messages: &NoMessages,
-                    outbox: &outbox,
-                    sealing: &*keys,
-                    peers: &peers,
-                    to: &[],
                     pieces_to: &to,
-                    probes: &[],
-                    clock: &now_ms,
+                    ..Exchange::without_messages(&carrier, &outbox, &*keys, &peers, &now_ms)
                 };
                 let mut done = Exchanged::default();
                 // The files that are not taken now are found again by the next step.
