@@ -52,7 +52,8 @@ struct State {
 }
 
 impl Connections {
-    /// Connections to the server at this URL, which are made when they are needed.
+    /// Connections to the server at this URL, which are made when they are needed, by an agent of
+    /// [`connector::agent`](crate::connector::agent).
     pub fn new(agent: Agent, url: &str) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         let part_bytes = AtomicU64::new(FIRST_PART_BYTES);
@@ -272,14 +273,9 @@ impl Link {
     }
 }
 
-/// A request with its deadline. Its answer is looked at whatever its status is.
+/// A request with its deadline.
 fn timed<B>(request: RequestBuilder<B>, wait: Duration) -> RequestBuilder<B> {
-    request
-        .config()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_global(Some(REQUEST_TIME + wait))
-        .build()
+    request.config().timeout_global(Some(REQUEST_TIME + wait)).build()
 }
 
 /// The words of a refusal: its first line.

@@ -70,7 +70,7 @@ pub struct Counts {
 }
 
 /// Between whom mail is exchanged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parties {
     /// This postoffice.
     pub me: PostofficeName,

@@ -27,13 +27,13 @@ pub struct Links(Arc<Mutex<Shared>>);
 #[derive(Default)]
 struct Shared {
     hubs: BTreeMap<PathBuf, Hub>,
-    connections: BTreeMap<(PathBuf, String), (Way, Arc<Connections>)>,
+    connections: BTreeMap<(PathBuf, String), (ConnectionSettings, Arc<Connections>)>,
     mail: BTreeMap<PathBuf, Arc<Mail>>,
 }
 
 /// The settings by which connections are made.
 #[derive(Clone, PartialEq, Eq)]
-struct Way {
+struct ConnectionSettings {
     trust: Trust,
     proxy: ProxyChoice,
 }
@@ -58,17 +58,22 @@ impl Links {
     }
 
     /// The connections of the postoffice with this folder to this URL. Settings that changed make new ones.
-    fn connections(&self, folder: &Path, url: &str, way: Way) -> Result<Arc<Connections>> {
+    fn connections(
+        &self,
+        folder: &Path,
+        url: &str,
+        settings: ConnectionSettings,
+    ) -> Result<Arc<Connections>> {
         let at = (folder.to_owned(), url.to_owned());
         if let Some((known, connections)) = self.shared().connections.get(&at)
-            && *known == way
+            && *known == settings
         {
             return Ok(Arc::clone(connections));
         }
-        let config = way.trust.client_config().map_err(Failure::usage)?;
-        let agent = agent(config, &way.proxy, Deadlines::default()).map_err(Failure::usage)?;
+        let config = settings.trust.client_config().map_err(Failure::usage)?;
+        let agent = agent(config, &settings.proxy, Deadlines::default()).map_err(Failure::usage)?;
         let made = Arc::new(Connections::new(agent, url));
-        self.shared().connections.insert(at, (way, Arc::clone(&made)));
+        self.shared().connections.insert(at, (settings, Arc::clone(&made)));
         Ok(made)
     }
 }
@@ -86,8 +91,8 @@ impl Postoffice {
             Some(root) => Trust::root(&root).map_err(Failure::usage)?,
             None => Trust::Public,
         };
-        let way = Way { trust, proxy: self.config.link.proxy.clone() };
-        let connections = self.links.connections(&self.folder, url, way)?;
+        let settings = ConnectionSettings { trust, proxy: self.config.link.proxy.clone() };
+        let connections = self.links.connections(&self.folder, url, settings)?;
         Ok(Link {
             connections,
             keys: self.own_keys()?,

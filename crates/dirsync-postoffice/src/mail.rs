@@ -37,13 +37,6 @@ pub(crate) struct Mail {
     pub(crate) carrier: MailCarrier,
 }
 
-impl Mail {
-    fn is_made_of(&self, settings: &MailSettings, parties: &Parties) -> bool {
-        let same = |one: &Parties| (one.me.clone(), one.address.clone(), one.peers.clone());
-        self.settings == *settings && same(&self.parties) == same(parties)
-    }
-}
-
 impl Postoffice {
     /// The address of this postoffice: that of its settings, or of its invitation.
     ///
@@ -76,7 +69,8 @@ impl Postoffice {
         let (me, address) = (self.name.clone(), self.mail_address()?);
         let (parties, settings) = (Parties { me, address, peers }, self.config.mail.clone());
         let known = self.links.mail(&self.folder);
-        if let Some(known) = known.filter(|known| known.is_made_of(&settings, &parties)) {
+        let is_same = |known: &Arc<Mail>| known.settings == settings && known.parties == parties;
+        if let Some(known) = known.filter(is_same) {
             return Ok(known);
         }
         let login = login(&settings)?;

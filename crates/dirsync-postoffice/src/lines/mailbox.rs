@@ -22,11 +22,8 @@ impl Line {
     /// know.
     pub(super) fn take_back(&self, mail: &Mail, failed: &mut Option<ExchangeError>) -> Vec<String> {
         let mut said = Vec::new();
-        match self.take_bounces(mail, &mut said) {
-            Ok(()) => {}
-            Err(error) => {
-                failed.get_or_insert(error);
-            }
+        if let Err(error) = self.take_bounces(mail, &mut said) {
+            failed.get_or_insert(error);
         }
         said
     }
@@ -73,7 +70,7 @@ impl Postoffice {
         for (name, text) in
             routes.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
         {
-            let Ok(place @ Place::Mail(_)) = text.parse::<Place>() else { continue };
+            let Ok(place) = text.parse::<Place>() else { continue };
             let Place::Mail(address) = &place else { continue };
             addresses.insert(name.clone(), address.parse().map_err(Failure::usage)?);
             messages.push((name.clone(), self.slow_place(&place)?));

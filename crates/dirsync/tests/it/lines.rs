@@ -12,7 +12,7 @@ pub fn directory(people: u64) -> String {
     noisy_directory(people, 300)
 }
 
-fn noisy_directory(people: u64, letters: u64) -> String {
+pub fn noisy_directory(people: u64, letters: u64) -> String {
     let mut text = "key,name,mail,description\n".to_owned();
     let mut state = 1_u64;
     for number in 0..people {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::agent::{Agent, add, eventually};
+use crate::lines::noisy_directory;
 use crate::sandbox::{Sandbox, people};
 
 /// A port that nobody listens at now. It is none that the operating system gives to others meanwhile.
@@ -148,30 +149,14 @@ fn pass(mut from: TcpStream, mut to: TcpStream, [count, cuts]: [&AtomicU64; 2], 
     }
 }
 
-/// People whose details do not compress.
-fn noisy_people(people: u64) -> String {
-    let mut text = "key,name,mail,description\n".to_owned();
-    let mut state = 1_u64;
-    for number in 0..people {
-        let noise: String = (0..1000)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                char::from(b'a' + (state >> 33) as u8 % 26)
-            })
-            .collect();
-        text += &format!("k{number},Person {number},p{number}@north.example,{noise}\n");
-    }
-    text
-}
-
 /// The first fill of a site, and its own entries, over a line that is cut again and again: each byte passes once.
 #[test]
 fn a_body_goes_on_where_its_line_was_cut() {
     let port = free_port();
     let cutter = Cutter::to(port, 150_000);
     let sandbox = sites(port, &[("sales", cutter.port)]);
-    sandbox.write("down.csv", &noisy_people(1000));
-    sandbox.write("up.csv", &noisy_people(1000).replace("north", "south"));
+    sandbox.write("down.csv", &noisy_directory(1000, 1000));
+    sandbox.write("up.csv", &noisy_directory(1000, 1000).replace("north", "south"));
     sandbox.run("-C hq import down.csv --format csv").expect(0);
     sandbox.run("-C sales import up.csv --format csv").expect(0);
     let hq = server(&sandbox, port);

@@ -86,9 +86,8 @@ impl OwnLink {
             return Err(Failure::usage("link.listen is missing"));
         };
         let certificates = postoffice.link_certificates()?;
-        let waker = std::sync::Mutex::new(self.waker.clone());
+        let waker = self.waker.clone();
         let wake = move || {
-            let waker = waker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             // Nobody listens any more only when the agent ends.
             let _ = waker.send(());
         };
