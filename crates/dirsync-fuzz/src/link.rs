@@ -1,4 +1,4 @@
-//! What comes over a link: to the server from strangers and requestors, and to a requestor from whoever answers.
+//! Bytes that come over a link: requests of strangers and requestors at the server, and answers at a requestor.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ fn name(text: &str) -> PostofficeName {
     text.parse().expect("a name")
 }
 
-/// A desk that has one file and one body for each of two requestors, and checks what it is asked.
+/// A desk with one file and one body for each of two requestors. It checks that it is asked only for what can be.
 struct OneFile;
 
 impl OneFile {

@@ -70,12 +70,12 @@ pub enum CertificateError {
         quoted(.0)
     )]
     KeyIsOpen(PathBuf),
-    /// The file is not what it should be.
+    /// The file has no certificate, or no key, in PEM.
     #[error("{} holds no {expected} in PEM", quoted(.path))]
     NotPem {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The missing part: a certificate or a key, in words.
         expected: &'static str,
     },
     /// The certificate is for another key.

@@ -39,7 +39,7 @@ impl Exchange<'_> {
             let mut reached = 0;
             while let Some(part) = self.outbox.gap(sender.name(), &body, PIECE_BYTES)? {
                 if part.at < reached {
-                    // It was whole, and not what it should be. The next exchange fetches it again.
+                    // All of it came, and its hash was wrong, so it was dropped. The next exchange fetches it again.
                     break;
                 }
                 reached = part.at;

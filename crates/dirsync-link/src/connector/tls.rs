@@ -52,7 +52,7 @@ fn left(details: &ConnectionDetails<'_>) -> NextTimeout {
         (timeout.after, details.now, (details.current_time)())
     {
         let left = limit.saturating_sub(now.saturating_duration_since(began));
-        // A timeout of no time is none at all to a socket.
+        // A socket takes a timeout of zero for no timeout.
         timeout.after = Limit::Exact(left.max(Duration::from_millis(1)));
     }
     timeout

@@ -1,4 +1,4 @@
-//! Answers that go out in slices, and what they hold until they are out.
+//! Answers that go out in slices. Each keeps its room in memory, and its requestor's turn, until it is out.
 
 use std::convert::Infallible;
 use std::pin::Pin;
